@@ -1,0 +1,66 @@
+"""Every field a VPC flow-log record can have, versions 2 to 11.
+
+Source: Amazon VPC user guide, "Flow log records", the table of available fields.
+Version 6 has no field of its own here: it is what transit gateway flow logs use.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FieldType(StrEnum):
+    """How AWS types a field (the Parquet types of the same table)."""
+
+    STRING = "STRING"
+    INT_32 = "INT_32"
+    INT_64 = "INT_64"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: its name as AWS writes it, the version that brought it, its type."""
+
+    name: str
+    version: int
+    type: FieldType
+
+
+_NUMBERS = {
+    "version": FieldType.INT_32,
+    "srcport": FieldType.INT_32,
+    "dstport": FieldType.INT_32,
+    "protocol": FieldType.INT_32,
+    "packets": FieldType.INT_64,
+    "bytes": FieldType.INT_64,
+    "start": FieldType.INT_64,
+    "end": FieldType.INT_64,
+    "tcp-flags": FieldType.INT_32,
+    "traffic-path": FieldType.INT_32,
+    "encryption-status": FieldType.INT_32,
+}
+
+_NAMES_BY_VERSION = {
+    2: "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end"
+    " action log-status",
+    3: "vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr",
+    4: "region az-id sublocation-type sublocation-id",
+    5: "pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path",
+    7: "ecs-cluster-arn ecs-cluster-name ecs-container-instance-arn ecs-container-instance-id"
+    " ecs-container-id ecs-second-container-id ecs-service-name ecs-task-definition-arn ecs-task-arn"
+    " ecs-task-id",
+    8: "reject-reason",
+    9: "resource-id",
+    10: "encryption-status",
+    11: "instance-tag instance-tag-2 interface-tag interface-tag-2 asg-tag asg-tag-2 interface-type"
+    " next-hop-interface-id next-hop-subnet-id next-hop-az-id next-hop-vpc-id next-hop-interface-type",
+}
+
+FIELDS: dict[str, Field] = {
+    name: Field(name, version, _NUMBERS.get(name, FieldType.STRING))
+    for version, names in _NAMES_BY_VERSION.items()
+    for name in names.split()
+}
+"""Every field by its name, in the order of AWS's table."""
+
+DEFAULT_FIELDS: tuple[str, ...] = tuple(_NAMES_BY_VERSION[2].split())
+"""The columns of the default format, which is version 2 in this very order."""

@@ -1,0 +1,82 @@
+"""Which column holds which field: from a header line, from AWS's format syntax, or the default.
+
+The rules (docs/decisions/0001-lines-and-columns.md): a line splits at each single space; a header line is
+one whose first column is a known field name and whose columns all look like field names, so that a field
+newer than our table passes through instead of making the whole file unreadable.
+"""
+
+import re
+from dataclasses import dataclass
+
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
+
+_FORMAT_COLUMN = re.compile(r"\$\{([^{}\s]*)\}")
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a record, in order, by field name."""
+
+    columns: tuple[str, ...]
+
+    def __contains__(self, field: object) -> bool:
+        """Whether the layout has that field."""
+        return field in self.columns
+
+    def __len__(self) -> int:
+        """How many columns a record of this layout has."""
+        return len(self.columns)
+
+    def position(self, field: str) -> int:
+        """The column of a field, counted from 0; ValueError when the layout lacks it."""
+        return self.columns.index(field)
+
+
+DEFAULT_LAYOUT = Layout(DEFAULT_FIELDS)
+
+
+def parse_log_format(text: str) -> Layout:
+    """Make a layout from AWS's `${field} ${field}` syntax.
+
+    Field names alone, parted by spaces or commas, are understood too: that is how a layout travels to a
+    mapper, where Hadoop would expand `${...}` and split the command at spaces.
+
+    Raises:
+        UsageError: for no field at all, an unknown one, or one named twice.
+    """
+    bare = _FORMAT_COLUMN.sub(r"\1", text) if "$" in text else text
+    names = tuple(bare.replace(",", " ").split())
+    if not names:
+        raise UsageError("the log format names no field", hint="write it as '${srcaddr} ${dstaddr} ${dstport}'")
+    for name in names:
+        if name not in FIELDS:
+            raise UsageError(
+                f"the log format has an unknown field {name!r}",
+                hint="the fields are those of AWS's flow-log records, versions 2 to 11",
+            )
+        if names.count(name) > 1:
+            raise UsageError(f"the log format names the field {name!r} twice")
+    return Layout(names)
+
+
+def format_log_format(layout: Layout) -> str:
+    """Write a layout in AWS's `${field} ${field}` syntax, as CreateFlowLogs takes it."""
+    return " ".join(f"${{{name}}}" for name in layout.columns)
+
+
+def parse_header(line: str) -> Layout | None:
+    """Make a layout from a header line; None when the line is not one.
+
+    A column may be a name that we do not know. The first of two columns of one name is the one used.
+    """
+    columns = line.split(" ")
+    if columns[0] in FIELDS and all(_FIELD_NAME.fullmatch(column) for column in columns):
+        return Layout(tuple(columns))
+    return None
+
+
+def format_header(layout: Layout) -> str:
+    """Write the header line of a layout, without a line end."""
+    return " ".join(layout.columns)
