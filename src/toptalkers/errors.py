@@ -11,6 +11,7 @@ class ToptalkersError(Exception):
     Args:
         message: what happened and where, one line, without a full stop at the end.
         hint: what to do next, when we know it.
+
     """
 
     exit_code = 1

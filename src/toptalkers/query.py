@@ -36,6 +36,7 @@ def parse_ports(text: str) -> PortRanges:
 
     Raises:
         UsageError: for anything else, a port above 65535, or a range that ends before it begins.
+
     """
     if text == "all":
         return ALL_PORTS
@@ -72,6 +73,7 @@ def parse_time(option: str, text: str) -> datetime:
 
     Raises:
         UsageError: naming the option, when the text is not one or is finer than a second.
+
     """
     try:
         time = datetime.fromisoformat(text)
@@ -119,6 +121,7 @@ class Query:
         log_format: the layout of lines with no header before them; None for the default format.
         top: how many talkers to answer with, 0 for all.
         format: how the answer is written.
+
     """
 
     metric: Metric = "records"
@@ -147,6 +150,7 @@ class Query:
 
         Raises:
             UsageError: one clear line for the first value that is wrong.
+
         """
         since_time = parse_time("--since", since) if since is not None else None
         until_time = parse_time("--until", until) if until is not None else None
@@ -178,9 +182,7 @@ class Query:
     @property
     def needed_fields(self) -> tuple[str, ...]:
         """The fields without which a record cannot be counted for this question."""
-        return needed_fields(
-            metric=self.metric, action=self.action, timed=bool(self.since or self.until)
-        )
+        return needed_fields(metric=self.metric, action=self.action, timed=bool(self.since or self.until))
 
     def mapper_arguments(self) -> list[str]:
         """What `count_flows.py` needs to know, as its arguments: no spaces, nothing for a shell to expand."""

@@ -1,0 +1,404 @@
+#!/usr/bin/env python3
+"""Mapper of step 1: flow-log lines in, `LongValueSum:<talker>` TAB `<sum>` lines out.
+
+Self-contained, for Python 3.9 and its standard library alone: it travels to cluster nodes by itself.
+Standard output is the data contract with Hadoop's `aggregate` reducer (ValueAggregatorReducer) and with
+`sum_counts.py`. What was skipped is reported on standard error as Hadoop counters, a line a reason.
+
+The rules, in the order in which a line is examined; the first that fails decides under what it is tallied:
+
+1. A carriage return ends a line, as it does for Hadoop's LineReader. A byte order mark and an ISO 8601 time
+   stamp (CloudWatch's export) before a line are removed. A blank line is no record.
+2. A header line (first column a known field, all columns shaped like field names) sets the layout.
+3. A line splits at each single space. Fewer columns than its layout has, or a layout without a needed field:
+   `malformed_columns`.
+4. Log status, where the layout has it: `nodata`, `skipdata`, any other that is not OK: `other_status`.
+5. Another action than asked for: `action`.
+6. Start (seconds, or milliseconds): not a number `malformed_number`, outside [since, until) `time`.
+7. Destination port: not a port `malformed_port`, not wanted `ports`.
+8. Addresses: not an IP address `malformed_address`.
+9. Packets or bytes: not a number of at most 15 digits `malformed_number`. (So that sums fit a Java long.)
+"""
+
+import argparse
+import calendar
+import re
+import sys
+import time
+
+TALKERS_HELD = 200_000
+"""Distinct talkers held before they are printed and counting starts again: at most 80 MB resident in all."""
+
+BLOCK_BYTES = 1 << 20
+"""What is read at a time. Of a longer line only about this much is looked at."""
+
+MILLISECONDS_FROM = 100_000_000_000
+"""A start from here on is in milliseconds: as seconds it would be in the year 5138."""
+
+REASONS = (
+    "nodata",
+    "skipdata",
+    "other_status",
+    "action",
+    "time",
+    "ports",
+    "malformed_columns",
+    "malformed_number",
+    "malformed_port",
+    "malformed_address",
+)
+
+# fmt: off
+DEFAULT_FIELDS = (
+    b"version", b"account-id", b"interface-id", b"srcaddr", b"dstaddr", b"srcport", b"dstport", b"protocol",
+    b"packets", b"bytes", b"start", b"end", b"action", b"log-status",
+)
+FIELDS = frozenset(DEFAULT_FIELDS + (
+    b"vpc-id", b"subnet-id", b"instance-id", b"tcp-flags", b"type", b"pkt-srcaddr", b"pkt-dstaddr",
+    b"region", b"az-id", b"sublocation-type", b"sublocation-id",
+    b"pkt-src-aws-service", b"pkt-dst-aws-service", b"flow-direction", b"traffic-path",
+    b"ecs-cluster-arn", b"ecs-cluster-name", b"ecs-container-instance-arn", b"ecs-container-instance-id",
+    b"ecs-container-id", b"ecs-second-container-id", b"ecs-service-name", b"ecs-task-definition-arn",
+    b"ecs-task-arn", b"ecs-task-id",
+    b"reject-reason", b"resource-id", b"encryption-status",
+    b"instance-tag", b"instance-tag-2", b"interface-tag", b"interface-tag-2", b"asg-tag", b"asg-tag-2",
+    b"interface-type", b"next-hop-interface-id", b"next-hop-subnet-id", b"next-hop-az-id",
+    b"next-hop-vpc-id", b"next-hop-interface-type",
+))
+# fmt: on
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+TIME_STAMP = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)")
+FIELD_NAME = re.compile(rb"[a-z][a-z0-9-]*")
+NUMBER = re.compile(rb"[0-9]{1,15}")
+OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4 = re.compile(OCTET + rb"(?:\." + OCTET + rb"){3}")
+PORT = re.compile(
+    rb"0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))"
+)
+IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
+
+
+def parse_ports(text):
+    """Read `0-1024`, `22,443,8000-8999` or `all` into the set of wanted ports, each as bytes."""
+    wanted = set()
+    for item in ("0-65535" if text == "all" else text).split(","):
+        low, _, high = item.partition("-")
+        low, high = int(low), int(high or low)
+        if not 0 <= low <= high <= 65535:
+            raise ValueError(text)
+        wanted.update(range(low, high + 1))
+    return frozenset(b"%d" % port for port in wanted)
+
+
+def parse_time(text):
+    """Read `2026-11-23T18:00:00Z` into seconds since 1970."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def parse_fields(text):
+    """Read field names, parted by commas or spaces or written `${field}`, into a list of bytes."""
+    fields = [name.encode() for name in re.findall(r"[^\s,${}]+", text)]
+    unknown = [name.decode() for name in fields if name not in FIELDS]
+    if unknown or not fields:
+        raise ValueError(text)
+    return fields
+
+
+def parse_header(columns):
+    """Whether these columns are a header line's."""
+    return columns[0] in FIELDS and all(FIELD_NAME.fullmatch(column) for column in columns)
+
+
+def is_ipv6(text):
+    """Whether a text is an IPv6 address (RFC 4291, section 2.2), without a zone."""
+    head, gap, tail = text.partition(b"::")
+    if gap:
+        groups = (head.split(b":") if head else []) + (tail.split(b":") if tail else [])
+    else:
+        groups = text.split(b":")
+    width = len(groups)
+    if groups and IPV4.fullmatch(groups[-1]) and (tail or not gap):
+        groups.pop()  # the last 32 bits written as an IPv4 address stand for two groups
+        width += 1
+    if not all(map(IPV6_GROUP.fullmatch, groups)):
+        return False
+    return width <= 7 if gap else width == 8
+
+
+def blocks_of_lines(stream):
+    """Read a stream and give blocks of whole lines, without the last line end."""
+    rest = b""
+    overlong = False
+    while True:
+        data = stream.read(BLOCK_BYTES)
+        if not data:
+            break
+        if b"\r" in data:
+            data = data.replace(b"\r", b"\n")
+        if overlong:
+            start = data.find(b"\n")
+            if start < 0:
+                continue
+            data = data[start:]
+            overlong = False
+        end = data.rfind(b"\n")
+        if end < 0:
+            rest += data
+            overlong = len(rest) >= BLOCK_BYTES
+        else:
+            yield rest + data[:end]
+            rest = data[end + 1 :]
+    if rest:
+        yield rest
+
+
+class FlowCounter:
+    """Counts lines for one question, and keeps the tally of all that it saw.
+
+    `sums` holds raw keys, `<src> <dst> <port>` as bytes, to their sums; `flush` is called with the counter when
+    it holds `TALKERS_HELD` of them, and empties it.
+    """
+
+    def __init__(self, question, flush=None):
+        self.ports = parse_ports(question.ports)
+        self.action = question.action.encode()
+        self.since = parse_time(question.since) if question.since else None
+        self.until = parse_time(question.until) if question.until else None
+        self.metric = question.metric.encode()
+        self.headerless = parse_fields(question.log_format) if question.log_format else list(DEFAULT_FIELDS)
+        self.flush = flush
+        self.sums = {}
+        self.addresses = {}
+        self.records_read = 0
+        self.counted = 0
+        self.skipped = dict.fromkeys(REASONS, 0)
+        self.begin_file()
+
+    def begin_file(self):
+        """Forget the last file's header: what follows is in the question's layout until a header says else."""
+        self.set_layout(self.headerless)
+
+    def set_layout(self, fields):
+        """Take the columns of the lines that follow."""
+
+        def position(name):
+            return fields.index(name) if name in fields else None
+
+        self.columns = len(fields)
+        self.at_src, self.at_dst, self.at_port = (
+            position(b"srcaddr"),
+            position(b"dstaddr"),
+            position(b"dstport"),
+        )
+        self.at_status, self.at_action = position(b"log-status"), position(b"action")
+        self.at_start = position(b"start")
+        self.at_value = None if self.metric == b"records" else position(self.metric)
+        needed = [self.at_src, self.at_dst, self.at_port]
+        if self.action != b"ALL":
+            needed.append(self.at_action)
+        if self.since is not None or self.until is not None:
+            needed.append(self.at_start)
+        if self.metric != b"records":
+            needed.append(self.at_value)
+        self.usable = None not in needed
+
+    def count_block(self, block):
+        """Count a block of lines, parted by line feeds (and no carriage returns)."""
+        lines = iter(block.split(b"\n"))
+        if b"Z" in block or b"\xef" in block or not self.is_plain():
+            # A time stamp or a byte order mark may stand before any line of this block.
+            for line in lines:
+                self.count_line(line)
+        else:
+            while self.count_plain_lines(lines):
+                pass
+        if self.flush and len(self.sums) >= TALKERS_HELD:
+            self.flush(self)
+
+    def is_plain(self):
+        """Whether `count_plain_lines` knows this question and layout; it holds for the most common ones."""
+        return self.usable and self.at_status is not None and self.at_action is not None
+
+    def count_plain_lines(self, lines):
+        """Count lines until they end (False) or a header changes the layout (True); what is odd, line by line.
+
+        Says of a line only what `count_line` would: one that is plainly well-formed, OK, and counted before or
+        skipped for its action or its port. That is nearly all of them.
+        """
+        columns, at_status, at_action = self.columns, self.at_status, self.at_action
+        at_src, at_dst, at_port, at_value = self.at_src, self.at_dst, self.at_port, self.at_value
+        any_action, action = self.action == b"ALL", self.action
+        other_action = b"REJECT" if action == b"ACCEPT" else b"ACCEPT"
+        timed = self.since is not None or self.until is not None
+        sums, ports, is_address, one = self.sums, self.ports, self.addresses.get, b"1"
+        counted = out_of_action = out_of_ports = 0
+        fields = None
+        for line in lines:
+            fields = line.split(b" ")
+            if len(fields) == columns and fields[at_status] == b"OK":
+                if any_action or fields[at_action] == action:
+                    port = fields[at_port]
+                    if timed:
+                        pass
+                    elif port in ports:
+                        value = one if at_value is None else fields[at_value]
+                        if value.isdigit() and len(value) <= 15:
+                            src, dst = fields[at_src], fields[at_dst]
+                            key = src + b" " + dst + b" " + port
+                            total = sums.get(key)
+                            if total is not None:
+                                sums[key] = total + int(value)
+                                counted += 1
+                                continue
+                            if is_address(src) and is_address(dst):
+                                sums[key] = int(value)
+                                counted += 1
+                                continue
+                    elif (
+                        port.isdigit()
+                        and port >= b"1"
+                        and (len(port) < 5 or (len(port) == 5 and port <= b"65535"))
+                    ):
+                        out_of_ports += 1
+                        continue
+                elif fields[at_action] == other_action:
+                    out_of_action += 1
+                    continue
+            if self.count_line(line):
+                break
+        else:
+            fields = None
+        self.records_read += counted + out_of_action + out_of_ports
+        self.counted += counted
+        self.skipped["action"] += out_of_action
+        self.skipped["ports"] += out_of_ports
+        return fields is not None
+
+    def count_line(self, line):
+        """Examine one line by all the rules. True when it was a header, and the layout has changed."""
+        if line.startswith(BYTE_ORDER_MARK):
+            line = line[3:]
+        stamp = TIME_STAMP.match(line)
+        if stamp:
+            line = line[stamp.end() :]
+        if not line.strip():
+            return False
+        fields = line.split(b" ")
+        if parse_header(fields):
+            self.set_layout(fields)
+            return True
+        self.records_read += 1
+        reason = self._count_record(fields)
+        if reason is None:
+            self.counted += 1
+        else:
+            self.skipped[reason] += 1
+        return False
+
+    def _count_record(self, fields):
+        if not self.usable or len(fields) < self.columns:
+            return "malformed_columns"
+        if self.at_status is not None:
+            status = fields[self.at_status]
+            if status != b"OK":
+                return {b"NODATA": "nodata", b"SKIPDATA": "skipdata"}.get(status, "other_status")
+        if self.action != b"ALL" and fields[self.at_action] != self.action:
+            return "action"
+        if self.since is not None or self.until is not None:
+            start = fields[self.at_start]
+            if not NUMBER.fullmatch(start):
+                return "malformed_number"
+            start = int(start)
+            if start >= MILLISECONDS_FROM:
+                start //= 1000
+            if (
+                (self.since is not None
+                and start < self.since)
+                or (self.until is not None
+                and start >= self.until)
+            ):
+                return "time"
+        src, dst, port = fields[self.at_src], fields[self.at_dst], fields[self.at_port]
+        if port not in self.ports:
+            return "ports" if PORT.fullmatch(port) else "malformed_port"
+        if not self._is_address(src) or not self._is_address(dst):
+            return "malformed_address"
+        value = 1
+        if self.at_value is not None:
+            if not NUMBER.fullmatch(fields[self.at_value]):
+                return "malformed_number"
+            value = int(fields[self.at_value])
+        key = src + b" " + dst + b" " + port
+        self.sums[key] = self.sums.get(key, 0) + value
+        return None
+
+    def _is_address(self, text):
+        known = self.addresses.get(text)
+        if known is None:
+            known = IPV4.fullmatch(text) is not None or is_ipv6(text)
+            if len(self.addresses) >= TALKERS_HELD:
+                self.addresses.clear()
+            self.addresses[text] = known
+        return known
+
+
+def format_talker(key):
+    """Print a raw key as a talker: `192.0.2.1:198.51.100.7:443`, IPv6 in brackets."""
+    if b":" in key:
+        src, dst, port = key.split(b" ")
+        src = b"[" + src + b"]" if b":" in src else src
+        dst = b"[" + dst + b"]" if b":" in dst else dst
+        return src + b":" + dst + b":" + port
+    return key.replace(b" ", b":")
+
+
+def parse_arguments(arguments):
+    """Read the command line; a wrong value is argparse's usage error, exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--metric", choices=("records", "packets", "bytes"), default="records")
+    parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
+    parser.add_argument("--action", choices=("ACCEPT", "REJECT", "ALL"), default="ACCEPT")
+    parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")
+    parser.add_argument("--until", help="record start before, 2026-11-23T18:00:00Z")
+    parser.add_argument("--log-format", help="fields of lines without a header, parted by commas")
+    question = parser.parse_args(arguments)
+    for option, parse in (
+        ("ports", parse_ports),
+        ("since", parse_time),
+        ("until", parse_time),
+        ("log_format", parse_fields),
+    ):
+        text = getattr(question, option)
+        if text is not None:
+            try:
+                parse(text)
+            except ValueError:
+                parser.error("--{}: {!r} is not understood".format(option.replace("_", "-"), text))
+    if not FlowCounter(question).usable:
+        parser.error("--log-format: the format lacks a field that the question needs")
+    return question
+
+
+def main(arguments, stdin, stdout, stderr):
+    """Run the mapper over binary streams."""
+
+    def flush(counter):
+        stdout.writelines(
+            [b"LongValueSum:%b\t%d\n" % (format_talker(key), total) for key, total in counter.sums.items()]
+        )
+        counter.sums.clear()
+
+    counter = FlowCounter(parse_arguments(arguments), flush)
+    for block in blocks_of_lines(stdin):
+        counter.count_block(block)
+    flush(counter)
+    stdout.flush()
+    tally = {"records_read": counter.records_read, "counted": counter.counted, **counter.skipped}
+    for name, number in tally.items():
+        if number:
+            stderr.write(f"reporter:counter:toptalkers,{name},{number}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer, sys.stderr)

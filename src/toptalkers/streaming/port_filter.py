@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Mapper of step 2: `<talker>` TAB `<sum>` lines in, those with a wanted destination port out, as they came.
+
+The twin of the recipe's `portfilter.awk`, for bracketed IPv6 talkers too. With `--top N` it sends on only the
+first N of its own lines, in the order of the answer; since every talker stands in one line, the first N of all
+are among the first N of each mapper, and one reducer serves any number of talkers.
+
+Self-contained, for Python 3.9 and its standard library alone: it travels to cluster nodes by itself.
+Standard output is the data contract with step 2's reducer. A line that is no talker and sum is left out and
+reported on standard error as the Hadoop counter `malformed_talkers`.
+"""
+
+import argparse
+import heapq
+import re
+import sys
+
+TALKER_LINE = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})\t([0-9]+)\n?"
+)
+
+
+def parse_ports(text):
+    """Read `0-1024`, `22,443,8000-8999` or `all` into the set of wanted ports, each as bytes."""
+    wanted = set()
+    for item in ("0-65535" if text == "all" else text).split(","):
+        low, _, high = item.partition("-")
+        low, high = int(low), int(high or low)
+        if not 0 <= low <= high <= 65535:
+            raise ValueError(text)
+        wanted.update(range(low, high + 1))
+    return frozenset(b"%d" % port for port in wanted)
+
+
+def wanted_lines(lines, ports):
+    """Give the lines whose port is wanted as `(sum, line)`, then the number of malformed ones as `(None, n)`."""
+    malformed = 0
+    for line in lines:
+        match = TALKER_LINE.fullmatch(line)
+        if match is None:
+            malformed += 1
+        elif match[1] in ports:
+            yield int(match[2]), line
+    yield None, malformed
+
+
+def parse_arguments(arguments):
+    """Read the command line; a wrong value is argparse's usage error, exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
+    parser.add_argument(
+        "--top", type=int, default=0, help="how many lines to send on, 0 (the default) for all"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        options.ports = parse_ports(options.ports)
+    except ValueError:
+        parser.error(f"--ports: {options.ports!r} is not understood")
+    if options.top < 0:
+        parser.error(f"--top: {options.top} is below 0")
+    return options
+
+
+def main(arguments, stdin, stdout, stderr):
+    """Run the mapper over binary streams."""
+    options = parse_arguments(arguments)
+    malformed = 0
+
+    def kept():
+        nonlocal malformed
+        for total, line in wanted_lines(stdin, options.ports):
+            if total is None:
+                malformed = line
+            else:
+                yield total, line
+
+    if options.top:
+        # Bytes in the answer's order: sum descending, then talker ascending. Every talker ends at its tab, which
+        # sorts before all that a talker may hold, so that comparing lines compares talkers.
+        for _, line in heapq.nsmallest(options.top, ((-total, line) for total, line in kept())):
+            stdout.write(line)
+    else:
+        stdout.writelines(line for _, line in kept())
+    stdout.flush()
+    if malformed:
+        stderr.write(f"reporter:counter:toptalkers,malformed_talkers,{malformed}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer, sys.stderr)
