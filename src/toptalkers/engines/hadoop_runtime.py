@@ -278,7 +278,7 @@ class LogReader:
         elif self._in_counters:
             if line.startswith("\t\t"):
                 name, _, value = line.strip().rpartition("=")
-                self._group[name] = int(value)
+                self._group[name.rstrip()] = int(value)
             else:
                 self._group = self.counters.setdefault(line.strip(), {})
 
