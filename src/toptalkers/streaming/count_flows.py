@@ -73,9 +73,7 @@ FIELD_NAME = re.compile(rb"[a-z][a-z0-9-]*")
 NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(OCTET + rb"(?:\." + OCTET + rb"){3}")
-PORT = re.compile(
-    rb"0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))"
-)
+PORT = re.compile(rb"0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))")
 IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 
 
@@ -255,11 +253,7 @@ class FlowCounter:
                                 sums[key] = int(value)
                                 counted += 1
                                 continue
-                    elif (
-                        port.isdigit()
-                        and port >= b"1"
-                        and (len(port) < 5 or (len(port) == 5 and port <= b"65535"))
-                    ):
+                    elif port.isdigit() and port >= b"1" and (len(port) < 5 or (len(port) == 5 and port <= b"65535")):
                         out_of_ports += 1
                         continue
                 elif fields[at_action] == other_action:
@@ -312,12 +306,7 @@ class FlowCounter:
             start = int(start)
             if start >= MILLISECONDS_FROM:
                 start //= 1000
-            if (
-                (self.since is not None
-                and start < self.since)
-                or (self.until is not None
-                and start >= self.until)
-            ):
+            if (self.since is not None and start < self.since) or (self.until is not None and start >= self.until):
                 return "time"
         src, dst, port = fields[self.at_src], fields[self.at_dst], fields[self.at_port]
         if port not in self.ports:

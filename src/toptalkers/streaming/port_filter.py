@@ -15,9 +15,7 @@ import heapq
 import re
 import sys
 
-TALKER_LINE = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})\t([0-9]+)\n?"
-)
+TALKER_LINE = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})\t([0-9]+)\n?")
 
 
 def parse_ports(text):
@@ -48,9 +46,7 @@ def parse_arguments(arguments):
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
-    parser.add_argument(
-        "--top", type=int, default=0, help="how many lines to send on, 0 (the default) for all"
-    )
+    parser.add_argument("--top", type=int, default=0, help="how many lines to send on, 0 (the default) for all")
     options = parser.parse_args(arguments)
     try:
         options.ports = parse_ports(options.ports)
