@@ -1,1 +1,1 @@
-"""Where a question runs on this machine."""
+"""Where a question runs on this machine: files in, an answer out, whichever the engine."""

@@ -50,9 +50,7 @@ def parse_log_format(text: str) -> Layout:
     bare = _FORMAT_COLUMN.sub(r"\1", text) if "$" in text else text
     names = tuple(bare.replace(",", " ").split())
     if not names:
-        raise UsageError(
-            "the log format names no field", hint="write it as '${srcaddr} ${dstaddr} ${dstport}'"
-        )
+        raise UsageError("the log format names no field", hint="write it as '${srcaddr} ${dstaddr} ${dstport}'")
     for name in names:
         if name not in FIELDS:
             raise UsageError(

@@ -20,11 +20,15 @@ The rules, in the order in which a line is examined; the first that fails decide
 9. Packets or bytes: not a number of at most 15 digits `malformed_number`. (So that sums fit a Java long.)
 """
 
+from __future__ import annotations
+
 import argparse
 import calendar
 import re
 import sys
 import time
+from collections.abc import Iterator
+from typing import BinaryIO, Callable, TextIO
 
 TALKERS_HELD = 200_000
 """Distinct talkers held before they are printed and counting starts again: at most 80 MB resident in all."""
@@ -34,6 +38,9 @@ BLOCK_BYTES = 1 << 20
 
 MILLISECONDS_FROM = 100_000_000_000
 """A start from here on is in milliseconds: as seconds it would be in the year 5138."""
+
+ABSENT = -1
+"""The position of a field that a layout lacks."""
 
 REASONS = (
     "nodata",
@@ -73,30 +80,28 @@ FIELD_NAME = re.compile(rb"[a-z][a-z0-9-]*")
 NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(OCTET + rb"(?:\." + OCTET + rb"){3}")
-PORT = re.compile(
-    rb"0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))"
-)
+PORT = re.compile(rb"0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))")
 IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 
 
-def parse_ports(text):
+def parse_ports(text: str) -> frozenset[bytes]:
     """Read `0-1024`, `22,443,8000-8999` or `all` into the set of wanted ports, each as bytes."""
-    wanted = set()
+    wanted: set[int] = set()
     for item in ("0-65535" if text == "all" else text).split(","):
-        low, _, high = item.partition("-")
-        low, high = int(low), int(high or low)
+        first, _, last = item.partition("-")
+        low, high = int(first), int(last or first)
         if not 0 <= low <= high <= 65535:
             raise ValueError(text)
         wanted.update(range(low, high + 1))
     return frozenset(b"%d" % port for port in wanted)
 
 
-def parse_time(text):
+def parse_time(text: str) -> int:
     """Read `2026-11-23T18:00:00Z` into seconds since 1970."""
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
 
-def parse_fields(text):
+def parse_fields(text: str) -> list[bytes]:
     """Read field names, parted by commas or spaces or written `${field}`, into a list of bytes."""
     fields = [name.encode() for name in re.findall(r"[^\s,${}]+", text)]
     unknown = [name.decode() for name in fields if name not in FIELDS]
@@ -105,12 +110,12 @@ def parse_fields(text):
     return fields
 
 
-def parse_header(columns):
+def parse_header(columns: list[bytes]) -> bool:
     """Whether these columns are a header line's."""
     return columns[0] in FIELDS and all(FIELD_NAME.fullmatch(column) for column in columns)
 
 
-def is_ipv6(text):
+def is_ipv6(text: bytes) -> bool:
     """Whether a text is an IPv6 address (RFC 4291, section 2.2), without a zone."""
     head, gap, tail = text.partition(b"::")
     if gap:
@@ -126,7 +131,7 @@ def is_ipv6(text):
     return width <= 7 if gap else width == 8
 
 
-def blocks_of_lines(stream):
+def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
     """Read a stream and give blocks of whole lines, without the last line end."""
     rest = b""
     overlong = False
@@ -160,7 +165,8 @@ class FlowCounter:
     it holds `TALKERS_HELD` of them, and empties it.
     """
 
-    def __init__(self, question, flush=None):
+    def __init__(self, question: argparse.Namespace, flush: Callable[[FlowCounter], None] | None = None) -> None:
+        """Take the question, as `parse_arguments` gives it, and what to do with full sums."""
         self.ports = parse_ports(question.ports)
         self.action = question.action.encode()
         self.since = parse_time(question.since) if question.since else None
@@ -168,23 +174,24 @@ class FlowCounter:
         self.metric = question.metric.encode()
         self.headerless = parse_fields(question.log_format) if question.log_format else list(DEFAULT_FIELDS)
         self.flush = flush
-        self.sums = {}
-        self.addresses = {}
+        self.sums: dict[bytes, int] = {}
+        self.addresses: dict[bytes, bool] = {}
         self.records_read = 0
         self.counted = 0
         self.skipped = dict.fromkeys(REASONS, 0)
         self.begin_file()
 
-    def begin_file(self):
+    def begin_file(self) -> None:
         """Forget the last file's header: what follows is in the question's layout until a header says else."""
         self.set_layout(self.headerless)
 
-    def set_layout(self, fields):
+    def set_layout(self, fields: list[bytes]) -> None:
         """Take the columns of the lines that follow."""
 
-        def position(name):
-            return fields.index(name) if name in fields else None
+        def position(name: bytes) -> int:
+            return fields.index(name) if name in fields else ABSENT
 
+        self.fields = fields
         self.columns = len(fields)
         self.at_src, self.at_dst, self.at_port = (
             position(b"srcaddr"),
@@ -193,7 +200,7 @@ class FlowCounter:
         )
         self.at_status, self.at_action = position(b"log-status"), position(b"action")
         self.at_start = position(b"start")
-        self.at_value = None if self.metric == b"records" else position(self.metric)
+        self.at_value = ABSENT if self.metric == b"records" else position(self.metric)
         needed = [self.at_src, self.at_dst, self.at_port]
         if self.action != b"ALL":
             needed.append(self.at_action)
@@ -201,9 +208,9 @@ class FlowCounter:
             needed.append(self.at_start)
         if self.metric != b"records":
             needed.append(self.at_value)
-        self.usable = None not in needed
+        self.usable = ABSENT not in needed
 
-    def count_block(self, block):
+    def count_block(self, block: bytes) -> None:
         """Count a block of lines, parted by line feeds (and no carriage returns)."""
         lines = iter(block.split(b"\n"))
         if b"Z" in block or b"\xef" in block or not self.is_plain():
@@ -216,11 +223,11 @@ class FlowCounter:
         if self.flush and len(self.sums) >= TALKERS_HELD:
             self.flush(self)
 
-    def is_plain(self):
+    def is_plain(self) -> bool:
         """Whether `count_plain_lines` knows this question and layout; it holds for the most common ones."""
-        return self.usable and self.at_status is not None and self.at_action is not None
+        return self.usable and self.at_status != ABSENT and self.at_action != ABSENT
 
-    def count_plain_lines(self, lines):
+    def count_plain_lines(self, lines: Iterator[bytes]) -> bool:
         """Count lines until they end (False) or a header changes the layout (True); what is odd, line by line.
 
         Says of a line only what `count_line` would: one that is plainly well-formed, OK, and counted before or
@@ -233,7 +240,7 @@ class FlowCounter:
         timed = self.since is not None or self.until is not None
         sums, ports, is_address, one = self.sums, self.ports, self.addresses.get, b"1"
         counted = out_of_action = out_of_ports = 0
-        fields = None
+        new_layout = False
         for line in lines:
             fields = line.split(b" ")
             if len(fields) == columns and fields[at_status] == b"OK":
@@ -242,7 +249,7 @@ class FlowCounter:
                     if timed:
                         pass
                     elif port in ports:
-                        value = one if at_value is None else fields[at_value]
+                        value = one if at_value == ABSENT else fields[at_value]
                         if value.isdigit() and len(value) <= 15:
                             src, dst = fields[at_src], fields[at_dst]
                             key = src + b" " + dst + b" " + port
@@ -255,27 +262,22 @@ class FlowCounter:
                                 sums[key] = int(value)
                                 counted += 1
                                 continue
-                    elif (
-                        port.isdigit()
-                        and port >= b"1"
-                        and (len(port) < 5 or (len(port) == 5 and port <= b"65535"))
-                    ):
+                    elif port.isdigit() and port >= b"1" and (len(port) < 5 or (len(port) == 5 and port <= b"65535")):
                         out_of_ports += 1
                         continue
                 elif fields[at_action] == other_action:
                     out_of_action += 1
                     continue
             if self.count_line(line):
+                new_layout = True
                 break
-        else:
-            fields = None
         self.records_read += counted + out_of_action + out_of_ports
         self.counted += counted
         self.skipped["action"] += out_of_action
         self.skipped["ports"] += out_of_ports
-        return fields is not None
+        return new_layout
 
-    def count_line(self, line):
+    def count_line(self, line: bytes) -> bool:
         """Examine one line by all the rules. True when it was a header, and the layout has changed."""
         if line.startswith(BYTE_ORDER_MARK):
             line = line[3:]
@@ -296,28 +298,22 @@ class FlowCounter:
             self.skipped[reason] += 1
         return False
 
-    def _count_record(self, fields):
+    def _count_record(self, fields: list[bytes]) -> str | None:
         if not self.usable or len(fields) < self.columns:
             return "malformed_columns"
-        if self.at_status is not None:
+        if self.at_status != ABSENT:
             status = fields[self.at_status]
             if status != b"OK":
                 return {b"NODATA": "nodata", b"SKIPDATA": "skipdata"}.get(status, "other_status")
         if self.action != b"ALL" and fields[self.at_action] != self.action:
             return "action"
         if self.since is not None or self.until is not None:
-            start = fields[self.at_start]
-            if not NUMBER.fullmatch(start):
+            if not NUMBER.fullmatch(fields[self.at_start]):
                 return "malformed_number"
-            start = int(start)
+            start = int(fields[self.at_start])
             if start >= MILLISECONDS_FROM:
                 start //= 1000
-            if (
-                (self.since is not None
-                and start < self.since)
-                or (self.until is not None
-                and start >= self.until)
-            ):
+            if (self.since is not None and start < self.since) or (self.until is not None and start >= self.until):
                 return "time"
         src, dst, port = fields[self.at_src], fields[self.at_dst], fields[self.at_port]
         if port not in self.ports:
@@ -325,7 +321,7 @@ class FlowCounter:
         if not self._is_address(src) or not self._is_address(dst):
             return "malformed_address"
         value = 1
-        if self.at_value is not None:
+        if self.at_value != ABSENT:
             if not NUMBER.fullmatch(fields[self.at_value]):
                 return "malformed_number"
             value = int(fields[self.at_value])
@@ -333,7 +329,7 @@ class FlowCounter:
         self.sums[key] = self.sums.get(key, 0) + value
         return None
 
-    def _is_address(self, text):
+    def _is_address(self, text: bytes) -> bool:
         known = self.addresses.get(text)
         if known is None:
             known = IPV4.fullmatch(text) is not None or is_ipv6(text)
@@ -343,7 +339,7 @@ class FlowCounter:
         return known
 
 
-def format_talker(key):
+def format_talker(key: bytes) -> bytes:
     """Print a raw key as a talker: `192.0.2.1:198.51.100.7:443`, IPv6 in brackets."""
     if b":" in key:
         src, dst, port = key.split(b" ")
@@ -353,9 +349,9 @@ def format_talker(key):
     return key.replace(b" ", b":")
 
 
-def parse_arguments(arguments):
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--metric", choices=("records", "packets", "bytes"), default="records")
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
     parser.add_argument("--action", choices=("ACCEPT", "REJECT", "ALL"), default="ACCEPT")
@@ -380,10 +376,10 @@ def parse_arguments(arguments):
     return question
 
 
-def main(arguments, stdin, stdout, stderr):
+def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams."""
 
-    def flush(counter):
+    def flush(counter: FlowCounter) -> None:
         stdout.writelines(
             [b"LongValueSum:%b\t%d\n" % (format_talker(key), total) for key, total in counter.sums.items()]
         )

@@ -10,47 +10,35 @@ Standard output is the data contract with step 2's reducer. A line that is no ta
 reported on standard error as the Hadoop counter `malformed_talkers`.
 """
 
+from __future__ import annotations
+
 import argparse
 import heapq
 import re
 import sys
+from collections.abc import Iterator
+from typing import BinaryIO, TextIO
 
-TALKER_LINE = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})\t([0-9]+)\n?"
-)
+TALKER_LINE = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})\t([0-9]+)\n?")
 
 
-def parse_ports(text):
+def parse_ports(text: str) -> frozenset[bytes]:
     """Read `0-1024`, `22,443,8000-8999` or `all` into the set of wanted ports, each as bytes."""
-    wanted = set()
+    wanted: set[int] = set()
     for item in ("0-65535" if text == "all" else text).split(","):
-        low, _, high = item.partition("-")
-        low, high = int(low), int(high or low)
+        first, _, last = item.partition("-")
+        low, high = int(first), int(last or first)
         if not 0 <= low <= high <= 65535:
             raise ValueError(text)
         wanted.update(range(low, high + 1))
     return frozenset(b"%d" % port for port in wanted)
 
 
-def wanted_lines(lines, ports):
-    """Give the lines whose port is wanted as `(sum, line)`, then the number of malformed ones as `(None, n)`."""
-    malformed = 0
-    for line in lines:
-        match = TALKER_LINE.fullmatch(line)
-        if match is None:
-            malformed += 1
-        elif match[1] in ports:
-            yield int(match[2]), line
-    yield None, malformed
-
-
-def parse_arguments(arguments):
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
-    parser.add_argument(
-        "--top", type=int, default=0, help="how many lines to send on, 0 (the default) for all"
-    )
+    parser.add_argument("--top", type=int, default=0, help="how many lines to send on, 0 (the default) for all")
     options = parser.parse_args(arguments)
     try:
         options.ports = parse_ports(options.ports)
@@ -61,26 +49,28 @@ def parse_arguments(arguments):
     return options
 
 
-def main(arguments, stdin, stdout, stderr):
+def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams."""
     options = parse_arguments(arguments)
+    ports = options.ports
     malformed = 0
 
-    def kept():
+    def wanted_lines() -> Iterator[tuple[int, bytes]]:
+        """Give the lines to keep, with the negative of their sum, so that they compare in the answer's order."""
         nonlocal malformed
-        for total, line in wanted_lines(stdin, options.ports):
-            if total is None:
-                malformed = line
-            else:
-                yield total, line
+        for line in stdin:
+            match = TALKER_LINE.fullmatch(line)
+            if match is None:
+                malformed += 1
+            elif match[1] in ports:
+                yield -int(match[2]), line
 
     if options.top:
-        # Bytes in the answer's order: sum descending, then talker ascending. Every talker ends at its tab, which
-        # sorts before all that a talker may hold, so that comparing lines compares talkers.
-        for _, line in heapq.nsmallest(options.top, ((-total, line) for total, line in kept())):
-            stdout.write(line)
+        # Of equal sums the lines compare, and so the talkers: the tab behind a talker sorts before all that a
+        # talker may hold.
+        stdout.writelines(line for _, line in heapq.nsmallest(options.top, wanted_lines()))
     else:
-        stdout.writelines(line for _, line in kept())
+        stdout.writelines(line for _, line in wanted_lines())
     stdout.flush()
     if malformed:
         stderr.write(f"reporter:counter:toptalkers,malformed_talkers,{malformed}\n")

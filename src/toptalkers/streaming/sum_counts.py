@@ -8,7 +8,11 @@ are no counts, end it with exit code 1 rather than in a wrong sum.
 Self-contained, for Python 3.9 and its standard library alone.
 """
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, TextIO
 
 PREFIX = b"LongValueSum:"
 
@@ -17,7 +21,7 @@ class BadInputError(Exception):
     """The input is not what this reducer can sum."""
 
 
-def sum_lines(lines):
+def sum_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Give `<talker>` TAB `<sum>` lines for sorted count lines; BadInputError when they are not."""
     current = None
     total = 0
@@ -38,7 +42,7 @@ def sum_lines(lines):
         yield b"%b\t%d\n" % (current[13:], total)
 
 
-def main(stdin, stdout, stderr):
+def main(stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
     """Run the reducer over binary streams; gives the exit code."""
     try:
         stdout.writelines(sum_lines(stdin))

@@ -1,0 +1,121 @@
+"""From what a user names to the files that are read: files, folders, globs, standard input."""
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+STDIN_NAME = "standard input"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file of flow logs.
+
+    Attributes:
+        name: how messages call it.
+        size_bytes: as stored, packed or not; 0 when it is not known beforehand.
+        open: opens it for reading, as stored.
+
+    """
+
+    name: str
+    size_bytes: int
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that was left out: its name and why, one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was found, and what was not.
+
+    Attributes:
+        files: the files to read, each once, in the order of their names within an argument.
+        problems: arguments that give no file.
+        repeated: how many times a file was named again; it is read once.
+
+    """
+
+    files: tuple[InputFile, ...]
+    problems: tuple[Problem, ...]
+    repeated: int = 0
+
+
+def find_inputs(paths: Iterable[str]) -> Inputs:
+    """Find the files that paths name; see `Inputs`.
+
+    A folder is taken with all below it, but for names that begin with `.` or `_` (as Hadoop's FileInputFormat
+    leaves out: markers and unfinished files). A name with `*`, `?` or `[` that is no file itself is a glob; `**`
+    goes through folders.
+    """
+    files: dict[str, InputFile] = {}
+    problems: list[Problem] = []
+    repeated = 0
+    for path in paths:
+        if path == "-":
+            found = [_standard_input()]
+        elif Path(path).exists() or not glob.has_magic(path):
+            found, problem = _files_at(Path(path))
+            problems += problem
+        else:
+            found = []
+            for match in sorted(glob.glob(path, recursive=True)):
+                if Path(match).is_file():
+                    found.append(_file(Path(match)))
+                elif "**" not in path:
+                    below, problem = _files_at(Path(match))
+                    found += below
+                    problems += problem
+            if not found:
+                problems.append(Problem(path, "no file matches"))
+        for file in found:
+            key = file.name if file.name == STDIN_NAME else os.path.realpath(file.name)
+            if key in files:
+                repeated += 1
+            else:
+                files[key] = file
+    return Inputs(tuple(files.values()), tuple(problems), repeated)
+
+
+def _files_at(path: Path) -> tuple[list[InputFile], list[Problem]]:
+    try:
+        if path.is_dir():
+            found = []
+            unlistable: list[Problem] = []
+            for folder, folders, names in os.walk(path, onerror=lambda error: unlistable.append(_problem(error))):
+                folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+                found += [_file(Path(folder, name)) for name in sorted(names) if not name.startswith((".", "_"))]
+            if not found and not unlistable:
+                return [], [Problem(str(path), "the folder holds no files")]
+            return found, unlistable
+        if path.exists():
+            return [_file(path)], []
+    except OSError as error:
+        return [], [Problem(str(path), error.strerror or str(error))]
+    return [], [Problem(str(path), "no such file or folder")]
+
+
+def _problem(error: OSError) -> Problem:
+    return Problem(str(error.filename), error.strerror or str(error))
+
+
+def _file(path: Path) -> InputFile:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0  # opening it will say what is wrong
+    return InputFile(str(path), size, lambda: path.open("rb", buffering=0))
+
+
+def _standard_input() -> InputFile:
+    return InputFile(STDIN_NAME, 0, lambda: sys.stdin.buffer)

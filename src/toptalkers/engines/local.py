@@ -1,0 +1,381 @@
+"""The question on this machine, with Polars: the default of `run-local`, and the fastest way to ask.
+
+The way of a file: worker threads unpack it into blocks of whole lines (`unpack.py`); blocks of one layout are
+parsed and counted together by Polars, if they are plainly in that layout; what is not plainly so is counted line
+by line by `FlowCounter`, the very code of the mapper. So the answer is always the mapper's, and a question about
+a rule is answered in one place, `streaming/count_flows.py`.
+
+"Plainly" means that each line, by the columns that the question looks at, is well-formed: any doubt sends the
+block the exact way. Memory holds a few blocks for each thread and the sums by talker, not the records.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from toptalkers.answer import Answer, Tally
+from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.unpack import UnreadableError, read_blocks
+from toptalkers.query import Query
+from toptalkers.streaming import count_flows
+
+BLOCK_BYTES = 32 << 20
+"""How much of a file is unpacked at a time, and how much is parsed together."""
+
+MERGE_ROWS = 2_000_000
+"""Partial sums are added up when there are this many more of them than talkers known."""
+
+_CHUNK_ROWS = 50_000
+
+_IPV4 = count_flows.IPV4.pattern.decode()
+_NUMBER = r"^[0-9]{1,15}$"
+_SUMS = {"src": pl.String, "dst": pl.String, "port": pl.String, "value": pl.Int64}
+
+
+def count_files(
+    query: Query,
+    files: Sequence[InputFile],
+    *,
+    on_read: Callable[[int], None] = lambda _: None,
+    on_problem: Callable[[Problem], None] = lambda _: None,
+) -> Answer:
+    """Answer a question from files.
+
+    Args:
+        query: the question.
+        files: what to read, each to count whole or not at all.
+        on_read: called with the number of stored bytes of each read, from any thread, for progress.
+        on_problem: called for each file that is left out, and why.
+
+    Returns:
+        The answer; its tally counts files read and left out.
+
+    """
+    return LocalEngine(query, on_problem).answer(files, on_read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some lines of a file, in order. The last block of a file says how it ended."""
+
+    file: InputFile
+    data: bytes
+    last: bool
+    unreadable: str | None = None
+
+
+@dataclass(slots=True)
+class _FileSoFar:
+    """What is known of a file of which some blocks are counted: its layout now, its sums, its tally."""
+
+    fields: list[bytes]
+    sums: list[pl.DataFrame] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+class LocalEngine:
+    """One question's counting; use it once."""
+
+    def __init__(self, query: Query, on_problem: Callable[[Problem], None]) -> None:
+        """Take the question."""
+        self._query = query
+        self._on_problem = on_problem
+        self._question = count_flows.parse_arguments(query.mapper_arguments())
+        self._headerless = count_flows.FlowCounter(self._question).headerless
+        self._sums = pl.DataFrame(schema=_SUMS)
+        self._partial: list[pl.DataFrame] = []
+        self._partial_rows = 0
+        self._tally = Tally()
+
+    def answer(self, files: Sequence[InputFile], on_read: Callable[[int], None]) -> Answer:
+        """Read the files and answer."""
+        unfinished: dict[str, _FileSoFar] = {}
+        together: dict[tuple[bytes, ...], list[tuple[InputFile, bytes]]] = {}
+        waiting_bytes = 0
+        for block in _unpack_ahead(files, on_read):
+            first = block.file.name not in unfinished
+            if first and block.last and block.unreadable is None:
+                fields, lines = self._begin(block.data)
+                together.setdefault(tuple(fields), []).append((block.file, lines))
+                waiting_bytes += len(lines)
+                if waiting_bytes >= BLOCK_BYTES:
+                    self._count_whole_files(together)
+                    waiting_bytes = 0
+                continue
+            so_far = unfinished.pop(block.file.name, None)
+            if block.unreadable is not None:
+                self._leave_out(block.file, block.unreadable)
+                continue
+            lines = block.data
+            if so_far is None:
+                fields, lines = self._begin(lines)
+                so_far = _FileSoFar(fields)
+            sums, tally, so_far.fields = self._count([lines], so_far.fields)
+            so_far.sums.append(sums)
+            so_far.tally += tally
+            if block.last:
+                self._add_file(block.file, so_far)
+            else:
+                unfinished[block.file.name] = so_far
+        self._count_whole_files(together)
+        self._merge()
+        return self._ranked()
+
+    def _begin(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """The layout in which a file begins, and its lines without the header that says so."""
+        end = data.find(b"\n")
+        first_line = data if end < 0 else data[:end]
+        columns = first_line.removeprefix(count_flows.BYTE_ORDER_MARK).split(b" ")
+        if count_flows.parse_header(columns):
+            return columns, data[len(first_line) + 1 :]
+        return self._headerless, data
+
+    def _count_whole_files(self, together: dict[tuple[bytes, ...], list[tuple[InputFile, bytes]]]) -> None:
+        for fields, waiting in together.items():
+            plain = self._count_plain([lines for _, lines in waiting], list(fields))
+            if plain is not None and plain[1].malformed == 0:
+                sums, tally = plain
+                self._add(sums, tally + Tally(files_read=len(waiting)))
+                continue
+            for file, lines in waiting:
+                sums, tally, _ = self._count([lines], list(fields))
+                self._add_file(file, _FileSoFar([], [sums], tally))
+        together.clear()
+
+    def _count(self, blocks: list[bytes], fields: list[bytes]) -> tuple[pl.DataFrame, Tally, list[bytes]]:
+        """Count lines that begin in a layout: their sums, their tally, and the layout in which they end."""
+        plain = self._count_plain(blocks, fields)
+        if plain is not None:
+            return *plain, fields
+        return self._count_exactly(blocks, fields)
+
+    def _count_plain(self, blocks: list[bytes], fields: list[bytes]) -> tuple[pl.DataFrame, Tally] | None:
+        """Count lines that are plainly in one layout; None when they may not be.
+
+        Lines need not be looked at for being a header: a header's column of the log status, of the action, or
+        of the port holds no value that is plain there.
+        """
+        names = [name.decode() for name in fields]
+        if len(set(names)) < len(names) or any(name not in names for name in self._query.needed_fields):
+            return None
+        if any(mark in data for data in blocks for mark in (b"Z", b"\xef", b"\0")):
+            return None  # a time stamp or byte order mark may stand before a line
+        sources = [data for data in blocks if data]
+        if not sources:
+            return pl.DataFrame(schema=_SUMS), Tally()
+        query = self._query
+        read = set(query.needed_fields) | {names[-1]} | ({"log-status"} & set(names))
+        try:
+            records = (
+                pl.scan_csv(
+                    sources,
+                    separator=" ",
+                    has_header=False,
+                    quote_char=None,
+                    schema=dict.fromkeys(names, pl.String),
+                    truncate_ragged_lines=True,
+                    glob=False,
+                )
+                .select(sorted(read))
+                .collect(engine="streaming")
+            )
+        except pl.exceptions.PolarsError:
+            return None
+        if records[names[-1]].null_count():
+            return None
+        skipped: dict[str, int] = {}
+        kept = records
+        if "log-status" in names:
+            kept = records.filter(pl.col("log-status") == "OK")
+            if kept.height < records.height:
+                others = records.filter(pl.col("log-status").ne_missing("OK"))["log-status"].value_counts()
+                counts = dict(others.iter_rows())
+                skipped = {"nodata": counts.pop("NODATA", 0), "skipdata": counts.pop("SKIPDATA", 0)}
+                if counts:
+                    return None
+        if query.action != "ALL":
+            height = kept.height
+            other = "REJECT" if query.action == "ACCEPT" else "ACCEPT"
+            plain_others = kept.select((pl.col("action") == other).sum()).item()
+            kept = kept.filter(pl.col("action") == query.action)
+            if kept.height + plain_others < height:
+                return None
+            skipped["action"] = plain_others
+        if query.since or query.until:
+            if not kept.select(pl.col("start").str.contains(_NUMBER).fill_null(value=False).all()).item():
+                return None
+            start = pl.col("start").cast(pl.Int64)
+            seconds = pl.when(start >= count_flows.MILLISECONDS_FROM).then(start // 1000).otherwise(start)
+            height = kept.height
+            if query.since:
+                kept = kept.filter(seconds >= int(query.since.timestamp()))
+            if query.until:
+                kept = kept.filter(seconds < int(query.until.timestamp()))
+            skipped["time"] = height - kept.height
+        height = kept.height
+        kept = kept.with_columns(number=pl.col("dstport").cast(pl.UInt16, strict=False))
+        leading = pl.col("dstport").str.head(1)
+        doubtful = pl.col("number").is_null() | (leading == "+") | ((leading == "0") & (pl.col("dstport") != "0"))
+        if kept.select(doubtful.any()).item():
+            return None
+        kept = kept.filter(pl.any_horizontal(pl.col("number").is_between(low, high) for low, high in query.ports))
+        skipped["ports"] = height - kept.height
+        if query.metric == "records":
+            value = pl.len().cast(pl.Int64)
+        else:
+            if not kept.select(pl.col(query.metric).str.contains(_NUMBER).fill_null(value=False).all()).item():
+                return None
+            value = pl.col(query.metric).cast(pl.Int64).sum()
+        sums = kept.group_by(
+            pl.col("srcaddr").alias("src"), pl.col("dstaddr").alias("dst"), pl.col("dstport").alias("port")
+        ).agg(value.alias("value"))
+        if not (_are_addresses(sums["src"]) and _are_addresses(sums["dst"])):
+            return None
+        return sums, Tally(
+            records.height, kept.height, {reason: number for reason, number in skipped.items() if number}
+        )
+
+    def _count_exactly(self, blocks: list[bytes], fields: list[bytes]) -> tuple[pl.DataFrame, Tally, list[bytes]]:
+        """Count lines one by one, as the mapper does."""
+        parts: list[pl.DataFrame] = []
+
+        def flush(counter: count_flows.FlowCounter) -> None:
+            keys = [key.decode().split(" ") for key in counter.sums]
+            columns = [*(list(column) for column in zip(*keys, strict=True)), list(counter.sums.values())]
+            if keys:
+                parts.append(pl.DataFrame(dict(zip(_SUMS, columns, strict=True)), schema=_SUMS))
+            counter.sums.clear()
+
+        counter = count_flows.FlowCounter(self._question, flush)
+        counter.set_layout(fields)
+        for data in blocks:
+            counter.count_block(data)
+        flush(counter)
+        counters = {"records_read": counter.records_read, "counted": counter.counted, **counter.skipped}
+        sums = pl.concat(parts) if parts else pl.DataFrame(schema=_SUMS)
+        return sums, Tally.from_counters(counters, files_read=0), counter.fields
+
+    def _add_file(self, file: InputFile, so_far: _FileSoFar) -> None:
+        """Add a whole file's sums, unless none of its lines is a record."""
+        tally = so_far.tally
+        if tally.records_read and tally.malformed == tally.records_read:
+            self._leave_out(file, f"no flow log: none of its {tally.records_read:,} lines is a record")
+            return
+        self._add(pl.concat(so_far.sums), tally + Tally(files_read=1))
+
+    def _leave_out(self, file: InputFile, reason: str) -> None:
+        self._tally += Tally(files_unreadable=1)
+        self._on_problem(Problem(file.name, reason))
+
+    def _add(self, sums: pl.DataFrame, tally: Tally) -> None:
+        self._tally += tally
+        self._partial.append(sums)
+        self._partial_rows += sums.height
+        if self._partial_rows >= max(MERGE_ROWS, self._sums.height):
+            self._merge()
+
+    def _merge(self) -> None:
+        self._sums = (
+            pl.concat([self._sums, *self._partial])
+            .lazy()
+            .group_by("src", "dst", "port")
+            .agg(pl.col("value").sum())
+            .collect(engine="streaming")
+        )
+        self._partial = []
+        self._partial_rows = 0
+
+    def _ranked(self) -> Answer:
+        """The answer in its order: sum descending, then the printed talker ascending, as bytes."""
+        talkers = self._sums.height
+        top = self._query.top
+        sums = self._sums
+        if 0 < top < talkers:
+            # All that may be among the first, ties included, before anything is printed or sorted.
+            least = sums["value"].top_k(top).min()
+            sums = sums.filter(pl.col("value") >= least)
+
+        def bracketed(address: str) -> pl.Expr:
+            column = pl.col(address)
+            ipv6 = column.str.contains(":", literal=True)
+            return pl.when(ipv6).then(pl.format("[{}]", column)).otherwise(column)
+
+        printed = sums.select(
+            pl.concat_str(bracketed("src"), bracketed("dst"), "port", separator=":").alias("talker"), "value"
+        ).sort("value", "talker", descending=[True, False])
+        if top:
+            printed = printed.head(top)
+        return Answer(self._query, _format_chunks(printed), self._tally, talkers)
+
+
+def _are_addresses(column: pl.Series) -> bool:
+    others = column.unique()
+    if others.null_count():
+        return False
+    others = others.filter(~others.str.contains(f"^{_IPV4}$"))
+    return all(count_flows.is_ipv6(text.encode()) for text in others)
+
+
+def _format_chunks(printed: pl.DataFrame) -> Iterator[bytes]:
+    for rows in printed.iter_slices(_CHUNK_ROWS):
+        yield rows.write_csv(separator="\t", include_header=False, quote_style="never").encode()
+
+
+def _unpack_ahead(files: Sequence[InputFile], on_read: Callable[[int], None]) -> Iterator[_Block]:
+    """Unpack files in threads, ahead of who takes the blocks; a file's blocks come in order.
+
+    No more threads than cores, and no more blocks waiting than threads, so that memory stays bounded.
+    """
+    workers = min(os.cpu_count() or 1, len(files))
+    todo: queue.SimpleQueue[InputFile] = queue.SimpleQueue()
+    for file in files:
+        todo.put(file)
+    blocks: queue.Queue[_Block | None] = queue.Queue(maxsize=max(1, 4 * workers))
+    stop = threading.Event()
+
+    def put(block: _Block | None) -> None:
+        while not stop.is_set():
+            try:
+                blocks.put(block, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                file = todo.get_nowait()
+            except queue.Empty:
+                break
+            held: bytes | None = None
+            try:
+                for data in read_blocks(file, BLOCK_BYTES, on_read):
+                    if stop.is_set():
+                        return
+                    if held is not None:
+                        put(_Block(file, held, last=False))
+                    held = data
+                put(_Block(file, held or b"", last=True))
+            except UnreadableError as error:
+                put(_Block(file, b"", last=True, unreadable=str(error)))
+        put(None)
+
+    threads = [threading.Thread(target=work, name="unpack", daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        running = workers
+        while running:
+            block = blocks.get()
+            if block is None:
+                running -= 1
+            else:
+                yield block
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
