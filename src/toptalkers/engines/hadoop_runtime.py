@@ -62,7 +62,10 @@ log4j.logger.org.apache.hadoop.util.NativeCodeLoader=ERROR
 log4j.logger.org.apache.hadoop.metrics2=ERROR
 """
 
-TRACEBACK = "Traceback (most recent call last):"
+_ONE_TRACEBACK = r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)+.+"
+TRACEBACK = re.compile(
+    rf"{_ONE_TRACEBACK}(?:\n\n(?:The above exception|During handling) .*\n\n{_ONE_TRACEBACK})*", re.MULTILINE
+)
 
 LOG_EVENT = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) (?P<logger>\S+): (?P<message>.*)", re.DOTALL
@@ -70,7 +73,7 @@ LOG_EVENT = re.compile(
 """The first line of an event, as `LOG4J` has it written."""
 
 EXCEPTION = re.compile(
-    r"^(?:Exception in thread \"[^\"]*\" )?((?:[a-z][\w]*\.)+[A-Z][\w$]*(?:Exception|Error)\b.*)",
+    r"^(?:Exception in thread \"[^\"]*\" )?((?:[a-z]\w*\.)+[\w$]*(?:Exception|Error)\b.*)",
     re.MULTILINE,
 )
 """The first line of a Java stack trace."""
@@ -113,10 +116,18 @@ class StreamingResult:
     stderr: Path
 
     def why_failed(self) -> str | None:
-        """The first Python traceback of a script, else Hadoop's first error; None when nothing was said."""
-        return find_traceback(self.stderr.read_text(errors="replace")) or find_error(
-            self.syslog.read_text(errors="replace") + self.stderr.read_text(errors="replace")
-        )
+        """The first Python traceback of a script, else Hadoop's reason; None when there is none.
+
+        With Hadoop's reason stands the last that scripts said, when it is no more than a script's exit code.
+        """
+        said = self.stderr.read_text(errors="replace")
+        if traceback := find_traceback(said):
+            return traceback
+        error = find_error(self.syslog.read_text(errors="replace")) or find_error(said)
+        lines = [line for line in said.splitlines() if line.strip() and line != "Streaming Command Failed!"]
+        if error and "subprocess failed" in error and lines:
+            return f"{error}: {lines[-1]}"
+        return error or (lines[-1] if lines else None)
 
 
 def find_java() -> Path:
@@ -218,9 +229,7 @@ def write_settings(conf_dir: Path, files: Mapping[str, Mapping[str, str]]) -> No
         for name, value in settings.items():
             if "${" in value:
                 raise ValueError(f"Hadoop would expand the value of {name}")
-            properties.append(
-                f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
-            )
+            properties.append(f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>")
         texts[file_name] = "\n".join(["<configuration>", *properties, "</configuration>", ""])
     for file_name, text in texts.items():
         path = conf_dir / file_name
@@ -229,22 +238,21 @@ def write_settings(conf_dir: Path, files: Mapping[str, Mapping[str, str]]) -> No
 
 
 def find_traceback(text: str) -> str | None:
-    """The first Python traceback in a log, from its first line to the exception; None when there is none."""
-    lines = text[max(0, text.find(TRACEBACK)) :].splitlines()
-    if not lines or lines[0] != TRACEBACK:
-        return None
-    end = next((n for n, line in enumerate(lines[1:], 1) if not line.startswith(" ")), len(lines) - 1)
-    return "\n".join(lines[: end + 1])
+    """The first Python traceback in a log, with those that it led to; None when there is none."""
+    match = TRACEBACK.search(text)
+    return match[0] if match else None
 
 
 def find_error(text: str) -> str | None:
-    """What Hadoop's log gives as the reason: the first exception's last cause, else an error; None for neither.
+    """What Hadoop's log gives as the reason that a job failed, one line; None when it gives none.
 
-    An exception comes before errors: the client's last word on a failed job is but `Job not successful!`.
+    An exception's last cause comes before an error: the client's last word on a failed job is but `Job not
+    successful!`. Of exceptions the one that ended the job comes first; a task may have logged others before.
     """
-    if first := EXCEPTION.search(text):
+    end_of_job = text.find("WARN org.apache.hadoop.mapred.LocalJobRunner: job_")
+    if first := EXCEPTION.search(text, max(0, end_of_job)):
         cause = first[1]
-        for line in text[first.end() :].lstrip("\n").splitlines():
+        for line in text[first.end() + 1 :].splitlines():
             if match := re.match(r"Caused by: (.+)", line):
                 cause = match[1]
             elif not line.startswith("\t"):
