@@ -6,19 +6,19 @@ arguments are those that EMR's `command-runner.jar hadoop-streaming` takes, unch
 How LocalJobRunner (Hadoop 3.4.2) differs from a cluster, all of it seen:
 
 - Mappers and reducers run in the JVM's own working directory, here `work_dir`; no task has one of its own.
-  Each file of `-files` is linked there under its name, or the name behind `#`, and the link is removed when
-  the job ends. A local path is linked to directly, `s3://` is copied below `hadoop.tmp.dir` first. A file of
+  Each file of `-files`, from wherever, is copied below `hadoop.tmp.dir`, made executable, and linked in the
+  working directory under its name, or the name behind `#`; the link is removed when the job ends. A file of
   that name in the directory already wins, with no more than a warning in the log.
 - A path without a scheme is relative to `work_dir`. On a cluster it is relative to the user's home in HDFS.
-- `-mapper "python3 count_flows.py --ports 0-1024"` is split at spaces and needs neither exec bit nor shebang;
-  the first word is looked up on `PATH`. `-mapper count_flows.py` needs both, and `-files` keeps the bits that
-  the file has; what comes from S3 has none.
+- `-mapper "python3 count_flows.py --ports 0-1024"` is split at spaces, without a shell, and needs neither exec
+  bit nor shebang; the first word is looked up on `PATH`, then in the working directory. `-mapper count_flows.py`
+  needs the shebang.
 - A script's standard error goes to the JVM's own, line by line, except for the `reporter:` lines, which
   become counters and status. Scripts that run side by side may mix their lines. On a cluster it is found in
   the task's container log alone, never in the step's.
 - A script that exits with another code than 0 fails its task with `PipeMapRed.waitOutputThreads(): subprocess
-  failed with code N`. The job fails at once, there is no second attempt, and the client's log says no more
-  than `State FAILED due to: NA`: why, only the script's standard error tells.
+  failed with code N`. The job fails at once, there is no second attempt. Why, only the script's standard error
+  tells: a Python traceback stands there whole, as Python printed it.
 - Every setting of the job is in the environment of its scripts, the S3 keys too.
 """
 
