@@ -97,7 +97,7 @@ _ROLES = (
 
 
 def build_company() -> Company:
-    """The company: the same object every time."""
+    """The company: equal every time."""
     rng = random.Random(_COMPANY_SEED)  # noqa: S311 - made-up ids, not secrets
     vpc_id = _resource_id("vpc", rng)
     flow_log_id = _resource_id("fl", rng)
