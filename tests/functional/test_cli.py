@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_counts(tmp_path: Path, engine
     for name, reason in {
         "cut.log.gz": "ends early",
         "damaged.log.gz": "damaged",
-        "trailing.log.gz": "more",
+        "trailing.log.gz": "more data after its end",
         "empty.log.gz": "empty, 0 bytes",
         "plain.log.gz": "named .gz, but not packed so",
         "cut.log.zst": "ends early",
@@ -135,7 +135,7 @@ def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], line: str) -> 
     assert result.stderr.count("\n") == 1
 
 
-def test_formats(tmp_path: Path) -> None:
+def test_formats() -> None:
     """Every format holds the same rows."""
     rows = [("198.51.100.17", "10.0.0.10", 443, 2), ("10.0.1.20", "10.0.0.2", 53, 1)]
     options = ["run-local", DEFAULT, "--top", "2", "--format"]
@@ -181,7 +181,7 @@ def test_sample_writes_and_refuses_to_overwrite(tmp_path: Path) -> None:
     assert run(*arguments).exit_code == 0
     again = run(*arguments)
     assert again.exit_code == 1
-    assert "holds such files already" in again.stderr
+    assert "already" in again.stderr
     assert run("run-local", str(tmp_path / "made")).exit_code == 0
 
 
@@ -195,8 +195,8 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
 
 def test_run_as_a_program_in_a_pipe() -> None:
     """As a process of its own, with a reader that has enough after one line, it ends quietly."""
-    code = "from toptalkers.__main__ import main; main()"
-    command = f"{sys.executable} -c '{code}' run-local {FLOWLOGS} 2>&1 >/dev/null | cat; {sys.executable} -m toptalkers run-local {DEFAULT} 2>/dev/null | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    toptalkers = f"{sys.executable} -m toptalkers run-local"
+    command = f"{toptalkers} {FLOWLOGS} 2>&1 > /dev/null | cat; {toptalkers} {DEFAULT} 2> /dev/null | head -1"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.endswith(ANSWER.splitlines()[0] + "\n")
     assert "Traceback" not in done.stdout + done.stderr

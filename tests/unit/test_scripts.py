@@ -93,7 +93,8 @@ def test_wrong_arguments_end_in_2(name: str, arguments: list[str]) -> None:
 
 def test_port_filter_knows_brackets_and_tallies_junk() -> None:
     """The port is what follows the last colon outside of brackets; lines that are no talkers are counted apart."""
-    lines = b"[2001:db8::1]:[2001:db8::443]:8080\t5\n10.0.0.1:[::]:443\t4\njunk\n10.0.0.1:10.0.0.2:22\tx\n10.0.0.1:10.0.0.2:22\t7\n"
+    lines = b"[2001:db8::1]:[2001:db8::443]:8080\t5\n10.0.0.1:[::]:443\t4\njunk\n"
+    lines += b"10.0.0.1:10.0.0.2:22\tx\n10.0.0.1:10.0.0.2:22\t7\n"
     done = pipeline.run_script("port_filter.py", "--ports", "22,443", stdin=lines)
     assert done.stdout == b"10.0.0.1:[::]:443\t4\n10.0.0.1:10.0.0.2:22\t7\n"
     assert done.stderr == b"reporter:counter:toptalkers,malformed_talkers,2\n"

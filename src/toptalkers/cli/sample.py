@@ -6,7 +6,6 @@ from typing import Literal
 import click
 
 from toptalkers.cli.progress import progress_bar
-from toptalkers.errors import ToptalkersError
 
 
 @click.command()
@@ -38,8 +37,5 @@ def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "ri
             advance(written - shown)
             shown = written
 
-        try:
-            report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
-        except FileExistsError as error:
-            raise ToptalkersError(f"{out} holds such files already: {error}", hint="name an empty folder") from None
+        report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
     click.echo(f"{report.records:,} records in {len(report.files):,} files under {out}", err=True)

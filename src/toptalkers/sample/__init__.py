@@ -1,1 +1,1 @@
-"""Real-shaped VPC flow logs of a made-up company: for the first run, for tests, for measurements, for replays."""
+"""Real-shaped flow logs of a made-up company, to try, to test and to measure with. Standard library only."""

@@ -1,142 +1,152 @@
-"""What real life does to flow-log files: the sorts of dirt, and how lines get dirty.
+"""What real life adds to a flow-log file, a kind a file.
 
-The records stay what they were: dirt adds lines that are no records (headers, broken and blank lines), or
-writes a record in another way (order, time stamp before it, line end, unit). Two rules hold throughout, so
-that a reader has a chance: lines whose columns are not the default format's have a header before them in the
-same file, and a file that switches columns switches back before it ends - files stay readable when glued.
+Files are glued together, exported through CloudWatch, opened with an editor on Windows, cut by a full disk.
+Every kind but the broken lines keeps each record countable, under the rules of `streaming/count_flows.py`.
+Lines are text of one byte a character (Latin-1), because broken ones are not UTF-8.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from toptalkers.flowlog.layout import Layout, format_header
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+BYTE_ORDER_MARK = "\xef\xbb\xbf"
+_RECORDS_A_BROKEN_LINE = 25
 
 
-_LINES_A_BREAK = 20
+class Dirt(Enum):
+    """What is odd about a file. The first six are in its lines, the last two in how it is packed."""
 
-_BEGIN = "2 123456789012 eni-0a1b2c3d4e5f60718"
-_END = "6 8 3120 1793491200 1793491230 ACCEPT OK"
-_BROKEN_LINES = (
-    f"{_BEGIN} 10.0.10.21 10.0.10",  # cut short
-    "\x00\xff\xfe\x1f\x8b\x08 \x80\x90\"\xc3( \x7f\x01,\t'\xe2\x82",  # no text at all, with a lone quote
-    f"{_BEGIN} 10.0.10.21 10.0.10.101 40000 8080",  # too few columns, cut clean
-    f"{_BEGIN} - 10.0.10.101 40000 8080 {_END}",
-    f"{_BEGIN} 10.0.10.21 - 40000 8080 {_END}",
-    f"{_BEGIN} 10.0.10.21 10.0.10.101 40000 70000 {_END}",
-    f"{_BEGIN} 10.0.10.21 10.0.10.101 40000 - {_END}",
-    f"{_BEGIN} not-an-address 10.0.10.101 40000 8080 {_END}",
-    f"{_BEGIN} 10.0.10.21 10.0.10.256 40000 443 {_END}",
-    f"{_BEGIN} 10.0.10.21 2001:db8:::1 40000 443 {_END}",
-    f"{_BEGIN} 10.0.10.21 10.0.10.101 40000 https {_END}",
-    f"{_BEGIN} 10.0.10.21 10.0.10.101 40000 -1 {_END}",
-    "Rate limited",
-)
+    RECURRING_HEADERS = "recurring headers"
+    COLUMN_ORDERS = "other column orders"
+    TIME_STAMPS = "time stamps"
+    BROKEN_LINES = "broken lines"
+    WINDOWS_LINES = "windows lines"
+    MILLISECONDS = "milliseconds"
+    MEMBERS = "several gzip members"
+    PLAIN = "not compressed"
 
 
-@dataclass(frozen=True, slots=True)
-class Dirt:
-    """A sort of dirt, as what becomes of a file that has it.
+class DirtyText(NamedTuple):
+    """The text of a file, and how many lines in it are no records though they look like some."""
 
-    `soil`: what turns a file's record lines, each with its line end, into what is written instead. Lines are
-    written as Latin-1, so that every byte can occur.
+    text: str
+    broken_lines: int = 0
+
+
+def format_dirty(dirt: Dirt, records: Sequence[str], layout: Layout, *, headed: bool) -> DirtyText:
+    """Write record lines of a layout as the text of a file with that dirt in its lines.
+
+    `headed`: whether the file begins with the header of its layout. Without one, the layout is the default one.
     """
-
-    name: str
-    soil: tuple[Callable[[list[str], Layout], list[str]], ...] = ()
-    breaks_lines: bool = False
-    crlf: bool = False
-    gzip_members: int = 1  # 0: a plain file
-    empty: bool = False  # a file without a byte of text
-
-
-def break_lines(lines: list[str]) -> tuple[list[str], int]:
-    """The lines with a broken one after every 20 (one in a shorter list), and how many those are.
-
-    Under no question is a broken line a record: what it lacks - enough columns, an address, the destination
-    port - every question needs.
-    """
-    mixed: list[str] = []
-    broken = 0
-    for i in range(0, len(lines), _LINES_A_BREAK):
-        mixed += lines[i : i + _LINES_A_BREAK]
-        mixed.append(_BROKEN_LINES[broken % len(_BROKEN_LINES)] + "\n")
-        broken += 1
-    return mixed, broken
-
-
-def _repeat_header(lines: list[str], layout: Layout) -> list[str]:
-    header = format_header(layout) + "\n"
-    third = -(-len(lines) // 3)
-    return [*lines[:third], header, *lines[third : 2 * third], header, *lines[2 * third :]]
-
-
-def _change_order(lines: list[str], layout: Layout) -> list[str]:
-    """The middle of the file in two other orders, each behind its header, the end in the file's own again."""
-    quarter = -(-len(lines) // 4)
-    mixed = lines[:quarter]
-    for i, order in enumerate((tuple(range(len(layout)))[::-1], _interleaved(len(layout))), start=1):
-        pick = itemgetter(*order)
-        mixed.append(format_header(Layout(pick(layout.columns))) + "\n")
-        mixed += [" ".join(pick(line.split())) + "\n" for line in lines[i * quarter : (i + 1) * quarter]]
-    return [*mixed, format_header(layout) + "\n", *lines[3 * quarter :]]
+    header = format_header(layout)
+    head = [header] if headed else []
+    third = len(records) // 3
+    match dirt:
+        case Dirt.RECURRING_HEADERS:
+            return _text([*head, *records[:third], header, *records[third : 2 * third], header, *records[2 * third :]])
+        case Dirt.COLUMN_ORDERS:
+            columns = layout.columns
+            backwards, turned = columns[::-1], columns[3:] + columns[:3]
+            return _text(
+                [
+                    *head,
+                    *records[:third],
+                    " ".join(backwards),
+                    *_reordered(records[third : 2 * third], columns, backwards),
+                    " ".join(turned),
+                    *_reordered(records[2 * third : -1], columns, turned),
+                    header,
+                    *records[-1:],
+                ]
+            )
+        case Dirt.TIME_STAMPS:
+            return _text([*head, *_with_time_stamps(records, layout)])
+        case Dirt.BROKEN_LINES:
+            return _with_broken_lines(head, records, layout)
+        case Dirt.WINDOWS_LINES:
+            lines = [*head, *records[:third], "", "   ", *records[third:], ""]
+            return DirtyText(BYTE_ORDER_MARK + "".join(f"{line}\r\n" for line in lines))
+        case Dirt.MILLISECONDS:
+            return _text([*head, *_in_milliseconds(records, layout)])
+        case Dirt.MEMBERS | Dirt.PLAIN:
+            return _text([*head, *records])
 
 
-def _stamp(lines: list[str], layout: Layout) -> list[str]:
-    """CloudWatch Logs' export: the event's time before its message."""
-    column = layout.position("start")
+def _text(lines: Sequence[str]) -> DirtyText:
+    return DirtyText("\n".join([*lines, ""]))
+
+
+def _reordered(lines: Sequence[str], columns: Sequence[str], order: Sequence[str]) -> list[str]:
+    turn = itemgetter(*(columns.index(column) for column in order))
+    return [" ".join(turn(line.split(" "))) for line in lines]
+
+
+def _with_time_stamps(lines: Sequence[str], layout: Layout) -> list[str]:
+    """Put before each record the time stamp that CloudWatch Logs has for it, its start, as an export prints it."""
+    at = layout.position("start")
     stamps: dict[str, str] = {}
     stamped = []
     for line in lines:
-        start = line.split(" ", column + 1)[column]
+        start = line.split(" ", at + 1)[at]
         stamp = stamps.get(start)
         if stamp is None:
-            stamp = stamps[start] = f"{datetime.fromtimestamp(int(start), UTC):%Y-%m-%dT%H:%M:%S}.000Z "
-        stamped.append(stamp + line)
+            stamp = stamps[start] = datetime.fromtimestamp(int(start), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        stamped.append(f"{stamp} {line}")
     return stamped
 
 
-def _use_milliseconds(lines: list[str], layout: Layout) -> list[str]:
-    column = layout.position("start")
-    changed = []
+def _in_milliseconds(lines: Sequence[str], layout: Layout) -> list[str]:
+    start, end = layout.position("start"), layout.position("end")
+    result = []
     for line in lines:
-        parts = line.split(" ", column + 2)
-        parts[column] += "000"
-        parts[column + 1] += "999"
-        changed.append(" ".join(parts))
-    return changed
+        values = line.split(" ", max(start, end) + 1)
+        values[start] += "000"
+        values[end] += "999"
+        result.append(" ".join(values))
+    return result
 
 
-def _leave_blank_lines(lines: list[str], _layout: Layout) -> list[str]:
-    mixed: list[str] = []
-    for i in range(0, len(lines), _LINES_A_BREAK):
-        mixed += lines[i : i + _LINES_A_BREAK]
-        mixed.append("\n")
-    return mixed
+def _with(field: str, value: str) -> Callable[[str, Layout], str]:
+    def break_line(line: str, layout: Layout) -> str:
+        values = line.split(" ")
+        values[layout.position(field)] = value
+        return " ".join(values)
+
+    return break_line
 
 
-def _interleaved(columns: int) -> tuple[int, ...]:
-    return (*range(1, columns, 2), *range(0, columns, 2))
+BROKEN: dict[str, Callable[[str, Layout], str]] = {
+    "cut short": lambda line, _: line[: len(line) // 2],
+    "too few columns": lambda line, _: " ".join(line.split(" ")[:5]),
+    "too many spaces": lambda line, _: line.replace(" ", "  "),
+    "binary junk": lambda line, _: "\x1f\x8b\x08\x00\xff\xfe\x00\x85\xa0" + line[20:60] + "\x00\xc3\x28\xf0\x9f",
+    "no address": _with("srcaddr", "-"),
+    "not an address": _with("dstaddr", "10.0.300.7"),
+    "a name": _with("srcaddr", "ip-10-0-10-31.ec2.internal"),
+    "not an IPv6 address": _with("dstaddr", "2001:db8::1::2"),
+    "port too high": _with("dstport", "70000"),
+    "no port": _with("dstport", "-"),
+    "port by name": _with("dstport", "https"),
+    "another log": lambda *_: "END RequestId: 3f2a7c1e-8d0b-4f6a-9c55-0e1d2b3a4c5d",
+}
+"""Every way in which a line is broken: a record line and its layout in, a line that no question counts out."""
 
 
-SORTS_OF_DIRT = (
-    Dirt("clean"),
-    Dirt("repeated headers", (_repeat_header,)),
-    Dirt("changed order", (_change_order,)),
-    Dirt("time stamps", (_stamp,)),
-    Dirt("broken lines", breaks_lines=True),
-    Dirt("blank lines and CRLF", (_leave_blank_lines,), crlf=True),
-    Dirt("gzip members", gzip_members=3),
-    Dirt("plain", gzip_members=0),
-    Dirt("milliseconds", (_use_milliseconds,)),
-    Dirt("empty", empty=True),
-    Dirt("empty and plain", gzip_members=0, empty=True),
-    Dirt("several at once", (_stamp, _leave_blank_lines), gzip_members=2, breaks_lines=True, crlf=True),
-)
-"""Dirty files have these in turn."""
+def _with_broken_lines(head: Sequence[str], records: Sequence[str], layout: Layout) -> DirtyText:
+    every = max(1, min(_RECORDS_A_BROKEN_LINE, len(records) // (2 * len(BROKEN))))
+    ways = list(BROKEN.values())
+    lines = list(head)
+    broken = 0
+    for number, line in enumerate(records):
+        lines.append(line)
+        # Only what a question for accepted records would count else: a broken NODATA is hardly a loss.
+        if number % every == 0 and " ACCEPT OK" in line:
+            lines.append(ways[broken % len(ways)](line, layout))
+            broken += 1
+            if broken % len(ways) == 0:
+                lines.append("")
+    return DirtyText("".join(f"{line}\n" for line in lines), broken)

@@ -1,59 +1,68 @@
-"""The sample as files: which files, what each is called, what goes into it.
+"""Writes the sample as files: their layouts, names and packing; clean, or with what real life adds.
 
-Comes in: how many records, a seed, a layout. Goes out: a folder of flow-log files as CloudWatch's capture, a
-custom format or AWS's own delivery leaves them, clean or dirty. The files are planned first, so that nothing
-is overwritten by surprise; each is written under a temporary name and renamed, so that there is never half a
-file under its real name.
+Nothing is overwritten, and no file is ever seen half written: each is made under a hidden name and renamed.
 """
 
-from __future__ import annotations
-
-import contextlib
 import gzip
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
-from toptalkers.flowlog.layout import format_header
-from toptalkers.sample.company import ACCOUNT_ID, REGION, build_company
-from toptalkers.sample.dirt import SORTS_OF_DIRT, Dirt, break_lines
-from toptalkers.sample.records import DAY, columns_of, lines_by_minute, plan_minutes
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_header
+from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
+from toptalkers.sample.dirt import Dirt, format_dirty
+from toptalkers.sample.traffic import (
+    FIRST_SECOND,
+    RICH_FIELDS,
+    SLICE_SECONDS,
+    SLICES,
+    records_by_slice,
+    sample_lines,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+SampleLayout = Literal["default", "rich", "aws-s3"]
 
-    from toptalkers.sample.records import SampleLayout
+RECORDS_PER_FILE = 40_000
+"""About what one file of a busy VPC holds; a file's text is held in memory."""
 
-RECORDS_A_FILE = 40_000
-"""No file has more; a file's lines are held in memory while it is written (about 50 MiB in the widest layout)."""
+_DIRTY_TURNS = (*Dirt, *[None] * len(Dirt))
+"""What is odd about each file in turn: as many are clean as are dirty."""
 
-# A dirty sample has at least so many files, so that every sort of dirt occurs, and twice what comes first.
-_DIRTY_FILES = 16
-_MINUTES_A_DELIVERY = 5
-# The fastest: four fifths of the compression for half the time.
-_GZIP_LEVEL = 1
-
-_CLEAN = SORTS_OF_DIRT[0]
+_RECORDS_WORTH_A_FILE = 5_000
+_SLICES_A_FILE = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36)
+"""From five minutes a file up to three hours, so that a day is never less than eight files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What was written. `records` counts flow records, so neither header lines nor `broken_lines`."""
+    """What was written.
+
+    Attributes:
+        files: every file, in the order of their records.
+        records: records written, those with log status NODATA and SKIPDATA among them.
+        bytes_written: the size of the files on disk.
+        broken_lines: lines between the records that no question counts; 0 unless dirty.
+
+    """
 
     files: tuple[Path, ...]
     records: int
-    broken_lines: int
-    bytes_written: int  # as on the disk, compressed or not
+    bytes_written: int
+    broken_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _PlannedFile:
-    path: Path
+class PlannedFile:
+    """A file to come: its name below the folder, how many of the day's next records it takes, what is odd."""
+
+    name: PurePosixPath
     records: int
-    dirt: Dirt
+    dirt: Dirt | None = None
 
 
 def write_sample(
@@ -63,123 +72,143 @@ def write_sample(
     seed: int = 1,
     layout: SampleLayout = "default",
     dirty: bool = False,
-    records_a_file: int = RECORDS_A_FILE,
     progress: Callable[[int], None] | None = None,
+    records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
-    """Writes `records` flow records into the folder `out`, which is made when it is missing.
+    """Write real-shaped flow logs of one day, 2026-11-01 UTC, into a folder.
 
-    The same arguments give the same file names and the same unpacked bytes on every platform and Python
-    version. `records_a_file` is the most a file gets. `progress` is called after each file with the number of
-    records written so far.
+    The same arguments give the same files, names and unpacked bytes, on every platform and Python.
 
-    Raises ValueError when `records` or `records_a_file` is below 1, and FileExistsError, before anything is
-    written, when a file of the sample is there already.
+    Args:
+        out: the folder; made when it is missing.
+        records: how many records in all.
+        seed: which of the possible days.
+        layout: `default`, version-2 lines without a header; `rich`, a custom format of versions 2 to 5 with
+            headers; `aws-s3`, version 2 with headers in the tree of AWS's own delivery to S3.
+        dirty: add what real life adds, in every other run of files, and an empty file at the end.
+        progress: called after each file with the records written so far.
+        records_per_file: at most so many in one file; memory grows with it.
+
+    Raises:
+        UsageError: for less than one record.
+        ToptalkersError: when a file of ours is there already (nothing is written then), or cannot be written.
+
     """
-    if records < 1 or records_a_file < 1:
-        raise ValueError("a sample and its files need at least 1 record")
-    minutes = plan_minutes(records, at_least=_MINUTES_A_DELIVERY * _DIRTY_FILES if dirty and layout == "aws-s3" else 1)
-    plan = tuple(_plan_files(out, records, minutes, seed, layout, dirty=dirty, records_a_file=records_a_file))
-    for file in plan:
-        if file.path.exists():
-            raise FileExistsError(f"{file.path} is there already; a sample overwrites nothing")
-
-    lines = lines_by_minute(minutes, seed=seed, layout=layout)
-    done = broken = size = 0
-    for file in plan:
-        content, broken_here = _fill_file(list(islice(lines, file.records)), file.dirt, layout)
-        _write_whole(file.path, content)
-        done += file.records
-        broken += broken_here
-        size += len(content)
-        if progress is not None:
-            progress(done)
-    return SampleReport(tuple(file.path for file in plan), done, broken, size)
+    plan = plan_files(records, seed=seed, layout=layout, dirty=dirty, records_per_file=records_per_file)
+    _refuse_to_overwrite(out, plan)
+    columns = Layout(RICH_FIELDS) if layout == "rich" else DEFAULT_LAYOUT
+    lines = sample_lines(records, seed=seed, rich=layout == "rich")
+    written: list[Path] = []
+    records_done = bytes_done = broken_lines = 0
+    for planned in plan:
+        data, broken = _pack(planned, lines, columns, headed=layout != "default")
+        path = out / planned.name
+        _write_whole(path, data)
+        written.append(path)
+        records_done += planned.records
+        bytes_done += len(data)
+        broken_lines += broken
+        if progress:
+            progress(records_done)
+    return SampleReport(tuple(written), records_done, bytes_done, broken_lines)
 
 
-def _plan_files(
-    out: Path,
+def plan_files(
     records: int,
-    minutes: tuple[int, ...],
-    seed: int,
-    layout: SampleLayout,
     *,
-    dirty: bool,
-    records_a_file: int,
-) -> Iterator[_PlannedFile]:
-    number = 0
-    for minute, wanted in _plan_deliveries(records, minutes, layout, dirty=dirty, records_a_file=records_a_file):
-        while True:
-            dirt = SORTS_OF_DIRT[number % len(SORTS_OF_DIRT)] if dirty else _CLEAN
-            name = _format_name(number, minute, seed, layout) + ("" if dirt.gzip_members == 0 else ".gz")
-            yield _PlannedFile(out / name, 0 if dirt.empty else wanted, dirt)
-            number += 1
-            if not dirt.empty:
-                break
+    seed: int = 1,
+    layout: SampleLayout = "default",
+    dirty: bool = False,
+    records_per_file: int = RECORDS_PER_FILE,
+) -> tuple[PlannedFile, ...]:
+    """Plan the files of a sample, in the order of their records; arguments as for `write_sample`."""
+    if records < 1 or records_per_file < 1:
+        raise UsageError("a sample needs at least one record, in all and in a file")
+    if dirty:
+        # Each kind of dirt needs a file, and the last one is the empty one.
+        records_per_file = min(records_per_file, -(-records // len(Dirt)))
+    parts = _aws_parts(records, seed, records_per_file) if layout == "aws-s3" else _parts(records, records_per_file)
+    plan = []
+    for number, (stem, count) in enumerate(parts):
+        dirt = _DIRTY_TURNS[number % len(_DIRTY_TURNS)] if dirty else None
+        if not count and not dirty:
+            continue
+        ending = "" if dirt is Dirt.PLAIN and count else ".gz"
+        plan.append(PlannedFile(PurePosixPath(f"{stem}{ending}"), count, dirt if count else None))
+    return tuple(plan)
 
 
-def _plan_deliveries(
-    records: int, minutes: tuple[int, ...], layout: SampleLayout, *, dirty: bool, records_a_file: int
-) -> Iterator[tuple[int, int]]:
-    """Per file with records: the minute it is from (in AWS's delivery) and how many records it has."""
-    if layout == "aws-s3":
-        deliveries = [
-            (first, sum(minutes[first : first + _MINUTES_A_DELIVERY]))
-            for first in range(0, len(minutes), _MINUTES_A_DELIVERY)
-        ]
-    else:
-        deliveries = [(0, records)]
-        if dirty:
-            records_a_file = min(records_a_file, -(-records // _DIRTY_FILES))
-    for minute, wanted in deliveries:
-        for done in range(0, wanted, records_a_file):
-            yield minute, min(records_a_file, wanted - done)
+def _parts(records: int, records_per_file: int) -> Iterator[tuple[str, int]]:
+    """Names without `.gz`, and how many records; an empty one at the end."""
+    files = -(-records // records_per_file)
+    for number in range(files):
+        yield f"flowlogs-{number:04d}.log", min(records_per_file, records - number * records_per_file)
+    yield f"flowlogs-{files:04d}.log", 0
 
 
-def _format_name(number: int, minute: int, seed: int, layout: SampleLayout) -> str:
-    """A file's path below the sample's folder, without `.gz`.
+def _aws_parts(records: int, seed: int, records_per_file: int) -> Iterator[tuple[str, int]]:
+    """Name the same in AWS's own tree, by time (Amazon VPC user guide, "Flow log files")."""
+    by_slice = records_by_slice(records)
+    wanted = min(_RECORDS_WORTH_A_FILE, records_per_file)
+    together = next((n for n in _SLICES_A_FILE if records * n >= wanted * SLICES), _SLICES_A_FILE[-1])
+    for first in range(0, SLICES, together):
+        count = sum(by_slice[first : first + together])
+        time = datetime.fromtimestamp(FIRST_SECOND + first * SLICE_SECONDS, UTC)
+        files = -(-count // records_per_file)
+        for part in range(files):
+            yield _aws_name(time, f"{seed} {part}"), count * (part + 1) // files - count * part // files
+    yield _aws_name(time, f"{seed} empty"), 0
 
-    AWS's own delivery: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html
-    """
-    if layout != "aws-s3":
-        return f"flowlogs-{number:04}.log"
-    time = DAY + timedelta(minutes=minute)
-    unique = hashlib.sha256(f"{seed}/{number}".encode()).hexdigest()[:8]
+
+def _aws_name(time: datetime, of: str) -> str:
+    unique = hashlib.sha256(f"{time:%H%M} {of}".encode()).hexdigest()[:8]
     return (
         f"AWSLogs/{ACCOUNT_ID}/vpcflowlogs/{REGION}/{time:%Y/%m/%d}/"
-        f"{ACCOUNT_ID}_vpcflowlogs_{REGION}_{build_company().flow_log_id}_{time:%Y%m%dT%H%MZ}_{unique}.log"
+        f"{ACCOUNT_ID}_vpcflowlogs_{REGION}_{FLOW_LOG_ID}_{time:%Y%m%dT%H%MZ}_{unique}.log"
     )
 
 
-def _fill_file(lines: list[str], dirt: Dirt, layout: SampleLayout) -> tuple[bytes, int]:
-    """A file's bytes, compressed as its dirt has it, and how many broken lines it got."""
-    broken = 0
-    for soil in dirt.soil:
-        lines = soil(lines, columns_of(layout))
-    if dirt.breaks_lines:
-        lines, broken = break_lines(lines)
-    if layout != "default" and not dirt.empty:
-        lines.insert(0, format_header(columns_of(layout)) + "\n")
-    if dirt.gzip_members == 0:
-        return _encode(lines, dirt), broken
-    # Without the time of writing, which is not the sample's.
-    members = dirt.gzip_members
-    each = -(-len(lines) // members) or 1
-    parts = [lines[first : first + each] for first in range(0, len(lines), each)] or [[]]
-    return b"".join(gzip.compress(_encode(part, dirt), _GZIP_LEVEL, mtime=0) for part in parts), broken
+def _pack(planned: PlannedFile, lines: Iterator[str], columns: Layout, *, headed: bool) -> tuple[bytes, int]:
+    """Take a file's records from the day and give the file's bytes, and how many lines in it are broken."""
+    records = list(islice(lines, planned.records))
+    if not records:
+        return _compress(b""), 0
+    if planned.dirt is None:
+        head = [format_header(columns)] if headed else []
+        return _compress("\n".join([*head, *records, ""]).encode("ascii")), 0
+    text, broken = format_dirty(planned.dirt, records, columns, headed=headed)
+    data = text.encode("latin-1")
+    if planned.dirt is Dirt.PLAIN:
+        return data, broken
+    if planned.dirt is Dirt.MEMBERS:
+        # Cut anywhere, in the middle of a line too: members are one stream (RFC 1952, section 2.2).
+        third = len(data) // 3
+        return _compress(data[:third]) + _compress(data[third : 2 * third]) + _compress(data[2 * third :]), broken
+    return _compress(data), broken
 
 
-def _encode(lines: list[str], dirt: Dirt) -> bytes:
-    text = "".join(lines)
-    return (text.replace("\n", "\r\n") if dirt.crlf else text).encode("latin-1")
+def _compress(data: bytes) -> bytes:
+    return gzip.compress(data, compresslevel=1, mtime=0)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
+def _refuse_to_overwrite(out: Path, plan: tuple[PlannedFile, ...]) -> None:
+    if out.exists() and not out.is_dir():
+        raise ToptalkersError(f"{out} is not a folder", hint="name a folder that is empty or does not exist yet")
+    for planned in plan:
+        if (out / planned.name).exists():
+            raise ToptalkersError(
+                f"{out / planned.name} is there already", hint="name an empty folder, or remove the files first"
+            )
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    hidden = path.with_name(f".{path.name}")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            hidden.write_bytes(data)
+            hidden.replace(path)
+        finally:
+            hidden.unlink(missing_ok=True)
+    except OSError as error:
+        raise ToptalkersError(f"cannot write {path}: {error.strerror or error}") from error
