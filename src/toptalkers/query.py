@@ -143,7 +143,7 @@ class Query:
         since: str | None = None,
         until: str | None = None,
         log_format: str | None = None,
-        top: int = 0,
+        top: int | str = 0,
         format: str = "tsv",  # noqa: A002 - the option is called so, and keeps its name
     ) -> Self:
         """Make a question from what a user wrote.
@@ -159,8 +159,8 @@ class Query:
                 f"--since {format_time(since_time)} is not before --until {format_time(until_time)}",
                 hint="records count that start in [since, until)",
             )
-        if top < 0:
-            raise UsageError(f"--top: {top} is below 0", hint="0 asks for all talkers")
+        if not str(top).isdecimal():
+            raise UsageError(f"--top: {top!r} is not a number of talkers", hint="0 asks for all talkers")
         query = cls(
             metric=_one_of("--metric", metric, METRICS),
             ports=parse_ports(ports),
@@ -168,7 +168,7 @@ class Query:
             since=since_time,
             until=until_time,
             log_format=parse_log_format(log_format) if log_format is not None else None,
-            top=top,
+            top=int(top),
             format=_one_of("--format", format, FORMATS),
         )
         query._require_fields()

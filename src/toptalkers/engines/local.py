@@ -24,7 +24,7 @@ from toptalkers.query import Query
 from toptalkers.streaming import count_flows
 
 BLOCK_BYTES = 32 << 20
-"""How much of a file is unpacked at a time, and how much is parsed together."""
+"""Large enough that Polars' fixed costs a block do not show, small enough that a dozen of them may wait."""
 
 MERGE_ROWS = 2_000_000
 """Partial sums are added up when there are this many more of them than talkers known."""
@@ -42,6 +42,7 @@ def count_files(
     *,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Answer:
     """Answer a question from files.
 
@@ -50,12 +51,13 @@ def count_files(
         files: what to read, each to count whole or not at all.
         on_read: called with the number of stored bytes of each read, from any thread, for progress.
         on_problem: called for each file that is left out, and why.
+        block_bytes: how much of a file is unpacked at a time, and how much is parsed together.
 
     Returns:
         The answer; its tally counts files read and left out.
 
     """
-    return LocalEngine(query, on_problem).answer(files, on_read)
+    return LocalEngine(query, on_problem, block_bytes).answer(files, on_read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,9 @@ class _FileSoFar:
 class LocalEngine:
     """One question's counting; use it once."""
 
-    def __init__(self, query: Query, on_problem: Callable[[Problem], None]) -> None:
+    def __init__(self, query: Query, on_problem: Callable[[Problem], None], block_bytes: int) -> None:
         """Take the question."""
+        self._block_bytes = block_bytes
         self._query = query
         self._on_problem = on_problem
         self._question = count_flows.parse_arguments(query.mapper_arguments())
@@ -96,13 +99,13 @@ class LocalEngine:
         unfinished: dict[str, _FileSoFar] = {}
         together: dict[tuple[bytes, ...], list[tuple[InputFile, bytes]]] = {}
         waiting_bytes = 0
-        for block in _unpack_ahead(files, on_read):
+        for block in _unpack_ahead(files, self._block_bytes, on_read):
             first = block.file.name not in unfinished
             if first and block.last and block.unreadable is None:
                 fields, lines = self._begin(block.data)
                 together.setdefault(tuple(fields), []).append((block.file, lines))
                 waiting_bytes += len(lines)
-                if waiting_bytes >= BLOCK_BYTES:
+                if waiting_bytes >= self._block_bytes:
                     self._count_whole_files(together)
                     waiting_bytes = 0
                 continue
@@ -325,7 +328,7 @@ def _format_chunks(printed: pl.DataFrame) -> Iterator[bytes]:
         yield rows.write_csv(separator="\t", include_header=False, quote_style="never").encode()
 
 
-def _unpack_ahead(files: Sequence[InputFile], on_read: Callable[[int], None]) -> Iterator[_Block]:
+def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callable[[int], None]) -> Iterator[_Block]:
     """Unpack files in threads, ahead of who takes the blocks; a file's blocks come in order.
 
     No more threads than cores, and no more blocks waiting than threads, so that memory stays bounded.
@@ -353,7 +356,7 @@ def _unpack_ahead(files: Sequence[InputFile], on_read: Callable[[int], None]) ->
                 break
             held: bytes | None = None
             try:
-                for data in read_blocks(file, BLOCK_BYTES, on_read):
+                for data in read_blocks(file, block_bytes, on_read):
                     if stop.is_set():
                         return
                     if held is not None:

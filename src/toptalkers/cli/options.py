@@ -1,0 +1,62 @@
+"""Options that several commands share, each once. Their texts are checked by `Query.parse`, in one place."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toptalkers.query import Query
+
+_QUERY_OPTIONS = [
+    click.option("--metric", default="records", show_default=True, help="What is summed: records, packets or bytes."),
+    click.option(
+        "--ports",
+        default="0-1024",
+        show_default=True,
+        metavar="SPEC",
+        help="Destination ports kept: 0-1024; 22,443,8000-8999; all.",
+    ),
+    click.option("--action", default="ACCEPT", show_default=True, help="ACCEPT, REJECT or ALL."),
+    click.option("--since", metavar="T", help="Records that start at T or later (ISO 8601, UTC)."),
+    click.option("--until", metavar="T", help="Records that start before T (ISO 8601, UTC)."),
+    click.option(
+        "--log-format",
+        metavar="'FORMAT'",
+        help="Columns of lines without a header, in AWS's ${field} syntax; else the default format.",
+    ),
+    click.option("--top", metavar="N", help="How many talkers, 0 for all.  [default: 20 on a terminal, else 0]"),
+    click.option(
+        "--format", help="table, tsv, csv, json or ndjson.  [default: table on a terminal, else tsv]"
+    ),
+]  # fmt: skip
+
+output_option = click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the answer to FILE, gzipped when so named.",
+)
+
+
+def query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the question's options, and hand it the checked `query` instead of their texts."""
+
+    @functools.wraps(command)
+    def with_query(*args: Any, **given: Any) -> Any:
+        texts = {name: given.pop(name) for name in _NAMES}
+        interactive = given.get("output") is None and sys.stdout.isatty()
+        if texts["top"] is None:
+            texts["top"] = "20" if interactive else "0"
+        if texts["format"] is None:
+            texts["format"] = "table" if interactive else "tsv"
+        return command(*args, query=Query.parse(**texts), **given)
+
+    for option in reversed(_QUERY_OPTIONS):
+        with_query = option(with_query)
+    return with_query
+
+
+_NAMES = ("metric", "ports", "action", "since", "until", "log_format", "top", "format")

@@ -1,0 +1,60 @@
+"""`toptalkers run-local`: the question, asked of files on this machine."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from toptalkers.cli.options import output_option, query_options
+from toptalkers.cli.progress import progress_bar
+from toptalkers.query import Query
+
+
+@click.command("run-local")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@query_options
+@output_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "mrjob"]),
+    default="local",
+    show_default=True,
+    help="What does the counting.",
+)
+@click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
+@click.pass_context
+def run_local(
+    ctx: click.Context, *, paths: tuple[str, ...], query: Query, output: Path | None, engine: str, strict: bool
+) -> None:
+    """Count top talkers in flow-log files on this machine.
+
+    PATH is a file, a folder (with all below it), a glob, or - for standard input. Files may be plain, gzip or
+    Zstandard. Ends with 1 when something was left out; what could be read is counted all the same.
+
+    \b
+    Example:
+      toptalkers run-local flowlogs/ --metric bytes --ports all --top 10
+      zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
+    """
+    from toptalkers.engines.choice import count_files
+    from toptalkers.engines.inputs import Problem, find_inputs
+    from toptalkers.results.formats import format_answer, format_tally
+    from toptalkers.results.output import write_output
+
+    left_out: list[Problem] = []
+    inputs = find_inputs(paths)
+    left_out += inputs.problems
+    with progress_bar("reading", sum(file.size_bytes for file in inputs.files)) as on_read:
+        answer = count_files(engine, query, inputs.files, on_read=on_read, on_problem=left_out.append)
+    width = shutil.get_terminal_size().columns if output is None else None
+    write_output(format_answer(answer, width=width), output)
+    for problem in left_out:
+        click.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    if inputs.repeated:
+        click.echo(f"named more than once, read once: {inputs.repeated} files", err=True)
+    click.echo(format_tally(answer.tally), err=True)
+    if strict and answer.tally.malformed:
+        click.echo(f"Error: --strict: {answer.tally.malformed:,} records are malformed", err=True)
+        ctx.exit(1)
+    if left_out:
+        ctx.exit(1)

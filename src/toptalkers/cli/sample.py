@@ -1,0 +1,41 @@
+"""`toptalkers sample`: real-shaped flow logs, made up."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from toptalkers.cli.progress import progress_bar
+
+
+@click.command()
+@click.option("--records", type=click.IntRange(min=1), required=True, metavar="N", help="How many records.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR", help="The folder to fill."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same records.")
+@click.option(
+    "--layout", type=click.Choice(["default", "rich", "aws-s3"]), default="default", show_default=True,
+    help="Headerless default format; a rich format with headers; AWS's own tree and headers.",
+)  # fmt: skip
+@click.option("--dirty", is_flag=True, help="Add what real life adds: broken lines, changing headers, ...")
+def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "rich", "aws-s3"], dirty: bool) -> None:
+    """Write flow logs of a small made-up company, for trying things out.
+
+    \b
+    Example:
+      toptalkers sample --records 1000000 --out sample/
+      toptalkers run-local sample/
+    """
+    from toptalkers.sample.writer import write_sample
+
+    with progress_bar("writing", records, unit="records") as advance:
+        shown = 0
+
+        def progress(written: int) -> None:
+            nonlocal shown
+            advance(written - shown)
+            shown = written
+
+        report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
+    click.echo(f"{report.records:,} records in {len(report.files):,} files under {out}", err=True)

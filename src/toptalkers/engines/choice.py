@@ -1,0 +1,32 @@
+"""Which engine answers: all take the same question and files, and give the same answer."""
+
+from collections.abc import Callable, Sequence
+
+from toptalkers.answer import Answer
+from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.query import Query
+
+
+def count_files(
+    engine: str,
+    query: Query,
+    files: Sequence[InputFile],
+    *,
+    on_read: Callable[[int], None],
+    on_problem: Callable[[Problem], None],
+) -> Answer:
+    """Answer a question from files with the engine of that name; only that engine is imported.
+
+    Args:
+        engine: `local` or `mrjob`.
+        query: the question.
+        files: what to read, each to count whole or not at all.
+        on_read: called with the number of stored bytes of each read, for progress.
+        on_problem: called for each file that is left out.
+
+    """
+    if engine == "mrjob":
+        from toptalkers.engines import mrjob as chosen
+    else:
+        from toptalkers.engines import local as chosen  # type: ignore[no-redef]
+    return chosen.count_files(query, files, on_read=on_read, on_problem=on_problem)

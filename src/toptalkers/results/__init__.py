@@ -1,0 +1,1 @@
+"""What becomes of an answer: fetched, formatted, written."""

@@ -1,0 +1,132 @@
+"""All engines give the same bytes on any input, and what they give is what the rules say."""
+
+import gzip
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests import pipeline, reference
+from tests.strategies import cases
+from toptalkers.answer import Answer
+from toptalkers.engines import local
+from toptalkers.engines import mrjob as mrjob_engine
+from toptalkers.engines.inputs import Problem, find_inputs
+from toptalkers.flowlog.fields import FIELDS
+from toptalkers.query import Query
+from toptalkers.streaming import count_flows
+
+KNOWN = set(FIELDS)
+
+# A block of the local engine that is no longer than a few lines, so that files have several.
+RECORD = b"2 123456789012 eni-0a1b2c3d4e5f60718 10.0.0.1 10.0.0.2 40000 443 6 10 8400 1793491200 1793491260 ACCEPT OK\n"
+
+
+def write_files(folder: Path, contents: list[bytes]) -> list[str]:
+    """Write unpacked files in every packing, in turn: plain, gzip, gzip of several members."""
+    paths = []
+    for number, content in enumerate(contents):
+        path = folder / f"{number}.log"
+        if number % 3 == 1 and content:
+            path = folder / f"{number}.log.gz"
+            content = gzip.compress(content)
+        elif number % 3 == 2 and content:
+            path = folder / f"{number}.log.gz"
+            middle = len(content) // 2
+            content = gzip.compress(content[:middle]) + gzip.compress(content[middle:])
+        path.write_bytes(content)
+        paths.append(str(path))
+    return paths
+
+
+def run_engine(engine: object, query: Query, contents: list[bytes]) -> tuple[bytes, Answer, list[Problem]]:
+    """Write files, count them, and give the answer's bytes, the answer and what was left out."""
+    problems: list[Problem] = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = find_inputs(write_files(Path(folder), contents)).files
+        answer = engine.count_files(query, files, on_problem=problems.append)  # type: ignore[attr-defined]
+        return b"".join(answer.chunks), answer, problems
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes]]) -> None:
+    """The pipe of scripts and the local engine give what the reference gives, byte for byte, and its tally."""
+    query, contents = case
+    expected = reference.count(query, contents, KNOWN)
+    piped, counters = pipeline.run(query, contents)
+    assert piped == expected.lines(query.top)
+    assert counters == expected.seen
+    bytes_, answer, problems = run_engine(local, query, contents)
+    assert bytes_ == expected.lines(query.top)
+    if not problems:
+        assert answer.tally.records_read == expected.seen["records_read"]
+        assert answer.tally.counted == expected.seen["counted"]
+        skipped = {name: n for name, n in expected.seen.items() if name not in ("records_read", "counted")}
+        assert dict(answer.tally.skipped) == skipped
+        assert answer.talkers == len(expected.sums)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]]) -> None:
+    """Mrjob's local runner, with a mapper a file and several reducers, gives what the reference gives."""
+    query, contents = case
+    expected = reference.count(query, contents, KNOWN)
+    bytes_, answer, _ = run_engine(mrjob_engine, query, contents)
+    assert bytes_ == expected.lines(query.top)
+    assert answer.tally.counted == expected.seen["counted"]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.integers(1, 400), st.randoms(use_true_random=False))
+@example((Query(), [RECORD * 3 + b"\xff" * 2000 + b"\n" + RECORD]), 100, random.Random(1))
+def test_blocks_do_not_matter(case: tuple[Query, list[bytes]], block_bytes: int, order: random.Random) -> None:
+    """However a file is cut into blocks, and in whatever order files come, the answer is the same."""
+    query, contents = case
+    block_bytes = max(
+        block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
+    )
+    expected, _ = pipeline.run(query, contents)
+    engine = type(
+        "Cut", (), {"count_files": staticmethod(lambda *a, **k: local.count_files(*a, block_bytes=block_bytes, **k))}
+    )
+    order.shuffle(contents)
+    assert run_engine(engine, query, contents)[0] == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.randoms(use_true_random=False))
+def test_order_of_lines_and_splits_do_not_matter(case: tuple[Query, list[bytes]], order: random.Random) -> None:
+    """Lines without headers between them may come in any order, in any number of splits."""
+    query, contents = case
+    one_layout = [line for content in contents for line in content.splitlines() if line[:1].isdigit()]
+    together, counters = pipeline.run(query, [b"\n".join(one_layout)])
+    order.shuffle(one_layout)
+    cuts = sorted(order.randrange(len(one_layout) + 1) for _ in range(3))
+    splits = [one_layout[a:b] for a, b in zip([0, *cuts], [*cuts, len(one_layout)], strict=True)]
+    apart, counters_apart = pipeline.run(query, [b"\n".join(split) + b"\n" for split in splits])
+    assert (together, counters) == (apart, counters_apart)
+
+
+def test_mapper_starts_again_when_it_holds_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a bound of a few talkers the mapper prints more often, and the answer is the same."""
+    monkeypatch.setattr(count_flows, "TALKERS_HELD", 100)
+    lines = b"".join(RECORD.replace(b"10.0.0.1", b"10.0.%d.%d" % (i % 7, i % 50)) for i in range(1000)) * 40
+    many, _ = pipeline.count(Query(), lines)
+    assert many.count(b"\n") > len(set(many.splitlines()))
+    ranked, counters = pipeline.run(Query(), [lines])
+    assert counters["counted"] == 40_000
+    assert ranked == reference.count(Query(), [lines], KNOWN).lines()
+
+
+def test_overlong_line_is_one_malformed_record() -> None:
+    """A line of many megabytes, without an end, costs neither memory nor the lines around it."""
+    content = RECORD + b"x" * (3 << 20) + b"\n" + RECORD
+    ranked, counters = pipeline.run(Query(), [content])
+    assert ranked == b"10.0.0.1:10.0.0.2:443\t2\n"
+    assert counters == {"records_read": 3, "counted": 2, "malformed_columns": 1}
+    assert run_engine(local, Query(), [content])[0] == ranked

@@ -1,0 +1,59 @@
+"""The streaming scripts, run as the pipe of the README runs them, but with splits and reducers of our choice."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from toptalkers.query import Query, format_ports
+from toptalkers.streaming import count_flows, port_filter, sum_counts
+
+STREAMING = Path(count_flows.__file__).parent
+
+
+def sort_bytes(lines: bytes) -> bytes:
+    """`LC_ALL=C sort`."""
+    return b"".join(sorted(lines.splitlines(keepends=True)))
+
+
+def rank(lines: bytes) -> bytes:
+    """The order of the answer, as `sort -k2,2nr -k1,1` on two columns under LC_ALL=C."""
+    pairs = [line.split(b"\t") for line in lines.splitlines()]
+    pairs.sort(key=lambda pair: (-int(pair[1]), pair[0]))
+    return b"".join(b"%b\t%b\n" % (talker, total) for talker, total in pairs)
+
+
+def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
+    """Run the mapper over one split; gives its lines and its counters."""
+    out, err = io.BytesIO(), io.StringIO()
+    count_flows.main(query.mapper_arguments(), io.BytesIO(split), out, err)
+    counters = {}
+    for line in err.getvalue().splitlines():
+        assert line.startswith("reporter:counter:toptalkers,")
+        name, number = line.removeprefix("reporter:counter:toptalkers,").split(",")
+        counters[name] = int(number)
+    return out.getvalue(), counters
+
+
+def run(query: Query, splits: list[bytes]) -> tuple[bytes, dict[str, int]]:
+    """Run the whole pipe over splits, a mapper each; gives the ranked lines and all counters added up."""
+    counted, counters = b"", dict[str, int]()
+    for split in splits:
+        lines, seen = count(query, split)
+        counted += lines
+        for name, number in seen.items():
+            counters[name] = counters.get(name, 0) + number
+    summed = io.BytesIO()
+    assert sum_counts.main(io.BytesIO(sort_bytes(counted)), summed, io.StringIO()) == 0
+    kept = io.BytesIO()
+    arguments = ["--ports", format_ports(query.ports), "--top", str(query.top)]
+    port_filter.main(arguments, io.BytesIO(summed.getvalue()), kept, io.StringIO())
+    return rank(kept.getvalue()), counters
+
+
+def run_script(
+    name: str, *arguments: str, stdin: bytes, python: str = sys.executable
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run one script as a program, without site packages and without the environment."""
+    command = [python, "-I", "-S", str(STREAMING / name), *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False)
