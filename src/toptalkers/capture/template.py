@@ -160,7 +160,6 @@ def _conditions() -> Template:
 
 def _bucket() -> Template:
     """The bucket that holds everything, kept with its policy when the stack goes."""
-    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
     aws_managed: Template = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     customer_managed: Template = {
         "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": _ref("KmsKeyArn")},
@@ -169,7 +168,7 @@ def _bucket() -> Template:
     return {
         "Bucket": {
             "Type": "AWS::S3::Bucket",
-            **kept,
+            **_KEPT,
             "Metadata": _skip(
                 CKV_AWS_18="Access logs would outgrow what they watch; CloudTrail data events serve who needs them",
                 CKV_AWS_21="A retry overwrites an object with the same bytes; versions would double what is billed",
@@ -203,7 +202,7 @@ def _bucket() -> Template:
         },
         "BucketPolicy": {
             "Type": "AWS::S3::BucketPolicy",
-            **kept,
+            **_KEPT,
             "Properties": {
                 "Bucket": _ref("Bucket"),
                 "PolicyDocument": _policy(
@@ -253,9 +252,9 @@ def _log_group() -> Template:
     return {
         "FlowLogGroup": {
             "Type": "AWS::Logs::LogGroup",
+            **_GOES,
             # Only this class has subscription filters, and it cannot be changed later.
-            "Properties": {"LogGroupClass": "STANDARD", **_log_group_properties()},
-            "Metadata": _skip(CKV_AWS_158=_NO_KEY),
+            "Properties": {"LogGroupClass": "STANDARD", **_kept_for(_ref("RetentionDays"))},
         },
         "DeliveryRole": _role(
             _trust("vpc-flow-logs.amazonaws.com", _from_here("ec2", "vpc-flow-log/*")),
@@ -273,6 +272,7 @@ def _stream() -> Template:
     return {
         "Stream": {
             "Type": "AWS::Kinesis::Stream",
+            **_GOES,
             "Properties": {
                 "StreamModeDetails": {"StreamMode": _if("IsOnDemand", "ON_DEMAND", "PROVISIONED")},
                 "ShardCount": _if("IsOnDemand", _NOTHING, _ref("Shards")),
@@ -307,8 +307,8 @@ def _function() -> Template:
     return {
         "FunctionLogGroup": {
             "Type": "AWS::Logs::LogGroup",
-            "Properties": {"RetentionInDays": 14, "KmsKeyId": _if("HasKmsKey", _ref("KmsKeyArn"), _NOTHING)},
-            "Metadata": _skip(CKV_AWS_158=_NO_KEY),
+            **_GOES,
+            "Properties": _kept_for(14),
         },
         "FunctionRole": _role(
             # Lambda sends no source account or ARN when it takes a role; who may pass the role decides.
@@ -535,7 +535,8 @@ def _outputs() -> Template:
 
 
 _NOTHING = {"Ref": "AWS::NoValue"}
-_NO_KEY = "CloudWatch Logs encrypts with its own key; the parameter KmsKeyArn brings yours"
+_KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+_GOES = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 
 
 def _ref(name: str) -> Template:
@@ -597,11 +598,9 @@ def _role(trust: Template, *statements: Template) -> Template:
     }
 
 
-def _log_group_properties() -> Template:
-    return {
-        "RetentionInDays": _ref("RetentionDays"),
-        "KmsKeyId": _if("HasKmsKey", _ref("KmsKeyArn"), _NOTHING),
-    }
+def _kept_for(days: object) -> Template:
+    """A log group's retention, and the customer's key, where there is one."""
+    return {"RetentionInDays": days, "KmsKeyId": _if("HasKmsKey", _ref("KmsKeyArn"), _NOTHING)}
 
 
 def _expire(name: str, prefix: str, days: object) -> Template:
