@@ -58,7 +58,7 @@ class Sandbox:
         return dict(self.emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"])
 
     def wait(self, cluster: str, *states: str) -> dict[str, Any]:
-        return wait_for(lambda: self.status(cluster), lambda status: status["State"] in states)
+        return dict(wait_for(lambda: self.status(cluster), lambda status: status["State"] in states))
 
     def step_states(self, cluster: str) -> list[str]:
         """In the order in which they were given."""
@@ -74,7 +74,7 @@ def wait_for(look: Callable[[], Any], until: Callable[[Any], bool]) -> Any:
     return seen
 
 
-def step(outcome: str, on_failure: str = "TERMINATE_CLUSTER") -> dict[str, Any]:
+def step(outcome: str, on_failure: str = "TERMINATE_CLUSTER") -> Any:
     return {
         "Name": outcome,
         "ActionOnFailure": on_failure,
@@ -161,7 +161,7 @@ def test_a_transient_cluster_runs_its_steps_and_ends(sandbox: Sandbox) -> None:
 
 
 def test_step_logs_come_to_the_log_uri(sandbox: Sandbox) -> None:
-    """controller and syslog, gzipped, below steps/; what the scripts said is in the container's log."""
+    """They come gzipped below steps/, controller and syslog; what the scripts said is in the container's log."""
     cluster = sandbox.launch("fail")
     sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
     failed = sandbox.emr.list_steps(ClusterId=cluster)["Steps"][0]

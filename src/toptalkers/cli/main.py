@@ -6,6 +6,7 @@ from toptalkers import __version__
 from toptalkers.cli.failures import FailureGroup
 from toptalkers.cli.run_local import run_local
 from toptalkers.cli.sample import sample
+from toptalkers.cli.sandbox import sandbox
 
 
 @click.group(cls=FailureGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,3 +22,4 @@ def cli() -> None:
 
 cli.add_command(run_local)
 cli.add_command(sample)
+cli.add_command(sandbox)
