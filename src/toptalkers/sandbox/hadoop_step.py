@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,10 +27,9 @@ HADOOP_SAYS = ("Streaming Command Failed!", "Exception in thread", "ERROR ", "Er
 
 @dataclass(frozen=True)
 class HadoopStepRunner:
-    """Runs steps against one S3; `environment` is that of the processes."""
+    """Runs steps against one S3."""
 
     s3: S3Endpoint
-    environment: Mapping[str, str]
     map_slots: int = os.cpu_count() or 2
 
     def __call__(self, run: StepRun) -> int:
@@ -51,7 +49,6 @@ class HadoopStepRunner:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=(run.log_dir / "runner").open("wb"),
-            env=dict(self.environment),
             start_new_session=True,
         )
         assert process.stdin is not None  # noqa: S101 - for the type checker

@@ -1,11 +1,12 @@
-"""Starts and stops the local AWS: MiniStack in a process of its own, our EMR in a thread of this one.
+"""Starts and stops the local AWS: MiniStack and our EMR, each in a process of its own.
 
-MiniStack (PyPI, MIT) carries S3, Kinesis, Lambda, CloudFormation, IAM, EC2 and CloudWatch Logs. All its state is
-in memory or in the folder that it is given, all it listens on is 127.0.0.1, and it dies with this process.
+MiniStack (PyPI, MIT) carries S3, Kinesis, Lambda, CloudFormation, IAM, EC2 and CloudWatch Logs. All state is in
+memory or in the folder that is given, all that listens does so on 127.0.0.1, and both die with this process.
 """
 
 import contextlib
 import importlib.util
+import json
 import logging
 import os
 import signal
@@ -17,18 +18,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from toptalkers.engines.hadoop_jars import INSTALL_HINT
 from toptalkers.errors import ToptalkersError
 from toptalkers.sandbox.emr_cluster import Pace
-from toptalkers.sandbox.emr_faults import VARIABLE, Fault, parse_faults
-
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
+from toptalkers.sandbox.emr_faults import VARIABLE, Fault, format_faults, parse_faults
 
 LOGGER = logging.getLogger(__name__)
 
@@ -38,6 +34,9 @@ KEY = "test"
 """Access key and secret key; to MiniStack they are the account's root user."""
 
 START_SECONDS = 60
+STOP_SECONDS = 15
+"""What EMR may take to end its clusters."""
+
 START_ATTEMPTS = 3
 """A free port may be taken by someone else before MiniStack has it."""
 
@@ -85,9 +84,8 @@ def local_aws(
         except ValueError as error:
             raise ToptalkersError(f"{VARIABLE}: {error}", hint=f"known are {', '.join(Fault)}") from None
     with (
-        _log_to(state_dir / "emr.log"),
         _ministack(state_dir, enforce_iam=enforce_iam) as url,
-        _emr(url, state_dir / "clusters", faults=faults, pace=pace) as emr_url,
+        _emr(url, state_dir, faults=faults, pace=pace or Pace()) as emr_url,
     ):
         yield LocalAws(url, emr_url, sandbox_environment(url, emr_url), state_dir)
 
@@ -128,8 +126,7 @@ def _ministack(state_dir: Path, *, enforce_iam: bool) -> Iterator[str]:
         finally:
             _kill_group(process)
         LOGGER.warning("MiniStack did not start at %s, attempt %d", url, attempt + 1)
-    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["its log is empty"]
-    raise ToptalkersError(f"MiniStack does not start: {last[0]}")
+    raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
 
 
 def _start_ministack(state_dir: Path, log: Path, *, enforce_iam: bool) -> tuple[subprocess.Popen[bytes], str]:
@@ -188,81 +185,52 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+@contextmanager
+def _emr(url: str, state_dir: Path, *, faults: frozenset[Fault], pace: Pace) -> Iterator[str]:
+    order = {
+        "url": url,
+        "state_dir": str(state_dir / "clusters"),
+        "account": ACCOUNT,
+        "faults": format_faults(faults),
+        "pace": asdict(pace),
+    }
+    log = state_dir / "emr.log"
+    with log.open("ab") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "toptalkers.sandbox.emr_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            env=sandbox_environment(url, ""),
+            start_new_session=True,
+        )
+    assert process.stdin is not None  # noqa: S101 - for the type checker
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    try:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        emr_url = process.stdout.readline().decode().strip()
+        if not emr_url:
+            raise ToptalkersError(f"the sandbox's EMR does not start: {_last_line(log)}")
+        yield emr_url
+    finally:
+        # Its clusters end, and with them their steps, when its input does.
         process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        _kill_group(process)
+        process.stdout.close()
 
 
-@contextmanager
-def _emr(url: str, clusters_dir: Path, *, faults: frozenset[Fault], pace: Pace | None) -> Iterator[str]:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from toptalkers.engines.hadoop_runtime import S3Endpoint
-    from toptalkers.sandbox.emr_endpoint import serve_emr
-    from toptalkers.sandbox.emr_service import EmrService
-    from toptalkers.sandbox.hadoop_step import HadoopStepRunner
-
-    session = boto3.Session(aws_access_key_id=KEY, aws_secret_access_key=KEY, region_name=REGION)
-    s3 = session.client("s3", endpoint_url=url)
-    iam = session.client("iam", endpoint_url=url)
-
-    def put_log(address: str, body: bytes) -> None:
-        parts = urlsplit(address)
-        try:
-            s3.put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=body)
-        except (BotoCoreError, ClientError) as error:
-            # As on EMR: a cluster that may not write its logs runs all the same.
-            LOGGER.warning("cannot put %s: %s", address, error)
-
-    def has_instance_profile(name: str) -> bool:
-        try:
-            iam.get_instance_profile(InstanceProfileName=name.rpartition("/")[2])
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchEntity":
-                return False
-            raise
-        return True
-
-    service = EmrService(
-        state_dir=clusters_dir,
-        run_step=HadoopStepRunner(S3Endpoint(url, REGION, KEY, KEY), sandbox_environment(url, "")),
-        put_log=put_log,
-        pace=pace,
-        faults=faults,
-        account=ACCOUNT,
-        region=REGION,
-        has_instance_profile=has_instance_profile,
-    )
-    try:
-        with serve_emr(service) as emr_url:
-            yield emr_url
-    finally:
-        _close(s3, iam)
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    logger = logging.getLogger("toptalkers.sandbox")
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level, propagates = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagates
-        handler.close()
+def _last_line(log: Path) -> str:
+    return (log.read_text(errors="replace").strip().splitlines() or ["its log is empty"])[-1]
 
 
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def _close(*clients: "BaseClient") -> None:
-    for client in clients:
-        client.close()
