@@ -189,14 +189,10 @@ def run_streaming(
         write_settings(
             conf_dir,
             {
-                "core-site.xml": {
-                    "hadoop.tmp.dir": str(private_dir / "tmp"),
-                    **(_s3a_settings(s3) if s3 else {}),
-                },
-                "mapred-site.xml": _local_job_settings(map_slots),
+                "core-site.xml": {"hadoop.tmp.dir": str(private_dir / "tmp")} | (_s3a_settings(s3) if s3 else {}),
+                "mapred-site.xml": _local_job_settings(map_slots, private_dir / "staging"),
             },
         )
-        # The class path may not begin with a directory: class archives (CDS) know jars alone.
         command = [
             str(java),
             f"-Xmx{HEAP_MIB + HEAP_MIB_PER_SLOT * map_slots}m",
@@ -300,10 +296,11 @@ class LogReader:
             self._in_counters = True
 
 
-def _local_job_settings(map_slots: int) -> dict[str, str]:
+def _local_job_settings(map_slots: int, staging_dir: Path) -> dict[str, str]:
     # These go to mapred-site.xml: in core-site.xml, Hadoop's mapred-default.xml would be read after them.
     return {
         "mapreduce.framework.name": "local",
+        "mapreduce.jobtracker.staging.root.dir": str(staging_dir),  # else /tmp/hadoop, whoever's that is
         "mapreduce.local.map.tasks.maximum": str(map_slots),
         "mapreduce.local.reduce.tasks.maximum": str(map_slots),
         "mapreduce.reduce.shuffle.input.buffer.percent": f"{SHUFFLE_SHARE / map_slots:.3f}",
