@@ -34,8 +34,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 DEFAULT_FIELDS = (
-    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end"
-    " action log-status"
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
 )
 
 UNPACKED_BYTES = 24 * 1024 * 1024
@@ -235,9 +234,7 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
         body = captured.finish()
         tally["bytes_out"] = len(body)
         tally["key"] = batch.captured_key()
-        s3.put_object(
-            Bucket=settings.bucket, Key=tally["key"], Body=body, ContentType="application/gzip"
-        )
+        s3.put_object(Bucket=settings.bucket, Key=tally["key"], Body=body, ContentType="application/gzip")
     return tally
 
 
@@ -286,9 +283,7 @@ def _s3_client() -> Any:
     # Above all tries stands the function's timeout: a hanging S3 must end in an error that is retried.
     return boto3.client(
         "s3",
-        config=Config(
-            connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}
-        ),
+        config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),
     )
 
 
