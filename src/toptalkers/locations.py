@@ -1,0 +1,53 @@
+"""Every S3 key of the project: all of it lies under the stack's bucket.
+
+The Lambda pre-processor makes the same keys by itself (`capture/preprocess.py` is self-contained); a parity
+test holds the two equal.
+"""
+
+from datetime import UTC, datetime
+
+CAPTURED = "flowlogs/"
+"""Flow records that the Lambda wrote, by the hour (UTC) in which the batch's first record arrived."""
+
+DIRECT = "AWSLogs/"
+"""Flow logs delivered straight to S3; the layout below is AWS's own (plain or Hive)."""
+
+QUARANTINE = "quarantine/"
+"""What the Lambda could not read, as it came, and flow records that do not fit the stack's layout."""
+
+FAILED_BATCHES = "aws/lambda/"
+"""Batches that Lambda gave up, with their payload. The prefix is fixed by AWS: an S3 on-failure destination
+writes `aws/lambda/<event source mapping>/<shard>/YYYY/MM/DD/…`."""
+
+CODE = "code/"
+"""The streaming bundle, by content: `code/<sha256>/<file>`."""
+
+RUNS = "runs/"
+"""One folder a run."""
+
+
+def captured_key(arrival: datetime, shard: str, first: str, last: str) -> str:
+    """The key of a batch's flow records; the same for a retry, which therefore overwrites.
+
+    Args:
+        arrival: when the batch's first record arrived on the stream, aware.
+        shard: as Kinesis names it, `shardId-000000000000`.
+        first: sequence number of the batch's first record.
+        last: sequence number of its last.
+
+    """
+    return f"{CAPTURED}{_hour(arrival)}/{shard}-{first}-{last}.gz"
+
+
+def misfit_key(arrival: datetime, shard: str, first: str, last: str) -> str:
+    """The key of a batch's records that do not fit the layout: gzipped, a JSON string a line."""
+    return f"{QUARANTINE}{_hour(arrival)}/{shard}-{first}-{last}-misfit.ndjson.gz"
+
+
+def quarantine_key(arrival: datetime, shard: str, sequence: str, reason: str) -> str:
+    """The key of one record of the stream that could not be decoded; arrival is that of its batch."""
+    return f"{QUARANTINE}{_hour(arrival)}/{shard}-{sequence}-{reason}"
+
+
+def _hour(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y/%m/%d/%H}"

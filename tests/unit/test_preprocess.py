@@ -1,0 +1,311 @@
+"""The Lambda pre-processor keeps every OK record once, and loses nothing that it cannot read."""
+
+import ast
+import base64
+import gzip
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.events import make_events as made
+from toptalkers import locations
+from toptalkers.capture import preprocess
+from toptalkers.flowlog.fields import DEFAULT_FIELDS
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_header, format_log_format, parse_header, parse_log_format
+
+EVENTS = Path(made.__file__).parent
+BUCKET = "toptalkers-bucket"
+HEADER = format_header(DEFAULT_LAYOUT)
+HOUR = "2026/11/23/18"
+FIRST = made.FIRST_SEQUENCE
+POISON = {
+    "truncated-gzip": "truncated-gzip",
+    "not-gzip": "not-gzip",
+    "not-json": "not-json",
+    "not-an-envelope": "not-an-envelope",
+    "unknown-message-type": "unknown-message-type",
+}
+
+
+class FakeS3:
+    """A bucket in memory: takes what the pre-processor puts, fails when told, refuses any other request."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.metadata: dict[str, dict[str, str]] = {}
+        self.content_types: dict[str, str] = {}
+        self.puts = 0
+        self.fail_at: int | None = None
+
+    def put_object(self, **request: Any) -> None:
+        if self.puts == self.fail_at:
+            raise ConnectionError("S3 is away")
+        self.puts += 1
+        assert request.pop("Bucket") == BUCKET
+        key = request.pop("Key")
+        self.objects[key] = request.pop("Body")
+        self.metadata[key] = request.pop("Metadata", {})
+        self.content_types[key] = request.pop("ContentType")
+        assert not request
+
+    def lines(self, prefix: str = "flowlogs/") -> list[str]:
+        """The lines of all objects under a prefix, unpacked."""
+        found = sorted(key for key in self.objects if key.startswith(prefix) and key.endswith(".gz"))
+        return [line for key in found for line in gzip.decompress(self.objects[key]).decode().splitlines()]
+
+
+def load(name: str) -> dict[str, Any]:
+    """A recorded event."""
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return event
+
+
+def run(event: dict[str, Any], log_format: str = "", s3: FakeS3 | None = None) -> tuple[dict[str, Any], FakeS3]:
+    """Process an event into a bucket in memory."""
+    s3 = s3 or FakeS3()
+    settings = preprocess.Settings(BUCKET, preprocess.parse_columns(log_format))
+    return preprocess.process(event, s3, settings), s3
+
+
+def captured_key(first: int, last: int) -> str:
+    return f"flowlogs/{HOUR}/{made.SHARD}-{first}-{last}.gz"
+
+
+def test_recorded_events_are_all_there() -> None:
+    """Every event of the script lies beside it as a file, and no other."""
+    assert {path.stem for path in EVENTS.glob("*.json")} == set(made.EVENTS)
+
+
+def test_records_are_kept_as_they_came_behind_a_header() -> None:
+    """One object a batch: header line, the records in their order, a trailing newline."""
+    tally, s3 = run(load("data"))
+    key = captured_key(FIRST, FIRST)
+    assert list(s3.objects) == [key]
+    assert gzip.decompress(s3.objects[key]).decode() == "\n".join([HEADER, made.OK, made.OK_BACK, made.REJECTED, ""])
+    assert (tally["kept"], tally["key"], tally["bytes_out"]) == (3, key, len(s3.objects[key]))
+    assert s3.content_types[key] == "application/gzip"
+
+
+@pytest.mark.parametrize("event", [load("control"), {"Records": []}], ids=["control", "empty"])
+def test_nothing_is_written_for_a_batch_without_a_record(event: dict[str, Any]) -> None:
+    """Probes alone, or no record at all, leave no object."""
+    tally, s3 = run(event)
+    assert (s3.objects, tally["kept"], tally["key"]) == ({}, 0, None)
+
+
+def test_nothing_but_a_tally_for_a_batch_of_nodata() -> None:
+    """A batch in which no interface saw traffic leaves no object of a header alone."""
+    tally, s3 = run(made.kinesis_event([made.pack(made.envelope([made.NODATA, made.SKIPDATA]))]))
+    assert s3.objects == {}
+    assert tally["dropped"] == {"nodata": 1, "skipdata": 1, "misfit": 0}
+
+
+def test_one_object_a_batch_named_after_its_bounds() -> None:
+    """First and last sequence number are the batch's own, though the records there are probes."""
+    tally, s3 = run(load("several"))
+    assert list(s3.objects) == [captured_key(FIRST, FIRST + 48)]
+    assert s3.lines() == [HEADER, made.OK, made.OK_BACK, made.REJECTED]
+    assert (tally["stream_records"], tally["control_messages"]) == (4, 2)
+
+
+def test_records_are_dropped_by_the_log_status_field() -> None:
+    """NODATA and SKIPDATA are tallied apart."""
+    tally, s3 = run(load("nodata"))
+    assert s3.lines() == [HEADER, made.OK]
+    assert tally["dropped"] == {"nodata": 2, "skipdata": 1, "misfit": 0}
+
+
+def test_the_field_is_found_by_the_layout() -> None:
+    """With a custom format log-status may stand first, and the header says so."""
+    tally, s3 = run(load("custom-format"), made.CUSTOM_FORMAT)
+    assert s3.lines() == ["log-status srcaddr dstaddr dstport bytes vpc-id", made.CUSTOM_OK]
+    assert tally["dropped"]["nodata"] == 1
+
+
+def test_a_layout_without_log_status_keeps_what_fits() -> None:
+    """There is no status to look at; only too few columns make a misfit."""
+    messages = ["10.0.0.1 192.0.2.1 443", "- - -", "10.0.0.1 192.0.2.1"]
+    tally, s3 = run(made.kinesis_event([made.pack(made.envelope(messages))]), "srcaddr dstaddr dstport")
+    assert s3.lines() == ["srcaddr dstaddr dstport", *messages[:2]]
+    assert tally["dropped"]["misfit"] == 1
+
+
+def test_addresses_pass_unchanged() -> None:
+    """IPv6 records land as they were logged."""
+    assert run(load("ipv6"))[1].lines() == [HEADER, made.IPV6]
+
+
+def test_misfits_are_kept_one_object_a_batch() -> None:
+    """Records that do not fit the layout lie in quarantine as JSON strings, exactly as they came."""
+    tally, s3 = run(load("misfit"))
+    key = f"quarantine/{HOUR}/{made.SHARD}-{FIRST}-{FIRST}-misfit.ndjson.gz"
+    assert s3.lines() == [HEADER, made.OK, made.OK_BACK]
+    assert [json.loads(line) for line in s3.lines("quarantine/")] == [
+        made.CUSTOM_OK,
+        made.OK.replace(" OK", " ACCEPT"),
+        "",
+        made.OK + "\n" + made.OK,
+    ]
+    assert (tally["dropped"]["misfit"], tally["misfit_key"], s3.metadata[key]) == (4, key, {"reason": "misfit"})
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_poison_goes_to_quarantine_and_the_batch_goes_on(name: str) -> None:
+    """What cannot be decoded is kept byte for byte with its reason, and the next record still lands."""
+    tally, s3 = run(load(name))
+    key = f"quarantine/{HOUR}/{made.SHARD}-{FIRST}-{POISON[name]}"
+    assert s3.objects[key] == base64.b64decode(load(name)["Records"][0]["kinesis"]["data"])
+    assert s3.metadata[key] == {"reason": POISON[name]}
+    assert tally["quarantined"] == {POISON[name]: 1}
+    assert s3.lines() == [HEADER, made.REJECTED]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (gzip.compress(b" " * (preprocess.UNPACKED_BYTES + 1)), "too-large"),
+        (gzip.compress(b" " * preprocess.UNPACKED_BYTES) + gzip.compress(b" "), "too-large"),
+        (gzip.compress(b"[" + b"{}," * preprocess.JSON_VALUES + b"0]"), "too-large"),
+        (gzip.compress(b"[" * 200_000), "not-json"),
+        (gzip.compress(b"\xff\xfe\xfd"), "not-json"),
+        (gzip.compress(b"[]"), "not-an-envelope"),
+        (gzip.compress(b'{"messageType":"DATA_MESSAGE","logEvents":null}'), "not-an-envelope"),
+        (gzip.compress(b'{"messageType":"DATA_MESSAGE","logEvents":[{"message":1}]}'), "not-an-envelope"),
+        (gzip.compress(b"{}") + b"tail", "not-gzip"),
+        (b"", "not-gzip"),
+    ],
+    ids=["bomb", "bomb-of-members", "values", "deep", "not-utf8", "list", "null", "number", "tail", "nothing"],
+)
+def test_hostile_payloads_are_found_out(payload: bytes, reason: str) -> None:
+    """Bombs of bytes, of values and of depth, and near-envelopes, each with its own reason."""
+    assert run(made.kinesis_event([payload]))[0]["quarantined"] == {reason: 1}
+
+
+@pytest.mark.parametrize("fail_at", [0, 1, 2])
+def test_a_failing_s3_fails_the_batch_and_a_retry_overwrites(fail_at: int) -> None:
+    """Whichever put fails, it is raised; the batch sent again leaves the same keys and bytes as one that went well."""
+    event = made.kinesis_event([b"poison", made.pack(made.envelope([made.OK, "misfit", made.OK_BACK]))])
+    whole = run(event)[1]
+    assert whole.puts == 3
+    s3 = FakeS3()
+    s3.fail_at = fail_at
+    with pytest.raises(ConnectionError):
+        run(event, s3=s3)
+    s3.fail_at = None
+    run(event, s3=s3)
+    assert s3.objects == whole.objects
+
+
+def test_the_log_line_is_metrics_too() -> None:
+    """The embedded metric format names every metric it declares, per function, and the tally lies beside."""
+    tally = run(made.kinesis_event([b"poison", made.pack(made.envelope([made.OK, "misfit", made.NODATA]))]))[0]
+    line = json.loads(preprocess.format_log_line(tally, "toptalkers-Function", 1795458065123))
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("TopTalkers", [["FunctionName"]])
+    assert {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]} == {
+        "RecordsKept": 1,
+        "RecordsDroppedNodata": 1,
+        "RecordsDroppedSkipdata": 0,
+        "RecordsDroppedMisfit": 1,
+        "Quarantined": 2,
+        "BytesOut": tally["bytes_out"],
+    }
+    assert (line["FunctionName"], line["_aws"]["Timestamp"]) == ("toptalkers-Function", 1795458065123)
+    assert line["quarantined"] == {"not-gzip": 1}
+
+
+def test_keys_are_those_of_the_project() -> None:
+    """The Lambda cannot import `locations`; it makes the same keys."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    batch = preprocess.Batch("shardId-000000000000", "1", "2", moment)
+    assert batch.captured_key() == locations.captured_key(moment, "shardId-000000000000", "1", "2")
+    assert batch.misfit_key() == locations.misfit_key(moment, "shardId-000000000000", "1", "2")
+    assert batch.quarantine_key("1", "x") == locations.quarantine_key(moment, "shardId-000000000000", "1", "x")
+
+
+@pytest.mark.parametrize("text", ["", format_log_format(DEFAULT_LAYOUT), made.CUSTOM_FORMAT, "srcaddr,dstaddr"])
+def test_layouts_are_read_as_the_project_reads_them(text: str) -> None:
+    """The Lambda reads a log format as `flowlog.layout` does, and its header line is recognised there."""
+    columns = preprocess.parse_columns(text)
+    assert columns == (parse_log_format(text).columns if text else DEFAULT_FIELDS)
+    header = parse_header(" ".join(columns))
+    assert header is not None
+    assert header.columns == columns
+
+
+def test_a_log_format_that_is_none_is_refused() -> None:
+    """A malformed LOG_FORMAT stops the function with its name in the message."""
+    with pytest.raises(ValueError, match="LOG_FORMAT"):
+        preprocess.parse_columns("${srcaddr}${dstaddr} $")
+
+
+def test_the_file_stands_alone() -> None:
+    """It imports the standard library and what Lambda's runtime brings, so that it can travel inline."""
+    tree = ast.parse(Path(preprocess.__file__).read_text(encoding="utf-8"))
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or "."]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported - sys.stdlib_module_names == {"boto3", "botocore"}
+
+
+OK_RECORDS = st.integers(0, 65535).map(lambda port: made.OK.replace(" 443 ", f" {port} "))
+MESSAGES = st.one_of(
+    OK_RECORDS.map(lambda record: ("ok", record)),
+    st.sampled_from([made.NODATA, made.SKIPDATA]).map(lambda record: ("dropped", record)),
+    st.one_of(st.text(max_size=20), OK_RECORDS.map(lambda record: record + "\r"), st.just(made.CUSTOM_OK)).map(
+        lambda text: ("misfit", text)
+    ),
+)
+STREAM_RECORDS = st.one_of(
+    st.tuples(st.just("data"), st.lists(MESSAGES, max_size=6)),
+    st.tuples(st.just("control"), st.none()),
+    st.tuples(st.just("binary"), st.binary(max_size=30)),
+    st.tuples(st.just("cut"), st.integers(0, 150)),
+)
+
+
+@given(stream_records=st.lists(STREAM_RECORDS, min_size=1, max_size=6))
+def test_every_ok_record_lands_once_and_the_rest_is_tallied_or_kept(stream_records: list[tuple[str, Any]]) -> None:
+    """Any mixture of envelopes, probes and poison: OK records land once and in order, nothing is lost."""
+    messages: dict[str, list[str]] = {"ok": [], "dropped": [], "misfit": []}
+    payloads: list[bytes] = []
+    poison: dict[str, bytes] = {}
+    for number, (kind, content) in enumerate(stream_records):
+        if kind == "data":
+            for sort, message in content:
+                messages[sort].append(message)
+            payloads.append(made.pack(made.envelope([message for _, message in content])))
+        elif kind == "control":
+            payloads.append(made.control())
+        else:
+            payloads.append(content if kind == "binary" else made.pack(made.envelope([made.OK]))[:content])
+            poison[str(FIRST + 16 * number)] = payloads[-1]
+    event = made.kinesis_event(payloads)
+    tally, s3 = run(event)
+    assert s3.lines() == ([HEADER, *messages["ok"]] if messages["ok"] else [])
+    assert [json.loads(line) for line in s3.lines("quarantine/")] == messages["misfit"]
+    assert tally["kept"] == len(messages["ok"])
+    assert tally["dropped"]["nodata"] + tally["dropped"]["skipdata"] == len(messages["dropped"])
+    quarantined = {
+        key.partition(made.SHARD + "-")[2].partition("-")[0]: body
+        for key, body in s3.objects.items()
+        if key.startswith("quarantine/") and key != tally["misfit_key"]
+    }
+    assert quarantined == poison
+    before = dict(s3.objects)
+    run(event, s3=s3)
+    assert s3.objects == before
