@@ -18,12 +18,9 @@ def sort_bytes(lines: bytes) -> bytes:
 
 def rank(lines: bytes) -> bytes:
     """The order of the answer, as `sort -k2,2nr -k1,1` on two columns under LC_ALL=C."""
-
-    def order(line: bytes) -> tuple[int, bytes]:
-        talker, _, total = line.partition(b"\t")
-        return -int(total), talker
-
-    return b"".join(sorted(lines.splitlines(keepends=True), key=order))
+    pairs = [line.split(b"\t") for line in lines.splitlines()]
+    pairs.sort(key=lambda pair: (-int(pair[1]), pair[0]))
+    return b"".join(b"%b\t%b\n" % (talker, total) for talker, total in pairs)
 
 
 def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:

@@ -1,6 +1,7 @@
 """`toptalkers sample`: real-shaped flow logs, made up."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -18,7 +19,7 @@ from toptalkers.cli.progress import progress_bar
     help="Headerless default format; a rich format with headers; AWS's own tree and headers.",
 )  # fmt: skip
 @click.option("--dirty", is_flag=True, help="Add what real life adds: broken lines, changing headers, ...")
-def sample(*, records: int, out: Path, seed: int, layout: str, dirty: bool) -> None:
+def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "rich", "aws-s3"], dirty: bool) -> None:
     """Write flow logs of a small made-up company, for trying things out.
 
     \b
@@ -36,5 +37,5 @@ def sample(*, records: int, out: Path, seed: int, layout: str, dirty: bool) -> N
             advance(written - shown)
             shown = written
 
-        report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)  # type: ignore[arg-type]
+        report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
     click.echo(f"{report.records:,} records in {len(report.files):,} files under {out}", err=True)

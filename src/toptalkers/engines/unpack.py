@@ -142,7 +142,10 @@ def _members(
     block_bytes: int,
     on_read: Callable[[int], None],
 ) -> Iterator[bytes]:
+    magic = data[:2]
     while data:
+        if not data.startswith(magic):
+            raise UnreadableError("damaged: more data after its end")
         member = new_member()
         while not member.eof:
             unpacked = member.decompress(data, block_bytes)

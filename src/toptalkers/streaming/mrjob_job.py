@@ -33,7 +33,7 @@ SORT_REDUCER = "cut -f1,2"
 """Not `cat`: with two key fields streaming ends each line with a tab, which `cat` would keep."""
 
 
-class TopTalkersJob(MRJob):
+class TopTalkersJob(MRJob):  # type: ignore[misc]  # mrjob has no types
     """Aggregate, then sort; the options are those of a `Query`."""
 
     FILES = [str(BUNDLE / name) for name in ("count_flows.py", "port_filter.py", "sum_counts.py")]  # noqa: RUF012 - mrjob's
@@ -53,6 +53,7 @@ class TopTalkersJob(MRJob):
             return Query.parse(**{option: text for option, text in given.items() if text}, top=self.options.top)
         except UsageError as error:
             self.arg_parser.error(str(error))
+            raise
 
     def steps(self) -> list[MRStep]:
         """The two steps. `-r local` knows no comparator, so that `engines/mrjob.py` puts its lines in order."""

@@ -1,0 +1,632 @@
+"""The CloudFormation template of the capture chain and of the roles that a cluster runs under.
+
+One function a room: each returns resources by their logical ids, as plain data. `render_template()` writes all
+of it as JSON, the same bytes every time, small enough to be passed inline (51,200 bytes, CloudFormation
+quotas). Permissions name actions one by one, and resources of this stack; none is granted on `*`.
+
+What a stack of it needs from who deploys it: CAPABILITY_NAMED_IAM, because Amazon EMR wants an instance
+profile to have the name of its role (EMR management guide, "Customize IAM roles").
+"""
+
+import ast
+import json
+from importlib import resources
+from typing import Any
+
+from toptalkers import __version__, locations
+from toptalkers.capture import preprocess
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
+
+Template = dict[str, Any]
+
+TEMPLATE_BODY_BYTES = 51_200
+"""The largest template that CloudFormation takes inline."""
+
+LOG_RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+)  # fmt: skip
+"""What CloudWatch Logs accepts."""
+
+STREAM_RETENTION_HOURS = 24
+"""The stream's default, and free."""
+
+BATCH_AGE_SECONDS = 20 * 3600
+"""How long a failing batch is tried again: well within the stream's retention, then its payload is kept in S3."""
+
+BATCH_ATTEMPTS = 10_000
+"""The most that Lambda allows; tries are spaced out, so that in practice `BATCH_AGE_SECONDS` ends them."""
+
+QUARANTINE_DAYS = 30
+
+ON_DEMAND = "on-demand"
+
+LOG_FORMAT_PATTERN = r"\$\{[a-z][a-z0-9-]*\}( \$\{[a-z][a-z0-9-]*\})*"
+
+
+def build_template() -> Template:
+    """Put the template together."""
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "toptalkers: VPC flow logs from CloudWatch Logs through Kinesis and Lambda to S3, and the roles "
+        "of the cluster that counts them",
+        "Parameters": _parameters(),
+        "Conditions": _conditions(),
+        "Resources": _bucket() | _log_group() | _stream() | _function() | _alarms() | _cluster(),
+        "Outputs": _outputs(),
+    }
+
+
+def render_template() -> str:
+    """Write the template as JSON, ending in a line feed."""
+    return json.dumps(build_template(), indent=2) + "\n"
+
+
+def inline_code() -> str:
+    """The pre-processor as it travels in the template: comments and docstrings stripped, the rest as it is."""
+    source = resources.files("toptalkers.capture").joinpath("preprocess.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            stripped = [statement for statement in body if not _is_text(statement)]
+            node.body = stripped or [ast.Pass()]  # type: ignore[attr-defined]
+    return f"# toptalkers {__version__}, capture/preprocess.py without its comments\n{ast.unparse(tree)}\n"
+
+
+def _is_text(statement: object) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _parameters() -> Template:
+    return {
+        "Shards": {
+            "Type": "String",
+            "Default": "1",
+            "AllowedPattern": f"{ON_DEMAND}|[1-9][0-9]{{0,3}}",
+            "Description": "Shards of the stream (each takes 1 MB or 1,000 envelopes a second), or on-demand",
+        },
+        "RetentionDays": {
+            "Type": "Number",
+            "Default": 1,
+            "AllowedValues": list(LOG_RETENTION_DAYS),
+            "Description": "Days that CloudWatch Logs keeps flow records; S3 is where they are stored",
+        },
+        "LogFormat": {
+            "Type": "String",
+            "Default": format_log_format(DEFAULT_LAYOUT),
+            "AllowedPattern": LOG_FORMAT_PATTERN,
+            "Description": "The format of every flow log on the stream, in the syntax of create-flow-logs",
+        },
+        "BatchingWindowSeconds": {
+            "Type": "Number",
+            "Default": 300,
+            "MinValue": 0,
+            "MaxValue": 300,
+            "Description": "How long records gather for one object in S3; longer means fewer, larger objects",
+        },
+        "RecordsExpireDays": {
+            "Type": "Number",
+            "Default": 7,
+            "MinValue": 1,
+            "Description": f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}",
+        },
+        "FunctionMemoryMb": {
+            "Type": "Number",
+            "Default": 256,
+            "MinValue": 256,
+            "MaxValue": 10240,
+            "Description": "Memory of the function; its share of a processor grows with it",
+        },
+        "AlarmTopicArn": {
+            "Type": "String",
+            "Default": "",
+            "AllowedPattern": "(arn:[a-z0-9-]+:sns:.+)?",
+            "Description": "SNS topic that the alarms notify; none by default",
+        },
+        "KmsKeyArn": {
+            "Type": "String",
+            "Default": "",
+            "AllowedPattern": "(arn:[a-z0-9-]+:kms:.+:key/.+)?",
+            "Description": "Your key for stream, log groups, bucket and cluster disks; without it AWS's own keys. Its "
+            "policy must let logs.REGION.amazonaws.com and, for direct delivery, delivery.logs.amazonaws.com use it",
+        },
+        "EmrCertificates": {
+            "Type": "String",
+            "Default": "",
+            "AllowedPattern": "(s3://[^/]+/.+[.]zip)?",
+            "Description": "S3 URI of a zip of PEM certificates; with it the nodes of a cluster talk TLS",
+        },
+        "EmrSecurityConfiguration": {
+            "Type": "String",
+            "Default": "",
+            "Description": "Name of an EMR security configuration to use instead of the one made here",
+        },
+    }
+
+
+def _conditions() -> Template:
+    return {
+        "IsOnDemand": {"Fn::Equals": [_ref("Shards"), ON_DEMAND]},
+        "HasKmsKey": {"Fn::Not": [{"Fn::Equals": [_ref("KmsKeyArn"), ""]}]},
+        "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [_ref("AlarmTopicArn"), ""]}]},
+        "HasEmrCertificates": {"Fn::Not": [{"Fn::Equals": [_ref("EmrCertificates"), ""]}]},
+        "MakesEmrSecurityConfiguration": {"Fn::Equals": [_ref("EmrSecurityConfiguration"), ""]},
+    }
+
+
+def _bucket() -> Template:
+    """The bucket that holds everything, kept with its policy when the stack goes."""
+    aws_managed: Template = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    customer_managed: Template = {
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": _ref("KmsKeyArn")},
+        "BucketKeyEnabled": True,
+    }
+    return {
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            **_KEPT,
+            "Metadata": _skip(
+                CKV_AWS_18="Access logs would outgrow what they watch; CloudTrail data events serve who needs them",
+                CKV_AWS_21="A retry overwrites an object with the same bytes; versions would double what is billed",
+            ),
+            "Properties": {
+                "BucketEncryption": {
+                    "ServerSideEncryptionConfiguration": [_if("HasKmsKey", customer_managed, aws_managed)]
+                },
+                "PublicAccessBlockConfiguration": {
+                    "BlockPublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "IgnorePublicAcls": True,
+                    "RestrictPublicBuckets": True,
+                },
+                "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+                "LifecycleConfiguration": {
+                    "Rules": [
+                        _expire("captured", locations.CAPTURED, _ref("RecordsExpireDays")),
+                        _expire("direct", locations.DIRECT, _ref("RecordsExpireDays")),
+                        _expire("quarantine", locations.QUARANTINE, QUARANTINE_DAYS),
+                        _expire("failed-batches", locations.FAILED_BATCHES, QUARANTINE_DAYS),
+                        {
+                            "Id": "incomplete-uploads",
+                            "Status": "Enabled",
+                            "Prefix": "",
+                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                        },
+                    ]
+                },
+            },
+        },
+        "BucketPolicy": {
+            "Type": "AWS::S3::BucketPolicy",
+            **_KEPT,
+            "Properties": {
+                "Bucket": _ref("Bucket"),
+                "PolicyDocument": _policy(
+                    {
+                        "Sid": "TlsOnly",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "s3:*",
+                        "Resource": [_bucket_arn(), _bucket_arn("*")],
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                    # The two that direct delivery needs. AWS would else attach them itself when a flow log is
+                    # made, and overwrite this whole policy (VPC user guide, "Amazon S3 bucket permissions").
+                    {
+                        "Sid": "DirectDeliveryWrites",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "delivery.logs.amazonaws.com"},
+                        "Action": "s3:PutObject",
+                        "Resource": [
+                            _bucket_arn(f"{locations.DIRECT}${{AWS::AccountId}}/*"),
+                            _bucket_arn(f"{locations.DIRECT}aws-account-id=${{AWS::AccountId}}/*"),
+                        ],
+                        "Condition": {
+                            "StringEquals": {
+                                "aws:SourceAccount": _ref("AWS::AccountId"),
+                                "s3:x-amz-acl": "bucket-owner-full-control",
+                            },
+                            "ArnLike": {"aws:SourceArn": _arn("logs", "*")},
+                        },
+                    },
+                    {
+                        "Sid": "DirectDeliveryLooks",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "delivery.logs.amazonaws.com"},
+                        "Action": "s3:GetBucketAcl",
+                        "Resource": _bucket_arn(),
+                        "Condition": _from_here("logs", "*"),
+                    },
+                ),
+            },
+        },
+    }
+
+
+def _log_group() -> Template:
+    """The log group, and the role under which VPC flow logs write into it."""
+    return {
+        "FlowLogGroup": {
+            "Type": "AWS::Logs::LogGroup",
+            **_GOES,
+            # Only this class has subscription filters, and it cannot be changed later.
+            "Properties": {"LogGroupClass": "STANDARD", **_kept_for(_ref("RetentionDays"))},
+        },
+        "DeliveryRole": _role(
+            _trust("vpc-flow-logs.amazonaws.com", _from_here("ec2", "vpc-flow-log/*")),
+            _allow(
+                ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], _get("FlowLogGroup", "Arn")
+            ),
+            # Has no narrower resource: it lists groups.
+            _allow(["logs:DescribeLogGroups"], _arn("logs", "log-group:*")),
+        ),
+    }
+
+
+def _stream() -> Template:
+    """The stream, and the subscription that feeds it."""
+    return {
+        "Stream": {
+            "Type": "AWS::Kinesis::Stream",
+            **_GOES,
+            "Properties": {
+                "StreamModeDetails": {"StreamMode": _if("IsOnDemand", "ON_DEMAND", "PROVISIONED")},
+                "ShardCount": _if("IsOnDemand", _NOTHING, _ref("Shards")),
+                "RetentionPeriodHours": STREAM_RETENTION_HOURS,
+                "StreamEncryption": {
+                    "EncryptionType": "KMS",
+                    "KeyId": _if("HasKmsKey", _ref("KmsKeyArn"), "alias/aws/kinesis"),
+                },
+            },
+        },
+        "SubscriptionRole": _role(
+            _trust("logs.amazonaws.com", _from_here("logs", "*")),
+            _allow(["kinesis:PutRecord"], _get("Stream", "Arn")),
+            _allow_key(["kms:GenerateDataKey"]),
+        ),
+        "Subscription": {
+            "Type": "AWS::Logs::SubscriptionFilter",
+            "Properties": {
+                "LogGroupName": _ref("FlowLogGroup"),
+                "FilterPattern": "",
+                "DestinationArn": _get("Stream", "Arn"),
+                "RoleArn": _get("SubscriptionRole", "Arn"),
+                # By log stream, a busy network interface would be a busy shard.
+                "Distribution": "Random",
+            },
+        },
+    }
+
+
+def _function() -> Template:
+    """The pre-processor, its role, its log group, and what calls it."""
+    return {
+        "FunctionLogGroup": {
+            "Type": "AWS::Logs::LogGroup",
+            **_GOES,
+            "Properties": _kept_for(14),
+        },
+        "FunctionRole": _role(
+            # Lambda sends no source account or ARN when it takes a role; who may pass the role decides.
+            _trust("lambda.amazonaws.com"),
+            _allow(
+                [
+                    "kinesis:DescribeStream",
+                    "kinesis:DescribeStreamSummary",
+                    "kinesis:GetRecords",
+                    "kinesis:GetShardIterator",
+                    "kinesis:ListShards",
+                ],
+                _get("Stream", "Arn"),
+            ),
+            _allow(["logs:CreateLogStream", "logs:PutLogEvents"], _get("FunctionLogGroup", "Arn")),
+            _allow(
+                ["s3:PutObject"],
+                _bucket_arn(f"{locations.CAPTURED}*"),
+                _bucket_arn(f"{locations.QUARANTINE}*"),
+                _bucket_arn(f"{locations.FAILED_BATCHES}*"),
+            ),
+            # Lambda asks for it of a bucket that keeps failed batches.
+            _allow(["s3:ListBucket"], _bucket_arn()),
+            _allow_key(["kms:Decrypt", "kms:GenerateDataKey"]),
+        ),
+        "Function": {
+            "Type": "AWS::Lambda::Function",
+            "Metadata": _skip(
+                CKV_AWS_115="At most one invocation a shard runs at a time; a reservation would take from the account",
+                CKV_AWS_116="A dead-letter queue is for asynchronous calls; the event source has its own destination",
+                CKV_AWS_117="It talks to Kinesis and S3 alone; in a VPC it would need endpoints for both",
+                CKV_AWS_173="Its environment holds a bucket's name and a format, no secret",
+            ),
+            "Properties": {
+                "Description": "Flow records from the stream to one object a batch in S3",
+                "Runtime": "python3.14",
+                "Architectures": ["arm64"],
+                "Handler": "index.handler",
+                "Code": {"ZipFile": {"Fn::Join": ["\n", inline_code().split("\n")]}},
+                "Role": _get("FunctionRole", "Arn"),
+                "MemorySize": _ref("FunctionMemoryMb"),
+                # The largest event takes seconds; the rest is for an S3 that answers slowly.
+                "Timeout": 300,
+                "LoggingConfig": {"LogGroup": _ref("FunctionLogGroup")},
+                "Environment": {"Variables": {"BUCKET": _ref("Bucket"), "LOG_FORMAT": _ref("LogFormat")}},
+            },
+        },
+        "EventSource": {
+            "Type": "AWS::Lambda::EventSourceMapping",
+            "Properties": {
+                "EventSourceArn": _get("Stream", "Arn"),
+                "FunctionName": _ref("Function"),
+                "StartingPosition": "TRIM_HORIZON",
+                "BatchSize": 10_000,
+                "MaximumBatchingWindowInSeconds": _ref("BatchingWindowSeconds"),
+                # Keys are made of a batch's bounds: a retry must come with the same ones.
+                "BisectBatchOnFunctionError": False,
+                "MaximumRetryAttempts": BATCH_ATTEMPTS,
+                "MaximumRecordAgeInSeconds": BATCH_AGE_SECONDS,
+                # Of the destinations only S3 gets the payload, below locations.FAILED_BATCHES.
+                "DestinationConfig": {"OnFailure": {"Destination": _get("Bucket", "Arn")}},
+            },
+        },
+    }
+
+
+def _alarms() -> Template:
+    """What says that records are late, failing, or unreadable."""
+    return {
+        "LateAlarm": _alarm(
+            "Records wait on the stream for more than half an hour",
+            namespace="AWS/Lambda",
+            metric="IteratorAge",
+            statistic="Maximum",
+            above=30 * 60 * 1000,
+            periods=3,
+        ),
+        "ErrorsAlarm": _alarm(
+            "The function fails; Kinesis sends the same batch again",
+            namespace="AWS/Lambda",
+            metric="Errors",
+            statistic="Sum",
+            above=0,
+            periods=2,
+        ),
+        "QuarantineAlarm": _alarm(
+            f"Something on the stream could not be read, and lies below {locations.QUARANTINE}",
+            namespace=preprocess.METRICS_NAMESPACE,
+            metric="Quarantined",
+            statistic="Sum",
+            above=0,
+            periods=1,
+        ),
+    }
+
+
+def _cluster() -> Template:
+    """What Amazon EMR runs under: its service role, the nodes' instance profile, the security configuration."""
+    certificates = {"Fn::Select": [1, {"Fn::Split": ["s3://", _ref("EmrCertificates")]}]}
+    sse_s3: Template = {"S3EncryptionConfiguration": {"EncryptionMode": "SSE-S3"}}
+    sse_kms: Template = {
+        "S3EncryptionConfiguration": {"EncryptionMode": "SSE-KMS", "AwsKmsKey": _ref("KmsKeyArn")},
+        "LocalDiskEncryptionConfiguration": {
+            "EncryptionKeyProviderType": "AwsKms",
+            "AwsKmsKey": _ref("KmsKeyArn"),
+            "EnableEbsEncryption": True,
+        },
+    }
+    service_role = _role(
+        _trust("elasticmapreduce.amazonaws.com", _from_here("elasticmapreduce", "*")),
+        # The managed policy passes only roles of the default names.
+        {
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": _get("EmrInstanceRole", "Arn"),
+            "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+        },
+        # For encrypted disks of the nodes (EMR management guide, "Encryption at rest using AWS KMS").
+        _allow_key(
+            [
+                "kms:CreateGrant",
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:Encrypt",
+                "kms:GenerateDataKeyWithoutPlaintext",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+            ]
+        ),
+    )
+    # It reaches only what is tagged for-use-with-amazon-emr-managed-policies=true: cluster, subnet, VPC.
+    service_role["Properties"]["ManagedPolicyArns"] = [
+        {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"}
+    ]
+    return {
+        "EmrServiceRole": service_role,
+        "EmrInstanceRole": _role(
+            # EC2 sends no source account or ARN when it takes a role; the PassRole above decides.
+            _trust("ec2.amazonaws.com"),
+            _allow(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], _bucket_arn()),
+            _allow(
+                ["s3:GetObject"],
+                *[
+                    _bucket_arn(f"{prefix}*")
+                    for prefix in (locations.CAPTURED, locations.DIRECT, locations.CODE, locations.RUNS)
+                ],
+            ),
+            # Deleting is what a job does with its temporary folders.
+            _allow(
+                ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+                _bucket_arn(f"{locations.RUNS}*"),
+            ),
+            _allow_key(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]),
+            _if(
+                "HasEmrCertificates",
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:GetObject",
+                    "Resource": {"Fn::Join": ["", ["arn:", _ref("AWS::Partition"), ":s3:::", certificates]]},
+                },
+                _NOTHING,
+            ),
+        ),
+        "EmrInstanceProfile": {
+            "Type": "AWS::IAM::InstanceProfile",
+            # EMR refuses a profile whose name is not its role's ("invalid instance profile").
+            "Properties": {"InstanceProfileName": _ref("EmrInstanceRole"), "Roles": [_ref("EmrInstanceRole")]},
+        },
+        "EmrSecurity": {
+            "Type": "AWS::EMR::SecurityConfiguration",
+            "Condition": "MakesEmrSecurityConfiguration",
+            "Properties": {
+                "SecurityConfiguration": {
+                    "InstanceMetadataServiceConfiguration": {
+                        "MinimumInstanceMetadataServiceVersion": 2,
+                        "HttpPutResponseHopLimit": 1,
+                    },
+                    "EncryptionConfiguration": {
+                        "EnableAtRestEncryption": True,
+                        "AtRestEncryptionConfiguration": _if("HasKmsKey", sse_kms, sse_s3),
+                        "EnableInTransitEncryption": _if("HasEmrCertificates", True, False),
+                        "InTransitEncryptionConfiguration": _if(
+                            "HasEmrCertificates",
+                            {
+                                "TLSCertificateConfiguration": {
+                                    "CertificateProviderType": "PEM",
+                                    "S3Object": _ref("EmrCertificates"),
+                                }
+                            },
+                            _NOTHING,
+                        ),
+                    },
+                }
+            },
+        },
+    }
+
+
+def _outputs() -> Template:
+    command = (
+        "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC --resource-ids <VPC-ID>"
+        " --traffic-type ACCEPT --log-destination-type cloud-watch-logs --log-group-name ${FlowLogGroup}"
+        " --deliver-logs-permission-arn ${DeliveryRole.Arn} --log-format '${LogFormat}'"
+    )
+    values: Template = {
+        "LogGroupName": _ref("FlowLogGroup"),
+        "DeliverLogsPermissionArn": _get("DeliveryRole", "Arn"),
+        "S3LogLocation": {"Fn::Sub": f"s3://${{Bucket}}/{locations.CAPTURED}"},
+        "AddFlowLogToVpcCmd": {"Fn::Sub": command},
+        "LogFormat": _ref("LogFormat"),
+        "BucketName": _ref("Bucket"),
+        "StreamName": _ref("Stream"),
+        "FunctionName": _ref("Function"),
+        "EmrServiceRole": _ref("EmrServiceRole"),
+        # The profile's name is its role's; not every implementation of CloudFormation has `Ref` give the name.
+        "EmrInstanceProfile": _ref("EmrInstanceRole"),
+        "EmrSecurityConfiguration": _if(
+            "MakesEmrSecurityConfiguration", _ref("EmrSecurity"), _ref("EmrSecurityConfiguration")
+        ),
+        # By this output the commands know a stack as one of theirs.
+        "ToptalkersVersion": __version__,
+    }
+    return {name: {"Value": value} for name, value in values.items()}
+
+
+_NOTHING = {"Ref": "AWS::NoValue"}
+_KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+_GOES = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+
+
+def _ref(name: str) -> Template:
+    return {"Ref": name}
+
+
+def _get(name: str, attribute: str) -> Template:
+    return {"Fn::GetAtt": [name, attribute]}
+
+
+def _if(condition: str, then: Any, otherwise: Any) -> Template:
+    return {"Fn::If": [condition, then, otherwise]}
+
+
+def _arn(service: str, resource: str) -> Template:
+    """Anything of a service in this account and Region."""
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"}
+
+
+def _bucket_arn(key: str | None = None) -> Template:
+    """The bucket, or keys in it (`*` and pseudo parameters are understood)."""
+    return _get("Bucket", "Arn") if key is None else {"Fn::Sub": f"${{Bucket.Arn}}/{key}"}
+
+
+def _policy(*statements: Template) -> Template:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allow(actions: list[str], *on: Template) -> Template:
+    return {"Effect": "Allow", "Action": actions, "Resource": list(on)}
+
+
+def _allow_key(actions: list[str]) -> Template:
+    """Use of the customer's key, where there is one."""
+    return _if("HasKmsKey", _allow(actions, _ref("KmsKeyArn")), _NOTHING)
+
+
+def _from_here(service: str, resource: str) -> Template:
+    """The condition against the confused deputy: the service acts for this account and such a resource."""
+    return {
+        "StringEquals": {"aws:SourceAccount": _ref("AWS::AccountId")},
+        "ArnLike": {"aws:SourceArn": _arn(service, resource)},
+    }
+
+
+def _trust(service: str, condition: Template | None = None) -> Template:
+    statement: Template = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return statement if condition is None else {**statement, "Condition": condition}
+
+
+def _role(trust: Template, *statements: Template) -> Template:
+    """A role whose permissions are made together with it, so that what uses it finds them."""
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": _policy(trust),
+            "Policies": [{"PolicyName": "toptalkers", "PolicyDocument": _policy(*statements)}],
+        },
+    }
+
+
+def _kept_for(days: object) -> Template:
+    """A log group's retention, and the customer's key, where there is one."""
+    return {"RetentionInDays": days, "KmsKeyId": _if("HasKmsKey", _ref("KmsKeyArn"), _NOTHING)}
+
+
+def _expire(name: str, prefix: str, days: object) -> Template:
+    return {"Id": name, "Status": "Enabled", "Prefix": prefix, "ExpirationInDays": days}
+
+
+def _alarm(description: str, *, namespace: str, metric: str, statistic: str, above: int, periods: int) -> Template:
+    """An alarm on a metric of the function, looked at every five minutes."""
+    return {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmDescription": description,
+            "Namespace": namespace,
+            "MetricName": metric,
+            "Dimensions": [{"Name": "FunctionName", "Value": _ref("Function")}],
+            "Statistic": statistic,
+            "Period": 300,
+            "EvaluationPeriods": periods,
+            "Threshold": above,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+            "AlarmActions": _if("HasAlarmTopic", [_ref("AlarmTopicArn")], _NOTHING),
+        },
+    }
+
+
+def _skip(**reasons: str) -> Template:
+    """Checks of checkov that do not apply to a resource, each with its reason."""
+    return {"checkov": {"skip": [{"id": check, "comment": reason} for check, reason in reasons.items()]}}

@@ -1,0 +1,214 @@
+"""Writes the sample as files: their layouts, names and packing; clean, or with what real life adds.
+
+Nothing is overwritten, and no file is ever seen half written: each is made under a hidden name and renamed.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_header
+from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
+from toptalkers.sample.dirt import Dirt, format_dirty
+from toptalkers.sample.traffic import (
+    FIRST_SECOND,
+    RICH_FIELDS,
+    SLICE_SECONDS,
+    SLICES,
+    records_by_slice,
+    sample_lines,
+)
+
+SampleLayout = Literal["default", "rich", "aws-s3"]
+
+RECORDS_PER_FILE = 40_000
+"""About what one file of a busy VPC holds; a file's text is held in memory."""
+
+_DIRTY_TURNS = (*Dirt, *[None] * len(Dirt))
+"""What is odd about each file in turn: as many are clean as are dirty."""
+
+_RECORDS_WORTH_A_FILE = 5_000
+_SLICES_A_FILE = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36)
+"""From five minutes a file up to three hours, so that a day is never less than eight files."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What was written.
+
+    Attributes:
+        files: every file, in the order of their records.
+        records: records written, those with log status NODATA and SKIPDATA among them.
+        bytes_written: the size of the files on disk.
+        broken_lines: lines between the records that no question counts; 0 unless dirty.
+
+    """
+
+    files: tuple[Path, ...]
+    records: int
+    bytes_written: int
+    broken_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file to come: its name below the folder, how many of the day's next records it takes, what is odd."""
+
+    name: PurePosixPath
+    records: int
+    dirt: Dirt | None = None
+
+
+def write_sample(
+    out: Path,
+    *,
+    records: int,
+    seed: int = 1,
+    layout: SampleLayout = "default",
+    dirty: bool = False,
+    progress: Callable[[int], None] | None = None,
+    records_per_file: int = RECORDS_PER_FILE,
+) -> SampleReport:
+    """Write real-shaped flow logs of one day, 2026-11-01 UTC, into a folder.
+
+    The same arguments give the same files, names and unpacked bytes, on every platform and Python.
+
+    Args:
+        out: the folder; made when it is missing.
+        records: how many records in all.
+        seed: which of the possible days.
+        layout: `default`, version-2 lines without a header; `rich`, a custom format of versions 2 to 5 with
+            headers; `aws-s3`, version 2 with headers in the tree of AWS's own delivery to S3.
+        dirty: add what real life adds, in every other run of files, and an empty file at the end.
+        progress: called after each file with the records written so far.
+        records_per_file: at most so many in one file; memory grows with it.
+
+    Raises:
+        UsageError: for less than one record.
+        ToptalkersError: when a file of ours is there already (nothing is written then), or cannot be written.
+
+    """
+    plan = plan_files(records, seed=seed, layout=layout, dirty=dirty, records_per_file=records_per_file)
+    _refuse_to_overwrite(out, plan)
+    columns = Layout(RICH_FIELDS) if layout == "rich" else DEFAULT_LAYOUT
+    lines = sample_lines(records, seed=seed, rich=layout == "rich")
+    written: list[Path] = []
+    records_done = bytes_done = broken_lines = 0
+    for planned in plan:
+        data, broken = _pack(planned, lines, columns, headed=layout != "default")
+        path = out / planned.name
+        _write_whole(path, data)
+        written.append(path)
+        records_done += planned.records
+        bytes_done += len(data)
+        broken_lines += broken
+        if progress:
+            progress(records_done)
+    return SampleReport(tuple(written), records_done, bytes_done, broken_lines)
+
+
+def plan_files(
+    records: int,
+    *,
+    seed: int = 1,
+    layout: SampleLayout = "default",
+    dirty: bool = False,
+    records_per_file: int = RECORDS_PER_FILE,
+) -> tuple[PlannedFile, ...]:
+    """Plan the files of a sample, in the order of their records; arguments as for `write_sample`."""
+    if records < 1 or records_per_file < 1:
+        raise UsageError("a sample needs at least one record, in all and in a file")
+    if dirty:
+        # Each kind of dirt needs a file, and the last one is the empty one.
+        records_per_file = min(records_per_file, -(-records // len(Dirt)))
+    parts = _aws_parts(records, seed, records_per_file) if layout == "aws-s3" else _parts(records, records_per_file)
+    plan = []
+    for number, (stem, count) in enumerate(parts):
+        dirt = _DIRTY_TURNS[number % len(_DIRTY_TURNS)] if dirty else None
+        if not count and not dirty:
+            continue
+        ending = "" if dirt is Dirt.PLAIN and count else ".gz"
+        plan.append(PlannedFile(PurePosixPath(f"{stem}{ending}"), count, dirt if count else None))
+    return tuple(plan)
+
+
+def _parts(records: int, records_per_file: int) -> Iterator[tuple[str, int]]:
+    """Names without `.gz`, and how many records; an empty one at the end."""
+    files = -(-records // records_per_file)
+    for number in range(files):
+        yield f"flowlogs-{number:04d}.log", min(records_per_file, records - number * records_per_file)
+    yield f"flowlogs-{files:04d}.log", 0
+
+
+def _aws_parts(records: int, seed: int, records_per_file: int) -> Iterator[tuple[str, int]]:
+    """Name the same in AWS's own tree, by time (Amazon VPC user guide, "Flow log files")."""
+    by_slice = records_by_slice(records)
+    wanted = min(_RECORDS_WORTH_A_FILE, records_per_file)
+    together = next((n for n in _SLICES_A_FILE if records * n >= wanted * SLICES), _SLICES_A_FILE[-1])
+    for first in range(0, SLICES, together):
+        count = sum(by_slice[first : first + together])
+        time = datetime.fromtimestamp(FIRST_SECOND + first * SLICE_SECONDS, UTC)
+        files = -(-count // records_per_file)
+        for part in range(files):
+            yield _aws_name(time, f"{seed} {part}"), count * (part + 1) // files - count * part // files
+    yield _aws_name(time, f"{seed} empty"), 0
+
+
+def _aws_name(time: datetime, of: str) -> str:
+    unique = hashlib.sha256(f"{time:%H%M} {of}".encode()).hexdigest()[:8]
+    return (
+        f"AWSLogs/{ACCOUNT_ID}/vpcflowlogs/{REGION}/{time:%Y/%m/%d}/"
+        f"{ACCOUNT_ID}_vpcflowlogs_{REGION}_{FLOW_LOG_ID}_{time:%Y%m%dT%H%MZ}_{unique}.log"
+    )
+
+
+def _pack(planned: PlannedFile, lines: Iterator[str], columns: Layout, *, headed: bool) -> tuple[bytes, int]:
+    """Take a file's records from the day and give the file's bytes, and how many lines in it are broken."""
+    records = list(islice(lines, planned.records))
+    if not records:
+        return _compress(b""), 0
+    if planned.dirt is None:
+        head = [format_header(columns)] if headed else []
+        return _compress("\n".join([*head, *records, ""]).encode("ascii")), 0
+    text, broken = format_dirty(planned.dirt, records, columns, headed=headed)
+    data = text.encode("latin-1")
+    if planned.dirt is Dirt.PLAIN:
+        return data, broken
+    if planned.dirt is Dirt.MEMBERS:
+        # Cut anywhere, in the middle of a line too: members are one stream (RFC 1952, section 2.2).
+        third = len(data) // 3
+        return _compress(data[:third]) + _compress(data[third : 2 * third]) + _compress(data[2 * third :]), broken
+    return _compress(data), broken
+
+
+def _compress(data: bytes) -> bytes:
+    return gzip.compress(data, compresslevel=1, mtime=0)
+
+
+def _refuse_to_overwrite(out: Path, plan: tuple[PlannedFile, ...]) -> None:
+    if out.exists() and not out.is_dir():
+        raise ToptalkersError(f"{out} is not a folder", hint="name a folder that is empty or does not exist yet")
+    for planned in plan:
+        if (out / planned.name).exists():
+            raise ToptalkersError(
+                f"{out / planned.name} is there already", hint="name an empty folder, or remove the files first"
+            )
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    hidden = path.with_name(f".{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            hidden.write_bytes(data)
+            hidden.replace(path)
+        finally:
+            hidden.unlink(missing_ok=True)
+    except OSError as error:
+        raise ToptalkersError(f"cannot write {path}: {error.strerror or error}") from error

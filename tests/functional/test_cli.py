@@ -1,0 +1,202 @@
+"""The commands as a user types them: what they see, where, and the exit code."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from toptalkers.cli.main import cli
+
+FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
+DEFAULT = str(FLOWLOGS / "default.log")
+ANSWER = (FLOWLOGS / "default.tsv").read_text()
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(cli, list(arguments), input=stdin)
+
+
+def test_answer_on_stdout_and_tally_on_stderr() -> None:
+    """To a pipe goes the recipe's own format, all talkers; everything else is talk."""
+    result = run("run-local", DEFAULT)
+    assert (result.exit_code, result.stdout) == (0, ANSWER)
+    assert "10 records read from 1 file: 5 counted, 5 skipped" in result.stderr
+    assert "log status SKIPDATA" in result.stderr
+
+
+def test_standard_input_plain_and_packed() -> None:
+    """`-` is standard input, gzip or not."""
+    content = Path(DEFAULT).read_bytes()
+    assert run("run-local", "-", stdin=content).stdout == ANSWER
+    assert run("run-local", "-", stdin=gzip.compress(content)).stdout == ANSWER
+
+
+def test_folders_globs_and_repeats(tmp_path: Path) -> None:
+    """Folders go down, globs match, markers and hidden files are no input, a file named twice is read once."""
+    below = tmp_path / "AWSLogs" / "aws-account-id=123456789012" / "year=2026"
+    below.mkdir(parents=True)
+    (below / "a.log").write_bytes(Path(DEFAULT).read_bytes())
+    for marker in ("_SUCCESS", ".DS_Store"):
+        (below / marker).write_text("no flow log")
+    for path in (str(tmp_path), f"{tmp_path}/**/*.log", f"{tmp_path}/AWSLogs/*"):
+        result = run("run-local", path)
+        assert (result.exit_code, result.stdout) == (0, ANSWER)
+    result = run("run-local", str(tmp_path), str(below / "a.log"))
+    assert (result.exit_code, result.stdout) == (0, ANSWER)
+    assert "read once: 1" in result.stderr
+
+
+@pytest.mark.parametrize("engine", ["local", "mrjob"])
+def test_what_cannot_be_read_is_named_and_the_rest_counts(tmp_path: Path, engine: str) -> None:
+    """Missing, cut off, damaged, empty, not packed as named, Parquet, no files: a line each, an answer, exit code 1."""
+    packed = gzip.compress(Path(DEFAULT).read_bytes())
+    (tmp_path / "good.log.gz").write_bytes(packed)
+    (tmp_path / "cut.log.gz").write_bytes(packed[:-20])
+    (tmp_path / "damaged.log.gz").write_bytes(packed[:30] + b"\0\0\0\0" + packed[34:])
+    (tmp_path / "trailing.log.gz").write_bytes(packed + b"more")
+    (tmp_path / "empty.log.gz").write_bytes(b"")
+    (tmp_path / "plain.log.gz").write_bytes(Path(DEFAULT).read_bytes())
+    (tmp_path / "cut.log.zst").write_bytes(b"\x28\xb5\x2f\xfd\x00")
+    (tmp_path / "talkers.parquet").write_bytes(b"PAR1....PAR1")
+    (tmp_path / "folder").mkdir()
+    paths = sorted(str(path) for path in tmp_path.iterdir()) + [str(tmp_path / "missing.log"), str(tmp_path / "*.csv")]
+    result = run("run-local", "--engine", engine, *paths)
+    assert (result.exit_code, result.stdout) == (1, ANSWER)
+    for name, reason in {
+        "cut.log.gz": "ends early",
+        "damaged.log.gz": "damaged",
+        "trailing.log.gz": "more data after its end",
+        "empty.log.gz": "empty, 0 bytes",
+        "plain.log.gz": "named .gz, but not packed so",
+        "cut.log.zst": "ends early",
+        "talkers.parquet": "a Parquet file",
+        "folder": "the folder holds no files",
+        "missing.log": "no such file or folder",
+        "*.csv": "no file matches",
+    }.items():
+        lines = [line for line in result.stderr.splitlines() if f"/{name}: " in line]
+        assert len(lines) == 1, name
+        assert reason in lines[0]
+
+
+def test_a_binary_file_is_no_flow_log(tmp_path: Path) -> None:
+    """A file of which no line is a record is left out by name, not tallied as thousands of malformed records."""
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    result = run("run-local", str(tmp_path), DEFAULT)
+    assert (result.exit_code, result.stdout) == (1, ANSWER)
+    assert "picture.png: no flow log" in result.stderr
+    assert "10 records read from 1 file" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    """A file without read permission is left out by name."""
+    secret = tmp_path / "secret.log"
+    secret.write_bytes(Path(DEFAULT).read_bytes())
+    secret.chmod(0)
+    result = run("run-local", str(secret))
+    assert result.exit_code == 1
+    assert "secret.log: Permission denied" in result.stderr
+
+
+def test_strict_fails_after_the_answer() -> None:
+    """--strict gives the same answer, and exit code 1 for malformed records alone."""
+    path = str(FLOWLOGS / "malformed.log")
+    assert run("run-local", path).exit_code == 0
+    result = run("run-local", "--strict", path)
+    assert (result.exit_code, result.stdout) == (1, (FLOWLOGS / "malformed.tsv").read_text())
+    assert "5 records are malformed" in result.stderr
+    assert run("run-local", "--strict", DEFAULT).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--ports", "70000"], "Error: --ports: '70000' is above the highest port, 65535"),
+        (["--since", "yesterday"], "Error: --since: 'yesterday' is not a time"),
+        (["--log-format", "${dstadr}"], "Error: the log format has an unknown field 'dstadr'"),
+        (["--top", "many"], "Error: --top: 'many' is not a number of talkers"),
+        (["--engine", "abacus"], "Error: Invalid value for '--engine': 'abacus' is not one of"),
+        (["--nonsense"], "Error: No such option"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], line: str) -> None:
+    """Wrong usage gives one line on stderr, nothing on stdout, and exit code 2."""
+    result = run("run-local", DEFAULT, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+
+
+def test_formats() -> None:
+    """Every format holds the same rows."""
+    rows = [("198.51.100.17", "10.0.0.10", 443, 2), ("10.0.1.20", "10.0.0.2", 53, 1)]
+    options = ["run-local", DEFAULT, "--top", "2", "--format"]
+    table = run(*options, "table").stdout
+    assert [line.split()[1:4] for line in table.splitlines()[2:]] == [
+        [src, dst, str(port)] for src, dst, port, _ in rows
+    ]
+    parsed = list(csv.DictReader(io.StringIO(run(*options, "csv").stdout)))
+    assert [(row["src"], row["dst"], int(row["port"]), int(row["records"])) for row in parsed] == rows
+    document = json.loads(run(*options, "json").stdout)
+    assert [(row["src"], row["dst"], row["port"], row["records"]) for row in document["talkers"]] == rows
+    assert document["tally"]["counted"] == 5
+    assert document["talkers_in_all"] == 4
+    lines = [json.loads(line) for line in run(*options, "ndjson").stdout.splitlines()]
+    assert lines == document["talkers"]
+
+
+def test_empty_answer_in_every_format() -> None:
+    """An answer without talkers is an answer: well-formed, exit code 0."""
+    options = ["run-local", DEFAULT, "--ports", "9", "--format"]
+    assert run(*options, "tsv").stdout == ""
+    assert run(*options, "table").stdout == "no talkers\n"
+    assert run(*options, "csv").stdout == "rank,src,dst,port,records\n"
+    assert json.loads(run(*options, "json").stdout)["talkers"] == []
+    assert run(*options, "ndjson").exit_code == 0
+
+
+def test_output_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    """--output writes plain or gzip by name, leaves no temporary file, and says what it cannot write."""
+    assert run("run-local", DEFAULT, "--output", str(tmp_path / "a.tsv")).stdout == ""
+    assert (tmp_path / "a.tsv").read_text() == ANSWER
+    run("run-local", DEFAULT, "--output", str(tmp_path / "a.tsv.gz"))
+    assert gzip.decompress((tmp_path / "a.tsv.gz").read_bytes()).decode() == ANSWER
+    result = run("run-local", DEFAULT, "--output", str(tmp_path / "no" / "a.tsv"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: cannot write {tmp_path}/no/a.tsv: No such file or directory")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tsv", "a.tsv.gz"]
+
+
+def test_sample_writes_and_refuses_to_overwrite(tmp_path: Path) -> None:
+    """`sample` fills a folder that `run-local` reads, and never writes over what is there."""
+    arguments = ["sample", "--records", "1000", "--out", str(tmp_path / "made"), "--dirty"]
+    assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert again.exit_code == 1
+    assert "already" in again.stderr
+    assert run("run-local", str(tmp_path / "made")).exit_code == 0
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.commands)])
+def test_every_command_has_help_with_an_example(command: list[str]) -> None:
+    """--help of each command explains it and shows an example."""
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout
+
+
+def test_run_as_a_program_in_a_pipe() -> None:
+    """As a process of its own, with a reader that has enough after one line, it ends quietly."""
+    toptalkers = f"{sys.executable} -m toptalkers run-local"
+    command = f"{toptalkers} {FLOWLOGS} 2>&1 > /dev/null | cat; {toptalkers} {DEFAULT} 2> /dev/null | head -1"
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith(ANSWER.splitlines()[0] + "\n")
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,136 @@
+"""Fields, layouts and talkers; and that the scripts that travel know the same."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_PORTS, PORTS
+from toptalkers.answer import REASONS
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, FieldType
+from toptalkers.flowlog.layout import (
+    DEFAULT_LAYOUT,
+    Layout,
+    format_header,
+    format_log_format,
+    parse_header,
+    parse_log_format,
+)
+from toptalkers.flowlog.talker import Talker, format_talker, is_address, is_ipv6, parse_port, parse_talker
+from toptalkers.streaming import count_flows
+
+
+def test_fields_are_those_of_versions_2_to_11() -> None:
+    """54 fields, of which 14 are the default format, and none of version 6."""
+    assert len(FIELDS) == 54
+    assert len(DEFAULT_FIELDS) == 14
+    assert {field.version for field in FIELDS.values()} == {2, 3, 4, 5, 7, 8, 9, 10, 11}
+    assert FIELDS["bytes"].type is FieldType.INT_64
+    assert FIELDS["instance-tag-2"].version == 11
+
+
+def test_mapper_knows_the_same_fields_and_reasons() -> None:
+    """The scripts cannot import the package; their knowledge of it is held equal here."""
+    assert {name.decode() for name in count_flows.FIELDS} == set(FIELDS)
+    assert tuple(name.decode() for name in count_flows.DEFAULT_FIELDS) == DEFAULT_FIELDS
+    assert tuple(REASONS) == count_flows.REASONS
+
+
+@given(st.lists(st.sampled_from(list(FIELDS)), min_size=1, unique=True))
+def test_layouts_survive_both_ways_of_writing_them(names: list[str]) -> None:
+    """AWS's format syntax, a mapper's comma list and a header line all give the layout back."""
+    layout = Layout(tuple(names))
+    assert parse_log_format(format_log_format(layout)) == layout
+    assert parse_log_format(",".join(names)) == layout
+    assert parse_header(format_header(layout)) == layout
+
+
+@pytest.mark.parametrize(
+    ("line", "header"),
+    [
+        (format_header(DEFAULT_LAYOUT), True),
+        ("srcaddr dstaddr a-field-of-the-future-2", True),
+        ("version", True),
+        ("a-field-of-the-future srcaddr", False),
+        ("2 123456789012 eni-1 10.0.0.1", False),
+        ("version 2", False),
+        ("version  account-id", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_header_line(line: str, header: bool) -> None:
+    """A known field first and nothing but field names: a header, for the package and for the mapper."""
+    assert (parse_header(line) is not None) == header
+    assert count_flows.parse_header(line.encode().split(b" ")) == header
+
+
+def test_unknown_format_fields_are_named() -> None:
+    """A field with a typing error is named, not ignored."""
+    with pytest.raises(UsageError, match="unknown field 'dst-addr'"):
+        parse_log_format("${srcaddr} ${dst-addr}")
+
+
+@given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 65535))
+def test_talkers_survive_printing(src: object, dst: object, port: int) -> None:
+    """Any two addresses and a port come back from their printed form; IPv6 stands in brackets."""
+    talker = Talker(str(src), str(dst), port)
+    printed = format_talker(talker)
+    assert parse_talker(printed) == talker
+    assert printed.count("[") == sum(":" in address for address in talker[:2])
+    assert count_flows.format_talker(f"{src} {dst} {port}".encode()) == printed.encode()
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.0.1:10.0.0.2", "10.0.0.1:10.0.0.2:65536", "::1:::2:80", "[10.0.0.1]:10.0.0.2:1", ""]
+)
+def test_what_is_no_talker(text: str) -> None:
+    """Without brackets IPv6 is ambiguous, and is refused like any other malformed talker."""
+    with pytest.raises(ValueError, match="not a talker"):
+        parse_talker(text)
+
+
+def _is_address_by_the_library(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+@given(
+    st.sampled_from(ADDRESSES + BAD_ADDRESSES)
+    | st.ip_addresses().map(str)
+    | st.ip_addresses(v=6).map(lambda address: address.exploded)
+    | st.text("0123456789abcdefABCDEFg:.%", max_size=24)
+)
+def test_addresses_are_what_the_standard_library_takes(text: str) -> None:
+    """Our own grammar, which travels without a library, agrees with `ipaddress`."""
+    expected = _is_address_by_the_library(text)
+    assert is_address(text) == expected
+    encoded = text.encode()
+    assert (count_flows.IPV4.fullmatch(encoded) is not None or count_flows.is_ipv6(encoded)) == expected
+    if ":" in text:
+        assert is_ipv6(text) == expected
+
+
+@pytest.mark.parametrize("text", PORTS)
+def test_ports(text: str) -> None:
+    """A plain decimal from 0 to 65535 is a port."""
+    assert parse_port(text) == int(text)
+    assert count_flows.PORT.fullmatch(text.encode())
+
+
+@pytest.mark.parametrize("text", BAD_PORTS)
+def test_what_is_no_port(text: str) -> None:
+    """Signs, leading zeros, larger numbers and other scripts' digits are no port."""
+    with pytest.raises(ValueError, match="not a port"):
+        parse_port(text)
+    assert not count_flows.PORT.fullmatch(text.encode())
+
+
+def test_the_port_pattern_takes_just_the_ports() -> None:
+    """Of all numbers up to six digits the mapper's pattern takes exactly 0 to 65535."""
+    taken = [number for number in range(100_000) if count_flows.PORT.fullmatch(b"%d" % number)]
+    assert taken == list(range(65536))

@@ -1,0 +1,114 @@
+"""The question: what it understands, and the one clear line for what it does not."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import queries
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT
+from toptalkers.query import ALL_PORTS, Query, format_ports, parse_ports
+from toptalkers.streaming import count_flows, port_filter
+
+
+def test_defaults_are_the_recipes() -> None:
+    """Without options: records, ports up to 1024, ACCEPT, all time, the default format."""
+    query = Query.parse()
+    assert query == Query()
+    assert (query.metric, query.ports, query.action) == ("records", ((0, 1024),), "ACCEPT")
+    assert query.layout is DEFAULT_LAYOUT
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metric": "flows"}, "--metric: 'flows' is not one of records, packets, bytes"),
+        ({"ports": "70000"}, "--ports: '70000' is above the highest port, 65535"),
+        ({"ports": "9-1"}, "--ports: the range '9-1' ends before it begins"),
+        ({"ports": ""}, "--ports: '' is not a port or a range of ports"),
+        ({"ports": "22,"}, "--ports: '' is not a port or a range of ports"),
+        ({"ports": "ssh"}, "--ports: 'ssh' is not a port or a range of ports"),
+        ({"action": "DROP"}, "--action: 'DROP' is not one of ACCEPT, REJECT, ALL"),
+        ({"since": "yesterday"}, "--since: 'yesterday' is not a time"),
+        ({"until": "2026-11-01T00:00:00.5Z"}, "--until: '2026-11-01T00:00:00.5Z' is finer than a second"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "--since: '0001-01-01T00:00:00+14:00' is not a time"),
+        (
+            {"since": "2026-11-02", "until": "2026-11-01"},
+            "--since 2026-11-02T00:00:00Z is not before --until 2026-11-01T00:00:00Z",
+        ),
+        ({"log_format": "${srcaddr} ${nonsense}"}, "the log format has an unknown field 'nonsense'"),
+        ({"log_format": "srcaddr srcaddr"}, "the log format names the field 'srcaddr' twice"),
+        ({"log_format": " "}, "the log format names no field"),
+        (
+            {"log_format": "${srcaddr} ${dstaddr} ${action}"},
+            "--log-format: the question needs the field 'dstport', which the format lacks",
+        ),
+        (
+            {"log_format": "${srcaddr} ${dstaddr} ${dstport}"},
+            "--log-format: the question needs the field 'action', which the format lacks",
+        ),
+        (
+            {"log_format": "${srcaddr} ${dstaddr} ${dstport}", "action": "ALL", "metric": "bytes"},
+            "--log-format: the question needs the field 'bytes', which the format lacks",
+        ),
+        ({"top": "-1"}, "--top: '-1' is not a number of talkers"),
+        ({"format": "xml"}, "--format: 'xml' is not one of table, tsv, csv, json, ndjson"),
+    ],
+)
+def test_bad_values_give_one_clear_line(options: dict[str, str], message: str) -> None:
+    """Each wrong value is named with its option, on one line, and ends in exit code 2."""
+    with pytest.raises(UsageError) as caught:
+        Query.parse(**options)
+    assert caught.value.message == message
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_times_without_an_offset_are_utc() -> None:
+    """A date is its midnight in UTC, and an offset is taken into account."""
+    query = Query.parse(since="2026-11-01", until="2026-11-01T02:00:00+01:00")
+    assert query.since == datetime(2026, 11, 1, tzinfo=UTC)
+    assert query.until == datetime(2026, 11, 1, 1, tzinfo=UTC)
+
+
+def test_a_format_without_log_status_is_enough_when_action_is_not_asked() -> None:
+    """Three columns answer the question of all actions."""
+    assert Query.parse(log_format="${dstport} ${srcaddr} ${dstaddr}", action="ALL").needed_fields == (
+        "srcaddr",
+        "dstaddr",
+        "dstport",
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 65535), st.integers(0, 65535)).map(sorted), min_size=1, max_size=6))
+def test_ports_survive_the_way_to_the_mapper(ranges: list[list[int]]) -> None:
+    """Ranges in any order, overlapping or not, mean the same to the query, the mapper and the port filter."""
+    text = ",".join(f"{low}-{high}" for low, high in ranges)
+    ports = parse_ports(text)
+    assert parse_ports(format_ports(ports)) == ports
+    wanted = {b"%d" % port for low, high in ranges for port in range(low, high + 1)}
+    assert count_flows.parse_ports(format_ports(ports)) == wanted
+    assert port_filter.parse_ports(format_ports(ports)) == wanted
+    assert {b"%d" % port for low, high in ports for port in range(low, high + 1)} == wanted
+
+
+def test_all_ports_are_called_all() -> None:
+    """The whole range has a name of its own, in both directions."""
+    assert parse_ports("all") == ALL_PORTS == parse_ports("0-1024,1025-65535")
+    assert format_ports(ALL_PORTS) == "all"
+
+
+@given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
+def test_mapper_understands_every_question(query: Query) -> None:
+    """The mapper's arguments hold no space and nothing that a shell or Hadoop expands, and mean the same."""
+    arguments = query.mapper_arguments()
+    assert not set("".join(arguments)) & set(" \t\n$`'\"\\;&|<>(){}*?[]~#!")
+    question = count_flows.parse_arguments(arguments)
+    counter = count_flows.FlowCounter(question)
+    assert counter.metric.decode() == query.metric
+    assert counter.action.decode() == query.action
+    assert counter.since == (query.since.timestamp() if query.since else None)
+    assert counter.until == (query.until.timestamp() if query.until else None)
+    assert tuple(name.decode() for name in counter.headerless) == query.layout.columns

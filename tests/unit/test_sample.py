@@ -1,0 +1,320 @@
+"""The sample is what it says: real-shaped, the same everywhere, dirty only as asked."""
+
+import gzip
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.fields import FIELDS, FieldType
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, parse_header
+from toptalkers.flowlog.talker import is_address
+from toptalkers.sample.bundled import BUNDLED_RECORDS, bundled_sample, write_bundled_sample
+from toptalkers.sample.company import ACCOUNT_ID, BUSY_HOSTS, HOSTS, IDLE_HOSTS
+from toptalkers.sample.dirt import BROKEN, Dirt
+from toptalkers.sample.traffic import FIRST_SECOND, RICH_FIELDS, Traffic, sample_lines
+from toptalkers.sample.writer import SampleLayout, SampleReport, plan_files, write_sample
+from toptalkers.streaming import count_flows
+
+LAYOUTS: tuple[SampleLayout, ...] = ("default", "rich", "aws-s3")
+ALLOWED = [
+    ip_network(text) for text in ("10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
+
+# Made on Python 3.11, Linux x86-64. A change here changes everyone's samples: say so in the change log.
+PINNED = {
+    ("default", False): "9c0c9f91742706641f7957cf205f161e22e8b45257230bbdc2b77fd24885f321",
+    ("default", True): "8fc61784843e06e3f670f2ec50791e1037551508767fcb572c0ca28c8e359212",
+    ("rich", False): "5125313b46374b5eefd48786db56dd367ceae7c324ee1c32aae4162ea70228a2",
+    ("rich", True): "fc1abe95f052dbc25bab45c024922444c33f3ca8b918c0e5c263d5f29f93c0e9",
+    ("aws-s3", False): "5783b9a87b5c2e77ba5495e5abec2f02306818e35c9c15f3ecf09a4e68e06ba2",
+    ("aws-s3", True): "4a028071552d7d4fc59b685bef0dc1145fd063569aa3f701212c0d35f22cf5eb",
+}
+
+
+def unpacked(path: Path) -> bytes:
+    """Read a file of the sample without its packing."""
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def digest(out: Path, report: SampleReport) -> str:
+    """Hash the names and the unpacked bytes of all files, in their order."""
+    sha = hashlib.sha256()
+    for path in report.files:
+        data = unpacked(path)
+        sha.update(f"{path.relative_to(out).as_posix()} {len(data)}\n".encode() + data)
+    return sha.hexdigest()
+
+
+def records_of(path: Path) -> Iterator[dict[str, str]]:
+    """Read a clean file's records by its header, or as the default format where it has none."""
+    layout = DEFAULT_LAYOUT
+    for line in unpacked(path).decode("ascii").splitlines():
+        header = parse_header(line)
+        if header:
+            layout = header
+        else:
+            yield dict(zip(layout.columns, line.split(" "), strict=True))
+
+
+def count(report: SampleReport) -> tuple[dict[bytes, int], count_flows.FlowCounter]:
+    """Count every talker of a sample with the job's own mapper, a file at a time."""
+    counter = count_flows.FlowCounter(count_flows.parse_arguments(["--ports", "all", "--action", "ALL"]))
+    for path in report.files:
+        counter.begin_file()
+        counter.count_block(unpacked(path).replace(b"\r", b"\n").removesuffix(b"\n"))
+    return counter.sums, counter
+
+
+@pytest.fixture(scope="module")
+def day() -> list[dict[str, str]]:
+    """One day of 40,000 records in the rich format, which has the default one's columns first."""
+    return [dict(zip(RICH_FIELDS, line.split(" "), strict=True)) for line in sample_lines(40_000, seed=3, rich=True)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_record_is_typed_as_its_columns_say(tmp_path: Path, layout: SampleLayout) -> None:
+    """Each line of a clean sample has the columns of its layout, with values of AWS's types and ranges."""
+    report = write_sample(tmp_path, records=6_000, layout=layout)
+    seen = 0
+    for path in report.files:
+        first = unpacked(path).decode("ascii").splitlines()[0]
+        assert (parse_header(first) is None) == (layout == "default")
+        for record in records_of(path):
+            seen += 1
+            assert set(record) == set(RICH_FIELDS if layout == "rich" else DEFAULT_LAYOUT.columns)
+            assert record["version"] == ("5" if layout == "rich" else "2")
+            assert record["account-id"] == ACCOUNT_ID
+            assert FIRST_SECOND <= int(record["start"]) <= int(record["end"]) < FIRST_SECOND + 86_400
+            assert int(record["end"]) - int(record["start"]) <= 60
+            if record["log-status"] == "OK":
+                assert is_address(record["srcaddr"])
+                assert is_address(record["dstaddr"])
+                for name, value in record.items():
+                    if FIELDS[name].type is not FieldType.STRING and name != "traffic-path":
+                        assert value.isdecimal(), name
+                assert int(record["dstport"]) <= 65535
+                assert 28 * int(record["packets"]) <= int(record["bytes"]) <= 1500 * int(record["packets"])
+    assert seen == report.records == 6_000
+
+
+def test_records_without_traffic_are_shaped_as_aws_shapes_them() -> None:
+    """NODATA and SKIPDATA have `-` from source to bytes and as action, and a window."""
+    silent = [line for line in sample_lines(20_000) if not line.endswith(" OK")]
+    assert {line.rpartition(" ")[2] for line in silent} == {"NODATA", "SKIPDATA"}
+    for line in silent:
+        fields = line.split(" ")
+        assert fields[3:10] == ["-"] * 7
+        assert fields[12] == "-"
+        assert int(fields[10]) <= int(fields[11])
+
+
+def test_addresses_are_for_documentation_or_private(day: list[dict[str, str]]) -> None:
+    """No address of the sample can be anyone's: RFC 5737, RFC 3849 and 10.0.0.0/8 alone."""
+    fields = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")
+    for text in {record[field] for record in day for field in fields} - {"-"}:
+        address = ip_address(text)
+        networks: list[IPv4Network | IPv6Network] = [net for net in ALLOWED if net.version == address.version]
+        assert any(address in net for net in networks), text
+        assert str(address) == text, "as AWS prints it"
+
+
+def test_shares_are_those_of_a_real_vpc(day: list[dict[str, str]]) -> None:
+    """Some noise, some IPv6, all protocols, every interface, and few talkers that take most."""
+    of_status = Counter(record["log-status"] for record in day)
+    assert 0.005 < of_status["NODATA"] / len(day) < 0.03
+    assert 0.0002 < of_status["SKIPDATA"] / len(day) < 0.005
+    talking = [record for record in day if record["log-status"] == "OK"]
+    assert 0.02 < sum(record["action"] == "REJECT" for record in talking) / len(talking) < 0.15
+    assert 0.02 < sum(record["type"] == "IPv6" for record in talking) / len(talking) < 0.3
+    assert {record["protocol"] for record in talking} == {"1", "6", "17"}
+    assert all(record["srcport"] == record["dstport"] == "0" for record in talking if record["protocol"] == "1")
+    assert {record["interface-id"] for record in talking} == {host.interface_id for host in BUSY_HOSTS}
+    assert {host.interface_id for host in HOSTS} - {record["interface-id"] for record in day} == set()
+    assert {record["interface-id"] for record in day if record["log-status"] == "NODATA"} == {
+        host.interface_id for host in IDLE_HOSTS
+    }
+    asked = Counter(
+        (record["srcaddr"], record["dstaddr"], record["dstport"])
+        for record in talking
+        if record["action"] == "ACCEPT" and int(record["dstport"]) <= 1024
+    )
+    loud = asked.most_common(len(asked) // 10)
+    assert sum(records for _, records in loud) > 0.5 * asked.total()
+    assert {"22", "53", "80", "123", "389", "443"} <= {port for _, _, port in asked}
+    ephemeral = sum(32768 <= int(record["dstport"]) <= 60999 for record in talking) / len(talking)
+    assert 0.3 < ephemeral < 0.6, "about every other record is a reply"
+
+
+def test_both_interfaces_log_a_conversation_inside(day: list[dict[str, str]]) -> None:
+    """A request inside the VPC is there twice, with the same packets: leaving one interface, arriving at another."""
+    directions: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+    for record in day:
+        if record["dstport"] == "8080" and record["action"] == "ACCEPT":
+            key = tuple(record[name] for name in ("srcaddr", "srcport", "dstaddr", "packets", "bytes"))
+            directions.setdefault(key, set()).add((record["flow-direction"], record["interface-id"]))
+    twice = [seen for seen in directions.values() if {way for way, _ in seen} == {"ingress", "egress"}]
+    assert len(twice) > 0.95 * len(directions), "all but those that a batch's end cut off"
+    assert all(len({interface for _, interface in seen}) == 2 for seen in twice)
+
+
+def test_the_nat_gateway_hides_who_asks(day: list[dict[str, str]]) -> None:
+    """On the gateway's interface srcaddr and dstaddr are the gateway's; the pkt- fields keep the one behind."""
+    gateways = {host.interface_id: host.ipv4 for host in HOSTS if host.tier == "nat"}
+    through = [
+        record
+        for record in day
+        if record["interface-id"] in gateways and record["action"] == "ACCEPT" and record["protocol"] == "6"
+        if record["srcaddr"] != record["pkt-srcaddr"] or record["dstaddr"] != record["pkt-dstaddr"]
+    ]
+    assert through
+    assert all(gateways[record["interface-id"]] in (record["srcaddr"], record["dstaddr"]) for record in through)
+
+
+@pytest.mark.parametrize(("layout", "dirty"), PINNED)
+def test_the_same_sample_everywhere(tmp_path: Path, layout: SampleLayout, dirty: bool) -> None:
+    """Names and unpacked bytes depend on the arguments alone, not on platform, Python or time."""
+    report = write_sample(tmp_path, records=3_000, seed=7, layout=layout, dirty=dirty)
+    assert digest(tmp_path, report) == PINNED[layout, dirty]
+
+
+def test_another_seed_is_another_day() -> None:
+    """Seeds differ from the first records on."""
+    assert list(islice(sample_lines(1_000, seed=1), 50)) != list(islice(sample_lines(1_000, seed=2), 50))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_dirt_changes_no_count(tmp_path: Path, layout: SampleLayout) -> None:
+    """Counted by the job's own mapper, a dirty sample gives the clean one's talkers; broken lines count nowhere."""
+    clean = write_sample(tmp_path / "clean", records=6_000, layout=layout)
+    dirty = write_sample(tmp_path / "dirty", records=6_000, layout=layout, dirty=True)
+    clean_sums, clean_counter = count(clean)
+    dirty_sums, dirty_counter = count(dirty)
+    assert dirty_sums == clean_sums
+    assert dirty_counter.records_read == clean_counter.records_read + dirty.broken_lines
+    assert dirty.broken_lines >= len(BROKEN)
+    assert clean.broken_lines == 0
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_kind_of_dirt_is_there(tmp_path: Path, layout: SampleLayout) -> None:
+    """A dirty sample of any layout has a file of each kind, and they are what they are called."""
+    plan = plan_files(6_000, layout=layout, dirty=True)
+    report = write_sample(tmp_path, records=6_000, layout=layout, dirty=True)
+    of_kind = {
+        planned.dirt: (path.read_bytes(), unpacked(path)) for planned, path in zip(plan, report.files, strict=True)
+    }
+    assert set(Dirt) <= set(of_kind)
+    assert [unpacked(path) for path in report.files].count(b"") == 1
+    assert report.files[-1].stat().st_size > 0, "nothing, but a valid gzip of it"
+
+    def headers(dirt: Dirt) -> list[Layout]:
+        found = [parse_header(line.decode("latin-1")) for line in of_kind[dirt][1].splitlines()]
+        return [header for header in found if header]
+
+    head = 0 if layout == "default" else 1
+    assert len(headers(Dirt.RECURRING_HEADERS)) == head + 2
+    assert len(set(headers(Dirt.RECURRING_HEADERS))) == 1
+    assert len(set(headers(Dirt.COLUMN_ORDERS))) == 3
+    stamped = of_kind[Dirt.TIME_STAMPS][1].splitlines()[head:]
+    assert all(line.startswith(b"2026-11-01T") and line[23:25] == b"Z " for line in stamped)
+    assert b"\n\n" in of_kind[Dirt.BROKEN_LINES][1]
+    assert b" 70000 " in of_kind[Dirt.BROKEN_LINES][1]
+    assert b"\x00" in of_kind[Dirt.BROKEN_LINES][1]
+    windows = of_kind[Dirt.WINDOWS_LINES][1]
+    assert windows.startswith(b"\xef\xbb\xbf")
+    assert windows.count(b"\r\n") == windows.count(b"\n") == windows.count(b"\r") > 0
+    in_milliseconds = of_kind[Dirt.MILLISECONDS][1].splitlines()[head:]
+    assert all(len(line.split(b" ")[10]) == 13 for line in in_milliseconds)
+    member = zlib.decompressobj(wbits=31)
+    member.decompress(of_kind[Dirt.MEMBERS][0])
+    assert member.unused_data
+    assert of_kind[Dirt.PLAIN][0] == of_kind[Dirt.PLAIN][1] != b""
+
+
+def test_files_are_named_by_their_layout(tmp_path: Path) -> None:
+    """The default layout numbers its files; AWS's has its own tree, and names that sort by time."""
+    plain = write_sample(tmp_path / "default", records=100, records_per_file=40)
+    assert [path.name for path in plain.files] == [f"flowlogs-000{n}.log.gz" for n in range(3)]
+    report = write_sample(tmp_path / "aws", records=2_000, layout="aws-s3", records_per_file=300)
+    folder = tmp_path / "aws" / "AWSLogs" / ACCOUNT_ID / "vpcflowlogs" / "us-east-1" / "2026" / "11" / "01"
+    assert {path.parent for path in report.files} == {folder}
+    assert len({path.name for path in report.files}) == len(report.files) > 8
+    for path in report.files:
+        account, kind, region, flow_log, time, rest = path.name.split("_")
+        assert (account, kind, region, flow_log[:4]) == (ACCOUNT_ID, "vpcflowlogs", "us-east-1", "fl-0")
+        assert time[:9] == "20261101T"
+        assert rest.endswith(".log.gz")
+        begin = FIRST_SECOND + int(time[9:11]) * 3600 + int(time[11:13]) * 60
+        assert all(begin <= int(record["start"]) < begin + 3 * 3600 for record in records_of(path))
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """A folder that holds one of the files is refused before anything is written."""
+    there = tmp_path / "flowlogs-0001.log.gz"
+    there.write_bytes(b"mine")
+    with pytest.raises(ToptalkersError, match="flowlogs-0001") as failure:
+        write_sample(tmp_path, records=100, records_per_file=50)
+    assert failure.value.hint
+    assert list(tmp_path.iterdir()) == [there]
+    assert there.read_bytes() == b"mine"
+
+
+def test_a_stopped_run_leaves_whole_files_only(tmp_path: Path) -> None:
+    """Whoever stops between two files keeps complete ones, and no hidden leftovers."""
+
+    def stop_after_second(records_written: int) -> None:
+        if records_written == 80:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_sample(tmp_path, records=200, records_per_file=40, progress=stop_after_second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flowlogs-0000.log.gz", "flowlogs-0001.log.gz"]
+
+
+def test_progress_counts_records(tmp_path: Path) -> None:
+    """Progress is told after each file how many records there are so far."""
+    told: list[int] = []
+    report = write_sample(tmp_path, records=100, records_per_file=40, progress=told.append)
+    assert told == [40, 80, 100]
+    assert report.bytes_written == sum(path.stat().st_size for path in report.files)
+
+
+def test_a_sample_of_nothing_is_refused(tmp_path: Path) -> None:
+    """No records is a wrong question, not an empty folder."""
+    with pytest.raises(UsageError):
+        write_sample(tmp_path / "none", records=0)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_very_small_sample_has_its_records(tmp_path: Path, layout: SampleLayout, dirty: bool) -> None:
+    """One record and seven are written as asked, whatever the layout."""
+    for records in (1, 7):
+        report = write_sample(tmp_path / str(records), records=records, layout=layout, dirty=dirty)
+        _, counter = count(report)
+        assert counter.records_read == report.records + report.broken_lines == records + report.broken_lines
+
+
+def test_batches_do_not_grow_with_the_sample() -> None:
+    """However large the sample, what is held at a time is bounded."""
+    batches = list(islice(Traffic(1, rich=False).batches(10**10), 3))
+    assert all(10_000 <= len(batch) <= 20_000 for batch in batches)
+
+
+def test_the_bundled_sample_is_what_the_generator_writes(tmp_path: Path) -> None:
+    """The files in the package are those of `python -m toptalkers.sample.bundled`, and small."""
+    report = write_bundled_sample(tmp_path)
+    with bundled_sample() as folder:
+        carried = sorted(folder.glob("*.log.gz"))
+        assert [path.name for path in carried] == [path.name for path in report.files]
+        assert [unpacked(path) for path in carried] == [unpacked(path) for path in report.files]
+        assert sum(path.stat().st_size for path in carried) <= 150_000
+    assert report.records == BUNDLED_RECORDS

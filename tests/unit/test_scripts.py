@@ -1,0 +1,102 @@
+"""The scripts that travel, as programs: self-contained, for the oldest python3 of a cluster node."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import pipeline
+
+NAMES = ["count_flows.py", "port_filter.py", "sum_counts.py"]
+ROOT = Path(__file__).parents[2]
+LOG = (ROOT / "tests/flowlogs/default.log").read_bytes()
+ANSWER = (ROOT / "tests/flowlogs/default.tsv").read_bytes()
+
+
+def python39() -> str | None:
+    """Any Python 3.9 that there is: on the path, or among pyenv's."""
+    found = shutil.which("python3.9")
+    works = found and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0
+    pyenv = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9"))
+    return found if works else (str(pyenv[-1]) if pyenv else None)
+
+
+PYTHONS = [sys.executable, *([found] if (found := python39()) else [])]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pipe_of_programs(python: str) -> None:
+    """Mapper, sort, reducer, filter and sort, each a process with -I -S, give the answer."""
+    counted = pipeline.run_script("count_flows.py", stdin=LOG, python=python)
+    assert counted.returncode == 0
+    assert b"reporter:counter:toptalkers,records_read,10\n" in counted.stderr
+    summed = pipeline.run_script("sum_counts.py", stdin=pipeline.sort_bytes(counted.stdout), python=python)
+    kept = pipeline.run_script("port_filter.py", stdin=summed.stdout, python=python)
+    assert pipeline.rank(kept.stdout) == ANSWER
+
+
+def test_shell_pipe(tmp_path: Path) -> None:
+    """scripts/pipe is the same in a shell, on several files, the first of them cut short of its line end."""
+    (tmp_path / "a.log").write_bytes(LOG.rstrip(b"\n"))
+    (tmp_path / "b.log").write_bytes(b"")
+    command = [str(ROOT / "scripts/pipe"), str(tmp_path / "b.log"), str(tmp_path / "a.log")]
+    done = subprocess.run(
+        command, capture_output=True, check=True, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
+    )
+    assert done.stdout == ANSWER
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_the_standard_library_of_39_alone(name: str) -> None:
+    """No script imports anything but old, standard modules; syntax is that of Python 3.9."""
+    source = (pipeline.STREAMING / name).read_text()
+    tree = ast.parse(source, feature_version=(3, 9))
+    imported = {
+        alias.name if isinstance(node, ast.Import) else node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported <= {"__future__", "argparse", "calendar", "collections.abc", "heapq", "re", "sys", "time", "typing"}
+    assert source.startswith("#!/usr/bin/env python3\n")
+
+
+def test_reducer_refuses_what_it_cannot_sum() -> None:
+    """Unsorted lines, or lines that are no counts, end in exit code 1 and a line that says so."""
+    unsorted = pipeline.run_script("sum_counts.py", stdin=b"LongValueSum:b\t1\nLongValueSum:a\t1\n")
+    assert (unsorted.returncode, unsorted.stderr.count(b"\n")) == (1, 1)
+    assert b"LC_ALL=C sort" in unsorted.stderr
+    for line in (b"a\t1\n", b"LongValueSum:a\n", b"LongValueSum:a\tx\n", b"LongValueSum:a\t1\nLongValueSum:a\tx\n"):
+        assert pipeline.run_script("sum_counts.py", stdin=line).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("count_flows.py", ["--ports", "1-70000"]),
+        ("count_flows.py", ["--since", "2026-11-01"]),
+        ("count_flows.py", ["--log-format", "srcaddr,nonsense"]),
+        ("count_flows.py", ["--log-format", "srcaddr,dstaddr"]),
+        ("port_filter.py", ["--ports", "x"]),
+        ("port_filter.py", ["--top", "-1"]),
+    ],
+)
+def test_wrong_arguments_end_in_2(name: str, arguments: list[str]) -> None:
+    """A wrong argument ends the task at once, with a usage error in its log."""
+    done = pipeline.run_script(name, *arguments, stdin=LOG)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"error:" in done.stderr
+
+
+def test_port_filter_knows_brackets_and_tallies_junk() -> None:
+    """The port is what follows the last colon outside of brackets; lines that are no talkers are counted apart."""
+    lines = b"[2001:db8::1]:[2001:db8::443]:8080\t5\n10.0.0.1:[::]:443\t4\njunk\n"
+    lines += b"10.0.0.1:10.0.0.2:22\tx\n10.0.0.1:10.0.0.2:22\t7\n"
+    done = pipeline.run_script("port_filter.py", "--ports", "22,443", stdin=lines)
+    assert done.stdout == b"10.0.0.1:[::]:443\t4\n10.0.0.1:10.0.0.2:22\t7\n"
+    assert done.stderr == b"reporter:counter:toptalkers,malformed_talkers,2\n"
+    first = pipeline.run_script("port_filter.py", "--top", "1", stdin=lines)
+    assert first.stdout == b"10.0.0.1:10.0.0.2:22\t7\n"

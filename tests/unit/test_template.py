@@ -1,0 +1,161 @@
+"""The template says what it should, is the one in the repository, and stays within CloudFormation's limits."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from toptalkers import locations
+from toptalkers.capture import preprocess, template
+
+RENDERED = Path(__file__).parents[2] / "cloudformation" / "toptalkers.json"
+# Beside the interpreter that runs the tests, or anywhere on the path.
+_PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+CFN_LINT = shutil.which("cfn-lint", path=_PATH)
+CHECKOV = shutil.which("checkov", path=_PATH)
+EVENTS = Path(__file__).parents[1] / "events"
+
+
+def statements(node: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every IAM statement of the template, those under conditions too, with where it stands."""
+    if isinstance(node, dict):
+        if "Effect" in node:
+            yield path, node
+        for name, value in node.items():
+            yield from statements(value, f"{path}/{name}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from statements(value, f"{path}/{number}")
+
+
+def test_the_repository_holds_what_is_rendered() -> None:
+    """`cloudformation/` is never behind the code (write it again with `toptalkers render template`)."""
+    assert RENDERED.read_text(encoding="utf-8") == template.render_template() == template.render_template()
+
+
+def test_it_fits_inline() -> None:
+    """CloudFormation takes it as a template body, without an upload."""
+    assert len(template.render_template().encode()) <= template.TEMPLATE_BODY_BYTES
+
+
+def test_the_inline_code_is_the_pre_processor() -> None:
+    """Stripped of its texts, it puts the same objects, and has the handler that the function names."""
+    code = template.inline_code()
+    inline: dict[str, Any] = {"__name__": "index"}
+    exec(code, inline)  # noqa: S102 - the code is ours
+    event = json.loads((EVENTS / "misfit.json").read_text(encoding="utf-8"))
+    put: dict[str, list[dict[str, Any]]] = {"inline": [], "module": []}
+    for name, made in (("inline", inline), ("module", vars(preprocess))):
+        settings = made["Settings"]("bucket", made["parse_columns"](""))
+        made["process"](
+            event, SimpleNamespace(put_object=lambda put=put[name], **request: put.append(request)), settings
+        )
+    assert put["inline"] == put["module"] != []
+    function = template.build_template()["Resources"]["Function"]["Properties"]
+    assert function["Handler"] == "index.handler"
+    assert callable(inline["handler"])
+    separator, lines = function["Code"]["ZipFile"]["Fn::Join"]
+    assert separator.join(lines) == code
+
+
+@pytest.mark.skipif(CFN_LINT is None, reason="cfn-lint is not installed")
+def test_cfn_lint_is_content() -> None:
+    """No error, no warning, no note."""
+    command = [str(CFN_LINT), "--include-checks", "I", "--", str(RENDERED)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.skipif(CHECKOV is None, reason="checkov is not installed; its pins want an environment of its own")
+def test_checkov_is_content() -> None:
+    """Every check passes, or the resource says why it does not apply."""
+    options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
+    command = [str(CHECKOV), "--file", str(RENDERED), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    summary = json.loads(done.stdout)["summary"]
+    assert (done.returncode, summary["failed"], summary["parsing_errors"]) == (0, 0, 0)
+    assert summary["passed"] > 0
+
+
+def test_every_skipped_check_has_its_reason() -> None:
+    """A skip is a sentence, not a number."""
+    for resource in template.build_template()["Resources"].values():
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            assert re.fullmatch(r"CKV_AWS_\d+", skip["id"])
+            assert len(skip["comment"].split()) > 5
+
+
+def test_nothing_is_granted_on_everything() -> None:
+    """No allowed action has a wildcard, no allowed resource is all there is."""
+    for where, statement in statements(template.build_template()):
+        if statement["Effect"] != "Allow":
+            continue
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not [action for action in actions if "*" in action], where
+        found = statement.get("Resource", [])
+        assert "*" not in (found if isinstance(found, list) else [found]), where
+        assert statement.get("Principal") != "*", where
+
+
+def test_services_act_for_this_account_alone() -> None:
+    """Each service that sends whom it acts for is held to this account; EC2 and Lambda send nothing."""
+    trusts = {
+        statement["Principal"]["Service"]: statement.get("Condition", {})
+        for _, statement in statements(template.build_template())
+        if statement["Effect"] == "Allow" and "Principal" in statement
+    }
+    guarded = {service for service, condition in trusts.items() if "aws:SourceArn" in condition.get("ArnLike", {})}
+    assert guarded == {
+        "vpc-flow-logs.amazonaws.com",
+        "logs.amazonaws.com",
+        "delivery.logs.amazonaws.com",
+        "elasticmapreduce.amazonaws.com",
+    }
+    assert set(trusts) - guarded == {"lambda.amazonaws.com", "ec2.amazonaws.com"}
+    for service in guarded:
+        assert trusts[service]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+
+
+def test_a_batch_ends_while_its_records_are_still_on_the_stream() -> None:
+    """Lambda must give a batch up, and keep its payload, before the stream forgets it."""
+    mapping = template.build_template()["Resources"]["EventSource"]["Properties"]
+    stream = template.build_template()["Resources"]["Stream"]["Properties"]
+    assert mapping["MaximumRecordAgeInSeconds"] < stream["RetentionPeriodHours"] * 3600
+    assert mapping["BisectBatchOnFunctionError"] is False
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["Bucket", "Arn"]}
+
+
+def test_what_is_captured_expires_and_what_is_asked_for_stays() -> None:
+    """Flow records and quarantine expire; code and runs do not; the bucket outlives the stack."""
+    bucket = template.build_template()["Resources"]["Bucket"]
+    prefixes = {
+        rule["Prefix"] for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule
+    }
+    assert prefixes == {locations.CAPTURED, locations.DIRECT, locations.QUARANTINE, locations.FAILED_BATCHES}
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_the_recipes_outputs_are_there() -> None:
+    """The four outputs of the published recipe, and what the commands read."""
+    assert set(template.build_template()["Outputs"]) == {
+        "LogGroupName",
+        "DeliverLogsPermissionArn",
+        "S3LogLocation",
+        "AddFlowLogToVpcCmd",
+        "LogFormat",
+        "BucketName",
+        "StreamName",
+        "FunctionName",
+        "EmrServiceRole",
+        "EmrInstanceProfile",
+        "EmrSecurityConfiguration",
+        "ToptalkersVersion",
+    }
