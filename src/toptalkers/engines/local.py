@@ -221,8 +221,11 @@ class LocalEngine:
             skipped["time"] = height - kept.height
         height = kept.height
         kept = kept.with_columns(number=pl.col("dstport").cast(pl.UInt16, strict=False))
-        leading = pl.col("dstport").str.head(1)
-        doubtful = pl.col("number").is_null() | (leading == "+") | ((leading == "0") & (pl.col("dstport") != "0"))
+        # What the cast takes and we do not: signs and leading zeros, which make a text longer than its number.
+        width = pl.col("dstport").str.len_bytes()
+        doubtful = pl.col("number").is_null() | (width > 5)
+        for digits in range(2, 6):
+            doubtful |= (width == digits) & (pl.col("number") < 10 ** (digits - 1))
         if kept.select(doubtful.any()).item():
             return None
         kept = kept.filter(pl.any_horizontal(pl.col("number").is_between(low, high) for low, high in query.ports))
