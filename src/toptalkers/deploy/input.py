@@ -76,8 +76,8 @@ def pick_input(
     notes: list[str] = []
     if given:
         places = [_parse_given(uri) for uri in given]
-        for other in sorted({place for place, _ in places} - {bucket}):
-            notes.append(f"the stack's roles may read s3://{bucket} alone: s3://{other} must be granted to the nodes")
+        others = sorted({place for place, _ in places} - {bucket})
+        notes += [f"the nodes' role reads s3://{bucket} alone, and must be granted s3://{other}" for other in others]
     else:
         start = _whole_hour(since) + EARLIEST_ARRIVAL if since else _EVER[0]
         end = _whole_hour(until) + LATEST_ARRIVAL if until else _EVER[1]
