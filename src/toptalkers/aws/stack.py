@@ -26,6 +26,9 @@ TEMPLATE_BODY_BYTES = 51_200
 
 POLL_SECONDS = 2.0
 
+QUIET_LOOKS = 10
+"""After so many looks at a stack where nothing happens, nothing will."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -241,14 +244,20 @@ class StackGateway:
 
     def follow(self, arn: str, since: str | None) -> Iterator[StackEvent]:
         """Give the events after `since` as they happen, until no operation is under way any more."""
+        quiet = 0
         while True:
             # The state first: what happens between the two looks is then seen in this round or the next.
             stack = self.find(arn)
             for event in self.events_since(arn, since):
-                since = event.id
+                since, quiet = event.id, QUIET_LOOKS
                 yield event
-            if stack is None or not stack.is_busy:
+            if stack is None:
                 return
+            if not stack.is_busy:
+                # An operation begins a moment after it was asked for, and has events then.
+                quiet += 1
+                if quiet > QUIET_LOOKS:
+                    return
             self._sleep(POLL_SECONDS)
 
 
