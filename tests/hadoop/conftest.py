@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pseudo_distributed import Hadoop, pseudo_distributed
 
+from tests.hadoop.pseudo_distributed import Hadoop, pseudo_distributed
 from toptalkers.engines.hadoop_runtime import StreamingResult, run_streaming
 
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Embedded
 
+from tests.hadoop.conftest import Embedded
 from toptalkers.engines.hadoop_runtime import HadoopEvent, S3Endpoint, run_streaming, write_settings
 from toptalkers.errors import ToptalkersError
 
@@ -31,12 +31,24 @@ def test_progress_counters_and_logs(embedded: Embedded) -> None:
     arguments = ["-files", "scripts/count.py", *IN_OUT, "-mapper", "python3 count.py", "-reducer", "cat"]
     result = run_streaming(arguments, work_dir=embedded.directory, map_slots=2, on_event=events.append)
     assert result.exit_code == 0, result.why_failed()
-    assert result.why_failed() == "a word"
+    assert result.why_failed() is None
     assert result.counters["Map-Reduce Framework"]["Map input records"] == 2
     assert result.counters["toptalkers"] == {"lines": 4}
     assert events[-1] == HadoopEvent(result.job_id or "", 100, 100)
     assert result.stderr.read_text() == "a word\n"
     assert sorted(path.name for path in embedded.directory.iterdir()) == ["in", "logs", "out", "scripts"]
+
+
+def test_nothing_is_written_elsewhere(embedded: Embedded) -> None:
+    """All that Hadoop names as its own directories lies in the job's, so that runs side by side cannot collide."""
+    embedded.write({"in/a": "a\n"})
+    result = embedded.run("-D", "mapreduce.job.reduces=0", *IN_OUT, "-mapper", "env")
+    assert result.exit_code == 0, result.why_failed()
+    seen = dict(line.rstrip("\t").split("=", 1) for line in embedded.output()[0].decode().splitlines() if "=" in line)
+    for name in ("mapreduce_job_dir", "mapreduce_job_jar", "mapreduce_cluster_local_dir"):
+        if name in seen:
+            assert seen[name].removeprefix("file:").startswith(f"{embedded.directory}/.hadoop-"), name
+    assert "mapreduce_job_dir" in seen
 
 
 def test_scripts_of_files_can_be_executed(embedded: Embedded) -> None:

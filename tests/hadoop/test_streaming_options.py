@@ -3,7 +3,8 @@
 import gzip
 
 import pytest
-from conftest import Embedded
+
+from tests.hadoop.conftest import Embedded
 
 pytestmark = pytest.mark.hadoop
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Embedded
-from pseudo_distributed import Hadoop
+
+from tests.hadoop.conftest import Embedded
+from tests.hadoop.pseudo_distributed import Hadoop
 
 pytestmark = pytest.mark.hadoop
 

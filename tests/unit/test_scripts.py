@@ -60,7 +60,19 @@ def test_imports_the_standard_library_of_39_alone(name: str) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert imported <= {"__future__", "argparse", "calendar", "collections.abc", "heapq", "re", "sys", "time", "typing"}
+    assert imported <= {
+        "__future__",
+        "argparse",
+        "calendar",
+        "collections",
+        "collections.abc",
+        "gc",
+        "heapq",
+        "re",
+        "sys",
+        "time",
+        "typing",
+    }
     assert source.startswith("#!/usr/bin/env python3\n")
 
 

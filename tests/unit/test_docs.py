@@ -1,0 +1,33 @@
+"""Docs that cannot lie: what is rendered is up to date, what is named exists, what is shown runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.render import ROOT, rendered
+
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", rendered(), ids=lambda path: path.name)
+def test_rendered_files_are_up_to_date(path: Path) -> None:
+    """The checked-in file is what the code renders; `python -m tests.render` writes it."""
+    assert path.read_text() == rendered()[path]
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link of the docs is a file or folder of the repository."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_architecture_names_what_is_there() -> None:
+    """Rooms and files that the architecture names exist, and every room is named."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    package = ROOT / "src/toptalkers"
+    for room in re.findall(r"\*\*`(\w+)/`\*\*", text):
+        assert (package / room).is_dir(), room
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert rooms <= set(re.findall(r"`(\w+)/`", text))
