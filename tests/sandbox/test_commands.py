@@ -31,7 +31,7 @@ for number, found in enumerate(s3.list_objects_v2(Bucket=sys.argv[1], Prefix="fl
 END
 toptalkers run-local source --metric bytes --ports all --output expected
 toptalkers run-local landed --metric bytes --ports all --output found
-toptalkers disable-flowlogs --all --yes
+toptalkers disable-flowlogs --all
 toptalkers destroy --delete-data --yes
 """
 

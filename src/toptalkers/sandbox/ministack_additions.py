@@ -41,6 +41,9 @@ def add_to_ministack() -> None:
         actions["CreateFlowLogs"], extras, ec2["_flow_logs"], ec2["_p"], ec2["_parse_tag_specs"]
     )
     actions["DescribeFlowLogs"] = _describing(actions["DescribeFlowLogs"], extras)
+    app = vars(importlib.import_module("ministack.app"))
+    pin_origin = app["pin_request_origin"]
+    app["pin_request_origin"] = lambda client, _: pin_origin(client, True)
 
 
 def create_security_configuration(
