@@ -1,5 +1,7 @@
 """`deploy`: plans, asks, follows, and says one clear line of what is in the way."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.fake_aws import FakeAws
@@ -185,3 +187,12 @@ def test_a_new_format_warns_of_the_flow_logs_that_are_on(run: Run) -> None:
     assert "toptalkers disable-flowlogs vpc-1" in done.stdout
     assert format_log_format(RICH_LAYOUT) in done.stdout
     assert "Note" not in run("deploy", "--shards", "2", "--dry-run").stdout
+
+
+def test_the_template_rendered_is_the_one_deployed(aws: FakeAws, run: Run, tmp_path: Path) -> None:
+    """`render template` writes what `deploy` sends, to standard output or a file."""
+    run("deploy", "--yes")
+    sent = aws.request("create_change_set")["TemplateBody"]
+    assert run("render", "template").stdout == sent
+    assert run("render", "template", "--output", str(tmp_path / "t.json")).exit_code == 0
+    assert (tmp_path / "t.json").read_text(encoding="utf-8") == sent

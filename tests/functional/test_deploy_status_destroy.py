@@ -32,7 +32,7 @@ def test_status_of_a_stack_that_works(aws: FakeAws, run: Run) -> None:
     assert aws.mutations == []
     assert "toptalkers in eu-west-1: CREATE_COMPLETE" in done.stdout
     assert "fl-1 on vpc-1: ACCEPT, to cloud-watch-logs: SUCCESS" in done.stdout
-    assert "2 objects in the last hour, 3 in the last day; the newest 3 min 20 s old: flowlogs/" in done.stdout
+    assert "objects: 2 in the last hour, 3 in the last day; the newest 3 min 20 s old: flowlogs/" in done.stdout
     assert "1,234,567 in the last day" in done.stdout
     assert "quarantine   1, batches given up: 0" in done.stdout
     assert "2 shards, lag 4 s at most" in done.stdout
@@ -44,7 +44,7 @@ def test_status_of_a_stack_that_works(aws: FakeAws, run: Run) -> None:
 def test_status_of_direct_delivery(aws: FakeAws, run: Run) -> None:
     """Objects that AWS delivers itself are counted where AWS puts them."""
     put(aws, "AWSLogs/123456789012/vpcflowlogs/eu-west-1/", timedelta(minutes=10))
-    assert "direct       1 objects in the last hour" in run("status").stdout
+    assert "direct       objects: 1 in the last hour" in run("status").stdout
 
 
 def test_status_finds_what_came_long_ago(aws: FakeAws, run: Run) -> None:

@@ -186,7 +186,7 @@ def _format_arrivals(arrivals: Arrivals, now: datetime) -> str:
     if arrivals.newest is None:
         return "nothing yet"
     age = format_age(now - arrivals.newest)
-    counts = f"{arrivals.objects_hour:,} objects in the last hour, {arrivals.objects_day:,} in the last day"
+    counts = f"objects: {arrivals.objects_hour:,} in the last hour, {arrivals.objects_day:,} in the last day"
     return f"{counts}; the newest {age} old: {arrivals.newest_key}"
 
 
