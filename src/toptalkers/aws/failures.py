@@ -38,6 +38,10 @@ _THROTTLED = {
     "TooManyRequestsException",
 }
 
+_NO_ANSWER = "NoAnswer"
+_BUSY = {_NO_ANSWER, "InternalFailure", "InternalServerError", "InternalServerException", "ServiceUnavailable"}
+"""What goes by itself; `_NO_ANSWER` is our own word for a service that could not be reached."""
+
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 
 _ACTIONS = {
@@ -52,12 +56,17 @@ _LOG_IN = "set AWS_PROFILE or --profile, or log in with 'aws sso login' or 'aws 
 
 
 class AwsError(ToptalkersError):
-    """AWS refused a request; `code` is AWS's own error code, '' where there was no answer at all."""
+    """AWS refused a request; `code` is AWS's own error code, where there is one."""
 
     def __init__(self, message: str, *, hint: str | None = None, code: str = "") -> None:
         """Keep the code beside the two lines."""
         super().__init__(message, hint=hint)
         self.code = code
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may well succeed some time later: throttling, or no answer at all."""
+        return self.code in _THROTTLED or self.code in _BUSY
 
 
 @contextmanager
@@ -98,6 +107,7 @@ def explain(error: boto.BotoCoreError | ClientError, service: str) -> AwsError:
         return AwsError(
             f"cannot reach {endpoint}",
             hint="does the Region exist, does it offer the service, and is there a way to it from here?",
+            code=_NO_ANSWER,
         )
     return AwsError(_line(error))
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from toptalkers.aws.cluster import ClusterGateway
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.metrics import MetricsGateway
 from toptalkers.aws.stack import StackGateway
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_emr import EMRClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
 
@@ -35,6 +37,9 @@ class ClientSource(Protocol):
 
     def ec2(self) -> "EC2Client":
         """The client of EC2."""
+
+    def emr(self) -> "EMRClient":
+        """The client of EMR."""
 
     def kinesis(self) -> "KinesisClient":
         """The client of Kinesis."""
@@ -78,6 +83,11 @@ class Gateways:
     def storage(self) -> StorageGateway:
         """S3."""
         return StorageGateway(self._clients.s3())
+
+    @cached_property
+    def clusters(self) -> ClusterGateway:
+        """EMR."""
+        return ClusterGateway(self._clients.emr())
 
     @cached_property
     def streams(self) -> StreamGateway:

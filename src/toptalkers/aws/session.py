@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_emr import EMRClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
 
@@ -66,6 +67,11 @@ class Clients:
     def ec2(self) -> "EC2Client":
         """The client of EC2."""
         return self._session.client("ec2", config=CONFIG)
+
+    @explained("elasticmapreduce")
+    def emr(self) -> "EMRClient":
+        """The client of EMR on EC2."""
+        return self._session.client("emr", config=CONFIG)
 
     @explained("kinesis")
     def kinesis(self) -> "KinesisClient":

@@ -1,0 +1,235 @@
+"""A pseudo-distributed Hadoop for tests: HDFS and YARN daemons on 127.0.0.1, and a `hadoop` command for them."""
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from toptalkers.engines.hadoop_jars import fetch_jars, parse_jar_list
+from toptalkers.engines.hadoop_runtime import find_java, write_settings
+
+DAEMONS = {
+    "namenode": "org.apache.hadoop.hdfs.server.namenode.NameNode",
+    "datanode": "org.apache.hadoop.hdfs.server.datanode.DataNode",
+    "resourcemanager": "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
+    "nodemanager": "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
+}
+
+JVM_FLAGS = [
+    "-Xmx512m",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",  # YARN's web server makes classes by Guice 4
+]
+
+START_TIMEOUT_S = 90
+
+
+@dataclass(frozen=True)
+class Hadoop:
+    """Running daemons, and how to reach them.
+
+    `launcher` knows what mrjob asks of a `hadoop` command: `version`, `fs` and `jar`. `environment` has it on
+    its `PATH`.
+    """
+
+    launcher: Path
+    streaming_jar: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `hadoop ARGUMENTS`; CalledProcessError, its output in the notes, when it fails."""
+        done = subprocess.run(
+            [str(self.launcher), *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        try:
+            done.check_returncode()
+        except subprocess.CalledProcessError as error:
+            error.add_note(done.stdout + done.stderr)
+            raise
+        return done
+
+
+@contextlib.contextmanager
+def pseudo_distributed(directory: Path, jar_list: Path) -> Iterator[Hadoop]:
+    """Start the four daemons below an empty directory; in the end they and all their containers are stopped."""
+    jars = fetch_jars(parse_jar_list(jar_list.read_text()))
+    java = find_java()
+    conf_dir = directory / "conf"
+    write_settings(conf_dir, _settings(directory, jars))
+    # The HDFS daemons look for their web pages on the class path, and will do with empty folders.
+    for name in ("hdfs", "datanode", "static"):
+        (conf_dir / "webapps" / name).mkdir(parents=True)
+    class_path = os.pathsep.join([str(conf_dir), *map(str, jars)])
+    environment = {
+        **os.environ,
+        "JAVA_HOME": str(java.parent.parent),
+        "HADOOP_CONF_DIR": str(conf_dir),
+        "HADOOP_HOME": str(directory),
+        "PATH": os.pathsep.join([str(directory / "bin"), os.environ["PATH"]]),
+    }
+    launcher = _write_launcher(directory / "bin" / "hadoop", [str(java), *JVM_FLAGS, "-cp", class_path])
+    streaming_jar = next(jar for jar in jars if jar.name.startswith("hadoop-streaming-"))
+    logs = directory / "logs"
+    logs.mkdir()
+    run_daemon = [str(java), *JVM_FLAGS, "-cp", class_path]
+    subprocess.run(
+        [*run_daemon, DAEMONS["namenode"], "-format", "-nonInteractive"],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    daemons: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, main_class in DAEMONS.items():
+            with (logs / f"{name}.log").open("wb") as log:
+                daemons[name] = subprocess.Popen(
+                    [*run_daemon, main_class],
+                    env=environment,
+                    cwd=directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        _wait_until_ready(daemons, logs)
+        hadoop = Hadoop(launcher, streaming_jar, environment)
+        hadoop.run("fs", "-mkdir", "-p", ".")  # the user's home, to which paths without a scheme are relative
+        yield hadoop
+    finally:
+        _stop(daemons)
+
+
+def _settings(directory: Path, jars: Sequence[Path]) -> dict[str, dict[str, str]]:
+    ports = iter(_free_ports(9))
+
+    def address() -> str:
+        return f"127.0.0.1:{next(ports)}"
+
+    class_path = ",".join(map(str, jars))
+    child = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC --add-opens=java.base/java.lang=ALL-UNNAMED"
+    return {
+        "core-site.xml": {
+            "fs.defaultFS": f"hdfs://{address()}",
+            "hadoop.tmp.dir": str(directory / "tmp"),
+            "hadoop.security.token.service.use_ip": "true",
+        },
+        "hdfs-site.xml": {
+            "dfs.replication": "1",
+            "dfs.namenode.http-address": address(),
+            "dfs.datanode.address": "127.0.0.1:0",
+            "dfs.datanode.http.address": "127.0.0.1:0",
+            "dfs.datanode.ipc.address": "127.0.0.1:0",
+            "dfs.namenode.safemode.extension": "0",
+        },
+        "yarn-site.xml": {
+            "yarn.resourcemanager.address": address(),
+            "yarn.resourcemanager.scheduler.address": address(),
+            "yarn.resourcemanager.resource-tracker.address": address(),
+            "yarn.resourcemanager.admin.address": address(),
+            "yarn.resourcemanager.webapp.address": address(),
+            "yarn.resourcemanager.scheduler.class": "org.apache.hadoop.yarn.server.resourcemanager"
+            ".scheduler.capacity.CapacityScheduler",
+            "yarn.nodemanager.hostname": "127.0.0.1",
+            "yarn.nodemanager.address": "127.0.0.1:0",
+            "yarn.nodemanager.localizer.address": address(),
+            "yarn.nodemanager.webapp.address": "127.0.0.1:0",
+            "yarn.nodemanager.aux-services": "mapreduce_shuffle",
+            "yarn.nodemanager.resource.memory-mb": "4096",
+            "yarn.nodemanager.resource.cpu-vcores": "4",
+            "yarn.nodemanager.vmem-check-enabled": "false",
+            "yarn.nodemanager.pmem-check-enabled": "false",
+            "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
+            "yarn.nodemanager.log-dirs": str(directory / "userlogs"),
+            "yarn.nodemanager.process-kill-wait.ms": "500",
+            "yarn.nodemanager.delete.debug-delay-sec": "3600",  # containers' logs stay for a failing test
+            "yarn.scheduler.minimum-allocation-mb": "256",
+            "yarn.application.classpath": class_path,
+            # Heartbeats of a second each would be most of a small job's time.
+            "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": "100",
+        },
+        "mapred-site.xml": {
+            "mapreduce.framework.name": "yarn",
+            "mapreduce.application.classpath": class_path,
+            "mapreduce.shuffle.port": "0",
+            "mapreduce.map.memory.mb": "512",
+            "mapreduce.reduce.memory.mb": "512",
+            "mapreduce.task.io.sort.mb": "64",
+            "mapreduce.map.java.opts": f"-Xmx384m {child}",
+            "mapreduce.reduce.java.opts": f"-Xmx384m {child}",
+            "yarn.app.mapreduce.am.resource.mb": "512",
+            "yarn.app.mapreduce.am.command-opts": f"-Xmx384m {child}",
+            "yarn.app.mapreduce.am.staging-dir": "/staging",
+            "yarn.app.mapreduce.am.scheduler.heartbeat.interval-ms": "100",
+            "mapreduce.client.progressmonitor.pollinterval": "200",
+        },
+        "capacity-scheduler.xml": {
+            "yarn.scheduler.capacity.root.queues": "default",
+            "yarn.scheduler.capacity.root.default.capacity": "100",
+            "yarn.scheduler.capacity.maximum-am-resource-percent": "0.5",
+            "yarn.scheduler.capacity.root.default.state": "RUNNING",
+        },
+    }
+
+
+def _write_launcher(path: Path, java_command: Sequence[str]) -> Path:
+    java = shlex.join(java_command)
+    path.parent.mkdir()
+    path.write_text(
+        f"""#!/bin/sh
+command=$1
+shift
+case $command in
+version) echo Hadoop 3.4.2 ;;
+fs) exec {java} org.apache.hadoop.fs.FsShell "$@" ;;
+jar) exec {java} org.apache.hadoop.util.RunJar "$@" ;;
+*) echo "hadoop: no such command here: $command" >&2; exit 2 ;;
+esac
+"""
+    )
+    path.chmod(0o755)
+    return path
+
+
+def _wait_until_ready(daemons: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
+    """Wait until the ResourceManager has seen its node, and the NameNode its; both say so in their logs."""
+    said = {
+        "namenode": "registerDatanode: from",
+        "resourcemanager": "Node Transitioned from NEW to RUNNING",
+    }
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        missing = [name for name, text in said.items() if text not in (logs / f"{name}.log").read_text()]
+        if not missing:
+            return
+        dead = [name for name, process in daemons.items() if process.poll() is not None]
+        if dead or time.monotonic() > deadline:
+            tails = [f"{name}: {(logs / f'{name}.log').read_text()[-3000:]}" for name in dead or missing]
+            raise RuntimeError("\n".join(["daemons died or are not ready:", *tails]))
+        time.sleep(0.2)
+
+
+def _stop(daemons: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """End the daemons; the NodeManager is asked, so that it ends its containers, which have sessions of their own."""
+    if node_manager := daemons.get("nodemanager"):
+        node_manager.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            node_manager.wait(15)
+    for process in daemons.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]  # all open at once: all different
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
