@@ -11,6 +11,7 @@ from toptalkers.cli.failures import FailureGroup
 from toptalkers.cli.render import render
 from toptalkers.cli.run_local import run_local
 from toptalkers.cli.sample import sample
+from toptalkers.cli.sandbox import sandbox
 from toptalkers.cli.status import status
 
 
@@ -27,6 +28,7 @@ def cli() -> None:
 
 cli.add_command(run_local)
 cli.add_command(sample)
+cli.add_command(sandbox)
 cli.add_command(deploy)
 cli.add_command(enable_flowlogs)
 cli.add_command(disable_flowlogs)
