@@ -9,7 +9,12 @@ from toptalkers.cli.options import output_option
 
 @click.group()
 def render() -> None:
-    """Write what the other commands send to AWS."""
+    """Write what the other commands send to AWS.
+
+    \b
+    Example:
+      toptalkers render template > toptalkers.json
+    """
 
 
 @render.command()
