@@ -411,6 +411,9 @@ class FakeAws(Factory):
     def ec2(self) -> Any:
         return self.compute
 
+    def emr(self) -> Any:
+        raise NotImplementedError("clusters have a fake of their own")
+
     def kinesis(self) -> Any:
         return self.streams
 

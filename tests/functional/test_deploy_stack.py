@@ -6,6 +6,7 @@ import pytest
 
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
+from toptalkers.deploy.stack import plan_stack, proposed
 from toptalkers.flowlog.layout import RICH_LAYOUT, format_log_format
 
 
@@ -59,6 +60,14 @@ def test_no_leaves_nothing_behind(aws: FakeAws, run: Run) -> None:
     assert done.exit_code == 1
     assert aws.mutations == ["create_change_set", "delete_change_set", "delete_stack"]
     assert run("deploy", input="").exit_code == 2
+
+
+def test_only_an_empty_shell_is_taken_back(aws: FakeAws) -> None:
+    """When somebody else brought the stack up while we asked, a no does not delete it."""
+    gateways = aws.gateways()
+    with proposed(gateways, plan_stack(gateways, "toptalkers", parameters={}, tags={})):
+        aws.cfn.stacks["toptalkers"]["StackStatus"] = "CREATE_COMPLETE"
+    assert aws.mutations == ["create_change_set", "delete_change_set"]
 
 
 def test_no_does_not_touch_a_stack_that_is_up(deployed: FakeAws, run: Run) -> None:
