@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The published recipe's mapper in its own way: shlex, and a line a record. (Its rules: all that is captured counts.)"""
+"""The published recipe's mapper in its own way: shlex, and a line a record. All that was captured counts."""
 
 import shlex
 import sys
