@@ -25,7 +25,6 @@ from toptalkers.deploy.runs import (
     format_elapsed,
     format_size,
     judged,
-    list_runs,
     question_of,
     store_record,
 )
@@ -91,6 +90,15 @@ class RunPlan:
     request: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A cluster at the end of a watch; `gave_up` says why, when it was the watch that ended it."""
+
+    cluster: Cluster
+    steps: Sequence[ClusterStep]
+    gave_up: str
+
+
 def plan_run(
     gateways: Gateways,
     stack: Stack,
@@ -117,7 +125,7 @@ def plan_run(
     """
     options = options or ClusterOptions()
     _check(options)
-    bucket = _output(stack, "BucketName")
+    bucket = bucket_of(stack)
     roles = (_output(stack, "EmrServiceRole"), _output(stack, "EmrInstanceProfile"))
     read = pick_input(gateways.storage, bucket, given=inputs, since=query.since, until=query.until)
     sizing = size_cluster(
@@ -131,7 +139,7 @@ def plan_run(
     _require_release(gateways, options.release)
     created = gateways.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
-    if run_id in list_runs(gateways.storage, bucket):
+    if next(gateways.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
@@ -233,6 +241,28 @@ def cluster_request(
     return request
 
 
+def example_run(
+    query: Query, *, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
+) -> tuple[tuple[Step, ...], dict[str, Any]]:
+    """The steps and the request of a run over a stack's own flow logs, without looking at any."""
+    options = options or ClusterOptions()
+    _check(options)
+    read = RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers")
+    sizing = size_cluster(0, core=options.core, task=options.task, spot=options.spot)
+    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    request = cluster_request(
+        stack="toptalkers",
+        bucket=bucket,
+        run_id=run_id,
+        roles=("toptalkers-EmrServiceRole", "toptalkers-EmrInstanceRole"),
+        security_configuration="toptalkers-EmrSecurity",
+        sizing=sizing,
+        steps=steps,
+        options=options,
+    )
+    return steps, request
+
+
 def render_request(request: Mapping[str, Any]) -> str:
     """The request as JSON, ending in a line feed; boto3's `run_job_flow(**request)` takes it back."""
     return json.dumps(request, indent=2) + "\n"
@@ -244,11 +274,11 @@ def format_plan(plan: RunPlan) -> str:
     nodes = f"1 primary, {sizing.core} core"
     if sizing.task:
         nodes += f", {sizing.task} task{' (Spot)' if sizing.spot else ''}"
+    uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
     lines = [
         f"Plan: run {record.run_id} of the stack {record.stack} in {plan.region}",
         f"  question  {describe_query(record.query)}",
-        f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}:"
-        f" {', '.join(plan.input.uris[:3])}{', ...' if len(plan.input.uris) > 3 else ''}",
+        f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
         f"  cluster   {record.versions['release']}, {nodes}, all {sizing.instance_type} ({sizing.reason})",
         f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; it ends by itself",
         f"  answer    {record.answer}",
@@ -284,27 +314,26 @@ def execute_run(
     is_ending = False
     while True:
         try:
-            record = _see_through(gateways, plan.bucket, record, say, look)
+            watched = watch(gateways, record.cluster, say, look)
+            break
         except KeyboardInterrupt:
             if is_ending:
                 say(f"the cluster {record.cluster} goes on ending by itself")
                 raise
             if ask(record.cluster) == "leave":
-                say(
-                    f"the cluster {record.cluster} goes on; 'toptalkers runs' shows how it is, fetch-results its answer"
-                )
+                say(f"the cluster {record.cluster} goes on, and ends by itself; 'toptalkers runs' shows how it is")
                 return record
-            is_ending = True
-            gateways.clusters.terminate(record.cluster)
-            say(f"the cluster {record.cluster} is told to end")
-            continue
+            is_ending = _end_cluster(gateways, record.cluster, say)
         except AwsError as error:
             raise ToptalkersError(
                 f"{error.message}; the cluster {record.cluster} of the run {record.run_id} goes on, and ends by itself",
                 hint=(f"{error.hint}; then " if error.hint else "") + "'toptalkers runs' shows how it is",
             ) from error
-        break
-    store_record(gateways.storage, plan.bucket, record)
+    record = _find_outcome(gateways, plan.bucket, record, watched, say)
+    try:
+        store_record(gateways.storage, plan.bucket, record)
+    except AwsError as error:
+        say(f"run.json is not brought up to date: {error.message}")
     if record.state == "COMPLETED":
         return record
     if is_ending:
@@ -344,16 +373,15 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
         store_record(storage, plan.bucket, record)
     except BaseException as error:
         for lost in [record.cluster] if record.cluster else _lost_clusters(gateways, plan):
-            gateways.clusters.terminate(lost)
-            say(f"the cluster {lost} is told to end")
+            _end_cluster(gateways, lost, say)
         reason = error.message if isinstance(error, ToptalkersError) else "interrupted"
         with suppress(AwsError):
             store_record(storage, plan.bucket, replace(record, state="FAILED", reason=reason, ended=gateways.now()))
         raise
     for twin in _lost_clusters(gateways, plan):
         if twin != cluster:
-            gateways.clusters.terminate(twin)
-            say(f"the request came through twice; the second cluster, {twin}, is told to end")
+            say("the request came through twice")
+            _end_cluster(gateways, twin, say)
     return record
 
 
@@ -364,36 +392,47 @@ def _lost_clusters(gateways: Gateways, plan: RunPlan) -> list[str]:
     return []
 
 
-def _see_through(gateways: Gateways, bucket: str, record: RunRecord, say: Say, look: Look) -> RunRecord:
-    """Watch a run to its end, and find out what became of it."""
-    cluster, steps, gave_up = watch(gateways, record.cluster, say, look)
+def _end_cluster(gateways: Gateways, cluster: str, say: Say) -> bool:
+    """Tell a cluster to end; whether it will."""
+    try:
+        gateways.clusters.terminate(cluster)
+    except AwsError as error:
+        say(f"the cluster {cluster} could not be told to end, and ends by itself after its steps: {error.message}")
+        return False
+    say(f"the cluster {cluster} is told to end")
+    return True
+
+
+def _find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
+    """What became of a run, as far as its logs can be read."""
+    cluster, steps = watched.cluster, watched.steps
     logs = locations.run_logs_prefix(record.run_id)
     record = replace(judged(record, cluster, steps, gateways.now()), ended=cluster.ended or gateways.now())
     if record.state == "COMPLETED":
         with suppress(AwsError):
             record = replace(record, counters=read_counters(gateways, bucket, logs, record.cluster, steps[0].id))
         return record
-    if gave_up:
-        return replace(record, state="FAILED", reason=gave_up)
     failed = next((step for step in steps if step.state == "FAILED"), None)
-    if failed:
-        say(f"looking for the reason in s3://{bucket}/{logs}{record.cluster}/")
+    if watched.gave_up or not failed:
+        return replace(record, state="FAILED", reason=watched.gave_up) if watched.gave_up else record
+    where = failed.log or f"s3://{bucket}/{logs}{record.cluster}/steps/{failed.id}/"
+    say(f"looking for the reason in s3://{bucket}/{logs}{record.cluster}/")
+    try:
         found = diagnose(gateways, bucket, logs, record.cluster, failed.id)
-        if found:
-            return replace(record, reason=f"step {failed.name} failed: {found.reason}\nIts log: {found.log}")
-        where = failed.log or f"s3://{bucket}/{logs}{record.cluster}/steps/{failed.id}/"
+    except AwsError as error:
+        return replace(record, reason=f"{record.reason}; its logs cannot be read: {where}: {error.message}")
+    except KeyboardInterrupt:
+        return replace(record, reason=f"{record.reason}; its logs: {where}")
+    if found is None:
         return replace(record, reason=f"{record.reason}; its logs have not come: {where}")
-    return record
+    return replace(record, reason=f"step {failed.name} failed: {found.reason}\nIts log: {found.log}")
 
 
-def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> tuple[Cluster, list[ClusterStep], str]:
+def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:
     """Watch a cluster until it has ended, or is ending with all its steps done.
 
     EMR's own waiters give up after half an hour. A busy service, or a line that breaks, is waited for; a cluster
     that does not start is ended.
-
-    Returns:
-        The cluster and its steps as they are then, and, if the watch ended it, why; else ''.
 
     Raises:
         AwsError: EMR refuses to say how it is, or did not answer for too long.
@@ -408,12 +447,12 @@ def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> tuple[Cl
             elapsed = gateways.now() - (cluster.created or gateways.now())
             _tell_changes(cluster, steps, elapsed, said, say)
             if cluster.has_ended or (cluster.is_ending and steps and all(one.state == "COMPLETED" for one in steps)):
-                return cluster, steps, gave_up
+                return Watched(cluster, steps, gave_up)
             if cluster.is_starting and elapsed > MOST_STARTING and not gave_up:
                 why = " ".join(cluster.reason.split())
                 gave_up = f"the cluster has not started within {format_elapsed(elapsed.total_seconds())}: {why}"
                 say(gave_up)
-                gateways.clusters.terminate(cluster_id)
+                _end_cluster(gateways, cluster_id, say)
             look(_progress(cluster, steps, gateways.now()))
         except AwsError as error:
             failures += 1
@@ -507,10 +546,27 @@ def _check(options: ClusterOptions) -> None:
 def _require_release(gateways: Gateways, release: str) -> None:
     known = gateways.clusters.releases("emr-")
     if release not in known:
+        known.sort(key=lambda label: [int(part) for part in re.findall("[0-9]+", label)], reverse=True)
         newest = ", ".join(known[:3])
         raise ToptalkersError(
             f"EMR has no {release} in {gateways.region}", hint=f"--release chooses another: {newest}, ..."
         )
+
+
+def bucket_of(stack: Stack) -> str:
+    """The stack's bucket."""
+    return _output(stack, "BucketName")
+
+
+def tally_of(gateways: Gateways, bucket: str, record: RunRecord) -> Mapping[str, int]:
+    """The mapper's counters of a run: as recorded, else from its log; empty when neither has them."""
+    if record.counters or not record.cluster:
+        return record.counters
+    logs = locations.run_logs_prefix(record.run_id)
+    with suppress(AwsError):
+        steps = gateways.clusters.steps(record.cluster)
+        return read_counters(gateways, bucket, logs, record.cluster, steps[0].id) if steps else {}
+    return {}
 
 
 def _output(stack: Stack, name: str) -> str:

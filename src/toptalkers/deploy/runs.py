@@ -15,7 +15,7 @@ from toptalkers.aws.cluster import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.storage import StorageGateway
-from toptalkers.errors import ToptalkersError
+from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format
 from toptalkers.query import Query, format_ports, format_time
 from toptalkers.results.formats import describe_query
@@ -188,6 +188,56 @@ def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], no
     why = " ".join(cluster.reason.split()) or cluster.reason_code or cluster.state
     is_wanted = cluster.reason_code == "USER_REQUEST"
     return replace(record, state="CANCELLED" if is_wanted else "FAILED", reason=why, ended=cluster.ended)
+
+
+def choose_answer(gateways: Gateways, bucket: str, run_id: str | None) -> tuple[RunRecord, list[str]]:
+    """Find the run whose answer is asked for: the one named, or the newest that has one.
+
+    Returns:
+        The run, and what is to be said of newer ones.
+
+    Raises:
+        UsageError: this is no name of a run.
+        JobFailedError: the run failed.
+        ToptalkersError: there is no such run, or its answer is not there (yet).
+
+    """
+    if run_id is None:
+        return _newest_answer(gateways, bucket)
+    if not locations.is_run_id(run_id):
+        raise UsageError(f"{run_id!r} is not the name of a run", hint="like 20261123T181500Z-4f2a")
+    record = load_record(gateways.storage, bucket, run_id)
+    if record is None:
+        raise ToptalkersError(f"there is no run {run_id} in s3://{bucket}", hint="'toptalkers runs' lists them")
+    if has_answer(gateways.storage, bucket, run_id):
+        return record, []
+    record = current_record(gateways, bucket, record)
+    if record.state in ("FAILED", "CANCELLED"):
+        raise JobFailedError(f"the run {run_id} has no answer, it {record.state.lower()}: {record.reason}")
+    if not record.is_over:
+        raise ToptalkersError(
+            f"the run {run_id} has no answer yet: it is {record.state}", hint="'toptalkers runs' shows how it goes on"
+        )
+    raise ToptalkersError(f"the run {run_id} has no answer, or not any more, at {record.answer}")
+
+
+def _newest_answer(gateways: Gateways, bucket: str) -> tuple[RunRecord, list[str]]:
+    newer: list[RunRecord] = []
+    for run_id in list_runs(gateways.storage, bucket):
+        record = load_record(gateways.storage, bucket, run_id)
+        if record is None:
+            continue
+        if has_answer(gateways.storage, bucket, run_id):
+            break
+        newer.append(current_record(gateways, bucket, record))
+    else:
+        if not newer:
+            raise ToptalkersError(f"there are no runs in s3://{bucket}", hint="'toptalkers run-emr' makes one")
+        raise ToptalkersError(
+            f"no run has an answer; the newest, {newer[0].run_id}, is {newer[0].state}",
+            hint="'toptalkers runs' lists them",
+        )
+    return record, [f"newer, and without an answer: the run {one.run_id} is {one.state}" for one in newer]
 
 
 def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
