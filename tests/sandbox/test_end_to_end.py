@@ -1,5 +1,6 @@
 """From a command to an answer, by the command line alone, on an AWS that runs here."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,15 @@ def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
     expected = answer(source)
     assert (got / "answer.tsv").read_bytes() == expected
     assert expected.splitlines()[0].decode().partition(":")[0] in (got / "table.txt").read_text()
+
+
+def test_the_demo_itself(tmp_path: Path) -> None:
+    """scripts/demo's story ends well, with the ranked table, and says that both engines gave the same bytes."""
+    command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", "bash", str(ROOT / "scripts/demo-story")]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "same bytes: " in done.stdout
+    last = done.stdout.splitlines()[-1].split()
+    assert last[0] == "10"
+    assert last[3] == "443"
