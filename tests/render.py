@@ -28,12 +28,28 @@ def cli_reference() -> str:
     return "\n".join(parts)
 
 
+def permissions() -> str:
+    """docs/permissions.md: what each gateway to AWS calls, from its docstring."""
+    import ast
+
+    parts = [
+        "# What the commands call\n\nWritten by `python -m tests.render` from the gateways in `src/toptalkers/aws/`.\n"
+    ]
+    for path in sorted((ROOT / "src/toptalkers/aws").glob("*.py")):
+        doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+        title, _, calls = doc.partition("API operations: ")
+        if calls:
+            parts.append(f"**{title.split(':')[0]}**: {' '.join(calls.split())}\n")
+    return "\n".join(parts)
+
+
 def rendered() -> dict[Path, str]:
     """Every rendered file of the repository, by its path."""
     from toptalkers.capture.template import render_template
 
     return {
         ROOT / "docs/cli.md": cli_reference(),
+        ROOT / "docs/permissions.md": permissions(),
         ROOT / "cloudformation/toptalkers.json": render_template(),
     }
 

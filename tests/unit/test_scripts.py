@@ -66,6 +66,7 @@ def test_imports_the_standard_library_of_39_alone(name: str) -> None:
         "calendar",
         "collections",
         "collections.abc",
+        "gc",
         "heapq",
         "re",
         "sys",

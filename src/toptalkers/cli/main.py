@@ -14,6 +14,7 @@ from toptalkers.cli.run_emr import run_emr
 from toptalkers.cli.run_local import run_local
 from toptalkers.cli.runs import runs
 from toptalkers.cli.sample import sample
+from toptalkers.cli.sandbox import sandbox
 from toptalkers.cli.status import status
 
 
@@ -30,6 +31,7 @@ def cli() -> None:
 
 cli.add_command(run_local)
 cli.add_command(sample)
+cli.add_command(sandbox)
 cli.add_command(deploy)
 cli.add_command(enable_flowlogs)
 cli.add_command(disable_flowlogs)

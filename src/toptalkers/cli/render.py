@@ -12,7 +12,12 @@ from toptalkers.query import Query
 
 @click.group()
 def render() -> None:
-    """Write what the other commands send to AWS."""
+    """Write what the other commands send to AWS.
+
+    \b
+    Example:
+      toptalkers render template > toptalkers.json
+    """
 
 
 @render.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from toptalkers.cli.options import output_option, query_options
-from toptalkers.cli.progress import progress_bar
+from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.query import Query
 
 
@@ -16,7 +16,7 @@ from toptalkers.query import Query
 @output_option
 @click.option(
     "--engine",
-    type=click.Choice(["local", "mrjob"]),
+    type=click.Choice(["local", "mrjob", "hadoop"]),
     default="local",
     show_default=True,
     help="What does the counting.",
@@ -45,7 +45,9 @@ def run_local(
     inputs = find_inputs(paths)
     left_out += inputs.problems
     with progress_bar("reading", sum(file.size_bytes for file in inputs.files)) as on_read:
-        answer = count_files(engine, query, inputs.files, on_read=on_read, on_problem=left_out.append)
+        answer = count_files(
+            engine, query, inputs.files, on_read=on_read, on_problem=left_out.append, on_stage=say_on_terminal
+        )
     width = shutil.get_terminal_size().columns if output is None else None
     write_output(format_answer(answer, width=width), output)
     for problem in left_out:

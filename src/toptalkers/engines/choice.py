@@ -14,17 +14,23 @@ def count_files(
     *,
     on_read: Callable[[int], None],
     on_problem: Callable[[Problem], None],
+    on_stage: Callable[[str], None] = lambda _: None,
 ) -> Answer:
     """Answer a question from files with the engine of that name; only that engine is imported.
 
     Args:
-        engine: `local` or `mrjob`.
+        engine: `local`, `mrjob` or `hadoop`.
         query: the question.
         files: what to read, each to count whole or not at all.
         on_read: called with the number of stored bytes of each read, for progress.
         on_problem: called for each file that is left out.
+        on_stage: called with a line when an engine of several stages goes on to something.
 
     """
+    if engine == "hadoop":
+        from toptalkers.engines import hadoop
+
+        return hadoop.count_files(query, files, on_read=on_read, on_problem=on_problem, on_stage=on_stage)
     if engine == "mrjob":
         from toptalkers.engines import mrjob as chosen
     else:
