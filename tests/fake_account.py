@@ -68,17 +68,17 @@ class FakeS3:
             raise self.error
         assert bucket == BUCKET, bucket
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Metadata: dict[str, str]) -> dict[str, Any]:
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Metadata: dict[str, str]) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
         assert not Metadata
         self.objects[Key] = Body
         return {}
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         self._begin("GetObject", Bucket)
         return {"Body": io.BytesIO(self.objects[Key])}
 
-    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         self._begin("HeadObject", Bucket)
         if Key not in self.objects:
             raise refusal("404", "Not Found", "HeadObject")
@@ -93,7 +93,7 @@ class _ListObjects:
     def __init__(self, s3: FakeS3) -> None:
         self._s3 = s3
 
-    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Iterator[dict[str, Any]]:
+    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803
         self._s3._begin("ListObjectsV2", Bucket)
         contents, folders = [], set()
         for key in sorted(self._s3.objects):
@@ -110,7 +110,7 @@ class _ListObjects:
 class FakeCloudFormation:
     """One stack, which is ours."""
 
-    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
         return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
 

@@ -68,7 +68,7 @@ class FakeEmr:
     def __init__(self, now: Callable[[], datetime], after: Callable[[float, Callable[[], None]], None]) -> None:
         self._now = now
         self._after = after
-        self.put_log: Callable[[str, bytes], None] = lambda uri, content: None
+        self.put_log: Callable[[str, bytes], None] = lambda _uri, _content: None
         self.failing: tuple[str, dict[str, str]] | None = None
         self.end_code = ""
         self.never_starts = False
@@ -89,7 +89,9 @@ class FakeEmr:
 
     def _begin(self, operation: str, request: dict[str, Any]) -> None:
         self.calls.append(operation)
-        report = ParamValidator().validate(request, _model().operation_model(operation).input_shape)
+        shape = _model().operation_model(operation).input_shape
+        assert shape is not None
+        report = ParamValidator().validate(request, shape)
         assert not report.has_errors(), report.generate_report()
         if self.errors:
             raise self.errors.pop(0)

@@ -43,6 +43,18 @@ def permissions() -> str:
     return "\n".join(parts)
 
 
+def emr_examples() -> dict[Path, str]:
+    """emr/: the steps and the request of a run of documentation's own, its scripts in `code/example/`."""
+    from toptalkers.deploy.cluster import example_run, render_request
+    from toptalkers.query import Query
+    from toptalkers.streaming.steps import render_steps
+
+    steps, request = example_run(
+        Query(), bucket="toptalkers-123456789012", run_id="20261123T181500Z-4f2a", bundle="code/example/"
+    )
+    return {ROOT / "emr/steps.json": render_steps(steps), ROOT / "emr/cluster.json": render_request(request)}
+
+
 def rendered() -> dict[Path, str]:
     """Every rendered file of the repository, by its path."""
     from toptalkers.capture.template import render_template
@@ -51,6 +63,7 @@ def rendered() -> dict[Path, str]:
         ROOT / "docs/cli.md": cli_reference(),
         ROOT / "docs/permissions.md": permissions(),
         ROOT / "cloudformation/toptalkers.json": render_template(),
+        **emr_examples(),
     }
 
 

@@ -53,10 +53,17 @@ MIXED = WITH_HEADERS | {
 PLAIN = MIXED | {"j.log": lines(SWAPPED, *map(swapped_record, range(4000)))}
 
 
-def run(embedded: Embedded, query: Query, gluing: Gluing, **more: bool) -> bytes:
+def run(embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False) -> bytes:
     """Run the planned steps over the folder `in`; the answer as fetching it gives it."""
     planned = plan_steps(
-        query, inputs=["in/"], gluing=gluing, bundle=BUNDLE, output="out/", between="toptalkers/run/aggregate/", **more
+        query,
+        inputs=["in/"],
+        gluing=gluing,
+        bundle=BUNDLE,
+        output="out/",
+        between="toptalkers/run/aggregate/",
+        keep_all_ports=keeps,
+        keep_aggregate=keeps,
     )
     for step in planned:
         result = embedded.run(*step.arguments, map_slots=2)
@@ -98,7 +105,7 @@ def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
     other = default_record(1).replace(" 443 ", " 8443 ")
     embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(20)), other))})
     query = Query.parse()
-    answer = run(embedded, query, "offsets", keep_all_ports=True, keep_aggregate=True)
+    answer = run(embedded, query, "offsets", keeps=True)
     assert answer == counted_here(embedded, query)
     sums = b"".join(map(gzip.decompress, embedded.output("toptalkers/run/aggregate")))
     assert b":8443\t1\n" in sums
