@@ -110,9 +110,7 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
     @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: as the AWS CLI has it]")
     @click.pass_context
-    def with_gateways(
-        ctx: click.Context, /, *args: Any, region: str | None, profile: str | None, **given: Any
-    ) -> Any:
+    def with_gateways(ctx: click.Context, /, *args: Any, region: str | None, profile: str | None, **given: Any) -> Any:
         gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
         return command(*args, gateways=gateways, **given)
 
