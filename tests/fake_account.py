@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from tests.fake_emr import FakeEmr
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
+from toptalkers.cli.factory import Factory
 
 BUCKET = "toptalkers-123456789012"
 
@@ -115,7 +116,7 @@ class FakeCloudFormation:
         return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
 
 
-class FakeAccount:
+class FakeAccount(Factory):
     """What makes clients, for `Gateways`; and what makes gateways, for the commands' `obj`."""
 
     region = "us-east-1"
