@@ -10,40 +10,28 @@ import pytest
 
 from tests.hadoop.conftest import Embedded
 from tests.hadoop.pseudo_distributed import Hadoop
+from toptalkers.query import Query
+from toptalkers.streaming import count_flows
+from toptalkers.streaming.steps import plan_steps
 
 pytestmark = pytest.mark.hadoop
 
-STREAMING = Path(__file__).parents[2] / "src" / "toptalkers" / "streaming"
-FILES = ",".join(str(STREAMING / name) for name in ("count_flows.py", "port_filter.py"))
+STREAMING = Path(count_flows.__file__).parent
 
 
-def aggregate(source: str, target: str) -> list[str]:
-    """Step 1's arguments."""
-    return [
-        *("-D", "mapreduce.job.reduces=2"),
-        *("-D", "stream.map.input.ignoreKey=true"),
-        *("-D", "mapreduce.input.fileinputformat.split.maxsize=4000"),
-        *("-D", "mapreduce.input.fileinputformat.input.dir.recursive=true"),
-        *("-files", FILES),
-        *("-inputformat", "org.apache.hadoop.mapred.lib.CombineTextInputFormat"),
-        *("-input", source, "-output", target),
-        *("-mapper", "python3 count_flows.py --ports 0-1024", "-reducer", "aggregate"),
-    ]
-
-
-def sort(source: str, target: str) -> list[str]:
-    """Step 2's arguments."""
-    return [
-        *("-D", "mapreduce.job.reduces=1"),
-        *("-D", "stream.num.map.output.key.fields=2"),
-        *("-D", "mapreduce.job.output.key.comparator.class=org.apache.hadoop.mapred.lib.KeyFieldBasedComparator"),
-        *("-D", "mapreduce.partition.keycomparator.options=-k2,2nr -k1,1"),
-        *("-D", "mapreduce.output.fileoutputformat.compress=true"),  # alone, it gives .deflate
-        *("-D", "mapreduce.output.fileoutputformat.compress.codec=org.apache.hadoop.io.compress.GzipCodec"),
-        *("-files", FILES),
-        *("-input", source, "-output", target),
-        *("-mapper", "python3 port_filter.py --ports 0-1024", "-reducer", "cut -f1,2"),
-    ]
+def planned(source: str, between: str, target: str) -> list[list[str]]:
+    """The arguments of the two steps, as `run-emr` renders them, for the recipe's question."""
+    steps = plan_steps(
+        Query(),
+        inputs=[source],
+        gluing="offsets",
+        bundle=f"file://{STREAMING}/",
+        output=target,
+        between=between,
+        input_bytes=100_000,
+        map_slots=2,
+    )
+    return [list(step.arguments) for step in steps]
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +70,10 @@ def piped(flow_logs: Path) -> bytes:
 
 def test_embedded(embedded: Embedded, flow_logs: Path, piped: bytes) -> None:
     """Two steps in the embedded Hadoop; the directory between them has no scheme and no folder."""
-    first = embedded.run(*aggregate(str(flow_logs), "sums"), map_slots=2)
+    aggregate, sort = planned(str(flow_logs), "sums/", "out/")
+    first = embedded.run(*aggregate, map_slots=2)
     assert first.exit_code == 0, first.why_failed()
-    second = embedded.run(*sort("sums", "out"), map_slots=2)
+    second = embedded.run(*sort, map_slots=2)
     assert second.exit_code == 0, second.why_failed()
     assert piped
     assert gzip.decompress((embedded.directory / "out" / "part-00000.gz").read_bytes()) == piped
@@ -94,40 +83,26 @@ def test_embedded(embedded: Embedded, flow_logs: Path, piped: bytes) -> None:
 
 
 def test_daemons(hadoop: Hadoop, flow_logs: Path, piped: bytes, tmp_path: Path) -> None:
-    """The same arguments, given to real HDFS and YARN daemons."""
+    """The very steps that are rendered for EMR, on real HDFS and YARN daemons."""
     hadoop.run("fs", "-put", str(flow_logs), "flowlogs")
-    hadoop.run("jar", str(hadoop.streaming_jar), *aggregate("flowlogs", "sums"))
-    hadoop.run("jar", str(hadoop.streaming_jar), *sort("sums", "sorted"))
+    for arguments in planned("flowlogs", "sums/", "sorted/"):
+        hadoop.run("jar", str(hadoop.streaming_jar), *arguments)
     hadoop.run("fs", "-get", "sorted/part-00000.gz", str(tmp_path))
     assert gzip.decompress((tmp_path / "part-00000.gz").read_bytes()) == piped
 
 
-def test_mrjob_runs_on_the_daemons(hadoop: Hadoop, tmp_path: Path) -> None:
-    """The launcher knows all that mrjob asks of a `hadoop` command; counters come back too."""
-    job = tmp_path / "job.py"
-    job.write_text(
-        "from mrjob.job import MRJob\n"
-        "class Words(MRJob):\n"
-        "    def mapper(self, _, line):\n"
-        "        self.increment_counter('toptalkers', 'lines')\n"
-        "        yield line, 1\n"
-        "    def reducer(self, word, counts):\n"
-        "        yield word, sum(counts)\n"
-        "if __name__ == '__main__':\n"
-        "    Words.run()\n"
-    )
-    (tmp_path / "in.txt").write_text("a\nb\na\n")
+def test_mrjob_runs_on_the_daemons(hadoop: Hadoop, flow_logs: Path, piped: bytes) -> None:
+    """Our mrjob job with `-r hadoop` gives the same bytes there; the mapper's counters come back too."""
     done = subprocess.run(
         [
-            *(sys.executable, str(job), "-r", "hadoop", "--no-bootstrap-mrjob"),
-            *("--python-bin", sys.executable, "--hadoop-streaming-jar", str(hadoop.streaming_jar)),
-            str(tmp_path / "in.txt"),
+            *(sys.executable, "-m", "toptalkers.streaming.mrjob_job", "-r", "hadoop", "--no-conf"),
+            *("--hadoop-streaming-jar", str(hadoop.streaming_jar)),
+            *map(str, sorted(flow_logs.rglob("*.gz"))),
         ],
         env=hadoop.environment,
         capture_output=True,
-        text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == ['"a"\t2', '"b"\t1']
-    assert "lines=3" in done.stderr
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == piped
+    assert b"records_read=1998" in done.stderr
