@@ -33,7 +33,7 @@ def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path 
     AWS_ENDPOINT_URL_EMR and credentials that open nothing), as every AWS tool does.
 
     TOPTALKERS_SANDBOX_FAULT, or a tag `sandbox:fault` on a cluster, makes clusters go wrong: step-failure,
-    bootstrap-failure, no-capacity, never-starts, throttling, late-logs.
+    bootstrap-failure, no-capacity, never-starts, throttling, expired-credentials, late-logs.
 
     \b
     Example:

@@ -14,6 +14,9 @@ VARIABLE = "TOPTALKERS_SANDBOX_FAULT"
 THROTTLED_CALLS = 8
 """More in a row than botocore repeats by itself (4 in its default mode): the caller must be patient as well."""
 
+CALLS_BEFORE_EXPIRY = 3
+"""How many calls about a cluster are answered before the caller's credentials expire."""
+
 LATE_LOGS_SECONDS = 20
 """How much later logs come under `late-logs`; on EMR it is up to five minutes."""
 
@@ -35,6 +38,9 @@ class Fault(StrEnum):
 
     THROTTLING = "throttling"
     """The next calls about the cluster are refused with ThrottlingException (`THROTTLED_CALLS` of them)."""
+
+    EXPIRED_CREDENTIALS = "expired-credentials"
+    """After the first calls about the cluster, all are refused with ExpiredTokenException."""
 
     LATE_LOGS = "late-logs"
     """Step logs come to S3 `LATE_LOGS_SECONDS` later, even when the cluster is gone by then."""

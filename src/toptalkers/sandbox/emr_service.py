@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from toptalkers.sandbox.emr_cluster import ENDED, Cluster, Pace, PutLog, RunStep, Step, instance_counts, new_id
-from toptalkers.sandbox.emr_faults import TAG, THROTTLED_CALLS, Fault, parse_faults
+from toptalkers.sandbox.emr_faults import CALLS_BEFORE_EXPIRY, TAG, THROTTLED_CALLS, Fault, parse_faults
 
 Json = dict[str, Any]
 
@@ -84,6 +84,9 @@ class EmrService:
         self._has_instance_profile = has_instance_profile
         self._clusters: dict[str, Cluster] = {}
         self._throttled: dict[str, int] = {}
+        """Calls about a cluster that are still to be refused."""
+        self._answered: dict[str, int] = {}
+        """Calls about a cluster that are still to be answered, where the credentials expire."""
         self._lock = threading.Lock()
 
     def operations(self) -> dict[str, Callable[[Json], Json]]:
@@ -143,6 +146,8 @@ class EmrService:
             self._clusters[cluster_id] = cluster
             if Fault.THROTTLING in faults:
                 self._throttled[cluster_id] = THROTTLED_CALLS
+            if Fault.EXPIRED_CREDENTIALS in faults:
+                self._answered[cluster_id] = CALLS_BEFORE_EXPIRY
         cluster.start()
         return {"JobFlowId": cluster_id, "ClusterArn": self._arn + cluster_id}
 
@@ -416,6 +421,10 @@ class EmrService:
             if self._throttled.get(cluster_id):
                 self._throttled[cluster_id] -= 1
                 raise RefusedError("ThrottlingException", "Rate exceeded")
+            if cluster_id in self._answered:
+                if not self._answered[cluster_id]:
+                    raise RefusedError("ExpiredTokenException", "The security token included in the request is expired")
+                self._answered[cluster_id] -= 1
             return self._clusters[cluster_id]
 
 
