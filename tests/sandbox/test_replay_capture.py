@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from toptalkers.answer import Row
 from toptalkers.capture.template import render_template
 from toptalkers.engines.choice import count_files
-from toptalkers.engines.inputs import find_inputs
+from toptalkers.engines.inputs import Problem, find_inputs
 from toptalkers.query import Query
 from toptalkers.sample.writer import write_sample
 from toptalkers.sandbox.replay import Clients, Target, find_stream, find_target, replay, retry_batches, sandbox_clients
@@ -90,14 +91,14 @@ def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> dict[str
     return found
 
 
-def answer(folder: Path) -> tuple[Any, int]:
-    """The local engine's answer on a folder, and how many records were counted or passed over for the question."""
-    question = {"metric": "bytes", "ports": "all", "action": "ALL", "since": None, "until": None}
-    query = Query.parse(**question, log_format=None, top="0", format="tsv")
-    left_out: list[Any] = []
-    found = count_files("local", query, find_inputs([str(folder)]).files, on_problem=left_out.append)
+def answer(folder: Path) -> tuple[list[Row], int]:
+    """The local engine's answer on a folder, and how many records it counted."""
+    query = Query.parse(metric="bytes", ports="all", action="ALL", top="0")
+    left_out: list[Problem] = []
+    files = find_inputs([str(folder)]).files
+    found = count_files("local", query, files, on_read=lambda _: None, on_problem=left_out.append)
     assert left_out == []
-    return list(found.rows), found.tally.counted
+    return list(found.rows()), found.tally.counted
 
 
 def put_all(stack: str, source: Path, **options: Any) -> tuple[Any, Clients, Target]:

@@ -8,6 +8,9 @@ from toptalkers.sandbox.guarded import die_with_parent, kill_own_group
 def main() -> None:
     """Serve until killed; its settings come from the environment."""
     die_with_parent(kill_own_group)
+    from toptalkers.sandbox.ministack_additions import add_to_ministack
+
+    add_to_ministack()
     runpy.run_module("ministack", run_name="__main__")
 
 

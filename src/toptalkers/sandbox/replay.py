@@ -243,7 +243,7 @@ def retry_batches(clients: Clients, target: Target, keys: Iterable[str]) -> int:
             raise ToptalkersError(f"not the key of a batch: {key}")
         event = {"Records": stream.read(match["shard"], match["first"], match["last"])}
         answer = clients.functions.invoke(FunctionName=target.function, Payload=json.dumps(event).encode())
-        if "FunctionError" in answer:
+        if answer.get("FunctionError"):
             said = answer["Payload"].read().decode(errors="replace")
             raise ToptalkersError(f"the function fails on a batch that it knew: {said[:500]}")
         count += 1
