@@ -1,12 +1,16 @@
 """The planned steps on the embedded Hadoop: the same bytes as the local engine, however files share a map."""
 
 import gzip
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.hadoop.conftest import Embedded
+from tests.hadoop.pseudo_distributed import Hadoop
 from toptalkers.engines import local
 from toptalkers.engines.inputs import find_inputs
 from toptalkers.query import Query
@@ -127,3 +131,28 @@ def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPa
     ranked = gzip.decompress(part).splitlines(keepends=True)
     assert len(ranked) > 3
     assert b"".join(ranked[:3]) == counted_here(embedded, replace(query, top=3))
+
+
+def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> None:
+    """`run-emr --hadoop-cluster` gives the local engine's bytes, packed files or plain, and the tally."""
+    for name, content in PLAIN.items():
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    hadoop.run("fs", "-put", str(tmp_path / "in"), "/flowlogs")
+    # Where a Hadoop that is installed has its jar below HADOOP_HOME, mrjob finds it by itself.
+    settings = tmp_path / "mrjob.conf"
+    settings.write_text(json.dumps({"runners": {"hadoop": {"hadoop_streaming_jar": str(hadoop.streaming_jar)}}}))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "toptalkers", "run-emr", "--hadoop-cluster", "--input", "hdfs:///flowlogs/"),
+            *("--metric", "bytes", "--top", "9"),
+        ],
+        env={**hadoop.environment, "MRJOB_CONF": str(settings)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    query = Query.parse(metric="bytes", top=9)
+    assert done.stdout == b"".join(local.count_files(query, find_inputs([str(tmp_path / "in")]).files).chunks)
+    assert b" counted, " in done.stderr

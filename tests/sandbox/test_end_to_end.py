@@ -62,3 +62,10 @@ def test_the_demo_itself(tmp_path: Path) -> None:
     last = done.stdout.splitlines()[-1].split()
     assert last[0] == "10"
     assert last[3] == "443"
+
+
+def test_runs_that_go_wrong() -> None:
+    """Each fault ends in its exit code, with its reason, and leaves nothing running (tests/sandbox/faults.py)."""
+    command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", sys.executable, "-m", "tests.sandbox.faults"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -29,7 +29,7 @@ def states(account: FakeAccount, cluster: str) -> tuple[str, ...]:
 def test_states_pass_with_the_clock(account: FakeAccount) -> None:
     """STARTING to TERMINATED, a step after the other; logs come after their delay."""
     cluster = start(account)
-    seen: list[str] = []
+    seen: list[tuple[str, ...]] = []
     while not seen or seen[-1][0] != "TERMINATED":
         seen.append(states(account, cluster))
         account.clock.sleep(30)

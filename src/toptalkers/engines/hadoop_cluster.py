@@ -48,6 +48,11 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
     with ExitStack() as stack:
         try:
             runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
+            if runner.get_hadoop_streaming_jar() is None:
+                raise ToptalkersError(
+                    "mrjob finds no hadoop-streaming.jar",
+                    hint="set HADOOP_HOME, or hadoop_streaming_jar for the runner hadoop in ~/.mrjob.conf",
+                )
             runner.run()
         except StepFailedError as error:
             raise JobFailedError(f"the job failed: {error}", hint="the lines above say why") from error
