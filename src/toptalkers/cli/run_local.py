@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from toptalkers.errors import UsageError
 from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar
 from toptalkers.query import Query
 
 
 @click.command("run-local")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="PATH...")
 @query_options
 @output_option
 @click.option(
@@ -21,15 +22,29 @@ from toptalkers.query import Query
     show_default=True,
     help="What does the counting.",
 )
+@click.option(
+    "--manifest",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also read the files that FILE names, a path a line, each as often as it stands there.",
+)
 @click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
 @click.pass_context
 def run_local(
-    ctx: click.Context, *, paths: tuple[str, ...], query: Query, output: Path | None, engine: str, strict: bool
+    ctx: click.Context,
+    *,
+    paths: tuple[str, ...],
+    query: Query,
+    output: Path | None,
+    engine: str,
+    manifest: Path | None,
+    strict: bool,
 ) -> None:
     """Count top talkers in flow-log files on this machine.
 
     PATH is a file, a folder (with all below it), a glob, or - for standard input. Files may be plain, gzip or
-    Zstandard. Ends with 1 when something was left out; what could be read is counted all the same.
+    Zstandard. Ends with 1 when something was left out; what could be read is counted all the same. More
+    talkers than fit into memory wait in a temporary file beside --output, or where TMPDIR points.
 
     \b
     Example:
@@ -37,15 +52,19 @@ def run_local(
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
     from toptalkers.engines.choice import count_files
-    from toptalkers.engines.inputs import Problem, find_inputs
+    from toptalkers.engines.inputs import Problem, find_inputs, read_manifest
     from toptalkers.results.formats import format_answer, format_tally
     from toptalkers.results.output import write_output
 
+    if not paths and manifest is None:
+        raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
     left_out: list[Problem] = []
     inputs = find_inputs(paths)
+    files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems
-    with progress_bar("reading", sum(file.size_bytes for file in inputs.files)) as on_read:
-        answer = count_files(engine, query, inputs.files, on_read=on_read, on_problem=left_out.append)
+    scratch = output.parent if output else None
+    with progress_bar("reading", sum(file.size_bytes for file in files)) as on_read:
+        answer = count_files(engine, query, files, on_read=on_read, on_problem=left_out.append, scratch=scratch)
     width = shutil.get_terminal_size().columns if output is None else None
     write_output(format_answer(answer, width=width), output)
     for problem in left_out:

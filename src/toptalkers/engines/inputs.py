@@ -1,4 +1,4 @@
-"""From what a user names to the files that are read: files, folders, globs, standard input."""
+"""From what a user names to the files that are read: files, folders, globs, standard input, manifests."""
 
 import glob
 import os
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from toptalkers.errors import UsageError
 
 STDIN_NAME = "standard input"
 
@@ -85,6 +87,25 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
             else:
                 files[key] = file
     return Inputs(tuple(files.values()), tuple(problems), repeated)
+
+
+def read_manifest(manifest: Path) -> list[InputFile]:
+    """Read a list of files, a path a line; blank lines mean nothing.
+
+    Each counts as often as it stands there, which is how much is asked of a machine by few files. Paths are taken
+    from the current folder, as `xargs` takes them.
+
+    Raises:
+        UsageError: the manifest cannot be read.
+
+    """
+    try:
+        lines = manifest.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a list of paths"
+        raise UsageError(f"--manifest: cannot read {manifest}: {reason}") from error
+    files = {line: _file(Path(line)) for line in set(lines)}
+    return [files[line] for line in lines if line.strip()]
 
 
 def _files_at(path: Path) -> tuple[list[InputFile], list[Problem]]:
