@@ -4,6 +4,7 @@ The Lambda pre-processor makes the same keys by itself (`capture/preprocess.py` 
 test holds the two equal.
 """
 
+import re
 from datetime import UTC, datetime
 
 CAPTURED = "flowlogs/"
@@ -47,6 +48,55 @@ def misfit_key(arrival: datetime, shard: str, first: str, last: str) -> str:
 def quarantine_key(arrival: datetime, shard: str, sequence: str, reason: str) -> str:
     """The key of one record of the stream that could not be decoded; arrival is that of its batch."""
     return f"{QUARANTINE}{_hour(arrival)}/{shard}-{sequence}-{reason}"
+
+
+_RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
+
+
+def format_run_id(created: datetime, token: str) -> str:
+    """Name a run, `20261123T181500Z-4f2a`: names sort by age.
+
+    Args:
+        created: when the run was asked for, aware.
+        token: four hexadecimal digits that tell runs of one second apart.
+
+    """
+    return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{token}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text is a run's name."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def run_prefix(run_id: str) -> str:
+    """The folder of a run."""
+    return f"{RUNS}{run_id}/"
+
+
+def run_record_key(run_id: str) -> str:
+    """What was asked, on which input, and what became of it."""
+    return f"{RUNS}{run_id}/run.json"
+
+
+def answer_prefix(run_id: str) -> str:
+    """What the last step writes; whole when it holds `_SUCCESS`."""
+    return f"{RUNS}{run_id}/toptalkers/"
+
+
+def aggregate_prefix(run_id: str) -> str:
+    """What the first step writes, for a run that keeps it."""
+    return f"{RUNS}{run_id}/aggregate/"
+
+
+def run_logs_prefix(run_id: str) -> str:
+    """The cluster's logs; their layout below is EMR's own."""
+    return f"{RUNS}{run_id}/logs/"
+
+
+def code_prefix(sha256: str) -> str:
+    """A bundle's folder, by the hash of its content."""
+    return f"{CODE}{sha256}/"
 
 
 def _hour(moment: datetime) -> str:

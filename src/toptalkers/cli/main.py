@@ -3,9 +3,15 @@
 import click
 
 from toptalkers import __version__
+from toptalkers.cli.deploy import deploy
+from toptalkers.cli.destroy import destroy
+from toptalkers.cli.disable_flowlogs import disable_flowlogs
+from toptalkers.cli.enable_flowlogs import enable_flowlogs
 from toptalkers.cli.failures import FailureGroup
+from toptalkers.cli.render import render
 from toptalkers.cli.run_local import run_local
 from toptalkers.cli.sample import sample
+from toptalkers.cli.status import status
 
 
 @click.group(cls=FailureGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -21,3 +27,9 @@ def cli() -> None:
 
 cli.add_command(run_local)
 cli.add_command(sample)
+cli.add_command(deploy)
+cli.add_command(enable_flowlogs)
+cli.add_command(disable_flowlogs)
+cli.add_command(status)
+cli.add_command(destroy)
+cli.add_command(render)

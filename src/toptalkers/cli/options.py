@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from toptalkers.cli.factory import Factory
 from toptalkers.query import Query
 
 _QUERY_OPTIONS = [
@@ -60,3 +61,30 @@ def query_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _NAMES = ("metric", "ports", "action", "since", "until", "log_format", "top", "format")
+
+
+# --- of commands that talk to AWS ---
+
+stack_name_option = click.option(
+    "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The CloudFormation stack."
+)
+
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
+
+
+def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--region` and `--profile`, and hand it the `gateways` of that account instead."""
+
+    @functools.wraps(command)
+    @click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
+    @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: as the AWS CLI has it]")
+    @click.pass_context
+    def with_gateways(
+        ctx: click.Context, /, *args: Any, region: str | None, profile: str | None, **given: Any
+    ) -> Any:
+        gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
+        return command(*args, gateways=gateways, **given)
+
+    return with_gateways

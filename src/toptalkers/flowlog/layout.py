@@ -36,6 +36,30 @@ class Layout:
 
 DEFAULT_LAYOUT = Layout(DEFAULT_FIELDS)
 
+RICH_LAYOUT = Layout(
+    (
+        *DEFAULT_FIELDS,
+        "vpc-id",
+        "subnet-id",
+        "instance-id",
+        "tcp-flags",
+        "type",
+        "pkt-srcaddr",
+        "pkt-dstaddr",
+        "region",
+        "az-id",
+        "pkt-src-aws-service",
+        "pkt-dst-aws-service",
+        "flow-direction",
+        "traffic-path",
+    )
+)
+"""What later questions need: who started, where NAT was, which path. Who reads the default format alone still
+reads it, for it begins with that."""
+
+NAMED_LAYOUTS = {"default": DEFAULT_LAYOUT, "rich": RICH_LAYOUT}
+"""What a user may name instead of writing a format."""
+
 
 def parse_log_format(text: str) -> Layout:
     """Make a layout from AWS's `${field} ${field}` syntax.

@@ -87,6 +87,7 @@ STAMP = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?
 TIME_STAMP = re.compile(STAMP)
 TIME_STAMPS = re.compile(b"^" + STAMP, re.MULTILINE)
 NEITHER_SPACE_NOR_LINE_FEED = bytes(byte for byte in range(256) if byte not in b" \n")
+OFFSETS = re.compile(rb"^[0-9]+\t", re.MULTILINE)
 FIELD_NAME = re.compile(rb"[a-z][a-z0-9-]*")
 NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -167,6 +168,19 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
             rest = data[end + 1 :]
     if rest:
         yield rest
+
+
+def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
+    """Part a block of `<offset>` TAB `<line>` lines by files; gives whether a file begins, and its lines alone.
+
+    The offset is where Hadoop's LineRecordReader found a line in its file: 0 is the first line of the next.
+    """
+    start = 0
+    while start <= len(block):
+        end = block.find(b"\n0\t", start)
+        end = len(block) if end < 0 else end
+        yield block.startswith(b"0\t", start), OFFSETS.sub(b"", block[start:end])
+        start = end + 1
 
 
 class FlowCounter:
@@ -434,6 +448,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")
     parser.add_argument("--until", help="record start before, 2026-11-23T18:00:00Z")
     parser.add_argument("--log-format", help="fields of lines without a header, parted by commas")
+    parser.add_argument("--offsets", action="store_true", help="lines come behind their offset in their file and a tab")
     question = parser.parse_args(arguments)
     for option, parse in (
         ("ports", parse_ports),
@@ -462,9 +477,16 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
         counter.sums.clear()
 
     gc.disable()  # nothing here makes cycles, and looking for them among a block's many lists takes long
-    counter = FlowCounter(parse_arguments(arguments), flush)
+    question = parse_arguments(arguments)
+    counter = FlowCounter(question, flush)
     for block in blocks_of_lines(stdin):
-        counter.count_block(block)
+        if not question.offsets:
+            counter.count_block(block)
+            continue
+        for begins, lines in files_of_block(block):
+            if begins:
+                counter.begin_file()
+            counter.count_block(lines)
     flush(counter)
     stdout.flush()
     tally = {"records_read": counter.records_read, "counted": counter.counted, **counter.skipped}

@@ -1,0 +1,144 @@
+"""What botocore raises, as errors that a user can act on. The one place that knows both."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import botocore.exceptions as boto
+from botocore.exceptions import ClientError
+
+from toptalkers.errors import ToptalkersError
+
+_DENIED = {
+    "403",
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "UnauthorizedOperation",
+}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_UNKNOWN_CREDENTIALS = {
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_NOT_ENABLED = {"OptInRequired", "SubscriptionRequiredException"}
+_THROTTLED = {
+    "LimitExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+}
+
+_NO_ANSWER = "NoAnswer"
+_BUSY = {_NO_ANSWER, "InternalFailure", "InternalServerError", "InternalServerException", "ServiceUnavailable"}
+"""What goes by itself; `_NO_ANSWER` is our own word for a service that could not be reached."""
+
+_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
+
+_ACTIONS = {
+    # S3 names some of its actions otherwise than its operations (Amazon S3 user guide, "Required permissions").
+    "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
+}
+
+_LOG_IN = "set AWS_PROFILE or --profile, or log in with 'aws sso login' or 'aws configure'"
+
+
+class AwsError(ToptalkersError):
+    """AWS refused a request; `code` is AWS's own error code, where there is one."""
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str = "") -> None:
+        """Keep the code beside the two lines."""
+        super().__init__(message, hint=hint)
+        self.code = code
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may well succeed some time later: throttling, or no answer at all."""
+        return self.code in _THROTTLED or self.code in _BUSY
+
+
+@contextmanager
+def explained(service: str) -> Iterator[None]:
+    """Turn what botocore raises inside into `AwsError`; usable as a decorator too.
+
+    Args:
+        service: the prefix of the service's IAM actions, `ec2`, for an error that does not name the action.
+
+    Raises:
+        AwsError: one line, with AWS's own words where there are any.
+
+    """
+    try:
+        yield
+    except (boto.BotoCoreError, ClientError) as error:
+        raise explain(error, service) from error
+
+
+def explain(error: boto.BotoCoreError | ClientError, service: str) -> AwsError:
+    """Say what an error of botocore means and what to do about it."""
+    if isinstance(error, ClientError):
+        return _explain_refusal(error, service)
+    if isinstance(error, boto.NoCredentialsError):
+        return AwsError("no AWS credentials found", hint=_LOG_IN)
+    if isinstance(error, boto.PartialCredentialsError):
+        return AwsError(f"the AWS credentials are incomplete: {_line(error)}", hint=_LOG_IN)
+    if isinstance(error, (boto.NoRegionError, boto.InvalidRegionError)):
+        return AwsError(_line(error), hint="name one with --region or AWS_REGION")
+    if isinstance(error, boto.ProfileNotFound):
+        return AwsError(_line(error), hint="'aws configure list-profiles' names those that exist")
+    if isinstance(error, (boto.TokenRetrievalError, boto.SSOError)):
+        return AwsError(f"the AWS single sign-on session is over: {_line(error)}", hint="run 'aws sso login'")
+    if isinstance(error, boto.CredentialRetrievalError):
+        return AwsError(f"no AWS credentials: {_line(error)}", hint=_LOG_IN)
+    if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
+        endpoint = error.kwargs.get("endpoint_url") or service
+        return AwsError(
+            f"cannot reach {endpoint}",
+            hint="does the Region exist, does it offer the service, and is there a way to it from here?",
+            code=_NO_ANSWER,
+        )
+    return AwsError(_line(error))
+
+
+def _explain_refusal(error: ClientError, service: str) -> AwsError:
+    code = error.response.get("Error", {}).get("Code", "")
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()) or code
+    operation = error.operation_name
+    if code in _DENIED:
+        found = _ACTION.search(said)
+        action = f"{service}:{operation}"
+        action = found[1] if found else _ACTIONS.get(action, action)
+        return AwsError(f"access denied: {action} is not allowed to you: {said}", hint=_GRANT, code=code)
+    if code in _EXPIRED:
+        return AwsError("the AWS credentials have expired", hint=_LOG_IN, code=code)
+    if code in _UNKNOWN_CREDENTIALS:
+        return AwsError(
+            f"AWS does not accept the credentials: {said}",
+            hint="are they the right ones, and is the Region enabled for the account?",
+            code=code,
+        )
+    if code in _NOT_ENABLED:
+        return AwsError(f"the account may not use {service} in this Region: {said}", code=code)
+    if code in _THROTTLED:
+        return AwsError(f"AWS asks to slow down at {service} {operation}: {said}", hint="try again later", code=code)
+    return AwsError(f"{service} {operation}: {said}", code=code)
+
+
+_GRANT = "have it granted; docs/operations.md lists all that is needed"
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return text[:1].lower() + text[1:]

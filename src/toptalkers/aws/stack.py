@@ -1,0 +1,272 @@
+"""CloudFormation: stacks, change sets, events.
+
+API operations: DescribeStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
+DescribeChangeSet; and, changing things, CreateChangeSet, ExecuteChangeSet, DeleteChangeSet, DeleteStack.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+
+from toptalkers.aws.failures import explained
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+
+ChangeSetKind = Literal["CREATE", "UPDATE"]
+
+TEMPLATE_BODY_BYTES = 51_200
+"""The largest template that travels in a request (CloudFormation quotas)."""
+
+POLL_SECONDS = 2.0
+
+QUIET_LOOKS = 10
+"""After so many looks at a stack where nothing happens, nothing will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack as CloudFormation describes it."""
+
+    name: str
+    arn: str
+    status: str
+    reason: str = ""
+    description: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation is under way."""
+        return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one resource; `replaced` is yes, perhaps, or no, as CloudFormation says."""
+
+    action: Literal["add", "change", "remove"]
+    resource: str
+    type: str
+    replaced: Literal["yes", "perhaps", "no"] = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """A change set that is ready, or failed, with CloudFormation's reason."""
+
+    arn: str
+    status: str
+    reason: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it failed for the only reason that there is nothing to change."""
+        return self.status == "FAILED" and (
+            "didn't contain changes" in self.reason or "No updates are to be performed" in self.reason
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StackEvent:
+    """One thing that happened to one resource of a stack, or to the stack itself."""
+
+    id: str
+    time: datetime
+    resource: str
+    type: str
+    status: str
+    reason: str = ""
+
+
+class StackGateway:
+    """CloudFormation through the client given."""
+
+    def __init__(self, client: "CloudFormationClient", *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Take the client, and what waits between two looks."""
+        self._client = client
+        self._sleep = sleep
+
+    @explained("cloudformation")
+    def find(self, name: str) -> Stack | None:
+        """Describe a stack by name or ARN; None when there is none."""
+        try:
+            found = self._client.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in error.response.get("Error", {}).get("Message", ""):
+                return None
+            raise
+        if not found:
+            return None
+        stack = found[0]
+        return Stack(
+            name=stack["StackName"],
+            arn=stack.get("StackId", name),
+            status=stack["StackStatus"],
+            reason=stack.get("StackStatusReason", ""),
+            description=stack.get("Description", ""),
+            outputs={one.get("OutputKey", ""): one.get("OutputValue", "") for one in stack.get("Outputs", [])},
+            parameters={
+                one.get("ParameterKey", ""): one.get("ParameterValue", "") for one in stack.get("Parameters", [])
+            },
+            tags={one["Key"]: one["Value"] for one in stack.get("Tags", [])},
+        )
+
+    @explained("cloudformation")
+    def template(self, name: str) -> dict[str, Any]:
+        """The template that a stack was last given; empty when it was not JSON."""
+        body: object = self._client.get_template(StackName=name).get("TemplateBody", "")
+        if isinstance(body, str):
+            try:
+                body = json.loads(body)
+            except ValueError:
+                return {}
+        return dict(body) if isinstance(body, Mapping) else {}
+
+    @explained("cloudformation")
+    def physical_id(self, name: str, resource: str) -> str | None:
+        """The name that a resource of the stack has in AWS; None when it has none."""
+        try:
+            detail = self._client.describe_stack_resource(StackName=name, LogicalResourceId=resource)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ValidationError":
+                return None
+            raise
+        return detail["StackResourceDetail"].get("PhysicalResourceId") or None
+
+    @explained("cloudformation")
+    def change_set_names(self, name: str) -> list[str]:
+        """The names of the change sets that wait at a stack."""
+        pages = self._client.get_paginator("list_change_sets").paginate(StackName=name)
+        return [one.get("ChangeSetName", "") for page in pages for one in page["Summaries"]]
+
+    @explained("cloudformation")
+    def create_change_set(
+        self,
+        name: str,
+        change_set: str,
+        *,
+        kind: ChangeSetKind,
+        template: str,
+        parameters: Mapping[str, str | None],
+        tags: Mapping[str, str],
+    ) -> ChangeSet:
+        """Have CloudFormation work out what a template would change, and wait for it.
+
+        Args:
+            name: the stack.
+            change_set: a name for the change set.
+            kind: CREATE for a stack that is not there yet.
+            template: the body.
+            parameters: by name; None keeps the value that the stack has.
+            tags: all tags that the stack shall have.
+
+        """
+        if len(template.encode()) > TEMPLATE_BODY_BYTES:
+            raise ValueError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
+        values: list[ParameterTypeDef] = [
+            {"ParameterKey": key, "UsePreviousValue": True}
+            if value is None
+            else {"ParameterKey": key, "ParameterValue": value}
+            for key, value in parameters.items()
+        ]
+        arn = self._client.create_change_set(
+            StackName=name,
+            ChangeSetName=change_set,
+            ChangeSetType=kind,
+            TemplateBody=template,
+            Parameters=values,
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )["Id"]
+        while True:
+            seen = self._client.describe_change_set(ChangeSetName=arn)
+            if seen["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+                break
+            self._sleep(POLL_SECONDS)
+        status, reason, changes = seen["Status"], seen.get("StatusReason", ""), list(seen.get("Changes", []))
+        while token := seen.get("NextToken"):
+            seen = self._client.describe_change_set(ChangeSetName=arn, NextToken=token)
+            changes += seen.get("Changes", [])
+        return ChangeSet(arn, status, reason, tuple(_parse_change(one["ResourceChange"]) for one in changes))
+
+    @explained("cloudformation")
+    def execute(self, change_set: ChangeSet) -> None:
+        """Begin what a change set says. What it creates goes again if it fails, a bucket to be kept included."""
+        self._client.execute_change_set(ChangeSetName=change_set.arn, RetainExceptOnCreate=True)
+
+    @explained("cloudformation")
+    def delete_change_set(self, change_set: ChangeSet) -> None:
+        """Forget a change set."""
+        self._client.delete_change_set(ChangeSetName=change_set.arn)
+
+    @explained("cloudformation")
+    def delete(self, name: str) -> None:
+        """Begin to delete a stack, by name or ARN."""
+        self._client.delete_stack(StackName=name)
+
+    @explained("cloudformation")
+    def events_since(self, arn: str, seen: str | None) -> list[StackEvent]:
+        """The events after the one whose id is given, all for None; the oldest first."""
+        new: list[StackEvent] = []
+        for page in self._client.get_paginator("describe_stack_events").paginate(StackName=arn):
+            for one in page["StackEvents"]:
+                if one["EventId"] == seen:
+                    return new[::-1]
+                new.append(
+                    StackEvent(
+                        id=one["EventId"],
+                        time=one["Timestamp"],
+                        resource=one.get("LogicalResourceId", ""),
+                        type=one.get("ResourceType", ""),
+                        status=one.get("ResourceStatus", ""),
+                        reason=one.get("ResourceStatusReason", ""),
+                    )
+                )
+        return new[::-1]
+
+    @explained("cloudformation")
+    def last_event_id(self, arn: str) -> str | None:
+        """The id of the newest event, where following begins; None when nothing happened yet."""
+        for page in self._client.get_paginator("describe_stack_events").paginate(StackName=arn):
+            for one in page["StackEvents"]:
+                return one["EventId"]
+        return None
+
+    def follow(self, arn: str, since: str | None) -> Iterator[StackEvent]:
+        """Give the events after `since` as they happen, until no operation is under way any more."""
+        quiet = 0
+        while True:
+            # The state first: what happens between the two looks is then seen in this round or the next.
+            stack = self.find(arn)
+            for event in self.events_since(arn, since):
+                since, quiet = event.id, QUIET_LOOKS
+                yield event
+            if stack is None:
+                return
+            if not stack.is_busy:
+                # An operation begins a moment after it was asked for, and has events then.
+                quiet += 1
+                if quiet > QUIET_LOOKS:
+                    return
+            self._sleep(POLL_SECONDS)
+
+
+def _parse_change(change: Any) -> Change:
+    actions: dict[str, Literal["add", "change", "remove"]] = {"Add": "add", "Import": "add", "Remove": "remove"}
+    replaced: dict[str, Literal["yes", "perhaps"]] = {"True": "yes", "Conditional": "perhaps"}
+    return Change(
+        action=actions.get(change["Action"], "change"),
+        resource=change["LogicalResourceId"],
+        type=change["ResourceType"],
+        replaced=replaced.get(change.get("Replacement", ""), "no"),
+    )

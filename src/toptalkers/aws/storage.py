@@ -1,0 +1,106 @@
+"""S3: the objects of a bucket.
+
+API operations: ListObjectsV2, HeadObject, GetObject; and, changing things, PutObject, DeleteObjects, DeleteBucket.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import IO, TYPE_CHECKING, cast
+
+from botocore.exceptions import ClientError
+
+from toptalkers.aws.failures import AwsError, explained
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KEYS_PER_REQUEST = 1000
+"""The most keys that one DeleteObjects takes (S3 API reference)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of a bucket."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
+
+
+class StorageGateway:
+    """S3 through the client given."""
+
+    def __init__(self, client: "S3Client") -> None:
+        """Take the client."""
+        self._client = client
+
+    @explained("s3")
+    def put(self, bucket: str, key: str, body: bytes | IO[bytes], *, metadata: Mapping[str, str] | None = None) -> None:
+        """Write an object whole, over one of the same key."""
+        self._client.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata or {})
+
+    @explained("s3")
+    def get(self, bucket: str, key: str) -> IO[bytes]:
+        """Open an object for reading; what is read comes as it is asked for."""
+        return cast("IO[bytes]", self._client.get_object(Bucket=bucket, Key=key)["Body"])
+
+    @explained("s3")
+    def head(self, bucket: str, key: str) -> StoredObject | None:
+        """Describe an object; None when there is none."""
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
+                return None
+            raise
+        return StoredObject(key, found["ContentLength"], found["LastModified"])
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
+        """Give the objects below a prefix in the order of their keys, a page of a thousand at a time."""
+        with explained("s3"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for one in page.get("Contents", []):
+                    yield StoredObject(one["Key"], one["Size"], one["LastModified"])
+
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Give the prefixes one `/` further than a prefix, in their order."""
+        with explained("s3"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+            for page in pages:
+                for one in page.get("CommonPrefixes", []):
+                    yield one["Prefix"]
+
+    @explained("s3")
+    def delete_many(self, bucket: str, keys: Iterable[str], *, on_deleted: Callable[[int], None]) -> None:
+        """Delete objects, a thousand a request; `on_deleted` is told the number of each.
+
+        Raises:
+            AwsError: S3 would not delete one of them; those before it are gone.
+
+        """
+        rest = iter(keys)
+        while some := list(islice(rest, KEYS_PER_REQUEST)):
+            answer = self._client.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in some], "Quiet": True}
+            )
+            for error in answer.get("Errors", []):
+                raise AwsError(
+                    f"s3://{bucket}/{error.get('Key', '')} is not deleted: {error.get('Message', '')}",
+                    code=error.get("Code", ""),
+                )
+            on_deleted(len(some))
+
+    @explained("s3")
+    def delete_bucket(self, bucket: str) -> bool:
+        """Delete an empty bucket; whether it was empty, and is gone (or was gone before)."""
+        try:
+            self._client.delete_bucket(Bucket=bucket)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            if code == "BucketNotEmpty":
+                return False
+            if code != "NoSuchBucket":
+                raise
+        return True

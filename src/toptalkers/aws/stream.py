@@ -1,0 +1,48 @@
+"""Kinesis: the stream that flow records come on.
+
+API operations: DescribeStreamSummary.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from toptalkers.aws.failures import explained
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream; on demand, AWS chooses the shards."""
+
+    name: str
+    status: str
+    shards: int
+    is_on_demand: bool
+
+
+class StreamGateway:
+    """Kinesis through the client given."""
+
+    def __init__(self, client: "KinesisClient") -> None:
+        """Take the client."""
+        self._client = client
+
+    @explained("kinesis")
+    def find(self, name: str) -> Stream | None:
+        """Describe a stream; None when there is none."""
+        try:
+            found = self._client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+                return None
+            raise
+        return Stream(
+            name=name,
+            status=found["StreamStatus"],
+            shards=found.get("OpenShardCount", 0),
+            is_on_demand=found.get("StreamModeDetails", {}).get("StreamMode") == "ON_DEMAND",
+        )

@@ -1,0 +1,70 @@
+"""`toptalkers deploy`: the capture chain, created or brought up to date."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toptalkers.cli.options import account_options, dry_run_option, stack_name_option, yes_option
+from toptalkers.cli.params import PAIR
+from toptalkers.cli.talk import confirm, say
+
+if TYPE_CHECKING:
+    from toptalkers.aws.gateways import Gateways
+
+
+@click.command()
+@stack_name_option
+@click.option("--shards", metavar="N|on-demand", help="Shards of the stream.  [default: 1]")
+@click.option("--retention-days", metavar="D", help="Days that CloudWatch Logs keeps records.  [default: 1]")
+@click.option(
+    "--log-format",
+    metavar="default|rich|'FORMAT'",
+    help="The format of all flow logs on the stream.  [default: default]",
+)
+@click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the stack and what it makes.")
+@click.option("--parameter", "parameters", type=PAIR, multiple=True, metavar="K=V", help="Any parameter of the stack.")
+@dry_run_option
+@yes_option
+@account_options
+def deploy(
+    *,
+    gateways: "Gateways",
+    stack_name: str,
+    shards: str | None,
+    retention_days: str | None,
+    log_format: str | None,
+    tags: tuple[tuple[str, str], ...],
+    parameters: tuple[tuple[str, str], ...],
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Create or update the stack that captures flow logs.
+
+    What is not given stays as the stack has it. Shows the plan, asks, follows the events, and ends with the
+    stack's outputs.
+
+    \b
+    Example:
+      toptalkers deploy --region eu-central-1
+      toptalkers deploy --shards 4 --tag team=network --yes
+    """
+    from toptalkers.deploy import stack
+    from toptalkers.deploy.flowlogs import flow_log_format
+    from toptalkers.deploy.ownership import require_own
+
+    chosen = {"Shards": shards, "RetentionDays": retention_days}
+    chosen["LogFormat"] = None if log_format is None else flow_log_format(log_format)
+    given = dict(parameters) | {key: value for key, value in chosen.items() if value is not None}
+    plan = stack.plan_stack(gateways, stack_name, parameters=given, tags=dict(tags))
+    if dry_run:
+        click.echo("Nothing to do." if plan.is_empty else stack.format_plan(plan, plan.changes, is_exact=False))
+        return
+    if not plan.is_empty:
+        with stack.proposed(gateways, plan) as proposal:
+            if not proposal.is_empty:
+                say(stack.format_plan(plan, proposal.changes, is_exact=True))
+                confirm("Deploy it?", yes=yes)
+                click.echo(stack.format_outputs(proposal.execute(say)))
+                return
+    say(f"Nothing to do: the stack {stack_name} in {gateways.region} is as asked.")
+    click.echo(stack.format_outputs(require_own(gateways, stack_name)))

@@ -1,0 +1,41 @@
+"""`toptalkers destroy`: flow logs off, the stack away, the data only when asked."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toptalkers.cli.options import account_options, dry_run_option, stack_name_option, yes_option
+from toptalkers.cli.progress import progress_bar
+from toptalkers.cli.talk import confirm, say
+
+if TYPE_CHECKING:
+    from toptalkers.aws.gateways import Gateways
+
+
+@click.command()
+@stack_name_option
+@click.option("--delete-data", is_flag=True, help="Empty the bucket and delete it too.")
+@dry_run_option
+@yes_option
+@account_options
+def destroy(*, gateways: "Gateways", stack_name: str, delete_data: bool, dry_run: bool, yes: bool) -> None:
+    """Turn the stack's flow logs off and delete the stack; the bucket and its data stay.
+
+    \b
+    Example:
+      toptalkers destroy
+      toptalkers destroy --delete-data --yes
+    """
+    from toptalkers.deploy.destroy import execute_destroy, format_destroy, plan_destroy
+
+    plan = plan_destroy(gateways, stack_name, delete_data=delete_data)
+    if plan.is_empty:
+        say(f"Nothing to do: there is no stack {stack_name} in {gateways.region}.")
+        return
+    click.echo(format_destroy(plan), err=not dry_run)
+    if dry_run:
+        return
+    confirm("Destroy it?", yes=yes)
+    execute_destroy(
+        gateways, plan, say, progress=lambda what, total: progress_bar(what, total, unit="objects")
+    )  # fmt: skip

@@ -1,0 +1,47 @@
+"""`toptalkers disable-flowlogs`: flow logs off, of those that the stack owns."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toptalkers.cli.options import account_options, dry_run_option, stack_name_option
+from toptalkers.cli.talk import say
+from toptalkers.errors import UsageError
+
+if TYPE_CHECKING:
+    from toptalkers.aws.gateways import Gateways
+
+
+@click.command("disable-flowlogs")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@stack_name_option
+@click.option("--all", "everything", is_flag=True, help="All flow logs that the stack owns.")
+@dry_run_option
+@account_options
+@click.pass_context
+def disable_flowlogs(
+    ctx: click.Context,
+    *,
+    gateways: "Gateways",
+    ids: tuple[str, ...],
+    stack_name: str,
+    everything: bool,
+    dry_run: bool,
+) -> None:
+    """Turn flow logs off. Flow logs that this stack did not make are left alone.
+
+    ID is that of a VPC, subnet or network interface, or of a flow log (fl-...).
+
+    \b
+    Example:
+      toptalkers disable-flowlogs vpc-0a1b2c3d
+      toptalkers disable-flowlogs --all
+    """
+    from toptalkers.deploy import flowlogs
+
+    if everything == bool(ids):
+        raise UsageError("which flow logs?", hint="name ids, or give --all")
+    plan = flowlogs.plan_disable(gateways, stack_name, None if everything else ids)
+    click.echo(flowlogs.format_disable(plan), err=not dry_run)
+    if not dry_run and flowlogs.execute_disable(gateways, plan, say):
+        ctx.exit(1)

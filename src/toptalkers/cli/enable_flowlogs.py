@@ -1,0 +1,84 @@
+"""`toptalkers enable-flowlogs`: flow logs on, over the stream or straight to the bucket."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toptalkers.cli.options import account_options, dry_run_option, stack_name_option
+from toptalkers.cli.talk import say
+
+if TYPE_CHECKING:
+    from toptalkers.aws.flowlogs import Traffic
+    from toptalkers.aws.gateways import Gateways
+    from toptalkers.deploy.flowlogs import Way
+
+
+@click.command("enable-flowlogs")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@stack_name_option
+@click.option("--traffic", type=click.Choice(["ACCEPT", "REJECT", "ALL"]), default="ACCEPT", show_default=True)
+@click.option(
+    "--destination",
+    type=click.Choice(["stream", "s3"]),
+    default="stream",
+    show_default=True,
+    help="The stack's stream, or straight to its bucket, at half the price.",
+)
+@click.option(
+    "--interval",
+    type=click.Choice(["60", "600"]),
+    default="600",
+    show_default=True,
+    help="The longest time that a record covers, in seconds.",
+)
+@click.option(
+    "--format", "log_format", metavar="default|rich|'FORMAT'", help="Fields of a record.  [default: the stack's format]"
+)
+@click.option("--no-wait", is_flag=True, help="Do not wait until AWS says that they deliver.")
+@dry_run_option
+@account_options
+@click.pass_context
+def enable_flowlogs(
+    ctx: click.Context,
+    *,
+    gateways: "Gateways",
+    ids: tuple[str, ...],
+    stack_name: str,
+    traffic: "Traffic",
+    destination: "Way",
+    interval: str,
+    log_format: str | None,
+    no_wait: bool,
+    dry_run: bool,
+) -> None:
+    """Turn flow logs on for VPCs, subnets or network interfaces.
+
+    ID is one of vpc-..., subnet-... or eni-.... Prints the ids of the flow logs made. Ends with 1 when any of
+    them is not on, or does not deliver.
+
+    \b
+    Example:
+      toptalkers enable-flowlogs vpc-0a1b2c3d
+      toptalkers enable-flowlogs subnet-0a1b2c3d --destination s3 --format rich --traffic ALL
+    """
+    from toptalkers.deploy import flowlogs
+
+    plan = flowlogs.plan_enable(
+        gateways,
+        stack_name,
+        ids,
+        traffic=traffic,
+        way=destination,
+        interval_seconds=int(interval),
+        log_format=None if log_format is None else flowlogs.flow_log_format(log_format),
+    )
+    click.echo(flowlogs.format_enable(plan), err=not dry_run)
+    if dry_run:
+        ctx.exit(1 if plan.refused else 0)
+    made, refused = flowlogs.execute_enable(gateways, plan, say)
+    click.echo("".join(f"{one}\n" for one in made), nl=False)
+    failed = [] if no_wait or not made else flowlogs.await_delivery(gateways, stack_name, made, say)
+    for one in (*plan.refused, *refused):
+        say(f"Error: {one.resource} is not on: {one.reason}")
+    if plan.refused or refused or failed:
+        ctx.exit(1)

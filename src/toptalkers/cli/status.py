@@ -1,0 +1,25 @@
+"""`toptalkers status`: how the capture chain is."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from toptalkers.cli.options import account_options, stack_name_option
+
+if TYPE_CHECKING:
+    from toptalkers.aws.gateways import Gateways
+
+
+@click.command()
+@stack_name_option
+@account_options
+def status(*, gateways: "Gateways", stack_name: str) -> None:
+    """Show the stack, its flow logs, what arrives and what does not, and what it costs a month.
+
+    \b
+    Example:
+      toptalkers status --region eu-central-1
+    """
+    from toptalkers.deploy.status import format_status, read_status
+
+    click.echo(format_status(read_status(gateways, stack_name)))

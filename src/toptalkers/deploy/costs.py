@@ -1,0 +1,76 @@
+"""What capturing costs a month, as a rule of thumb.
+
+Prices of us-east-1 in US dollars, without free tier, discounts and tax; elsewhere they differ by up to half.
+See aws.amazon.com/cloudwatch/pricing (Logs, Vended Logs) and aws.amazon.com/kinesis/data-streams/pricing.
+"""
+
+from dataclasses import dataclass
+
+from toptalkers.aws.stream import Stream
+
+Tiers = tuple[tuple[float, float], ...]
+
+VENDED_TO_LOGS: Tiers = ((10_240, 0.50), (30_720, 0.25), (51_200, 0.10), (float("inf"), 0.05))
+"""Dollars a GB of unpacked flow logs to CloudWatch Logs, up to so many GB a month."""
+
+VENDED_TO_S3: Tiers = ((10_240, 0.25), (30_720, 0.15), (51_200, 0.075), (float("inf"), 0.05))
+"""The same for direct delivery to S3."""
+
+SHARD_MONTH = 0.015 * 730
+ON_DEMAND_MONTH = 0.04 * 730
+ON_DEMAND_GB = 0.12
+"""A GB in and out of a stream on demand, as CloudWatch Logs sends it: packed."""
+
+STORED_GB = 0.023
+
+PACKED = 8
+"""How many times larger flow logs are unpacked than gzipped, give or take a third."""
+
+DAYS = 30
+STORED_DAYS = 7
+
+ASSUMPTIONS = (
+    f"us-east-1, {DAYS} times the last day, gzip at 1:{PACKED}; Lambda, requests and metrics add a dollar or two;"
+    " clusters are extra"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One item of a month's bill."""
+
+    item: str
+    dollars: float
+
+
+def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream | None) -> tuple[Cost, ...]:
+    """Estimate a month of capturing.
+
+    Args:
+        logs_gb_day: GB of flow logs, unpacked, that came into CloudWatch Logs within a day.
+        direct_gb_day: the same straight to S3.
+        stream: the stream, None when there is none.
+
+    """
+    costs = []
+    logs_gb, direct_gb = logs_gb_day * DAYS, direct_gb_day * DAYS
+    if logs_gb:
+        costs.append(Cost("flow logs to CloudWatch Logs", tiered(logs_gb, VENDED_TO_LOGS)))
+    if direct_gb:
+        costs.append(Cost("flow logs straight to S3", tiered(direct_gb, VENDED_TO_S3)))
+    if stream and stream.is_on_demand:
+        costs.append(Cost("stream, on demand", ON_DEMAND_MONTH + logs_gb / PACKED * ON_DEMAND_GB))
+    elif stream:
+        costs.append(Cost(f"stream, {stream.shards} shards", stream.shards * SHARD_MONTH))
+    stored_gb = (logs_gb_day + direct_gb_day) / PACKED * STORED_DAYS
+    costs.append(Cost(f"S3, {STORED_DAYS} days of records", stored_gb * STORED_GB))
+    return tuple(costs)
+
+
+def tiered(gb: float, tiers: Tiers) -> float:
+    """The price of so many GB when each tier has its own."""
+    dollars, below = 0.0, 0.0
+    for up_to, price in tiers:
+        dollars += max(0.0, min(gb, up_to) - below) * price
+        below = up_to
+    return dollars

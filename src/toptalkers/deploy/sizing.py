@@ -1,0 +1,141 @@
+"""How large a cluster a run gets, and why."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from toptalkers.errors import UsageError
+
+DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
+"""The smallest Graviton that EMR has; counting wants processors, not memory (docs/benchmarks.md)."""
+
+BYTES_PER_VCPU_SECOND = 5 << 20
+"""Compressed flow logs that one vCPU counts in a second, unpacking and Hadoop's own work included: cautious."""
+
+WANTED_MINUTES = 15
+"""How long the first step should take at most."""
+
+MOST_NODES = 20
+"""Of itself a run asks for no more: beyond it takes longer, or --core and --task say more."""
+
+STARTING_MINUTES = 8
+STEPS_MINUTES = 3
+"""What starting a cluster and starting two steps takes, whatever there is to read."""
+
+NODES_PER_TASK_NODE = 100
+"""The published recipe's rule: ten task nodes for a thousand nodes in the VPC."""
+
+_TYPE = re.compile(r"[a-z][a-z0-9-]*\.(?:([0-9]*)(xlarge)|[a-z0-9-]+)")
+
+_ALIKE = (("m7g", "m6g", "r7g", "r6g"), ("m7i", "m6i", "r7i", "r6i"))
+"""Families of one architecture that can stand for each other where Spot is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """How many instances of which type.
+
+    Attributes:
+        instance_type: of all nodes.
+        core: nodes that also hold HDFS, on demand.
+        task: nodes that only count.
+        spot: task nodes are Spot.
+        minutes: how long it will take, a guess.
+        reason: why so many.
+
+    """
+
+    instance_type: str
+    core: int
+    task: int
+    spot: bool
+    minutes: int
+    reason: str
+
+    @property
+    def instances(self) -> int:
+        """All of them, the primary node too."""
+        return 1 + self.core + self.task
+
+    @property
+    def instance_hours(self) -> float:
+        """What is paid for: all instances for all of the time."""
+        return round(self.instances * self.minutes / 60, 1)
+
+    @property
+    def map_slots(self) -> int:
+        """How many maps run at a time."""
+        return vcpus(self.instance_type) * (self.core + self.task)
+
+    @property
+    def spot_types(self) -> tuple[str, ...]:
+        """The type and those that may stand for it."""
+        family, _, size = self.instance_type.partition(".")
+        for alike in _ALIKE:
+            if family in alike:
+                return (self.instance_type, *(f"{other}.{size}" for other in alike if other != family))
+        return (self.instance_type,)
+
+
+def vcpus(instance_type: str) -> int:
+    """How many vCPUs a type has, by its name: 4 to an `xlarge`; 4 too where the name does not say.
+
+    Raises:
+        UsageError: it is no name of a type.
+
+    """
+    match = _TYPE.fullmatch(instance_type)
+    if match is None:
+        raise UsageError(f"--instance-type: {instance_type!r} is not a type of EC2 instances", hint="like m7g.xlarge")
+    if match[2]:
+        return 4 * int(match[1] or 1)
+    return 2 if instance_type.endswith(".large") else 4
+
+
+def size_cluster(
+    input_bytes: int,
+    *,
+    instance_type: str = DEFAULT_INSTANCE_TYPE,
+    core: int | None = None,
+    task: int | None = None,
+    vpc_nodes: int | None = None,
+    spot: bool = False,
+) -> Sizing:
+    """Decide on a cluster: by what is asked, by the recipe's rule, else by the bytes to read.
+
+    Args:
+        input_bytes: compressed.
+        instance_type: of all nodes.
+        core: core nodes, at least 1; None to have them counted.
+        task: task nodes; None to have them counted.
+        vpc_nodes: how many nodes the VPC has, for the recipe's rule.
+        spot: task nodes shall be Spot, and all nodes but one be task nodes.
+
+    Raises:
+        UsageError: no type, or two rules at once.
+
+    """
+    if task is not None and vpc_nodes is not None:
+        raise UsageError("--task and --vpc-nodes both say how many task nodes", hint="give one of them")
+    a_node = vcpus(instance_type) * BYTES_PER_VCPU_SECOND
+    needed = max(1, math.ceil(input_bytes / (a_node * WANTED_MINUTES * 60)))
+    nodes = min(MOST_NODES, needed)
+    if vpc_nodes is not None:
+        core, task = core or 1, math.ceil(vpc_nodes / NODES_PER_TASK_NODE)
+        reason = f"{task} task nodes for {vpc_nodes:,} nodes in the VPC, as the recipe has it"
+    elif core is not None or task is not None:
+        core, task = core or 1, task or 0
+        reason = "as asked"
+    else:
+        core, task = (1, max(1, nodes - 1)) if spot else (nodes, 0)
+        reason = (
+            f"{input_bytes / (1 << 30):.1f} GiB to read, {a_node >> 20} MiB a second on each node, to be done in"
+            f" {WANTED_MINUTES} minutes"
+        )
+        if needed > nodes:
+            reason += f"; that were {needed} nodes, but of itself it takes no more than {MOST_NODES}"
+    if spot and not task:
+        raise UsageError("--spot is for task nodes, and there are none", hint="ask for some with --task")
+    counting_s = input_bytes / (a_node * (core + task))
+    minutes = STARTING_MINUTES + STEPS_MINUTES + math.ceil(counting_s / 60)
+    return Sizing(instance_type, core, task, spot, minutes, reason)
