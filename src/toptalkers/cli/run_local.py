@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from toptalkers.errors import UsageError
+from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar
+from toptalkers.errors import UsageError
 from toptalkers.query import Query
 
 
@@ -28,6 +29,8 @@ from toptalkers.query import Query
     metavar="FILE",
     help="Also read the files that FILE names, a path a line, each as often as it stands there.",
 )
+@click.option("--region", metavar="REGION", help="For s3://: the AWS Region.  [default: as the AWS CLI has it]")
+@click.option("--profile", metavar="PROFILE", help="For s3://: the AWS profile.  [default: as the AWS CLI has it]")
 @click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
 @click.pass_context
 def run_local(
@@ -38,17 +41,20 @@ def run_local(
     output: Path | None,
     engine: str,
     manifest: Path | None,
+    region: str | None,
+    profile: str | None,
     strict: bool,
 ) -> None:
     """Count top talkers in flow-log files on this machine.
 
-    PATH is a file, a folder (with all below it), a glob, or - for standard input. Files may be plain, gzip or
-    Zstandard. Ends with 1 when something was left out; what could be read is counted all the same. More
+    PATH is a file, a folder (with all below it), a glob, s3://bucket/folder/, or - for standard input. Files may
+    be plain, gzip or Zstandard. In S3, --since and --until spare the folders of other hours. Ends with 1 when something was left out; what could be read is counted all the same. More
     talkers than fit into memory wait in a temporary file beside --output, or where TMPDIR points.
 
     \b
     Example:
       toptalkers run-local flowlogs/ --metric bytes --ports all --top 10
+      toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
     from toptalkers.engines.choice import count_files
@@ -59,7 +65,13 @@ def run_local(
     if not paths and manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
     left_out: list[Problem] = []
-    inputs = find_inputs(paths)
+    inputs = find_inputs(path for path in paths if not path.startswith("s3://"))
+    stored = [path for path in paths if path.startswith("s3://")]
+    if stored:
+        from toptalkers.deploy.stored_logs import find_stored
+
+        reader = ctx.ensure_object(Factory).gateways(region=region, profile=profile).objects
+        inputs += find_stored(reader, stored, since=query.since, until=query.until)
     files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems
     scratch = output.parent if output else None

@@ -34,6 +34,9 @@ from toptalkers.streaming import count_flows
 BLOCK_BYTES = 16 << 20
 """Large enough that Polars' fixed costs a block do not show, small enough that a dozen of them may wait."""
 
+FILES_AHEAD = 8
+"""How many files before its turn a file is told to be on its way."""
+
 _CHUNK_ROWS = 50_000
 
 _IPV4 = count_flows.IPV4.pattern.decode()
@@ -367,6 +370,8 @@ def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callabl
     todo: queue.SimpleQueue[tuple[int, InputFile]] = queue.SimpleQueue()
     for numbered in enumerate(files):
         todo.put(numbered)
+    for file in files[:FILES_AHEAD]:
+        file.prefetch()
     blocks: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=max(1, 4 * workers))
     stop = threading.Event()
 
@@ -398,6 +403,8 @@ def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callabl
                     number, file = todo.get_nowait()
                 except queue.Empty:
                     break
+                for following in files[number + FILES_AHEAD : number + FILES_AHEAD + 1]:
+                    following.prefetch()
                 unpack(number, file)
             put(None)
         except BaseException as error:  # noqa: BLE001 - raised again by who takes the blocks
