@@ -94,7 +94,21 @@ def bench_mapper(work: Path, runs: int) -> None:
         print(f"  {name:10} {timing.median_s:6.2f} s ({timing.spread})  {timing.peak_mib:6.0f} MiB")
 
 
-PARTS = {"local": bench_local, "mapper": bench_mapper}
+def bench_hadoop(work: Path, runs: int) -> None:
+    """The two steps on the embedded Hadoop, this bundle beside the recipe's and Spark; one run each, they are long."""
+    from bench.hadoop import bench_hadoop as run
+
+    del runs
+    run(work, sample(work, 4_000_000), files=100)
+
+
+def bench_lambda(work: Path, runs: int) -> None:
+    """The Lambda's rate on one core, and its peak memory for the largest events."""
+    del work, runs
+    subprocess.run([sys.executable, str(ROOT / "scripts/bench-lambda")], check=True)
+
+
+PARTS = {"local": bench_local, "mapper": bench_mapper, "hadoop": bench_hadoop, "lambda": bench_lambda}
 
 
 def main() -> None:

@@ -28,13 +28,42 @@ def cli_reference() -> str:
     return "\n".join(parts)
 
 
+def permissions() -> str:
+    """docs/permissions.md: what each gateway to AWS calls, from its docstring."""
+    import ast
+
+    parts = [
+        "# What the commands call\n\nWritten by `python -m tests.render` from the gateways in `src/toptalkers/aws/`.\n"
+    ]
+    for path in sorted((ROOT / "src/toptalkers/aws").glob("*.py")):
+        doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+        title, _, calls = doc.partition("API operations: ")
+        if calls:
+            parts.append(f"**{title.split(':')[0]}**: {' '.join(calls.split())}\n")
+    return "\n".join(parts)
+
+
+def emr_examples() -> dict[Path, str]:
+    """emr/: the steps and the request of a run of documentation's own, its scripts in `code/example/`."""
+    from toptalkers.deploy.cluster import example_run, render_request
+    from toptalkers.query import Query
+    from toptalkers.streaming.steps import render_steps
+
+    steps, request = example_run(
+        Query(), bucket="toptalkers-123456789012", run_id="20261123T181500Z-4f2a", bundle="code/example/"
+    )
+    return {ROOT / "emr/steps.json": render_steps(steps), ROOT / "emr/cluster.json": render_request(request)}
+
+
 def rendered() -> dict[Path, str]:
     """Every rendered file of the repository, by its path."""
     from toptalkers.capture.template import render_template
 
     return {
         ROOT / "docs/cli.md": cli_reference(),
+        ROOT / "docs/permissions.md": permissions(),
         ROOT / "cloudformation/toptalkers.json": render_template(),
+        **emr_examples(),
     }
 
 

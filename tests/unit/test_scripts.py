@@ -66,6 +66,7 @@ def test_imports_the_standard_library_of_39_alone(name: str) -> None:
         "calendar",
         "collections",
         "collections.abc",
+        "gc",
         "heapq",
         "re",
         "sys",
@@ -111,3 +112,18 @@ def test_port_filter_knows_brackets_and_tallies_junk() -> None:
     assert done.stderr == b"reporter:counter:toptalkers,malformed_talkers,2\n"
     first = pipeline.run_script("port_filter.py", "--top", "1", stdin=lines)
     assert first.stdout == b"10.0.0.1:10.0.0.2:22\t7\n"
+
+
+def test_offsets_say_where_a_file_begins() -> None:
+    """Behind a file with a header, one without is read in the question's layout again, wherever blocks end."""
+    with_header = "action dstport dstaddr srcaddr\nACCEPT 443 10.0.0.2 10.0.0.1\n\nACCEPT 443 10.0.0.2 10.0.0.1\n"
+    without = "2 123456789012 eni-1 10.0.0.1 10.0.0.2 49152 443 6 1 1 1 61 ACCEPT OK\n" * 20_000
+    stdin = b""
+    for text in (with_header, without, with_header, without):
+        offset = 0
+        for line in text.splitlines(keepends=True):
+            stdin += b"%d\t%s" % (offset, line.encode())
+            offset += len(line)
+    counted = pipeline.run_script("count_flows.py", "--offsets", stdin=stdin)
+    assert counted.stdout == b"LongValueSum:10.0.0.1:10.0.0.2:443\t40004\n"
+    assert b"counter:toptalkers,records_read,40004\n" in counted.stderr

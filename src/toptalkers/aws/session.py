@@ -4,6 +4,7 @@ Region, profile and credentials come from where every AWS tool has them (environ
 `AWS_ENDPOINT_URL` is obeyed by boto3 itself.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 import boto3
@@ -39,6 +40,8 @@ class Clients:
     def __init__(self, *, region: str | None = None, profile: str | None = None) -> None:
         """Look for Region and credentials; no request is made for it, but by the provider of the credentials."""
         with explained("sts"):
+            # boto3 knows AWS_DEFAULT_REGION alone; the AWS CLI and the other SDKs look at AWS_REGION first.
+            region = region or os.environ.get("AWS_REGION") or None
             self._session = boto3.Session(region_name=region, profile_name=profile)
             found = self._session.get_credentials()
         if self._session.region_name is None:

@@ -8,9 +8,13 @@ from toptalkers.cli.destroy import destroy
 from toptalkers.cli.disable_flowlogs import disable_flowlogs
 from toptalkers.cli.enable_flowlogs import enable_flowlogs
 from toptalkers.cli.failures import FailureGroup
+from toptalkers.cli.fetch_results import fetch_results
 from toptalkers.cli.render import render
+from toptalkers.cli.run_emr import run_emr
 from toptalkers.cli.run_local import run_local
+from toptalkers.cli.runs import runs
 from toptalkers.cli.sample import sample
+from toptalkers.cli.sandbox import sandbox
 from toptalkers.cli.status import status
 
 
@@ -27,9 +31,13 @@ def cli() -> None:
 
 cli.add_command(run_local)
 cli.add_command(sample)
+cli.add_command(sandbox)
 cli.add_command(deploy)
 cli.add_command(enable_flowlogs)
 cli.add_command(disable_flowlogs)
+cli.add_command(run_emr)
+cli.add_command(fetch_results)
+cli.add_command(runs)
 cli.add_command(status)
 cli.add_command(destroy)
 cli.add_command(render)

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 from toptalkers.cli.factory import Factory
 from toptalkers.query import Query
 
-_QUERY_OPTIONS = [
+_QUESTION_OPTIONS = [
     click.option("--metric", default="records", show_default=True, help="What is summed: records, packets or bytes."),
     click.option(
         "--ports",
@@ -28,6 +28,9 @@ _QUERY_OPTIONS = [
         metavar="'FORMAT'",
         help="Columns of lines without a header, in AWS's ${field} syntax; else the default format.",
     ),
+]  # fmt: skip
+
+_ANSWER_OPTIONS = [
     click.option("--top", metavar="N", help="How many talkers, 0 for all.  [default: 20 on a terminal, else 0]"),
     click.option(
         "--format", help="table, tsv, csv, json or ndjson.  [default: table on a terminal, else tsv]"
@@ -44,23 +47,49 @@ output_option = click.option(
 
 def query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the question's options, and hand it the checked `query` instead of their texts."""
+    return _with([*_QUESTION_OPTIONS, *_ANSWER_OPTIONS], _settling(_asking(command, (*_QUESTION, "top", "format"))))
 
+
+def job_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The question's options for a job whose answer is kept: all talkers, on a terminal too, and no format."""
+    top = click.option("--top", default="0", show_default=True, metavar="N", help="How many talkers, 0 for all.")
+    return _with([*_QUESTION_OPTIONS, top], _asking(command, (*_QUESTION, "top")))
+
+
+def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--top` and `--format`, and hand it their texts; what is not given is settled."""
+    return _with(_ANSWER_OPTIONS, _settling(command))
+
+
+def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _asking(command: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
-        texts = {name: given.pop(name) for name in _NAMES}
-        interactive = given.get("output") is None and sys.stdout.isatty()
-        if texts["top"] is None:
-            texts["top"] = "20" if interactive else "0"
-        if texts["format"] is None:
-            texts["format"] = "table" if interactive else "tsv"
+        texts = {name: given.pop(name) for name in names}
         return command(*args, query=Query.parse(**texts), **given)
 
-    for option in reversed(_QUERY_OPTIONS):
-        with_query = option(with_query)
     return with_query
 
 
-_NAMES = ("metric", "ports", "action", "since", "until", "log_format", "top", "format")
+def _settling(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def settled(*args: Any, **given: Any) -> Any:
+        interactive = given.get("output") is None and sys.stdout.isatty()
+        if given["top"] is None:
+            given["top"] = "20" if interactive else "0"
+        if given["format"] is None:
+            given["format"] = "table" if interactive else "tsv"
+        return command(*args, **given)
+
+    return settled
+
+
+_QUESTION = ("metric", "ports", "action", "since", "until", "log_format")
 
 
 # --- of commands that talk to AWS ---
@@ -81,9 +110,7 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
     @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: as the AWS CLI has it]")
     @click.pass_context
-    def with_gateways(
-        ctx: click.Context, /, *args: Any, region: str | None, profile: str | None, **given: Any
-    ) -> Any:
+    def with_gateways(ctx: click.Context, /, *args: Any, region: str | None, profile: str | None, **given: Any) -> Any:
         gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
         return command(*args, gateways=gateways, **given)
 

@@ -34,3 +34,9 @@ def progress_bar(what: str, total: int | None, *, unit: str = "bytes") -> Iterat
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as progress:
         task = progress.add_task(what, total=total or None)
         yield lambda advance: progress.advance(task, advance)
+
+
+def say_on_terminal(line: str) -> None:
+    """Say what is going on, when somebody watches."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr)

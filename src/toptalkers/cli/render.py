@@ -1,15 +1,23 @@
 """`toptalkers render`: what else would be sent to AWS, as a file to look at or to use without us."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from toptalkers.cli.options import output_option
+from toptalkers.cli.options import job_query_options, output_option
+from toptalkers.query import Query
 
 
 @click.group()
 def render() -> None:
-    """Write what the other commands send to AWS."""
+    """Write what the other commands send to AWS.
+
+    \b
+    Example:
+      toptalkers render template > toptalkers.json
+    """
 
 
 @render.command()
@@ -27,3 +35,61 @@ def template(*, output: Path | None) -> None:
     from toptalkers.results.output import write_output
 
     write_output([render_template().encode()], output)
+
+
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command where a run would be; the defaults are documentation's own."""
+    for option in (
+        click.option("--bundle", metavar="PREFIX", help="Where the scripts are.  [default: code/<their hash>/]"),
+        click.option("--run-id", default="20261123T181500Z-4f2a", show_default=True, metavar="ID", help="The run."),
+        click.option("--bucket", default="toptalkers-123456789012", show_default=True, help="The stack's bucket."),
+    ):
+        command = option(command)
+    return command
+
+
+@render.command()
+@job_query_options
+@_run_options
+@output_option
+def steps(*, query: Query, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
+    """Write the steps of a run, as `aws emr create-cluster --steps` takes them.
+
+    \b
+    Example:
+      toptalkers render steps --ports 443 --bucket my-bucket > steps.json
+      aws emr create-cluster --steps file://steps.json ...
+    """
+    from toptalkers.deploy.cluster import example_run
+    from toptalkers.results.output import write_output
+    from toptalkers.streaming.steps import render_steps
+
+    planned, _ = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
+    write_output([render_steps(planned).encode()], output)
+
+
+@render.command()
+@job_query_options
+@_run_options
+@output_option
+def cluster(*, query: Query, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
+    """Write the whole request for a run's cluster, as boto3's run_job_flow takes it.
+
+    `run-emr --dry-run` writes the one that it would send, with the stack's own names.
+
+    \b
+    Example:
+      toptalkers render cluster --bucket my-bucket > cluster.json
+    """
+    from toptalkers.deploy.cluster import example_run, render_request
+    from toptalkers.results.output import write_output
+
+    _, request = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
+    write_output([render_request(request).encode()], output)
+
+
+def _own_bundle() -> str:
+    from toptalkers import locations
+    from toptalkers.streaming.bundle import bundle_sha256
+
+    return locations.code_prefix(bundle_sha256())

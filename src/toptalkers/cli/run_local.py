@@ -7,7 +7,7 @@ import click
 
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import output_option, query_options
-from toptalkers.cli.progress import progress_bar
+from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.errors import UsageError
 from toptalkers.query import Query
 
@@ -18,7 +18,7 @@ from toptalkers.query import Query
 @output_option
 @click.option(
     "--engine",
-    type=click.Choice(["local", "mrjob"]),
+    type=click.Choice(["local", "mrjob", "hadoop"]),
     default="local",
     show_default=True,
     help="What does the counting.",
@@ -28,6 +28,12 @@ from toptalkers.query import Query
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Also read the files that FILE names, a path a line, each as often as it stands there.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep each file's counts in DIR, and read only files that are new or have changed.",
 )
 @click.option("--region", metavar="REGION", help="For s3://: the AWS Region.  [default: as the AWS CLI has it]")
 @click.option("--profile", metavar="PROFILE", help="For s3://: the AWS profile.  [default: as the AWS CLI has it]")
@@ -41,6 +47,7 @@ def run_local(
     output: Path | None,
     engine: str,
     manifest: Path | None,
+    cache: Path | None,
     region: str | None,
     profile: str | None,
     strict: bool,
@@ -48,8 +55,9 @@ def run_local(
     """Count top talkers in flow-log files on this machine.
 
     PATH is a file, a folder (with all below it), a glob, s3://bucket/folder/, or - for standard input. Files may
-    be plain, gzip or Zstandard. In S3, --since and --until spare the folders of other hours. Ends with 1 when something was left out; what could be read is counted all the same. More
-    talkers than fit into memory wait in a temporary file beside --output, or where TMPDIR points.
+    be plain, gzip or Zstandard. In S3, --since and --until spare the folders of other hours. Ends with 1 when
+    something was left out; what could be read is counted all the same. More talkers than fit into memory wait in a
+    temporary file beside --output, or where TMPDIR points.
 
     \b
     Example:
@@ -74,15 +82,33 @@ def run_local(
         inputs += find_stored(reader, stored, since=query.since, until=query.until)
     files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems
-    scratch = output.parent if output else None
+    known = None
+    if cache is not None:
+        if engine != "local":
+            raise UsageError(f"--cache: the engine {engine} keeps no counts", hint="leave --engine or --cache out")
+        from toptalkers.engines.cache import CountCache
+
+        known = CountCache(cache, query)
     with progress_bar("reading", sum(file.size_bytes for file in files)) as on_read:
-        answer = count_files(engine, query, files, on_read=on_read, on_problem=left_out.append, scratch=scratch)
+        answer = count_files(
+            engine,
+            query,
+            files,
+            on_read=on_read,
+            on_problem=left_out.append,
+            on_stage=say_on_terminal,
+            scratch=output.parent if output else None,
+            cache=known,
+        )
     width = shutil.get_terminal_size().columns if output is None else None
     write_output(format_answer(answer, width=width), output)
     for problem in left_out:
         click.echo(f"left out: {problem.name}: {problem.reason}", err=True)
     if inputs.repeated:
         click.echo(f"named more than once, read once: {inputs.repeated} files", err=True)
+    if known:
+        damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
+        click.echo(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}", err=True)
     click.echo(format_tally(answer.tally), err=True)
     if strict and answer.tally.malformed:
         click.echo(f"Error: --strict: {answer.tally.malformed:,} records are malformed", err=True)

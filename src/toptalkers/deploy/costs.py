@@ -59,12 +59,19 @@ def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream |
     if direct_gb:
         costs.append(Cost("flow logs straight to S3", tiered(direct_gb, VENDED_TO_S3)))
     if stream and stream.is_on_demand:
-        costs.append(Cost("stream, on demand", ON_DEMAND_MONTH + logs_gb / PACKED * ON_DEMAND_GB))
+        costs.append(Cost(f"stream, {format_shards(stream)}", ON_DEMAND_MONTH + logs_gb / PACKED * ON_DEMAND_GB))
     elif stream:
-        costs.append(Cost(f"stream, {stream.shards} shards", stream.shards * SHARD_MONTH))
+        costs.append(Cost(f"stream, {format_shards(stream)}", stream.shards * SHARD_MONTH))
     stored_gb = (logs_gb_day + direct_gb_day) / PACKED * STORED_DAYS
     costs.append(Cost(f"S3, {STORED_DAYS} days of records", stored_gb * STORED_GB))
     return tuple(costs)
+
+
+def format_shards(stream: Stream) -> str:
+    """How large a stream is, in words."""
+    if stream.is_on_demand:
+        return "on demand"
+    return f"{stream.shards} shard{'' if stream.shards == 1 else 's'}"
 
 
 def tiered(gb: float, tiers: Tiers) -> float:

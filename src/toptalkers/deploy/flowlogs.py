@@ -69,6 +69,14 @@ def flow_log_format(text: str) -> str:
     return format_log_format(layout)
 
 
+def name_format(log_format: str) -> str:
+    """Name a format, if it has a name; else write it."""
+    for name, layout in NAMED_LAYOUTS.items():
+        if log_format == format_log_format(layout):
+            return f"{name} format"
+    return f"format '{log_format}'"
+
+
 def kind_of(resource: str) -> Kind:
     """Tell what a resource is by the prefix of its id.
 
@@ -116,8 +124,8 @@ def plan_enable(
     own_format = stack.outputs["LogFormat"]
     if way == "stream" and log_format not in (None, own_format):
         raise UsageError(
-            f"all flow logs on the stream have its format, {own_format!r}",
-            hint=f"'toptalkers deploy --stack-name {stack_name} --log-format '{log_format}'' changes it,"
+            f"all flow logs on the stream have its format, and that is {name_format(own_format)}",
+            hint=f"toptalkers deploy --stack-name {stack_name} --log-format '{log_format}' changes it;"
             " --destination s3 takes any",
         )
     log_format = log_format or own_format
@@ -151,7 +159,7 @@ def plan_enable(
                 Refusal(
                     resource,
                     f"its flow log {same[0].id} has other settings ({same[0].traffic}, {same[0].interval_seconds} s,"
-                    f" {same[0].log_format!r}) and cannot be changed: turn it off first",
+                    f" {name_format(same[0].log_format)}) and cannot be changed; turn it off first",
                 )
             )
     destination = _destination(stack, way)
@@ -230,7 +238,7 @@ def format_enable(plan: EnablePlan) -> str:
     to = "over the stream" if plan.way == "stream" else "straight to the bucket"
     lines = [f"Plan: flow logs of stack {plan.stack} in {plan.region}, {to}"]
     for creation in plan.creations:
-        settings = f"{creation.traffic}, {creation.interval_seconds} s, {creation.log_format}"
+        settings = f"{creation.traffic}, {creation.interval_seconds} s, {name_format(creation.log_format)}"
         lines += [f"  + on       {resource} ({settings})" for resource in creation.resources]
     lines += [
         f"  = already  {one.resource} ({one.id}"

@@ -223,7 +223,7 @@ def proposed(gateways: Gateways, plan: StackPlan) -> Iterator[Proposal]:
     """
     change_set = gateways.stacks.create_change_set(
         plan.name,
-        f"{CHANGE_SET_PREFIX}{gateways.now():%Y%m%dT%H%M%SZ}",
+        f"{CHANGE_SET_PREFIX}{gateways.now():%Y%m%dT%H%M%S-%f}",
         kind=plan.kind,
         template=plan.template,
         parameters=plan.parameters,
@@ -240,7 +240,11 @@ def proposed(gateways: Gateways, plan: StackPlan) -> Iterator[Proposal]:
             # A change set of a new stack leaves an empty shell behind; what is more than that is not touched.
             shell = gateways.stacks.find(plan.name) if plan.kind == "CREATE" else None
             if shell and shell.status == "REVIEW_IN_PROGRESS":
+                since = gateways.stacks.last_event_id(shell.arn)
                 gateways.stacks.delete(shell.arn)
+                # A deploy right after this one would meet the shell on its way out.
+                for _ in gateways.stacks.follow(shell.arn, since):
+                    pass
 
 
 def follow_stack(gateways: Gateways, arn: str, since: str | None, say: Say) -> list[StackEvent]:
@@ -288,7 +292,7 @@ def format_plan(plan: StackPlan, changes: tuple[Change, ...], *, is_exact: bool)
     if not changes:
         lines.append("  no resource; outputs or tags alone")
     if plan.kind == "UPDATE" and changes and not is_exact:
-        lines.append("  whether a change replaces a resource, CloudFormation says when it prepares it")
+        lines.append("  what a change replaces, and what follows from it, CloudFormation says when it prepares it")
     lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(lines)
 

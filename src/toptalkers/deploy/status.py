@@ -10,7 +10,7 @@ from toptalkers.aws.metrics import Metric
 from toptalkers.aws.stack import Stack
 from toptalkers.aws.stream import Stream
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
-from toptalkers.deploy.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs
+from toptalkers.deploy.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs, format_shards
 from toptalkers.deploy.flowlogs import explain_delivery, is_into
 from toptalkers.deploy.ownership import MARKER, STACK_TAG, find_own
 from toptalkers.errors import ToptalkersError
@@ -172,9 +172,10 @@ def format_status(report: StatusReport) -> str:
     )
     lines.append(f"quarantine   {_at_most(report.quarantined)}, batches given up: {_at_most(report.failed_batches)}")
     if report.stream:
-        size = "on demand" if report.stream.is_on_demand else f"{report.stream.shards} shards"
         lag = "no record in the last hour" if report.lag_seconds is None else f"lag {report.lag_seconds:,.0f} s at most"
-        lines.append(f"stream       {report.stream.name}: {report.stream.status}, {size}, {lag}")
+        lines.append(
+            f"stream       {report.stream.name}: {report.stream.status}, {format_shards(report.stream)}, {lag}"
+        )
     total = sum(cost.dollars for cost in report.costs)
     items = ", ".join(f"{cost.item} ${cost.dollars:,.2f}" for cost in report.costs)
     lines += [f"costs        about ${total:,.0f} a month: {items}", f"             ({ASSUMPTIONS})"]
@@ -185,7 +186,7 @@ def _format_arrivals(arrivals: Arrivals, now: datetime) -> str:
     if arrivals.newest is None:
         return "nothing yet"
     age = format_age(now - arrivals.newest)
-    counts = f"{arrivals.objects_hour:,} objects in the last hour, {arrivals.objects_day:,} in the last day"
+    counts = f"objects: {arrivals.objects_hour:,} in the last hour, {arrivals.objects_day:,} in the last day"
     return f"{counts}; the newest {age} old: {arrivals.newest_key}"
 
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toptalkers.answer import Answer
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.engines.cache import CountCache
 
 
 def count_files(
@@ -15,23 +19,31 @@ def count_files(
     *,
     on_read: Callable[[int], None],
     on_problem: Callable[[Problem], None],
+    on_stage: Callable[[str], None] = lambda _: None,
     scratch: Path | None = None,
+    cache: "CountCache | None" = None,
 ) -> Answer:
     """Answer a question from files with the engine of that name; only that engine is imported.
 
     Args:
-        engine: `local` or `mrjob`.
+        engine: `local`, `mrjob` or `hadoop`.
         query: the question.
         files: what to read, each to count whole or not at all.
         on_read: called with the number of stored bytes of each read, for progress.
         on_problem: called for each file that is left out.
-        scratch: the folder for what does not fit into memory; None for the system's temporary one.
+        on_stage: called with a line when an engine of several stages goes on to something.
+        scratch: for the local engine, the folder for what does not fit into memory; None for the system's own.
+        cache: for the local engine, what was counted before.
 
     """
+    if engine == "hadoop":
+        from toptalkers.engines import hadoop
+
+        return hadoop.count_files(query, files, on_read=on_read, on_problem=on_problem, on_stage=on_stage)
     if engine == "mrjob":
         from toptalkers.engines import mrjob
 
         return mrjob.count_files(query, files, on_read=on_read, on_problem=on_problem)
     from toptalkers.engines import local
 
-    return local.count_files(query, files, on_read=on_read, on_problem=on_problem, scratch=scratch)
+    return local.count_files(query, files, on_read=on_read, on_problem=on_problem, scratch=scratch, cache=cache)

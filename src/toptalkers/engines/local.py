@@ -24,6 +24,7 @@ from pathlib import Path
 import polars as pl
 
 from toptalkers.answer import Answer, Tally
+from toptalkers.engines.cache import CountCache
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.engines.sums import SCHEMA as _SUMS
 from toptalkers.engines.sums import PartialSums, Spill, default_rows_held
@@ -50,6 +51,7 @@ def count_files(
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
     scratch: Path | None = None,
+    cache: CountCache | None = None,
     block_bytes: int = BLOCK_BYTES,
     rows_held: int | None = None,
 ) -> Answer:
@@ -61,6 +63,7 @@ def count_files(
         on_read: called with the number of stored bytes of each read, from any thread, for progress.
         on_problem: called for each file that is left out, and why.
         scratch: the folder for sums that are more than memory holds; None for the system's temporary one.
+        cache: what was counted before, and is not read again; what is read is kept there.
         block_bytes: how much of a file is unpacked at a time, and how much is parsed together.
         rows_held: how many partial sums may be held in memory; None for what memory there is.
 
@@ -74,7 +77,8 @@ def count_files(
     _keep_freed_memory()
     spill = Spill(scratch)
     try:
-        return LocalEngine(query, on_problem, block_bytes, spill, rows_held or default_rows_held()).answer(files, on_read)
+        engine = LocalEngine(query, on_problem, block_bytes, spill, rows_held or default_rows_held(), cache)
+        return engine.answer(files, on_read)
     except BaseException:
         spill.close()
         raise
@@ -110,8 +114,11 @@ class LocalEngine:
         block_bytes: int,
         spill: Spill,
         rows_held: int,
+        cache: CountCache | None = None,
     ) -> None:
-        """Take the question, and the bounds of memory."""
+        """Take the question, the bounds of memory, and what was counted before."""
+        self._cache = cache
+        self._versions: dict[str, str] = {}
         self._block_bytes = block_bytes
         self._query = query
         self._on_problem = on_problem
@@ -124,6 +131,8 @@ class LocalEngine:
 
     def answer(self, files: Sequence[InputFile], on_read: Callable[[int], None]) -> Answer:
         """Read the files and answer."""
+        if self._cache:
+            files = list(self._not_counted_before(self._cache, files, on_read))
         unfinished: dict[int, _FileSoFar] = {}
         together: dict[tuple[bytes, ...], list[tuple[InputFile, bytes]]] = {}
         waiting_bytes = 0
@@ -149,6 +158,22 @@ class LocalEngine:
                 self._add_counted(counted.result())
         rankings, talkers = self._sums.ranked(self._query.top)
         return Answer(self._query, _format_chunks(rankings), self._tally, talkers)
+
+    def _not_counted_before(
+        self, cache: CountCache, files: Sequence[InputFile], on_read: Callable[[int], None]
+    ) -> Iterator[InputFile]:
+        """Add the counts that are known, and give the files that are left to read."""
+        for file in files:
+            version = file.version()
+            counted = cache.load(file, version) if version else None
+            if counted is None:
+                self._versions[file.name] = version
+                yield file
+            else:
+                sums, tally = counted
+                self._sums.add(sums)
+                self._tally += tally
+                on_read(file.size_bytes)
 
     def _count_part(self, block: _Block, unfinished: dict[int, _FileSoFar]) -> None:
         """Count one block of a file that has several; the last one adds the file to the answer."""
@@ -180,7 +205,7 @@ class LocalEngine:
         """Count whole files by their layouts: sums and tally of each file, or of so many plain ones together."""
         counted: list[tuple[InputFile | int, pl.DataFrame, Tally]] = []
         for fields, waiting in together.items():
-            plain = self._count_plain([lines for _, lines in waiting], list(fields))
+            plain = None if self._cache else self._count_plain([lines for _, lines in waiting], list(fields))
             if plain is not None:
                 counted.append((len(waiting), *plain))
                 continue
@@ -324,8 +349,11 @@ class LocalEngine:
         if tally.records_read and tally.malformed == tally.records_read:
             self._leave_out(file, f"no flow log: none of its {tally.records_read:,} lines is a record")
             return
+        tally += Tally(files_read=1)
+        if self._cache and not so_far.sums.is_spilled:
+            self._cache.save(file, self._versions[file.name], so_far.sums.in_memory(), tally)
         self._sums.absorb(so_far.sums)
-        self._tally += tally + Tally(files_read=1)
+        self._tally += tally
 
     def _leave_out(self, file: InputFile, reason: str) -> None:
         self._tally += Tally(files_unreadable=1)

@@ -4,7 +4,6 @@ For proof rather than for speed: the very scripts that run on a cluster, several
 folder of its own.
 """
 
-import gzip
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,10 +11,8 @@ from pathlib import Path
 
 from toptalkers.answer import Answer, Tally
 from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.unpack import UnreadableError, read_blocks
+from toptalkers.engines.pack import pack_files
 from toptalkers.query import Query
-
-_BLOCK_BYTES = 4 << 20
 
 
 def count_files(
@@ -32,22 +29,13 @@ def count_files(
     from toptalkers.streaming.mrjob_job import TopTalkersJob
 
     with tempfile.TemporaryDirectory(prefix="toptalkers-") as folder:
-        packed: list[str] = []
-        unreadable = 0
-        for number, file in enumerate(files):
-            split = Path(folder, f"{number:06d}.gz")
-            try:
-                _pack(file, split, on_read)
-            except UnreadableError as error:
-                unreadable += 1
-                on_problem(Problem(file.name, str(error)))
-            else:
-                packed.append(str(split))
+        packed = pack_files(files, Path(folder), on_read=on_read, on_problem=on_problem)
+        unreadable = len(files) - len(packed)
         if not packed:
             return Answer(query, [], Tally(files_unreadable=unreadable), 0)
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
         arguments = [*query.mapper_arguments(), "--top", str(query.top)]
-        job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", folder, *packed])
+        job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", folder, *map(str, packed)])
         with job.make_runner() as runner:
             runner.run()
             counters = runner.counters()[0].get("toptalkers", {})
@@ -58,12 +46,6 @@ def count_files(
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
     tally = Tally.from_counters(counters, files_read=len(packed), files_unreadable=unreadable)
     return Answer(query, chunks, tally, talkers)
-
-
-def _pack(file: InputFile, split: Path, on_read: Callable[[int], None]) -> None:
-    with gzip.open(split, "wb", compresslevel=1) as stream:
-        for block in read_blocks(file, _BLOCK_BYTES, on_read):
-            stream.write(block)
 
 
 def _order(line: bytes) -> tuple[int, bytes]:

@@ -12,10 +12,13 @@ import shlex
 from pathlib import Path
 
 from mrjob.job import MRJob
-from mrjob.step import MRStep
+from mrjob.step import MRStep, StepFailedException
 
 from toptalkers.errors import UsageError
 from toptalkers.query import Query
+
+StepFailedError = StepFailedException
+"""What a runner raises when a step failed; its text says no more than which."""
 
 BUNDLE = Path(__file__).parent
 

@@ -48,7 +48,7 @@ _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
 """A path: no commas either, which part paths, and no signs of a pattern."""
 
 Gluing = Literal["headers", "offsets", "never"]
-"""How small files share a map (docs/decisions/0005-gluing-files.md):
+"""How small files share a map (docs/decisions/0004-gluing-files.md):
 
 - `headers`: every file begins with its header, so that one behind another explains itself.
 - `offsets`: files of any kind, packed; the mapper is given each line's offset, and so sees where a file begins.

@@ -1,0 +1,129 @@
+"""`toptalkers run-emr`: the question, asked of a cluster."""
+
+import secrets
+import sys
+from typing import Literal
+
+import click
+
+from toptalkers.cli.factory import Factory
+from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, yes_option
+from toptalkers.cli.params import PAIR
+from toptalkers.cli.talk import confirm, say
+from toptalkers.query import Query
+
+
+@click.command("run-emr")
+@job_query_options
+@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@stack_name_option
+@click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
+@click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
+@click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]")
+@click.option(
+    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 10 for 1,000."
+)
+@click.option("--spot", is_flag=True, help="Task nodes are Spot instances, of the type or its like.")
+@click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
+@click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
+@click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
+@click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
+@click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
+@click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and look at --ports in the second step alone.")
+@click.option("--no-wait", is_flag=True, help="Return when the cluster is on its way.")
+@click.option(
+    "--hadoop-cluster", is_flag=True, help="Run on the Hadoop that `hadoop` on the PATH leads to, and write the answer."
+)
+@dry_run_option
+@yes_option
+@click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
+@click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: as the AWS CLI has it]")
+@click.pass_context
+def run_emr(
+    ctx: click.Context,
+    /,
+    *,
+    query: Query,
+    inputs: tuple[str, ...],
+    stack_name: str,
+    no_wait: bool,
+    hadoop_cluster: bool,
+    dry_run: bool,
+    yes: bool,
+    region: str | None,
+    profile: str | None,
+    **cluster: object,
+) -> None:
+    """Count top talkers on an EMR cluster, made for it and gone after it.
+
+    Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
+    whether to leave the cluster running. Ends with 3 when the job failed.
+
+    \b
+    Example:
+      toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
+      toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
+      toptalkers run-emr --dry-run > request.json
+    """
+    if hadoop_cluster:
+        _run_on_hadoop(query, inputs)
+        return
+    from toptalkers.deploy import cluster as runs
+    from toptalkers.deploy.ownership import require_own
+
+    gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
+    options = runs.ClusterOptions(**cluster)  # type: ignore[arg-type]
+    stack = require_own(gateways, stack_name)
+    plan = runs.plan_run(gateways, stack, query, inputs=inputs, options=options, token=secrets.token_hex(2))
+    say(runs.format_plan(plan))
+    if dry_run:
+        click.echo(runs.render_request(plan.request), nl=False)
+        return
+    confirm("Start the cluster?", yes=yes)
+    line = _LiveLine()
+    record = runs.execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
+    click.echo(record.run_id)
+    if record.is_over:
+        hours = record.instance_hours(gateways.now())
+        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+    else:
+        say(f"'toptalkers runs' shows how it goes on; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+
+
+class _LiveLine:
+    """Lines that stay, and on a terminal below them one that is written over."""
+
+    def __init__(self) -> None:
+        self._is_live = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        say(f"\r\x1b[K{text}" if self._is_live else text)
+
+    def look(self, text: str) -> None:
+        if self._is_live:
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+def _ask(cluster: str) -> Literal["leave", "terminate"]:
+    """Ask what to do with a cluster; without an answer, and where there is nobody to give one, it is ended."""
+    if not sys.stdin.isatty():
+        return "terminate"
+    say(f"\nThe cluster {cluster} is running, and is paid for until its steps are done.")
+    try:
+        leave = click.confirm("Leave it running?", default=False, err=True)
+    except click.Abort:
+        leave = False
+    return "leave" if leave else "terminate"
+
+
+def _run_on_hadoop(query: Query, inputs: tuple[str, ...]) -> None:
+    from toptalkers.engines.hadoop_cluster import count_on_cluster
+    from toptalkers.errors import UsageError
+    from toptalkers.results.formats import format_answer, format_tally
+    from toptalkers.results.output import write_output
+
+    if not inputs:
+        raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")
+    answer = count_on_cluster(query, inputs)
+    write_output(format_answer(answer), None)
+    say(format_tally(answer.tally))

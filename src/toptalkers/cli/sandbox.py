@@ -1,0 +1,93 @@
+"""`toptalkers sandbox`: a whole AWS on this machine, for trying and testing."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def sandbox() -> None:
+    """Run commands against an AWS on this machine instead of the real one.
+
+    Needs `pip install 'toptalkers[sandbox]'`.
+
+    \b
+    Example:
+      toptalkers sandbox run -- toptalkers deploy --yes
+    """
+
+
+@sandbox.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+@click.option("--auth", is_flag=True, help="Enforce IAM: roles may do only what their policies allow.")
+@click.option(
+    "--logs", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Keep the logs of the sandbox in DIR, an empty or new folder.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Say nothing but what the command says.")
+@click.pass_context
+def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path | None, quiet: bool) -> None:
+    """Run COMMAND with a local AWS around it; all is stopped and forgotten when it ends.
+
+    Ends with COMMAND's exit code. COMMAND finds the local AWS by its environment (AWS_ENDPOINT_URL,
+    AWS_ENDPOINT_URL_EMR and credentials that open nothing), as every AWS tool does.
+
+    TOPTALKERS_SANDBOX_FAULT, or a tag `sandbox:fault` on a cluster, makes clusters go wrong: step-failure,
+    bootstrap-failure, no-capacity, never-starts, throttling, late-logs.
+
+    \b
+    Example:
+      toptalkers sandbox run -- bash demo.sh
+      toptalkers sandbox run -- bash
+    """
+    from toptalkers.sandbox.run import run_in_sandbox
+
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
+
+    ctx.exit(run_in_sandbox(command, enforce_iam=auth, logs_dir=logs, say=say))
+
+
+@sandbox.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--stream", metavar="NAME", help="The stream; else that of the stack.")
+@click.option("--stack-name", default="toptalkers", show_default=True, help="The stack whose stream is meant.")
+@click.option("--wait", is_flag=True, help="Wait until every record has landed in S3.")
+@click.option(
+    "--retry", is_flag=True,
+    help="Give the function every batch a second time, as Kinesis does when an answer was lost; waits as well.",
+)  # fmt: skip
+@click.option("--poison", type=click.IntRange(min=0), default=0, metavar="N", help="Put N unreadable records between.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=120, show_default=True, metavar="S", help="Seconds to wait."
+)
+def replay(
+    *, paths: tuple[str, ...], stream: str | None, stack_name: str, wait: bool, retry: bool, poison: int, timeout: float
+) -> None:
+    """Put flow-log files on the stack's stream, as CloudWatch Logs would.
+
+    PATH is a file, a folder or a glob. Records must be in the stack's format: on its stream there is no other.
+
+    \b
+    Example:
+      toptalkers sandbox replay sample/ --wait
+    """
+    from toptalkers.cli.progress import progress_bar
+    from toptalkers.sandbox import replay as replaying
+
+    clients = replaying.sandbox_clients()
+    target = replaying.find_target(clients, stream or replaying.find_stream(stack_name))
+    with progress_bar("putting", None, unit="records") as on_records:
+        report = replaying.replay(
+            paths, clients, target, poison=poison, retry=retry, wait=wait, timeout_s=timeout, on_records=on_records
+        )
+    click.echo(
+        f"{report.records:,} records of {report.files:,} files in {report.envelopes:,} envelopes,"
+        f" {report.probes:,} probes, {len(report.poison):,} unreadable",
+        err=True,
+    )
+    if wait or retry:
+        click.echo(f"{len(report.objects):,} objects in s3://{target.bucket}/", err=True)
+    if retry:
+        click.echo(f"{report.retried:,} batches given a second time", err=True)

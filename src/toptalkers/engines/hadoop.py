@@ -1,0 +1,109 @@
+"""The question on a real Hadoop in one JVM: the very steps that EMR gets, on this machine's files.
+
+The same steps, scripts and Hadoop version as on a cluster, with the local disk in the place of HDFS and S3.
+"""
+
+import gzip
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from shutil import copy
+
+from toptalkers.answer import Answer, Tally
+from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, run_streaming
+from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.pack import pack_files
+from toptalkers.errors import JobFailedError
+from toptalkers.query import Query
+from toptalkers.streaming import count_flows
+from toptalkers.streaming.steps import plan_steps
+
+_CHUNK_BYTES = 4 << 20
+
+
+def count_files(
+    query: Query,
+    files: Sequence[InputFile],
+    *,
+    on_read: Callable[[int], None] = lambda _: None,
+    on_problem: Callable[[Problem], None] = lambda _: None,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Answer:
+    """Answer a question from files with the two steps; takes and gives what `engines/local.py` does.
+
+    Args:
+        query: the question.
+        files: what to read; each is packed for Hadoop first, and one that cannot be read is left out.
+        on_read: called with the number of stored bytes of each read.
+        on_problem: called for each file that is left out.
+        on_stage: called with a line whenever it goes on to something: fetching, a step, its progress.
+
+    Raises:
+        ToptalkersError: Java or Hadoop's jars cannot be had.
+        JobFailedError: a step failed; the message holds Hadoop's reason.
+
+    """
+    work = tempfile.TemporaryDirectory(prefix="toptalkers-")
+    folder = Path(work.name)
+    (folder / "input").mkdir()
+    (folder / "code").mkdir()
+    packed = pack_files(files, folder / "input", on_read=on_read, on_problem=on_problem)
+    tally = Tally(files_read=len(packed), files_unreadable=len(files) - len(packed))
+    if not packed:
+        work.cleanup()
+        return Answer(query, [], tally, 0)
+    for name in ("count_flows.py", "port_filter.py"):
+        copy(Path(count_flows.__file__).with_name(name), folder / "code")
+    slots = os.cpu_count() or 1
+    steps = plan_steps(
+        query,
+        inputs=["input"],
+        gluing="offsets",
+        bundle="code/",
+        output="toptalkers/",
+        between="aggregate/",
+        input_bytes=sum(path.stat().st_size for path in packed),
+        map_slots=slots,
+    )
+    results = [_run(step.name, step.arguments, folder, slots, on_stage) for step in steps]
+    counters = results[0].counters.get("toptalkers", {})
+    tally = Tally.from_counters(counters, files_read=len(packed), files_unreadable=tally.files_unreadable)
+    return Answer(query, _read_parts(folder / "toptalkers", query.top, work), tally)
+
+
+def _run(
+    name: str, arguments: Sequence[str], folder: Path, slots: int, on_stage: Callable[[str], None]
+) -> StreamingResult:
+    def on_event(event: HadoopEvent) -> None:
+        on_stage(f"{name}: map {event.map_percent} %, reduce {event.reduce_percent} %")
+
+    def on_fetch(done: int, total: int) -> None:
+        on_stage(f"fetching Hadoop: {done} of {total} jars")
+
+    on_stage(f"{name}: starting")
+    result = run_streaming(
+        arguments,
+        work_dir=folder,
+        map_slots=slots,
+        on_event=on_event,
+        log_dir=folder / f"logs-{name}",
+        progress=on_fetch,
+    )
+    if result.exit_code:
+        raise JobFailedError(f"step {name} failed: {result.why_failed() or 'Hadoop gave no reason'}")
+    return result
+
+
+def _read_parts(folder: Path, top: int, work: "tempfile.TemporaryDirectory[str]") -> Iterator[bytes]:
+    """The one reducer's lines, in chunks; the working folder goes when they are read."""
+    with work:
+        lines_left = top or None
+        for part in sorted(folder.glob("part-*.gz")):
+            with gzip.open(part) as lines:
+                while chunk := lines.readlines(_CHUNK_BYTES):
+                    if lines_left is not None:
+                        chunk = chunk[:lines_left]
+                        lines_left -= len(chunk)
+                    if chunk:
+                        yield b"".join(chunk)

@@ -1,0 +1,76 @@
+"""The question on a Hadoop cluster that is there already, by the mrjob job.
+
+mrjob finds Hadoop by `hadoop` on the PATH and HADOOP_HOME, or by the user's own `mrjob.conf`.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from toptalkers.answer import Answer, Tally
+from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.query import Query
+from toptalkers.streaming.steps import UNSPLIT_BYTES
+
+JOBCONF = {
+    # A file that is not packed would be cut in the middle, away from its header.
+    "mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES),
+    "mapreduce.input.fileinputformat.input.dir.recursive": "true",
+}
+
+_INPUT = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:/=@+-]*")
+
+
+def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
+    """Answer a question from files that the cluster can read; a map a file.
+
+    Args:
+        query: the question.
+        inputs: what mrjob takes: `hdfs:///flowlogs/`, `s3a://…`, or local files, which it uploads.
+
+    Raises:
+        UsageError: an input that could be taken for something else.
+        JobFailedError: a step failed; what Hadoop says of it went to standard error.
+        ToptalkersError: there is no Hadoop to be found.
+
+    """
+    from toptalkers.streaming.mrjob_job import StepFailedError, TopTalkersJob
+
+    for path in inputs:
+        if not _INPUT.fullmatch(path):
+            raise UsageError(f"--input: {path!r} cannot be given to a step")
+    logging.getLogger("mrjob").addHandler(logging.StreamHandler())
+    logging.getLogger("mrjob").setLevel(logging.INFO)
+    settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
+    arguments = [*query.mapper_arguments(), "--top", str(query.top), "-r", "hadoop", *settings]
+    with ExitStack() as stack:
+        try:
+            runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
+            runner.run()
+        except StepFailedError as error:
+            raise JobFailedError(f"the job failed: {error}", hint="the lines above say why") from error
+        except OSError as error:
+            raise ToptalkersError(
+                f"there is no Hadoop to run on: {error}", hint="set HADOOP_HOME, and have `hadoop` on the PATH"
+            ) from error
+        counters = runner.counters()[0].get("toptalkers", {})
+        # The runner's folder on the cluster is cleaned up when the answer has been read.
+        chunks = _first_lines(runner, query.top, stack.pop_all())
+    return Answer(query, chunks, Tally.from_counters(counters, files_read=0))
+
+
+def _first_lines(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
+    """The job's output, in chunks of whole lines: each mapper of the second step sent its own first lines."""
+    rest, left = b"", top
+    with stack:
+        for block in runner.cat_output():
+            lines = (rest + block).splitlines(keepends=True)
+            rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+            yield b"".join(lines[:left] if top else lines)
+            left -= len(lines)
+            if top and left <= 0:
+                return
+        if rest:
+            yield rest

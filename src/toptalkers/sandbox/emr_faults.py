@@ -1,0 +1,50 @@
+"""Faults that a cluster of the sandbox can be asked for.
+
+By a tag on the cluster, `sandbox:fault=step-failure`, or for all clusters by the environment variable
+`TOPTALKERS_SANDBOX_FAULT` of `toptalkers sandbox run`. Several are parted by spaces (a comma parts tags in
+many tools).
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+TAG = "sandbox:fault"
+VARIABLE = "TOPTALKERS_SANDBOX_FAULT"
+
+THROTTLED_CALLS = 8
+"""More in a row than botocore repeats by itself (4 in its default mode): the caller must be patient as well."""
+
+LATE_LOGS_SECONDS = 20
+"""How much later logs come under `late-logs`; on EMR it is up to five minutes."""
+
+
+class Fault(StrEnum):
+    """What goes wrong, and when."""
+
+    STEP_FAILURE = "step-failure"
+    """The first step's mapper dies of a ZeroDivisionError in every task."""
+
+    BOOTSTRAP_FAILURE = "bootstrap-failure"
+    """The cluster ends while BOOTSTRAPPING, as if a bootstrap action returned 1."""
+
+    NO_CAPACITY = "no-capacity"
+    """The cluster ends while STARTING: EC2 has no such instances to give."""
+
+    NEVER_STARTS = "never-starts"
+    """The cluster stays STARTING until it is terminated."""
+
+    THROTTLING = "throttling"
+    """The next calls about the cluster are refused with ThrottlingException (`THROTTLED_CALLS` of them)."""
+
+    LATE_LOGS = "late-logs"
+    """Step logs come to S3 `LATE_LOGS_SECONDS` later, even when the cluster is gone by then."""
+
+
+def parse_faults(text: str) -> frozenset[Fault]:
+    """Read faults parted by spaces; ValueError for one that is not known."""
+    return frozenset(Fault(name) for name in text.split())
+
+
+def format_faults(faults: Iterable[Fault]) -> str:
+    """Write faults as `parse_faults` reads them."""
+    return " ".join(sorted(faults))

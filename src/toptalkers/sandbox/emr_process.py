@@ -1,0 +1,105 @@
+"""Our EMR as a process of the sandbox: `python -m toptalkers.sandbox.emr_process`.
+
+A process of its own so that it, too, lives in the sandbox's environment: nothing of the user's AWS settings
+reaches its clients. It takes an order as a line of JSON on standard input, says its URL as a line on standard
+output, and ends its clusters, steps and itself when standard input ends.
+"""
+
+import json
+import logging
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from toptalkers.engines.hadoop_runtime import S3Endpoint
+from toptalkers.sandbox.emr_cluster import Pace
+from toptalkers.sandbox.emr_endpoint import serve_emr
+from toptalkers.sandbox.emr_faults import parse_faults
+from toptalkers.sandbox.emr_service import EmrService
+from toptalkers.sandbox.guarded import die_with_parent
+from toptalkers.sandbox.hadoop_step import HadoopStepRunner
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EmrOrder:
+    """What the process is to be.
+
+    Attributes:
+        url: of the other services; its clients' credentials and region come from the environment.
+        state_dir: holds a folder for each cluster.
+        account: in ARNs.
+        faults: what goes wrong with every cluster, as `parse_faults` reads it.
+        pace: of state changes; the fields of `Pace`.
+
+    """
+
+    url: str
+    state_dir: str
+    account: str
+    faults: str = ""
+    pace: dict[str, float] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    order = EmrOrder(**json.loads(sys.stdin.readline()))
+    is_over = threading.Event()
+    die_with_parent(is_over.set)
+    session = boto3.Session()
+    credentials = session.get_credentials()
+    assert credentials is not None  # noqa: S101 - the environment has them
+    region = str(session.region_name)
+    service = EmrService(
+        state_dir=Path(order.state_dir),
+        run_step=HadoopStepRunner(S3Endpoint(order.url, region, credentials.access_key, credentials.secret_key)),
+        put_log=_LogStore(session.client("s3")).put,
+        has_instance_profile=_Profiles(session.client("iam")).has,
+        pace=Pace(**order.pace),
+        faults=parse_faults(order.faults),
+        account=order.account,
+        region=region,
+    )
+    with serve_emr(service) as url:
+        print(url, flush=True)
+        is_over.wait()
+
+
+class _LogStore:
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def put(self, address: str, body: bytes) -> None:
+        parts = urlsplit(address)
+        try:
+            self._s3.put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=body)
+        except (BotoCoreError, ClientError) as error:
+            # As on EMR: a cluster that may not write its logs runs all the same.
+            LOGGER.warning("cannot put %s: %s", address, error)
+
+
+class _Profiles:
+    def __init__(self, iam: Any) -> None:
+        self._iam = iam
+
+    def has(self, name: str) -> bool:
+        try:
+            self._iam.get_instance_profile(InstanceProfileName=name.rpartition("/")[2])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchEntity":
+                return False
+            raise
+        return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""From flow records to what a CloudWatch Logs subscription puts on a stream: gzipped envelopes of log events.
+
+Source of the shapes: Amazon CloudWatch Logs user guide, "Log group-level subscription filters". One envelope holds
+events of one log stream, and flow logs have a log stream for each network interface.
+"""
+
+import gzip
+import json
+import random
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from toptalkers.flowlog.layout import Layout
+
+BATCH_BYTES = 1_048_576
+"""The most that one batch of log events holds: their UTF-8 bytes and 26 for each (quotas of PutLogEvents)."""
+
+EVENT_OVERHEAD_BYTES = 26
+
+BATCH_EVENTS = 10_000
+"""The most events in a batch (quotas of PutLogEvents)."""
+
+WAITING_EVENTS = 100_000
+"""How many records wait here in all, before each interface's go off in the envelopes they have."""
+
+OWNER = "123456789012"
+LOG_GROUP = "toptalkers-FlowLogGroup"
+SUBSCRIPTION = "toptalkers-Subscription"
+
+GZIP_LEVEL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What one record of the stream holds.
+
+    Attributes:
+        data: the record's bytes.
+        records: how many flow records it carries.
+        kept_records: how many of them have log-status OK and enough columns, so that the pre-processor keeps them.
+
+    """
+
+    data: bytes
+    records: int
+    kept_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A record of the stream that no subscription would put there, and the reason that quarantine gives for it."""
+
+    data: bytes
+    reason: str
+
+
+def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
+    """Cut flow records into envelopes, every record into one, those of an interface in their order.
+
+    Args:
+        lines: flow records without line ends, in the stack's layout.
+        layout: where the interface, the start and the log status stand in a record.
+
+    """
+    waiting: dict[str, list[str]] = {}
+    bytes_waiting: dict[str, int] = {}
+    events = 0
+    for line in lines:
+        interface = _column(line, layout, "interface-id") or "eni-00000000000000000"
+        size = len(line.encode()) + EVENT_OVERHEAD_BYTES
+        there = waiting.setdefault(interface, [])
+        if there and (len(there) == BATCH_EVENTS or bytes_waiting[interface] + size > BATCH_BYTES):
+            yield pack_envelope(there, interface, layout)
+            events -= len(there)
+            there = waiting[interface] = []
+            bytes_waiting[interface] = 0
+        there.append(line)
+        bytes_waiting[interface] = bytes_waiting.get(interface, 0) + size
+        events += 1
+        if events >= WAITING_EVENTS:
+            yield from _flush(waiting, layout)
+            bytes_waiting.clear()
+            events = 0
+    yield from _flush(waiting, layout)
+
+
+def pack_envelope(lines: list[str], interface: str, layout: Layout) -> Envelope:
+    """Wrap flow records of one interface as the log events of one `DATA_MESSAGE`."""
+    now_ms = int(time.time() * 1000)
+    events = [
+        {"id": f"{now_ms:020d}{number:036d}", "timestamp": _start_ms(line, layout, now_ms), "message": line}
+        for number, line in enumerate(lines)
+    ]
+    message = {
+        "messageType": "DATA_MESSAGE",
+        "owner": OWNER,
+        "logGroup": LOG_GROUP,
+        "logStream": f"{interface}-all",
+        "subscriptionFilters": [SUBSCRIPTION],
+        "logEvents": events,
+    }
+    return Envelope(_pack(message), len(lines), sum(is_kept(line, layout) for line in lines))
+
+
+def pack_probe() -> Envelope:
+    """A `CONTROL_MESSAGE`, with which CloudWatch Logs tries whether it can reach the stream."""
+    message = {
+        "messageType": "CONTROL_MESSAGE",
+        "owner": "CloudwatchLogs",
+        "logGroup": "",
+        "logStream": "",
+        "subscriptionFilters": [],
+        "logEvents": [
+            {
+                "id": "",
+                "timestamp": int(time.time() * 1000),
+                "message": "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream.",
+            }
+        ],
+    }
+    return Envelope(_pack(message), 0, 0)
+
+
+def make_poison(number: int) -> Poison:
+    """Make what cannot be read: five kinds in turn, each number's bytes its own and the same every time."""
+    noise = random.Random(number).randbytes(200)  # noqa: S311 - a test's noise
+    unknown = {"messageType": "SURPRISE_MESSAGE", "logEvents": [], "number": number}
+    kinds = (
+        Poison(b"not gzip" + noise, "not-gzip"),
+        Poison(gzip.compress(noise, mtime=0)[:-20], "truncated-gzip"),
+        Poison(gzip.compress(b"{ not JSON " + noise, mtime=0), "not-json"),
+        Poison(_pack({"number": number}), "not-an-envelope"),
+        Poison(_pack(unknown), "unknown-message-type"),
+    )
+    return kinds[number % len(kinds)]
+
+
+def is_kept(line: str, layout: Layout) -> bool:
+    """Whether the pre-processor keeps a record: enough columns, plain characters, log-status OK if it has one."""
+    if line.count(" ") + 1 < len(layout) or not line.isascii():
+        return False
+    return "log-status" not in layout or _column(line, layout, "log-status") == "OK"
+
+
+def _flush(waiting: dict[str, list[str]], layout: Layout) -> Iterator[Envelope]:
+    for interface, lines in waiting.items():
+        if lines:
+            yield pack_envelope(lines, interface, layout)
+    waiting.clear()
+
+
+def _start_ms(line: str, layout: Layout, otherwise: int) -> int:
+    start = _column(line, layout, "start") or ""
+    return int(start) * 1000 if start.isdecimal() and len(start) <= 10 else otherwise
+
+
+def _column(line: str, layout: Layout, field: str) -> str | None:
+    if field not in layout:
+        return None
+    values = line.split(" ")
+    position = layout.position(field)
+    return values[position] if position < len(values) else None
+
+
+def _pack(message: object) -> bytes:
+    return gzip.compress(json.dumps(message, separators=(",", ":")).encode(), GZIP_LEVEL, mtime=0)

@@ -1,0 +1,27 @@
+"""Lets a process die with the sandbox that started it, even when that is killed without a chance to clean up.
+
+The sandbox holds the other end of the process's standard input and never writes to it again: its end is the
+sandbox's end.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+
+def die_with_parent(end: Callable[[], None]) -> None:
+    """Call `end` in a thread of its own when standard input comes to its end."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        end()
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def kill_own_group() -> None:
+    """Kill this process and all that it started, at once; it must lead a process group of its own."""
+    os.killpg(os.getpgid(0), signal.SIGKILL)

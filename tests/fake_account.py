@@ -1,0 +1,169 @@
+"""A small made-up account: a clock that passes when it is slept on, S3, a stack, and EMR (`fake_emr`)."""
+
+import heapq
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.fake_emr import FakeEmr
+from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.stack import Stack
+from toptalkers.cli.factory import Factory
+
+BUCKET = "toptalkers-123456789012"
+
+OUTPUTS = {
+    "BucketName": BUCKET,
+    "EmrServiceRole": "toptalkers-EmrServiceRole",
+    "EmrInstanceProfile": "toptalkers-EmrInstanceRole",
+    "EmrSecurityConfiguration": "toptalkers-EmrSecurity",
+    "ToptalkersVersion": "0",
+}
+
+
+class FakeClock:
+    """Time passes by sleeping alone; what is due happens meanwhile.
+
+    `interrupt_at` holds how many seconds after its beginning a Ctrl-C comes, each once.
+    """
+
+    def __init__(self, start: datetime = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)) -> None:
+        self.start = start
+        self.seconds = 0.0
+        self.interrupt_at: list[float] = []
+        self._numbers = count()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=self.seconds)
+
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (self.seconds + seconds, next(self._numbers), do))
+
+    def sleep(self, seconds: float) -> None:
+        end = self.seconds + seconds
+        while self._due and self._due[0][0] <= end:
+            self.seconds, _, do = heapq.heappop(self._due)
+            do()
+        self.seconds = end
+        if self.interrupt_at and self.interrupt_at[0] <= end:
+            self.interrupt_at.pop(0)
+            raise KeyboardInterrupt
+
+
+class FakeS3:
+    """Objects in memory; `calls` are the operations asked for, `error` is raised by all of them when set."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.calls: list[str] = []
+        self.error: ClientError | None = None
+
+    def _begin(self, operation: str, bucket: str) -> None:
+        self.calls.append(operation)
+        if self.error:
+            raise self.error
+        assert bucket == BUCKET, bucket
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Metadata: dict[str, str]) -> dict[str, Any]:  # noqa: N803
+        self._begin("PutObject", Bucket)
+        assert not Metadata
+        self.objects[Key] = Body
+        return {}
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        self._begin("GetObject", Bucket)
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        self._begin("HeadObject", Bucket)
+        if Key not in self.objects:
+            raise refusal("404", "Not Found", "HeadObject")
+        return {"ContentLength": len(self.objects[Key]), "LastModified": datetime(2026, 11, 23, tzinfo=UTC)}
+
+    def get_paginator(self, name: str) -> "_ListObjects":
+        assert name == "list_objects_v2", name
+        return _ListObjects(self)
+
+
+class _ListObjects:
+    def __init__(self, s3: FakeS3) -> None:
+        self._s3 = s3
+
+    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803
+        self._s3._begin("ListObjectsV2", Bucket)
+        contents, folders = [], set()
+        for key in sorted(self._s3.objects):
+            if key.startswith(Prefix):
+                below = key.removeprefix(Prefix)
+                if Delimiter and Delimiter in below:
+                    folders.add(Prefix + below.partition(Delimiter)[0] + Delimiter)
+                else:
+                    modified = datetime(2026, 11, 23, tzinfo=UTC)
+                    contents.append({"Key": key, "Size": len(self._s3.objects[key]), "LastModified": modified})
+        yield {"Contents": contents, "CommonPrefixes": [{"Prefix": one} for one in sorted(folders)]}
+
+
+class FakeCloudFormation:
+    """One stack, which is ours."""
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
+        return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+
+
+class FakeAccount(Factory):
+    """What makes clients, for `Gateways`; and what makes gateways, for the commands' `obj`."""
+
+    region = "us-east-1"
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.fake_s3 = FakeS3()
+        self.fake_emr = FakeEmr(self.clock.now, self.clock.after)
+        self.fake_emr.put_log = self._put_log
+
+    def _put_log(self, uri: str, content: bytes) -> None:
+        self.fake_s3.objects[uri.removeprefix(f"s3://{BUCKET}/")] = content
+
+    def cloudformation(self) -> Any:
+        return FakeCloudFormation()
+
+    def emr(self) -> Any:
+        return self.fake_emr
+
+    def s3(self) -> Any:
+        return self.fake_s3
+
+    def cloudwatch(self) -> Any:
+        raise AssertionError("no run asks CloudWatch")
+
+    def ec2(self) -> Any:
+        raise AssertionError("no run asks EC2")
+
+    def kinesis(self) -> Any:
+        raise AssertionError("no run asks Kinesis")
+
+    def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
+        assert region is None
+        assert profile is None
+        return Gateways(self, sleep=self.clock.sleep, now=self.clock.now)
+
+    @property
+    def stack(self) -> Stack:
+        return Stack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS)
+
+    def capture(self, hour: str, size: int = 100, number: int = 0) -> str:
+        """Put an object where the Lambda would, for an hour like `2026/11/23/18`; its key."""
+        key = f"flowlogs/{hour}/shardId-000000000000-{number}-{number}.gz"
+        self.fake_s3.objects[key] = bytes(size)
+        return key
+
+
+def refusal(code: str, message: str, operation: str) -> ClientError:
+    """An error as botocore raises it."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)

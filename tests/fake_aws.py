@@ -1,0 +1,421 @@
+"""A small AWS in memory, for the flows: CloudFormation, EC2's flow logs, S3, Kinesis and CloudWatch.
+
+It knows the operations that the gateways use, and no other: an unknown one is an AttributeError. Every call is
+recorded, and any operation can be made to fail. What it lets through, botocore's own models do not check; that
+is what the tests of the gateways are for.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from botocore.exceptions import ClientError
+
+from toptalkers.aws.gateways import Gateways
+from toptalkers.cli.factory import Factory
+from toptalkers.deploy.prediction import resolve_resources
+
+NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
+REGION = "eu-west-1"
+READING = ("describe_", "get_", "list_", "head_")
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def operation(method: Method) -> Method:
+    """Record a call, and fail if it was said to fail."""
+
+    @functools.wraps(method)
+    def recorded(self: "FakeService", **request: Any) -> Any:
+        self.aws.calls.append((method.__name__, request))
+        if method.__name__ in self.aws.failing:
+            raise refuse(method.__name__, *self.aws.failing[method.__name__])
+        return method(self, **request)
+
+    return cast("Method", recorded)
+
+
+def refuse(name: str, code: str, message: str) -> ClientError:
+    """An error as botocore raises it."""
+    title = "".join(part.capitalize() for part in name.split("_"))
+    return ClientError({"Error": {"Code": code, "Message": message}}, title)
+
+
+class FakeService:
+    """What all services share."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        self.aws = aws
+
+    def get_paginator(self, name: str) -> "Pages":
+        return Pages(getattr(self, name))
+
+
+class Pages:
+    """All of an answer as one page."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
+
+    def paginate(self, **request: Any) -> Iterator[Any]:
+        yield self._method(**request)
+
+
+class FakeCloudFormation(FakeService):
+    """Stacks that take two looks to finish, and fail at a resource that is named."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.stacks: dict[str, dict[str, Any]] = {}
+        self.templates: dict[str, str] = {}
+        self.change_sets: dict[str, dict[str, Any]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.fails_at: dict[str, str] = {}
+        self.finds_nothing_to_change = False
+        self._looks = 0
+
+    def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
+        """Put a stack there."""
+        stack = {
+            "StackName": name,
+            "StackId": f"arn:aws:cloudformation:{REGION}:123456789012:stack/{name}/1",
+            "StackStatus": status,
+            "CreationTime": NOW,
+            "Parameters": [],
+            "Outputs": [],
+            "Tags": [],
+            **more,
+        }
+        self.stacks[name] = stack
+        return stack
+
+    def _find(self, name: str) -> dict[str, Any]:
+        name = name.split("/")[1] if name.startswith("arn:") else name
+        if name not in self.stacks:
+            raise refuse("describe_stacks", "ValidationError", f"Stack with id {name} does not exist")
+        return self.stacks[name]
+
+    @operation
+    def describe_stacks(self, *, StackName: str) -> Any:  # noqa: N803
+        stack = self._find(StackName)
+        if stack["StackStatus"].endswith("_IN_PROGRESS") and "_then" in stack:
+            self._looks += 1
+            if self._looks >= 2:
+                stack.pop("_then")()
+        return {"Stacks": [{key: value for key, value in stack.items() if not key.startswith("_")}]}
+
+    @operation
+    def get_template(self, *, StackName: str) -> Any:  # noqa: N803
+        return {"TemplateBody": json.loads(self.templates[StackName])}
+
+    @operation
+    def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> Any:  # noqa: N803
+        del LogicalResourceId
+        self._find(StackName)
+        return {"StackResourceDetail": {"PhysicalResourceId": "toptalkers-bucket"}}
+
+    @operation
+    def describe_stack_events(self, *, StackName: str) -> Any:  # noqa: N803
+        del StackName
+        return {"StackEvents": self.events[::-1]}
+
+    @operation
+    def list_change_sets(self, *, StackName: str) -> Any:  # noqa: N803
+        found = [one for one in self.change_sets.values() if one["StackName"] == StackName]
+        return {"Summaries": [{"ChangeSetName": one["ChangeSetName"]} for one in found]}
+
+    @operation
+    def create_change_set(self, **request: Any) -> Any:
+        name = request["StackName"]
+        if request["ChangeSetType"] == "CREATE":
+            self.add(name, "REVIEW_IN_PROGRESS")
+        stack = self._find(name)
+        arn = f"arn:aws:cloudformation:{REGION}:123456789012:changeSet/{request['ChangeSetName']}/1"
+        had = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+        values = {
+            one["ParameterKey"]: had[one["ParameterKey"]] if one.get("UsePreviousValue") else one["ParameterValue"]
+            for one in request["Parameters"]
+        }
+        self.change_sets[arn] = {**request, "_values": values}
+        return {"Id": arn, "StackId": stack["StackId"]}
+
+    @operation
+    def describe_change_set(self, *, ChangeSetName: str) -> Any:  # noqa: N803
+        if self.finds_nothing_to_change:
+            reason = "The submitted information didn't contain changes. Submit different information to create one."
+            return {"Status": "FAILED", "StatusReason": reason}
+        made = self.change_sets[ChangeSetName]
+        return {
+            "Status": "CREATE_COMPLETE",
+            "Changes": [
+                {"ResourceChange": {"Action": "Add", "LogicalResourceId": name, "ResourceType": one["Type"]}}
+                for name, one in resolve_resources(json.loads(made["TemplateBody"]), made["_values"]).items()
+            ],
+        }
+
+    @operation
+    def delete_change_set(self, *, ChangeSetName: str) -> Any:  # noqa: N803
+        del self.change_sets[ChangeSetName]
+
+    @operation
+    def execute_change_set(self, *, ChangeSetName: str, RetainExceptOnCreate: bool) -> Any:  # noqa: N803
+        assert RetainExceptOnCreate
+        made = self.change_sets.pop(ChangeSetName)
+        stack = self._find(made["StackName"])
+        verb = "CREATE" if made["ChangeSetType"] == "CREATE" else "UPDATE"
+        template = json.loads(made["TemplateBody"])
+        self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS")
+
+        def finish() -> None:
+            for name, one in template["Resources"].items():
+                reason = self.fails_at.get(name)
+                self._happen(stack, name, one["Type"], f"{verb}_FAILED" if reason else f"{verb}_COMPLETE", reason or "")
+            if self.fails_at:
+                end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
+                stack["Description"] = template["Description"]
+            else:
+                end = f"{verb}_COMPLETE"
+                self.bring_up(stack, made["TemplateBody"], made["_values"], made["Tags"])
+            stack["StackStatus"] = end
+            self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", end)
+
+        self._looks = 0
+        stack["StackStatus"], stack["_then"] = f"{verb}_IN_PROGRESS", finish
+        return {}
+
+    def bring_up(self, stack: dict[str, Any], template: str, values: dict[str, str], tags: Any) -> None:
+        """Give a stack what it has when it is up."""
+        declared = json.loads(template)
+        parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
+        outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
+            "BucketName": "toptalkers-bucket",
+            "LogGroupName": "flow-records",
+            "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/delivery",
+            "LogFormat": parameters["LogFormat"],
+        }
+        stack["Description"] = declared["Description"]
+        stack["Outputs"] = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
+        stack["Parameters"] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        stack["Tags"] = tags
+        self.templates[stack["StackName"]] = template
+
+    @operation
+    def delete_stack(self, *, StackName: str) -> Any:  # noqa: N803
+        stack = self._find(StackName)
+
+        def finish() -> None:
+            if self.fails_at:
+                for name, reason in self.fails_at.items():
+                    self._happen(stack, name, "AWS::Some::Thing", "DELETE_FAILED", reason)
+                stack["StackStatus"] = "DELETE_FAILED"
+                return
+            self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", "DELETE_COMPLETE")
+            stack["StackStatus"] = "DELETE_COMPLETE"
+
+        self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", "DELETE_IN_PROGRESS")
+        self._looks = 0
+        stack["StackStatus"], stack["_then"] = "DELETE_IN_PROGRESS", finish
+
+    def _happen(self, stack: dict[str, Any], resource: str, kind: str, status: str, reason: str = "") -> None:
+        self.events.append(
+            {
+                "EventId": str(len(self.events)),
+                "StackId": stack["StackId"],
+                "Timestamp": NOW,
+                "LogicalResourceId": resource,
+                "ResourceType": kind,
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+            }
+        )
+
+
+class FakeEc2(FakeService):
+    """One VPC of two subnets, an interface in the first; flow logs that deliver, or do not."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.flow_logs: list[dict[str, Any]] = []
+        self.delivery = "SUCCESS"
+        self.refuses: dict[str, str] = {}
+
+    def add(self, resource: str, **more: Any) -> str:
+        """Put a flow log there."""
+        own = f"fl-{len(self.flow_logs) + 1}"
+        self.flow_logs.append({"FlowLogId": own, "ResourceId": resource, "TrafficType": "ACCEPT", "Tags": [], **more})
+        return own
+
+    @operation
+    def describe_flow_logs(self, *, Filters: Any = ()) -> Any:  # noqa: N803
+        found = self.flow_logs
+        for one in Filters:
+            key = one["Name"].removeprefix("tag:")
+            found = [log for log in found if {"Key": key, "Value": one["Values"][0]} in log["Tags"]]
+        return {"FlowLogs": found}
+
+    @operation
+    def describe_vpcs(self, *, Filters: Any) -> Any:  # noqa: N803
+        return {"Vpcs": [{"VpcId": one} for one in ("vpc-1", "vpc-2") if one in Filters[0]["Values"]]}
+
+    @operation
+    def describe_subnets(self, *, Filters: Any) -> Any:  # noqa: N803
+        found = [one for one in ("subnet-1", "subnet-2") if one in Filters[0]["Values"]]
+        return {"Subnets": [{"SubnetId": one, "VpcId": "vpc-1"} for one in found]}
+
+    @operation
+    def describe_network_interfaces(self, *, Filters: Any) -> Any:  # noqa: N803
+        eni = {"NetworkInterfaceId": "eni-1", "SubnetId": "subnet-1", "VpcId": "vpc-1"}
+        return {"NetworkInterfaces": [eni] if "eni-1" in Filters[0]["Values"] else []}
+
+    @operation
+    def create_flow_logs(self, **request: Any) -> Any:
+        made, refused = [], []
+        for resource in request["ResourceIds"]:
+            if resource in self.refuses:
+                error = {"Code": "Client.Some", "Message": self.refuses[resource]}
+                refused.append({"ResourceId": resource, "Error": error})
+                continue
+            kept = {key: request[key] for key in ("TrafficType", "LogFormat", "MaxAggregationInterval")}
+            for key in ("LogGroupName", "LogDestination", "LogDestinationType"):
+                if key in request:
+                    kept[key] = request[key]
+            error = {"DeliverLogsErrorMessage": "Access error"} if self.delivery == "FAILED" else {}
+            made.append(
+                self.add(
+                    resource,
+                    **kept,
+                    **error,
+                    **({"DeliverLogsStatus": self.delivery} if self.delivery else {}),
+                    Tags=request["TagSpecifications"][0]["Tags"],
+                )
+            )
+        return {"FlowLogIds": made, "Unsuccessful": refused}
+
+    @operation
+    def delete_flow_logs(self, *, FlowLogIds: Any) -> Any:  # noqa: N803
+        refused = [one for one in FlowLogIds if one in self.refuses]
+        self.flow_logs = [
+            one for one in self.flow_logs if one["FlowLogId"] not in FlowLogIds or one["FlowLogId"] in refused
+        ]
+        return {"Unsuccessful": [{"ResourceId": one, "Error": {"Message": self.refuses[one]}} for one in refused]}
+
+
+class FakeS3(FakeService):
+    """One bucket, and what still arrives while it is emptied."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.objects: dict[str, tuple[int, datetime]] = {}
+        self.late: list[str] = []
+        self.is_deleted = False
+
+    @operation
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Any:  # noqa: N803
+        assert Bucket == "toptalkers-bucket"
+        keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        if Delimiter:
+            rests = [key[len(Prefix) :] for key in keys]
+            folders = sorted({Prefix + rest.split("/")[0] + "/" for rest in rests if "/" in rest})
+            return {"CommonPrefixes": [{"Prefix": one} for one in folders]}
+        return {
+            "Contents": [
+                {"Key": key, "Size": self.objects[key][0], "LastModified": self.objects[key][1]} for key in keys
+            ]
+        }
+
+    @operation
+    def delete_objects(self, *, Bucket: str, Delete: Any) -> Any:  # noqa: N803
+        assert Bucket == "toptalkers-bucket"
+        for one in Delete["Objects"]:
+            del self.objects[one["Key"]]
+        if self.late:
+            self.objects[self.late.pop()] = (1, NOW)
+        return {}
+
+    @operation
+    def delete_bucket(self, *, Bucket: str) -> Any:  # noqa: N803
+        assert Bucket == "toptalkers-bucket"
+        if self.objects:
+            raise refuse("delete_bucket", "BucketNotEmpty", "The bucket you tried to delete is not empty")
+        self.is_deleted = True
+
+
+class FakeKinesis(FakeService):
+    """One stream of two shards."""
+
+    @operation
+    def describe_stream_summary(self, *, StreamName: str) -> Any:  # noqa: N803
+        del StreamName
+        mode = {"StreamMode": "PROVISIONED"}
+        return {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE", "OpenShardCount": 2, "StreamModeDetails": mode}}
+
+
+class FakeCloudWatch(FakeService):
+    """Metrics with one value each, by name."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.values: dict[str, float] = {}
+
+    @operation
+    def get_metric_data(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Any:  # noqa: N803
+        assert timedelta(0) < EndTime - StartTime <= timedelta(days=1)
+        names = {one["Id"]: one["MetricStat"]["Metric"]["MetricName"] for one in MetricDataQueries}
+        return {
+            "MetricDataResults": [
+                {"Id": own, "Values": [self.values[name]] if name in self.values else []} for own, name in names.items()
+            ]
+        }
+
+
+class FakeAws(Factory):
+    """The whole of it, and the factory that commands get it from."""
+
+    def __init__(self) -> None:
+        self.region = REGION
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.failing: dict[str, tuple[str, str]] = {}
+        self.cfn = FakeCloudFormation(self)
+        self.compute = FakeEc2(self)
+        self.store = FakeS3(self)
+        self.streams = FakeKinesis(self)
+        self.measures = FakeCloudWatch(self)
+        self.slept = 0.0
+
+    @property
+    def mutations(self) -> list[str]:
+        """The operations called that change something, in their order."""
+        return [name for name, _ in self.calls if not name.startswith(READING)]
+
+    def request(self, name: str) -> dict[str, Any]:
+        """The last request of an operation."""
+        return [request for called, request in self.calls if called == name][-1]
+
+    def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
+        """Open it, whatever Region is asked for."""
+        del region, profile
+
+        def sleep(seconds: float) -> None:
+            self.slept += seconds
+
+        return Gateways(self, sleep=sleep, now=lambda: NOW)
+
+    def cloudformation(self) -> Any:
+        return self.cfn
+
+    def cloudwatch(self) -> Any:
+        return self.measures
+
+    def ec2(self) -> Any:
+        return self.compute
+
+    def emr(self) -> Any:
+        raise NotImplementedError("clusters have a fake of their own")
+
+    def kinesis(self) -> Any:
+        return self.streams
+
+    def s3(self) -> Any:
+        return self.store

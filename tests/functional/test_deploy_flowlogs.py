@@ -1,0 +1,163 @@
+"""`enable-flowlogs` and `disable-flowlogs`: what is asked of EC2, and what is said of its answers."""
+
+import pytest
+
+from tests.fake_aws import FakeAws
+from tests.functional.conftest import Run
+from toptalkers.deploy.flowlogs import DELIVERY_SECONDS
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, format_log_format
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+
+def test_over_the_stream(aws: FakeAws, run: Run) -> None:
+    """A VPC's flow log goes to the stack's log group under its role, in its format, tagged as ours."""
+    done = run("enable-flowlogs", "vpc-1")
+    assert (done.exit_code, done.stdout) == (0, "fl-1\n")
+    assert aws.request("create_flow_logs") == {
+        "ResourceIds": ["vpc-1"],
+        "ResourceType": "VPC",
+        "TrafficType": "ACCEPT",
+        "LogFormat": format_log_format(DEFAULT_LAYOUT),
+        "MaxAggregationInterval": 600,
+        "TagSpecifications": [
+            {"ResourceType": "vpc-flow-log", "Tags": [{"Key": "toptalkers:stack", "Value": "toptalkers"}]}
+        ],
+        "LogDestinationType": "cloud-watch-logs",
+        "LogGroupName": "flow-records",
+        "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/delivery",
+    }
+    assert "fl-1 on vpc-1: delivered" in done.stderr
+
+
+def test_straight_to_the_bucket(aws: FakeAws, run: Run) -> None:
+    """Direct delivery takes any format, and folders by the hour."""
+    done = run("enable-flowlogs", "subnet-1", "eni-1", "--destination", "s3", "--format", "rich", "--interval", "60")
+    assert done.exit_code == 0
+    request = aws.request("create_flow_logs")
+    assert request["ResourceType"] == "NetworkInterface"
+    assert request["LogDestination"] == "arn:aws:s3:::toptalkers-bucket"
+    assert request["DestinationOptions"]["PerHourPartition"]
+    assert request["LogFormat"] == format_log_format(RICH_LAYOUT)
+    assert request["MaxAggregationInterval"] == 60
+    assert "eni-1 lies inside subnet-1" in done.stderr
+
+
+def test_another_format_on_the_stream_is_refused(aws: FakeAws, run: Run) -> None:
+    """Who wants another format is told the deploy that changes the stream's."""
+    done = run("enable-flowlogs", "vpc-1", "--format", "rich")
+    assert done.exit_code == 2
+    assert f"toptalkers deploy --stack-name toptalkers --log-format '{format_log_format(RICH_LAYOUT)}'" in done.stderr
+    assert aws.mutations == []
+
+
+def test_already_on(aws: FakeAws, run: Run) -> None:
+    """Twice is once, and ends with 0; other settings are not taken for the same."""
+    run("enable-flowlogs", "vpc-1")
+    aws.calls.clear()
+    done = run("enable-flowlogs", "vpc-1")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "= already  vpc-1 (fl-1)" in done.stderr
+    other = run("enable-flowlogs", "vpc-1", "--traffic", "ALL")
+    assert other.exit_code == 1
+    assert "other settings" in other.stderr
+    assert aws.mutations == []
+    # What was rejected is no part of what was accepted.
+    assert run("enable-flowlogs", "vpc-1", "--traffic", "REJECT").stdout == "fl-2\n"
+
+
+def test_unknown_ids(aws: FakeAws, run: Run) -> None:
+    """What does not exist is named, and does not stop the others."""
+    done = run("enable-flowlogs", "vpc-9", "subnet-2")
+    assert (done.exit_code, done.stdout) == (1, "fl-1\n")
+    assert done.stderr.splitlines()[-1] == "Error: vpc-9 is not on: there is no such VPC in eu-west-1"
+    assert run("enable-flowlogs", "i-1").exit_code == 2
+    assert run("enable-flowlogs", "vpc-").exit_code == 2
+    assert aws.mutations == ["create_flow_logs"]
+
+
+def test_refusals_of_single_resources(aws: FakeAws, run: Run) -> None:
+    """Each resource that AWS refuses is named with AWS's reason; the others are on."""
+    aws.compute.refuses["vpc-2"] = "the limit is reached"
+    done = run("enable-flowlogs", "vpc-1", "vpc-2")
+    assert (done.exit_code, done.stdout) == (1, "fl-1\n")
+    assert "Error: vpc-2 is not on: the limit is reached" in done.stderr
+
+
+def test_delivery_that_fails(aws: FakeAws, run: Run) -> None:
+    """AWS's message is shown with what it means, and the command fails."""
+    aws.compute.delivery = "FAILED"
+    done = run("enable-flowlogs", "vpc-1")
+    assert done.exit_code == 1
+    assert "not delivered: Access error (the delivery role" in done.stderr
+
+
+def test_delivery_that_aws_does_not_report(aws: FakeAws, run: Run) -> None:
+    """The wait has an end, and --no-wait has none of it."""
+    aws.compute.delivery = ""
+    done = run("enable-flowlogs", "vpc-1")
+    assert done.exit_code == 0
+    assert "does not say yet" in done.stderr
+    assert aws.slept == DELIVERY_SECONDS
+    assert run("enable-flowlogs", "vpc-2", "--no-wait").exit_code == 0
+    assert aws.slept == DELIVERY_SECONDS
+
+
+@pytest.mark.parametrize(("on", "asked"), [("vpc-1", "eni-1"), ("eni-1", "vpc-1"), ("subnet-1", "eni-1")])
+def test_double_counting_is_warned_of(run: Run, on: str, asked: str) -> None:
+    """A flow log on what contains the resource, or lies in it, brings the same records."""
+    run("enable-flowlogs", on)
+    assert f"{asked}: fl-1 on {on} brings the same records here" in run("enable-flowlogs", asked).stderr
+
+
+def test_apart_is_not_warned_of(aws: FakeAws, run: Run) -> None:
+    """Neighbours, and what goes elsewhere, are not called double counting."""
+    run("enable-flowlogs", "subnet-2")
+    assert "Warning" not in run("enable-flowlogs", "eni-1").stderr
+    aws.compute.add("vpc-2", LogDestination="arn:aws:s3:::elsewhere", LogDestinationType="s3")
+    said = run("enable-flowlogs", "vpc-2").stderr
+    assert "delivers the same records elsewhere: billed twice" in said
+    assert "count twice" not in said
+
+
+@pytest.mark.parametrize("command", [["enable-flowlogs", "vpc-2"], ["disable-flowlogs", "--all"]])
+def test_a_dry_run_changes_nothing(aws: FakeAws, run: Run, command: list[str]) -> None:
+    """The plan on standard output, and no request that changes anything."""
+    run("enable-flowlogs", "vpc-1")
+    aws.calls.clear()
+    done = run(*command, "--dry-run")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Plan: ")
+    assert aws.mutations == []
+
+
+def test_only_our_own_are_turned_off(aws: FakeAws, run: Run) -> None:
+    """Flow logs of others stay, even on the same resource and when named."""
+    theirs = aws.compute.add("vpc-1", Tags=[{"Key": "toptalkers:stack", "Value": "another"}])
+    run("enable-flowlogs", "vpc-1", "subnet-1")
+    named = run("disable-flowlogs", theirs)
+    assert named.exit_code == 0
+    assert "no flow log of stack toptalkers" in named.stderr
+    assert run("disable-flowlogs", "vpc-1").exit_code == 0
+    assert aws.request("delete_flow_logs") == {"FlowLogIds": ["fl-2"]}
+    assert run("disable-flowlogs", "--all").exit_code == 0
+    assert [one["FlowLogId"] for one in aws.compute.flow_logs] == [theirs]
+    assert run("disable-flowlogs").exit_code == 2
+    assert run("disable-flowlogs", "--all", "vpc-1").exit_code == 2
+
+
+def test_what_stays_on_is_a_failure(aws: FakeAws, run: Run) -> None:
+    """A flow log that AWS does not delete is named."""
+    run("enable-flowlogs", "vpc-1")
+    aws.compute.refuses["fl-1"] = "not now"
+    done = run("disable-flowlogs", "vpc-1")
+    assert done.exit_code == 1
+    assert "Error: fl-1 stays on: not now" in done.stderr
+
+
+def test_without_a_stack(aws: FakeAws, run: Run) -> None:
+    """There is nowhere to deliver to, and `deploy` is named."""
+    del aws.cfn.stacks["toptalkers"]
+    done = run("enable-flowlogs", "vpc-1")
+    assert done.exit_code == 1
+    assert "toptalkers deploy" in done.stderr

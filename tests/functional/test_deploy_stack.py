@@ -1,0 +1,207 @@
+"""`deploy`: plans, asks, follows, and says one clear line of what is in the way."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fake_aws import FakeAws
+from tests.functional.conftest import Run
+from toptalkers.deploy.stack import plan_stack, proposed
+from toptalkers.flowlog.layout import RICH_LAYOUT, format_log_format
+
+
+def test_a_stack_is_created(aws: FakeAws, run: Run) -> None:
+    """The plan and the events are talk, the outputs are data; the change set is made and executed, no more."""
+    done = run("deploy", "--shards", "2", "--tag", "team=network", "--yes")
+    assert done.exit_code == 0
+    assert aws.mutations == ["create_change_set", "execute_change_set"]
+    assert "+ add     Stream (AWS::Kinesis::Stream)" in done.stderr
+    assert "CREATE_COMPLETE" in done.stderr
+    assert "BucketName                toptalkers-bucket\n" in done.stdout
+    request = aws.request("create_change_set")
+    assert request["Parameters"] == [{"ParameterKey": "Shards", "ParameterValue": "2"}]
+    assert request["Tags"] == [{"Key": "team", "Value": "network"}]
+
+
+def test_twice_is_nothing_to_do(aws: FakeAws, run: Run) -> None:
+    """The second deploy changes nothing, ends with 0, and gives the outputs again."""
+    first = run("deploy", "--shards", "2", "--yes")
+    aws.calls.clear()
+    again = run("deploy", "--shards", "2", "--yes")
+    assert again.exit_code == 0
+    assert "Nothing to do" in again.stderr
+    assert again.stdout == first.stdout
+    assert aws.mutations == []
+
+
+def test_cloudformation_finds_nothing_to_do(deployed: FakeAws, run: Run) -> None:
+    """A change set without a change is taken back, and that is no failure."""
+    deployed.cfn.finds_nothing_to_change = True
+    done = run("deploy", "--shards", "3", "--yes")
+    assert done.exit_code == 0
+    assert "Nothing to do" in done.stderr
+    assert deployed.mutations == ["create_change_set", "delete_change_set"]
+
+
+def test_what_is_not_given_stays(aws: FakeAws, run: Run) -> None:
+    """A later deploy does not put back to its default what an earlier one set."""
+    run("deploy", "--shards", "4", "--tag", "a=1", "--yes")
+    done = run("deploy", "--retention-days", "3", "--tag", "b=2", "--yes")
+    assert done.exit_code == 0
+    request = aws.request("create_change_set")
+    assert {"ParameterKey": "Shards", "UsePreviousValue": True} in request["Parameters"]
+    assert {"ParameterKey": "RetentionDays", "ParameterValue": "3"} in request["Parameters"]
+    assert request["Tags"] == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]
+
+
+def test_no_leaves_nothing_behind(aws: FakeAws, run: Run) -> None:
+    """After a no, the change set and the empty shell of the stack are gone."""
+    done = run("deploy", input="n\n")
+    assert done.exit_code == 1
+    assert aws.mutations == ["create_change_set", "delete_change_set", "delete_stack"]
+    assert run("deploy", input="").exit_code == 2
+
+
+def test_only_an_empty_shell_is_taken_back(aws: FakeAws) -> None:
+    """When somebody else brought the stack up while we asked, a no does not delete it."""
+    gateways = aws.gateways()
+    with proposed(gateways, plan_stack(gateways, "toptalkers", parameters={}, tags={})):
+        aws.cfn.stacks["toptalkers"]["StackStatus"] = "CREATE_COMPLETE"
+    assert aws.mutations == ["create_change_set", "delete_change_set"]
+
+
+def test_no_does_not_touch_a_stack_that_is_up(deployed: FakeAws, run: Run) -> None:
+    """After a no to an update, the change set alone is taken back."""
+    assert run("deploy", "--shards", "9", input="n\n").exit_code == 1
+    assert deployed.mutations == ["create_change_set", "delete_change_set"]
+
+
+def test_a_failed_create_is_explained(aws: FakeAws, run: Run) -> None:
+    """The first resource that failed on its own is named with its reason, not those cancelled for it."""
+    aws.cfn.fails_at = {
+        "Bucket": "Resource creation cancelled",
+        "Stream": "Limit exceeded: 500 shards",
+        "Function": "also failed",
+    }
+    done = run("deploy", "--yes")
+    assert done.exit_code == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("Error: the stack 'toptalkers' ended as ROLLBACK_COMPLETE: Stream (AWS::Kinesis::Stream)")
+    assert "Limit exceeded: 500 shards" in last
+    assert "toptalkers destroy" in last
+    aws.cfn.fails_at = {}
+    again = run("deploy", "--yes")
+    assert again.exit_code == 1
+    assert "cannot be updated: it is ROLLBACK_COMPLETE" in again.stderr
+    assert run("destroy", "--yes").exit_code == 0
+    assert run("deploy", "--yes").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        ("UPDATE_IN_PROGRESS", "wait"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("DELETE_FAILED", "destroy"),
+    ],
+)
+def test_a_state_that_cannot_be_updated(deployed: FakeAws, run: Run, status: str, hint: str) -> None:
+    """One line names the state and the way out of it."""
+    deployed.cfn.stacks["toptalkers"]["StackStatus"] = status
+    done = run("deploy", "--yes")
+    assert done.exit_code == 1
+    [line] = done.stderr.splitlines()
+    assert status in line
+    assert hint in line
+    assert deployed.mutations == []
+
+
+@pytest.mark.parametrize("command", [["deploy"], ["enable-flowlogs", "vpc-1"], ["status"], ["destroy", "--yes"]])
+def test_a_stack_of_another_owner(aws: FakeAws, run: Run, command: list[str]) -> None:
+    """No command touches a stack of our name without our mark."""
+    aws.cfn.add("toptalkers", "UPDATE_COMPLETE", Outputs=[{"OutputKey": "Url", "OutputValue": "x"}])
+    done = run(*command)
+    assert done.exit_code == 1
+    [line] = done.stderr.splitlines()
+    assert "somebody else's" in line
+    assert "--stack-name" in line
+    assert aws.mutations == []
+
+
+def test_a_change_set_of_another_owner(aws: FakeAws, run: Run) -> None:
+    """A stack that is only under review by somebody else is theirs too; one of ours is used again."""
+    aws.cfn.add("toptalkers", "REVIEW_IN_PROGRESS")
+    aws.cfn.change_sets["x"] = {"StackName": "toptalkers", "ChangeSetName": "theirs"}
+    assert "somebody else's" in run("deploy", "--yes").stderr
+    aws.cfn.change_sets["x"]["ChangeSetName"] = "toptalkers-20261123"
+    assert run("deploy", "--yes").exit_code == 0
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_dry_run_changes_nothing(aws: FakeAws, run: Run, exists: bool) -> None:
+    """The plan alone, on standard output, from reading alone; its resources are those of CloudFormation's plan."""
+    if exists:
+        run("deploy", "--yes")
+        aws.calls.clear()
+    planned = run("deploy", "--shards", "on-demand", "--dry-run")
+    assert planned.exit_code == 0
+    assert aws.mutations == []
+    assert "Shards: '1' -> 'on-demand'" in planned.stdout
+    if exists:
+        assert [line for line in planned.stdout.splitlines() if line.startswith("  ~")] == [
+            "  ~ change  Stream (AWS::Kinesis::Stream)"
+        ]
+    else:
+        done = run("deploy", "--shards", "on-demand", "--yes")
+        assert planned.stdout in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--shards", "0"], "Shards: '0' is not understood"),
+        (["--retention-days", "2"], "RetentionDays: 2 is none of 1, 3, 5"),
+        (["--retention-days", "x"], "'x' is not a whole number"),
+        (["--parameter", "Shard=2"], "no parameter 'Shard'"),
+        (["--parameter", "BatchingWindowSeconds=301"], "301 is not within 0 and 300"),
+        (["--tag", "team"], "'team' is not written as key=value"),
+        (["--log-format", "${srcadr}"], "unknown field 'srcadr'"),
+    ],
+)
+def test_wrong_usage(aws: FakeAws, run: Run, options: list[str], said: str) -> None:
+    """What the template would refuse is refused before anything is begun, with 2."""
+    done = run("deploy", "--yes", *options)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert aws.mutations == []
+
+
+def test_access_denied(aws: FakeAws, run: Run) -> None:
+    """The missing action is named, in one line."""
+    aws.failing["create_change_set"] = (
+        "AccessDenied",
+        "User: arn:aws:iam::123456789012:user/u is not authorized to perform: cloudformation:CreateChangeSet on x",
+    )
+    done = run("deploy", "--yes")
+    assert done.exit_code == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Error: access denied: cloudformation:CreateChangeSet is not allowed to you")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_new_format_warns_of_the_flow_logs_that_are_on(run: Run) -> None:
+    """Flow logs on the stream keep their format; who changes the stream's is told so, with the way out."""
+    run("enable-flowlogs", "vpc-1")
+    done = run("deploy", "--log-format", "rich", "--dry-run")
+    assert "toptalkers disable-flowlogs vpc-1" in done.stdout
+    assert format_log_format(RICH_LAYOUT) in done.stdout
+    assert "Note" not in run("deploy", "--shards", "2", "--dry-run").stdout
+
+
+def test_the_template_rendered_is_the_one_deployed(aws: FakeAws, run: Run, tmp_path: Path) -> None:
+    """`render template` writes what `deploy` sends, to standard output or a file."""
+    run("deploy", "--yes")
+    sent = aws.request("create_change_set")["TemplateBody"]
+    assert run("render", "template").stdout == sent
+    assert run("render", "template", "--output", str(tmp_path / "t.json")).exit_code == 0
+    assert (tmp_path / "t.json").read_text(encoding="utf-8") == sent

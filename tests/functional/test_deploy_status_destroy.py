@@ -1,0 +1,120 @@
+"""`status` and `destroy`: what is there, and how it goes."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fake_aws import NOW, FakeAws
+from tests.functional.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+HOUR = timedelta(hours=1)
+
+
+def put(aws: FakeAws, prefix: str, age: timedelta, name: str = "x.gz", size: int = 1024**2) -> None:
+    """Put an object there as if it had arrived some time ago."""
+    aws.store.objects[f"{prefix}{NOW - age:%Y/%m/%d/%H}/{name}"] = (size, NOW - age)
+
+
+def test_status_of_a_stack_that_works(aws: FakeAws, run: Run) -> None:
+    """Arrivals of the last hour and day, quarantine, lag and costs are counted from what is there."""
+    run("enable-flowlogs", "vpc-1")
+    put(aws, "flowlogs/", timedelta(minutes=3, seconds=20), "new.gz")
+    put(aws, "flowlogs/", timedelta(minutes=50))
+    put(aws, "flowlogs/", 20 * HOUR, size=1024**3)
+    put(aws, "flowlogs/", 30 * HOUR)
+    put(aws, "quarantine/", HOUR)
+    aws.measures.values = {"RecordsKept": 1234567, "IteratorAge": 4000, "IncomingBytes": 10 * 1024**3}
+    aws.calls.clear()
+    done = run("status")
+    assert done.exit_code == 0
+    assert aws.mutations == []
+    assert "toptalkers in eu-west-1: CREATE_COMPLETE" in done.stdout
+    assert "fl-1 on vpc-1: ACCEPT, to cloud-watch-logs: SUCCESS" in done.stdout
+    assert "objects: 2 in the last hour, 3 in the last day; the newest 3 min 20 s old: flowlogs/" in done.stdout
+    assert "1,234,567 in the last day" in done.stdout
+    assert "quarantine   1, batches given up: 0" in done.stdout
+    assert "2 shards, lag 4 s at most" in done.stdout
+    # 300 GB at $0.50, two shards at $10.95, and a little of S3.
+    assert "about $172 a month" in done.stdout
+    assert "direct " not in done.stdout
+
+
+def test_status_of_direct_delivery(aws: FakeAws, run: Run) -> None:
+    """Objects that AWS delivers itself are counted where AWS puts them."""
+    put(aws, "AWSLogs/123456789012/vpcflowlogs/eu-west-1/", timedelta(minutes=10))
+    assert "direct       objects: 1 in the last hour" in run("status").stdout
+
+
+def test_status_finds_what_came_long_ago(aws: FakeAws, run: Run) -> None:
+    """When nothing came for days, the newest object is still found, with its age."""
+    put(aws, "flowlogs/", 76 * HOUR)
+    put(aws, "flowlogs/", 100 * HOUR)
+    assert "0 in the last day; the newest 3 d 4 h old" in run("status").stdout
+
+
+def test_status_without_anything(aws: FakeAws, run: Run) -> None:
+    """What is not there is said, not guessed; a stack that did not come up is shown as that."""
+    said = run("status").stdout
+    assert "captured     nothing yet" in said
+    assert "not measured in the last hour" in said
+    assert "flow log     none is on" in said
+    stack = aws.cfn.stacks["toptalkers"]
+    stack |= {"StackStatus": "ROLLBACK_COMPLETE", "Outputs": [], "StackStatusReason": "it failed"}
+    said = run("status").stdout
+    assert "ROLLBACK_COMPLETE" in said
+    assert "it failed" in said
+    del aws.cfn.stacks["toptalkers"]
+    assert run("status").exit_code == 1
+
+
+def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
+    """Flow logs go first, then the stack; no object is touched, and the bucket is named."""
+    run("enable-flowlogs", "vpc-1")
+    put(aws, "flowlogs/", HOUR)
+    aws.calls.clear()
+    done = run("destroy", input="y\n")
+    assert done.exit_code == 0
+    assert aws.mutations == ["delete_flow_logs", "delete_stack"]
+    assert "kept: s3://toptalkers-bucket" in done.stderr
+    assert run("destroy", "--yes").exit_code == 0
+
+
+def test_destroy_with_the_data(aws: FakeAws, run: Run) -> None:
+    """The bucket is emptied, of what still arrives too, and deleted after the stack."""
+    for number in range(3):
+        put(aws, "flowlogs/", HOUR, f"{number}.gz")
+    aws.store.late = ["AWSLogs/late.gz"]
+    done = run("destroy", "--delete-data", "--yes")
+    assert done.exit_code == 0
+    assert "FOR GOOD, with 3 objects, 3.0 MB" in done.stderr
+    assert aws.mutations == ["delete_stack", "delete_objects", "delete_bucket", "delete_objects", "delete_bucket"]
+    assert aws.store.is_deleted
+
+
+def test_destroy_asks(aws: FakeAws, run: Run) -> None:
+    """A no, nobody there and a dry run change nothing."""
+    run("enable-flowlogs", "vpc-1")
+    aws.calls.clear()
+    assert run("destroy", "--delete-data", input="n\n").exit_code == 1
+    assert run("destroy", "--delete-data").exit_code == 2
+    dry = run("destroy", "--delete-data", "--dry-run")
+    assert dry.exit_code == 0
+    assert "- delete  bucket toptalkers-bucket" in dry.stdout
+    assert aws.mutations == []
+
+
+def test_destroy_stops_at_what_fails(aws: FakeAws, run: Run) -> None:
+    """While a flow log stays on, the stack stays; while the stack stays, the data stays."""
+    run("enable-flowlogs", "vpc-1")
+    aws.compute.refuses["fl-1"] = "not now"
+    aws.calls.clear()
+    assert run("destroy", "--delete-data", "--yes").exit_code == 1
+    assert aws.mutations == ["delete_flow_logs"]
+    aws.compute.refuses = {}
+    aws.cfn.fails_at = {"Function": "it is in use"}
+    done = run("destroy", "--delete-data", "--yes")
+    assert done.exit_code == 1
+    assert "Function (AWS::Some::Thing) failed first: it is in use" in done.stderr
+    assert not aws.store.is_deleted

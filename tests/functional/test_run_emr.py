@@ -1,0 +1,347 @@
+"""Runs from the command to the answer, over a made-up account: each end they can come to, and what it leaves."""
+
+import gzip
+import json
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from click.testing import CliRunner, Result
+
+from tests.fake_account import BUCKET, FakeAccount, refusal
+from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
+from toptalkers.aws.failures import AwsError
+from toptalkers.cli.main import cli
+from toptalkers.deploy.cluster import (
+    MOST_STARTING,
+    PATIENCE,
+    ClusterOptions,
+    RunPlan,
+    execute_run,
+    plan_run,
+    render_request,
+)
+from toptalkers.deploy.runs import RunRecord, load_record
+from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.query import Query
+
+ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n10.0.0.3:10.0.0.2:22\t1\n"
+AGGREGATE = "flowlogs-aggregate"
+CONTAINER = "containers/application_1_0001/container_1_0001_01_000002/stderr"
+RUN_ID = "20261123T181500Z-4f2a"
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    """An account where the stack is up and one object was captured; a job that ends well leaves an answer."""
+    account = FakeAccount()
+    account.capture("2026/11/23/18")
+
+    def write() -> None:
+        key = f"runs/{account.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
+        account.fake_s3.objects |= {f"{key}part-00000.gz": gzip.compress(ANSWER), f"{key}_SUCCESS": b""}
+
+    account.fake_emr.on_done = write
+    return account
+
+
+def command(account: FakeAccount, *arguments: str) -> Result:
+    """Run a command in the account."""
+    result = CliRunner().invoke(cli, arguments, obj=account)
+    print(result.stdout, result.stderr)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result
+
+
+def planned(account: FakeAccount) -> RunPlan:
+    return plan_run(account.gateways(), account.stack, Query.parse(), token="4f2a")  # noqa: S106
+
+
+def execute(account: FakeAccount, *, answer: str = "terminate", said: list[str] | None = None) -> RunRecord:
+    """Plan and execute; an interruption is answered as given."""
+    return execute_run(
+        account.gateways(),
+        planned(account),
+        say=(said if said is not None else []).append,
+        ask=lambda _: "leave" if answer == "leave" else "terminate",
+    )
+
+
+def recorded(account: FakeAccount) -> RunRecord:
+    """What run.json says in the end."""
+    record = load_record(account.gateways().storage, BUCKET, RUN_ID)
+    assert record
+    return record
+
+
+def test_from_the_command_to_the_answer(account: FakeAccount) -> None:
+    """run-emr ends with the run's name, `runs` lists it, fetch-results gives the bytes and the tally."""
+    ran = command(account, "run-emr", "--yes", "--ports", "all")
+    assert ran.exit_code == 0
+    run_id = ran.stdout.strip()
+    assert "step flowlogs-sort  COMPLETED" in ran.stderr
+    assert not account.fake_emr.running
+    listed = command(account, "runs")
+    assert listed.exit_code == 0
+    name, state, *_ = listed.stdout.splitlines()[1].split()
+    assert (name, state) == (run_id, "COMPLETED")
+    fetched = command(account, "fetch-results")
+    assert fetched.exit_code == 0
+    assert fetched.stdout.encode() == ANSWER
+    assert "10 records read from 1 file: 7 counted, 3 skipped" in fetched.stderr
+    assert command(account, "fetch-results", run_id, "--top", "1").stdout.encode() == ANSWER.splitlines(True)[0]
+
+
+def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
+    """The scripts are uploaded once, under the hash of what is in them."""
+    command(account, "run-emr", "--yes")
+    code = {key for key in account.fake_s3.objects if key.startswith("code/")}
+    assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py"}
+    second = command(account, "run-emr", "--yes")
+    assert second.exit_code == 0
+    assert "uploaded" not in second.stderr
+
+
+def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
+    """To the byte; and neither makes a call that changes something, nor says that anything was done."""
+    arguments = ["run-emr", "--spot", "--task", "3", "--subnet", "subnet-1", "--subnet", "subnet-2", "--tag", "a=b"]
+    dry = command(account, *arguments, "--dry-run")
+    assert dry.exit_code == 0
+    assert set(account.fake_emr.calls) <= {"ListReleaseLabels"}
+    assert set(account.fake_s3.calls) <= {"ListObjectsV2", "HeadObject", "GetObject"}
+    assert "started" not in dry.stderr
+    name = json.loads(dry.stdout)["Name"]
+    token = name.rsplit("-", 1)[1]
+    options = ClusterOptions(spot=True, task=3, subnets=("subnet-1", "subnet-2"), tags=(("a", "b"),))
+    plan = plan_run(account.gateways(), account.stack, Query.parse(), options=options, token=token)
+    execute_run(account.gateways(), plan, say=lambda _: None, ask=lambda _: "terminate")
+    assert render_request(account.fake_emr.requests[0]) == dry.stdout
+
+
+def test_a_mapper_that_dies(account: FakeAccount) -> None:
+    """The step, its traceback out of the container's log, the log's address; exit code 3; the cluster is gone."""
+    account.fake_emr.failing = (AGGREGATE, {"steps/s-1/syslog": SYSLOG, CONTAINER: TRACEBACK})
+    ran = command(account, "run-emr", "--yes")
+    assert ran.exit_code == 3
+    assert f"step {AGGREGATE} failed: Traceback" in ran.stderr
+    assert "ZeroDivisionError: division by zero" in ran.stderr
+    assert f"{CONTAINER}.gz" in ran.stderr
+    (cluster,) = account.fake_emr.clusters.values()
+    assert cluster["Status"]["State"] == "TERMINATED_WITH_ERRORS"
+    run_id = command(account, "runs").stdout.splitlines()[1].split()[0]
+    fetched = command(account, "fetch-results", run_id)
+    assert fetched.exit_code == 3
+    assert "has no answer, it failed" in fetched.stderr
+    assert command(account, "fetch-results").exit_code == 1
+
+
+def test_an_output_that_exists(account: FakeAccount) -> None:
+    """Hadoop's own reason, out of the step's log, without waiting for scripts that never ran."""
+    account.fake_emr.failing = ("flowlogs-sort", {"steps/s-2/syslog": EXISTS})
+    with pytest.raises(JobFailedError, match="already exists"):
+        execute(account)
+    assert recorded(account).state == "FAILED"
+
+
+def test_a_log_that_comes_late(account: FakeAccount) -> None:
+    """Logs are waited for, five minutes on EMR; the script's own words count more than Hadoop's."""
+    account.fake_emr.failing = (AGGREGATE, {"steps/s-1/syslog": SYSLOG, CONTAINER: TRACEBACK})
+    account.fake_emr.log_delay = 300
+    with pytest.raises(JobFailedError, match="ZeroDivisionError"):
+        execute(account)
+
+
+def test_a_log_that_never_comes(account: FakeAccount) -> None:
+    """The wait ends, and the message says where the log would be."""
+    account.fake_emr.failing = (AGGREGATE, {})
+    with pytest.raises(JobFailedError, match="its logs have not come: s3://"):
+        execute(account)
+    assert account.clock.seconds < 3600
+
+
+def test_a_script_that_says_no_more_than_its_exit_code(account: FakeAccount) -> None:
+    """Where there is no traceback, the script's last line stands behind Hadoop's reason."""
+    words = "usage: count_flows.py\ncount_flows.py: error: --ports: 'x' is not understood\n"
+    account.fake_emr.failing = (AGGREGATE, {"steps/s-1/syslog": SYSLOG, CONTAINER: words})
+    with pytest.raises(JobFailedError, match=r"subprocess failed with code 1: count_flows\.py: error: --ports"):
+        execute(account)
+
+
+def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
+    """EMR ends it; the reason and a way out are said."""
+    account.fake_emr.end_code = "INTERNAL_ERROR"
+    with pytest.raises(JobFailedError, match="there is no capacity") as raised:
+        execute(account)
+    assert "--instance-type" in str(raised.value.hint)
+    assert recorded(account).ended
+
+
+def test_a_cluster_that_never_starts(account: FakeAccount) -> None:
+    """It is waited for, then ended, and seen to end."""
+    account.fake_emr.never_starts = True
+    with pytest.raises(JobFailedError, match="has not started within"):
+        execute(account)
+    assert not account.fake_emr.running
+    assert timedelta(seconds=account.clock.seconds) < MOST_STARTING + timedelta(minutes=5)
+    assert recorded(account).state == "FAILED"
+
+
+def test_throttling_is_ridden_out(account: FakeAccount) -> None:
+    """A busy EMR is asked again, less and less often."""
+    account.clock.after(
+        60, lambda: account.fake_emr.errors.extend([refusal("ThrottlingException", "Rate exceeded", "x")] * 8)
+    )
+    assert execute(account).state == "COMPLETED"
+
+
+def test_throttling_without_end(account: FakeAccount) -> None:
+    """The watch is given up, not the cluster, which ends by itself; the message says so."""
+    errors: list[ClientError] = [refusal("ThrottlingException", "Rate exceeded", "x")] * (PATIENCE + 1)
+    account.clock.after(60, lambda: account.fake_emr.errors.extend(errors))
+    with pytest.raises(ToptalkersError, match="goes on, and ends by itself"):
+        execute(account)
+
+
+def test_credentials_that_expire(account: FakeAccount) -> None:
+    """What happened, that the cluster ends by itself, and how to look again; `runs` knows it afterwards."""
+    expired = refusal("ExpiredTokenException", "The security token included in the request is expired", "x")
+    account.clock.after(200, lambda: account.fake_emr.errors.append(expired))
+    ran = command(account, "run-emr", "--yes")
+    assert ran.exit_code == 1
+    assert "credentials have expired; the cluster j-" in ran.stderr
+    assert "toptalkers runs" in ran.stderr
+    running = command(account, "runs")
+    assert " RUNNING " in running.stdout
+    account.clock.sleep(1000)
+    assert " COMPLETED " in command(account, "runs").stdout
+    assert command(account, "fetch-results").stdout.encode() == ANSWER
+
+
+@pytest.mark.parametrize("seconds", [5, 150, 260, 320])
+def test_ctrl_c_terminates(account: FakeAccount, seconds: int) -> None:
+    """While it starts, boots, counts or sorts: the cluster is told to end and seen to end, and the run is recorded."""
+    account.clock.interrupt_at = [seconds]
+    with pytest.raises(KeyboardInterrupt):
+        execute(account)
+    assert [one["Status"]["State"] for one in account.fake_emr.clusters.values()] == ["TERMINATED"]
+    assert recorded(account).state == "CANCELLED"
+
+
+def test_ctrl_c_leaves_it_running(account: FakeAccount) -> None:
+    """When that is the answer; the run goes on, and says how to look again."""
+    account.clock.interrupt_at = [150]
+    said: list[str] = []
+    assert execute(account, answer="leave", said=said).state == "RUNNING"
+    assert account.fake_emr.running
+    assert "toptalkers runs" in said[-1]
+
+
+def test_ctrl_c_twice(account: FakeAccount) -> None:
+    """The second does not wait for the end, which comes all the same."""
+    account.clock.interrupt_at = [150, 160]
+    with pytest.raises(KeyboardInterrupt):
+        execute(account)
+    assert not account.fake_emr.running
+
+
+def test_ctrl_c_while_logs_are_waited_for(account: FakeAccount) -> None:
+    """The cluster has ended; the failure is told with what is known."""
+    account.fake_emr.failing = (AGGREGATE, {})
+    account.clock.interrupt_at = [500]
+    with pytest.raises(JobFailedError, match="its logs: s3://"):
+        execute(account)
+
+
+@pytest.mark.parametrize("starts_anyway", [True, False])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), EndpointConnectionError(endpoint_url="https://emr")])
+def test_a_request_of_which_nothing_is_heard(account: FakeAccount, error: BaseException, starts_anyway: bool) -> None:
+    """A cluster that came of it nonetheless is found by its name, and ended."""
+    account.fake_emr.start_error = error
+    account.fake_emr.starts_anyway = starts_anyway
+    with pytest.raises((KeyboardInterrupt, AwsError)):
+        execute(account)
+    assert len(account.fake_emr.clusters) == starts_anyway
+    assert not account.fake_emr.running
+    assert recorded(account).state == "FAILED"
+
+
+def test_without_the_right_to_write_nothing_is_started(account: FakeAccount) -> None:
+    """The record is written before the cluster, so that this is found out before it costs."""
+    plan = planned(account)
+    account.fake_s3.error = refusal("AccessDenied", "Access Denied", "PutObject")
+    with pytest.raises(AwsError, match="access denied"):
+        execute_run(account.gateways(), plan, say=lambda _: None, ask=lambda _: "terminate")
+    assert not account.fake_emr.requests
+
+
+def test_no_wait(account: FakeAccount) -> None:
+    """The command returns; the answer is asked for too early, then fetched, its tally read from the log."""
+    ran = command(account, "run-emr", "--yes", "--no-wait")
+    assert ran.exit_code == 0
+    early = command(account, "fetch-results", ran.stdout.strip())
+    assert early.exit_code == 1
+    assert "no answer yet: it is RUNNING" in early.stderr
+    account.clock.sleep(1000)
+    fetched = command(account, "fetch-results", ran.stdout.strip())
+    assert fetched.stdout.encode() == ANSWER
+    assert "7 counted" in fetched.stderr
+
+
+@pytest.mark.parametrize(
+    ("run_id", "code", "said"),
+    [("20261123T181500Z-ffff", 1, "there is no run"), ("../secrets", 2, "not the name of a run")],
+)
+def test_a_run_that_is_not_there(account: FakeAccount, run_id: str, code: int, said: str) -> None:
+    """Said so, as is what is no name at all."""
+    fetched = command(account, "fetch-results", run_id)
+    assert fetched.exit_code == code
+    assert said in fetched.stderr
+
+
+def test_an_empty_answer_is_said_to_be(account: FakeAccount) -> None:
+    """It is an answer, and no error."""
+    run_id = command(account, "run-emr", "--yes").stdout.strip()
+    account.fake_s3.objects[f"runs/{run_id}/toptalkers/part-00000.gz"] = gzip.compress(b"")
+    fetched = command(account, "fetch-results", "--format", "csv")
+    assert fetched.exit_code == 0
+    assert fetched.stdout == "rank,src,dst,port,records\n"
+    assert "The answer is empty" in fetched.stderr
+
+
+def test_a_run_with_top_gives_no_more(account: FakeAccount) -> None:
+    """Each mapper sent its own first, so that more may lie there; and it is said what was kept."""
+    command(account, "run-emr", "--yes", "--top", "1")
+    fetched = command(account, "fetch-results", "--top", "5")
+    assert fetched.stdout.encode() == ANSWER.splitlines(keepends=True)[0]
+    assert "kept the first 1 talkers" in fetched.stderr
+
+
+def test_an_empty_input_costs_nothing(account: FakeAccount) -> None:
+    """Said before a cluster is asked for."""
+    account.fake_s3.objects.clear()
+    ran = command(account, "run-emr", "--yes")
+    assert ran.exit_code == 1
+    assert "no flow logs to read" in ran.stderr
+    assert not account.fake_emr.requests
+
+
+def test_a_release_that_is_not_there(account: FakeAccount) -> None:
+    """The newest that are there are named."""
+    ran = command(account, "run-emr", "--yes", "--release", "emr-9.0.0")
+    assert ran.exit_code == 1
+    assert "emr-7.14.0, emr-7.13.0, emr-7.9.0" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ClusterOptions(release="emr-7; id"),
+        ClusterOptions(subnets=("x",)),
+        ClusterOptions(instance_type="m7g"),
+        ClusterOptions(task=1, vpc_nodes=9),
+    ],
+)
+def test_options_that_cannot_be(account: FakeAccount, options: ClusterOptions) -> None:
+    """Wrong usage, before a cluster is asked for."""
+    with pytest.raises(UsageError):
+        plan_run(account.gateways(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106

@@ -1,0 +1,51 @@
+"""What is installed is what was tested: the wheel, outside of the checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.render import ROOT
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel, unpacked into a folder of its own."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder / "dist"), str(ROOT)], check=True)
+    wheel = next((folder / "dist").glob("*.whl"))
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
+    return folder / "site"
+
+
+def run(installed: Path, *arguments: str) -> str:
+    """Run the wheel's toptalkers from an empty place."""
+    code = (
+        "import toptalkers, sys; assert toptalkers.__file__.startswith(sys.argv.pop(1)), toptalkers.__file__\n"
+        "from toptalkers.__main__ import main; main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code, str(installed), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=installed, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_wheel_counts_its_own_sample(installed: Path) -> None:
+    """The installed package holds the scripts, the jobs and the sample that its commands need."""
+    sample = str(installed / "toptalkers/sample/data")
+    answer = run(installed, "run-local", sample)
+    assert answer.count("\n") > 100
+    assert run(installed, "run-local", "--engine", "mrjob", sample) == answer
+    assert (installed / "toptalkers/py.typed").exists()
+
+
+def test_wheel_renders_the_repositorys_template(installed: Path) -> None:
+    """cloudformation/ in the repository is what the installed package renders."""
+    code = "from toptalkers.capture.template import render_template; print(render_template(), end='')"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == (ROOT / "cloudformation/toptalkers.json").read_text()

@@ -1,0 +1,129 @@
+"""The planned steps on the embedded Hadoop: the same bytes as the local engine, however files share a map."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.hadoop.conftest import Embedded
+from toptalkers.engines import local
+from toptalkers.engines.inputs import find_inputs
+from toptalkers.query import Query
+from toptalkers.results.fetch import read_part
+from toptalkers.streaming import count_flows, steps
+from toptalkers.streaming.steps import Gluing, plan_steps
+
+pytestmark = pytest.mark.hadoop
+
+BUNDLE = f"{Path(count_flows.__file__).parent}/"
+DEFAULT = (
+    "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
+)
+SWAPPED = "log-status action dstaddr srcaddr dstport bytes"
+
+
+def default_record(number: int) -> str:
+    """A record of the default format; few talkers, so that files share them."""
+    return f"2 123456789012 eni-1 10.0.0.{number % 5} 10.0.1.{number % 3} 49152 443 6 2 {number} 1 61 ACCEPT OK"
+
+
+def swapped_record(number: int) -> str:
+    """A record of another format, which read as the default one would be malformed or wrong."""
+    return f"OK ACCEPT 10.0.1.{number % 3} 10.0.0.{number % 5} 443 {number}"
+
+
+def lines(*texts: str) -> bytes:
+    """Lines, each ended."""
+    return "".join(f"{text}\n" for text in texts).encode()
+
+
+WITH_HEADERS = {
+    "a.gz": gzip.compress(lines(SWAPPED, *map(swapped_record, range(40)))),
+    "b/c.gz": gzip.compress(lines(DEFAULT, *map(default_record, range(50)))),
+    "b/d.gz": gzip.compress(lines(SWAPPED, *map(swapped_record, range(7)), DEFAULT, *map(default_record, range(9)))),
+}
+MIXED = WITH_HEADERS | {
+    "e.gz": gzip.compress(lines(*map(default_record, range(60)))),
+    "f.gz": gzip.compress(lines(*map(default_record, range(3)), SWAPPED, *map(swapped_record, range(4)))),
+    "g.gz": gzip.compress(lines(*map(default_record, range(60)))),
+    "h.gz": gzip.compress(lines("", *map(default_record, range(10)))),
+    "i.gz": gzip.compress(b""),
+}
+PLAIN = MIXED | {"j.log": lines(SWAPPED, *map(swapped_record, range(4000)))}
+
+
+def run(embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False) -> bytes:
+    """Run the planned steps over the folder `in`; the answer as fetching it gives it."""
+    planned = plan_steps(
+        query,
+        inputs=["in/"],
+        gluing=gluing,
+        bundle=BUNDLE,
+        output="out/",
+        between="toptalkers/run/aggregate/",
+        keep_all_ports=keeps,
+        keep_aggregate=keeps,
+    )
+    for step in planned:
+        result = embedded.run(*step.arguments, map_slots=2)
+        assert result.exit_code == 0, result.why_failed()
+    (part,) = embedded.output()
+    (embedded.directory / "packed").write_bytes(part)
+    with (embedded.directory / "packed").open("rb") as body:
+        return b"".join(line for _, line in read_part(body, "part-00000.gz"))
+
+
+def counted_here(embedded: Embedded, query: Query) -> bytes:
+    """The local engine's answer."""
+    return b"".join(local.count_files(query, find_inputs([str(embedded.directory / "in")]).files).chunks)
+
+
+@pytest.mark.parametrize(
+    ("gluing", "files"),
+    [("headers", WITH_HEADERS), ("offsets", MIXED), ("never", PLAIN)],
+    ids=["headers", "offsets", "never"],
+)
+def test_files_of_all_kinds_count_as_they_do_alone(embedded: Embedded, gluing: Gluing, files: dict[str, bytes]) -> None:
+    """Small files share maps where they may, and no file's header reaches into the next."""
+    embedded.write({f"in/{name}": content for name, content in files.items()})
+    query = Query.parse(metric="bytes")
+    answer = run(embedded, query, gluing)
+    assert answer == counted_here(embedded, query)
+    assert answer.count(b"\n") == 15
+
+
+def test_without_offsets_mixed_files_would_count_wrongly(embedded: Embedded) -> None:
+    """The test above can fail: files of several kinds, glued as if each had a header, give another answer."""
+    embedded.write({f"in/{name}": content for name, content in MIXED.items()})
+    query = Query.parse(metric="bytes")
+    assert run(embedded, query, "headers") != counted_here(embedded, query)
+
+
+def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
+    """With all ports kept the aggregate holds them, packed, and the answer is the same."""
+    other = default_record(1).replace(" 443 ", " 8443 ")
+    embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(20)), other))})
+    query = Query.parse()
+    answer = run(embedded, query, "offsets", keeps=True)
+    assert answer == counted_here(embedded, query)
+    sums = b"".join(map(gzip.decompress, embedded.output("toptalkers/run/aggregate")))
+    assert b":8443\t1\n" in sums
+
+
+def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mapper of the second step sends its own first talkers; the first of all are the first of the output."""
+    monkeypatch.setattr(steps, "REDUCER_BYTES", 1)
+    embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(100))))})
+    query = Query.parse(metric="bytes", top=3)
+    planned = plan_steps(
+        query, inputs=["in/"], gluing="offsets", bundle=BUNDLE, output="out/", between="sums/", input_bytes=3
+    )
+    for step in planned:
+        result = embedded.run(*step.arguments, map_slots=2)
+        assert result.exit_code == 0, result.why_failed()
+    assert len(embedded.output("sums")) == 4
+    (part,) = embedded.output()
+    ranked = gzip.decompress(part).splitlines(keepends=True)
+    assert len(ranked) > 3
+    assert b"".join(ranked[:3]) == counted_here(embedded, replace(query, top=3))

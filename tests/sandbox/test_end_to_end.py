@@ -1,0 +1,64 @@
+"""From a command to an answer, by the command line alone, on an AWS that runs here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.render import ROOT
+from toptalkers.engines import local
+from toptalkers.engines.inputs import find_inputs
+from toptalkers.query import Query
+from toptalkers.sample.writer import write_sample
+
+pytestmark = pytest.mark.sandbox
+
+EVERYTHING = Query.parse(metric="bytes", ports="all", action="ACCEPT")
+
+
+def answer(folder: Path) -> bytes:
+    """The local engine's answer for a folder."""
+    return b"".join(local.count_files(EVERYTHING, find_inputs([str(folder)]).files).chunks)
+
+
+def tell(source: Path, got: Path, *parts: str) -> None:
+    """Run the story inside a sandbox of its own."""
+    command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", str(got.with_suffix(".logs")), "--"]
+    command += [sys.executable, "-m", "tests.sandbox.story", str(source), str(got), *parts]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_200_000_records_land_once_and_complete(tmp_path: Path) -> None:
+    """Every batch given to the Lambda twice, poison between: what landed counts as the source does."""
+    source, got = tmp_path / "source", tmp_path / "got"
+    got.mkdir()
+    write_sample(source, records=200_000)
+    tell(source, got, "retry", "poison")
+    assert answer(got / "flowlogs") == answer(source)
+    assert "CREATE_COMPLETE" in (got / "status.txt").read_text()
+
+
+def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
+    """deploy, enable, replay, run-emr on a real Hadoop, fetch-results, disable, destroy: the source's answer."""
+    source, got = tmp_path / "source", tmp_path / "got"
+    got.mkdir()
+    write_sample(source, records=30_000)
+    tell(source, got, "emr")
+    expected = answer(source)
+    assert (got / "answer.tsv").read_bytes() == expected
+    assert expected.splitlines()[0].decode().partition(":")[0] in (got / "table.txt").read_text()
+
+
+def test_the_demo_itself(tmp_path: Path) -> None:
+    """scripts/demo's story ends well, with the ranked table, and says that both engines gave the same bytes."""
+    command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", "bash", str(ROOT / "scripts/demo-story")]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "same bytes: " in done.stdout
+    last = done.stdout.splitlines()[-1].split()
+    assert last[0] == "10"
+    assert last[3] == "443"

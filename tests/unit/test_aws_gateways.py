@@ -1,0 +1,439 @@
+"""The gateways ask AWS what they should, and understand what it says; botocore's models check both."""
+
+import ast
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+import toptalkers.aws
+from toptalkers.aws.failures import AwsError
+from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, FlowLogGateway, Place, Refusal
+from toptalkers.aws.metrics import Metric, MetricsGateway
+from toptalkers.aws.stack import QUIET_LOOKS, Change, ChangeSet, Stack, StackGateway
+from toptalkers.aws.storage import StorageGateway, StoredObject
+from toptalkers.aws.stream import Stream, StreamGateway
+
+NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
+ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/toptalkers/1"
+CHANGE_SET = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/c/1"
+
+
+class Stubs:
+    """Clients that answer what they are told to, and nothing else."""
+
+    def __init__(self) -> None:
+        self.stubbers: list[Stubber] = []
+
+    def __call__(self, service: str) -> tuple[Any, Stubber]:
+        client = boto3.client(
+            service,  # type: ignore[call-overload]
+            region_name="eu-west-1",
+            aws_access_key_id="none",
+            aws_secret_access_key="none",  # noqa: S106 - no secret
+        )
+        stubber = Stubber(client)
+        stubber.activate()
+        self.stubbers.append(stubber)
+        return client, stubber
+
+
+@pytest.fixture
+def stubs() -> Iterator[Stubs]:
+    """Clients whose answers must all have been asked for when the test ends."""
+    stubs = Stubs()
+    yield stubs
+    for stubber in stubs.stubbers:
+        stubber.assert_no_pending_responses()
+
+
+def stack(status: str, **more: Any) -> dict[str, Any]:
+    return {
+        "Stacks": [
+            {"StackName": "toptalkers", "StackId": ARN, "StackStatus": status, "CreationTime": NOW, **more},
+        ]
+    }
+
+
+def test_a_stack_is_found(stubs: Stubs) -> None:
+    """Outputs, parameters and tags come by their names; what does not exist is None, other refusals are errors."""
+    client, stub = stubs("cloudformation")
+    stub.add_response(
+        "describe_stacks",
+        stack(
+            "CREATE_COMPLETE",
+            Outputs=[{"OutputKey": "BucketName", "OutputValue": "b"}],
+            Parameters=[{"ParameterKey": "Shards", "ParameterValue": "2"}],
+            Tags=[{"Key": "team", "Value": "network"}],
+            Description="d",
+        ),
+        {"StackName": "toptalkers"},
+    )
+    stub.add_client_error("describe_stacks", "ValidationError", "Stack with id x does not exist")
+    stub.add_client_error("describe_stacks", "ValidationError", "1 validation error detected")
+    gateway = StackGateway(client)
+    assert gateway.find("toptalkers") == Stack(
+        "toptalkers", ARN, "CREATE_COMPLETE", "", "d", {"BucketName": "b"}, {"Shards": "2"}, {"team": "network"}
+    )
+    assert gateway.find("x") is None
+    with pytest.raises(AwsError, match="1 validation error"):
+        gateway.find("?")
+
+
+def test_a_change_set_is_made_waited_for_and_read_to_its_end(stubs: Stubs) -> None:
+    """Parameters, tags and the capability go with it; every page of its changes comes back."""
+    client, stub = stubs("cloudformation")
+    slept: list[float] = []
+    stub.add_response(
+        "create_change_set",
+        {"Id": CHANGE_SET, "StackId": ARN},
+        {
+            "StackName": "toptalkers",
+            "ChangeSetName": "c",
+            "ChangeSetType": "UPDATE",
+            "TemplateBody": "{}",
+            "Parameters": [
+                {"ParameterKey": "Shards", "UsePreviousValue": True},
+                {"ParameterKey": "RetentionDays", "ParameterValue": "3"},
+            ],
+            "Tags": [{"Key": "team", "Value": "network"}],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+        },
+    )
+    asked = {"ChangeSetName": CHANGE_SET}
+    stub.add_response("describe_change_set", {"Status": "CREATE_IN_PROGRESS"}, asked)
+    first = {"Action": "Modify", "LogicalResourceId": "A", "ResourceType": "T", "Replacement": "Conditional"}
+    second = {"Action": "Remove", "LogicalResourceId": "B", "ResourceType": "T"}
+    stub.add_response(
+        "describe_change_set",
+        {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": first}], "NextToken": "t"},
+        asked,
+    )
+    stub.add_response(
+        "describe_change_set",
+        {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": second}]},
+        {**asked, "NextToken": "t"},
+    )
+    made = StackGateway(client, sleep=slept.append).create_change_set(
+        "toptalkers",
+        "c",
+        kind="UPDATE",
+        template="{}",
+        parameters={"Shards": None, "RetentionDays": "3"},
+        tags={"team": "network"},
+    )
+    assert made.changes == (Change("change", "A", "T", "perhaps"), Change("remove", "B", "T"))
+    assert len(slept) == 1
+
+
+def test_a_template_too_large_is_not_sent(stubs: Stubs) -> None:
+    """CloudFormation takes 51,200 bytes in a request, and no more."""
+    client, _ = stubs("cloudformation")
+    with pytest.raises(ValueError, match="51200"):
+        StackGateway(client).create_change_set("s", "c", kind="CREATE", template=" " * 51_201, parameters={}, tags={})
+
+
+def test_change_sets_are_executed_and_forgotten_by_their_arn(stubs: Stubs) -> None:
+    """What a failed create made goes again, a bucket to be kept included."""
+    client, stub = stubs("cloudformation")
+    stub.add_response("execute_change_set", {}, {"ChangeSetName": CHANGE_SET, "RetainExceptOnCreate": True})
+    stub.add_response("delete_change_set", {}, {"ChangeSetName": CHANGE_SET})
+    stub.add_response("delete_stack", {}, {"StackName": ARN})
+    summary = {"ChangeSetName": "toptalkers-1"}
+    stub.add_response("list_change_sets", {"Summaries": [summary]}, {"StackName": "toptalkers"})
+    stub.add_response("get_template", {"TemplateBody": '{"Resources": {}}'}, {"StackName": "toptalkers"})
+    stub.add_response("get_template", {"TemplateBody": "Resources:\n"}, {"StackName": "toptalkers"})
+    detail = {
+        "LogicalResourceId": "Bucket",
+        "PhysicalResourceId": "b",
+        "ResourceType": "AWS::S3::Bucket",
+        "LastUpdatedTimestamp": NOW,
+        "ResourceStatus": "CREATE_COMPLETE",
+    }
+    asked = {"StackName": ARN, "LogicalResourceId": "Bucket"}
+    stub.add_response("describe_stack_resource", {"StackResourceDetail": detail}, asked)
+    stub.add_client_error("describe_stack_resource", "ValidationError", "does not exist", expected_params=asked)
+    gateway = StackGateway(client)
+    gateway.execute(ChangeSet(CHANGE_SET, "CREATE_COMPLETE", ""))
+    gateway.delete_change_set(ChangeSet(CHANGE_SET, "FAILED", ""))
+    gateway.delete(ARN)
+    assert gateway.change_set_names("toptalkers") == ["toptalkers-1"]
+    assert gateway.template("toptalkers") == {"Resources": {}}
+    assert gateway.template("toptalkers") == {}
+    assert gateway.physical_id(ARN, "Bucket") == "b"
+    assert gateway.physical_id(ARN, "Bucket") is None
+
+
+def event(number: int) -> dict[str, Any]:
+    return {"StackId": ARN, "EventId": str(number), "StackName": "toptalkers", "Timestamp": NOW}
+
+
+def test_events_are_followed_once_each_in_their_order(stubs: Stubs) -> None:
+    """From the last one known, over looks and pages, until nothing is under way; nothing is told twice."""
+    client, stub = stubs("cloudformation")
+    looks = [
+        ("CREATE_COMPLETE", [event(0)], None),  # asked for, not yet begun
+        ("UPDATE_IN_PROGRESS", [event(2), event(1)], None),
+        ("UPDATE_COMPLETE", [event(4)], [event(3), event(2)]),
+    ]
+    for status, page, next_page in looks:
+        stub.add_response("describe_stacks", stack(status), {"StackName": ARN})
+        token = {"NextToken": "t"} if next_page else {}
+        stub.add_response("describe_stack_events", {"StackEvents": page, **token}, {"StackName": ARN})
+        if next_page:
+            stub.add_response("describe_stack_events", {"StackEvents": next_page}, {"StackName": ARN, "NextToken": "t"})
+    slept: list[float] = []
+    followed = list(StackGateway(client, sleep=slept.append).follow(ARN, "0"))
+    assert [one.id for one in followed] == ["1", "2", "3", "4"]
+    assert len(slept) == 2
+
+
+def test_following_ends_where_nothing_happens(stubs: Stubs) -> None:
+    """An operation that never begins is not waited for without end."""
+    client, stub = stubs("cloudformation")
+    for _ in range(QUIET_LOOKS + 1):
+        stub.add_response("describe_stacks", stack("CREATE_COMPLETE"))
+        stub.add_response("describe_stack_events", {"StackEvents": [event(0)]})
+    assert list(StackGateway(client, sleep=lambda _: None).follow(ARN, "0")) == []
+
+
+def test_flow_logs_are_found(stubs: Stubs) -> None:
+    """By tag or all, over pages, with what AWS says of their delivery."""
+    client, stub = stubs("ec2")
+    stub.add_response(
+        "describe_flow_logs",
+        {
+            "FlowLogs": [
+                {
+                    "FlowLogId": "fl-1",
+                    "ResourceId": "vpc-1",
+                    "TrafficType": "ALL",
+                    "LogDestinationType": "cloud-watch-logs",
+                    "LogGroupName": "g",
+                    "LogFormat": "${srcaddr}",
+                    "MaxAggregationInterval": 60,
+                    "DeliverLogsStatus": "FAILED",
+                    "DeliverLogsErrorMessage": "Access error",
+                    "Tags": [{"Key": "toptalkers:stack", "Value": "toptalkers"}],
+                }
+            ],
+            "NextToken": "t",
+        },
+        {"Filters": [{"Name": "tag:toptalkers:stack", "Values": ["toptalkers"]}]},
+    )
+    stub.add_response(
+        "describe_flow_logs",
+        {
+            "FlowLogs": [
+                {
+                    "FlowLogId": "fl-2",
+                    "ResourceId": "vpc-2",
+                    "LogDestination": "arn:aws:s3:::b",
+                    "LogDestinationType": "s3",
+                }
+            ]
+        },
+        {"Filters": [{"Name": "tag:toptalkers:stack", "Values": ["toptalkers"]}], "NextToken": "t"},
+    )
+    tags = {"toptalkers:stack": "toptalkers"}
+    assert FlowLogGateway(client).find(tag=("toptalkers:stack", "toptalkers")) == [
+        FlowLog(
+            "fl-1", "vpc-1", "ALL", "cloud-watch-logs", "g", "${srcaddr}", 60, "FAILED", "Access error", tags
+        ),
+        FlowLog("fl-2", "vpc-2", "", "s3", "arn:aws:s3:::b"),
+    ]  # fmt: skip
+
+
+def test_places_are_asked_for_by_filter(stubs: Stubs) -> None:
+    """So an id that does not exist is left out instead of failing the request."""
+    client, stub = stubs("ec2")
+    stub.add_response(
+        "describe_vpcs", {"Vpcs": [{"VpcId": "vpc-1"}]}, {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1", "vpc-9"]}]}
+    )
+    stub.add_response(
+        "describe_subnets",
+        {"Subnets": [{"SubnetId": "subnet-1", "VpcId": "vpc-1"}]},
+        {"Filters": [{"Name": "subnet-id", "Values": ["subnet-1"]}]},
+    )
+    stub.add_response(
+        "describe_network_interfaces",
+        {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "SubnetId": "subnet-1", "VpcId": "vpc-1"}]},
+        {"Filters": [{"Name": "network-interface-id", "Values": ["eni-1"]}]},
+    )
+    assert FlowLogGateway(client).places(["vpc-1", "vpc-9", "subnet-1", "eni-1", "tgw-1"]) == {
+        "vpc-1": Place("vpc-1", ("vpc-1",)),
+        "subnet-1": Place("subnet-1", ("subnet-1", "vpc-1")),
+        "eni-1": Place("eni-1", ("eni-1", "subnet-1", "vpc-1")),
+    }
+
+
+def creation(count: int, destination: Destination) -> Creation:
+    ids = tuple(f"vpc-{number}" for number in range(count))
+    return Creation("VPC", ids, "ACCEPT", destination, "${srcaddr}", 600, {"toptalkers:stack": "s"})
+
+
+def request(ids: list[str], **more: Any) -> dict[str, Any]:
+    return {
+        "ResourceIds": ids,
+        "ResourceType": "VPC",
+        "TrafficType": "ACCEPT",
+        "LogFormat": "${srcaddr}",
+        "MaxAggregationInterval": 600,
+        "TagSpecifications": [{"ResourceType": "vpc-flow-log", "Tags": [{"Key": "toptalkers:stack", "Value": "s"}]}],
+        **more,
+    }
+
+
+def test_flow_logs_are_made_300_at_a_time(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the stream with group and role, to S3 with hourly folders; refusals come back with their reasons."""
+    # The token by which a retry is known is random; boto3 fills it in.
+    monkeypatch.setattr("botocore.handlers.uuid.uuid4", lambda: "token")
+    client, stub = stubs("ec2")
+    ids = [f"vpc-{number}" for number in range(301)]
+    to_group = {
+        "LogDestinationType": "cloud-watch-logs",
+        "LogGroupName": "g",
+        "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/r",
+    }
+    stub.add_response("create_flow_logs", {"FlowLogIds": ["fl-1"]}, request(ids[:300], **to_group))
+    refused = {"ResourceId": "vpc-300", "Error": {"Code": "FlowLogAlreadyExists", "Message": "there is one"}}
+    stub.add_response("create_flow_logs", {"Unsuccessful": [refused]}, request(ids[300:], **to_group))
+    stub.add_response(
+        "create_flow_logs",
+        {"FlowLogIds": ["fl-2"]},
+        request(
+            ["vpc-0"],
+            LogDestinationType="s3",
+            LogDestination="arn:aws:s3:::b",
+            DestinationOptions={
+                "FileFormat": "plain-text",
+                "HiveCompatiblePartitions": False,
+                "PerHourPartition": True,
+            },
+        ),
+    )
+    stub.add_response("delete_flow_logs", {"Unsuccessful": [refused]}, {"FlowLogIds": ["fl-1", "vpc-300"]})
+    gateway = FlowLogGateway(client)
+    group = Destination(log_group="g", role_arn="arn:aws:iam::123456789012:role/r")
+    refusal = Refusal("vpc-300", "there is one")
+    assert gateway.create(creation(301, group)) == (["fl-1"], [refusal])
+    assert gateway.create(creation(1, Destination(bucket_arn="arn:aws:s3:::b"))) == (["fl-2"], [])
+    assert gateway.delete(["fl-1", "vpc-300"]) == [refusal]
+
+
+def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
+    """Over pages, lazily; what is not there is None."""
+    client, stub = stubs("s3")
+    asked = {"Bucket": "b", "Prefix": "p/"}
+    listed = {"Key": "p/1", "Size": 7, "LastModified": NOW}
+    stub.add_response(
+        "list_objects_v2", {"Contents": [listed], "IsTruncated": True, "NextContinuationToken": "t"}, asked
+    )
+    stub.add_response("list_objects_v2", {"IsTruncated": False}, {**asked, "ContinuationToken": "t"})
+    stub.add_response("list_objects_v2", {"CommonPrefixes": [{"Prefix": "p/q/"}]}, {**asked, "Delimiter": "/"})
+    stub.add_response("head_object", {"ContentLength": 7, "LastModified": NOW}, {"Bucket": "b", "Key": "p/1"})
+    stub.add_client_error("head_object", "404", "Not Found")
+    stub.add_client_error("head_object", "403", "Forbidden")
+    stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"seven b"), 7)}, {"Bucket": "b", "Key": "p/1"})
+    stub.add_response("put_object", {}, {"Bucket": "b", "Key": "k", "Body": b"x", "Metadata": {"a": "1"}})
+    gateway = StorageGateway(client)
+    assert list(gateway.list("b", "p/")) == [StoredObject("p/1", 7, NOW)]
+    assert list(gateway.folders("b", "p/")) == ["p/q/"]
+    assert gateway.head("b", "p/1") == StoredObject("p/1", 7, NOW)
+    assert gateway.head("b", "p/2") is None
+    with pytest.raises(AwsError, match="s3:GetObject is not allowed"):
+        gateway.head("b", "p/3")
+    assert gateway.get("b", "p/1").read() == b"seven b"
+    gateway.put("b", "k", b"x", metadata={"a": "1"})
+
+
+def test_objects_are_deleted_a_thousand_at_a_time(stubs: Stubs) -> None:
+    """Progress is told for each request; one that is not deleted ends it, by its name."""
+    client, stub = stubs("s3")
+    keys = [f"k{number}" for number in range(1001)]
+    for some, answer in ((keys[:1000], {}), (keys[1000:], {"Errors": [{"Key": "k1000", "Message": "locked"}]})):
+        stub.add_response(
+            "delete_objects",
+            answer,
+            {"Bucket": "b", "Delete": {"Objects": [{"Key": key} for key in some], "Quiet": True}},
+        )
+    told: list[int] = []
+    gateway = StorageGateway(client)
+    with pytest.raises(AwsError, match="s3://b/k1000 is not deleted: locked"):
+        gateway.delete_many("b", iter(keys), on_deleted=told.append)
+    assert told == [1000]
+    for code in ("BucketNotEmpty", "NoSuchBucket"):
+        stub.add_client_error("delete_bucket", code, "", expected_params={"Bucket": "b"})
+        assert gateway.delete_bucket("b") is (code == "NoSuchBucket")
+
+
+def test_the_stream_and_its_measures(stubs: Stubs) -> None:
+    """Sums and maxima over all values of all pages; None where nothing was measured."""
+    client, stub = stubs("kinesis")
+    stub.add_response(
+        "describe_stream_summary",
+        {
+            "StreamDescriptionSummary": {
+                "StreamName": "s",
+                "StreamARN": "arn:aws:kinesis:eu-west-1:123456789012:stream/s",
+                "StreamStatus": "ACTIVE",
+                "StreamModeDetails": {"StreamMode": "ON_DEMAND"},
+                "RetentionPeriodHours": 24,
+                "StreamCreationTimestamp": NOW,
+                "EnhancedMonitoring": [],
+                "OpenShardCount": 4,
+            }
+        },
+        {"StreamName": "s"},
+    )
+    stub.add_client_error("describe_stream_summary", "ResourceNotFoundException", "no such stream")
+    assert StreamGateway(client).find("s") == Stream("s", "ACTIVE", 4, is_on_demand=True)
+    assert StreamGateway(client).find("t") is None
+
+    client, stub = stubs("cloudwatch")
+
+    def query(number: int, name: str, statistic: str) -> dict[str, Any]:
+        metric = {"Namespace": "N", "MetricName": name, "Dimensions": [{"Name": "D", "Value": "v"}]}
+        return {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": 300, "Stat": statistic}}
+
+    asked = {
+        "MetricDataQueries": [query(0, "A", "Sum"), query(1, "B", "Maximum"), query(2, "C", "Sum")],
+        "StartTime": NOW - timedelta(hours=1),
+        "EndTime": NOW,
+    }
+    pages: list[dict[str, Any]] = [
+        {"MetricDataResults": [{"Id": "m0", "Values": [1.0, 2.0]}, {"Id": "m1", "Values": [5.0]}], "NextToken": "t"},
+        {"MetricDataResults": [{"Id": "m0", "Values": [4.0]}, {"Id": "m1", "Values": [3.0]}]},
+    ]
+    stub.add_response("get_metric_data", pages[0], asked)
+    stub.add_response("get_metric_data", pages[1], {**asked, "NextToken": "t"})
+    metrics = [Metric("N", "A", ("D", "v"), "Sum"), Metric("N", "B", ("D", "v"), "Maximum")]
+    metrics.append(Metric("N", "C", ("D", "v"), "Sum"))
+    read = MetricsGateway(client).read(metrics, since=NOW - timedelta(hours=1), until=NOW)
+    assert read == [7.0, 5.0, None]
+
+
+@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "cluster"])
+def test_docstrings_list_the_operations_used(name: str) -> None:
+    """Who writes an IAM policy from a gateway's docstring forgets nothing, and grants nothing for naught."""
+    tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
+    used = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        if ast.unparse(node.func.value) == "self._client":
+            called = node.func.attr
+            if called == "get_paginator":
+                assert isinstance(node.args[0], ast.Constant)
+                called = str(node.args[0].value)
+            used.add("".join(part.capitalize() for part in called.split("_")))
+    stated = (ast.get_docstring(tree) or "").split("API operations:")[1]
+    stated = re.sub(r"\(.*?\)", "", stated, flags=re.DOTALL)
+    assert set(re.findall(r"[A-Z][a-z]+[A-Z]\w+", stated)) == used

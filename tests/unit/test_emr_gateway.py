@@ -1,0 +1,126 @@
+"""The gateway to EMR asks what it should, and understands what it says; botocore's model checks both."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from toptalkers.aws.cluster import Cluster, ClusterGateway, ClusterStep
+from toptalkers.aws.failures import AwsError
+from toptalkers.deploy.cluster import ClusterOptions, example_run
+from toptalkers.query import Query
+
+NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
+OPTIONS = [
+    ClusterOptions(),
+    ClusterOptions(task=3, spot=True, subnets=("subnet-1", "subnet-2"), key_name="key", tags=(("team", "network"),)),
+    ClusterOptions(core=2, task=1, subnets=("subnet-1",)),
+]
+
+
+@pytest.fixture
+def emr() -> Iterator[tuple[ClusterGateway, Stubber]]:
+    """A gateway whose answers must all have been asked for when the test ends."""
+    client = boto3.client("emr", region_name="eu-west-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
+    with Stubber(client) as stubber:
+        yield ClusterGateway(client), stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["groups", "fleets", "a subnet"])
+def test_requests_fit_the_model(emr: tuple[ClusterGateway, Stubber], options: ClusterOptions) -> None:
+    """What a run sends is what RunJobFlow takes, and is sent as it was planned."""
+    gateway, stubber = emr
+    _, request = example_run(
+        Query.parse(), bucket="bucket", run_id="20261123T181500Z-4f2a", bundle="code/x/", options=options
+    )
+    stubber.add_response("run_job_flow", {"JobFlowId": "j-1"}, request)
+    assert gateway.start(request) == "j-1"
+
+
+def test_spot_and_subnets_make_fleets() -> None:
+    """Core nodes stay on demand; Spot has types to choose from, and a time after which on-demand ones are taken."""
+    _, request = example_run(
+        Query.parse(), bucket="bucket", run_id="20261123T181500Z-4f2a", bundle="code/x/", options=OPTIONS[1]
+    )
+    assert "InstanceGroups" not in request["Instances"]
+    primary, core, task = request["Instances"]["InstanceFleets"]
+    assert primary["TargetOnDemandCapacity"] == core["TargetOnDemandCapacity"] == 1
+    assert task["TargetSpotCapacity"] == 3
+    assert len(task["InstanceTypeConfigs"]) > 1
+    assert task["LaunchSpecifications"]["SpotSpecification"]["TimeoutAction"] == "SWITCH_TO_ON_DEMAND"
+    tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    assert tags["team"] == "network"
+    assert tags["for-use-with-amazon-emr-managed-policies"] == "true"
+
+
+def test_releases_of_all_pages(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """The list comes in pages, and botocore has no paginator for it."""
+    gateway, stubber = emr
+    filters = {"Prefix": "emr-7"}
+    stubber.add_response(
+        "list_release_labels", {"ReleaseLabels": ["emr-7.14.0"], "NextToken": "t"}, {"Filters": filters}
+    )
+    stubber.add_response(
+        "list_release_labels", {"ReleaseLabels": ["emr-7.13.0"]}, {"Filters": filters, "NextToken": "t"}
+    )
+    assert gateway.releases("emr-7") == ["emr-7.14.0", "emr-7.13.0"]
+
+
+def test_describe(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """State, reason and times of a cluster."""
+    gateway, stubber = emr
+    status = {
+        "State": "TERMINATED_WITH_ERRORS",
+        "StateChangeReason": {"Code": "STEP_FAILURE", "Message": "Shut down as step failed"},
+        "Timeline": {"CreationDateTime": NOW, "EndDateTime": NOW},
+    }
+    stubber.add_response(
+        "describe_cluster", {"Cluster": {"Id": "j-1", "Name": "n", "Status": status}}, {"ClusterId": "j-1"}
+    )
+    expected = Cluster("j-1", "n", "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed", NOW, None, NOW)
+    assert gateway.describe("j-1") == expected
+    assert expected.has_ended
+
+
+def test_steps_come_in_their_order(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """EMR gives the newest first, in pages."""
+    gateway, stubber = emr
+    failed = {
+        "Id": "s-2",
+        "Name": "sort",
+        "Status": {"State": "FAILED", "FailureDetails": {"Reason": "Unknown Error.", "LogFile": "s3://b/stderr.gz"}},
+    }
+    done = {"Id": "s-1", "Name": "aggregate", "Status": {"State": "COMPLETED", "Timeline": {"StartDateTime": NOW}}}
+    stubber.add_response("list_steps", {"Steps": [failed], "Marker": "m"}, {"ClusterId": "j-1"})
+    stubber.add_response("list_steps", {"Steps": [done]}, {"ClusterId": "j-1", "Marker": "m"})
+    assert gateway.steps("j-1") == [
+        ClusterStep("s-1", "aggregate", "COMPLETED", started=NOW),
+        ClusterStep("s-2", "sort", "FAILED", "Unknown Error.", "s3://b/stderr.gz"),
+    ]
+
+
+def test_find_and_terminate(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """Only clusters of the name count, and only those that run."""
+    gateway, stubber = emr
+    clusters = [{"Id": "j-1", "Name": "ours"}, {"Id": "j-2", "Name": "another"}]
+    states = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+    stubber.add_response("list_clusters", {"Clusters": clusters}, {"CreatedAfter": NOW, "ClusterStates": states})
+    stubber.add_response("terminate_job_flows", {}, {"JobFlowIds": ["j-1"]})
+    assert gateway.find("ours", since=NOW) == ["j-1"]
+    gateway.terminate("j-1")
+
+
+@pytest.mark.parametrize(
+    ("code", "is_passing"),
+    [("ThrottlingException", True), ("InternalServerError", True), ("ExpiredTokenException", False), ("Other", False)],
+)
+def test_errors_that_pass_by_themselves(emr: tuple[ClusterGateway, Stubber], code: str, is_passing: bool) -> None:
+    """A watch is patient with a busy service, and with nothing else."""
+    gateway, stubber = emr
+    stubber.add_client_error("describe_cluster", code)
+    with pytest.raises(AwsError) as raised:
+        gateway.describe("j-1")
+    assert raised.value.is_passing == is_passing

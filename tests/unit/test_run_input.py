@@ -1,0 +1,193 @@
+"""What a run reads, how large a cluster it gets, and what is kept of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.fake_account import BUCKET, FakeAccount
+from toptalkers.deploy.input import RunInput, pick_input
+from toptalkers.deploy.runs import RunRecord, format_record, format_size, parse_record, question_of
+from toptalkers.deploy.sizing import size_cluster, vcpus
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.query import Query
+
+AWS_FILE = "123456789012_vpcflowlogs_us-east-1_fl-1_20261123T1800Z_abc.log.gz"
+DIRECT = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/23"
+HIVE = (
+    "AWSLogs/aws-account-id=123456789012/aws-service=vpcflowlogs/aws-region=us-east-1/year=2026/month=11/day=23/hour=18"
+)
+
+
+@pytest.fixture
+def account() -> FakeAccount:
+    """An account whose bucket is empty."""
+    return FakeAccount()
+
+
+def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
+    query = Query.parse(since=since, until=until)
+    return pick_input(account.gateways().storage, BUCKET, given=given, since=query.since, until=query.until)
+
+
+def keys(read: RunInput) -> list[str]:
+    return [uri.removeprefix(f"s3://{BUCKET}/") for uri in read.uris]
+
+
+def test_all_of_it_without_a_time(account: FakeAccount) -> None:
+    """The whole folder, and only what Hadoop would read is counted."""
+    account.capture("2026/11/23/18", 100)
+    account.capture("2026/11/23/19", 50)
+    account.fake_s3.objects |= {"flowlogs/": b"", "flowlogs/_temporary/x.gz": b"x", "flowlogs/.hidden": b"x"}
+    account.fake_s3.objects["quarantine/2026/11/23/18/x"] = b"x"
+    read = pick(account)
+    assert keys(read) == ["flowlogs/"]
+    assert (read.objects, read.size_bytes, read.gluing, read.notes) == (2, 150, "headers", ())
+
+
+def test_hours_with_a_margin(account: FakeAccount) -> None:
+    """An hour before, for clocks that differ, two after, for records that are late; no folder that is not there."""
+    for hour in (15, 16, 17, 19, 21, 22):
+        account.capture(f"2026/11/23/{hour}")
+    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:59")
+    assert keys(read) == [f"flowlogs/2026/11/23/{hour}/" for hour in (16, 17, 19)]
+    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T20:00")
+    assert keys(read)[-1] == "flowlogs/2026/11/23/21/"
+
+
+def test_whole_days_months_and_years(account: FakeAccount) -> None:
+    """What lies wholly inside is named once, however many hours it has."""
+    for hour in ("2025/12/31/22", "2025/12/31/23", "2026/01/01/00", "2026/11/22/01", "2026/11/23/01", "2027/01/01/05"):
+        account.capture(hour)
+    assert keys(pick(account, since="2026-01-01T00:00", until="2026-11-23T12:00")) == [
+        "flowlogs/2025/12/31/23/",
+        "flowlogs/2026/01/",
+        "flowlogs/2026/11/22/",
+        "flowlogs/2026/11/23/01/",
+    ]
+    assert keys(pick(account, since="2026-01-01T00:00")) == [
+        "flowlogs/2025/12/31/23/",
+        "flowlogs/2026/",
+        "flowlogs/2027/",
+    ]
+
+
+@pytest.mark.parametrize("folder", [DIRECT, f"{DIRECT}/18", HIVE])
+def test_direct_delivery(account: FakeAccount, folder: str) -> None:
+    """AWS's own layouts: by the day, by the hour, and Hive's; other services' logs are not read."""
+    account.fake_s3.objects[f"{folder}/{AWS_FILE}"] = bytes(10)
+    account.fake_s3.objects["AWSLogs/123456789012/CloudTrail/us-east-1/2026/11/23/x.json.gz"] = b"x"
+    read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
+    assert keys(read) == [f"{folder}/"]
+    assert read.gluing == "headers"
+    assert pick(account).objects == 1
+    with pytest.raises(ToptalkersError, match="at the time asked for"):
+        pick(account, since="2026-11-25T18:00")
+
+
+def test_both_ways_count_twice(account: FakeAccount) -> None:
+    """Which is said."""
+    account.capture("2026/11/23/18")
+    account.fake_s3.objects[f"{DIRECT}/{AWS_FILE}"] = b"x"
+    read = pick(account)
+    assert len(read.uris) == 2
+    assert "counts twice" in read.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "gluing"),
+    [
+        ([f"mine/AWSLogs/1/vpcflowlogs/r/2026/11/23/{AWS_FILE}"], "headers"),
+        (["mine/invocation.gz"], "offsets"),
+        ([f"mine/AWSLogs/{AWS_FILE}", "mine/export.gz"], "offsets"),
+        (["mine/plain.log", "mine/a.gz"], "never"),
+        (["flowlogs/invocation.gz"], "offsets"),
+    ],
+)
+def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: str) -> None:
+    """What is not known to begin with a header is not glued as if it did."""
+    account.fake_s3.objects |= dict.fromkeys(names, b"x")
+    folder = names[0].partition("/")[0]
+    assert pick(account, f"s3://{BUCKET}/{folder}").gluing == gluing
+    assert pick(account, f"s3://{BUCKET}/{folder}").uris == (f"s3://{BUCKET}/{folder}/",)
+
+
+def test_one_object(account: FakeAccount) -> None:
+    """An object can be given as well as a folder; another that begins with its name is not read."""
+    account.fake_s3.objects |= {"mine/a": b"x", "mine/a.gz": b"xx", "mine/ab": b"xxx"}
+    read = pick(account, f"s3://{BUCKET}/mine/a")
+    assert (read.uris, read.size_bytes) == ((f"s3://{BUCKET}/mine/a",), 1)
+
+
+@pytest.mark.parametrize("name", ["x.gz", "x.zst", "x.log.parquet"])
+def test_what_hadoop_cannot_read_is_refused(account: FakeAccount, name: str) -> None:
+    """An object that would fail the job, or be taken for text, is named before a cluster is paid for."""
+    account.fake_s3.objects |= {"mine/a.gz": b"x", f"mine/{name}": b"" if name == "x.gz" else b"x"}
+    with pytest.raises(ToptalkersError, match=f"cannot be read by Hadoop: s3://{BUCKET}/mine/{name}"):
+        pick(account, f"s3://{BUCKET}/mine/")
+
+
+@pytest.mark.parametrize("uri", ["hdfs:///x", "s3://B/x", "s3://bucket/a b", "s3://bucket/*", "s3://bucket/a,b", "x"])
+def test_what_is_no_address(account: FakeAccount, uri: str) -> None:
+    """Wrong usage; nothing is looked up."""
+    with pytest.raises(UsageError):
+        pick(account, uri)
+    assert not account.fake_s3.calls
+
+
+def test_sizing() -> None:
+    """By the bytes, within bounds; by the recipe's rule; as asked; Spot leaves one core node on demand."""
+    gib = 1 << 30
+    assert (size_cluster(0).core, size_cluster(0).task) == (1, 0)
+    assert size_cluster(50 * gib).core == 3
+    assert size_cluster(5000 * gib).core == 20
+    assert size_cluster(5000 * gib).minutes > size_cluster(50 * gib).minutes
+    spot = size_cluster(50 * gib, spot=True)
+    assert (spot.core, spot.task, spot.spot) == (1, 2, True)
+    assert size_cluster(0, vpc_nodes=1000).task == 10
+    asked = size_cluster(0, core=2, task=5, instance_type="r7g.4xlarge")
+    assert (asked.instances, asked.map_slots) == (8, 16 * 7)
+    assert vcpus("m7g.large") == 2
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    """Times and the question too; and what a later version adds is passed over."""
+    query = Query.parse(
+        metric="bytes", ports="22,443", since="2026-11-23T18:00", log_format="${srcaddr} ${dstaddr} ${dstport} "
+        "${start} ${action} ${bytes}", top=7,
+    )  # fmt: skip
+    created = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
+    record = RunRecord(
+        run_id="20261123T181500Z-4f2a",
+        stack="toptalkers",
+        state="RUNNING",
+        question=question_of(query),
+        inputs=["s3://bucket/flowlogs/"],
+        input_objects=1,
+        input_bytes=2,
+        answer="s3://bucket/runs/",
+        aggregate="",
+        versions={"release": "emr-7.14.0"},
+        instance_type="m7g.xlarge",
+        instances=3,
+        created=created,
+        cluster="j-1",
+    )
+    assert parse_record(format_record(record)) == record
+    assert parse_record(format_record(record).replace(b"{", b'{"later": 1,', 1)) == record
+    assert replace(record.query, format="tsv") == query
+    assert record.instance_hours(created.replace(hour=20)) == 6.0
+    for text in (b"", b"[]", b"{}", format_record(record).replace(b"RUNNING", b"DANCING")):
+        with pytest.raises(ToptalkersError, match="cannot be read"):
+            parse_record(text)
+
+
+def test_sizes_in_words() -> None:
+    """The unit that suits."""
+    assert [format_size(size) for size in (0, 1023, 1536, 300 << 20, 5 << 40)] == [
+        "0 B",
+        "1023 B",
+        "1.5 KiB",
+        "300 MiB",
+        "5.0 TiB",
+    ]

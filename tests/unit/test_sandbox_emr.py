@@ -1,0 +1,336 @@
+"""The sandbox's EMR, spoken to with boto3: the life of a cluster, what is refused, faults."""
+
+import gzip
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from toptalkers.sandbox.emr_cluster import Pace, StepRun, with_dying_mapper
+from toptalkers.sandbox.emr_endpoint import serve_emr
+from toptalkers.sandbox.emr_faults import THROTTLED_CALLS
+from toptalkers.sandbox.emr_service import EmrService
+
+if TYPE_CHECKING:
+    from mypy_boto3_emr import EMRClient
+
+PACE = Pace(starting=0.05, bootstrapping=0.05, terminating=0.05, log_delay=0, idle_scale=0.001)
+
+
+class FakeHadoop:
+    """Runs no step: the step's second argument says what would have become of it."""
+
+    def __init__(self) -> None:
+        self.runs: list[StepRun] = []
+
+    def __call__(self, run: StepRun) -> int:
+        self.runs.append(run)
+        (run.log_dir / "syslog").write_text("INFO org.apache.hadoop.mapreduce.Job: Running job: job_local1_0001\n")
+        if run.arguments[1] == "hang":
+            assert run.stop.wait(20), "nobody stopped the step"
+            return 143
+        if "python3 -c 1/0" in run.arguments or run.arguments[1] == "fail":
+            (run.log_dir / "container-stderr").write_text("ZeroDivisionError: division by zero\n")
+            return 1
+        return 0
+
+
+class Sandbox:
+    """An endpoint, its client, and what it did."""
+
+    def __init__(self, client: "EMRClient", hadoop: FakeHadoop, objects: dict[str, bytes]) -> None:
+        self.emr = client
+        self.hadoop = hadoop
+        self.objects = objects
+
+    def launch(self, *outcomes: str, **changes: Any) -> str:
+        """Run a job flow with a step an outcome; changes are to `cluster_request`."""
+        request = cluster_request(*outcomes)
+        request["Instances"] |= changes.pop("Instances", {})
+        return self.emr.run_job_flow(**{**request, **changes})["JobFlowId"]
+
+    def status(self, cluster: str) -> dict[str, Any]:
+        return dict(self.emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"])
+
+    def wait(self, cluster: str, *states: str) -> dict[str, Any]:
+        return dict(wait_for(lambda: self.status(cluster), lambda status: status["State"] in states))
+
+    def step_states(self, cluster: str) -> list[str]:
+        """In the order in which they were given."""
+        return [step["Status"]["State"] for step in reversed(self.emr.list_steps(ClusterId=cluster)["Steps"])]
+
+
+def wait_for(look: Callable[[], Any], until: Callable[[Any], bool]) -> Any:
+    """Look again and again, for at most 20 seconds."""
+    end = time.monotonic() + 20
+    while not until(seen := look()):
+        assert time.monotonic() < end, f"still {seen}"
+        time.sleep(0.01)
+    return seen
+
+
+def step(outcome: str, on_failure: str = "TERMINATE_CLUSTER") -> Any:
+    return {
+        "Name": outcome,
+        "ActionOnFailure": on_failure,
+        "HadoopJarStep": {
+            "Jar": "command-runner.jar",
+            "Args": ["hadoop-streaming", outcome, "-mapper", "cat", "-output", "out"],
+        },
+    }
+
+
+def cluster_request(*outcomes: str) -> dict[str, Any]:
+    return {
+        "Name": "toptalkers",
+        "LogUri": "s3://bucket/runs/1/logs/",
+        "ReleaseLabel": "emr-7.14.0",
+        "Applications": [{"Name": "Hadoop"}],
+        "Instances": {
+            "InstanceGroups": [
+                {"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1},
+                {"InstanceRole": "CORE", "InstanceType": "m7g.2xlarge", "InstanceCount": 2, "Market": "ON_DEMAND"},
+            ]
+        },
+        "ServiceRole": "service",
+        "JobFlowRole": "profile",
+        "Steps": [step(outcome) for outcome in outcomes],
+    }
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """An EMR endpoint whose steps are run by `FakeHadoop`."""
+    objects: dict[str, bytes] = {}
+    hadoop = FakeHadoop()
+
+    def put_log(address: str, body: bytes) -> None:
+        objects[address] = body
+
+    service = EmrService(
+        state_dir=tmp_path,
+        run_step=hadoop,
+        put_log=put_log,
+        pace=PACE,
+        has_instance_profile=lambda name: name == "profile",
+    )
+    with serve_emr(service) as url:
+        client = boto3.client(
+            "emr",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - opens nothing
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        try:
+            yield Sandbox(client, hadoop, objects)
+        finally:
+            client.close()
+
+
+def test_a_transient_cluster_runs_its_steps_and_ends(sandbox: Sandbox) -> None:
+    """Every state in its order, ALL_STEPS_COMPLETED, steps COMPLETED, one home for both steps."""
+    cluster = sandbox.launch("ok", "ok too")
+    seen: list[str] = []
+
+    def look() -> str:
+        state = str(sandbox.status(cluster)["State"])
+        if state not in seen:
+            seen.append(state)
+        return state
+
+    wait_for(look, lambda state: state == "TERMINATED")
+    order = ["STARTING", "BOOTSTRAPPING", "RUNNING", "TERMINATING", "TERMINATED"]
+    assert seen == [state for state in order if state in seen]
+    assert {"STARTING", "BOOTSTRAPPING", "TERMINATING"} <= set(seen)
+    status = sandbox.status(cluster)
+    assert status["StateChangeReason"]["Code"] == "ALL_STEPS_COMPLETED"
+    assert status["Timeline"]["EndDateTime"] >= status["Timeline"]["ReadyDateTime"]
+    assert sandbox.step_states(cluster) == ["COMPLETED", "COMPLETED"]
+    assert [run.arguments[1] for run in sandbox.hadoop.runs] == ["ok", "ok too"]
+    assert len({run.work_dir for run in sandbox.hadoop.runs}) == 1
+    described = sandbox.emr.describe_cluster(ClusterId=cluster)["Cluster"]
+    assert described["NormalizedInstanceHours"] == 8 + 2 * 16
+    assert [found["Id"] for found in sandbox.emr.list_clusters(ClusterStates=["TERMINATED"])["Clusters"]] == [cluster]
+
+
+def test_step_logs_come_to_the_log_uri(sandbox: Sandbox) -> None:
+    """They come gzipped below steps/, controller and syslog; what the scripts said is in the container's log."""
+    cluster = sandbox.launch("fail")
+    sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
+    failed = sandbox.emr.list_steps(ClusterId=cluster)["Steps"][0]
+    address = f"s3://bucket/runs/1/logs/{cluster}/steps/{failed['Id']}/"
+    wait_for(lambda: sorted(sandbox.objects), lambda keys: len(keys) == 3)
+    assert b"job_local1_0001" in gzip.decompress(sandbox.objects[address + "syslog.gz"])
+    assert b"Step failed with exitCode 1" in gzip.decompress(sandbox.objects[address + "controller.gz"])
+    (container,) = [key for key in sandbox.objects if "/containers/application_" in key]
+    assert b"ZeroDivisionError" in gzip.decompress(sandbox.objects[container])
+    assert failed["Status"]["FailureDetails"]["LogFile"] == address + "stderr.gz"
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "states", "end", "code"),
+    [
+        ("TERMINATE_CLUSTER", ["FAILED", "CANCELLED"], "TERMINATED_WITH_ERRORS", "STEP_FAILURE"),
+        ("CANCEL_AND_WAIT", ["FAILED", "CANCELLED"], "TERMINATED", "ALL_STEPS_COMPLETED"),
+        ("CONTINUE", ["FAILED", "COMPLETED"], "TERMINATED", "ALL_STEPS_COMPLETED"),
+    ],
+)
+def test_action_on_failure(sandbox: Sandbox, on_failure: str, states: list[str], end: str, code: str) -> None:
+    """What a failed step does to the steps after it and to its cluster."""
+    cluster = sandbox.launch(Steps=[step("fail", on_failure), step("ok")])
+    status = sandbox.wait(cluster, "TERMINATED", "TERMINATED_WITH_ERRORS")
+    assert (status["State"], status["StateChangeReason"]["Code"]) == (end, code)
+    assert sandbox.step_states(cluster) == states
+
+
+def test_a_kept_cluster_waits_and_takes_steps_until_its_idle_time_out(sandbox: Sandbox) -> None:
+    """WAITING after the last step, RUNNING for an added one, ended by the policy that is put then."""
+    cluster = sandbox.launch("ok", Instances={"KeepJobFlowAliveWhenNoSteps": True})
+    sandbox.wait(cluster, "WAITING")
+    (added,) = sandbox.emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step("later")])["StepIds"]
+    wait_for(lambda: sandbox.step_states(cluster), lambda states: states == ["COMPLETED", "COMPLETED"])
+    assert sandbox.emr.describe_step(ClusterId=cluster, StepId=added)["Step"]["Name"] == "later"
+    sandbox.wait(cluster, "WAITING")
+    sandbox.emr.put_auto_termination_policy(ClusterId=cluster, AutoTerminationPolicy={"IdleTimeout": 60})
+    sandbox.wait(cluster, "TERMINATED")
+    with pytest.raises(ClientError, match="may not be modified"):
+        sandbox.emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step("too late")])
+
+
+def test_terminating_stops_the_running_step(sandbox: Sandbox) -> None:
+    """A user's request ends cluster and step; a protected cluster refuses it first."""
+    cluster = sandbox.launch("hang", "ok", Instances={"TerminationProtected": True})
+    sandbox.wait(cluster, "RUNNING")
+    with pytest.raises(ClientError, match="termination protected"):
+        sandbox.emr.terminate_job_flows(JobFlowIds=[cluster])
+    sandbox.emr.set_termination_protection(JobFlowIds=[cluster], TerminationProtected=False)
+    sandbox.emr.terminate_job_flows(JobFlowIds=[cluster])
+    assert sandbox.wait(cluster, "TERMINATED")["StateChangeReason"]["Code"] == "USER_REQUEST"
+    assert sandbox.step_states(cluster) == ["CANCELLED", "CANCELLED"]
+
+
+def test_cancelling_steps(sandbox: Sandbox) -> None:
+    """A running step is stopped, a pending one never begins, an ended one stays what it is."""
+    cluster = sandbox.launch("ok", "hang", "never", "last")
+    wait_for(lambda: sandbox.step_states(cluster), lambda states: states[1] == "RUNNING")
+    done, running, pending, _ = [found["Id"] for found in reversed(sandbox.emr.list_steps(ClusterId=cluster)["Steps"])]
+    answer = sandbox.emr.cancel_steps(ClusterId=cluster, StepIds=[done, running, pending])
+    assert [info["Status"] for info in answer["CancelStepsInfoList"]] == ["FAILED", "SUBMITTED", "SUBMITTED"]
+    sandbox.wait(cluster, "TERMINATED")
+    assert sandbox.step_states(cluster) == ["COMPLETED", "CANCELLED", "CANCELLED", "COMPLETED"]
+    assert [run.arguments[1] for run in sandbox.hadoop.runs] == ["ok", "hang", "last"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ReleaseLabel": "emr-9.0.0"}, "release label is invalid"),
+        ({"JobFlowRole": "unknown"}, "Invalid InstanceProfile: unknown"),
+        ({"ServiceRole": ""}, "ServiceRole is required"),
+        ({"LogUri": "/var/log"}, "S3 location"),
+        ({"AutoTerminationPolicy": {"IdleTimeout": 5}}, "between 60 and 604800"),
+        ({"Instances": {"InstanceGroups": []}}, "instance groups or instance fleets"),
+        ({"Steps": [step("x", "PANIC")]}, "'PANIC' is not one of TERMINATE_JOB_FLOW"),
+        ({"Tags": [{"Key": "sandbox:fault", "Value": "nonsense"}]}, "nonsense"),
+    ],
+)
+def test_an_invalid_request_is_refused(sandbox: Sandbox, changes: dict[str, Any], message: str) -> None:
+    """What EMR would refuse is refused, with the reason, and no cluster is made."""
+    with pytest.raises(ClientError, match=message) as caught:
+        sandbox.launch("ok", **changes)
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+    assert sandbox.emr.list_clusters()["Clusters"] == []
+
+
+def test_an_unknown_member_is_refused(sandbox: Sandbox) -> None:
+    """A member that the model lacks does not pass in silence, also from a client that does not check."""
+    client = boto3.client(
+        "emr",
+        endpoint_url=sandbox.emr.meta.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - opens nothing
+        config=Config(parameter_validation=False),
+    )
+    client.meta.events.register(
+        "before-call.emr.DescribeCluster",
+        lambda params, **_: params.update(body=b'{"ClusterId": "j-1", "Colour": "red"}'),
+    )
+    with pytest.raises(ClientError, match="Colour"):
+        client.describe_cluster(ClusterId="j-1")
+    client.close()
+
+
+def test_an_unknown_operation_or_cluster_is_refused(sandbox: Sandbox) -> None:
+    """EMR has more operations than the sandbox: they fail, and say so."""
+    with pytest.raises(ClientError, match="does not know 'ListStudios'"):
+        sandbox.emr.list_studios()
+    with pytest.raises(ClientError, match="'j-NONE' is not valid"):
+        sandbox.emr.describe_cluster(ClusterId="j-NONE")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "detail"),
+    [
+        ("bootstrap-failure", "BOOTSTRAP_FAILURE", "BOOTSTRAP_FAILURE_PRIMARY_WITH_NON_ZERO_CODE"),
+        ("no-capacity", "INTERNAL_ERROR", "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"),
+    ],
+)
+def test_a_cluster_that_does_not_start(sandbox: Sandbox, fault: str, code: str, detail: str) -> None:
+    """It ends with errors, its step CANCELLED without having begun."""
+    cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": fault}])
+    status = sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
+    assert status["StateChangeReason"]["Code"] == code
+    assert [error["ErrorCode"] for error in status["ErrorDetails"]] == [detail]
+    assert sandbox.step_states(cluster) == ["CANCELLED"]
+    assert sandbox.hadoop.runs == []
+
+
+def test_a_cluster_that_never_starts_can_be_terminated(sandbox: Sandbox) -> None:
+    """It stays STARTING until a user ends it."""
+    cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": "never-starts"}])
+    time.sleep(4 * PACE.starting)
+    assert sandbox.status(cluster)["State"] == "STARTING"
+    sandbox.emr.terminate_job_flows(JobFlowIds=[cluster])
+    sandbox.wait(cluster, "TERMINATED")
+
+
+def test_the_fault_of_a_step_is_in_its_mapper(sandbox: Sandbox) -> None:
+    """The first step is run with a mapper that dies; the others are not touched."""
+    cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": "step-failure"}])
+    sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
+    assert sandbox.hadoop.runs[0].arguments == with_dying_mapper(step("ok")["HadoopJarStep"]["Args"])
+    assert sandbox.emr.list_steps(ClusterId=cluster)["Steps"][0]["Config"]["Args"][3] == "cat"
+
+
+def test_throttling_ends_after_some_calls(sandbox: Sandbox) -> None:
+    """Calls about the cluster are refused as EMR refuses them, then answered."""
+    cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": "throttling"}])
+    for _ in range(THROTTLED_CALLS):
+        with pytest.raises(ClientError) as caught:
+            sandbox.emr.describe_cluster(ClusterId=cluster)
+        assert caught.value.response["Error"]["Code"] == "ThrottlingException"
+    sandbox.wait(cluster, "TERMINATED")
+
+
+def test_lists_of_what_can_be_asked_for(sandbox: Sandbox) -> None:
+    """Releases by prefix; instance types over several pages; groups, fleets and instances of a cluster."""
+    assert "emr-7.14.0" in sandbox.emr.list_release_labels(Filters={"Prefix": "emr-7"})["ReleaseLabels"]
+    pages = sandbox.emr.list_supported_instance_types(ReleaseLabel="emr-7.14.0")
+    assert len(pages["SupportedInstanceTypes"]) == 50
+    more = sandbox.emr.list_supported_instance_types(ReleaseLabel="emr-7.14.0", Marker=pages["Marker"])
+    assert more["SupportedInstanceTypes"][0]["Type"] not in {found["Type"] for found in pages["SupportedInstanceTypes"]}
+    cluster = sandbox.launch("hang")
+    sandbox.wait(cluster, "RUNNING")
+    groups = sandbox.emr.list_instance_groups(ClusterId=cluster)["InstanceGroups"]
+    assert [group["RunningInstanceCount"] for group in groups] == [1, 2]
+    assert len(sandbox.emr.list_instances(ClusterId=cluster)["Instances"]) == 3
+    with pytest.raises(ClientError, match="not instance fleets"):
+        sandbox.emr.list_instance_fleets(ClusterId=cluster)

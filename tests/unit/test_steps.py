@@ -1,0 +1,181 @@
+"""The steps as data: what is asked is in them, and nothing that a user wrote gets out of its place."""
+
+import re
+import shlex
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toptalkers.errors import UsageError
+from toptalkers.query import Query
+from toptalkers.streaming import count_flows, port_filter
+from toptalkers.streaming.steps import MIB, Gluing, Step, emr_steps, plan_steps
+
+PLACES: dict[str, Any] = {
+    "inputs": ["s3://bucket/flowlogs/"],
+    "gluing": "headers",
+    "bundle": "s3://bucket/code/abc/",
+    "output": "s3://bucket/runs/1/toptalkers/",
+    "between": "toptalkers/1/aggregate/",
+}
+
+
+def plan(query: Query | None = None, **more: Any) -> tuple[Step, Step]:
+    first, second = plan_steps(query or Query.parse(), **{**PLACES, **more})
+    return first, second
+
+
+def option(step: Step, name: str) -> list[str]:
+    """All values of an option of streaming."""
+    return [step.arguments[at + 1] for at, word in enumerate(step.arguments) if word == name]
+
+
+def settings(step: Step) -> dict[str, str]:
+    return dict(one.split("=", 1) for one in option(step, "-D"))
+
+
+def test_the_two_steps() -> None:
+    """Step 1 counts what was asked and hands over; step 2 sorts, and only it writes the answer."""
+    first, second = plan(Query.parse(metric="bytes", ports="22,443"))
+    assert (first.name, second.name) == ("flowlogs-aggregate", "flowlogs-sort")
+    assert option(first, "-mapper") == ["python3 count_flows.py --metric bytes --ports 22,443 --action ACCEPT"]
+    assert option(first, "-reducer") == ["aggregate"]
+    assert option(first, "-files") == ["s3://bucket/code/abc/count_flows.py"]
+    assert option(first, "-output") == option(second, "-input") == ["toptalkers/1/aggregate/"]
+    assert option(second, "-mapper") == ["cat"]
+    assert option(second, "-output") == ["s3://bucket/runs/1/toptalkers/"]
+    assert settings(second)["mapreduce.job.reduces"] == "1"
+
+
+def test_generic_options_stand_first() -> None:
+    """Hadoop refuses `-D` and `-files` behind an option of streaming's own."""
+    for step in plan(Query.parse(top=5), keep_aggregate=True):
+        last = max(at for at, word in enumerate(step.arguments) if word in ("-D", "-files"))
+        assert set(step.arguments[: last + 1 : 2]) == {"-D", "-files"}
+
+
+@pytest.mark.parametrize(
+    ("top", "keep_all_ports", "ports", "mapper"),
+    [
+        (0, False, "0-1024", "cat"),
+        (0, True, "all", "cat"),
+        (7, False, "0-1024", "python3 port_filter.py --ports all --top 7"),
+        (0, True, "22,443", "python3 port_filter.py --ports 22,443 --top 0"),
+        (7, True, "22,443", "python3 port_filter.py --ports 22,443 --top 7"),
+    ],
+)
+def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: bool, ports: str, mapper: str) -> None:
+    """It filters ports that the first step kept, and cuts at the first N; otherwise it is `cat`."""
+    first, second = plan(Query.parse(ports=ports, top=top), keep_all_ports=keep_all_ports)
+    assert option(second, "-mapper") == [mapper]
+    wanted = "all" if keep_all_ports else ports
+    assert f"--ports {wanted} " in option(first, "-mapper")[0]
+
+
+@pytest.mark.parametrize(
+    ("gluing", "is_combined", "ignore_key", "asks_offsets"),
+    [("headers", True, "true", False), ("offsets", True, "false", True), ("never", False, None, False)],
+)
+def test_gluing(gluing: Gluing, is_combined: bool, ignore_key: str | None, asks_offsets: bool) -> None:
+    """What the mapper is told of where files begin is what it is asked to look at."""
+    first, _ = plan(gluing=gluing)
+    assert bool(option(first, "-inputformat")) == is_combined
+    assert settings(first).get("stream.map.input.ignoreKey") == ignore_key
+    assert option(first, "-mapper")[0].endswith(" --offsets") == asks_offsets
+    assert ("mapreduce.input.fileinputformat.split.minsize" in settings(first)) == (gluing == "never")
+
+
+def test_sizes_follow_the_input() -> None:
+    """A small input is parted among the maps there are; a large one makes more reducers, within bounds."""
+
+    def numbers(input_bytes: int) -> tuple[int, int]:
+        found = settings(plan(input_bytes=input_bytes, map_slots=8)[0])
+        return (
+            int(found["mapreduce.input.fileinputformat.split.maxsize"]) // MIB,
+            int(found["mapreduce.job.reduces"]),
+        )
+
+    assert numbers(0) == (8, 1)
+    assert numbers(320 * MIB) == (20, 1)
+    assert numbers(10 * 1024 * MIB) == (64, 11)
+    assert numbers(10**15) == (64, 99)
+
+
+BREAKING_OUT = [
+    "x; rm -rf /",
+    "x --ports all",
+    "x' 'y",
+    'x"y',
+    "${user.home}",
+    "$(id)",
+    "`id`",
+    "x|y",
+    "x&y",
+    "x\ny",
+    "s3://bucket/a,s3://other/",
+    "s3://bucket/{a,b}",
+    "s3://bucket/*",
+    "s3://bucket/a\\b",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", BREAKING_OUT)
+@pytest.mark.parametrize("place", ["inputs", "bundle", "output", "between"])
+def test_no_path_breaks_out(place: str, text: str) -> None:
+    """What Hadoop or a shell would give a meaning to is refused in every place."""
+    places: dict[str, Any] = {place: [text] if place == "inputs" else text}
+    with pytest.raises(UsageError):
+        plan(**places)
+
+
+@pytest.mark.parametrize("text", BREAKING_OUT)
+@pytest.mark.parametrize("name", ["ports", "since", "until", "log_format", "metric", "action"])
+def test_no_option_breaks_out(name: str, text: str) -> None:
+    """The question's own options are refused before they come to a step, or come to it harmless."""
+    try:
+        query = Query.parse(**{name: text})
+    except UsageError:
+        return
+    for step in plan(query):
+        assert re.fullmatch(r"[A-Za-z0-9_.,:/=@+ -]+", option(step, "-mapper")[0])
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat("T", "seconds")
+
+
+@given(st.data())
+def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> None:
+    """Any question that can be asked reaches both scripts as it was, split at spaces as Hadoop does it."""
+    low = data.draw(st.integers(0, 65535))
+    query = Query.parse(
+        metric=data.draw(st.sampled_from(["records", "packets", "bytes"])),
+        ports=f"{low}-{data.draw(st.integers(low, 65535))}",
+        action=data.draw(st.sampled_from(["ACCEPT", "REJECT", "ALL"])),
+        since=data.draw(st.none() | st.datetimes(min_value=datetime(1970, 1, 1)).map(_iso)),  # noqa: DTZ001
+        log_format="${start} ${action} ${srcaddr} ${dstaddr} ${dstport} ${packets} ${bytes}",
+        top=data.draw(st.integers(0, 10**6)),
+    )
+    first, second = plan(query, keep_all_ports=data.draw(st.booleans()))
+    words = option(first, "-mapper")[0].split(" ")
+    assert shlex.split(" ".join(words)) == words
+    counting = count_flows.parse_arguments(words[2:])
+    assert (counting.metric, counting.action, counting.since) == (
+        query.metric,
+        query.action,
+        query.mapper_arguments()[7] if query.since else None,
+    )
+    words = option(second, "-mapper")[0].split(" ")
+    if words != ["cat"]:
+        assert port_filter.parse_arguments(words[2:]).top == query.top
+
+
+def test_a_failed_step_ends_the_cluster() -> None:
+    """The second never runs on what the first did not finish."""
+    steps = emr_steps(plan())
+    assert [one["ActionOnFailure"] for one in steps] == ["TERMINATE_CLUSTER"] * 2
+    assert [one["HadoopJarStep"]["Args"][0] for one in steps] == ["hadoop-streaming"] * 2
