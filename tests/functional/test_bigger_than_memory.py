@@ -35,7 +35,9 @@ def many_talkers(number: int, *, step: int = 1) -> bytes:
 def test_spilling_does_not_change_the_answer(case: tuple[Query, list[bytes]], rows: int, block_bytes: int) -> None:
     """However few sums are held, in files of one block or several, answer and tally are those of the memory."""
     query, contents = case
-    block_bytes = max(block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0))
+    block_bytes = max(
+        block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
+    )
 
     class Spilling:
         @staticmethod
@@ -105,13 +107,15 @@ def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None
 
 
 def test_a_manifest_counts_a_file_as_often_as_it_stands(tmp_path: Path) -> None:
-    """Two lines of the same path count twice; a path that is no file is left out by name; no manifest is wrong usage."""
+    """Two lines of the same path count twice; a path that is no file is left out by name; no manifest: wrong usage."""
     default = str(FLOWLOGS / "default.log")
     manifest = tmp_path / "files.txt"
     manifest.write_text(f"{default}\n\n{default}\n{tmp_path}/missing.log\n")
     result = CliRunner().invoke(cli, ["run-local", "--manifest", str(manifest)])
     once = (FLOWLOGS / "default.tsv").read_text()
-    twice = "".join(f"{talker}\t{2 * int(value)}\n" for talker, value in (line.split("\t") for line in once.splitlines()))
+    twice = "".join(
+        f"{talker}\t{2 * int(value)}\n" for talker, value in (line.split("\t") for line in once.splitlines())
+    )
     assert (result.exit_code, result.stdout) == (1, twice)
     assert "missing.log: No such file or directory" in result.stderr
     assert CliRunner().invoke(cli, ["run-local", "--manifest", str(tmp_path / "none.txt")]).exit_code == 2

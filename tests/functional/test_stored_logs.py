@@ -92,8 +92,10 @@ def test_a_refusal_ends_the_run_in_one_line(s3: TinyS3) -> None:
     [
         "flowlogs/{:04}/{:02}/{:02}/{:02}/",
         "AWSLogs/123456789012/vpcflowlogs/eu-central-1/{:04}/{:02}/{:02}/{:02}/",
-        "AWSLogs/aws-account-id=123456789012/aws-service=vpcflowlogs/aws-region=eu-central-1/"
-        "year={:04}/month={:02}/day={:02}/hour={:02}/",
+        (
+            "AWSLogs/aws-account-id=123456789012/aws-service=vpcflowlogs/aws-region=eu-central-1/"
+            "year={:04}/month={:02}/day={:02}/hour={:02}/"
+        ),
     ],
 )
 def test_only_the_hours_of_the_time_asked_for_are_listed(s3: TinyS3, tree: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from toptalkers.aws.cluster import ClusterGateway
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.metrics import MetricsGateway
-from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.objects import ObjectReader
+from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
 

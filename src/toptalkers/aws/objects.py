@@ -124,7 +124,7 @@ class ObjectReader:
                     Range=f"bytes={start + before}-{end - 1}",
                     IfMatch=listed.etag,
                 )
-                if answer["ResponseMetadata"]["HTTPStatusCode"] != 206:  # noqa: PLR2004 - HTTP's Partial Content
+                if answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
                     raise OSError("the server gives no ranges of objects")
                 with answer["Body"] as body:
                     while piece := body.read(_READ_BYTES):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from toptalkers.aws.objects import ListedObject, ObjectReader, Part
-from toptalkers.deploy.input import EARLIEST_ARRIVAL, LATEST_ARRIVAL, _span, _whole_hour
+from toptalkers.deploy.input import EARLIEST_ARRIVAL, LATEST_ARRIVAL, span_of_date, whole_hour
 from toptalkers.engines.inputs import InputFile, Inputs, Problem
 from toptalkers.errors import UsageError
 
@@ -66,15 +66,15 @@ def _wanted(folder: str, *, since: datetime | None, until: datetime | None) -> P
     if dated is None:
         return "some"
     date = tuple(int(number) for number in re.findall("[0-9]+", dated[1]))
-    span = _span(date)
+    span = span_of_date(date)
     if span is None:
         return "all"
-    begin = _whole_hour(since) + EARLIEST_ARRIVAL if since else datetime.min.replace(tzinfo=UTC)
-    end = until + LATEST_ARRIVAL if until else datetime.max.replace(tzinfo=UTC)
+    begin = whole_hour(since) + EARLIEST_ARRIVAL if since else datetime.min.replace(tzinfo=UTC)
+    end = whole_hour(until) + LATEST_ARRIVAL if until else datetime.max.replace(tzinfo=UTC)
     if span[1] <= begin or span[0] >= end:
         return "none"
     is_whole = begin <= span[0] and span[1] <= end
-    return "all" if is_whole or len(date) == 4 else "some"  # noqa: PLR2004 - an hour holds no smaller folders
+    return "all" if is_whole or len(date) == 4 else "some"
 
 
 def _file(reader: ObjectReader, listed: ListedObject) -> InputFile:

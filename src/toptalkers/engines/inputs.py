@@ -62,9 +62,7 @@ class Inputs:
 
     def __add__(self, other: "Inputs") -> "Inputs":
         """Both, one after the other."""
-        return Inputs(
-            self.files + other.files, self.problems + other.problems, self.repeated + other.repeated
-        )
+        return Inputs(self.files + other.files, self.problems + other.problems, self.repeated + other.repeated)
 
 
 def find_inputs(paths: Iterable[str]) -> Inputs:

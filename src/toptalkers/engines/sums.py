@@ -76,7 +76,7 @@ class Spill:
         try:
             if self._file is None:
                 # Without a buffer, which a full disk would leave to be written again when the file is closed.
-                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see close()
             self._file.seek(self._end)
             rest = packed.getbuffer()
             while rest:
@@ -134,10 +134,14 @@ class PartialSums:
 
     def absorb(self, other: "PartialSums") -> None:
         """Take over all of another's, of the same spill; the other must not be used any more."""
-        self._runs += other._runs
-        for sums in (other._sums, *other._partial):
-            if sums.height:
-                self.add(sums)
+        runs, rows = other.let_go()
+        self._runs += runs
+        for sums in rows:
+            self.add(sums)
+
+    def let_go(self) -> tuple[list[Run], list[pl.DataFrame]]:
+        """Give up what was spilled and what is in memory."""
+        return self._runs, [rows for rows in (self._sums, *self._partial) if rows.height]
 
     def in_memory(self) -> pl.DataFrame:
         """All sums, a row a talker, when none is spilled."""
@@ -240,7 +244,9 @@ def _print_talkers(sums: pl.DataFrame) -> pl.DataFrame:
         ipv6 = column.str.contains(":", literal=True)
         return pl.when(ipv6).then(pl.format("[{}]", column)).otherwise(column)
 
-    return sums.select(pl.concat_str(bracketed("src"), bracketed("dst"), "port", separator=":").alias("talker"), "value")
+    return sums.select(
+        pl.concat_str(bracketed("src"), bracketed("dst"), "port", separator=":").alias("talker"), "value"
+    )
 
 
 def _may_be_among(sums: pl.DataFrame, top: int) -> pl.DataFrame:
