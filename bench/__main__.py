@@ -2,6 +2,7 @@
 
 import argparse
 import gzip
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.distinct import write_distinct
 from bench.measure import alternate, ratio, run_once
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +110,35 @@ def bench_lambda(work: Path, runs: int) -> None:
     subprocess.run([sys.executable, str(ROOT / "scripts/bench-lambda")], check=True)
 
 
-PARTS = {"local": bench_local, "mapper": bench_mapper, "hadoop": bench_hadoop, "lambda": bench_lambda}
+def bench_memory(work: Path, _: int) -> None:
+    """Mostly distinct talkers: all sums in memory, and as on a machine that has 2 GiB left; the same answer."""
+    folder = work / "distinct"
+    if not folder.exists():
+        making = work / "making-distinct"
+        shutil.rmtree(making, ignore_errors=True)
+        write_distinct(making, 24_000_000)
+        making.rename(folder)
+    code = (
+        "import sys; from toptalkers.engines import inputs, local, sums; from toptalkers.query import Query\n"
+        "rows = int(sys.argv[2]) // 2 // sums.ROW_BYTES\n"
+        "answer = local.count_files(Query(), inputs.find_inputs([sys.argv[1]]).files, rows_held=rows)\n"
+        "for chunk in answer.chunks: sys.stdout.buffer.write(chunk)\n"
+    )
+    outputs = {}
+    for name, bytes_ in {"all in memory": 1 << 40, "2 GiB": 2 << 30}.items():
+        outputs[name] = str(work / f"{name.replace(' ', '-')}.tsv")
+        wall, _, peak = run_once([sys.executable, "-c", code, str(folder), str(bytes_)], None, outputs[name])
+        print(f"  {name:14} {wall:6.1f} s  {peak:6.0f} MiB   (24 M records, 21.6 M talkers)")
+    same(outputs, lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+PARTS = {
+    "local": bench_local,
+    "memory": bench_memory,
+    "mapper": bench_mapper,
+    "hadoop": bench_hadoop,
+    "lambda": bench_lambda,
+}
 
 
 def main() -> None:

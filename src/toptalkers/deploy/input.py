@@ -79,8 +79,8 @@ def pick_input(
         others = sorted({place for place, _ in places} - {bucket})
         notes += [f"the nodes' role reads s3://{bucket} alone, and must be granted s3://{other}" for other in others]
     else:
-        start = _whole_hour(since) + EARLIEST_ARRIVAL if since else _EVER[0]
-        end = _whole_hour(until) + LATEST_ARRIVAL if until else _EVER[1]
+        start = whole_hour(since) + EARLIEST_ARRIVAL if since else _EVER[0]
+        end = whole_hour(until) + LATEST_ARRIVAL if until else _EVER[1]
         places = [(bucket, key) for key in _own_folders(storage, bucket, start, end, notes)]
     survey = _Survey(bucket)
     uris = []
@@ -197,7 +197,7 @@ def _dated_folders(
     for inner in below:
         name = _DATED.fullmatch(inner.removeprefix(folder))
         inner_date = (*date, int(name[1])) if name else ()
-        span = _span(inner_date)
+        span = span_of_date(inner_date)
         if span is None:
             notes.append(f"left out, as its name is no part of a date: s3://{bucket}/{inner}")
         elif start <= span[0] and span[1] <= end:
@@ -206,7 +206,7 @@ def _dated_folders(
             yield from _dated_folders(storage, bucket, inner, inner_date, start, end, notes)
 
 
-def _span(date: tuple[int, ...]) -> tuple[datetime, datetime] | None:
+def span_of_date(date: tuple[int, ...]) -> tuple[datetime, datetime] | None:
     """From when to when a year, month, day or hour is; None when there is no such date."""
     try:
         match date:
@@ -227,5 +227,6 @@ def _span(date: tuple[int, ...]) -> tuple[datetime, datetime] | None:
         return None
 
 
-def _whole_hour(moment: datetime) -> datetime:
+def whole_hour(moment: datetime) -> datetime:
+    """When its hour began."""
     return moment.replace(minute=0, second=0, microsecond=0)

@@ -1,10 +1,15 @@
 """Which engine answers: all take the same question and files, and give the same answer."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toptalkers.answer import Answer
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.engines.cache import CountCache
 
 
 def count_files(
@@ -15,6 +20,8 @@ def count_files(
     on_read: Callable[[int], None],
     on_problem: Callable[[Problem], None],
     on_stage: Callable[[str], None] = lambda _: None,
+    scratch: Path | None = None,
+    cache: "CountCache | None" = None,
 ) -> Answer:
     """Answer a question from files with the engine of that name; only that engine is imported.
 
@@ -25,6 +32,8 @@ def count_files(
         on_read: called with the number of stored bytes of each read, for progress.
         on_problem: called for each file that is left out.
         on_stage: called with a line when an engine of several stages goes on to something.
+        scratch: for the local engine, the folder for what does not fit into memory; None for the system's own.
+        cache: for the local engine, what was counted before.
 
     """
     if engine == "hadoop":
@@ -32,7 +41,9 @@ def count_files(
 
         return hadoop.count_files(query, files, on_read=on_read, on_problem=on_problem, on_stage=on_stage)
     if engine == "mrjob":
-        from toptalkers.engines import mrjob as chosen
-    else:
-        from toptalkers.engines import local as chosen  # type: ignore[no-redef]
-    return chosen.count_files(query, files, on_read=on_read, on_problem=on_problem)
+        from toptalkers.engines import mrjob
+
+        return mrjob.count_files(query, files, on_read=on_read, on_problem=on_problem)
+    from toptalkers.engines import local
+
+    return local.count_files(query, files, on_read=on_read, on_problem=on_problem, scratch=scratch, cache=cache)

@@ -1,14 +1,20 @@
-"""From what a user names to the files that are read: files, folders, globs, standard input."""
+"""From what a user names to the files that are read: files, folders, globs, standard input, manifests."""
 
 import glob
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from toptalkers.errors import UsageError
+
 STDIN_NAME = "standard input"
+
+YOUNGEST_S = 2.0
+"""From this age on a file's times tell one content from the next, on every file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +25,16 @@ class InputFile:
         name: how messages call it.
         size_bytes: as stored, packed or not; 0 when it is not known beforehand.
         open: opens it for reading, as stored.
+        prefetch: called some files before it is opened, so that what is far away can be on its way.
+        version: what changes when the content does, as it is now; empty when that cannot be known.
 
     """
 
     name: str
     size_bytes: int
     open: Callable[[], BinaryIO]
+    prefetch: Callable[[], None] = lambda: None
+    version: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,10 @@ class Inputs:
     files: tuple[InputFile, ...]
     problems: tuple[Problem, ...]
     repeated: int = 0
+
+    def __add__(self, other: "Inputs") -> "Inputs":
+        """Both, one after the other."""
+        return Inputs(self.files + other.files, self.problems + other.problems, self.repeated + other.repeated)
 
 
 def find_inputs(paths: Iterable[str]) -> Inputs:
@@ -87,6 +101,25 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
     return Inputs(tuple(files.values()), tuple(problems), repeated)
 
 
+def read_manifest(manifest: Path) -> list[InputFile]:
+    """Read a list of files, a path a line; blank lines mean nothing.
+
+    Each counts as often as it stands there, which is how much is asked of a machine by few files. Paths are taken
+    from the current folder, as `xargs` takes them.
+
+    Raises:
+        UsageError: the manifest cannot be read.
+
+    """
+    try:
+        lines = manifest.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a list of paths"
+        raise UsageError(f"--manifest: cannot read {manifest}: {reason}") from error
+    files = {line: _file(Path(line)) for line in set(lines)}
+    return [files[line] for line in lines if line.strip()]
+
+
 def _files_at(path: Path) -> tuple[list[InputFile], list[Problem]]:
     try:
         if path.is_dir():
@@ -114,7 +147,21 @@ def _file(path: Path) -> InputFile:
         size = path.stat().st_size
     except OSError:
         size = 0  # opening it will say what is wrong
-    return InputFile(str(path), size, lambda: path.open("rb", buffering=0))
+    return InputFile(str(path), size, lambda: path.open("rb", buffering=0), version=lambda: _version(path))
+
+
+def _version(path: Path) -> str:
+    """What the file system knows of a content: size, times of change (the second of which nobody can set), inode.
+
+    Empty when the file is so young that it could change once more within what the clock of the file system can tell.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    if time.time() - status.st_ctime < YOUNGEST_S:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def _standard_input() -> InputFile:

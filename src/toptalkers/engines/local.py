@@ -6,7 +6,8 @@ by line by `FlowCounter`, the very code of the mapper. So the answer is always t
 a rule is answered in one place, `streaming/count_flows.py`.
 
 "Plainly" means that each line, by the columns that the question looks at, is well-formed: any doubt sends the
-block the exact way. Memory holds a few blocks for each thread and the sums by talker, not the records.
+block the exact way. Memory holds a few blocks for each thread and the sums by talker, not the records; sums that are
+more than memory holds wait on the disk (`sums.py`).
 """
 
 import ctypes
@@ -18,11 +19,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import polars as pl
 
 from toptalkers.answer import Answer, Tally
+from toptalkers.engines.cache import CountCache
 from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.sums import SCHEMA as _SUMS
+from toptalkers.engines.sums import PartialSums, Spill, default_rows_held
 from toptalkers.engines.unpack import UnreadableError, read_blocks
 from toptalkers.query import ALL_PORTS, Query
 from toptalkers.streaming import count_flows
@@ -30,14 +35,13 @@ from toptalkers.streaming import count_flows
 BLOCK_BYTES = 16 << 20
 """Large enough that Polars' fixed costs a block do not show, small enough that a dozen of them may wait."""
 
-MERGE_ROWS = 2_000_000
-"""Partial sums are added up when there are this many more of them than talkers known."""
+FILES_AHEAD = 8
+"""How many files before its turn a file is told to be on its way."""
 
 _CHUNK_ROWS = 50_000
 
 _IPV4 = count_flows.IPV4.pattern.decode()
 _NUMBER = r"^[0-9]{1,15}$"
-_SUMS = {"src": pl.String, "dst": pl.String, "port": pl.String, "value": pl.Int64}
 
 
 def count_files(
@@ -46,7 +50,10 @@ def count_files(
     *,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
+    scratch: Path | None = None,
+    cache: CountCache | None = None,
     block_bytes: int = BLOCK_BYTES,
+    rows_held: int | None = None,
 ) -> Answer:
     """Answer a question from files.
 
@@ -55,20 +62,33 @@ def count_files(
         files: what to read, each to count whole or not at all.
         on_read: called with the number of stored bytes of each read, from any thread, for progress.
         on_problem: called for each file that is left out, and why.
+        scratch: the folder for sums that are more than memory holds; None for the system's temporary one.
+        cache: what was counted before, and is not read again; what is read is kept there.
         block_bytes: how much of a file is unpacked at a time, and how much is parsed together.
+        rows_held: how many partial sums may be held in memory; None for what memory there is.
 
     Returns:
         The answer; its tally counts files read and left out.
 
+    Raises:
+        ToptalkersError: the sums fit neither memory nor disk.
+
     """
     _keep_freed_memory()
-    return LocalEngine(query, on_problem, block_bytes).answer(files, on_read)
+    spill = Spill(scratch)
+    try:
+        engine = LocalEngine(query, on_problem, block_bytes, spill, rows_held or default_rows_held(), cache)
+        return engine.answer(files, on_read)
+    except BaseException:
+        spill.close()
+        raise
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
     """Some lines of a file, in order. The last block of a file says how it ended."""
 
+    number: int
     file: InputFile
     data: bytes
     last: bool
@@ -80,37 +100,49 @@ class _FileSoFar:
     """What is known of a file of which some blocks are counted: its layout now, its sums, its tally."""
 
     fields: list[bytes]
-    sums: list[pl.DataFrame] = field(default_factory=list)
+    sums: PartialSums
     tally: Tally = field(default_factory=Tally)
 
 
 class LocalEngine:
     """One question's counting; use it once."""
 
-    def __init__(self, query: Query, on_problem: Callable[[Problem], None], block_bytes: int) -> None:
-        """Take the question."""
+    def __init__(
+        self,
+        query: Query,
+        on_problem: Callable[[Problem], None],
+        block_bytes: int,
+        spill: Spill,
+        rows_held: int,
+        cache: CountCache | None = None,
+    ) -> None:
+        """Take the question, the bounds of memory, and what was counted before."""
+        self._cache = cache
+        self._versions: dict[str, str] = {}
         self._block_bytes = block_bytes
         self._query = query
         self._on_problem = on_problem
         self._question = count_flows.parse_arguments(query.mapper_arguments())
         self._headerless = count_flows.FlowCounter(self._question).headerless
-        self._sums = pl.DataFrame(schema=_SUMS)
-        self._partial: list[pl.DataFrame] = []
-        self._partial_rows = 0
+        self._spill = spill
+        self._rows_held_by_a_file = rows_held // 4 // _unpacking_threads()
+        self._sums = PartialSums(spill, rows_held // 2)
         self._tally = Tally()
 
     def answer(self, files: Sequence[InputFile], on_read: Callable[[int], None]) -> Answer:
         """Read the files and answer."""
-        unfinished: dict[str, _FileSoFar] = {}
+        if self._cache:
+            files = list(self._not_counted_before(self._cache, files, on_read))
+        unfinished: dict[int, _FileSoFar] = {}
         together: dict[tuple[bytes, ...], list[tuple[InputFile, bytes]]] = {}
         waiting_bytes = 0
         with ThreadPoolExecutor(2, "count") as pool:
             counting: deque[Future[list[tuple[InputFile | int, pl.DataFrame, Tally]]]] = deque()
             for block in _unpack_ahead(files, self._block_bytes, on_read):
                 if block.unreadable is not None:
-                    unfinished.pop(block.file.name, None)
+                    unfinished.pop(block.number, None)
                     self._leave_out(block.file, block.unreadable)
-                elif block.last and block.file.name not in unfinished:
+                elif block.last and block.number not in unfinished:
                     fields, lines = self._begin(block.data)
                     together.setdefault(tuple(fields), []).append((block.file, lines))
                     waiting_bytes += len(lines)
@@ -124,23 +156,39 @@ class LocalEngine:
             counting.append(pool.submit(self._count_whole_files, together))
             for counted in counting:
                 self._add_counted(counted.result())
-        self._merge()
-        return self._ranked()
+        rankings, talkers = self._sums.ranked(self._query.top)
+        return Answer(self._query, _format_chunks(rankings), self._tally, talkers)
 
-    def _count_part(self, block: _Block, unfinished: dict[str, _FileSoFar]) -> None:
+    def _not_counted_before(
+        self, cache: CountCache, files: Sequence[InputFile], on_read: Callable[[int], None]
+    ) -> Iterator[InputFile]:
+        """Add the counts that are known, and give the files that are left to read."""
+        for file in files:
+            version = file.version()
+            counted = cache.load(file, version) if version else None
+            if counted is None:
+                self._versions[file.name] = version
+                yield file
+            else:
+                sums, tally = counted
+                self._sums.add(sums)
+                self._tally += tally
+                on_read(file.size_bytes)
+
+    def _count_part(self, block: _Block, unfinished: dict[int, _FileSoFar]) -> None:
         """Count one block of a file that has several; the last one adds the file to the answer."""
         lines = block.data
-        so_far = unfinished.pop(block.file.name, None)
+        so_far = unfinished.pop(block.number, None)
         if so_far is None:
             fields, lines = self._begin(lines)
-            so_far = _FileSoFar(fields)
+            so_far = _FileSoFar(fields, PartialSums(self._spill, self._rows_held_by_a_file))
         sums, tally, so_far.fields = self._count([lines], so_far.fields)
-        so_far.sums.append(sums)
+        so_far.sums.add(sums)
         so_far.tally += tally
         if block.last:
             self._add_file(block.file, so_far)
         else:
-            unfinished[block.file.name] = so_far
+            unfinished[block.number] = so_far
 
     def _begin(self, data: bytes) -> tuple[list[bytes], bytes]:
         """The layout in which a file begins, and its lines without the header that says so."""
@@ -157,7 +205,7 @@ class LocalEngine:
         """Count whole files by their layouts: sums and tally of each file, or of so many plain ones together."""
         counted: list[tuple[InputFile | int, pl.DataFrame, Tally]] = []
         for fields, waiting in together.items():
-            plain = self._count_plain([lines for _, lines in waiting], list(fields))
+            plain = None if self._cache else self._count_plain([lines for _, lines in waiting], list(fields))
             if plain is not None:
                 counted.append((len(waiting), *plain))
                 continue
@@ -169,9 +217,12 @@ class LocalEngine:
     def _add_counted(self, counted: list[tuple[InputFile | int, pl.DataFrame, Tally]]) -> None:
         for whose, sums, tally in counted:
             if isinstance(whose, int):
-                self._add(sums, tally + Tally(files_read=whose))
+                self._sums.add(sums)
+                self._tally += tally + Tally(files_read=whose)
             else:
-                self._add_file(whose, _FileSoFar([], [sums], tally))
+                so_far = _FileSoFar([], PartialSums(self._spill, self._rows_held_by_a_file), tally)
+                so_far.sums.add(sums)
+                self._add_file(whose, so_far)
 
     def _count(self, blocks: list[bytes], fields: list[bytes]) -> tuple[pl.DataFrame, Tally, list[bytes]]:
         """Count lines that begin in a layout: their sums, their tally, and the layout in which they end."""
@@ -298,51 +349,15 @@ class LocalEngine:
         if tally.records_read and tally.malformed == tally.records_read:
             self._leave_out(file, f"no flow log: none of its {tally.records_read:,} lines is a record")
             return
-        self._add(pl.concat(so_far.sums), tally + Tally(files_read=1))
+        tally += Tally(files_read=1)
+        if self._cache and not so_far.sums.is_spilled:
+            self._cache.save(file, self._versions[file.name], so_far.sums.in_memory(), tally)
+        self._sums.absorb(so_far.sums)
+        self._tally += tally
 
     def _leave_out(self, file: InputFile, reason: str) -> None:
         self._tally += Tally(files_unreadable=1)
         self._on_problem(Problem(file.name, reason))
-
-    def _add(self, sums: pl.DataFrame, tally: Tally) -> None:
-        self._tally += tally
-        self._partial.append(sums)
-        self._partial_rows += sums.height
-        if self._partial_rows >= max(MERGE_ROWS, self._sums.height):
-            self._merge()
-
-    def _merge(self) -> None:
-        self._sums = (
-            pl.concat([self._sums, *self._partial])
-            .lazy()
-            .group_by("src", "dst", "port")
-            .agg(pl.col("value").sum())
-            .collect(engine="streaming")
-        )
-        self._partial = []
-        self._partial_rows = 0
-
-    def _ranked(self) -> Answer:
-        """The answer in its order: sum descending, then the printed talker ascending, as bytes."""
-        talkers = self._sums.height
-        top = self._query.top
-        sums = self._sums
-        if 0 < top < talkers:
-            # All that may be among the first, ties included, before anything is printed or sorted.
-            least = sums["value"].top_k(top).min()
-            sums = sums.filter(pl.col("value") >= least)
-
-        def bracketed(address: str) -> pl.Expr:
-            column = pl.col(address)
-            ipv6 = column.str.contains(":", literal=True)
-            return pl.when(ipv6).then(pl.format("[{}]", column)).otherwise(column)
-
-        printed = sums.select(
-            pl.concat_str(bracketed("src"), bracketed("dst"), "port", separator=":").alias("talker"), "value"
-        ).sort("value", "talker", descending=[True, False])
-        if top:
-            printed = printed.head(top)
-        return Answer(self._query, _format_chunks(printed), self._tally, talkers)
 
 
 def _keep_freed_memory() -> None:
@@ -369,8 +384,8 @@ def _are_addresses(column: pl.Series) -> bool:
     return all(count_flows.is_ipv6(text.encode()) for text in others)
 
 
-def _format_chunks(printed: pl.DataFrame) -> Iterator[bytes]:
-    for rows in printed.iter_slices(_CHUNK_ROWS):
+def _format_chunks(rankings: Iterator[pl.DataFrame]) -> Iterator[bytes]:
+    for rows in (rows for ranked in rankings for rows in ranked.iter_slices(_CHUNK_ROWS)):
         yield rows.write_csv(separator="\t", include_header=False, quote_style="never").encode()
 
 
@@ -379,14 +394,16 @@ def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callabl
 
     No more threads than cores, and no more blocks waiting than threads, so that memory stays bounded.
     """
-    workers = min(os.cpu_count() or 1, len(files))
-    todo: queue.SimpleQueue[InputFile] = queue.SimpleQueue()
-    for file in files:
-        todo.put(file)
-    blocks: queue.Queue[_Block | None] = queue.Queue(maxsize=max(1, 4 * workers))
+    workers = min(_unpacking_threads(), len(files))
+    todo: queue.SimpleQueue[tuple[int, InputFile]] = queue.SimpleQueue()
+    for numbered in enumerate(files):
+        todo.put(numbered)
+    for file in files[:FILES_AHEAD]:
+        file.prefetch()
+    blocks: queue.Queue[_Block | BaseException | None] = queue.Queue(maxsize=max(1, 4 * workers))
     stop = threading.Event()
 
-    def put(block: _Block | None) -> None:
+    def put(block: _Block | BaseException | None) -> None:
         while not stop.is_set():
             try:
                 blocks.put(block, timeout=0.2)
@@ -394,24 +411,32 @@ def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callabl
             except queue.Full:
                 continue
 
+    def unpack(number: int, file: InputFile) -> None:
+        held: bytes | None = None
+        try:
+            for data in read_blocks(file, block_bytes, on_read):
+                if stop.is_set():
+                    return
+                if held is not None:
+                    put(_Block(number, file, held, last=False))
+                held = data
+            put(_Block(number, file, held or b"", last=True))
+        except UnreadableError as error:
+            put(_Block(number, file, b"", last=True, unreadable=str(error)))
+
     def work() -> None:
-        while not stop.is_set():
-            try:
-                file = todo.get_nowait()
-            except queue.Empty:
-                break
-            held: bytes | None = None
-            try:
-                for data in read_blocks(file, block_bytes, on_read):
-                    if stop.is_set():
-                        return
-                    if held is not None:
-                        put(_Block(file, held, last=False))
-                    held = data
-                put(_Block(file, held or b"", last=True))
-            except UnreadableError as error:
-                put(_Block(file, b"", last=True, unreadable=str(error)))
-        put(None)
+        try:
+            while not stop.is_set():
+                try:
+                    number, file = todo.get_nowait()
+                except queue.Empty:
+                    break
+                for following in files[number + FILES_AHEAD : number + FILES_AHEAD + 1]:
+                    following.prefetch()
+                unpack(number, file)
+            put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again by who takes the blocks
+            put(error)
 
     threads = [threading.Thread(target=work, name="unpack", daemon=True) for _ in range(workers)]
     for thread in threads:
@@ -420,6 +445,8 @@ def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callabl
         running = workers
         while running:
             block = blocks.get()
+            if isinstance(block, BaseException):
+                raise block
             if block is None:
                 running -= 1
             else:
@@ -428,3 +455,7 @@ def _unpack_ahead(files: Sequence[InputFile], block_bytes: int, on_read: Callabl
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def _unpacking_threads() -> int:
+    return os.cpu_count() or 1

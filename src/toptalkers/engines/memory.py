@@ -1,0 +1,63 @@
+"""How much memory this process may still take, by whoever sets the narrowest bound."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+UNKNOWN_BYTES = 2 << 30
+"""What is taken for granted where nothing can be learned."""
+
+_MEMINFO = Path("/proc/meminfo")
+_STATM = Path("/proc/self/statm")
+_CGROUP = Path("/proc/self/cgroup")
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def available_bytes() -> int:
+    """Memory that may still be taken: what the system has free, less what a cgroup or `ulimit -v` forbids."""
+    found = [_system_bytes(), _below_cgroup_bytes(), _below_limit_bytes()]
+    return min((bytes_ for bytes_ in found if bytes_ is not None), default=UNKNOWN_BYTES)
+
+
+def _system_bytes() -> int | None:
+    try:
+        for line in _MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    try:
+        # Elsewhere half of what is built in, since what others hold cannot be seen.
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (OSError, ValueError):
+        return None
+
+
+def _below_cgroup_bytes() -> int | None:
+    """What the cgroup (version 2) of a container or service, and those above it, leave."""
+    try:
+        own = next(line for line in _CGROUP.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return None
+    folder = _CGROUP_ROOT / own.removeprefix("0::").strip("/")
+    left: int | None = None
+    while folder.is_relative_to(_CGROUP_ROOT):
+        try:
+            limit = (folder / "memory.max").read_text().strip()
+            if limit != "max":
+                here = max(0, int(limit) - int((folder / "memory.current").read_text()))
+                left = here if left is None else min(left, here)
+        except OSError:
+            pass
+        folder = folder.parent
+    return left
+
+
+def _below_limit_bytes() -> int | None:
+    """What `ulimit -v` leaves of addresses; libraries and threads have taken some already."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or sys.platform != "linux":
+        return None
+    taken = int(_STATM.read_text().split()[0]) * resource.getpagesize()
+    return max(0, limit - taken)

@@ -1,0 +1,123 @@
+"""More talkers than fit: the answer is the same, nothing stays behind, and a full disk is said in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import pipeline
+from tests.functional.test_engines_agree import RECORD, run_engine, write_files
+from tests.strategies import cases
+from toptalkers.answer import Answer
+from toptalkers.cli.main import cli
+from toptalkers.engines import local, sums
+from toptalkers.engines.inputs import find_inputs
+from toptalkers.query import Query
+
+FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
+
+
+def many_talkers(number: int, *, step: int = 1) -> bytes:
+    """That many records, of nearly as many talkers; the sums of a few are larger than those of the rest."""
+    talkers = ((i * step) % 16_777_216 for i in range(number))
+    return b"".join(
+        RECORD.replace(b"10.0.0.1", b"10.%d.%d.%d" % (i >> 16, (i >> 8) & 255, i & 255)) * (1 + (i % 997 == 0))
+        for i in talkers
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.integers(1, 60), st.integers(200, 4000))
+def test_spilling_does_not_change_the_answer(case: tuple[Query, list[bytes]], rows: int, block_bytes: int) -> None:
+    """However few sums are held, in files of one block or several, answer and tally are those of the memory."""
+    query, contents = case
+    block_bytes = max(
+        block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
+    )
+
+    class Spilling:
+        @staticmethod
+        def count_files(*given: object, **options: object) -> Answer:
+            return local.count_files(*given, block_bytes=block_bytes, rows_held=rows, **options)  # type: ignore[arg-type]
+
+    expected, _ = pipeline.run(query, contents)
+    lines, answer, problems = run_engine(Spilling, query, contents)
+    _, in_memory, same_problems = run_engine(local, query, contents)
+    assert lines == expected
+    assert (answer.tally, answer.talkers, problems and len(problems)) == (
+        in_memory.tally,
+        in_memory.talkers,
+        same_problems and len(same_problems),
+    )
+
+
+@pytest.mark.parametrize("top", [0, 1, 700])
+def test_many_chunks_are_merged_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int) -> None:
+    """Rankings of many chunks each, with ties in all of them, come out as one, and the folder stays empty."""
+    monkeypatch.setattr(sums, "_CHUNK_ROWS", 64)
+    contents = [many_talkers(20_000), many_talkers(20_000, step=7), many_talkers(5_000, step=13)]
+    files = find_inputs(write_files(tmp_path, contents)).files
+    query = Query.parse(top=top)
+    expected = b"".join(local.count_files(query, files).chunks)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    answer = local.count_files(query, files, scratch=scratch, rows_held=4_000)
+    assert list(scratch.iterdir()) == []
+    assert b"".join(answer.chunks) == expected
+    assert answer.talkers == len(set(b"".join(contents).splitlines()))
+
+
+def test_a_file_that_ends_early_takes_its_spilled_sums_with_it(tmp_path: Path) -> None:
+    """A file counts whole or not at all, also when much of it was on the disk before it turned out to be cut off."""
+    good, cut = write_files(tmp_path, [many_talkers(500), many_talkers(30_000, step=3)])
+    Path(cut).write_bytes(Path(cut).read_bytes()[:-20])
+    files = find_inputs([good, cut]).files
+    problems: list[object] = []
+    answer = local.count_files(Query(), files, on_problem=problems.append, block_bytes=1 << 16, rows_held=1_000)
+    assert b"".join(answer.chunks) == b"".join(local.count_files(Query(), files[:1]).chunks)
+    assert len(problems) == 1
+
+
+def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None:
+    """What fits neither memory nor disk ends in one line, without an answer and without a file left behind."""
+    files = write_files(tmp_path, [many_talkers(60_000)])
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from toptalkers.engines import local, inputs\n"
+        "from toptalkers.errors import ToptalkersError\n"
+        "from toptalkers.query import Query\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"  # as a disk of so many bytes
+        "files = inputs.find_inputs(sys.argv[1:2]).files\n"
+        "try: local.count_files(Query(), files, scratch=Path(sys.argv[2]), rows_held=5_000)\n"
+        "except ToptalkersError as error: print(error.message, '|', error.hint)\n"
+    )
+    command = [sys.executable, "-c", code, files[0], str(scratch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.startswith("more talkers than fit into memory")
+    assert done.stdout.count("\n") == 1
+    assert "run-emr" in done.stdout
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_manifest_counts_a_file_as_often_as_it_stands(tmp_path: Path) -> None:
+    """Two lines of the same path count twice; a path that is no file is left out by name; no manifest: wrong usage."""
+    default = str(FLOWLOGS / "default.log")
+    manifest = tmp_path / "files.txt"
+    manifest.write_text(f"{default}\n\n{default}\n{tmp_path}/missing.log\n")
+    result = CliRunner().invoke(cli, ["run-local", "--manifest", str(manifest)])
+    once = (FLOWLOGS / "default.tsv").read_text()
+    twice = "".join(
+        f"{talker}\t{2 * int(value)}\n" for talker, value in (line.split("\t") for line in once.splitlines())
+    )
+    assert (result.exit_code, result.stdout) == (1, twice)
+    assert "missing.log: No such file or directory" in result.stderr
+    assert CliRunner().invoke(cli, ["run-local", "--manifest", str(tmp_path / "none.txt")]).exit_code == 2
+    nothing = CliRunner().invoke(cli, ["run-local"])
+    assert (nothing.exit_code, nothing.stderr.count("\n")) == (2, 1)
