@@ -55,7 +55,7 @@ def bench_local(work: Path, runs: int) -> None:
     print(f"run-local / polars script: {ratio(timings['run-local'], timings['polars'])}   (4 M records, 100 files)")
     for name, timing in timings.items():
         print(f"  {name:10} {timing.median_s:6.2f} s ({timing.spread})  {timing.peak_mib:6.0f} MiB")
-    peaks = {}
+    peaks: dict[int, float] = {}
     for records in (4_000_000, 20_000_000):
         command = [TOPTALKERS, "run-local", str(sample(work, records))]
         wall, _, peaks[records] = run_once(command, None, str(work / "growth.tsv"))
@@ -127,8 +127,8 @@ def bench_memory(work: Path, _: int) -> None:
     outputs = {}
     for name, bytes_ in {"all in memory": 1 << 40, "2 GiB": 2 << 30}.items():
         outputs[name] = str(work / f"{name.replace(' ', '-')}.tsv")
-        wall, _, peak = run_once([sys.executable, "-c", code, str(folder), str(bytes_)], None, outputs[name])
-        print(f"  {name:14} {wall:6.1f} s  {peak:6.0f} MiB   (24 M records, 21.6 M talkers)")
+        wall, _, peak_mib = run_once([sys.executable, "-c", code, str(folder), str(bytes_)], None, outputs[name])
+        print(f"  {name:14} {wall:6.1f} s  {peak_mib:6.0f} MiB   (24 M records, 21.6 M talkers)")
     same(outputs, lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
 
 
