@@ -110,8 +110,9 @@ def bench_lambda(work: Path, runs: int) -> None:
     subprocess.run([sys.executable, str(ROOT / "scripts/bench-lambda")], check=True)
 
 
-def bench_memory(work: Path, _: int) -> None:
+def bench_memory(work: Path, runs: int) -> None:
     """Mostly distinct talkers: all sums in memory, and as on a machine that has 2 GiB left; the same answer."""
+    del runs
     folder = work / "distinct"
     if not folder.exists():
         making = work / "making-distinct"
