@@ -43,16 +43,21 @@ def same(outputs: dict[str, str], read: Callable[[Path], object]) -> None:
 
 
 def bench_local(work: Path, runs: int) -> None:
-    """`run-local` beside a plain Polars script, whole process against whole process; and its growth."""
+    """`run-local` beside what its users would write, whole process against whole process; and its growth."""
     folder = sample(work, 4_000_000)
+    duckdb_output = str(work / "duckdb.tsv")
     commands = {
         "run-local": [TOPTALKERS, "run-local", str(folder)],
         "polars": [sys.executable, str(PEERS / "polars_script.py"), str(folder)],
+        "duckdb": [sys.executable, str(PEERS / "duckdb_script.py"), str(folder), duckdb_output],
+        "awk pipe": [str(PEERS / "awk_pipe"), str(folder)],
     }
-    outputs = {name: str(work / f"{name}.tsv") for name in commands}
-    timings = alternate(commands, runs, outputs)
+    outputs = {name: str(work / f"{name.replace(' ', '-')}.tsv") for name in commands}
+    # DuckDB writes its own file, so that what it prints goes elsewhere.
+    timings = alternate(commands, runs, {**outputs, "duckdb": str(work / "duckdb.log")})
     same(outputs, Path.read_bytes)
-    print(f"run-local / polars script: {ratio(timings['run-local'], timings['polars'])}   (4 M records, 100 files)")
+    for peer in ("polars", "duckdb", "awk pipe"):
+        print(f"run-local / {peer}: {ratio(timings['run-local'], timings[peer])}   (4 M records, 100 files)")
     for name, timing in timings.items():
         print(f"  {name:10} {timing.median_s:6.2f} s ({timing.spread})  {timing.peak_mib:6.0f} MiB")
     peaks: dict[int, float] = {}
