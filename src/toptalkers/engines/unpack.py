@@ -1,30 +1,22 @@
-"""From a stored file to blocks of whole lines: gzip (any number of members), Zstandard, or plain.
+"""From a stored file to what is in it: gzip (any number of members), Zstandard, or plain.
 
 gzip is unpacked with ISA-L, several times faster than zlib, and outside of the interpreter's lock.
 """
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
-from isal import isal_zlib
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 from toptalkers.engines.inputs import InputFile
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-READ_BYTES = 4 << 20
-"""What is read of a stored file at a time."""
+READ_BYTES = 1 << 20
+"""What is read of a stored file at a time, at the most."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PARQUET_MAGIC = b"PAR1"
-
-
-_GZIP_ERROR: type[Exception] = cast("type[Exception]", isal_zlib.error)  # its stub forgets that it is a class
 
 
 class UnreadableError(Exception):
@@ -41,26 +33,47 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-class _GzipMember:
-    """One gzip member, with the interface that the standard library gives its other decompressors."""
+def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """Unpack a file into pieces, cut anywhere.
 
-    def __init__(self) -> None:
-        self._inner = isal_zlib.decompressobj(wbits=31)
+    Args:
+        file: what to read.
+        piece_bytes: how large a piece is, unpacked, at the most.
+        on_read: called with the number of stored bytes of each read, for progress.
 
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
+    Raises:
+        UnreadableError: the file is missing, may not be read, ends early, or is damaged. What came before it
+            must not be used either: a file counts whole or not at all.
 
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max(max_length, 0))
+    """
+    read_bytes = min(READ_BYTES, piece_bytes)
+    damage: type[Exception] = IsalError
+    try:
+        with file.open() as stream:
+            head = stream.read(read_bytes)
+            while 0 < len(head) < len(ZSTD_MAGIC) and (more := stream.read(read_bytes)):
+                head += more
+            on_read(len(head))
+            if not head:
+                raise UnreadableError("empty, 0 bytes")
+            if head.startswith(PARQUET_MAGIC):
+                raise UnreadableError("a Parquet file; only text flow logs are read")
+            if head.startswith(GZIP_MAGIC):
+                yield from _members(lambda: IgzipDecompressor(flag=DECOMP_GZIP), head, stream, piece_bytes, on_read)
+            elif head.startswith(ZSTD_MAGIC):
+                new_frame, damage = _zstd()
+                yield from _members(new_frame, head, stream, piece_bytes, on_read)
+            elif file.name.endswith((".gz", ".zst")):
+                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
+            else:
+                yield head
+                while data := stream.read(read_bytes):
+                    on_read(len(data))
+                    yield data
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from error
+    except damage as error:
+        raise UnreadableError(f"damaged: {error}") from error
 
 
 def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
@@ -80,7 +93,7 @@ def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None
     """
     rest = b""
     overlong = False
-    for data in _unpacked(file, block_bytes, on_read):
+    for data in read_pieces(file, block_bytes, on_read):
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if overlong:
@@ -102,64 +115,44 @@ def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None
         yield rest
 
 
-def _unpacked(file: InputFile, block_bytes: int, on_read: Callable[[int], None]) -> Iterator[bytes]:
-    try:
-        with file.open() as stream:
-            head = stream.read(READ_BYTES)
-            on_read(len(head))
-            if not head:
-                raise UnreadableError("empty, 0 bytes")
-            if head.startswith(PARQUET_MAGIC):
-                raise UnreadableError("a Parquet file; only text flow logs are read")
-            new_member = _codec(file.name, head)
-            if new_member is None:
-                yield head
-                while data := stream.read(READ_BYTES):
-                    on_read(len(data))
-                    yield data
-            else:
-                yield from _members(new_member, head, stream, block_bytes, on_read)
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
-    except (_GZIP_ERROR, zstd.ZstdError) as error:
-        raise UnreadableError(f"damaged: {error}") from error
-
-
-def _codec(name: str, head: bytes) -> Callable[[], _Decompressor] | None:
-    if head.startswith(GZIP_MAGIC):
-        return _GzipMember
-    if head.startswith(ZSTD_MAGIC):
-        return zstd.ZstdDecompressor
-    if name.endswith((".gz", ".zst")):
-        raise UnreadableError(f"named {name[name.rfind('.') :]}, but not packed so")
-    return None
+def _zstd() -> tuple[Callable[[], _Decompressor], type[Exception]]:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd.ZstdDecompressor, zstd.ZstdError
 
 
 def _members(
     new_member: Callable[[], _Decompressor],
     data: bytes,
     stream: BinaryIO,
-    block_bytes: int,
+    piece_bytes: int,
     on_read: Callable[[int], None],
 ) -> Iterator[bytes]:
+    def read() -> bytes:
+        more = stream.read(READ_BYTES)
+        on_read(len(more))
+        return more
+
     magic = data[:2]
     while data:
         if not data.startswith(magic):
             raise UnreadableError("damaged: more data after its end")
         member = new_member()
         while not member.eof:
-            unpacked = member.decompress(data, block_bytes)
+            unpacked = member.decompress(data, piece_bytes)
             if unpacked:
                 yield unpacked
-            elif not data and not member.eof:
-                raise UnreadableError("ends early: cut off, or still being written")
             data = b""
             if member.needs_input and not member.eof:
-                data = stream.read(READ_BYTES)
-                on_read(len(data))
+                data = read()
+                if not data:
+                    raise UnreadableError("ends early: cut off, or still being written")
         data = member.unused_data
         while not data.strip(b"\0"):  # zeros may fill up the last block, as tar and tapes leave them
-            data = stream.read(READ_BYTES)
-            on_read(len(data))
+            data = read()
             if not data:
                 return
+        while len(data) < len(magic) and (more := read()):
+            data += more

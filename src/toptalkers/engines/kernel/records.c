@@ -1,0 +1,532 @@
+/* From the bytes of a file to what counts: lines, headers, columns, and the rules, in their order.
+ *
+ * The rules are those of streaming/count_flows.py, whose docstring numbers them; a property test holds both equal
+ * to tests/reference.py. Most lines take the way of `count_lines`: spaces and line ends are found 64 bytes at a
+ * time, and only the columns that the question needs are looked at. A line that may be more than a record - a
+ * header, a time stamp or byte order mark before it, a blank line - is seen by its first bytes and takes the way
+ * of `count_odd_line`.
+ */
+#include "kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Of a longer line only so much is looked at. */
+enum { LONGEST_LINE = 1 << 20 };
+
+static const int64_t MILLISECONDS_FROM = 100000000000; /* a start from here on is in milliseconds */
+
+enum { ABSENT = -1 };
+
+typedef struct {
+    int columns; /* how many columns a line of this layout has at the least */
+    int src, dst, port, status, action, start, value;
+    bool usable; /* whether it has all that the question needs */
+} layout;
+
+typedef struct reader {
+    char *fields; /* known field names, parted by spaces, with one before and behind */
+    uint64_t field_lengths[32]; /* by the first letter of known field names: a bit for each length */
+    char *headerless;
+    uint8_t ports[1 << 16];
+    char action[8], other_action[8];
+    char metric[8];
+    int64_t since, until;
+    bool timed;
+    layout now;
+    uint32_t *at; /* where the columns of a line start; room for those of the layout, one more, and one to lose */
+    uint8_t *rest; /* the beginning of a line that goes on in the next piece */
+    size_t rest_length, rest_room;
+} reader;
+
+typedef struct {
+    const uint8_t *text;
+    size_t length;
+} column;
+
+/* --- layouts --- */
+
+static bool set_layout(reader *r, const char *names, size_t length) {
+    layout l = {0, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, true};
+    struct {
+        const char *name;
+        int *at;
+    } wanted[] = {
+        {"srcaddr", &l.src}, {"dstaddr", &l.dst}, {"dstport", &l.port},  {"log-status", &l.status},
+        {"action", &l.action}, {"start", &l.start}, {r->metric, &l.value},
+    };
+    const char *end = names + length;
+    for (const char *name = names; name <= end; l.columns++) {
+        const char *stop = memchr(name, ' ', (size_t)(end - name));
+        if (!stop)
+            stop = end;
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            size_t wide = strlen(wanted[i].name);
+            if (*wanted[i].at == ABSENT && wide == (size_t)(stop - name) && !memcmp(name, wanted[i].name, wide))
+                *wanted[i].at = l.columns;
+        }
+        name = stop + 1;
+    }
+    l.usable = l.src != ABSENT && l.dst != ABSENT && l.port != ABSENT && (!*r->action || l.action != ABSENT) &&
+               (!r->timed || l.start != ABSENT) && (!*r->metric || l.value != ABSENT);
+    uint32_t *at = realloc(r->at, ((size_t)l.columns + 3) * sizeof *at);
+    if (!at)
+        return false;
+    r->at = at;
+    r->now = l;
+    return true;
+}
+
+static bool begin_file(reader *r) {
+    r->rest_length = 0;
+    return set_layout(r, r->headerless, strlen(r->headerless));
+}
+
+static bool is_field_name(const uint8_t *text, size_t length) {
+    if (!length || text[0] < 'a' || text[0] > 'z')
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        uint8_t c = text[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_known_field(const reader *r, const uint8_t *text, size_t length) {
+    char name[48];
+    /* Ids of interfaces and the like begin as fields do, in many a layout's first column: most are seen here. */
+    if (length + 3 > sizeof name || !(r->field_lengths[text[0] & 31] >> length & 1) || !is_field_name(text, length))
+        return false;
+    name[0] = ' ';
+    memcpy(name + 1, text, length);
+    memcpy(name + 1 + length, " ", 2);
+    return strstr(r->fields, name) != NULL;
+}
+
+static bool is_header(const reader *r, const uint8_t *line, size_t length) {
+    const uint8_t *end = line + length;
+    for (const uint8_t *from = line; from <= end;) {
+        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
+        if (!stop)
+            stop = end;
+        size_t wide = (size_t)(stop - from);
+        if (from == line ? !is_known_field(r, from, wide) : !is_field_name(from, wide))
+            return false;
+        from = stop + 1;
+    }
+    return true;
+}
+
+/* --- columns --- */
+
+static bool is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
+
+static bool is_text(column c, const char *text, size_t length) {
+    return c.length == length && !memcmp(c.text, text, length);
+}
+
+/* At most 15 digits, so that nine thousand sums of the largest fit 64 bits; -1 when it is not such a number. */
+static int64_t parse_number(column c) {
+    int64_t number = 0;
+    if (!c.length || c.length > 15)
+        return -1;
+    for (size_t i = 0; i < c.length; i++) {
+        if (!is_digit(c.text[i]))
+            return -1;
+        number = number * 10 + (c.text[i] - '0');
+    }
+    return number;
+}
+
+/* A decimal without leading zeros, 0 to 65535; -1 when it is not. */
+static int parse_port(column c) {
+    int port = 0;
+    if (!c.length || c.length > 5 || (c.text[0] == '0' && c.length > 1))
+        return -1;
+    for (size_t i = 0; i < c.length; i++) {
+        if (!is_digit(c.text[i]))
+            return -1;
+        port = port * 10 + (c.text[i] - '0');
+    }
+    return port > 65535 ? -1 : port;
+}
+
+static bool parse_ipv4(column c, uint32_t *address) {
+    const uint8_t *at = c.text, *end = at + c.length;
+    uint32_t bits = 0;
+    if (c.length < 7 || c.length > 15)
+        return false;
+    for (int octet = 0; octet < 4; octet++) {
+        if (octet && (at == end || *at++ != '.'))
+            return false;
+        const uint8_t *first = at;
+        uint32_t value = 0;
+        for (; at < end && is_digit(*at); at++)
+            value = value * 10 + (*at - '0');
+        size_t digits = (size_t)(at - first);
+        if (!digits || digits > 3 || value > 255 || (digits > 1 && *first == '0'))
+            return false;
+        bits = bits << 8 | value;
+    }
+    *address = bits;
+    return at == end;
+}
+
+/* How many groups of 16 bits stand between colons; -1 for anything else. The last may be an IPv4 address. */
+static int ipv6_groups(const uint8_t *text, const uint8_t *end, bool may_end_in_ipv4) {
+    int groups = 0;
+    for (const uint8_t *from = text;; from++) {
+        const uint8_t *stop = from;
+        while (stop < end && *stop != ':')
+            stop++;
+        size_t wide = (size_t)(stop - from);
+        uint32_t ignored;
+        if (stop == end && may_end_in_ipv4 && parse_ipv4((column){from, wide}, &ignored))
+            return groups + 2;
+        if (!wide || wide > 4)
+            return -1;
+        for (; from < stop; from++) {
+            uint8_t c = *from | 0x20;
+            if (!is_digit(*from) && (c < 'a' || c > 'f'))
+                return -1;
+        }
+        groups++;
+        if (stop == end)
+            return groups;
+    }
+}
+
+/* RFC 4291, section 2.2, without a zone. */
+static bool is_ipv6(column c) {
+    const uint8_t *text = c.text, *end = text + c.length, *gap = text;
+    if (c.length < 2 || c.length > LONGEST_ADDRESS)
+        return false;
+    while (gap + 1 < end && !(gap[0] == ':' && gap[1] == ':'))
+        gap++;
+    if (gap + 1 >= end)
+        return ipv6_groups(text, end, true) == 8;
+    int before = gap == text ? 0 : ipv6_groups(text, gap, false);
+    int behind = gap + 2 == end ? 0 : ipv6_groups(gap + 2, end, true);
+    return before >= 0 && behind >= 0 && before + behind <= 7;
+}
+
+/* 0 when it is an address, which a talker can hold; its kind is `text_kind` when it is not IPv4. */
+static int take_address(counter *c, column text, uint32_t *address, uint8_t text_kind, uint8_t *kinds) {
+    if (parse_ipv4(text, address))
+        return 0;
+    if (text.length < 2 || text.length > LONGEST_ADDRESS)
+        return -1;
+    uint64_t hash = hash_bytes(text.text, text.length, c->table.seed);
+    int64_t number = sums_known_address(&c->table, text.text, text.length, hash);
+    if (number < 0) {
+        if (!is_ipv6(text))
+            return -1;
+        number = sums_address(&c->table, text.text, text.length, hash);
+        if (number < 0) {
+            c->failed = true;
+            return -1;
+        }
+    }
+    *address = (uint32_t)number;
+    *kinds |= text_kind;
+    return 0;
+}
+
+/* --- records --- */
+
+/* Examine a record, of which each column's start is known, and the end as the start of one more. */
+static enum tally examine(counter *c, const uint8_t *base, const uint32_t *at, uint32_t columns) {
+    const reader *r = c->reader;
+    const layout *l = &r->now;
+#define COLUMN(number) ((column){base + at[number], at[(number) + 1] - at[number] - 1})
+    if (!l->usable || columns < (uint32_t)l->columns)
+        return MALFORMED_COLUMNS;
+    if (l->status != ABSENT) {
+        column status = COLUMN(l->status);
+        if (!is_text(status, "OK", 2))
+            return is_text(status, "NODATA", 6) ? NODATA : is_text(status, "SKIPDATA", 8) ? SKIPDATA : OTHER_STATUS;
+    }
+    if (*r->action && !is_text(COLUMN(l->action), r->action, 6))
+        return ACTION;
+    if (r->timed) {
+        int64_t start = parse_number(COLUMN(l->start));
+        if (start < 0)
+            return MALFORMED_NUMBER;
+        if (start >= MILLISECONDS_FROM)
+            start /= 1000;
+        if (start < r->since || start >= r->until)
+            return TIME;
+    }
+    int port = parse_port(COLUMN(l->port));
+    if (port < 0)
+        return MALFORMED_PORT;
+    if (!r->ports[port])
+        return PORTS;
+    talker whose = {.port = (uint16_t)port};
+    if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
+        take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds))
+        return MALFORMED_ADDRESS;
+    int64_t value = 1;
+    if (*r->metric) {
+        value = parse_number(COLUMN(l->value));
+        if (value < 0)
+            return MALFORMED_NUMBER;
+    }
+    if (!sums_add(&c->table, whose, value))
+        c->failed = true;
+    return COUNTED;
+#undef COLUMN
+}
+
+static void count_record(counter *c, const uint8_t *base, const uint32_t *at, uint32_t columns) {
+    c->tally[RECORDS_READ]++;
+    c->tally[examine(c, base, at, columns)]++;
+}
+
+static bool is_blank(const uint8_t *line, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (line[i] != ' ' && (line[i] < '\t' || line[i] > '\r'))
+            return false;
+    }
+    return true;
+}
+
+/* How long the ISO 8601 time stamp is that CloudWatch's export puts before a line, with its space; 0 for none. */
+static size_t time_stamp_length(const uint8_t *line, size_t length) {
+    static const char shape[] = "0000-00-00T00:00:00";
+    size_t at = sizeof shape - 1;
+    if (length <= at)
+        return 0;
+    for (size_t i = 0; i < at; i++) {
+        if (shape[i] == '0' ? !is_digit(line[i]) : line[i] != shape[i])
+            return 0;
+    }
+    if (line[at] == '.') {
+        size_t digits = ++at;
+        while (at < length && is_digit(line[at]))
+            at++;
+        if (at == digits)
+            return 0;
+    }
+    if (at == length || line[at] != 'Z')
+        return 0;
+    at++;
+    return at == length ? at : line[at] == ' ' ? at + 1 : 0;
+}
+
+/* A line that may be anything, looked at from its first byte on. */
+static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
+    reader *r = c->reader;
+    if (length >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) {
+        line += 3;
+        length -= 3;
+    }
+    size_t stamp = time_stamp_length(line, length);
+    line += stamp;
+    length -= stamp;
+    if (is_blank(line, length))
+        return;
+    if (is_header(r, line, length)) {
+        if (!set_layout(r, (const char *)line, length))
+            c->failed = true;
+        return;
+    }
+    uint32_t columns = 0, most = (uint32_t)r->now.columns + 1;
+    const uint8_t *end = line + length;
+    for (const uint8_t *from = line; from <= end;) {
+        r->at[columns < most ? columns : most + 1] = (uint32_t)(from - line);
+        columns++;
+        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
+        from = (stop ? stop : end) + 1;
+    }
+    r->at[columns < most ? columns : most + 1] = (uint32_t)length + 1;
+    count_record(c, line, r->at, columns);
+}
+
+/* Whether a line's first bytes leave room for anything but a record. */
+static bool may_be_odd(const reader *r, const uint8_t *line, size_t length, const uint32_t *at, uint32_t columns) {
+    uint8_t first = line[0];
+    if (is_digit(first))
+        return length > 19 && line[4] == '-' && line[7] == '-' && line[10] == 'T';
+    if (first >= 'a' && first <= 'z')
+        return columns < 2 || is_known_field(r, line, at[1] - at[0] - 1);
+    return first <= ' ' || first == 0xef;
+}
+
+/* --- lines --- */
+
+/* One bit a byte: which of 64 bytes are spaces, and which end a line. */
+static inline void find_marks(const uint8_t *bytes, uint64_t *spaces, uint64_t *ends) {
+    *spaces = *ends = 0;
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' '), feed = _mm_set1_epi8('\n'), carriage = _mm_set1_epi8('\r');
+    for (int i = 0; i < 4; i++) {
+        __m128i some = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16 * i));
+        __m128i end = _mm_or_si128(_mm_cmpeq_epi8(some, feed), _mm_cmpeq_epi8(some, carriage));
+        *spaces |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(some, space)) << 16 * i;
+        *ends |= (uint64_t)(uint32_t)_mm_movemask_epi8(end) << 16 * i;
+    }
+#else
+    for (int i = 0; i < 64; i++) {
+        *spaces |= (uint64_t)(bytes[i] == ' ') << i;
+        *ends |= (uint64_t)(bytes[i] == '\n' || bytes[i] == '\r') << i;
+    }
+#endif
+}
+
+/* Count all lines that end within `data`; gives where the one begins that does not. */
+static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
+    reader *r = c->reader;
+    uint32_t *at = r->at, most = (uint32_t)r->now.columns + 1, columns = 1;
+    uint32_t line = 0;
+    uint8_t last[64];
+    at[0] = 0;
+    for (size_t base = 0; base < length; base += 64) {
+        const uint8_t *bytes = data + base;
+        if (length - base < 64) {
+            memset(last, 0, sizeof last);
+            memcpy(last, bytes, length - base);
+            bytes = last;
+        }
+        uint64_t spaces, ends;
+        find_marks(bytes, &spaces, &ends);
+        for (uint64_t marks = spaces | ends; marks; marks &= marks - 1) {
+            int bit = __builtin_ctzll(marks);
+            uint32_t next = (uint32_t)(base + (size_t)bit) + 1;
+            at[columns < most ? columns : most] = next;
+            columns++;
+            if (!(ends >> bit & 1))
+                continue;
+            size_t wide = next - 1 - line;
+            if (wide) {
+                if (may_be_odd(r, data + line, wide, at, columns - 1)) {
+                    count_odd_line(c, data + line, wide);
+                    at = r->at;
+                    most = (uint32_t)r->now.columns + 1;
+                } else {
+                    count_record(c, data, at, columns - 1);
+                }
+            }
+            line = next;
+            at[0] = next;
+            columns = 1;
+        }
+    }
+    return line;
+}
+
+static bool keep_rest(reader *r, const uint8_t *data, size_t length) {
+    if (r->rest_length >= LONGEST_LINE)
+        return true;
+    if (r->rest_length + length > r->rest_room) {
+        size_t room = r->rest_length + length + 4096;
+        uint8_t *larger = realloc(r->rest, room);
+        if (!larger)
+            return false;
+        r->rest = larger;
+        r->rest_room = room;
+    }
+    memcpy(r->rest + r->rest_length, data, length);
+    r->rest_length += length;
+    return true;
+}
+
+static void count_rest(counter *c) {
+    reader *r = c->reader;
+    size_t length = r->rest_length;
+    r->rest_length = 0;
+    if (length)
+        count_odd_line(c, r->rest, length);
+}
+
+int counter_feed(counter *c, const uint8_t *data, size_t length) {
+    reader *r = c->reader;
+    if (r->rest_length) {
+        size_t end = 0;
+        while (end < length && data[end] != '\n' && data[end] != '\r')
+            end++;
+        if (!keep_rest(r, data, end))
+            return -1;
+        if (end == length)
+            return 0;
+        count_rest(c);
+        data += end;
+        length -= end;
+    }
+    size_t rest = count_lines(c, data, length);
+    if (rest < length && !keep_rest(r, data + rest, length - rest))
+        return -1;
+    return c->failed ? -1 : 0;
+}
+
+int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
+    count_rest(c);
+    memcpy(tally, c->tally, sizeof c->tally);
+    return c->failed ? -1 : 0;
+}
+
+void counter_end_file(counter *c, int counts) {
+    memset(c->tally, 0, sizeof c->tally);
+    spill_settle(c, counts);
+    sums_end_file(&c->table, counts);
+    if (!begin_file(c->reader))
+        c->failed = true;
+}
+
+/* --- counters --- */
+
+counter *counter_new(const question *asked) {
+    counter *c = calloc(1, sizeof *c);
+    reader *r = calloc(1, sizeof *r);
+    if (!c || !r) {
+        free(c);
+        free(r);
+        return NULL;
+    }
+    c->reader = r;
+    r->fields = malloc(strlen(asked->fields) + 3);
+    r->headerless = malloc(strlen(asked->headerless) + 1);
+    if (!sums_init(&c->table, asked->seed) || !r->fields || !r->headerless) {
+        counter_free(c);
+        return NULL;
+    }
+    strcpy(r->fields, " ");
+    strcat(r->fields, asked->fields);
+    strcat(r->fields, " ");
+    strcpy(r->headerless, asked->headerless);
+    for (const char *name = asked->fields; *name;) {
+        size_t wide = strcspn(name, " ");
+        r->field_lengths[*name & 31] |= (uint64_t)1 << (wide & 63);
+        name += wide + (name[wide] == ' ');
+    }
+    memcpy(r->ports, asked->ports, sizeof r->ports);
+    strncpy(r->action, asked->action ? asked->action : "", sizeof r->action - 1);
+    strncpy(r->metric, asked->metric ? asked->metric : "", sizeof r->metric - 1);
+    r->since = asked->since;
+    r->until = asked->until;
+    r->timed = asked->timed;
+    if (!begin_file(r)) {
+        counter_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void counter_free(counter *c) {
+    if (!c)
+        return;
+    if (c->reader) {
+        free(c->reader->fields);
+        free(c->reader->headerless);
+        free(c->reader->at);
+        free(c->reader->rest);
+        free(c->reader);
+    }
+    free(c->provisional);
+    sums_free(&c->table);
+    free(c);
+}

@@ -1,0 +1,183 @@
+/* Sums that are more than memory holds, in a file: packed rows, in parts by a hash of the talker.
+ *
+ * All sums of one talker lie in the same part, whoever wrote them and when, so that at the end the parts are added
+ * up one after the other. Each part is written in segments of some size; which segments a part has stands here, in
+ * memory. Segments of a file that is still being read are provisional until it has come to its end.
+ */
+#include "kernel.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SEGMENT_BYTES = 1 << 16 };
+
+/* The same for all counters, as their parts must be. */
+static const uint64_t PART_SEED = 0x746f7074616c6b65u;
+
+typedef struct segment {
+    int64_t offset;
+    uint32_t length, rows;
+    int part;
+} segment;
+
+typedef struct {
+    segment *all;
+    size_t number, room;
+} segments;
+
+struct spill {
+    int fd;
+    int64_t end;
+    pthread_mutex_t lock;
+    segments parts[PARTS];
+};
+
+spill *spill_new(int fd) {
+    spill *s = calloc(1, sizeof *s);
+    if (s) {
+        s->fd = fd;
+        pthread_mutex_init(&s->lock, NULL);
+    }
+    return s;
+}
+
+void spill_free(spill *s) {
+    if (!s)
+        return;
+    for (int part = 0; part < PARTS; part++)
+        free(s->parts[part].all);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static bool write_all(int fd, const uint8_t *bytes, size_t length, int64_t offset) {
+    while (length) {
+        ssize_t written = pwrite(fd, bytes, length, offset);
+        if (written <= 0)
+            return false;
+        bytes += written;
+        offset += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+static bool append(segments *to, segment one) {
+    if (to->number == to->room) {
+        size_t room = to->room ? 2 * to->room : 16;
+        segment *larger = realloc(to->all, room * sizeof *larger);
+        if (!larger)
+            return false;
+        to->all = larger;
+        to->room = room;
+    }
+    to->all[to->number++] = one;
+    return true;
+}
+
+/* Rows on their way to the disk: of each part as many as fill a segment. */
+typedef struct {
+    uint8_t *bytes;
+    uint32_t length[PARTS], rows[PARTS];
+} outgoing;
+
+static bool write_segment(counter *c, spill *s, outgoing *out, int part, bool provisional) {
+    segment one = {0, out->length[part], out->rows[part], part};
+    if (!one.rows)
+        return true;
+    pthread_mutex_lock(&s->lock);
+    one.offset = s->end;
+    s->end += one.length;
+    pthread_mutex_unlock(&s->lock);
+    if (!write_all(s->fd, out->bytes + (size_t)part * SEGMENT_BYTES, one.length, one.offset))
+        return false;
+    out->length[part] = out->rows[part] = 0;
+    bool fits;
+    if (provisional) {
+        segments waiting = {c->provisional, c->provisional_number, c->provisional_room};
+        fits = append(&waiting, one);
+        c->provisional = waiting.all;
+        c->provisional_number = waiting.number;
+        c->provisional_room = waiting.room;
+        c->provisional_in = s;
+    } else {
+        pthread_mutex_lock(&s->lock);
+        fits = append(&s->parts[part], one);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return fits;
+}
+
+static bool spill_rows(counter *c, spill *s, outgoing *out, bool provisional) {
+    sums *table = &c->table;
+    uint8_t row[LONGEST_ROW];
+    for (talker_sum *one = table->slots; one <= table->slots + table->mask; one++) {
+        if (one->state == FREE)
+            continue;
+        bool is_settled = settle(table, one);
+        if (provisional ? one->file != table->file : !is_settled)
+            continue;
+        size_t length = pack_row(table, one, provisional ? one->pending : one->sum, row);
+        int part = (int)(hash_bytes(row, length - 8, PART_SEED) % PARTS);
+        if (out->length[part] + length > SEGMENT_BYTES && !write_segment(c, s, out, part, provisional))
+            return false;
+        memcpy(out->bytes + (size_t)part * SEGMENT_BYTES + out->length[part], row, length);
+        out->length[part] += (uint32_t)length;
+        out->rows[part]++;
+    }
+    for (int part = 0; part < PARTS; part++) {
+        if (!write_segment(c, s, out, part, provisional))
+            return false;
+    }
+    return true;
+}
+
+int counter_spill(counter *c, spill *s) {
+    outgoing *out = calloc(1, sizeof *out);
+    if (!out)
+        return -1;
+    out->bytes = malloc((size_t)PARTS * SEGMENT_BYTES);
+    bool fits = out->bytes && spill_rows(c, s, out, false) && spill_rows(c, s, out, true);
+    free(out->bytes);
+    free(out);
+    sums_clear(&c->table);
+    return fits ? 0 : -1;
+}
+
+void spill_settle(counter *c, bool counts) {
+    spill *s = c->provisional_in;
+    if (counts && c->provisional_number) {
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; i < c->provisional_number; i++) {
+            if (!append(&s->parts[c->provisional[i].part], c->provisional[i]))
+                c->failed = true;
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    c->provisional_number = 0;
+}
+
+int64_t spill_bytes(const spill *s) { return s->end; }
+
+int64_t spill_rows_of_part(const spill *s, int part) {
+    int64_t rows = 0;
+    for (size_t i = 0; i < s->parts[part].number; i++)
+        rows += s->parts[part].all[i].rows;
+    return rows;
+}
+
+int spill_fetch(spill *s, int part, counter *into) {
+    uint8_t *bytes = malloc(SEGMENT_BYTES);
+    int result = bytes ? 0 : -1;
+    for (size_t i = 0; !result && i < s->parts[part].number; i++) {
+        segment *one = &s->parts[part].all[i];
+        if (pread(s->fd, bytes, one->length, one->offset) != (ssize_t)one->length)
+            result = -1;
+        else
+            result = counter_add_packed(into, bytes, one->length);
+    }
+    free(bytes);
+    return result;
+}
