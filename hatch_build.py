@@ -1,4 +1,4 @@
-"""Builds the counting kernel (`src/toptalkers/engines/kernel/`, C) into the package when it is installed or packed.
+"""Builds the counting kernel (`src/toptalkers/engines/kernel/`, C) when the package is installed or packed.
 
 With the compiler that `CC` names or the machine's `cc`; where there is none, with the one that the package `ziglang`
 brings, so that nothing but pip is needed. The library is not tied to a version of Python.
@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 KERNEL = Path(__file__).parent / "src/toptalkers/engines/kernel"
-LIBRARY = KERNEL / "kernel.so"
+LIBRARY = "kernel.so"
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-pthread", "-D_GNU_SOURCE"]
 
 
@@ -29,7 +30,7 @@ def compiler() -> list[str] | None:
 
 
 class KernelBuildHook(BuildHookInterface[Any]):
-    """Compiles the kernel, and says that the wheel is for this platform."""
+    """Compiles the kernel into the wheel, or into the checkout of an editable installation."""
 
     def dependencies(self) -> list[str]:
         """What the build needs beside hatchling."""
@@ -37,18 +38,24 @@ class KernelBuildHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; a source distribution has the sources alone."""
-        del version
         if self.target_name != "wheel":
             return
-        command = [*(compiler() or [sys.executable, "-m", "ziglang", "cc"]), *FLAGS]
-        # Built under another name and renamed, since a process that runs may have it loaded.
-        making = LIBRARY.with_suffix(f".{os.getpid()}")
-        try:
-            subprocess.run([*command, "-o", str(making), *map(str, sorted(KERNEL.glob("*.c")))], check=True)
-            making.replace(LIBRARY)
-        finally:
-            making.unlink(missing_ok=True)
+        # Zig builds for the processor that it runs on, unless it is told to build for any of its kind.
+        command = compiler() or [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
+        self._folder = tempfile.TemporaryDirectory(dir=KERNEL if version == "editable" else None, prefix=".")
+        library = Path(self._folder.name) / LIBRARY
+        sources = [str(path) for path in sorted(KERNEL.glob("*.c"))]
+        subprocess.run([*command, *FLAGS, "-o", str(library), *sources], check=True)
+        if version == "editable":
+            # Renamed, not written over: a process that runs may have it loaded.
+            library.replace(KERNEL / LIBRARY)
+        else:
+            build_data["force_include"][str(library)] = f"toptalkers/engines/kernel/{LIBRARY}"
         build_data["pure_python"] = False
-        build_data["artifacts"].append(str(LIBRARY.relative_to(self.root)))
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Leave nothing behind."""
+        del version, build_data, artifact_path
+        if self.target_name == "wheel":
+            self._folder.cleanup()

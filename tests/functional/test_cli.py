@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from toptalkers.cli.main import cli
+from toptalkers.cli.main import COMMANDS, cli
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 DEFAULT = str(FLOWLOGS / "default.log")
@@ -181,7 +181,7 @@ def test_sample_writes_and_refuses_to_overwrite(tmp_path: Path) -> None:
     assert run("run-local", str(tmp_path / "made")).exit_code == 0
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in cli.commands)])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     """--help of each command explains it and shows an example."""
     result = run(*command, "--help")

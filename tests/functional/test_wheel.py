@@ -10,13 +10,19 @@ import pytest
 from tests.render import ROOT
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built wheel, unpacked into a folder of its own."""
+@pytest.fixture(scope="module", params=["the machine's compiler", "no compiler"])
+def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The built wheel, unpacked into a folder of its own; where there is no compiler, pip brings one for the build."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder / "dist"), str(ROOT)], check=True)
+    environment = {**os.environ}
+    if request.param == "no compiler":
+        environment |= {"PATH": str(folder), "CC": ""}
+    command = [*pip, "wheel", "--no-deps", "--wheel-dir", str(folder / "dist"), str(ROOT)]
+    subprocess.run(command, env=environment, check=True)
     wheel = next((folder / "dist").glob("*.whl"))
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("-any.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
     return folder / "site"
 

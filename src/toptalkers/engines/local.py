@@ -12,15 +12,18 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toptalkers.answer import Answer, Tally
-from toptalkers.engines.cache import CountCache
 from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.native import Counter
+from toptalkers.engines.native import Counter, keep_freed_memory
 from toptalkers.engines.sums import Spill, default_rows_held
 from toptalkers.engines.unpack import UnreadableError, read_pieces
 from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.engines.cache import CountCache
 
 PIECE_BYTES = 256 << 10
 """Small enough that a piece is still in the core's cache when it is counted, large enough that calls do not show."""
@@ -39,7 +42,7 @@ def count_files(
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
     scratch: Path | None = None,
-    cache: CountCache | None = None,
+    cache: "CountCache | None" = None,
     block_bytes: int = PIECE_BYTES,
     rows_held: int | None = None,
 ) -> Answer:
@@ -62,6 +65,7 @@ def count_files(
         ToptalkersError: the sums fit neither memory nor disk.
 
     """
+    keep_freed_memory()
     spill = Spill(scratch)
     try:
         rows_held = rows_held or default_rows_held()
@@ -98,7 +102,7 @@ class LocalEngine:
         block_bytes: int,
         spill: Spill,
         rows_held: int,
-        cache: CountCache | None,
+        cache: "CountCache | None",
         on_read: Callable[[int], None],
     ) -> None:
         """Take the question, the files, the bounds of memory, and what was counted before."""

@@ -6,15 +6,15 @@ own. What a function of the kernel cannot do for want of memory becomes `MemoryE
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 
-from toptalkers.answer import Tally
+from toptalkers.answer import REASONS, Tally
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
-from toptalkers.streaming.count_flows import REASONS
 
 LIBRARY = Path(__file__).with_name("kernel") / "kernel.so"
 
@@ -232,6 +232,22 @@ def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterat
             raise _os_error()
     finally:
         _kernel.merge_free(merge)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next piece of a file.
+
+    Giving each piece back to the system and taking it again, page by page, costs a tenth of the whole time. Other C
+    libraries are left as they are.
+    """
+    if sys.platform == "linux":
+        try:
+            mallopt = ctypes.CDLL(None).mallopt
+        except (AttributeError, OSError):
+            return
+        m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
+        mallopt(m_mmap_threshold, 1 << 30)
+        mallopt(m_trim_threshold, 1 << 30)
 
 
 def _os_error() -> OSError | MemoryError:

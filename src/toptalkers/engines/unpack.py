@@ -5,7 +5,7 @@ gzip is unpacked with ISA-L, several times faster than zlib, and outside of the 
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
@@ -17,6 +17,9 @@ READ_BYTES = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PARQUET_MAGIC = b"PAR1"
+
+
+_GZIP_ERROR = cast("type[Exception]", IsalError)  # its stub forgets that it is a class
 
 
 class UnreadableError(Exception):
@@ -47,7 +50,7 @@ def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None
 
     """
     read_bytes = min(READ_BYTES, piece_bytes)
-    damage: type[Exception] = IsalError
+    damage = _GZIP_ERROR
     try:
         with file.open() as stream:
             head = stream.read(read_bytes)

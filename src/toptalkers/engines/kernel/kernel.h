@@ -2,7 +2,7 @@
  *
  * The way through it: records.c reads lines by the rules of streaming/count_flows.py and adds what counts to
  * sums.c, the table of talkers; spill.c puts sums that are more than memory holds on the disk and fetches them
- * back; ranking.c orders talkers and prints them. Python (engines/kernel.py) drives it through the functions that
+ * back; ranking.c orders talkers and prints them. Python (engines/native.py) drives it through the functions that
  * are declared last in this file, and keeps the files, threads and bounds.
  *
  * Plain C11, no library but the C library, no state but what hangs on a counter: one thread a counter, and any
@@ -55,6 +55,13 @@ typedef struct {
     uint8_t text[LONGEST_ADDRESS];
 } text_address;
 
+enum { WAITING = 16 };
+
+typedef struct {
+    talker whose;
+    int64_t value;
+} waiting_sum;
+
 typedef struct {
     talker_sum *slots;
     size_t mask; /* number of slots, a power of two, less one */
@@ -65,7 +72,12 @@ typedef struct {
     size_t addresses_known, addresses_room;
     uint32_t *address_slots; /* number of an address + 1, by its hash; 0 is free */
     size_t address_mask;
+    waiting_sum waiting[WAITING]; /* a ring of what is added soon */
+    size_t waits;
 } sums;
+
+void *zeroed_room(size_t bytes);
+void free_room(void *room, size_t bytes);
 
 bool sums_init(sums *table, uint64_t seed);
 void sums_free(sums *table);
@@ -74,12 +86,14 @@ void sums_clear(sums *table);
 talker_sum *sums_of(sums *table, talker whose);
 /* Add to a sum on behalf of the file that is being read; false without memory. */
 bool sums_add(sums *table, talker whose, int64_t value);
+/* The same, some talkers later, when the sum's place has come from memory; and what still waits. */
+bool sums_add_soon(sums *table, talker whose, int64_t value);
+bool sums_add_waiting(sums *table);
 /* The number of an address that is known by its text, which is valid; -1 without memory. */
 int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t hash);
 /* The same, but -1 when it is not known. */
 int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length, uint64_t hash);
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed);
-void prefetch_sum(const sums *table, talker whose);
 /* The file that was read counts, or does not; what follows is the next. */
 void sums_end_file(sums *table, bool counts);
 /* Make `sum` right, and say whether a whole file has counted this talker at all. */

@@ -28,7 +28,7 @@ enum { FIRST_UNUSED = offsetof(row, unused), BYTES = sizeof(row) };
 struct ranking {
     counter *c;
     row *rows;
-    size_t number, given;
+    size_t number, given, room;
     uint16_t octet_before_dot[256], octet_before_colon[256], port[1 << 16]; /* by their ranks */
     uint32_t *address; /* the number of a text, by its rank */
 };
@@ -117,10 +117,10 @@ static int64_t least_of_top(counter *c, size_t top) {
 
 static bool sort_rows(ranking *r) {
     size_t(*starts)[256] = calloc(BYTES, sizeof *starts);
-    row *from = r->rows, *to = malloc((r->number + 1) * sizeof *to);
+    row *from = r->rows, *to = zeroed_room(r->room);
     if (!starts || !to) {
         free(starts);
-        free(to);
+        free_room(to, r->room);
         return false;
     }
     for (size_t i = 0; i < r->number; i++) {
@@ -144,7 +144,7 @@ static bool sort_rows(ranking *r) {
         from = sorted;
     }
     free(starts);
-    free(to);
+    free_room(to, r->room);
     r->rows = from;
     return true;
 }
@@ -173,7 +173,8 @@ static bool fill(ranking *r, size_t top) {
     size_t rows = 0;
     for (talker_sum *one = table->slots; one <= table->slots + table->mask; one++)
         rows += one->state != FREE && settle(table, one) && one->sum >= least;
-    r->rows = calloc(rows + 1, sizeof *r->rows);
+    r->room = (rows + 1) * sizeof *r->rows;
+    r->rows = zeroed_room(r->room);
     if (!port || !address || !r->rows) {
         free(port);
         free(address);
@@ -219,7 +220,7 @@ ranking *ranking_new(counter *c, size_t top) {
 void ranking_free(ranking *r) {
     if (!r)
         return;
-    free(r->rows);
+    free_room(r->rows, r->room);
     free(r->address);
     free(r);
 }

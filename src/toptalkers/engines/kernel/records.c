@@ -24,7 +24,8 @@ enum { ABSENT = -1 };
 typedef struct {
     int columns; /* how many columns a line of this layout has at the least */
     int src, dst, port, status, action, start, value;
-    bool usable; /* whether it has all that the question needs */
+    uint32_t looked_at; /* how many columns there are up to the last that is looked at */
+    bool usable;        /* whether it has all that the question needs */
 } layout;
 
 typedef struct reader {
@@ -50,7 +51,7 @@ typedef struct {
 /* --- layouts --- */
 
 static bool set_layout(reader *r, const char *names, size_t length) {
-    layout l = {0, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, true};
+    layout l = {0, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, 0, true};
     struct {
         const char *name;
         int *at;
@@ -72,6 +73,10 @@ static bool set_layout(reader *r, const char *names, size_t length) {
     }
     l.usable = l.src != ABSENT && l.dst != ABSENT && l.port != ABSENT && (!*r->action || l.action != ABSENT) &&
                (!r->timed || l.start != ABSENT) && (!*r->metric || l.value != ABSENT);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        if (*wanted[i].at != ABSENT && l.looked_at < (uint32_t)*wanted[i].at + 1)
+            l.looked_at = (uint32_t)*wanted[i].at + 1;
+    }
     uint32_t *at = realloc(r->at, ((size_t)l.columns + 3) * sizeof *at);
     if (!at)
         return false;
@@ -276,7 +281,7 @@ static enum tally examine(counter *c, const uint8_t *base, const uint32_t *at, u
         if (value < 0)
             return MALFORMED_NUMBER;
     }
-    if (!sums_add(&c->table, whose, value))
+    if (!sums_add_soon(&c->table, whose, value))
         c->failed = true;
     return COUNTED;
 #undef COLUMN
@@ -381,7 +386,7 @@ static inline void find_marks(const uint8_t *bytes, uint64_t *spaces, uint64_t *
 /* Count all lines that end within `data`; gives where the one begins that does not. */
 static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
     reader *r = c->reader;
-    uint32_t *at = r->at, most = (uint32_t)r->now.columns + 1, columns = 1;
+    uint32_t *at = r->at, most = (uint32_t)r->now.columns + 1, looked_at = r->now.looked_at, columns = 1;
     uint32_t line = 0;
     uint8_t last[64];
     at[0] = 0;
@@ -399,14 +404,22 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
             uint32_t next = (uint32_t)(base + (size_t)bit) + 1;
             at[columns < most ? columns : most] = next;
             columns++;
-            if (!(ends >> bit & 1))
+            if (!(ends >> bit & 1)) {
+                if (columns > looked_at) { /* what is left of the line is but counted */
+                    uint64_t later = marks & (marks - 1), later_ends = later & ends;
+                    uint64_t up_to = later_ends ? (later_ends & -later_ends) - 1 : UINT64_MAX;
+                    columns += (uint32_t)__builtin_popcountll(later & up_to);
+                    marks &= ~(later & up_to);
+                }
                 continue;
+            }
             size_t wide = next - 1 - line;
             if (wide) {
                 if (may_be_odd(r, data + line, wide, at, columns - 1)) {
                     count_odd_line(c, data + line, wide);
                     at = r->at;
                     most = (uint32_t)r->now.columns + 1;
+                    looked_at = r->now.looked_at;
                 } else {
                     count_record(c, data, at, columns - 1);
                 }
@@ -460,11 +473,13 @@ int counter_feed(counter *c, const uint8_t *data, size_t length) {
     size_t rest = count_lines(c, data, length);
     if (rest < length && !keep_rest(r, data + rest, length - rest))
         return -1;
+    c->failed |= !sums_add_waiting(&c->table);
     return c->failed ? -1 : 0;
 }
 
 int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
     count_rest(c);
+    c->failed |= !sums_add_waiting(&c->table);
     memcpy(tally, c->tally, sizeof c->tally);
     return c->failed ? -1 : 0;
 }

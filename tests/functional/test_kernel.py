@@ -1,0 +1,202 @@
+"""The counting kernel by itself: cut anywhere, added up, ordered, and watched by sanitizers."""
+
+import ipaddress
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import reference
+from tests.strategies import cases
+from toptalkers.engines import native
+from toptalkers.flowlog.fields import FIELDS
+from toptalkers.query import Query
+
+ROOT = Path(__file__).parents[2]
+KERNEL = native.LIBRARY.parent
+
+
+def count(query: Query, contents: list[bytes], cut: int = 1 << 20) -> native.Counter:
+    """Count files, fed in pieces of so many bytes."""
+    counter = native.Counter(query)
+    for content in contents:
+        for start in range(0, len(content), cut):
+            counter.feed(content[start : start + cut])
+        counter.end_lines()
+        counter.end_file(counts=True)
+    return counter
+
+
+def lines(counter: native.Counter, top: int = 0) -> bytes:
+    return b"".join(counter.ranked(top))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.integers(1, 130))
+def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int) -> None:
+    """In the middle of a line, a number, a line's end: sums and tally are the reference's."""
+    query, contents = case
+    expected = reference.count(query, contents, set(FIELDS))
+    counter = native.Counter(query)
+    seen = dict.fromkeys(("records_read", "counted"), 0)
+    for content in contents:
+        for start in range(0, len(content), cut):
+            counter.feed(content[start : start + cut])
+        tally = counter.end_lines()
+        counter.end_file(counts=True)
+        for name, number in {**tally.skipped, "records_read": tally.records_read, "counted": tally.counted}.items():
+            seen[name] = seen.get(name, 0) + number
+    assert lines(counter, query.top) == expected.lines(query.top)
+    assert seen == {"records_read": 0, "counted": 0, **expected.seen}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_absorbed_or_packed_sums_are_the_sums(case: tuple[Query, list[bytes]]) -> None:
+    """Counters of some files each come, absorbed or packed, to what one counter of all files comes to."""
+    query, contents = case
+    expected = lines(count(query, contents))
+    absorbing, unpacking = native.Counter(query), native.Counter(query)
+    for content in contents:
+        part = count(query, [content])
+        unpacking.add_packed(part.pack())
+        absorbing.absorb(part)
+        assert (part.rows, lines(part)) == (0, b"")
+    assert lines(absorbing) == lines(unpacking) == expected
+
+
+@given(cases())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_file_that_does_not_count_leaves_nothing(case: tuple[Query, list[bytes]]) -> None:
+    """Between files that count, one that turns out to be damaged changes neither sums nor talkers."""
+    query, contents = case
+    counter = native.Counter(query)
+    for number, content in enumerate(contents):
+        counter.feed(content)
+        counter.end_lines()
+        counter.end_file(counts=number % 2 == 0)
+    expected = count(query, contents[::2])
+    assert (lines(counter), counter.talkers) == (lines(expected), expected.talkers)
+
+
+IPV4 = st.sampled_from([b"1.1.1.1", b"1.1.1.10", b"1.1.1.100", b"1.1.10.1", b"1.10.1.1", b"10.1.1.1", b"100.0.0.0"])
+IPV6 = st.sampled_from([b"::", b"::1", b"::a", b"::A", b"::a1", b"1::", b"1::1", b"a::", b"::ffff:10.0.0.1"]) | (
+    st.ip_addresses(v=6).map(lambda address: str(ipaddress.IPv6Address(address)).encode())
+)
+
+
+@given(st.lists(st.tuples(IPV4 | IPV6, IPV4 | IPV6, st.integers(0, 65535), st.integers(0, 3)), max_size=40))
+def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, int, int]]) -> None:
+    """Addresses of both families, of which one begins another, ports likewise, and many ties."""
+    query = Query.parse(metric="bytes", ports="all", action="ALL", log_format="srcaddr dstaddr dstport bytes")
+    sums: dict[bytes, int] = {}
+    for src, dst, port, value in talkers:
+        printed = b":".join([*(b"[%b]" % one if b":" in one else one for one in (src, dst)), b"%d" % port])
+        sums[printed] = sums.get(printed, 0) + value
+    content = b"".join(b"%b %b %d %d\n" % talker for talker in talkers)
+    order = sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+    counter = count(query, [content])
+    assert lines(counter).splitlines() == [b"%b\t%d" % one for one in order]
+    assert lines(counter, 5).splitlines() == [b"%b\t%d" % one for one in order[:5]]
+
+
+def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
+    """Neither a header of a thousand columns nor a line without an end costs the lines around it."""
+    many = [b"srcaddr", b"dstaddr", *[b"x%d" % number for number in range(1000)], b"dstport"]
+    record = b" ".join([b"10.0.0.1", b"10.0.0.2", *[b"-"] * 1000, b"443"])
+    content = b" ".join(many) + b"\n" + record + b"\n" + b" " * (3 << 20) + b"x\n" + record + b" more\n" + record[:-4]
+    for cut in (7919, 1 << 22):
+        counter = count(Query.parse(action="ALL"), [content], cut)
+        assert lines(counter) == b"10.0.0.1:10.0.0.2:443\t2\n"
+
+
+def test_the_binding_knows_the_kernels_numbers() -> None:
+    """How many parts there are stands in the header too."""
+    header = (KERNEL / "kernel.h").read_text()
+    assert re.findall(r"PARTS = (\d+)", header) == [str(native.PARTS)]
+
+
+CC = (shutil.which("cc") or "cc",)
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+
+
+def build(folder: Path, ways: list[tuple[tuple[str, ...], list[str]]]) -> int:
+    """Copy the package into a folder, with a kernel built anew in the first way that works; gives which one that is."""
+    shutil.copytree(
+        ROOT / "src/toptalkers", folder / "toptalkers", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    kernel = folder / "toptalkers/engines/kernel"
+    sources = [str(path) for path in sorted(kernel.glob("*.c"))]
+    always = ["-std=c11", "-g", "-D_GNU_SOURCE", "-fPIC", "-shared", "-pthread", "-o", str(kernel / "kernel.so")]
+    for number, (compiler, flags) in enumerate(ways):
+        try:
+            subprocess.run([*compiler, *flags, *always, *sources], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return number
+    raise AssertionError("no compiler builds the kernel")
+
+
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    """The kernel built with the sanitizers there are, and every warning an error, passes the property tests.
+
+    With the machine's compiler addresses are watched, too; with the one that a package brings, undefined behaviour.
+    """
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    watching = {"cc": "-fsanitize=address,undefined", "zig": "-fsanitize=undefined"}
+    way = build(tmp_path, [(CC, [*flags, watching["cc"]]), (ZIG, [*flags, watching["zig"]])])
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "ASAN_OPTIONS": "detect_leaks=0"}
+    if way == 0:
+        runtimes = [
+            subprocess.run([*CC, f"-print-file-name=lib{name}.so"], capture_output=True, text=True, check=True)
+            for name in ("asan", "ubsan")
+        ]
+        environment |= {"LD_PRELOAD": " ".join(done.stdout.strip() for done in runtimes), "PYTHONMALLOC": "malloc"}
+    code = (
+        "import sys, pytest, toptalkers\n"
+        "assert toptalkers.__file__.startswith(sys.argv[1]), toptalkers.__file__\n"
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'not sanitizers', *sys.argv[2:]]))"
+    )
+    tests = ["tests/functional/test_kernel.py", "tests/functional/test_bigger_than_memory.py"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), *tests],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_without_a_kernel_a_line_says_what_to_do(tmp_path: Path) -> None:
+    """A package whose kernel is missing ends in one line and exit code 1."""
+    shutil.copytree(ROOT / "src/toptalkers", tmp_path / "toptalkers", ignore=shutil.ignore_patterns("*.so"))
+    command = [sys.executable, "-m", "toptalkers", "run-local", str(ROOT / "tests/flowlogs/default.log")]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "pip install" in done.stderr
+
+
+def test_other_processors_count_the_same(tmp_path: Path) -> None:
+    """What is written for processors without SSE2 gives the same answer."""
+    build(tmp_path, [(CC, ["-U__SSE2__"]), (ZIG, ["-U__SSE2__"])])
+    command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(ROOT / "tests/flowlogs")]
+    done, expected = (
+        subprocess.run(command, env={**os.environ, **extra}, cwd=tmp_path, capture_output=True, check=False)
+        for extra in ({"PYTHONPATH": str(tmp_path)}, {})
+    )
+    assert done.stdout == expected.stdout != b""
