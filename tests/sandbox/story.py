@@ -41,7 +41,7 @@ def stack_output(name: str) -> str:
 
 
 def main(source: Path, got: Path, parts: set[str]) -> None:
-    """Tell the story: deploy, enable, replay, run-emr, fetch-results, disable, destroy."""
+    """Tell the story: deploy, enable, replay, run-local from S3, run-emr, fetch-results, disable, destroy."""
     vpc = boto3.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     toptalkers("deploy", "--yes")
     toptalkers("deploy", "--yes")
@@ -52,6 +52,9 @@ def main(source: Path, got: Path, parts: set[str]) -> None:
     (got / "status.txt").write_text(toptalkers("status"))
     bucket = stack_output("BucketName")
     captured(bucket, got)
+    (got / "stored.tsv").write_text(
+        toptalkers("run-local", f"s3://{bucket}/flowlogs/", "--ports", "all", "--metric", "bytes")
+    )
     if "emr" in parts:
         toptalkers("run-emr", "--yes", "--ports", "all", "--metric", "bytes")
         (got / "runs.txt").write_text(toptalkers("runs"))

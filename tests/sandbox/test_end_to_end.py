@@ -32,12 +32,12 @@ def tell(source: Path, got: Path, *parts: str) -> None:
 
 
 def test_200_000_records_land_once_and_complete(tmp_path: Path) -> None:
-    """Every batch given to the Lambda twice, poison between: what landed counts as the source does."""
+    """Every batch given to the Lambda twice, poison between: what landed counts as the source does, read from S3 too."""
     source, got = tmp_path / "source", tmp_path / "got"
     got.mkdir()
     write_sample(source, records=200_000)
     tell(source, got, "retry", "poison")
-    assert answer(got / "flowlogs") == answer(source)
+    assert answer(got / "flowlogs") == answer(source) == (got / "stored.tsv").read_bytes()
     assert "CREATE_COMPLETE" in (got / "status.txt").read_text()
 
 
