@@ -32,7 +32,7 @@ def tell(source: Path, got: Path, *parts: str) -> None:
 
 
 def test_200_000_records_land_once_and_complete(tmp_path: Path) -> None:
-    """Every batch given to the Lambda twice, poison between: what landed counts as the source does, read from S3 too."""
+    """Every batch given to the Lambda twice, poison between: what landed, read from S3 too, counts as the source."""
     source, got = tmp_path / "source", tmp_path / "got"
     got.mkdir()
     write_sample(source, records=200_000)

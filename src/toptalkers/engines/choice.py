@@ -46,4 +46,6 @@ def count_files(
         return mrjob.count_files(query, files, on_read=on_read, on_problem=on_problem)
     from toptalkers.engines import local
 
-    return local.count_files(query, files, on_read=on_read, on_problem=on_problem, scratch=scratch, cache=cache)
+    return local.count_files(
+        query, files, on_read=on_read, on_problem=on_problem, on_stage=on_stage, scratch=scratch, cache=cache
+    )

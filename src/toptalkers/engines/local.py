@@ -31,6 +31,9 @@ PIECE_BYTES = 256 << 10
 PIECES_AHEAD = 8
 """How many pieces of a file may wait to be counted, when another thread unpacks it."""
 
+MANY_ROWS = 2_000_000
+"""From so many sums on it takes seconds to rank them."""
+
 FILES_AHEAD = 8
 """How many files before its turn a file is told to be on its way."""
 
@@ -41,6 +44,7 @@ def count_files(
     *,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
+    on_stage: Callable[[str], None] = lambda _: None,
     scratch: Path | None = None,
     cache: "CountCache | None" = None,
     block_bytes: int = PIECE_BYTES,
@@ -53,6 +57,7 @@ def count_files(
         files: what to read, each to count whole or not at all.
         on_read: called with the number of stored bytes of each read, from any thread, for progress.
         on_problem: called for each file that is left out, and why.
+        on_stage: called with a line when all is read and there are so many talkers that ranking them takes a while.
         scratch: the folder for sums that are more than memory holds; None for the system's temporary one.
         cache: what was counted before, and is not read again; what is read is kept there.
         block_bytes: how much of a file is unpacked and counted at a time.
@@ -73,6 +78,8 @@ def count_files(
         engine.count()
         for problem in engine.problems:
             on_problem(problem)
+        if engine.rows >= MANY_ROWS:
+            on_stage("all is read; adding up and ranking the talkers")
         chunks, talkers = engine.ranked()
         return Answer(query, chunks, engine.tally, talkers)
     except MemoryError as error:
@@ -123,6 +130,11 @@ class LocalEngine:
     def problems(self) -> list[Problem]:
         """See the class."""
         return [self._problems[number] for number in sorted(self._problems)]
+
+    @property
+    def rows(self) -> int:
+        """How many sums there are to add up; at least as many when some are on the disk."""
+        return sum(counter.rows for counter in self._counters) + self._rows_held * self._spill.is_used
 
     def count(self) -> None:
         """Count all files, each in one of as many threads as there are cores."""
