@@ -14,8 +14,9 @@ from tests.functional.test_engines_agree import RECORD, run_engine, write_files
 from tests.strategies import cases
 from toptalkers.answer import Answer
 from toptalkers.cli.main import cli
-from toptalkers.engines import local
+from toptalkers.engines import local, sums
 from toptalkers.engines.inputs import find_inputs
+from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
@@ -103,6 +104,15 @@ def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None
     assert done.stdout.count("\n") == 1
     assert "run-emr" in done.stdout
     assert list(scratch.iterdir()) == []
+
+
+def test_more_than_parts_can_help_with_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a single part of the talkers is more than memory holds, the error says so and points to a cluster."""
+    monkeypatch.setattr(sums, "LEAST_ROWS_HELD", 10)
+    files = find_inputs(write_files(tmp_path, [many_talkers(30_000)])).files
+    with pytest.raises(ToptalkersError, match="than this machine can rank") as raised:
+        local.count_files(Query(), files, scratch=tmp_path, rows_held=20)
+    assert "run-emr" in (raised.value.hint or "")
 
 
 def test_a_manifest_counts_a_file_as_often_as_it_stands(tmp_path: Path) -> None:

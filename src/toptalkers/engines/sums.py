@@ -68,7 +68,7 @@ class Spill:
         """The answer's lines from all that is on the disk, and how many talkers there are in all.
 
         Raises:
-            ToptalkersError: the disk has no room for the rankings.
+            ToptalkersError: the disk has no room for the rankings, or memory none for a single part.
 
         """
         if self._file is None or self._sums is None:
@@ -81,6 +81,11 @@ class Spill:
         for parts in self._groups_of_parts(self._sums, rows_held):
             for part in parts:
                 self._sums.fetch(part, counter)
+            if counter.rows > max(2 * rows_held, LEAST_ROWS_HELD):
+                raise ToptalkersError(
+                    f"more talkers than this machine can rank: of {PARTS} parts of them one alone has {counter.rows:,}",
+                    hint="leave more memory free, or ask a cluster: toptalkers run-emr",
+                )
             talkers += counter.talkers
             start = end
             try:
