@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.bounds import check
-from bench.measure import say
+from bench.measure import RunFailedError, say
 from bench.part import Context, Section
 from bench.report import write_section
 from bench.tools import ROOT, find_tools, machine
@@ -102,5 +102,7 @@ def _parse_arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except RunFailedError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

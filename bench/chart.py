@@ -105,7 +105,11 @@ def _round_values(low: float, high: float) -> list[float]:
     if len(inside) >= 2:
         return inside
     below = max(value for value in fine if value <= low)
-    return [below, min(value for value in [*fine, 10.0 ** (last + 1)] if value >= high and value > below)]
+    return [
+        below,
+        *(value for value in inside if value > below),
+        min(value for value in [*fine, 10.0 ** (last + 1)] if value >= high and value > below),
+    ]
 
 
 def _short(value: float) -> str:

@@ -21,6 +21,10 @@ _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
+class RunFailedError(Exception):
+    """A command ended with another exit code than 0; the text says which and what it said, its last line last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What is run: the words; standard input and output, if not empty and thrown away; more environment."""
@@ -67,7 +71,7 @@ class Timing:
 
 
 def run_once(command: Command) -> tuple[float, float, float]:
-    """Run a command to its end; gives wall seconds, CPU seconds and peak MiB. Ends the bench when it fails."""
+    """Run a command to its end; gives wall seconds, CPU seconds and peak MiB. RunFailedError when it fails."""
     environment = {**os.environ, **(command.environment or {})}
     limit = command.address_space_bytes
 
@@ -102,7 +106,9 @@ def run_once(command: Command) -> tuple[float, float, float]:
             watch.end()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"{' '.join(command.words)} ended with {process.returncode}:\n{talk.decode(errors='replace')}")
+        raise RunFailedError(
+            f"{' '.join(command.words)} ended with {process.returncode}:\n{talk.decode(errors='replace').strip()}"
+        )
     # A process that nobody waits for, as Spark's JVM, is missing in what the system adds up.
     cpu = max(usage.ru_utime + usage.ru_stime, watch.cpu_s)
     return wall, cpu, max(watch.peak_mib, _own_peak_mib(usage))
