@@ -45,7 +45,7 @@ def run(context: Context) -> Section:
                 raise
             # A finding, and no fault of the bench.
             has_failed = True
-            rows.append([name, f"failed: {str(error).splitlines()[-1]}", "-", "-"])
+            rows.append([name, "did not finish", "-", "-"])
             say(str(error))
             continue
         rows.append([name, f"{wall:.1f} s", f"{cpu:.1f} s", f"{peak_mib:,.0f} MiB"])
