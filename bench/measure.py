@@ -1,12 +1,39 @@
 """Whole processes, measured from outside: wall time, CPU time, peak memory; alternating, several times."""
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+LOOK_SECONDS = 0.02
+"""How often a running process is looked at."""
+
+LEAST_SECONDS = 0.1
+"""Below it, times are shown in milliseconds."""
+
+_PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class RunFailedError(Exception):
+    """A command ended with another exit code than 0; the text says which and what it said, its last line last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is run: the words; standard input and output, if not empty and thrown away; more environment."""
+
+    words: Sequence[str]
+    stdout: Path | None = None
+    stdin: Path | None = None
+    environment: Mapping[str, str] | None = None
+    address_space_bytes: int | None = None
 
 
 @dataclass
@@ -15,8 +42,8 @@ class Timing:
 
     Attributes:
         wall_s: seconds from start to end, a run each.
-        cpu_s: seconds of user and system time, a run each.
-        peak_mib: the largest resident set of any run, of the process itself.
+        cpu_s: seconds of user and system time, of the process and its children, a run each.
+        peak_mib: the largest resident memory of any run, of the process and its children together.
 
     """
 
@@ -30,34 +57,70 @@ class Timing:
         return statistics.median(self.wall_s)
 
     @property
+    def median_cpu_s(self) -> float:
+        """The median CPU time."""
+        return statistics.median(self.cpu_s)
+
+    @property
     def spread(self) -> str:
-        """Fastest to slowest."""
-        return f"{min(self.wall_s):.2f}-{max(self.wall_s):.2f}"
+        """Fastest to slowest, in the unit of the median."""
+        low, high = min(self.wall_s), max(self.wall_s)
+        if self.median_s < LEAST_SECONDS:
+            return f"{low * 1000:.0f}-{high * 1000:.0f}"
+        return f"{low:.2f}-{high:.2f}"
 
 
-def run_once(command: Sequence[str], stdin: str | None, stdout: str) -> tuple[float, float, float]:
-    """Run a command to its end; gives wall seconds, CPU seconds and peak MiB. Ends the bench when it fails."""
-    with open(stdin or os.devnull, "rb") as source, open(stdout, "wb") as sink:  # noqa: PTH123
+def run_once(command: Command) -> tuple[float, float, float]:
+    """Run a command to its end; gives wall seconds, CPU seconds and peak MiB. RunFailedError when it fails."""
+    environment = {**os.environ, **(command.environment or {})}
+    limit = command.address_space_bytes
+
+    def set_limit() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    with (
+        (command.stdin or Path(os.devnull)).open("rb") as source,
+        (command.stdout or Path(os.devnull)).open("wb") as sink,
+    ):
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdin=source, stdout=sink, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command.words,
+            stdin=source,
+            stdout=sink,
+            stderr=subprocess.PIPE,
+            env=environment,
+            preexec_fn=set_limit if limit is not None else None,  # noqa: PLW1509 - no thread of ours holds a lock
+        )
+        watch = _Watch(process.pid)
         assert process.stderr is not None  # noqa: S101 - it is a pipe
-        talk = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
+        try:
+            with process.stderr:
+                talk = process.stderr.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - begin
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            watch.end()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{talk.decode(errors='replace')}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+        raise RunFailedError(
+            f"{' '.join(command.words)} ended with {process.returncode}:\n{talk.decode(errors='replace').strip()}"
+        )
+    # A process that nobody waits for, as Spark's JVM, is missing in what the system adds up.
+    cpu = max(usage.ru_utime + usage.ru_stime, watch.cpu_s)
+    return wall, cpu, max(watch.peak_mib, _own_peak_mib(usage))
 
 
-def alternate(
-    commands: Mapping[str, Sequence[str]], runs: int, outputs: dict[str, str], stdin: str | None = None
-) -> dict[str, Timing]:
-    """Run commands in turn, once to warm up and then `runs` times; outputs are left for comparison."""
+def alternate(commands: Mapping[str, Command], runs: int, *, warm_up: bool = True) -> dict[str, Timing]:
+    """Run commands in turn, `runs` times each, after a round that is not counted but fills the caches."""
     timings = {name: Timing() for name in commands}
-    for number in range(runs + 1):
+    for number in range(0 if warm_up else 1, runs + 1):
         for name, command in commands.items():
-            wall, cpu, peak = run_once(command, stdin, outputs[name])
+            say(f"  {name}, {f'run {number} of {runs}' if number else 'warming up'}")
+            wall, cpu, peak = run_once(command)
             if number:
                 timings[name].wall_s.append(wall)
                 timings[name].cpu_s.append(cpu)
@@ -65,8 +128,89 @@ def alternate(
     return timings
 
 
-def ratio(one: Timing, other: Timing) -> str:
-    """How long one takes of the other's time, by the clock and by the processor: medians of neighbouring runs."""
-    wall = statistics.median(a / b for a, b in zip(one.wall_s, other.wall_s, strict=True))
-    cpu = statistics.median(a / b for a, b in zip(one.cpu_s, other.cpu_s, strict=True))
-    return f"{wall:.2f} wall, {cpu:.2f} CPU"
+def wall_ratio(one: Timing, other: Timing) -> float:
+    """How much of the other's time one takes by the clock: the median of neighbouring runs."""
+    return _ratio(one.wall_s, other.wall_s)
+
+
+def cpu_ratio(one: Timing, other: Timing) -> float:
+    """The same by the processor."""
+    return _ratio(one.cpu_s, other.cpu_s)
+
+
+def format_seconds(seconds: float) -> str:
+    """A time for people."""
+    return f"{seconds * 1000:.0f} ms" if seconds < LEAST_SECONDS else f"{seconds:.2f} s"
+
+
+def say(text: str) -> None:
+    """Tell whoever waits what is going on."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _ratio(ones: Sequence[float], others: Sequence[float]) -> float:
+    if len(ones) != len(others):
+        return statistics.median(ones) / statistics.median(others)
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+
+
+def _own_peak_mib(usage: resource.struct_rusage) -> float:
+    """What the system says of the largest process, unless that may be what this one held when it forked."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak, floor = usage.ru_maxrss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * unit / 2**20 if peak > floor or sys.platform == "darwin" else 0.0
+
+
+class _Watch:
+    """Looks at a process and its descendants until told to end. Pages that they share count for each of them."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak_mib = 0.0
+        self._cpu_s: dict[int, float] = {}
+        self._pid = pid
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of all that were seen, each when it was seen last: a little low."""
+        return sum(self._cpu_s.values())
+
+    def end(self) -> None:
+        """Stop looking."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        wait = LOOK_SECONDS / 10
+        while not self._is_over.wait(wait):
+            resident_mib = 0.0
+            for pid in _family(self._pid):
+                cpu_s, mib = _look_at(pid)
+                resident_mib += mib
+                self._cpu_s[pid] = max(cpu_s, self._cpu_s.get(pid, 0.0))
+            self.peak_mib = max(self.peak_mib, resident_mib)
+            wait = min(wait * 1.5, LOOK_SECONDS)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its descendants, as far as the system shows them."""
+    pids = [pid]
+    for one in pids:
+        try:
+            for task in os.listdir(f"/proc/{one}/task"):  # noqa: PTH208 - called often
+                pids += map(int, Path(f"/proc/{one}/task/{task}/children").read_text().split())
+        except OSError:
+            continue
+    return pids
+
+
+def _look_at(pid: int) -> tuple[float, float]:
+    """CPU seconds and resident MiB of a process by itself; zeros when it has gone, or cannot be seen."""
+    try:
+        # Behind the name, which may hold anything: fields 14, 15 and 24 of proc(5).
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND, int(fields[21]) * _PAGE_MIB
+    except (OSError, IndexError):
+        return 0.0, 0.0

@@ -7,6 +7,12 @@ from pyspark.sql import functions as f
 
 spark = SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false").getOrCreate()
 columns = f.split("value", " ")
+
+
+def bracketed(name):
+    return f.when(f.contains(name, f.lit(":")), f.concat(f.lit("["), name, f.lit("]"))).otherwise(f.col(name))
+
+
 (
     spark.read.text(sys.argv[1] + "/*.gz")
     .select(
@@ -19,7 +25,7 @@ columns = f.split("value", " ")
     .where((f.col("status") == "OK") & (f.col("action") == "ACCEPT") & (f.col("port").cast("int") <= 1024))
     .groupBy("src", "dst", "port")
     .count()
-    .select(f.concat_ws(":", "src", "dst", "port").alias("talker"), "count")
+    .select(f.concat_ws(":", bracketed("src"), bracketed("dst"), "port").alias("talker"), "count")
     .orderBy(f.desc("count"), "talker")
     .coalesce(1)
     .write.csv(sys.argv[2], sep="\t", mode="overwrite")
