@@ -13,13 +13,22 @@ reported on standard error as the Hadoop counter `malformed_talkers`.
 from __future__ import annotations
 
 import argparse
-import heapq
 import re
 import sys
 from collections.abc import Iterator
+from itertools import compress
 from typing import BinaryIO, TextIO
 
-TALKER_LINE = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})\t([0-9]+)\n?")
+ADDRESS = rb"(?:[0-9.]+|\[[0-9A-Fa-f:.]+\])"
+TALKER = ADDRESS + b":" + ADDRESS + rb":([0-9]{1,5})\t([0-9]+)"
+TALKER_LINE = re.compile(TALKER + rb"\n?")
+TALKER_LINES = re.compile(b"^" + TALKER + b"$", re.MULTILINE)
+
+BLOCK_BYTES = 1 << 16
+"""Lines are looked at together, about so many bytes of them."""
+
+LINES_HELD = 1000
+"""With `--top N`, more lines than twice N that are held before they are put in order."""
 
 
 def parse_ports(text: str) -> frozenset[bytes]:
@@ -55,22 +64,37 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     ports = options.ports
     malformed = 0
 
-    def wanted_lines() -> Iterator[tuple[int, bytes]]:
-        """Give the lines to keep, with the negative of their sum, so that they compare in the answer's order."""
+    def wanted_lines() -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Give the lines to keep, block by block, and their sums."""
         nonlocal malformed
-        for line in stdin:
-            match = TALKER_LINE.fullmatch(line)
-            if match is None:
-                malformed += 1
-            elif match[1] in ports:
-                yield -int(match[2]), line
+        while True:
+            lines = stdin.readlines(BLOCK_BYTES)
+            if not lines:
+                return
+            found = TALKER_LINES.findall(b"".join(lines))
+            if len(found) != len(lines):
+                # A line has one match at the most, so that some have none.
+                talkers = [line for line in lines if TALKER_LINE.fullmatch(line)]
+                malformed += len(lines) - len(talkers)
+                lines = talkers
+            fine = [port in ports for port, _ in found]
+            yield list(compress(lines, fine)), [total for _, total in compress(found, fine)]
 
     if options.top:
         # Of equal sums the lines compare, and so the talkers: the tab behind a talker sorts before all that a
-        # talker may hold.
-        stdout.writelines(line for _, line in heapq.nsmallest(options.top, wanted_lines()))
+        # talker may hold. Lines with less than the last of the first N are no longer held.
+        first: list[tuple[int, bytes]] = []
+        least = 0
+        for lines, totals in wanted_lines():
+            first += [(-total, line) for total, line in zip(map(int, totals), lines) if total >= least]
+            if len(first) >= 2 * options.top + LINES_HELD:
+                first.sort()
+                del first[options.top :]
+                least = -first[-1][0]
+        stdout.writelines(line for _, line in sorted(first)[: options.top])
     else:
-        stdout.writelines(line for _, line in wanted_lines())
+        for lines, _ in wanted_lines():
+            stdout.writelines(lines)
     stdout.flush()
     if malformed:
         stderr.write(f"reporter:counter:toptalkers,malformed_talkers,{malformed}\n")

@@ -15,6 +15,10 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, TextIO
 
 PREFIX = b"LongValueSum:"
+BEHIND = b"LongValueSum;"
+"""The first text in byte order behind all that begin with PREFIX: between the two, a comparison shows the prefix."""
+
+ZERO, LINE_FEED = b"0\n"
 
 
 class BadInputError(Exception):
@@ -23,23 +27,30 @@ class BadInputError(Exception):
 
 def sum_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Give `<talker>` TAB `<sum>` lines for sorted count lines; BadInputError when they are not."""
-    current = None
-    total = 0
+    current, first, more = BEHIND + b"\t", b"", 0  # no key holds a tab, and none has been seen
     for line in lines:
         key, tab, number = line.partition(b"\t")
         if key == current:
-            total += int(number)
+            more += int(number)
             continue
-        if not tab or not key.startswith(PREFIX) or not number.strip().isdigit():
-            raise BadInputError(f"not a LongValueSum line: {line[:200]!r}")
-        if current is not None:
-            if key < current:
+        if first:
+            yield _sum_line(first, more) if more else first[13:]
+        # Where a talker has one line, and that plainly is a count, it is the answer as it stands.
+        if not (current < key < BEHIND and number[:-1].isdigit() and number[-1] == LINE_FEED and number[0] != ZERO):
+            if not tab or not key.startswith(PREFIX) or not number.strip().isdigit():
+                raise BadInputError(f"not a LongValueSum line: {line[:200]!r}")
+            if first and key < current:
                 raise BadInputError(f"not sorted by bytes (use LC_ALL=C sort): {line[:200]!r}")
-            yield b"%b\t%d\n" % (current[13:], total)
-        current = key
-        total = int(number)
-    if current is not None:
-        yield b"%b\t%d\n" % (current[13:], total)
+            line = b"%b\t%d\n" % (key, int(number))
+        current, first, more = key, line, 0
+    if first:
+        yield _sum_line(first, more) if more else first[13:]
+
+
+def _sum_line(first: bytes, more: int) -> bytes:
+    """What is printed for a talker's first line and the sum of its others."""
+    key, _, number = first.partition(b"\t")
+    return b"%b\t%d\n" % (key[13:], int(number) + more)
 
 
 def main(stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
