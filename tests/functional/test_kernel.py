@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import reference
+from tests import pipeline, reference
 from tests.strategies import cases
 from toptalkers.engines import native
 from toptalkers.flowlog.fields import FIELDS
@@ -103,6 +103,45 @@ def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, in
     counter = count(query, [content])
     assert lines(counter).splitlines() == [b"%b\t%d" % one for one in order]
     assert lines(counter, 5).splitlines() == [b"%b\t%d" % one for one in order[:5]]
+
+
+def test_a_line_has_at_least_its_layouts_columns() -> None:
+    """A line that lacks just the last column, needed or not, is malformed; one more column does no harm."""
+    for log_format in ("srcaddr dstaddr dstport log-status", "srcaddr dstaddr dstport version"):
+        query = Query.parse(action="ALL", log_format=log_format)
+        whole = b"10.0.0.1 10.0.0.2 443 OK"
+        content = b"\n".join([whole, whole[:-3], whole, whole + b" more", whole[:-3]])
+        ranked, counters = pipeline.run(query, [content])
+        counter = native.Counter(query)
+        counter.feed(content)
+        tally = counter.end_lines()
+        counter.end_file(counts=True)
+        assert lines(counter) == ranked == b"10.0.0.1:10.0.0.2:443\t3\n"
+        assert tally.skipped == {"malformed_columns": 2} == {"malformed_columns": counters["malformed_columns"]}
+
+
+def test_a_bracket_ends_an_address() -> None:
+    """Of two addresses that begin alike the longer one comes first where a digit follows, last where a letter does."""
+    query = Query.parse(action="ALL", log_format="srcaddr dstaddr dstport")
+    ordered = [b"::11", b"::1", b"::1a"]
+    for start in range(3):
+        content = b"".join(b"%b 10.0.0.1 443\n" % one for one in ordered[start:] + ordered[:start])
+        assert lines(count(query, [content])) == b"".join(b"[%b]:10.0.0.1:443\t1\n" % one for one in ordered)
+
+
+def test_time_begins_with_since_and_ends_before_until() -> None:
+    """A record that starts at --since counts, one that starts at --until does not, in seconds and in milliseconds."""
+    query = Query.parse(
+        action="ALL",
+        log_format="srcaddr dstaddr dstport start",
+        since="2026-11-01T00:00:00Z",
+        until="2026-11-01T01:00:00Z",
+    )
+    starts = [1793491199, 1793491200, 1793494799, 1793494800]
+    content = b"".join(b"10.0.0.1 10.0.0.2 443 %d\n" % (start * unit) for start in starts for unit in (1, 1000))
+    ranked, counters = pipeline.run(query, [content])
+    assert lines(count(query, [content])) == ranked == b"10.0.0.1:10.0.0.2:443\t4\n"
+    assert counters == {"records_read": 8, "counted": 4, "time": 4}
 
 
 def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
