@@ -42,7 +42,7 @@ typedef struct {
     uint32_t src, dst;
     uint16_t port;
     uint8_t kinds;
-    uint8_t state; /* FREE, or USED; COUNTED_ONCE when a whole file has counted it */
+    uint8_t state; /* FREE; USED; COUNTED_ONCE when a whole file has counted it */
     uint32_t file; /* which file `pending` belongs to; 0 for none */
     int64_t sum, pending;
 } talker_sum;

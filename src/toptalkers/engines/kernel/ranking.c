@@ -23,7 +23,7 @@ typedef struct {
     uint64_t below; /* how far the sum is below the largest number there is */
 } row;
 
-enum { FIRST_UNUSED = offsetof(row, unused), BYTES = sizeof(row) };
+enum { BYTES = sizeof(row) };
 
 struct ranking {
     counter *c;

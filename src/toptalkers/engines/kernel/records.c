@@ -33,7 +33,7 @@ typedef struct reader {
     uint64_t field_lengths[32]; /* by the first letter of known field names: a bit for each length */
     char *headerless;
     uint8_t ports[1 << 16];
-    char action[8], other_action[8];
+    char action[8];
     char metric[8];
     int64_t since, until;
     bool timed;
