@@ -1,4 +1,4 @@
-"""Where the mapper counts lines together, at the edges where that could come to something else than line by line."""
+"""Where lines are counted together, at the edges where that could come to something else than line by line."""
 
 import io
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests import pipeline, reference
 from tests.strategies import BAD_NUMBERS, BAD_PORTS, NUMBERS
+from toptalkers.engines.native import Counter
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
 from toptalkers.streaming import count_flows, port_filter, sum_counts
@@ -63,9 +64,18 @@ QUERIES = [
 
 
 def assert_follows_the_rules(query: Query, content: bytes) -> None:
-    """The mapper gives what the reference gives, and its tally."""
+    """The mapper gives what the reference gives, and its tally; so does the local engine's kernel."""
     expected = reference.count(query, [content], set(FIELDS))
     assert pipeline.run(query, [content]) == (expected.lines(query.top), expected.seen)
+    counter = Counter(query)
+    counter.feed(content)
+    tally = counter.end_lines()
+    counter.end_file(counts=True)
+    assert b"".join(counter.ranked(query.top)) == expected.lines(query.top)
+    seen = {"records_read": tally.records_read, "counted": tally.counted, **tally.skipped}
+    assert {name: number for name, number in seen.items() if number} == {
+        name: number for name, number in expected.seen.items() if number
+    }
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
