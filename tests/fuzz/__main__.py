@@ -20,6 +20,9 @@ from tests.fuzz.compare import difference, shrink
 FOUND = Path(__file__).with_name("found")
 LONGEST_TRY_SECONDS = 60
 
+DIFFERS = 10
+"""The exit code of a process that found a difference; sanitizers end it with 1, and Python does so, too."""
+
 
 def drawn(seed: int, number: int) -> Case:
     """The case of a number."""
@@ -36,7 +39,7 @@ def write_found(case: Case) -> Path:
 
 
 def try_cases(seconds: float, seed: int, progress: Path) -> int:
-    """Try one case after the other; 0 when all agree, 1 when one does not."""
+    """Try one case after the other; 0 when all agree, else DIFFERS."""
     began = time.monotonic()
     number = 0
     with progress.open("wb", buffering=0) as at:
@@ -47,21 +50,21 @@ def try_cases(seconds: float, seed: int, progress: Path) -> int:
                 print(f"case {number} of seed {seed} differs; looking for the least that does", flush=True)
                 least = shrink(case, lambda smaller: difference(smaller) is not None)
                 print(f"{write_found(least)}:\n{difference(least)}")
-                return 1
+                return DIFFERS
             number += 1
     print(f"{number} cases agree, {number / (time.monotonic() - began):.0f} a second")
     return 0
 
 
 def try_one(path: Path) -> int:
-    """Try the case in a file."""
+    """Try the case in a file; gives what `try_cases` gives."""
     found = difference(load(path.read_text()))
     print(found or "agrees")
-    return 1 if found else 0
+    return DIFFERS if found else 0
 
 
 def main(seconds: float, seed: int) -> int:
-    """Build the kernel, try cases on it, and keep what it fails on."""
+    """Build the kernel, try cases on it, and keep what it fails on; gives the exit code."""
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -76,15 +79,17 @@ def main(seconds: float, seed: int) -> int:
                 return -1
 
         code = run("tries", str(seconds), str(seed), str(progress), wait=seconds + 2 * LONGEST_TRY_SECONDS)
-        if code in (0, 1) and progress.exists():
-            return code
+        if code in (0, DIFFERS):
+            return min(code, 1)
         number = int(progress.read_text())
-        print(f"case {number} of seed {seed} ends the process, or never ends; looking for the least that does")
+        print(
+            f"case {number} of seed {seed} ends the process, or never ends; looking for the least that does", flush=True
+        )
 
         def fails(case: Case) -> bool:
             tried = folder / "tried.json"
             tried.write_text(dump(case))
-            return run("one", str(tried), wait=LONGEST_TRY_SECONDS) not in (0, 1)
+            return run("one", str(tried), wait=LONGEST_TRY_SECONDS) not in (0, DIFFERS)
 
         print(write_found(shrink(drawn(seed, number), fails)))
     return 1
