@@ -71,25 +71,24 @@ def main(seconds: float, seed: int) -> int:
         environment = sanitized.build_watched(folder)
         progress = folder / "progress"
 
-        def run(*arguments: str, wait: float) -> int:
+        def run(*arguments: str, wait: float, output: int | None = None) -> int:
             command = [sys.executable, "-m", "tests.fuzz", *arguments]
             try:
-                return subprocess.run(command, env=environment, timeout=wait, check=False).returncode
+                done = subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=wait, check=False)
             except subprocess.TimeoutExpired:
                 return -1
+            return done.returncode
 
         code = run("tries", str(seconds), str(seed), str(progress), wait=seconds + 2 * LONGEST_TRY_SECONDS)
         if code in (0, DIFFERS):
             return min(code, 1)
         number = int(progress.read_text())
-        print(
-            f"case {number} of seed {seed} ends the process, or never ends; looking for the least that does", flush=True
-        )
+        print(f"case {number} of seed {seed} ends the process, or never ends; looking for the least", flush=True)
 
         def fails(case: Case) -> bool:
             tried = folder / "tried.json"
             tried.write_text(dump(case))
-            return run("one", str(tried), wait=LONGEST_TRY_SECONDS) not in (0, DIFFERS)
+            return run("one", str(tried), wait=LONGEST_TRY_SECONDS, output=subprocess.DEVNULL) not in (0, DIFFERS)
 
         print(write_found(shrink(drawn(seed, number), fails)))
     return 1
