@@ -52,6 +52,7 @@ def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int) -
         for name, number in {**tally.skipped, "records_read": tally.records_read, "counted": tally.counted}.items():
             seen[name] = seen.get(name, 0) + number
     assert lines(counter, query.top) == expected.lines(query.top)
+    expected.seen.pop("misfit_files", None)
     assert seen == {"records_read": 0, "counted": 0, **expected.seen}
 
 
@@ -105,8 +106,8 @@ def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, in
     assert lines(counter, 5).splitlines() == [b"%b\t%d" % one for one in order[:5]]
 
 
-def test_a_line_has_at_least_its_layouts_columns() -> None:
-    """A line that lacks just the last column, needed or not, is malformed; one more column does no harm."""
+def test_a_line_has_its_layouts_columns() -> None:
+    """A line that lacks just the last column, needed or not, is malformed, as is one with a column more."""
     for log_format in ("srcaddr dstaddr dstport log-status", "srcaddr dstaddr dstport version"):
         query = Query.parse(action="ALL", log_format=log_format)
         whole = b"10.0.0.1 10.0.0.2 443 OK"
@@ -116,8 +117,8 @@ def test_a_line_has_at_least_its_layouts_columns() -> None:
         counter.feed(content)
         tally = counter.end_lines()
         counter.end_file(counts=True)
-        assert lines(counter) == ranked == b"10.0.0.1:10.0.0.2:443\t3\n"
-        assert tally.skipped == {"malformed_columns": 2} == {"malformed_columns": counters["malformed_columns"]}
+        assert lines(counter) == ranked == b"10.0.0.1:10.0.0.2:443\t2\n"
+        assert tally.skipped == {"malformed_columns": 3} == {"malformed_columns": counters["malformed_columns"]}
 
 
 def test_a_bracket_ends_an_address() -> None:
@@ -148,7 +149,7 @@ def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
     """Neither a header of a thousand columns nor a line without an end costs the lines around it."""
     many = [b"srcaddr", b"dstaddr", *[b"x%d" % number for number in range(1000)], b"dstport"]
     record = b" ".join([b"10.0.0.1", b"10.0.0.2", *[b"-"] * 1000, b"443"])
-    content = b" ".join(many) + b"\n" + record + b"\n" + b" " * (3 << 20) + b"x\n" + record + b" more\n" + record[:-4]
+    content = b" ".join(many) + b"\n" + record + b"\n" + b" " * (3 << 20) + b"x\n" + record + b"  \n" + record[:-4]
     for cut in (7919, 1 << 22):
         counter = count(Query.parse(action="ALL"), [content], cut)
         assert lines(counter) == b"10.0.0.1:10.0.0.2:443\t2\n"

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toptalkers.answer import Answer, Tally
+from toptalkers.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.misfits import describe_misfit
 from toptalkers.engines.native import Counter, keep_freed_memory
 from toptalkers.engines.sums import Spill, default_rows_held
 from toptalkers.engines.unpack import UnreadableError, read_pieces
@@ -174,6 +175,8 @@ class LocalEngine:
 
     def ranked(self) -> tuple[Iterator[bytes], int]:
         """The answer's lines, and how many talkers there are in all."""
+        if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
+            raise TooLargeError
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
@@ -224,9 +227,10 @@ class LocalEngine:
             self._leave_out(number, str(error))
             return None
         tally = counter.end_lines()
-        counter.end_file(counts=True)
-        if tally.records_read and tally.malformed == tally.records_read:
-            self._leave_out(number, f"no flow log: none of its {tally.records_read:,} lines is a record")
+        misfit = counter.misfit()
+        counter.end_file(counts=misfit is None)
+        if misfit:
+            self._leave_out(number, describe_misfit(misfit, tally, self._query))
             return None
         tally += Tally(files_read=1)
         self._add_tally(tally)
