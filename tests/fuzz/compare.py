@@ -2,21 +2,20 @@
 
 import io
 import time
+from collections import Counter as Counters
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tests import pipeline
 from tests.fuzz.cases import Case, Segments
+from toptalkers.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines.native import Counter
 from toptalkers.engines.sums import Spill
-from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query, format_ports
 from toptalkers.streaming import count_flows, port_filter, sum_counts
 
 T = TypeVar("T")
-
-MAPPER: Callable[..., int | None] = count_flows.main
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,22 @@ def count_by_scripts(case: Case) -> Outcome:
     """A mapper for each file, sort, reducer, filter, sort."""
     query = Query.parse(**case.question)
     counted, tallies = [], []
+    reported: Counters[str] = Counters()
     for content in case.contents:
         out, err = io.BytesIO(), io.StringIO()
-        if MAPPER(query.mapper_arguments(), Pieces(content, case.read), out, err):
+        try:
+            count_flows.main(query.mapper_arguments(), Pieces(content, case.read), out, err)
+        except SystemExit:
             return Outcome(refused=True)
         counted.append(out.getvalue())
-        tallies.append(_tally(_reported(err.getvalue())))
+        counters = _reported(err.getvalue())
+        reported.update(counters)
+        tally = Tally.from_counters(counters, files_read=1)
+        tallies.append(_tally(tally, is_misfit=tally.misfits > 0))
+    try:
+        Tally.from_counters(reported, files_read=len(tallies))
+    except TooLargeError:
+        return Outcome(refused=True)
     summed, kept = io.BytesIO(), io.BytesIO()
     if sum_counts.main(io.BytesIO(pipeline.sort_bytes(b"".join(counted))), summed, io.StringIO()):
         return Outcome(refused=True)
@@ -74,7 +83,8 @@ def _reported(text: str) -> dict[str, int]:
     return {name: int(number) for name, number in pairs}
 
 
-def _tally(numbers: dict[str, int]) -> tuple[tuple[str, int], ...]:
+def _tally(tally: Tally, *, is_misfit: bool) -> tuple[tuple[str, int], ...]:
+    numbers = {"records_read": tally.records_read, "counted": tally.counted, **tally.skipped, "misfit": is_misfit}
     return tuple(sorted((name, number) for name, number in numbers.items() if number))
 
 
@@ -90,8 +100,8 @@ def count_by_kernel(case: Case) -> Outcome:
             spilled = spill if case.way == "spilled" else None
             _feed(counter, content, case, spilled)
             tally = counter.end_lines()
+            tallies.append(_tally(tally, is_misfit=counter.misfit() is not None))
             counter.end_file(counts=True)
-            tallies.append(_tally({"records_read": tally.records_read, "counted": tally.counted, **tally.skipped}))
             _feed(counter, content[: len(content) // 2], case, spilled)
             counter.end_lines()
             counter.end_file(counts=False)
@@ -99,13 +109,15 @@ def count_by_kernel(case: Case) -> Outcome:
                 total.absorb(counter)
             if case.way == "packed":
                 total.add_packed(counter.pack())
+        if total.total > LARGEST_TOTAL:
+            return Outcome(refused=True)
         if spill.is_used:
             spill.take(total)
             chunks, talkers = spill.ranked(query, case.rows)
         else:
             chunks, talkers = total.ranked(query.top), total.talkers
         lines = b"".join(chunks)
-    except (ToptalkersError, OverflowError):
+    except TooLargeError:
         return Outcome(refused=True)
     finally:
         spill.close()
