@@ -24,7 +24,7 @@ from ctypes import (
 from dataclasses import dataclass
 from pathlib import Path
 
-from toptalkers.answer import REASONS, Tally, TooLargeError
+from toptalkers.answer import LARGEST_TOTAL, REASONS, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
@@ -225,7 +225,14 @@ class Counter:
         _kernel.counter_clear(self.handle)
 
     def pack(self) -> bytes:
-        """All sums as bytes, for `add_packed` on a machine of the same kind."""
+        """All sums as bytes, for `add_packed` on a machine of the same kind.
+
+        Raises:
+            TooLargeError: the sums are wrong, and must not be kept.
+
+        """
+        if self.total > LARGEST_TOTAL:
+            raise TooLargeError
         room = ctypes.create_string_buffer(_kernel.counter_packed_bytes(self.handle))
         _kernel.counter_pack(self.handle, room)
         return room.raw

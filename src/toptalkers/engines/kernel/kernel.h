@@ -182,7 +182,7 @@ struct counter {
     sums table;
     int64_t tally[TALLIES];
     bool failed; /* no memory */
-    int64_t total, total_before; /* of the values that count; what it was before the file that is being read */
+    int64_t total, total_before; /* of the values that count; before this file, -1 for too large */
     bool is_too_large; /* the values add up to more than a sum can hold: the sums are wrong */
     struct segment *provisional; /* spilled of the file that is being read */
     size_t provisional_number, provisional_room;

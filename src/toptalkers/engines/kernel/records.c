@@ -681,10 +681,10 @@ int counter_misfit(const counter *c, misfit *found) {
 
 void counter_end_file(counter *c, int counts) {
     if (!counts) {
-        c->total = c->total_before;
-        c->is_too_large = false;
+        c->is_too_large = c->total_before < 0;
+        c->total = c->is_too_large ? c->total : c->total_before;
     }
-    c->total_before = c->total;
+    c->total_before = counter_total(c);
     memset(c->tally, 0, sizeof c->tally);
     spill_settle(c, counts);
     sums_end_file(&c->table, counts);

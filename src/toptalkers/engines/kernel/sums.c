@@ -242,9 +242,10 @@ int64_t counter_total(const counter *c) { return c->is_too_large ? -1 : c->total
 int counter_absorb(counter *into, counter *from) {
     sums *table = &from->table;
     into->is_too_large |= from->is_too_large;
-    if (!add_total(into, from->total))
+    bool is_sound = add_total(into, from->total);
+    into->total_before = counter_total(into);
+    if (!is_sound)
         return 0;
-    into->total_before = into->total;
     from->total = from->total_before = 0;
     uint32_t *numbers = malloc((table->addresses_known + 1) * sizeof *numbers);
     if (!numbers)
@@ -328,7 +329,7 @@ int counter_add_packed(counter *c, const uint8_t *rows, size_t length) {
         if (!counter_add(c, whose, value))
             return -1;
     }
-    c->total_before = c->total;
+    c->total_before = counter_total(c);
     if (!sums_add_waiting(&c->table))
         return -1;
     sums_end_file(&c->table, true);
