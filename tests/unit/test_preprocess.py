@@ -142,6 +142,80 @@ def test_addresses_pass_unchanged() -> None:
     assert run(load("ipv6"))[1].lines() == [HEADER, made.IPV6]
 
 
+FIT = {
+    "version": ["2", "11"],
+    "srcaddr": ["10.0.0.1", "0.0.0.0", "255.255.255.255", "2001:DB8::1", "::", "::ffff:192.0.2.1", "-"],
+    "dstport": ["0", "65535", "-"],
+    "tcp-flags": ["19", "-"],
+    "bytes": ["0", "99999999999999999999", "-"],
+    "action": ["ACCEPT", "REJECT", "-"],
+    "vpc-id": ["vpc-0a1b", "-", "10.0.0.300", "1:2", "OK", "~"],
+}
+MISFIT = {
+    "version": ["-", "", "two", "2.0", "-2", "\u0662"],
+    "srcaddr": [
+        "", "10.0.0", "10.0.0.256", "10.0.0.01", "10.0.0.1.1", "10.0.0.1/8", "1:2", ":::", "1::2::3", "fe80::1%eth0",
+        "::g", "1:2:3:4:5:6:7:8:9", "[::1]", "::ffff:192.0.2.256", "eni-0a1b", ":" * 46, ":" * 100_000, "host", "--",
+    ],
+    "dstport": ["", "443/tcp", "+1", "-1", "0x1", "--", "1,000", "1.5", "\u0661", "1\u00b2"],
+    "tcp-flags": ["SYN", ""],
+    "bytes": ["1e3", "1 2", "x", "1\x00", "\t1", "1\n", "1\r", "1\x0c", "1\u2028", "1\x85"],
+    "action": ["accept", "ACCEPTED", "ALLOW", "", "OK"],
+    "vpc-id": ["", "\x1b[2J", "\x00", "\x7f", "\u00e9", "a b", "\ud800", "\U0001f600", "\u00a0", "\ufeff"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", FIT)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_column_holds_what_its_field_can_be(column: str, place: int) -> None:
+    """First, in the middle or last: a column's every possible value is kept, and any other is a misfit."""
+    columns = ["interface-id", "region"]
+    columns.insert(place, column)
+
+    def record(value: str) -> str:
+        values = ["eni-0a1b", "us-east-1"]
+        values.insert(place, value)
+        return " ".join(values)
+
+    fitting = [record(value) for value in FIT[column]]
+    others = [record(value) for value in MISFIT[column]]
+    tally, s3 = run(made.kinesis_event([made.pack(made.envelope([*fitting, *others]))]), " ".join(columns))
+    assert s3.lines() == [" ".join(columns), *fitting]
+    assert [json.loads(line) for line in s3.lines("quarantine/")] == others
+    assert tally["dropped"]["misfit"] == len(others)
+
+
+@pytest.mark.parametrize("status", ["", "-", "ok", "ACCEPT", "OKAY", "NODATA,", "\x1bOK", "OK\n"])
+def test_a_log_status_is_one_of_three(status: str) -> None:
+    """Any other word there says that the record is of another layout."""
+    assert run(made.kinesis_event([made.pack(made.envelope([made.OK[:-2] + status]))]))[0]["dropped"]["misfit"] == 1
+
+
+@pytest.mark.parametrize("spaces", [" ", "   "])
+def test_spaces_behind_a_record_are_no_column(spaces: str) -> None:
+    """A record with spaces behind it is kept without them, so that it has its columns for who reads the object."""
+    assert run(made.kinesis_event([made.pack(made.envelope([made.OK + spaces]))]))[1].lines() == [HEADER, made.OK]
+
+
+@pytest.mark.parametrize(
+    ("layout", "message", "fits"),
+    [
+        ("srcaddr dstaddr dstport bytes", "dstaddr srcaddr dstport bytes", False),
+        ("vpc-id subnet-id", "subnet-id vpc-id", False),
+        ("vpc-id subnet-id", "subnet_id vpc_id", False),
+        ("vpc-id subnet-id", "a-new-field region", False),
+        ("vpc-id subnet-id", "tgw-id resource-type", False),
+        ("vpc-id", "instance-id", False),
+        ("vpc-id subnet-id", "vpc-0a1b subnet-0a1b", True),
+        ("vpc-id subnet-id", "- subnet-id", True),
+        ("flow-direction", "egress", True),
+    ],
+)
+def test_a_record_is_no_header_line(layout: str, message: str, fits: bool) -> None:
+    """What readers would take for a header is a misfit: it would turn every line behind it in the object."""
+    assert run(made.kinesis_event([made.pack(made.envelope([message]))]), layout)[0]["kept"] == fits
+
+
 def test_misfits_are_kept_one_object_a_batch() -> None:
     """Records that do not fit the layout lie in quarantine as JSON strings, exactly as they came."""
     tally, s3 = run(load("misfit"))
@@ -213,6 +287,30 @@ def test_poison_goes_to_quarantine_and_the_batch_goes_on(name: str) -> None:
 def test_hostile_payloads_are_found_out(payload: bytes, reason: str) -> None:
     """Bombs of bytes, of values and of depth, and near-envelopes, each with its own reason."""
     assert run(made.kinesis_event([payload]))[0]["quarantined"] == {reason: 1}
+
+
+def test_a_piece_may_end_anywhere() -> None:
+    """An envelope in two gzip members is read alike wherever the first one ends, within numbers and characters too."""
+    content = {"a": 12345, "é": [True, -1.5e3], **made.envelope([made.OK, "\U0001f600", made.OK_BACK])}
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    for end in range(len(text) + 1):
+        payload = gzip.compress(text[:end]) + gzip.compress(text[end:])
+        tally, s3 = run(made.kinesis_event([payload]))
+        assert s3.lines() == [HEADER, made.OK, made.OK_BACK], end
+        assert [json.loads(line) for line in s3.lines("quarantine/")] == ["\U0001f600"]
+        assert tally["quarantined"] == {}
+
+
+def test_what_a_batch_costs_is_bounded() -> None:
+    """Once a batch has cost enough, what is behind goes to quarantine as it is, without a look into it."""
+    padding = b" " * (preprocess.UNPACKED_BYTES - 100)
+    large = gzip.compress(b'{"messageType":"DATA_MESSAGE",' + padding + b'"logEvents":[]}')
+    record = made.pack(made.envelope([made.OK]))
+    affordable = preprocess.BATCH_EFFORT // preprocess.UNPACKED_BYTES
+    tally, s3 = run(made.kinesis_event([record, *[large] * (affordable + 1), record]))
+    assert tally["quarantined"] == {"too-large": 2}
+    assert s3.lines() == [HEADER, made.OK]
+    assert list(s3.objects.values()).count(record) == 1
 
 
 @pytest.mark.parametrize("fail_at", [0, 1, 2])
