@@ -303,11 +303,10 @@ def test_a_piece_may_end_anywhere() -> None:
 
 def test_what_a_batch_costs_is_bounded() -> None:
     """Once a batch has cost enough, what is behind goes to quarantine as it is, without a look into it."""
-    padding = b" " * (preprocess.UNPACKED_BYTES - 100)
-    large = gzip.compress(b'{"messageType":"DATA_MESSAGE",' + padding + b'"logEvents":[]}')
+    values = preprocess.BATCH_EFFORT // preprocess.VALUE_EFFORT
+    bomb = gzip.compress(b'{"messageType":"CONTROL_MESSAGE","logEvents":[' + b"{}," * values + b"0]}")
     record = made.pack(made.envelope([made.OK]))
-    affordable = preprocess.BATCH_EFFORT // preprocess.UNPACKED_BYTES
-    tally, s3 = run(made.kinesis_event([record, *[large] * (affordable + 1), record]))
+    tally, s3 = run(made.kinesis_event([record, bomb, record]))
     assert tally["quarantined"] == {"too-large": 2}
     assert s3.lines() == [HEADER, made.OK]
     assert list(s3.objects.values()).count(record) == 1
