@@ -77,7 +77,7 @@ def test_how_many_malformed_lines_make_a_misfit(lines: list[str], is_misfit: boo
 )
 @pytest.mark.parametrize("others", [0, 4000])
 def test_odd_samples_make_a_misfit(column: str, text: str, others: int) -> None:
-    """Lines that could be counted, but hold nonsense in a telling column, are of another layout; `-` is not nonsense."""
+    """Lines that could be counted, but hold nonsense in a telling column, are of another layout; `-` is none."""
     values = GOOD.split(" ")
     values[DEFAULT_FIELDS.index(column)] = text
     odd = " ".join(values)
@@ -86,8 +86,8 @@ def test_odd_samples_make_a_misfit(column: str, text: str, others: int) -> None:
     assert found
     assert (found.line, found.is_odd) == (odd.encode(), True)
     assert "right number of columns" in describe(EVERYTHING, content)
-    silent = content.replace(odd, odd.replace(text, "-"))
-    assert judge(EVERYTHING, silent)[0] is None
+    values[DEFAULT_FIELDS.index(column)] = "-"
+    assert judge(EVERYTHING, content.replace(odd, " ".join(values)))[0] is None
 
 
 def test_sizes_that_are_times() -> None:
@@ -109,10 +109,11 @@ def test_records_without_data_in_a_layout_without_log_status() -> None:
     assert judge(query, "- - 443 -\n" * 50)[0]
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.permutations(DEFAULT_FIELDS), st.integers(1, 300), st.randoms(use_true_random=False))
-def test_another_order_of_columns(order: list[str], lines: int, chance: random.Random) -> None:
+@settings(max_examples=80, deadline=None)
+@given(st.permutations(DEFAULT_FIELDS), st.integers(1, 120), st.integers(0, 1000))
+def test_another_order_of_columns(order: list[str], lines: int, seed: int) -> None:
     """The default's columns in any other order are counted right, because it makes no difference, or named."""
+    chance = random.Random(seed)
     records = []
     for _ in range(lines):
         start = 1_793_491_200 + chance.randrange(3600)

@@ -132,8 +132,10 @@ IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 
 def parse_ports(text: str) -> frozenset[bytes]:
     """Read `0-1024`, `22,443,8000-8999` or `all` into the set of wanted ports, each as bytes."""
+    if text in ("all", "0-65535"):
+        return ALL_PORTS
     wanted: set[int] = set()
-    for item in ("0-65535" if text == "all" else text).split(","):
+    for item in text.split(","):
         first, _, last = item.partition("-")
         low, high = int(first), int(last or first)
         if not 0 <= low <= high <= 65535:
