@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import pipeline, reference, sanitized
 from tests.strategies import cases
+from toptalkers.answer import TooLargeError
 from toptalkers.engines import native
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
@@ -153,6 +155,29 @@ def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
     for cut in (7919, 1 << 22):
         counter = count(Query.parse(action="ALL"), [content], cut)
         assert lines(counter) == b"10.0.0.1:10.0.0.2:443\t2\n"
+
+
+def test_too_large_a_total_is_not_forgotten() -> None:
+    """Neither a file that does not count, nor what is kept for another run, makes wrong sums look right."""
+    query = Query.parse(metric="bytes", action="ALL", log_format="srcaddr dstaddr dstport bytes")
+    line = b"10.0.0.1 10.0.0.2 443 999999999999999\n"
+    for way in ("read", "absorbed"):
+        counter = count(query, [line * 9224])
+        if way == "absorbed":
+            counter, other = count(query, []), counter
+            counter.absorb(other)
+        counter.feed(line)
+        counter.end_lines()
+        counter.end_file(counts=False)
+        with pytest.raises(TooLargeError):
+            _ = counter.total
+        with pytest.raises(TooLargeError):
+            counter.pack()
+    counter = count(query, [line * 9223])
+    counter.feed(line)
+    counter.end_lines()
+    counter.end_file(counts=False)
+    assert counter.total == 9223 * 999999999999999
 
 
 def test_the_binding_knows_the_kernels_numbers() -> None:

@@ -91,7 +91,7 @@ def _ports(random: Random) -> str:
     """Mostly few: the scripts take long to make a set of many."""
     if random.random() < 0.01:
         return random.choice(["all", "1025-65535", "0-65534", "0,2-65535"])
-    return random.choice(["0-1024", "0-1024,8080", "22,443,8000-8999", "443", "0", "65535"])
+    return random.choice(["0-1024"] * 3 + ["0-1024,8080"] * 3 + ["22,443,8000-8999", "443", "0", "65535"])
 
 
 def _columns(random: Random) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ def _filler(random: Random) -> str:
 
 
 def _address(random: Random) -> str:
-    kind = random.random()
+    kind = random.random() * random.choice([0, 0, 1])
     if kind < 0.5:
         return str(ipaddress.IPv4Address(random.choice([random.getrandbits(32), 0x0A000000 + random.randint(0, 300)])))
     if kind < 0.6:
