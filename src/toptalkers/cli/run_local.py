@@ -66,7 +66,7 @@ def run_local(
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
     from toptalkers.engines.choice import count_files
-    from toptalkers.engines.inputs import Problem, find_inputs, read_manifest
+    from toptalkers.engines.inputs import Problem, find_inputs, format_problems, read_manifest
     from toptalkers.results.formats import format_answer, format_tally
     from toptalkers.results.output import write_output
 
@@ -102,8 +102,8 @@ def run_local(
         )
     width = shutil.get_terminal_size().columns if output is None else None
     write_output(format_answer(answer, width=width), output)
-    for problem in left_out:
-        click.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    for line in format_problems(left_out):
+        click.echo(line, err=True)
     if inputs.repeated:
         click.echo(f"named more than once, read once: {inputs.repeated} files", err=True)
     if known:
@@ -113,5 +113,5 @@ def run_local(
     if strict and answer.tally.malformed:
         click.echo(f"Error: --strict: {answer.tally.malformed:,} records are malformed", err=True)
         ctx.exit(1)
-    if left_out:
+    if any(problem.is_failure for problem in left_out):
         ctx.exit(1)

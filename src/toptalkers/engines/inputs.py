@@ -2,9 +2,10 @@
 
 import glob
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,10 +40,11 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that was left out: its name and why, one line."""
+    """Something that was left out: its name and why, one line; no failure when it is no flow log by intent."""
 
     name: str
     reason: str
+    is_failure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,27 @@ def read_manifest(manifest: Path) -> list[InputFile]:
         raise UsageError(f"--manifest: cannot read {manifest}: {reason}") from error
     files = {line: _file(Path(line)) for line in set(lines)}
     return [files[line] for line in lines if line.strip()]
+
+
+MANY = 5
+"""So many names are given of what is left out for one reason; of more, how many they are."""
+
+
+def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
+    """Write what was left out or passed over: a line for each name, or one for a reason that many share."""
+    groups: dict[tuple[bool, str], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((not problem.is_failure, re.sub("[0-9][0-9,]*", "0", problem.reason)), []).append(problem)
+    for (is_harmless, _), group in groups.items():
+        if is_harmless:
+            reason = f"passed over, no flow logs ({group[0].reason})"
+            more = f" and {len(group) - MANY:,} more" if len(group) > MANY else ""
+            yield f"{reason}: {', '.join(problem.name for problem in group[:MANY])}{more}"
+        elif len(group) > 2 * MANY:
+            names = ", ".join(problem.name for problem in group[:MANY])
+            yield f"left out: {len(group):,} files, {names} and {len(group) - MANY:,} more: {group[0].reason}"
+        else:
+            yield from (f"left out: {problem.name}: {problem.reason}" for problem in group)
 
 
 def _files_at(path: Path) -> tuple[list[InputFile], list[Problem]]:
