@@ -160,7 +160,7 @@ def _stored(
     """A file's bytes as they are stored; at their end it must still be what it was at their beginning."""
     before = _status(stream)
     is_file = before is not None and stat.S_ISREG(before.st_mode)
-    waits = None
+    waits: select.poll | None = None
     if before is not None and not is_file and hasattr(select, "poll"):
         waits = select.poll()
         waits.register(stream.fileno(), select.POLLIN)
@@ -170,6 +170,8 @@ def _stored(
             if is_stopped():
                 raise UnreadableError("stopped")
         data = stream.read(read_bytes)
+        if data is None:  # a pipe whose bytes another one took
+            continue
         if not data:
             break
         length += len(data)
