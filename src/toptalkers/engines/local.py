@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from toptalkers.answer import Answer, Tally
 from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.memory import explain_no_memory
 from toptalkers.engines.native import Counter, keep_freed_memory
 from toptalkers.engines.sums import Spill, default_rows_held
 from toptalkers.engines.unpack import Archive, Event, LeftOut, UnreadableError, read_events, read_parts
-from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query
 
 if TYPE_CHECKING:
@@ -67,27 +67,22 @@ def count_files(
         The answer; its tally counts files read and left out.
 
     Raises:
-        ToptalkersError: the sums fit neither memory nor disk.
+        ToptalkersError: the sums fit neither memory nor disk, or there is no memory to read with.
 
     """
-    keep_freed_memory()
     spill = Spill(scratch)
     try:
-        rows_held = rows_held or default_rows_held()
-        engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, on_read)
-        engine.count()
-        for problem in engine.problems:
-            on_problem(problem)
-        if engine.rows >= MANY_ROWS:
-            on_stage("all is read; adding up and ranking the talkers")
-        chunks, talkers = engine.ranked()
-        return Answer(query, chunks, engine.tally, talkers)
-    except MemoryError as error:
-        spill.close()
-        raise ToptalkersError(
-            "there is not enough memory for the sums",
-            hint="leave more memory free, or ask a cluster: toptalkers run-emr",
-        ) from error
+        with explain_no_memory():
+            keep_freed_memory()
+            rows_held = rows_held or default_rows_held()
+            engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, on_read)
+            engine.count()
+            for problem in engine.problems:
+                on_problem(problem)
+            if engine.rows >= MANY_ROWS:
+                on_stage("all is read; adding up and ranking the talkers")
+            chunks, talkers = engine.ranked()
+            return Answer(query, chunks, engine.tally, talkers)
     except BaseException:
         spill.close()
         raise
@@ -160,14 +155,19 @@ class LocalEngine:
         threads = [
             threading.Thread(target=work, args=[counter], name="count", daemon=True) for counter in self._counters
         ]
-        for thread in threads:
-            thread.start()
+        started: list[threading.Thread] = []
         try:
             for thread in threads:
+                if not _start(thread):
+                    break  # those that could be started do all of it
+                started.append(thread)
+            if not started:
+                raise MemoryError
+            for thread in started:
                 thread.join()
         finally:
             self._stop.set()
-            for thread in threads:
+            for thread in started:
                 thread.join()
         if failures:
             raise failures[0]
@@ -282,6 +282,15 @@ def why_none_counts(tally: Tally, wrapping: str) -> str | None:
     return f"no flow log: {read_as}none of its {tally.records_read:,} lines is a record"
 
 
+def _start(thread: threading.Thread) -> bool:
+    """Start a thread; false when there is no memory for one."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _read_ahead(pieces: Iterator[Event]) -> Iterator[Event]:
     """Have a thread of its own unpack pieces before they are asked for: few files leave cores idle."""
     waiting: queue.Queue[Event | BaseException | None] = queue.Queue(PIECES_AHEAD)
@@ -306,7 +315,9 @@ def _read_ahead(pieces: Iterator[Event]) -> Iterator[Event]:
             put(error)
 
     thread = threading.Thread(target=unpack, name="unpack", daemon=True)
-    thread.start()
+    if not _start(thread):
+        yield from pieces
+        return
     try:
         while (piece := waiting.get()) is not None:
             if isinstance(piece, BaseException):

@@ -4,6 +4,7 @@ What files may look like is known in the room `records`; here is what can go wro
 or in S3 while it is read.
 """
 
+import errno
 import os
 import select
 import stat
@@ -62,9 +63,9 @@ def read_events(
             if file.name.endswith(_PACKED_NAMES) and (head := source.peek(HEAD_BYTES)) and not is_packed(head):
                 raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
             yield from read_contents(file.name, source, piece_bytes)
-    except MemoryError:
-        raise
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError from error
         raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
 
 
@@ -169,7 +170,7 @@ def _stored(
         while waits is not None and not waits.poll(_PATIENCE_MS):
             if is_stopped():
                 raise UnreadableError("stopped")
-        data = stream.read(read_bytes)
+        data: bytes | None = stream.read(read_bytes)
         if data is None:  # a pipe whose bytes another one took
             continue
         if not data:
