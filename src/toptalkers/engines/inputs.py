@@ -30,6 +30,7 @@ class InputFile:
         open: opens it for reading, as stored.
         prefetch: called some files before it is opened, so that what is far away can be on its way.
         version: what changes when the content does, as it is now; empty when that cannot be known.
+        identity: what is the same for all names of a file.
 
     """
 
@@ -38,6 +39,7 @@ class InputFile:
     open: Callable[[], BinaryIO]
     prefetch: Callable[[], None] = lambda: None
     version: Callable[[], str] = lambda: ""
+    identity: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,7 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
             if not found:
                 problems.append(Problem(path, "no file matches"))
         for file in found:
-            key = _identity(file.name)
-            if key in files:
+            if (key := file.identity) in files:
                 repeated += 1
             else:
                 files[key] = file
@@ -257,9 +258,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def _identity(path: str) -> object:
-    """What is the same for all names of a file or folder."""
-    if path == STDIN_NAME:
-        return path
+    """What is the same for all names of a folder."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -276,17 +275,18 @@ def _file(name: str) -> InputFile:
     try:
         status = path.stat()
         size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        identity: object = (status.st_dev, status.st_ino)
     except OSError:
-        size = 0  # opening it will say what is wrong
-    return InputFile(str(path), size, lambda: _open(path), version=lambda: _version(path))
+        size, identity = 0, os.path.realpath(name)  # opening it will say what is wrong
+    return InputFile(str(path), size, lambda: _open(path), version=lambda: _version(path), identity=identity)
 
 
 def _open(path: Path) -> BinaryIO:
     """Open a file; a pipe without waiting for its writer, so that waiting can be given up."""
 
     def opener(name: str, flags: int) -> int:
-        is_pipe = stat.S_ISFIFO(path.stat().st_mode)
-        return os.open(name, flags | (os.O_NONBLOCK if is_pipe and sys.platform == "linux" else 0))
+        # It means nothing to a file; elsewhere than on Linux a pipe that has no writer yet would seem to be at its end.
+        return os.open(name, flags | (os.O_NONBLOCK if sys.platform == "linux" else 0))
 
     return open(path, "rb", buffering=0, opener=opener)
 
@@ -306,7 +306,7 @@ def _version(path: Path) -> str:
 
 
 def _standard_input() -> InputFile:
-    return InputFile(STDIN_NAME, 0, _open_standard_input)
+    return InputFile(STDIN_NAME, 0, _open_standard_input, identity=STDIN_NAME)
 
 
 def _open_standard_input() -> BinaryIO:

@@ -9,6 +9,7 @@ import os
 import select
 import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from toptalkers.engines.inputs import InputFile
@@ -178,13 +179,10 @@ def _stored(
         length += len(data)
         on_read(len(data))
         yield data
-    after = _status(stream)
-    if before is None or after is None or not is_file or not name:
+    after = _status(stream) if is_file else None
+    if before is None or after is None:
         return
-    try:
-        is_another = os.stat(name).st_ino != before.st_ino  # noqa: PTH116 - a name, of whatever bytes
-    except OSError:
-        is_another = False  # deleted meanwhile: all of it was read
+    is_another = not after.st_nlink and Path(name).exists()  # another file was put in its place
     is_written = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
     if is_another or is_written or (before.st_size and length != before.st_size):
         raise UnreadableError("it changed while it was read; read it again when nothing writes to it")

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
-from toptalkers.records.archives import Member, is_marker, is_tar, is_zip, tar_members, zip_members
-from toptalkers.records.kinds import name_kind
 from toptalkers.records.packing import unpacked
+from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
-from toptalkers.records.wrapping import LOOK_BYTES, is_plain, unwrapped
+
+if TYPE_CHECKING:
+    from toptalkers.records.archives import Member
 
 MOST_ARCHIVES = 3
 """How deep archives may lie in archives."""
@@ -58,7 +59,18 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
     if is_plain(head):
         yield Begin(name)
         yield from source
-        return
+    else:
+        yield from _read_odd(name, source, piece_bytes, archives, is_empty=is_empty)
+
+
+def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_empty: bool) -> Iterator[Event]:
+    """Give the parts of a file, unpacked, that does not begin as a plain one."""
+    from toptalkers.flowlog.neighbours import find_neighbour
+    from toptalkers.records.archives import is_tar, is_zip, tar_members, zip_members
+    from toptalkers.records.kinds import name_kind
+    from toptalkers.records.wrapping import unwrapped
+
+    head = source.peek(LOOK_BYTES)
     if is_tar(head) or is_zip(head):
         if archives == MOST_ARCHIVES:
             yield LeftOut(name, f"an archive in more than {MOST_ARCHIVES} archives")
@@ -83,7 +95,9 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
         yield from pieces
 
 
-def _read_member(name: str, member: Member, piece_bytes: int, archives: int) -> Iterator[Event]:
+def _read_member(name: str, member: "Member", piece_bytes: int, archives: int) -> Iterator[Event]:
+    from toptalkers.records.archives import is_marker
+
     if is_marker(member.name):
         yield LeftOut(name, MARKER, is_failure=False)
     elif member.problem:
@@ -99,6 +113,8 @@ MARKER = "a name that begins with . or _"
 
 
 def _pass_over(name: str, what: str, source: Source) -> Iterator[Event]:
+    from toptalkers.flowlog.neighbours import may_hold_records
+
     for piece in source:
         if may_hold_records(piece):
             yield LeftOut(name, f"looks like {what}, but holds flow records as well; part them")

@@ -10,25 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
-
-LOOK_BYTES = 64 << 10
-"""How much of a file is looked at."""
 
 LONGEST_LINE_BYTES = 1 << 20
 """A longer line is cut there; the engines look at no more of it either."""
 
-_BLANKS_BYTES = 4 << 10
-_LINES = 100
+_LINES = 30
+_LINES_BYTES = 16 << 10
 _COLUMNS = 3
 
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-
-_PLAIN = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z )?(?:\d+|([a-z][a-z0-9-]*))"
-    rb" [!-~]+(?: [!-~]+)*[\r\n]"
-)
-"""A first line as AWS writes it, or as CloudWatch exports it, which the engines know."""
 
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+|,\d{3})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 _BSD = rb"[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
@@ -95,27 +87,26 @@ def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
         head = source.peek(LOOK_BYTES)
     if is_plain(head):
         return "", iter(source)
-    head = re.sub(rb"\r\n?", b"\n", head).removeprefix(codecs.BOM_UTF8)
-    if re.match(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]"])', head):
+    if re.match(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*[\[{\]"])', head):
         return "JSON", _json_lines(iter(source))
-    cut = head if source.is_whole else head[: head.rfind(b"\n") + 1] or head
-    lines = [line for line in cut.split(b"\n", _LINES + 20)[: _LINES + 20] if line.strip()][:_LINES]
+    lines = _first_lines(head, is_whole=source.is_whole)
+    wrong = [line for line in lines if not _looks_right(line)]
     tables = list(_tables(lines))
-    for wrapping in (*(one for one in tables if one.is_sure), _STAMPED, *tables, *_LINE_CHANGES):
-        if wrapping.is_sure or _helps(wrapping.change, lines):
+    for wrapping in (*(one for one in tables if one.is_sure), *_headers_in_blanks(lines)):
+        return wrapping.words, _changed(_blocks(iter(source)), wrapping.change)
+    for wrapping in (_STAMPED, *tables, *_LINE_CHANGES) if wrong else ():
+        if _helps(wrapping.change, wrong, len(lines)):
             return wrapping.words, _changed(_blocks(iter(source)), wrapping.change)
     return "", iter(source)
 
 
-def is_plain(head: bytes) -> bool:
-    """Whether a file that begins so plainly holds lines as AWS writes them, so that it can pass untouched."""
-    if b'"' in head or b"\t" in head or b"{" in head or b"," in head:
-        return False
-    start = head[:_BLANKS_BYTES]
-    if b"  " in start or b" \n" in start or b" \r" in start:
-        return False
-    match = _PLAIN.match(head)
-    return match is not None and (match[1] is None or match[1].decode() in FIELDS)
+def _first_lines(head: bytes, *, is_whole: bool) -> list[bytes]:
+    """Some lines of a file's beginning that are not blank, and not cut off."""
+    start = head if len(head) <= _LINES_BYTES else head[:_LINES_BYTES]
+    lines = start.removeprefix(codecs.BOM_UTF8).replace(b"\r", b"\n").split(b"\n")
+    if len(lines) > 1 and not (is_whole and start is head):
+        lines.pop()
+    return [line for line in lines if line.strip()][:_LINES]
 
 
 def _looks_right(line: bytes) -> bool:
@@ -134,17 +125,28 @@ def _looks_right(line: bytes) -> bool:
     return columns[0].decode(errors="replace") in FIELDS
 
 
-def _helps(change: Callable[[bytes], bytes], lines: list[bytes]) -> bool:
-    """Whether enough lines look right with a change that do not look right without it, or turn out to hold nothing."""
-    wrong = [line for line in lines if not _looks_right(line)]
+def _helps(change: Callable[[bytes], bytes], wrong: list[bytes], lines: int) -> bool:
+    """Whether enough of the lines that look wrong look right with a change, or turn out to hold nothing."""
     mended = 0
     for line in wrong:
         changed = [one for one in change(line + b"\n").split(b"\n") if one.strip()]
         mended += _looks_right(changed[-1]) if changed else 1
     if change in (_without_blanks, _without_any):
         # A single blank too many may as well be a column that is empty: this takes more than one line to believe.
-        return mended > max(1, len(lines) - len(wrong))
-    return mended * 3 > len(lines) or (mended > 0 and change is _without_prefix)
+        return mended > max(1, lines - len(wrong))
+    return mended * 3 > lines or (mended > 0 and change is _without_prefix)
+
+
+def _headers_in_blanks(lines: list[bytes]) -> Iterator["_Wrapping"]:
+    """A way to a header line that stands in quotes, or between blanks that make it none."""
+    for line in lines[:1]:
+        header = _without_any(line)
+        if (
+            header != line
+            and len(header.split()) >= _COLUMNS
+            and all(column.decode(errors="replace") in FIELDS for column in header.split())
+        ):
+            yield _Wrapping("wrapped lines", _without_any, is_sure=True)
 
 
 def _changed(blocks: Iterator[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
