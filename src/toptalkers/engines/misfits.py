@@ -1,10 +1,27 @@
 """What a file that does not fit its layout looks like, and how to ask for it: one line for the user."""
 
 from toptalkers.answer import Tally
-from toptalkers.engines.native import Misfit
+from toptalkers.engines.native import Counter, Misfit
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.flowlog.talker import is_address
 from toptalkers.query import Query
+
+
+def why_left_out(counter: Counter, tally: Tally, query: Query, wrapping: str) -> str | None:
+    """Say why a file does not count for what its lines are, as all engines have it; None when it counts.
+
+    Args:
+        counter: which has just ended the file's lines.
+        tally: of them.
+        query: what was asked.
+        wrapping: what they were taken out of, in words; `""` for plain lines.
+
+    """
+    misfit = counter.misfit()
+    if misfit is None:
+        return None
+    read_as = f"read as {wrapping}: " if wrapping else ""
+    return read_as + describe_misfit(misfit, tally, query)
 
 
 def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
