@@ -119,7 +119,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
         pace=PACE,
         has_instance_profile=lambda name: name == "profile",
     )
-    with serve_emr(service) as url:
+    with serve_emr(service, {"test": "test"}.get) as url:
         client = boto3.client(
             "emr",
             endpoint_url=url,
