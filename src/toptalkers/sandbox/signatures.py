@@ -258,7 +258,10 @@ def _are_chunks_signed(body: bytes, signature: Signature, key: bytes) -> bool:
             return False
         size = int(match[1], 16)
         chunk = body[end + 2 : end + 2 + size]
-        at = end + 2 + size + (2 if size else 0)
+        at = end + 2 + size
+        if size and body[at : at + 2] != b"\r\n":
+            return False
+        at += 2 if size else 0
         text = [f"{ALGORITHM}-PAYLOAD", signature.moment, signature.scope, previous, EMPTY_SHA256, _sha256(chunk)]
         previous = _sign(key, "\n".join(text))
         if len(chunk) != size or not _is_same(previous, match[2].decode()):
