@@ -51,25 +51,26 @@ def guarded(application: Application, find_secret: FindSecret, port: int) -> App
             await receive()
             await send({"type": "websocket.close", "code": 1008})  # no command of ours needs one
             return
-        service = ""
+        service, incoming = "", _Body(receive)
         try:
-            head = _read_head(scope)
-            check_caller(head.headers, port)
-            signature = read_signature(head)
-            service = signature.service
-            secret = find_secret(signature.access_key)
-            if secret is None or not needs_body(head, signature):
-                check_signature(head, signature, secret)
-                body = await _read_body(receive, None)
-            else:
-                body = await _read_body(receive, MAX_BODY_BYTES)
-                check_signature(head, signature, secret, body=body)
-            assert secret is not None  # noqa: S101 - for the type checker; the check has refused it
-            check_body(head, signature, secret, body)
+            try:
+                head = _read_head(scope)
+                check_caller(head.headers, port)
+                signature = read_signature(head)
+                service = signature.service
+                secret = find_secret(signature.access_key)
+                if secret is None or not needs_body(head, signature):
+                    check_signature(head, signature, secret)
+                    body = await incoming.read(None)
+                else:
+                    body = await incoming.read(MAX_BODY_BYTES)
+                    check_signature(head, signature, secret, body=body)
+                check_body(head, signature, secret or "", body)
+            except UntrustedError as error:
+                await incoming.discard()
+                await _answer(send, 403, service, error.code, str(error), has_body=scope["method"] != "HEAD")
+                return
         except _HungUpError:
-            return
-        except UntrustedError as error:
-            await _answer(send, 403, service, error.code, str(error), has_body=scope["method"] != "HEAD")
             return
         if service != "s3" and "json" in head.headers.get("content-type", "") and not _is_json(body):
             await _answer(send, 400, service, "SerializationException", "the body is not JSON", has_body=True)
@@ -92,20 +93,34 @@ def _read_head(scope: Any) -> Head:
     )
 
 
-async def _read_body(receive: Receive, most: int | None) -> bytes:
-    parts, size = [], 0
-    while True:
-        message = await receive()
+class _Body:
+    """The body of one request, on its way."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_over = False
+
+    async def read(self, most: int | None) -> bytes:
+        parts, size = [], 0
+        while not self._is_over:
+            parts.append(await self._part())
+            size += len(parts[-1])
+            if most is not None and size > most:
+                raise UntrustedError("RequestEntityTooLarge", f"more than {most} bytes: name their hash in a header")
+        return b"".join(parts)
+
+    async def discard(self) -> None:
+        """Read what is left: a caller that is still sending would not see the answer."""
+        left = MAX_BODY_BYTES
+        while left > 0 and not self._is_over:
+            left -= len(await self._part())
+
+    async def _part(self) -> bytes:
+        message = await self._receive()
         if message["type"] != "http.request":
             raise _HungUpError
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if most is not None and size > most:
-            raise UntrustedError(
-                "RequestEntityTooLarge", f"a body of more than {most} bytes must be signed by its hash"
-            )
-        if not message.get("more_body", False):
-            return b"".join(parts)
+        self._is_over = not message.get("more_body", False)
+        return bytes(message.get("body", b""))
 
 
 def _is_json(body: bytes) -> bool:
