@@ -1,11 +1,10 @@
-"""Runs a command with a local AWS around it, and leaves nothing running, however the command ends."""
+"""Runs a command with a local AWS around it, and leaves nothing behind, however the command or the sandbox ends."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.sandbox.keeper import Keeper, temporary_folder
 from toptalkers.sandbox.local_aws import LocalAws, local_aws
 
 GRACE_SECONDS = 10
@@ -61,12 +61,12 @@ def run_in_sandbox(
         stack.enter_context(ends.watching())
         try:
             if logs_dir is None:
-                state_dir = Path(
-                    stack.enter_context(tempfile.TemporaryDirectory(prefix="toptalkers-", ignore_cleanup_errors=True))
-                )
+                state_dir = folder = stack.enter_context(temporary_folder())
             else:
                 logs_dir.mkdir(parents=True, exist_ok=True)
-                state_dir = logs_dir
+                state_dir, folder = logs_dir, None
+            ends.keeper = Keeper(folder)
+            stack.callback(ends.keeper.close)
             aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam))
             say(_describe(aws))
             return ends.run(command, aws.environment)
@@ -81,6 +81,7 @@ class _Ends:
     """Signals to end, and to whom they go: the command while it runs, else to the sandbox that starts or stops."""
 
     def __init__(self) -> None:
+        self.keeper: Keeper | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline: float | None = None
         self._ignored = False
@@ -107,6 +108,7 @@ class _Ends:
         except OSError as error:
             raise ToptalkersError(f"cannot run {command[0]}: {error.strerror}") from None
         self._process = process
+        self._tell_keeper(f"command {process.pid}")
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -119,6 +121,11 @@ class _Ends:
             if not has_terminal:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
+            self._tell_keeper("ended")
+
+    def _tell_keeper(self, line: str) -> None:
+        if self.keeper is not None:
+            self.keeper.tell(line)
 
     def _take(self, number: int, _: FrameType | None) -> None:
         if self._ignored:
