@@ -18,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,7 +65,12 @@ class LocalAws:
 
 @contextmanager
 def local_aws(
-    state_dir: Path, *, enforce_iam: bool = False, faults: frozenset[Fault] | None = None, pace: Pace | None = None
+    state_dir: Path,
+    *,
+    enforce_iam: bool = False,
+    faults: frozenset[Fault] | None = None,
+    pace: Pace | None = None,
+    look_up: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalAws]:
     """Run a local AWS until the end of the block; then nothing of it is left but its logs.
 
@@ -74,6 +79,7 @@ def local_aws(
         enforce_iam: refuse what no IAM policy allows, to all but the root user.
         faults: what goes wrong with every cluster; by default what `TOPTALKERS_SANDBOX_FAULT` names.
         pace: how long the state changes of a cluster take.
+        look_up: called now and then while it starts; what it raises stops that.
 
     Raises:
         ToptalkersError: MiniStack or Java is not installed, or it does not start.
@@ -90,7 +96,7 @@ def local_aws(
     credentials = Credentials(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
     state_dir.chmod(0o700)
     with (
-        _ministack(state_dir, credentials, enforce_iam=enforce_iam) as url,
+        _ministack(state_dir, credentials, look_up, enforce_iam=enforce_iam) as url,
         _emr(url, state_dir, credentials, faults=faults, pace=pace or Pace()) as emr_url,
     ):
         yield LocalAws(url, emr_url, sandbox_environment(url, emr_url, credentials), state_dir)
@@ -123,13 +129,15 @@ def sandbox_environment(
 
 
 @contextmanager
-def _ministack(state_dir: Path, credentials: Credentials, *, enforce_iam: bool) -> Iterator[str]:
+def _ministack(
+    state_dir: Path, credentials: Credentials, look_up: Callable[[], None], *, enforce_iam: bool
+) -> Iterator[str]:
     log = state_dir / "ministack.log"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = _start_ministack(state_dir, log, listener, url, credentials, enforce_iam=enforce_iam)
     try:
-        if not _becomes_ready(process, url):
+        if not _becomes_ready(process, url, look_up):
             raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
         yield url
     finally:
@@ -174,10 +182,11 @@ def _start_ministack(
         )
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+def _becomes_ready(process: subprocess.Popen[bytes], url: str, look_up: Callable[[], None]) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
+        look_up()
         try:
             opener.open(url, timeout=5).close()
         except urllib.error.HTTPError:
