@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
+from botocore.auth import HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given, settings
@@ -26,7 +26,9 @@ from toptalkers.sandbox.signatures import (
     UntrustedError,
     check_body,
     check_caller,
+    check_old,
     check_signature,
+    is_old,
     read_signature,
 )
 
@@ -104,6 +106,38 @@ def test_what_botocore_signs_is_trusted_and_nothing_else(
     if service != "s3?":  # S3 does not sign the body of a presigned URL
         with pytest.raises(UntrustedError):
             check(head, body + b"x")
+
+
+@given(
+    st.sampled_from(["GET", "PUT", "DELETE"]),
+    PATHS.filter(lambda path: path != "/"),
+    st.sampled_from(["", "uploads", "versionId=a%2Fb", "partNumber=1&uploadId=x", "acl"]),
+    st.dictionaries(st.sampled_from(["x-amz-security-token", "Content-MD5", "Content-Type"]), st.text("ab+/= ")),
+    st.integers(300, 3600),
+)
+def test_what_botocore_presigns_for_s3_by_default(
+    method: str, path: str, query: str, headers: dict[str, str], expires: int
+) -> None:
+    """A URL of signature version 2 passes until it expires; with another part, or more in its query, it does not."""
+    url = f"http://{HOST}{path}" + (f"?{query}" if query else "")
+    request = AWSRequest(method=method, url=url, headers=headers)
+    HmacV1QueryAuth(Credentials(KEY, SECRET), expires).add_auth(request)
+    signed_path, _, signed_query = str(request.url).partition(HOST)[2].partition("?")
+    head = Head(method, signed_path, signed_query, {"host": HOST})
+    assert is_old(head)
+    check_old(head, {KEY: SECRET}.get)
+    now = datetime.now(UTC)
+    for other, secrets, at in (
+        (replace(head, method="POST"), {KEY: SECRET}, now),
+        (replace(head, path=head.path + "x"), {KEY: SECRET}, now),
+        (replace(head, query=head.query + "&Action=CreateUser"), {KEY: SECRET}, now),
+        (replace(head, query=head.query.replace("Expires=1", "Expires=2")), {KEY: SECRET}, now),
+        (head, {KEY: "other"}, now),
+        (head, {}, now),
+        (head, {KEY: SECRET}, now + timedelta(seconds=expires + 2)),
+    ):
+        with pytest.raises(UntrustedError):
+            check_old(other, secrets.get, at)
 
 
 @given(st.integers(-(10**6), 10**6), st.sampled_from(["s3", "s3?"]))

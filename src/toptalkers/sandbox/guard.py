@@ -15,7 +15,9 @@ from toptalkers.sandbox.signatures import (
     UntrustedError,
     check_body,
     check_caller,
+    check_old,
     check_signature,
+    is_old,
     needs_body,
     read_signature,
 )
@@ -56,6 +58,11 @@ def guarded(application: Application, find_secret: FindSecret, port: int) -> App
             try:
                 head = _read_head(scope)
                 check_caller(head.headers, port)
+                if is_old(head):
+                    service = "s3"
+                    check_old(head, find_secret)
+                    await application(scope, receive, _without_cors(send))
+                    return
                 signature = read_signature(head)
                 service = signature.service
                 secret = find_secret(signature.access_key)

@@ -3,9 +3,11 @@
 What it serves runs code, so that a port on 127.0.0.1 is not guard enough: every user of this machine reaches it, and
 so does every page in a browser. Signatures are AWS's version 4 ("Signature Version 4 signing process", IAM user
 guide), in the header or in the query; chunked uploads are S3's ("Signature calculations for the Authorization
-header: transferring payload in multiple chunks").
+header: transferring payload in multiple chunks"). boto3 still presigns S3's URLs with version 2, unless told
+otherwise: those are known, too ("Signing and authenticating REST requests", S3 user guide).
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -138,6 +140,39 @@ def read_signature(head: Head) -> Signature:
         moment=moment,
         expires_s=None if expires is None else int(expires),
     )
+
+
+def is_old(head: Head) -> bool:
+    """Whether a request has a signature of version 2 in its query."""
+    return "AWSAccessKeyId" in dict(_query_pairs(head.query)) and "authorization" not in head.headers
+
+
+def check_old(head: Head, find_secret: FindSecret, now: datetime | None = None) -> None:
+    """See that an S3 URL was presigned with version 2, by a known key, and is still good. The body is not signed.
+
+    Raises:
+        UntrustedError: it was not.
+
+    """
+    query = dict(_query_pairs(head.query))
+    secret = find_secret(query["AWSAccessKeyId"])
+    if secret is None:
+        raise UntrustedError("InvalidClientTokenId", "the access key is none of this sandbox's")
+    expires = query.get("Expires", "")
+    given = {name.lower(): value.strip() for name, value in (*query.items(), *head.headers.items())}
+    amz = [f"{name}:{value}" for name, value in sorted(given.items()) if name.startswith("x-amz-")]
+    rest = [
+        unquote(part)
+        for part in sorted(head.query.split("&"))
+        if not re.match(r"(AWSAccessKeyId|Expires|Signature|content-md5|content-type|x-amz-[^=]*)=", part)
+    ]
+    text = [head.method, given.get("content-md5", ""), given.get("content-type", ""), expires, *amz]
+    text.append(head.path + ("?" + "&".join(rest) if rest else ""))
+    expected = hmac.digest(secret.encode(), "\n".join(text).encode("utf-8", "replace"), "sha1")
+    if not _is_same(base64.b64encode(expected).decode(), query.get("Signature", "")):
+        raise UntrustedError("SignatureDoesNotMatch", "the signature is not that of the request and its access key")
+    if not re.fullmatch("[0-9]{1,12}", expires) or int(expires) < (now or datetime.now(UTC)).timestamp():
+        raise UntrustedError("AccessDenied", "the URL has expired")
 
 
 def needs_body(head: Head, signature: Signature) -> bool:
