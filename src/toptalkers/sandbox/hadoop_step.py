@@ -98,7 +98,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _part_stderr(log_dir: Path) -> None:
-    """Part what scripts wrote to standard error from what Hadoop's client did, as they are parted on a cluster."""
+    """Separate what scripts wrote to standard error from what Hadoop's client did, as on a cluster."""
     path, runner = log_dir / "stderr", log_dir / "runner"
     if not path.exists():
         runner.rename(path)  # it broke down before Hadoop began
