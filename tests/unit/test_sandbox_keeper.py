@@ -39,8 +39,11 @@ STARTER = """
 
 
 def start(script: str, *arguments: str, tmp_path: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
-    return subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, start_new_session=True)
+    """Start a script in a folder with a module that nobody should import."""
+    cwd = tmp_path.parent
+    (cwd / "shutil.py").write_text("raise SystemExit('the module of the current folder')")
+    command = [sys.executable, "-P", "-c", textwrap.dedent(script), *arguments]
+    return subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=cwd, start_new_session=True)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -91,16 +94,19 @@ def test_a_killed_sandbox_s_command_and_folder_go(tmp_path: Path, command: str, 
 
 def test_a_sandbox_that_ends_needs_no_keeper(tmp_path: Path) -> None:
     """When the sandbox has cleaned up, its keeper ends with it, and ends nothing."""
-    sandbox = start(SANDBOX, "true", "leads", "", tmp_path=tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    sandbox = start(SANDBOX, "true", "leads", "", tmp_path=temporary)
     assert sandbox.wait(20) == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_what_is_on_a_leash_dies_with_its_starter(tmp_path: Path, number: signal.Signals) -> None:
     """The command and what it started end, though they would not of SIGTERM, when the starter is killed."""
     command = f"trap '' TERM; sleep 100 & echo $! > {tmp_path}/pid-1; echo $$ > {tmp_path}/pid-2; wait; sleep 100"
-    starter = start(STARTER, command, tmp_path=tmp_path)
+    (tmp_path / "temporary").mkdir()
+    starter = start(STARTER, command, tmp_path=tmp_path / "temporary")
     try:
         started = pids(tmp_path, 2)
     finally:

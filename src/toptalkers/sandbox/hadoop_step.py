@@ -45,7 +45,7 @@ class HadoopStepRunner:
             "s3": asdict(self.s3),
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=(run.log_dir / "runner").open("wb"),

@@ -40,8 +40,9 @@ class Keeper:
 
     def __init__(self, folder: Path | None) -> None:
         """Start one, for a folder that is to be removed, if any."""
+        # As all processes of a sandbox, with -P: Python would look for modules in the user's folder first.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *([str(folder)] if folder else [])],
+            [sys.executable, "-P", "-m", __name__, *([str(folder)] if folder else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -172,7 +172,7 @@ def _start_ministack(
     }
     with log.open("ab") as log_file:
         return subprocess.Popen(
-            [sys.executable, "-m", "toptalkers.sandbox.ministack_process", str(listener.fileno())],
+            [sys.executable, "-P", "-m", "toptalkers.sandbox.ministack_process", str(listener.fileno())],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=subprocess.STDOUT,
@@ -219,7 +219,7 @@ def _emr(url: str, state_dir: Path, credentials: Credentials, *, faults: frozens
     log = state_dir / "emr.log"
     with log.open("ab") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "toptalkers.sandbox.emr_process"],
+            [sys.executable, "-P", "-m", "toptalkers.sandbox.emr_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,
