@@ -1,0 +1,28 @@
+"""Whether a file holds plain lines, at a glance: most do, and pass without anything else being loaded for them."""
+
+import re
+
+from toptalkers.flowlog.fields import FIELDS
+
+LOOK_BYTES = 64 << 10
+"""How much of a file is looked at."""
+
+_BLANKS_BYTES = 4 << 10
+
+_PLAIN = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z )?"
+    rb"(?:\d+|(?:eni|vpc|subnet|i)-[0-9a-f]+|\d+\.\d+\.\d+\.\d+|ACCEPT|REJECT|OK|([a-z][a-z0-9-]*))"
+    rb" [!-~]+(?: [!-~]+)*[\r\n]"
+)
+"""A first line as AWS writes it, or as CloudWatch exports it, which the engines know."""
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether a file that begins so plainly holds lines as AWS writes them, so that it can pass untouched."""
+    if b'"' in head or b"\t" in head or b"{" in head or b"," in head:
+        return False
+    start = head[:_BLANKS_BYTES]
+    if b"  " in start or b" \n" in start or b" \r" in start:
+        return False
+    match = _PLAIN.match(head)
+    return match is not None and (match[1] is None or match[1].decode() in FIELDS)
