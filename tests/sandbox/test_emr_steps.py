@@ -1,6 +1,8 @@
 """The sandbox's EMR runs what it is given on real Hadoop, and stops it when it is told to."""
 
 import gzip
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,9 +150,23 @@ def test_a_step_that_fails_in_hadoop(aws: Aws) -> None:
     assert aws.objects("out/") == {}
 
 
-@pytest.mark.parametrize("how", ["terminate", "stop"])
+def kill(module: str, url: str) -> None:
+    """Kill the process of a sandbox's own that runs a module, so that it cannot clean up."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if module.encode() in (process / "cmdline").read_bytes().split(
+                b"\0"
+            ) and f"AWS_ENDPOINT_URL={url}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+@pytest.mark.parametrize(
+    "how", ["terminate", "stop", "toptalkers.sandbox.hadoop_step", "toptalkers.sandbox.emr_process"]
+)
 def test_a_running_step_can_be_stopped(tmp_path: Path, how: str) -> None:
-    """Terminating the cluster, or ending the whole AWS, ends the JVM and its scripts."""
+    """Terminating the cluster, ending the AWS, killing what runs the step or the EMR: JVM and scripts end."""
     began = tmp_path / "began"
     state_dir = tmp_path / "state"
     state_dir.mkdir()
@@ -167,4 +183,7 @@ def test_a_running_step_can_be_stopped(tmp_path: Path, how: str) -> None:
             aws.emr.terminate_job_flows(JobFlowIds=[cluster])
             assert aws.wait(cluster)["StateChangeReason"]["Code"] == "USER_REQUEST"
             assert processes_in(state_dir / "clusters") == []
+        elif how != "stop":
+            kill(how.replace("kill ", "toptalkers.sandbox."), running.url)
+            wait_for(lambda: processes_in(state_dir / "clusters") == [], 15)
     assert processes_in(state_dir) == []

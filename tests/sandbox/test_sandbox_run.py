@@ -48,7 +48,14 @@ WAIT = "import time; time.sleep(120)"
 class Run:
     """`toptalkers sandbox run` around a Python script that reports where it is and what it sees."""
 
-    def __init__(self, tmp_path: Path, script: str, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        script: str,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        logs: bool = True,
+    ) -> None:
         self._report = tmp_path / "report.json"
         begin = """
             import json, os, pathlib, sys
@@ -61,7 +68,8 @@ class Run:
         """
         self._logs = tmp_path / "logs"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", str(self._logs), *options, "--"]
+            [sys.executable, "-m", "toptalkers", "sandbox", "run"]
+            + [*(["--logs", str(self._logs)] if logs else []), *options, "--"]
             + [sys.executable, "-c", textwrap.dedent(begin) + textwrap.dedent(script), str(self._report)],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -164,7 +172,7 @@ def test_the_user_s_own_aws_is_out_of_reach(start: Callable[..., Run], tmp_path:
     assert code == 0, stderr
     environment = run.report()["environment"]
     assert environment["AWS_DEFAULT_REGION"] == "us-east-1"
-    assert environment["AWS_ACCESS_KEY_ID"] == "test"
+    assert environment["AWS_ACCESS_KEY_ID"] not in ("test", "AKIAIOSFODNN7EXAMPLE")
     assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"} & set(environment)
 
 
@@ -224,16 +232,47 @@ def test_a_signal_while_it_starts(start: Callable[..., Run]) -> None:
     assert processes_with(str(run._logs)) == []
 
 
-def test_even_a_killed_sandbox_leaves_nothing(start: Callable[..., Run]) -> None:
-    """MiniStack and its functions die with the process that started them, without its doing anything."""
-    run = start(WITH_A_FUNCTION + "    tell()\n    " + WAIT)
+@pytest.mark.parametrize("logs", [True, False])
+def test_even_a_killed_sandbox_leaves_nothing(start: Callable[..., Run], tmp_path: Path, logs: bool) -> None:
+    """MiniStack, its functions, the command and the folder go with the process that started them."""
+    (tmp_path / "tmp").mkdir()
+    run = start(WITH_A_FUNCTION + "    tell()\n    " + WAIT, logs=logs, environment={"TMPDIR": str(tmp_path / "tmp")})
     report = run.report()
+    assert len(list((tmp_path / "tmp").glob("toptalkers-*"))) == (0 if logs else 1)
     run.process.kill()
     run.process.wait()
     wait_for(lambda: not is_open(urlsplit(report["url"]).port or 0), 10)
-    wait_for(lambda: not is_running(report["function"]), 10)
-    # The command itself is not the sandbox's to end once that is dead; the test ends it.
-    os.kill(report["pid"], signal.SIGKILL)
+    for pid in (report["function"], report["pid"]):
+        wait_for(lambda pid=pid: not is_running(pid), 10)  # type: ignore[misc]
+    wait_for(lambda: not list((tmp_path / "tmp").iterdir()), 20)
+    wait_for(lambda: not processes_with(str(tmp_path / "tmp")), 20)
+
+
+@pytest.mark.parametrize("options", [[], ["--auth"]])
+def test_another_user_gets_nothing(start: Callable[..., Run], tmp_path: Path, options: list[str]) -> None:
+    """Without its credentials, as another user where that can be tried, with or without an Origin: 400 or 403."""
+    tmp_path.chmod(0o755)
+    run = start("tell()\n" + WAIT, *options)
+    report = run.report()
+    touched = tmp_path / "open" / "touched"
+    touched.parent.mkdir()
+    touched.parent.chmod(0o777)
+    stranger = Path(__file__).with_name("stranger.py")
+    done = subprocess.run(
+        [sys.executable, stranger, report["url"], report["emr_url"], run._logs, touched],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    statuses = json.loads(done.stdout)
+    assert len(statuses) > 20
+    assert set(statuses) <= {400, 403}, done.stderr
+    assert not touched.exists()
+    for log in ("ministack.log", "emr.log"):
+        assert "Traceback" not in (run._logs / log).read_text()
 
 
 def test_iam_is_enforced_when_asked_for(start: Callable[..., Run]) -> None:

@@ -1,15 +1,26 @@
 """The sandbox's EMR, spoken to with boto3: the life of a cluster, what is refused, faults."""
 
 import gzip
+import json
+import socket
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from toptalkers.sandbox.emr_cluster import Pace, StepRun, with_dying_mapper
 from toptalkers.sandbox.emr_endpoint import serve_emr
@@ -119,7 +130,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
         pace=PACE,
         has_instance_profile=lambda name: name == "profile",
     )
-    with serve_emr(service) as url:
+    with serve_emr(service, {"test": "test"}.get) as url:
         client = boto3.client(
             "emr",
             endpoint_url=url,
@@ -345,3 +356,99 @@ def test_lists_of_what_can_be_asked_for(sandbox: Sandbox) -> None:
     assert len(sandbox.emr.list_instances(ClusterId=cluster)["Instances"]) == 3
     with pytest.raises(ClientError, match="not instance fleets"):
         sandbox.emr.list_instance_fleets(ClusterId=cluster)
+
+
+def answer_to(sandbox: Sandbox, *headers: str, body: bytes = b"") -> str:
+    """The status line that a request as it stands gets, from a connection of its own."""
+    address = urlsplit(sandbox.emr.meta.endpoint_url)
+    lines = "\r\n".join(["POST / HTTP/1.1", f"Host: {address.netloc}", *headers, "", ""])
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(lines.encode("latin-1") + body)
+        return connection.makefile("rb").readline().decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Content-Length: abc"],
+        ["Content-Length: -5"],
+        ["Content-Length: +5"],
+        ["Content-Length: 1e14"],
+        ["Content-Length: 100000000000000"],
+        ["Content-Length: 1_0"],
+        ["Content-Length:"],
+        ["Content-Length: 5", "Content-Length: 6"],
+        ["Transfer-Encoding: chunked"],
+    ],
+)
+def test_a_length_that_cannot_be_right_is_a_bad_request(
+    sandbox: Sandbox, headers: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It gets 400 and the next connection is answered; nothing is said on standard error."""
+    assert " 400 " in answer_to(sandbox, *headers, body=b"12345")
+    assert sandbox.emr.list_clusters()["Clusters"] == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A value inside of others, closed or not; not written out, so that it can be shown when a test fails."""
+
+    opening: str
+    closing: str
+    times: int
+
+    def __bytes__(self) -> bytes:
+        return (self.opening * self.times + "1" + self.closing * self.times).encode()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["RunJobFlow", "DescribeCluster", "ListClusters", "Nothing"]),
+    st.one_of(
+        st.builds(
+            Nested,
+            st.sampled_from(["[", '{"a":']),
+            st.sampled_from(["", "]", "}"]),
+            st.sampled_from([1, 300, 100_000]),
+        ),
+        st.builds(
+            Nested, st.just('{"Configurations":['), st.sampled_from(["", "]}"]), st.sampled_from([1, 99, 450, 9999])
+        ),
+        st.binary(max_size=40),
+        st.text(max_size=20).map(lambda text: json.dumps({"Name": text}).encode()),
+        st.sampled_from([b'{"Name": "\\ud800"}', b'{"Name": "\\u0000"}', b'{"Name": ' + b"1" * 9000 + b"}", b"NaN"]),
+    ),
+)
+def test_a_body_that_cannot_be_understood_is_a_bad_request(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, operation: str, drawn: bytes | Nested
+) -> None:
+    """Signed or not, whatever the body: an answer, never a failure of ours, and no traceback in the log."""
+    url, body = sandbox.emr.meta.endpoint_url, bytes(drawn)
+    request = AWSRequest("POST", url, {"X-Amz-Target": f"ElasticMapReduce.{operation}"}, body)
+    SigV4Auth(Credentials("test", "test"), "elasticmapreduce", "us-east-1").add_auth(request)
+    for headers, expected in ((dict(request.headers), (200, 400)), ({}, (403,))):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=20) as answer:  # noqa: S310
+                status = answer.status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        assert status in expected
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_only_its_own_credentials_are_answered(sandbox: Sandbox) -> None:
+    """Another key, another secret and an Origin are refused with AWS's codes, and no cluster is made."""
+    for key, secret, code in (("test", "wrong", "SignatureDoesNotMatch"), ("other", "test", "InvalidClientTokenId")):
+        session = boto3.Session(key, secret, region_name="us-east-1")
+        client = session.client("emr", endpoint_url=sandbox.emr.meta.endpoint_url)
+        with pytest.raises(ClientError) as caught:
+            client.run_job_flow(**cluster_request("ok"))
+        client.close()
+        assert caught.value.response["Error"]["Code"] == code
+    sandbox.emr.meta.events.register(
+        "before-sign.emr.ListSteps", lambda request, **_: request.headers.add_header("Origin", "http://evil.example")
+    )
+    with pytest.raises(ClientError, match="does not answer web pages"):
+        sandbox.emr.list_steps(ClusterId="j-1")
+    assert sandbox.emr.list_clusters()["Clusters"] == []

@@ -22,7 +22,7 @@ def sandbox() -> None:
 @click.option("--auth", is_flag=True, help="Enforce IAM: roles may do only what their policies allow.")
 @click.option(
     "--logs", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-    help="Keep the logs of the sandbox in DIR, an empty or new folder.",
+    help="Keep the logs of the sandbox in DIR, an empty or new folder, which only you can look into.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Say nothing but what the command says.")
 @click.pass_context
@@ -30,7 +30,8 @@ def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path 
     """Run COMMAND with a local AWS around it; all is stopped and forgotten when it ends.
 
     Ends with COMMAND's exit code. COMMAND finds the local AWS by its environment (AWS_ENDPOINT_URL,
-    AWS_ENDPOINT_URL_EMR and credentials that open nothing), as every AWS tool does.
+    AWS_ENDPOINT_URL_EMR and credentials made for this run), as every AWS tool does. Without these
+    credentials nobody is answered: other users of this machine and web pages are kept out.
 
     TOPTALKERS_SANDBOX_FAULT, or a tag `sandbox:fault` on a cluster, makes clusters go wrong: step-failure,
     bootstrap-failure, no-capacity, never-starts, throttling, expired-credentials, late-logs.

@@ -4,7 +4,8 @@ A list names one artifact a line, `group:artifact:version sha256`. `hadoop_jars.
 what Hadoop Streaming 3.4.2 with S3A needs in one JVM: the shaded client, and the modules of the AWS SDK in
 place of its 600 MB bundle. `scripts/pin-hadoop-jars` writes such lists.
 
-jgo's Maven client downloads; whatever it brings is believed only by its SHA-256.
+jgo's Maven client downloads, each artifact by its exact version: so it reads no POM, which nobody has pinned.
+What it brings comes to a folder of its own first, and to its place only with the SHA-256 that is in the list.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import fcntl
 import hashlib
 import importlib.resources
 import os
+import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,6 +25,10 @@ from toptalkers.errors import ToptalkersError
 INSTALL_HINT = "pip install 'toptalkers[sandbox]'"
 
 DOWNLOADS_AT_ONCE = 8
+
+_WORD = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
+
+_LINE = re.compile(rf"({_WORD}):({_WORD}):({_WORD}) ([0-9a-f]{{64}})")
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,10 @@ def parse_jar_list(text: str) -> list[Jar]:
     """Read a pinned list; ValueError names a line that is none of it."""
     jars = []
     for line in text.splitlines():
-        try:
-            coordinates, sha256 = line.split()
-            group, artifact, version = coordinates.split(":")
-        except ValueError:
-            raise ValueError(f"not `group:artifact:version sha256`: {line!r}") from None
-        jars.append(Jar(group, artifact, version, sha256))
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise ValueError(f"not `group:artifact:version sha256`: {line!r}")
+        jars.append(Jar(*match.groups()))
     return jars
 
 
@@ -72,6 +77,7 @@ def fetch_jars(
     *,
     repository: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    download: "Callable[[Jar, Path], None] | None" = None,
 ) -> list[Path]:
     """Give the paths of these jars, in their order, each known to be what was pinned.
 
@@ -82,53 +88,70 @@ def fetch_jars(
         jars: what to fetch.
         repository: the Maven cache to use, in place of `default_repository()`.
         progress: told `(done, total)` jars, when there is anything to fetch.
+        download: brings a jar to its place in a repository that is given; by default jgo.
 
     Raises:
-        ToptalkersError: jgo is missing, a jar cannot be fetched, or what came is not what was pinned.
+        ToptalkersError: jgo is missing, a jar cannot be fetched, what came is not what was pinned, or the cache
+            cannot be used.
 
     """
     repository = repository or default_repository()
+    try:
+        return _fetch_jars(jars, repository, progress or (lambda *_: None), download or download_by_jgo)
+    except OSError as error:
+        raise ToptalkersError(
+            f"the Maven cache {repository} cannot be used: {error.strerror or error}",
+            hint="M2_REPO names another folder",
+        ) from error
+
+
+def _fetch_jars(
+    jars: Sequence[Jar],
+    repository: Path,
+    progress: Callable[[int, int], None],
+    download: Callable[[Jar, Path], None],
+) -> list[Path]:
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         right = list(pool.map(lambda jar: _is_right(jar, repository), jars))
     wrong = [jar for jar, is_right in zip(jars, right, strict=True) if not is_right]
     if wrong:
         already = len(jars) - len(wrong)
         with _locked(repository), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            futures = [pool.submit(_fetch, jar, repository) for jar in wrong]
+            futures = [pool.submit(_fetch, jar, repository, download) for jar in wrong]
             try:
                 for done, future in enumerate(as_completed(futures), already + 1):
                     future.result()
-                    if progress:
-                        progress(done, len(jars))
+                    progress(done, len(jars))
             finally:
                 pool.shutdown(cancel_futures=True)
     return [jar.path_in(repository) for jar in jars]
 
 
 def _is_right(jar: Jar, repository: Path) -> bool:
-    try:
-        return _sha256(jar.path_in(repository)) == jar.sha256
-    except FileNotFoundError:
-        return False
+    path = jar.path_in(repository)
+    return path.is_file() and _sha256(path) == jar.sha256
 
 
-def _fetch(jar: Jar, repository: Path) -> None:
+def _fetch(jar: Jar, repository: Path, download: Callable[[Jar, Path], None]) -> None:
     if _is_right(jar, repository):
         return  # another process fetched it while we waited for the lock
-    path = jar.path_in(repository)
-    path.unlink(missing_ok=True)  # damaged, or half a download: jgo writes to the final name
-    _download(jar, repository)
-    found = _sha256(path)
-    if found != jar.sha256:
-        path.unlink()
-        raise ToptalkersError(
-            f"{jar.coordinates} was fetched, but its SHA-256 is {found} and not the pinned {jar.sha256}",
-            hint="something between here and the Maven repository changes files (a proxy, a mirror); "
-            "try another network. The file was deleted",
-        )
+    with tempfile.TemporaryDirectory(prefix=".toptalkers-", dir=repository) as folder:
+        download(jar, Path(folder))
+        come = jar.path_in(Path(folder))
+        found = _sha256(come) if come.is_file() else "that of nothing"
+        if found != jar.sha256:
+            raise ToptalkersError(
+                f"{jar.coordinates} was fetched, but its SHA-256 is {found} and not the pinned {jar.sha256}",
+                hint="something between here and the Maven repository changes files (a proxy, a mirror); "
+                "try another network. The file was deleted",
+            )
+        path = jar.path_in(repository)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        come.replace(path)  # in place of what is damaged, and never half of it
 
 
-def _download(jar: Jar, repository: Path) -> None:
+def download_by_jgo(jar: Jar, repository: Path) -> None:
+    """Bring a jar to its place in a repository; ToptalkersError when it cannot be had."""
     try:
         from jgo.maven import MavenContext
     except ImportError:
@@ -136,7 +159,7 @@ def _download(jar: Jar, repository: Path) -> None:
     context = MavenContext(repo_cache=repository)
     try:
         context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
-    except (OSError, RuntimeError) as error:  # requests' errors are OSErrors, jgo's own RuntimeErrors
+    except (OSError, RuntimeError, ValueError) as error:  # requests' errors are OSErrors, jgo's own RuntimeErrors
         raise ToptalkersError(
             f"{jar.coordinates} could not be fetched: {error}",
             hint="the first run needs the network (73 MB); what was fetched is kept, so run it again",
@@ -150,7 +173,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(repository: Path) -> Iterator[None]:
-    """Let one process at a time fetch: jgo writes to the final name, where another would read half a jar."""
+    """Let one process at a time fetch: what one has fetched, the next need not."""
     repository.mkdir(parents=True, exist_ok=True)
     with (repository / ".toptalkers.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

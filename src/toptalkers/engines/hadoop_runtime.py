@@ -38,6 +38,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from toptalkers.engines.hadoop_jars import INSTALL_HINT, embedded_jars, fetch_jars
+from toptalkers.engines.leash import leashed
 from toptalkers.errors import ToptalkersError
 
 MAIN_CLASS = "org.apache.hadoop.streaming.HadoopStreaming"
@@ -341,16 +342,19 @@ def _private_dir(work_dir: Path) -> Iterator[Path]:
 
 
 def _run(command: Sequence[str], cwd: Path, stderr: IO[bytes], take: Callable[[bytes], None]) -> int:
-    """Run a command, giving `take` each line of its standard output; whatever happens, none of it is left."""
+    """Run a command, giving `take` each line of its standard output; whatever happens, none of it is left.
+
+    Not even when this process is killed: the command runs on a leash.
+    """
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
     process = subprocess.Popen(
-        command,
+        leashed(command),
         cwd=cwd,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         start_new_session=True,  # its process group holds the scripts as well
@@ -370,3 +374,5 @@ def _run(command: Sequence[str], cwd: Path, stderr: IO[bytes], take: Callable[[b
             os.killpg(process.pid, signal.SIGKILL)
         if not finished:
             process.wait()
+        assert process.stdin is not None  # noqa: S101 - for the type checker
+        process.stdin.close()

@@ -1,11 +1,13 @@
 """EMR's API over HTTP: AWS JSON 1.1, one POST an operation, checked against botocore's model of the service.
 
 A request whose members, types or enumerated values do not fit the model is refused, as is an operation that
-the sandbox does not have: whoever relies on it should know at once. Signatures are not looked at.
+the sandbox does not have: whoever relies on it should know at once. So is one that `signatures` does not trust.
 """
 
 import json
 import logging
+import re
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,15 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 from botocore.validate import ParamValidator
 
 from toptalkers.sandbox.emr_service import EmrService, RefusedError
+from toptalkers.sandbox.signatures import (
+    FindSecret,
+    Head,
+    UntrustedError,
+    check_body,
+    check_caller,
+    check_signature,
+    read_signature,
+)
 
 LOGGER = logging.getLogger(__name__)
 
@@ -26,10 +37,22 @@ TARGET_PREFIX = "ElasticMapReduce."
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
+MAX_BODY_BYTES = 1 << 24
+"""More than 256 steps with 10,240 characters each, EMR's own limits, come to."""
+
+IDLE_SECONDS = 120
+"""What a connection may wait for its next bytes."""
+
 
 @contextmanager
-def serve_emr(service: EmrService, *, port: int = 0) -> Iterator[str]:
-    """Serve on 127.0.0.1 until the end of the block; gives the endpoint's URL. Clusters are ended with it."""
+def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
+    """Serve on 127.0.0.1 until the end of the block; gives the endpoint's URL. Clusters are ended with it.
+
+    Args:
+        service: what answers.
+        find_secret: the secret of an access key; only requests that it signed are answered.
+
+    """
     model = botocore.session.Session().get_service_model("emr")
     operations = service.operations()
 
@@ -49,17 +72,20 @@ def serve_emr(service: EmrService, *, port: int = 0) -> Iterator[str]:
         """One connection."""
 
         protocol_version = "HTTP/1.1"
+        timeout = IDLE_SECONDS
 
         def do_POST(self) -> None:
             """Answer one operation."""
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             operation = self.headers.get("X-Amz-Target", "").removeprefix(TARGET_PREFIX)
             try:
+                body = self._trusted_body()
                 answer = perform(operation, body)
+            except UntrustedError as error:
+                self._refuse(403, operation, error.code, str(error))
             except RefusedError as error:
-                LOGGER.warning("%s refused: %s: %s", operation, error.code, error)
-                # Both spellings: some of EMR's errors have `Message` in the model.
-                self._answer(400, {"__type": error.code, "message": str(error), "Message": str(error)})
+                self._refuse(400, operation, error.code, str(error))
+            except RecursionError:
+                self._refuse(400, operation, "SerializationException", "the body is nested too deep")
             except Exception:
                 LOGGER.exception("%s failed", operation)
                 self._answer(500, {"__type": "InternalServerException", "Message": "see the sandbox's log"})
@@ -67,29 +93,71 @@ def serve_emr(service: EmrService, *, port: int = 0) -> Iterator[str]:
                 LOGGER.info("%s %s", operation, body.decode(errors="replace"))
                 self._answer(200, answer)
 
+        def _trusted_body(self) -> bytes:
+            headers: dict[str, str] = {}
+            for name, value in self.headers.items():
+                key = name.lower()
+                headers[key] = f"{headers[key]},{value}" if key in headers else value
+            length = headers.get("content-length", "0")
+            if "transfer-encoding" in headers or not re.fullmatch("[0-9]{1,8}", length) or int(length) > MAX_BODY_BYTES:
+                self.close_connection = True  # where the next request begins, nobody knows
+                raise RefusedError("SerializationException", "the request has no Content-Length that can be right")
+            path, _, query = self.path.partition("?")
+            head = Head(self.command, path, query, headers)
+            try:
+                check_caller(headers, port)
+                signature = read_signature(head)
+                secret = find_secret(signature.access_key)
+                if secret is None:
+                    check_signature(head, signature, None)
+            except UntrustedError:
+                # A caller that is still sending would not see the answer; but nothing of it is kept.
+                for at in range(0, int(length), 1 << 16):
+                    self.rfile.read(min(1 << 16, int(length) - at))
+                raise
+            body = self.rfile.read(int(length))
+            check_signature(head, signature, secret, body=body)
+            check_body(head, signature, secret or "", body)
+            return body
+
+        def _refuse(self, status: int, operation: str, code: str, message: str) -> None:
+            LOGGER.warning("%s refused: %s: %s", ascii(operation), code, message)
+            # Both spellings: some of EMR's errors have `Message` in the model.
+            self._answer(status, {"__type": code, "message": message, "Message": message})
+
         def _answer(self, status: int, answer: Mapping[str, Any]) -> None:
             body = json.dumps(answer, default=_format_moment).encode()
             self.send_response(status)
             self.send_header("Content-Type", CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
             """Say nothing: each operation is logged above."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
+    port = int(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="emr", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{port}"
     finally:
         service.stop()
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's names
+        """Note a connection that broke down, in a line; it is the caller's."""
+        LOGGER.warning("a connection broke down: %r", sys.exc_info()[1])
 
 
 def _read_request(body: bytes) -> dict[str, Any]:
@@ -99,6 +167,12 @@ def _read_request(body: bytes) -> dict[str, Any]:
         raise RefusedError("SerializationException", "the body is not JSON") from None
     if not isinstance(request, dict):
         raise RefusedError("SerializationException", "the body is not a JSON object")
+    try:
+        text = json.dumps(request, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RefusedError("SerializationException", "the body has half a character in it") from None
+    if rb"\u0000" in text:
+        raise RefusedError("SerializationException", "the body has a NUL character in it")
     return request
 
 

@@ -1,8 +1,8 @@
 """Faults that a cluster of the sandbox can be asked for.
 
 By a tag on the cluster, `sandbox:fault=step-failure`, or for all clusters by the environment variable
-`TOPTALKERS_SANDBOX_FAULT` of `toptalkers sandbox run`. Several are parted by spaces (a comma parts tags in
-many tools).
+`TOPTALKERS_SANDBOX_FAULT` of `toptalkers sandbox run`. Several are separated by spaces (a comma
+separates tags in many tools).
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ class Fault(StrEnum):
 
 
 def parse_faults(text: str) -> frozenset[Fault]:
-    """Read faults parted by spaces; ValueError for one that is not known."""
+    """Read faults separated by spaces; ValueError for one that is not known."""
     return frozenset(Fault(name) for name in text.split())
 
 

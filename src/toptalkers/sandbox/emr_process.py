@@ -69,7 +69,7 @@ def main() -> None:
         account=order.account,
         region=region,
     )
-    with serve_emr(service) as url:
+    with serve_emr(service, {credentials.access_key: credentials.secret_key}.get) as url:
         print(url, flush=True)
         is_over.wait()
 

@@ -22,8 +22,14 @@ EVENT_OVERHEAD_BYTES = 26
 BATCH_EVENTS = 10_000
 """The most events in a batch (quotas of PutLogEvents)."""
 
-WAITING_EVENTS = 100_000
-"""How many records wait here in all, before each interface's go off in the envelopes they have."""
+EVENT_BYTES = 262_144 - EVENT_OVERHEAD_BYTES
+"""The most bytes that one event's message may have here: however badly it packs, its envelope fits on the stream."""
+
+RECORD_BYTES = 1_048_576 - 256
+"""The most that a record of the stream holds (quotas of Kinesis), less its partition key."""
+
+WAITING_EVENTS, WAITING_BYTES = 100_000, 64 << 20
+"""How much waits here in all, before each interface's records go off in the envelopes they have."""
 
 OWNER = "123456789012"
 LOG_GROUP = "toptalkers-FlowLogGroup"
@@ -60,30 +66,43 @@ def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
     """Cut flow records into envelopes, every record into one, those of an interface in their order.
 
     Args:
-        lines: flow records without line ends, in the stack's layout.
+        lines: flow records without line ends, in the stack's layout, of `EVENT_BYTES` at the most.
         layout: where the interface, the start and the log status stand in a record.
 
     """
     waiting: dict[str, list[str]] = {}
     bytes_waiting: dict[str, int] = {}
-    events = 0
+    events = size_waiting = 0
     for line in lines:
         interface = _column(line, layout, "interface-id") or "eni-00000000000000000"
         size = len(line.encode()) + EVENT_OVERHEAD_BYTES
         there = waiting.setdefault(interface, [])
         if there and (len(there) == BATCH_EVENTS or bytes_waiting[interface] + size > BATCH_BYTES):
-            yield pack_envelope(there, interface, layout)
+            yield from pack_envelopes(there, interface, layout)
             events -= len(there)
+            size_waiting -= bytes_waiting[interface]
             there = waiting[interface] = []
             bytes_waiting[interface] = 0
         there.append(line)
         bytes_waiting[interface] = bytes_waiting.get(interface, 0) + size
         events += 1
-        if events >= WAITING_EVENTS:
+        size_waiting += size
+        if events >= WAITING_EVENTS or size_waiting >= WAITING_BYTES:
             yield from _flush(waiting, layout)
             bytes_waiting.clear()
-            events = 0
+            events = size_waiting = 0
     yield from _flush(waiting, layout)
+
+
+def pack_envelopes(lines: list[str], interface: str, layout: Layout) -> Iterator[Envelope]:
+    """Wrap flow records of one interface in as few envelopes as fit on the stream."""
+    envelope = pack_envelope(lines, interface, layout)
+    if len(envelope.data) <= RECORD_BYTES or len(lines) == 1:
+        yield envelope
+        return
+    half = len(lines) // 2
+    yield from pack_envelopes(lines[:half], interface, layout)
+    yield from pack_envelopes(lines[half:], interface, layout)
 
 
 def pack_envelope(lines: list[str], interface: str, layout: Layout) -> Envelope:
@@ -145,7 +164,7 @@ def is_kept(line: str, layout: Layout) -> bool:
 def _flush(waiting: dict[str, list[str]], layout: Layout) -> Iterator[Envelope]:
     for interface, lines in waiting.items():
         if lines:
-            yield pack_envelope(lines, interface, layout)
+            yield from pack_envelopes(lines, interface, layout)
     waiting.clear()
 
 

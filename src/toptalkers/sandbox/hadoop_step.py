@@ -45,7 +45,7 @@ class HadoopStepRunner:
             "s3": asdict(self.s3),
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=(run.log_dir / "runner").open("wb"),
@@ -98,7 +98,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _part_stderr(log_dir: Path) -> None:
-    """Part what scripts wrote to standard error from what Hadoop's client did, as they are parted on a cluster."""
+    """Separate what scripts wrote to standard error from what Hadoop's client did, as on a cluster."""
     path, runner = log_dir / "stderr", log_dir / "runner"
     if not path.exists():
         runner.rename(path)  # it broke down before Hadoop began

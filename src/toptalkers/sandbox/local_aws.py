@@ -1,7 +1,8 @@
 """Starts and stops the local AWS: MiniStack and our EMR, each in a process of its own.
 
 MiniStack (PyPI, MIT) carries S3, Kinesis, Lambda, CloudFormation, IAM, EC2 and CloudWatch Logs. All state is in
-memory or in the folder that is given, all that listens does so on 127.0.0.1, and both die with this process.
+memory or in the folder that is given, and both die with this process. All that listens does so on 127.0.0.1 and
+answers only what is signed with a key that is made anew at each start.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import importlib.util
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,9 +18,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from toptalkers.engines.hadoop_jars import INSTALL_HINT
@@ -30,15 +32,17 @@ LOGGER = logging.getLogger(__name__)
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-KEY = "test"
-"""Access key and secret key; to MiniStack they are the account's root user."""
-
 START_SECONDS = 60
 STOP_SECONDS = 15
 """What EMR may take to end its clusters."""
 
-START_ATTEMPTS = 3
-"""A free port may be taken by someone else before MiniStack has it."""
+
+@dataclass(frozen=True)
+class Credentials:
+    """An access key of the account's root user and its secret, good for one sandbox."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,21 @@ class LocalAws:
 
 @contextmanager
 def local_aws(
-    state_dir: Path, *, enforce_iam: bool = False, faults: frozenset[Fault] | None = None, pace: Pace | None = None
+    state_dir: Path,
+    *,
+    enforce_iam: bool = False,
+    faults: frozenset[Fault] | None = None,
+    pace: Pace | None = None,
+    look_up: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalAws]:
     """Run a local AWS until the end of the block; then nothing of it is left but its logs.
 
     Args:
-        state_dir: an empty folder.
+        state_dir: an empty folder; others can look into it no more.
         enforce_iam: refuse what no IAM policy allows, to all but the root user.
         faults: what goes wrong with every cluster; by default what `TOPTALKERS_SANDBOX_FAULT` names.
         pace: how long the state changes of a cluster take.
+        look_up: called now and then while it starts; what it raises stops that.
 
     Raises:
         ToptalkersError: MiniStack or Java is not installed, or it does not start.
@@ -83,14 +93,18 @@ def local_aws(
             faults = parse_faults(os.environ.get(VARIABLE, ""))
         except ValueError as error:
             raise ToptalkersError(f"{VARIABLE}: {error}", hint=f"known are {', '.join(Fault)}") from None
+    credentials = Credentials(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
+    state_dir.chmod(0o700)
     with (
-        _ministack(state_dir, enforce_iam=enforce_iam) as url,
-        _emr(url, state_dir, faults=faults, pace=pace or Pace()) as emr_url,
+        _ministack(state_dir, credentials, look_up, enforce_iam=enforce_iam) as url,
+        _emr(url, state_dir, credentials, faults=faults, pace=pace or Pace()) as emr_url,
     ):
-        yield LocalAws(url, emr_url, sandbox_environment(url, emr_url), state_dir)
+        yield LocalAws(url, emr_url, sandbox_environment(url, emr_url, credentials), state_dir)
 
 
-def sandbox_environment(url: str, emr_url: str, base: Mapping[str, str] | None = None) -> dict[str, str]:
+def sandbox_environment(
+    url: str, emr_url: str, credentials: Credentials, base: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """An environment in which every AWS SDK and the AWS CLI talk to the local AWS alone.
 
     Whatever else begins with `AWS_` is left out, the user's configuration files are not read, and a proxy is
@@ -104,8 +118,8 @@ def sandbox_environment(url: str, emr_url: str, base: Mapping[str, str] | None =
     return environment | {
         "AWS_ENDPOINT_URL": url,
         "AWS_ENDPOINT_URL_EMR": emr_url,
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": KEY,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_CONFIG_FILE": os.devnull,
@@ -115,32 +129,34 @@ def sandbox_environment(url: str, emr_url: str, base: Mapping[str, str] | None =
 
 
 @contextmanager
-def _ministack(state_dir: Path, *, enforce_iam: bool) -> Iterator[str]:
+def _ministack(
+    state_dir: Path, credentials: Credentials, look_up: Callable[[], None], *, enforce_iam: bool
+) -> Iterator[str]:
     log = state_dir / "ministack.log"
-    for attempt in range(START_ATTEMPTS):
-        process, url = _start_ministack(state_dir, log, enforce_iam=enforce_iam)
-        try:
-            if _becomes_ready(process, url):
-                yield url
-                return
-        finally:
-            _kill_group(process)
-        LOGGER.warning("MiniStack did not start at %s, attempt %d", url, attempt + 1)
-    raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = _start_ministack(state_dir, log, listener, url, credentials, enforce_iam=enforce_iam)
+    try:
+        if not _becomes_ready(process, url, look_up):
+            raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
+        yield url
+    finally:
+        _kill_group(process)
 
 
-def _start_ministack(state_dir: Path, log: Path, *, enforce_iam: bool) -> tuple[subprocess.Popen[bytes], str]:
-    port = _free_port()
+def _start_ministack(
+    state_dir: Path, log: Path, listener: socket.socket, url: str, credentials: Credentials, *, enforce_iam: bool
+) -> subprocess.Popen[bytes]:
     temporary = state_dir / "tmp"
     temporary.mkdir(exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "AUTH": "true" if enforce_iam else "false",
-        "AWS_ACCESS_KEY_ID": KEY,
-        "AWS_SECRET_ACCESS_KEY": KEY,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_CONFIG_FILE": os.devnull,
+        "AWS_ENDPOINT_URL": url,  # where functions find AWS; else it would be at "localhost", whatever that leads to
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "BIND_HOST": "127.0.0.1",  # its default is every interface
-        "GATEWAY_PORT": str(port),
+        "GATEWAY_PORT": str(listener.getsockname()[1]),
         "LAMBDA_EXECUTOR": "local",
         "LOG_LEVEL": "INFO",
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
@@ -151,28 +167,30 @@ def _start_ministack(state_dir: Path, log: Path, *, enforce_iam: bool) -> tuple[
         "S3_DATA_DIR": str(state_dir / "s3"),
         "S3_PERSIST": "0",
         "STATE_DIR": str(state_dir / "state"),
-        "TMPDIR": str(temporary),  # its process id file and each function's code
+        "TMPDIR": str(temporary),  # each function's code
         "USE_SSL": "0",
     }
     with log.open("ab") as log_file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "toptalkers.sandbox.ministack_process"],
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "toptalkers.sandbox.ministack_process", str(listener.fileno())],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=subprocess.STDOUT,
             env=environment,
+            pass_fds=[listener.fileno()],
             start_new_session=True,  # its process group holds the functions' processes too
         )
-    return process, f"http://127.0.0.1:{port}"
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+def _becomes_ready(process: subprocess.Popen[bytes], url: str, look_up: Callable[[], None]) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
+        look_up()
         try:
-            opener.open(f"{url}/_ministack/health", timeout=5).close()
-            return True
+            opener.open(url, timeout=5).close()
+        except urllib.error.HTTPError:
+            return True  # its guard refuses what is not signed
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             pass
         time.sleep(0.05)
@@ -190,7 +208,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _emr(url: str, state_dir: Path, *, faults: frozenset[Fault], pace: Pace) -> Iterator[str]:
+def _emr(url: str, state_dir: Path, credentials: Credentials, *, faults: frozenset[Fault], pace: Pace) -> Iterator[str]:
     order = {
         "url": url,
         "state_dir": str(state_dir / "clusters"),
@@ -201,11 +219,11 @@ def _emr(url: str, state_dir: Path, *, faults: frozenset[Fault], pace: Pace) -> 
     log = state_dir / "emr.log"
     with log.open("ab") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "toptalkers.sandbox.emr_process"],
+            [sys.executable, "-P", "-m", "toptalkers.sandbox.emr_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,
-            env=sandbox_environment(url, ""),
+            env=sandbox_environment(url, "", credentials),
             start_new_session=True,
         )
     assert process.stdin is not None  # noqa: S101 - for the type checker
@@ -228,9 +246,3 @@ def _emr(url: str, state_dir: Path, *, faults: frozenset[Fault], pace: Pace) -> 
 
 def _last_line(log: Path) -> str:
     return (log.read_text(errors="replace").strip().splitlines() or ["its log is empty"])[-1]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

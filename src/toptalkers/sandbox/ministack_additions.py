@@ -44,6 +44,13 @@ def add_to_ministack() -> None:
     app = vars(importlib.import_module("ministack.app"))
     pin_origin = app["pin_request_origin"]
     app["pin_request_origin"] = lambda client, _: pin_origin(client, True)
+    runtime = vars(importlib.import_module("ministack.core.lambda_runtime"))
+    functions = vars(importlib.import_module("ministack.services.lambda_svc"))
+    sts = vars(importlib.import_module("ministack.services.sts"))
+    given = runtime["execution_credentials"]
+    runtime["execution_credentials"] = functions["execution_credentials"] = (
+        _session_maker(sts["register_session"]) if app["AUTH"] else given
+    )
 
 
 def create_security_configuration(
@@ -55,6 +62,32 @@ def create_security_configuration(
 
 def delete_security_configuration(physical_id: str, properties: Mapping[str, Any]) -> None:
     """Nothing is kept of one."""
+
+
+def _session_maker(register: Callable[[str, Any], None]) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    sessions: dict[tuple[str, str], dict[str, str]] = {}
+
+    def execution_credentials(config: Mapping[str, Any]) -> dict[str, str]:
+        function, role = config["FunctionArn"], config["Role"]
+        name, role_name = config["FunctionName"][:64], role.rpartition("/")[2]
+        made = {
+            "AWS_ACCESS_KEY_ID": f"ASIA{secrets.token_hex(8).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
+            "AWS_SESSION_TOKEN": secrets.token_hex(32),
+        }
+        session = sessions.setdefault((function, role), made)
+        register(
+            session["AWS_ACCESS_KEY_ID"],
+            {
+                "Arn": f"arn:aws:sts::{function.split(':')[4]}:assumed-role/{role_name}/{name}",
+                "UserId": f"{role_name}:{name}",
+                "SecretAccessKey": session["AWS_SECRET_ACCESS_KEY"],
+                "SessionToken": session["AWS_SESSION_TOKEN"],
+            },
+        )
+        return dict(session)
+
+    return execution_credentials
 
 
 def _creating(

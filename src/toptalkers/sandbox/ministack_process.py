@@ -1,17 +1,47 @@
-"""MiniStack as a process of the sandbox: `python -m toptalkers.sandbox.ministack_process`."""
+"""MiniStack as a process of the sandbox: `python -m toptalkers.sandbox.ministack_process FD`.
 
-import runpy
+FD is a socket that listens already, handed down by the sandbox: nobody can take the port first. All else comes
+from the environment. Its own `main()` would listen by itself, with nothing before it.
+"""
 
+import asyncio
+import importlib
+import os
+import re
+import socket
+import sys
+from typing import Any
+
+from toptalkers.sandbox.guard import guarded
 from toptalkers.sandbox.guarded import die_with_parent, kill_own_group
 
 
 def main() -> None:
-    """Serve until killed; its settings come from the environment."""
+    """Serve until killed."""
     die_with_parent(kill_own_group)
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
     from toptalkers.sandbox.ministack_additions import add_to_ministack
 
     add_to_ministack()
-    runpy.run_module("ministack", run_name="__main__")
+    descriptor = int(sys.argv[1])
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        port = listener.getsockname()[1]
+    config = Config()
+    config.bind = [f"fd://{descriptor}"]
+    config.keep_alive_timeout = 75
+    config.loglevel = os.environ.get("LOG_LEVEL", "INFO")
+    application = vars(importlib.import_module("ministack.app"))["app"]
+    asyncio.run(serve(guarded(application, find_secret, port), config))  # type: ignore[arg-type]
+
+
+def find_secret(access_key: str) -> str | None:
+    """The secret of the root user, of a user's access key or of a role's session; None for any other."""
+    evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
+    account = access_key if re.fullmatch(r"[0-9]{12}", access_key) else None
+    found = evaluator.resolve_credential(access_key, account or evaluator.find_iam_access_key_account(access_key))
+    return getattr(found, "secret_access_key", None)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ alone: real flow logs come by themselves.
 
 import base64
 import json
+import math
 import os
 import random
 import re
@@ -13,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,11 +22,12 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers import locations
+from toptalkers.aws.failures import explained
 from toptalkers.engines.inputs import InputFile, find_inputs
 from toptalkers.engines.unpack import UnreadableError, read_blocks
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_log_format, parse_header, parse_log_format
-from toptalkers.sandbox.envelopes import Envelope, Poison, make_poison, pack_probe, pack_records
+from toptalkers.sandbox.envelopes import EVENT_BYTES, Envelope, Poison, make_poison, pack_probe, pack_records
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -112,13 +115,18 @@ class Clients:
 
 def sandbox_clients() -> Clients:
     """Make clients from the environment; UsageError when that is not a sandbox's."""
-    url = os.environ.get("AWS_ENDPOINT_URL", "")
-    if urlsplit(url).hostname not in ("127.0.0.1", "localhost"):
+    try:
+        address = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
+        is_sandbox = address.hostname in ("127.0.0.1", "localhost") and address.port is not None
+    except ValueError:
+        is_sandbox = False
+    if not is_sandbox:
         raise UsageError("replay works in a sandbox alone", hint="toptalkers sandbox run -- COMMAND")
     session = boto3.Session()
     return Clients(session.client("kinesis"), session.client("lambda"), session.client("s3"))
 
 
+@explained("cloudformation")
 def find_stream(stack_name: str) -> str:
     """The name of the stream that a stack of ours made; ToptalkersError when there is no such stack."""
     cloudformation = boto3.Session().client("cloudformation")
@@ -132,6 +140,7 @@ def find_stream(stack_name: str) -> str:
     raise ToptalkersError(f"stack {stack_name!r} has no output StreamName: it is not of toptalkers")
 
 
+@explained("lambda")
 def find_target(clients: Clients, stream: str) -> Target:
     """Find the function that reads a stream, and from its settings bucket and layout.
 
@@ -153,6 +162,7 @@ def find_target(clients: Clients, stream: str) -> Target:
     raise ToptalkersError(f"no function of toptalkers reads the stream {stream!r}")
 
 
+@explained("s3")
 def replay(
     paths: Sequence[str],
     clients: Clients,
@@ -183,9 +193,11 @@ def replay(
 
     Raises:
         UsageError: a file is missing, unreadable or in another layout.
-        ToptalkersError: the records did not land in time.
+        ToptalkersError: the records did not land in time, a file changed meanwhile, or the sandbox refuses.
 
     """
+    if math.isnan(timeout_s):
+        raise UsageError("--timeout must be a number of seconds")
     files = _checked_files(paths, target.layout)
     watch = _Landing(clients.s3, target.bucket, timeout_s)
     stream = _Stream(clients.kinesis, target.stream)
@@ -254,13 +266,18 @@ def check_layout(file: InputFile, layout: Layout) -> str | None:
     """Why a file cannot be replayed on a stream of this layout; None when it can.
 
     A header line must name the layout's own columns. A file without one is taken for what the layout says,
-    unless not a single line of its beginning has that many columns.
+    unless not a single line of its beginning has that many columns. No line may be longer than a log event.
     """
+    path = Path(file.name)
+    if path.exists() and not path.is_file():
+        return "not a file that can be read twice"
     has_header = fits = False
     is_beginning = True
     try:
         for block in read_blocks(file, BLOCK_BYTES):
             text = block.decode(errors="replace")
+            if any(len(line.encode()) > EVENT_BYTES for line in text.split("\n") if len(line) > EVENT_BYTES // 3):
+                return f"a line is longer than a log event may be, {EVENT_BYTES:,} bytes"
             for match in _MAYBE_HEADER.finditer(text):
                 header = parse_header(match[0])
                 if header is not None and header != layout:
@@ -280,6 +297,8 @@ _MAYBE_HEADER = re.compile(r"^[a-z][a-z0-9-]*(?: [a-z][a-z0-9-]*)*$", re.MULTILI
 
 
 def _checked_files(paths: Sequence[str], layout: Layout) -> tuple[InputFile, ...]:
+    if "-" in paths:
+        raise UsageError("replay reads its files twice, which standard input cannot be", hint="name a file")
     inputs = find_inputs(paths)
     problems = [f"{problem.name}: {problem.reason}" for problem in inputs.problems]
     reasons = ((file.name, check_layout(file, layout)) for file in inputs.files)
@@ -295,10 +314,15 @@ def _checked_files(paths: Sequence[str], layout: Layout) -> tuple[InputFile, ...
 def _records(files: Iterable[InputFile]) -> Iterator[str]:
     """The flow records of files; header lines, of which CloudWatch Logs has none, and blank lines left out."""
     for file in files:
-        for block in read_blocks(file, BLOCK_BYTES):
-            for line in block.decode(errors="replace").split("\n"):
-                if line and not ("a" <= line[0] <= "z" and parse_header(line)):
-                    yield line
+        try:
+            for block in read_blocks(file, BLOCK_BYTES):
+                for line in block.decode(errors="replace").split("\n"):
+                    if line and not ("a" <= line[0] <= "z" and parse_header(line)):
+                        yield line
+        except UnreadableError as error:
+            raise ToptalkersError(
+                f"{file.name} changed while it was read: {error}", hint="a part of it is on the stream already"
+            ) from error
 
 
 def _with_poison(envelopes: Iterable[Envelope], count: int, seed: int) -> Iterator[Envelope | Poison]:

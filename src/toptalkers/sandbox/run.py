@@ -1,11 +1,10 @@
-"""Runs a command with a local AWS around it, and leaves nothing running, however the command ends."""
+"""Runs a command with a local AWS around it, and leaves nothing behind, however the command or the sandbox ends."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.sandbox.keeper import Keeper, temporary_folder
 from toptalkers.sandbox.local_aws import LocalAws, local_aws
 
 GRACE_SECONDS = 10
@@ -21,7 +21,7 @@ GRACE_SECONDS = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Stopped(BaseException):
+class _Stopped(Exception):  # noqa: N818 - it is no error
     """A signal came while no command was running that could take it."""
 
     def __init__(self, number: int) -> None:
@@ -61,29 +61,30 @@ def run_in_sandbox(
         stack.enter_context(ends.watching())
         try:
             if logs_dir is None:
-                state_dir = Path(
-                    stack.enter_context(tempfile.TemporaryDirectory(prefix="toptalkers-", ignore_cleanup_errors=True))
-                )
+                state_dir = folder = stack.enter_context(temporary_folder())
             else:
                 logs_dir.mkdir(parents=True, exist_ok=True)
-                state_dir = logs_dir
-            aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam))
+                state_dir, folder = logs_dir, None
+            ends.keeper = Keeper(folder)
+            stack.callback(ends.keeper.close)
+            aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam, look_up=ends.look_up))
             say(_describe(aws))
             return ends.run(command, aws.environment)
         except _Stopped as stopped:
             return 128 + stopped.number
-        finally:
-            # What stops things now must not be stopped itself.
-            ends.ignore()
 
 
 class _Ends:
-    """Signals to end, and to whom they go: the command while it runs, else to the sandbox that starts or stops."""
+    """Signals to end, and to whom they go: to the command while it runs, else to the sandbox that starts.
+
+    That looks up where it can stop: a signal must not come between a process's start and its being known.
+    """
 
     def __init__(self) -> None:
+        self.keeper: Keeper | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline: float | None = None
-        self._ignored = False
+        self._number: int | None = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -95,18 +96,23 @@ class _Ends:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def ignore(self) -> None:
-        """Let no signal interrupt from now on."""
-        self._ignored = True
+    def look_up(self) -> None:
+        """Raise _Stopped if a signal came."""
+        if self._number is not None:
+            raise _Stopped(self._number)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Run a command to its end; its exit code. Unless it has the terminal, all that it started ends with it."""
+        self.look_up()
         has_terminal = _is_at_terminal()
         try:
             process = subprocess.Popen(command, env=environment, start_new_session=not has_terminal)
         except OSError as error:
             raise ToptalkersError(f"cannot run {command[0]}: {error.strerror}") from None
         self._process = process
+        self._tell_keeper(f"command {process.pid}")
+        if self._number is not None:
+            self._take(self._number, None)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -119,12 +125,16 @@ class _Ends:
             if not has_terminal:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
+            self._tell_keeper("ended")
+
+    def _tell_keeper(self, line: str) -> None:
+        if self.keeper is not None:
+            self.keeper.tell(line)
 
     def _take(self, number: int, _: FrameType | None) -> None:
-        if self._ignored:
-            return
+        self._number = number
         if self._process is None:
-            raise _Stopped(number)
+            return
         if number == signal.SIGINT and _is_at_terminal():
             return
         self._send(signal.Signals(number))

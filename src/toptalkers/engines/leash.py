@@ -1,0 +1,19 @@
+"""Lets a process group die with the process that started it, even when that is killed without a chance to clean up.
+
+The starter holds the other end of a pipe; a shell in the group reads it, and its end, however it came, is the
+group's. That needs nothing but `/bin/sh` and `cat`, on Linux as on macOS.
+"""
+
+from collections.abc import Sequence
+
+# The shell becomes the command, so that its process id and exit code are the command's.
+_SHELL = 'exec 3<&0 </dev/null; { cat <&3; kill -9 0; } >/dev/null 2>&1 & exec 3<&-; exec "$@"'
+
+
+def leashed(command: Sequence[str]) -> list[str]:
+    """A command that runs the given one on a leash.
+
+    Start it with `start_new_session=True` and a pipe as its standard input. Kill its group in the end, before
+    the pipe is closed: the shell that reads is part of it. The command itself gets no input.
+    """
+    return ["/bin/sh", "-c", _SHELL, "leash", *command]

@@ -1,0 +1,157 @@
+"""Nothing outlives what started it, also when that is killed: commands, groups on a leash, folders."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toptalkers.engines.leash import leashed
+from toptalkers.sandbox.keeper import LOCK, PREFIX, remove_abandoned, temporary_folder
+
+SANDBOX = """
+    import subprocess, sys, time
+    from toptalkers.sandbox.keeper import Keeper, temporary_folder
+    with temporary_folder() as folder:
+        keeper = Keeper(folder)
+        (folder / "state").write_text("state")
+        process = subprocess.Popen(["sh", "-c", sys.argv[1]], start_new_session=sys.argv[2] == "leads")
+        keeper.tell(f"command {process.pid}")
+        process.wait()
+        keeper.tell("ended")
+        if sys.argv[3] == "hangs":
+            time.sleep(120)
+    keeper.close()
+"""
+
+STARTER = """
+    import subprocess, sys, time
+    from toptalkers.engines.leash import leashed
+    process = subprocess.Popen(leashed(["sh", "-c", sys.argv[1]]), stdin=subprocess.PIPE, start_new_session=True)
+    print(process.wait(), flush=True)
+    time.sleep(120)
+"""
+
+
+def start(script: str, *arguments: str, tmp_path: Path) -> "subprocess.Popen[bytes]":
+    """Start a script in a folder with a module that nobody should import."""
+    cwd = tmp_path.parent
+    (cwd / "shutil.py").write_text("raise SystemExit('the module of the current folder')")
+    command = [sys.executable, "-P", "-c", textwrap.dedent(script), *arguments]
+    return subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=cwd, start_new_session=True)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and does not merely wait for its parent to look."""
+    ps = ["ps", "-o", "stat=", "-p", str(pid)]
+    listed = subprocess.run(ps, capture_output=True, text=True, check=False)
+    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+
+
+def pids(folder: Path, count: int) -> list[int]:
+    """The process ids that a command wrote into a folder, a file each."""
+    wait_for(lambda: len([path for path in folder.glob("pid-*") if path.read_text().strip()]) == count)
+    return [int(path.read_text()) for path in folder.glob("pid-*")]
+
+
+@pytest.mark.parametrize("leads", ["leads", "follows"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo $$ > {0}/pid-1; exec sleep 100",
+        "trap '' TERM; echo $$ > {0}/pid-1; sleep 100; sleep 100",
+        "sleep 100 & echo $! > {0}/pid-1; echo $$ > {0}/pid-2; wait",
+        "sh -c 'trap \"\" TERM; echo $$ > {0}/pid-1; sleep 100; sleep 100' & echo $$ > {0}/pid-2; wait",
+    ],
+)
+def test_a_killed_sandbox_s_command_and_folder_go(tmp_path: Path, command: str, leads: str) -> None:
+    """Commands that lead a group or do not, heed SIGTERM or do not, have children or none; and the folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    sandbox = start(SANDBOX, command.format(tmp_path), leads, "", tmp_path=temporary)
+    try:
+        started = pids(tmp_path, command.count("> {0}"))
+        assert all(map(is_running, started))
+        assert len(list(temporary.iterdir())) == 1
+    finally:
+        sandbox.kill()
+        sandbox.wait()
+    wait_for(lambda: not any(map(is_running, started)))
+    wait_for(lambda: not list(temporary.iterdir()))
+
+
+def test_a_sandbox_that_ends_needs_no_keeper(tmp_path: Path) -> None:
+    """When the sandbox has cleaned up, its keeper ends with it, and ends nothing."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    sandbox = start(SANDBOX, "true", "leads", "", tmp_path=temporary)
+    assert sandbox.wait(20) == 0
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_is_on_a_leash_dies_with_its_starter(tmp_path: Path, number: signal.Signals) -> None:
+    """The command and what it started end, though they would not of SIGTERM, when the starter is killed."""
+    command = f"trap '' TERM; sleep 100 & echo $! > {tmp_path}/pid-1; echo $$ > {tmp_path}/pid-2; wait; sleep 100"
+    (tmp_path / "temporary").mkdir()
+    starter = start(STARTER, command, tmp_path=tmp_path / "temporary")
+    try:
+        started = pids(tmp_path, 2)
+    finally:
+        starter.send_signal(number)
+        starter.wait()
+    wait_for(lambda: not any(map(is_running, started)))
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_leash_is_not_felt(code: int) -> None:
+    """A command on a leash has its own output, arguments and exit code, and no input."""
+    process = subprocess.Popen(
+        leashed(["sh", "-c", 'cat; echo "$1"; exit $2', "name", "a  'b' $c", str(code)]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.read() == b"a  'b' $c\n"
+        assert process.wait(20) == code
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_what_dead_sandboxes_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder whose lock nobody holds goes at the next start; others', living ones and look-alikes stay."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / LOCK).touch()
+    for name in ("dead", "young", "pipe", "link"):
+        (tmp_path / f"{PREFIX}{name}").mkdir()
+    (tmp_path / f"{PREFIX}dead" / LOCK).touch()
+    (tmp_path / f"{PREFIX}dead" / "state").mkdir()
+    os.mkfifo(tmp_path / f"{PREFIX}pipe" / LOCK)
+    (tmp_path / f"{PREFIX}link" / LOCK).symlink_to(tmp_path / "elsewhere" / LOCK)
+    (tmp_path / f"{PREFIX}linked").symlink_to(tmp_path / "elsewhere")
+    with temporary_folder() as living:
+        assert living.stat().st_mode & 0o777 == 0o700
+        remove_abandoned(tmp_path)
+        left = {path.name for path in tmp_path.iterdir()} - {living.name}
+        assert living.is_dir()
+    assert not living.exists()
+    assert f"{PREFIX}dead" not in left
+    assert {"elsewhere", f"{PREFIX}young", f"{PREFIX}link", f"{PREFIX}linked"} <= left
+    assert (tmp_path / "elsewhere" / LOCK).exists()
