@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.failures import explained
+from toptalkers.aws.failures import AwsError, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -172,7 +172,7 @@ class StackGateway:
 
         """
         if len(template.encode()) > TEMPLATE_BODY_BYTES:
-            raise ValueError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
+            raise AwsError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
         values: list[ParameterTypeDef] = [
             {"ParameterKey": key, "UsePreviousValue": True}
             if value is None

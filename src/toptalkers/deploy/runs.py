@@ -7,7 +7,7 @@ better: `current_record` asks it.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from toptalkers import locations
@@ -25,6 +25,9 @@ RunState = Literal["STARTING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "U
 
 STATES: tuple[RunState, ...] = get_args(RunState)
 OVER: tuple[RunState, ...] = ("COMPLETED", "FAILED", "CANCELLED", "UNKNOWN")
+
+MOST_UNHEARD = timedelta(minutes=10)
+"""A run that has no cluster by then is not being started any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,11 @@ class RunRecord:
         if not self.cluster:
             return 0.0
         return round(self.instances * ((self.ended or now) - self.created).total_seconds() / 3600, 2)
+
+
+def cluster_name(run_id: str) -> str:
+    """The name of a run's cluster, by which it is found when its id is not known."""
+    return f"toptalkers-{run_id}"
 
 
 def question_of(query: Query) -> dict[str, str | int]:
@@ -160,7 +168,16 @@ def has_answer(storage: StorageGateway, bucket: str, run_id: str) -> bool:
 
 
 def current_record(gateways: Gateways, bucket: str, record: RunRecord) -> RunRecord:
-    """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more."""
+    """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more.
+
+    A run without a cluster's id was interrupted while it was started: its cluster is looked for by its name.
+    """
+    if not record.cluster and record.state in ("STARTING", "UNKNOWN"):
+        found = gateways.clusters.find(cluster_name(record.run_id), around=record.created)
+        if not found:
+            is_new = record.state == "STARTING" and gateways.now() - record.created < MOST_UNHEARD
+            return record if is_new else replace(record, state="UNKNOWN")
+        record = replace(record, state="RUNNING", cluster=found[0])
     if record.is_over or not record.cluster:
         return record
     try:
