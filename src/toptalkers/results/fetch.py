@@ -17,7 +17,7 @@ from typing import IO, Any
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
-from toptalkers.flowlog.talker import HIGHEST_PORT, is_ipv4, is_ipv6
+from toptalkers.flowlog.talker import is_ipv6
 
 LINES_PER_CHUNK = 10_000
 
@@ -31,8 +31,11 @@ LONGEST_LINE_BYTES = 1024
 
 _PART = re.compile(r"part-([0-9]{5,9})(?:\.gz)?")
 
-_ADDRESS = rb"(?:[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\])"
-_LINE = re.compile(rb"(%b):(%b):(0|[1-9][0-9]{0,4})\t(0|[1-9][0-9]{0,37})\n?" % (_ADDRESS, _ADDRESS))
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_ADDRESS = rb"(?:%b(?:\.%b){3}|\[([0-9A-Fa-f:.]{2,45})\])" % (_OCTET, _OCTET)
+_PORT = rb"(?:[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_LINE = re.compile(rb"%b:%b:%b\t(0|[1-9][0-9]{0,37})\n?" % (_ADDRESS, _ADDRESS, _PORT))
+"""A line of an answer, but for what stands in brackets, which may be no IPv6 address."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -121,11 +124,11 @@ def read_part(body: IO[bytes], name: str) -> Iterator[Ranked]:
         for line in _lines(_blocks(body), name):
             number += 1
             match = _LINE.fullmatch(line)
-            if match is None or not _is_talker(*match.group(1, 2, 3)):
+            if match is None or (match[1] and not _is_ipv6(match[1])) or (match[2] and not _is_ipv6(match[2])):
                 raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}")
             if not line.endswith(b"\n"):
                 raise ToptalkersError(f"{name}: ends in the middle of line {number:,}")
-            ranked = (-int(match[4]), line)
+            ranked = (-int(match[3]), line)
             if last is not None and ranked <= last:
                 raise ToptalkersError(f"{name}: line {number:,} is not in the order of an answer: {line[:100]!r}")
             last = ranked
@@ -179,10 +182,6 @@ def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
         yield rest
 
 
-def _is_talker(src: bytes, dst: bytes, port: bytes) -> bool:
-    return int(port) <= HIGHEST_PORT and _is_address(src) and _is_address(dst)
-
-
 @lru_cache(maxsize=1 << 16)
-def _is_address(text: bytes) -> bool:
-    return is_ipv6(text[1:-1].decode()) if text.startswith(b"[") else is_ipv4(text.decode())
+def _is_ipv6(text: bytes) -> bool:
+    return is_ipv6(text.decode())
