@@ -80,10 +80,12 @@ class ClusterGateway:
     def releases(self, prefix: str) -> list[str]:
         """The labels of the releases that the account can have, in EMR's order, the newest first."""
         answer = self._client.list_release_labels(Filters={"Prefix": prefix})
-        found = [_text(one) for one in answer["ReleaseLabels"]]
-        while token := answer.get("NextToken"):
+        found = [*answer["ReleaseLabels"]]
+        seen: set[str] = set()
+        while (token := answer.get("NextToken")) and token not in seen:
+            seen.add(token)
             answer = self._client.list_release_labels(Filters={"Prefix": prefix}, NextToken=token)
-            found += [_text(one) for one in answer["ReleaseLabels"]]
+            found += answer["ReleaseLabels"]
         return found
 
     @explained("elasticmapreduce")
@@ -105,14 +107,14 @@ class ClusterGateway:
         status: Mapping[str, Any] = cluster["Status"]
         reason, times = status.get("StateChangeReason", {}), status.get("Timeline", {})
         return Cluster(
-            id=_text(cluster.get("Id", cluster_id)),
-            name=_text(cluster.get("Name", "")),
-            state=_text(status["State"]),
-            reason_code=_text(reason.get("Code", "")),
-            reason=_text(reason.get("Message", "")),
-            created=_moment(times.get("CreationDateTime")),
-            ready=_moment(times.get("ReadyDateTime")),
-            ended=_moment(times.get("EndDateTime")),
+            id=cluster.get("Id", cluster_id),
+            name=cluster.get("Name", ""),
+            state=status["State"],
+            reason_code=reason.get("Code", ""),
+            reason=reason.get("Message", ""),
+            created=times.get("CreationDateTime"),
+            ready=times.get("ReadyDateTime"),
+            ended=times.get("EndDateTime"),
         )
 
     @explained("elasticmapreduce")
@@ -126,13 +128,13 @@ class ClusterGateway:
                 said = failure.get("Message") or failure.get("Reason") or ""
                 found.append(
                     ClusterStep(
-                        id=_text(one["Id"]),
-                        name=_text(one.get("Name", "")),
-                        state=_text(status["State"]),
-                        reason=_text(said or status.get("StateChangeReason", {}).get("Message", "")),
-                        log=_text(failure.get("LogFile", "")),
-                        started=_moment(times.get("StartDateTime")),
-                        ended=_moment(times.get("EndDateTime")),
+                        id=one["Id"],
+                        name=one.get("Name", ""),
+                        state=status["State"],
+                        reason=said or status.get("StateChangeReason", {}).get("Message", ""),
+                        log=failure.get("LogFile", ""),
+                        started=times.get("StartDateTime"),
+                        ended=times.get("EndDateTime"),
                     )
                 )
         return found[::-1]
@@ -143,23 +145,9 @@ class ClusterGateway:
         pages = self._client.get_paginator("list_clusters").paginate(
             CreatedAfter=around - BEFORE, CreatedBefore=around + AFTER
         )
-        return [_text(one["Id"]) for page in pages for one in page["Clusters"] if one.get("Name") == name]
+        return [one["Id"] for page in pages for one in page["Clusters"] if one.get("Name") == name]
 
     @explained("elasticmapreduce")
     def terminate(self, cluster_id: str) -> None:
         """Have a cluster end, whatever it is doing."""
         self._client.terminate_job_flows(JobFlowIds=[cluster_id])
-
-
-def _text(value: object) -> str:
-    """A text of an answer: botocore passes on whatever type the answer has."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _moment(value: object) -> datetime | None:
-    """A time of an answer, aware."""
-    if value is not None and not (isinstance(value, datetime) and value.tzinfo):
-        raise TypeError(f"{value!r} is no time")
-    return value

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -136,7 +137,7 @@ class Clients:
         return self._ready(self._session.client("s3", config=self._config))
 
     def _ready(self, client: Client) -> Client:
-        refuse_pages(client)
+        refuse_odd_answers(client)
         name = client.meta.service_model.service_id.hyphenize()
         client.meta.events.register(f"needs-retry.{name}", self._tell_silence)
         return client
@@ -149,12 +150,14 @@ class Clients:
             )
 
 
-def refuse_pages(client: BaseClient) -> None:
-    """Have a client refuse what looks like an answer with nothing in it, and is none: a page of HTML, an empty body.
+def refuse_odd_answers(client: BaseClient) -> None:
+    """Have a client raise where an answer is none of the service's.
 
-    botocore's parsers find none of an answer's members there, and a listing without any says that nothing is there.
+    botocore finds none of an answer's members in a page of HTML or in an empty body, so that a listing would say that
+    nothing is there; and of JSON it passes on whatever types it finds.
     """
     client.meta.events.register("before-parse", _refuse_html)
+    client.meta.events.register("after-call", _refuse_types)
     if client.meta.service_model.service_name == "s3":
         client.meta.events.register("after-call.s3.ListObjectsV2", _require_listing)
 
@@ -168,3 +171,38 @@ def _refuse_html(response_dict: Mapping[str, Any], **_: object) -> None:
 def _require_listing(parsed: Mapping[str, Any], **_: object) -> None:
     if "Error" not in parsed and "IsTruncated" not in parsed:
         raise ResponseParserError("it is no listing")
+
+
+def _refuse_types(http_response: Any, parsed: Any, model: Any, **_: object) -> None:
+    # S3's answers are XML, and have the types of the model; they are long.
+    if http_response.status_code < 300 and model.output_shape and model.service_model.service_name != "s3":
+        _require_types(parsed, model.output_shape)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (float, int),
+    "double": (float, int),
+    "timestamp": (datetime,),
+}
+
+
+def _require_types(value: Any, shape: Any) -> None:
+    fits: bool = isinstance(value, _TYPES.get(shape.type_name, object))
+    if not fits:
+        raise ResponseParserError(f"{shape.name} is a {type(value).__name__}")
+    if shape.type_name == "structure":
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                _require_types(value[name], member)
+    elif shape.type_name == "list":
+        for one in value:
+            _require_types(one, shape.member)
+    elif shape.type_name == "map":
+        for one in value.values():
+            _require_types(one, shape.value)

@@ -194,7 +194,9 @@ class StackGateway:
                 break
             self._sleep(POLL_SECONDS)
         status, reason, changes = seen["Status"], seen.get("StatusReason", ""), list(seen.get("Changes", []))
-        while token := seen.get("NextToken"):
+        tokens: set[str] = set()
+        while (token := seen.get("NextToken")) and token not in tokens:
+            tokens.add(token)
             seen = self._client.describe_change_set(ChangeSetName=arn, NextToken=token)
             changes += seen.get("Changes", [])
         return ChangeSet(arn, status, reason, tuple(_parse_change(one["ResourceChange"]) for one in changes))
