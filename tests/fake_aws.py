@@ -174,7 +174,6 @@ class FakeCloudFormation(FakeService):
                 self._happen(stack, name, one["Type"], f"{verb}_FAILED" if reason else f"{verb}_COMPLETE", reason or "")
             if self.fails_at:
                 end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
-                stack["Description"] = template["Description"]
             else:
                 end = f"{verb}_COMPLETE"
                 self.bring_up(stack, made["TemplateBody"], made["_values"], made["Tags"])
@@ -182,6 +181,7 @@ class FakeCloudFormation(FakeService):
             self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", end)
 
         self._looks = 0
+        stack["Description"] = template["Description"]
         stack["StackStatus"], stack["_then"] = f"{verb}_IN_PROGRESS", finish
         return {}
 

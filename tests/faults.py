@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fake_account import FakeAccount
+from tests.fake_aws import FakeAws
 
 
 @dataclass
@@ -77,3 +78,20 @@ class FaultyAccount(FakeAccount):
 
     def s3(self) -> Any:
         return FaultyClient(self.fake_s3, self.fault)
+
+
+class FaultyAws(FakeAws):
+    """The account of deployments, with a fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self.fault = fault
+
+    def cloudformation(self) -> Any:
+        return FaultyClient(self.cfn, self.fault)
+
+    def ec2(self) -> Any:
+        return FaultyClient(self.compute, self.fault)
+
+    def s3(self) -> Any:
+        return FaultyClient(self.store, self.fault)

@@ -103,6 +103,11 @@ class AwsError(ToptalkersError):
         return self.code == _NO_ANSWER
 
 
+def may_be_done(error: BaseException) -> bool:
+    """Whether a request that ended in an error may have been served: AWS did not say no."""
+    return not isinstance(error, AwsError) or error.is_open
+
+
 @contextmanager
 def explained(service: str) -> Iterator[None]:
     """Turn what botocore raises inside into `AwsError`; usable as a decorator too.

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from toptalkers.aws.failures import AwsError, explained
+from toptalkers.aws.failures import AwsError, explain, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -188,6 +188,19 @@ class StackGateway:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )["Id"]
+        try:
+            return self._read_change_set(arn)
+        except BaseException as error:
+            # Nobody else knows that it is there.
+            try:
+                self._client.delete_change_set(ChangeSetName=arn)
+            except (BotoCoreError, ClientError) as refusal:
+                if isinstance(error, Exception):
+                    told = explain(refusal, "cloudformation")
+                    raise AwsError(told.message, hint=told.hint, code=told.code, is_open=True) from error
+            raise
+
+    def _read_change_set(self, arn: str) -> ChangeSet:
         while True:
             seen = self._client.describe_change_set(ChangeSetName=arn)
             if seen["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from toptalkers import __version__, locations
 from toptalkers.aws.cluster import Cluster, ClusterStep
-from toptalkers.aws.failures import AwsError
+from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
 from toptalkers.deploy.diagnosis import diagnose, read_counters
@@ -457,7 +457,7 @@ def _withdraw(gateways: Gateways, plan: RunPlan, cluster: str, error: BaseExcept
     """
     record = replace(plan.record, reason=error.message if isinstance(error, ToptalkersError) else "interrupted")
     found = [cluster] if cluster else []
-    if isinstance(error, AwsError) and not error.is_open and not found:
+    if not may_be_done(error) and not found:
         record = replace(record, state="FAILED", ended=gateways.now())
     else:
         record = replace(record, state="RUNNING" if found else "UNKNOWN", cluster=cluster)

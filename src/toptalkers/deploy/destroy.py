@@ -1,9 +1,10 @@
 """Taking everything down: flow logs first, then the stack, and the bucket with its data only when asked."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import FlowLog
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
@@ -87,23 +88,39 @@ def execute_destroy(gateways: Gateways, plan: DestroyPlan, say: Say, *, progress
     """
     if plan.flow_logs:
         off = DisablePlan(plan.name, plan.region, plan.flow_logs, ())
-        if refused := execute_disable(gateways, off, say):
+        with _told(say, f"'toptalkers destroy --stack-name {plan.name}' goes on where this ended"):
+            refused = execute_disable(gateways, off, say)
+        if refused:
             raise ToptalkersError(
                 f"{len(refused)} flow logs stay on, and the stack stays for them: {refused[0].reason}"
             )
+    kept = f"s3://{plan.bucket} ('aws s3 rb --force s3://{plan.bucket}' deletes it with its data)"
     if plan.stack:
-        _delete_stack(gateways, plan.stack, say)
+        # Once the stack is gone, nothing else knows the name of the bucket.
+        with _told(say, f"to be deleted by hand when the stack is gone: {kept}" if plan.bucket else ""):
+            _delete_stack(gateways, plan.stack, say)
     if plan.bucket and plan.delete_data:
-        _delete_bucket(gateways, plan, say, progress)
+        with _told(say, f"not deleted: {kept}"):
+            _delete_bucket(gateways, plan, say, progress)
     elif plan.bucket:
-        say(f"kept: s3://{plan.bucket} ('aws s3 rb --force s3://{plan.bucket}' deletes it with its data)")
+        say(f"kept: {kept}")
+
+
+@contextmanager
+def _told(say: Say, what: str) -> Iterator[None]:
+    """Tell what is left when what is done inside breaks off: is interrupted, or AWS does not go on with it."""
+    try:
+        yield
+    except BaseException as error:
+        if what and (isinstance(error, AwsError) or not isinstance(error, ToptalkersError)):
+            say(what)
+        raise
 
 
 def _delete_stack(gateways: Gateways, stack: Stack, say: Say) -> None:
     since = gateways.stacks.last_event_id(stack.arn)
     gateways.stacks.delete(stack.arn)
-    events = follow_stack(gateways, stack.arn, since, say)
-    after = gateways.stacks.find(stack.arn)
+    events, after = follow_stack(gateways, stack.arn, since, say)
     if after and after.status != "DELETE_COMPLETE":
         raise ToptalkersError(
             explain_failure(f"the stack {stack.name!r} is not deleted, it is {after.status}", events),

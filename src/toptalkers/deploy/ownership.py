@@ -33,6 +33,9 @@ def find_own(gateways: Gateways, name: str) -> Stack | None:
         ours = all(one.startswith(CHANGE_SET_PREFIX) for one in gateways.stacks.change_set_names(name))
     else:
         ours = MARKER in stack.outputs or (not stack.outputs and stack.description.startswith(DESCRIPTION))
+    if stack.status == "DELETE_IN_PROGRESS" and not (stack.outputs or stack.description):
+        # The shell of a change set on its way out, which does not say whose it was.
+        raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
     if not ours:
         raise ToptalkersError(
             f"the stack {name!r} in {gateways.region} is somebody else's: it has no output {MARKER}",
