@@ -69,6 +69,17 @@ def test_status_without_anything(aws: FakeAws, run: Run) -> None:
     assert run("status").exit_code == 1
 
 
+def test_status_of_an_older_stack(aws: FakeAws, run: Run) -> None:
+    """An output that a stack lacks is named, with the command that brings it."""
+    stack = aws.cfn.stacks["toptalkers"]
+    for name in ("BucketName", "FunctionName", "LogGroupName", "StreamName"):
+        kept, stack["Outputs"] = stack["Outputs"], [one for one in stack["Outputs"] if one["OutputKey"] != name]
+        done = run("status")
+        stack["Outputs"] = kept
+        assert done.exit_code == 1
+        assert f"has no output {name} ('toptalkers deploy --stack-name toptalkers' brings it up to date)" in done.stderr
+
+
 def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
     """Flow logs go first, then the stack; no object is touched, and the bucket is named."""
     run("enable-flowlogs", "vpc-1")

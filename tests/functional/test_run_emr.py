@@ -368,6 +368,20 @@ def test_no_cluster_is_left_unsaid(fault: BaseException, after: bool, lasting: b
     raise AssertionError("it never came to its end")
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "Input/output error"), ValueError("closed file")])
+def test_nobody_hears(account: FakeAccount, error: Exception) -> None:
+    """Where lines cannot be written any more, a run goes on; and is ended when it is interrupted."""
+
+    def say(_: str) -> None:
+        raise error
+
+    plan = planned(account)
+    account.clock.interrupt_at = [150]
+    with pytest.raises(KeyboardInterrupt):
+        execute_run(account.gateways(), plan, say=say, ask=lambda _: "terminate")
+    assert [one["Status"]["State"] for one in account.fake_emr.clusters.values()] == ["TERMINATED"]
+
+
 def test_without_the_right_to_write_nothing_is_started(account: FakeAccount) -> None:
     """The record is written before the cluster, so that this is found out before it costs."""
     plan = planned(account)

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from toptalkers.cli.main import cli
+from toptalkers.deploy.cluster import example_run
 from toptalkers.deploy.runs import (
     RECORD_BYTES,
     RecordError,
@@ -166,3 +168,32 @@ def test_a_cluster_that_emr_does_not_tell_of() -> None:
     assert listed.exit_code == 1
     assert [line.split()[1] for line in listed.stdout.splitlines()] == ["state", "UNKNOWN", "COMPLETED"]
     assert f"how the run {NEWEST} is, is not known: access denied" in listed.stderr
+
+
+def test_an_emr_that_does_not_answer_is_asked_once() -> None:
+    """All runs that only EMR knows of are UNKNOWN then; those that are over are shown as ever."""
+    account = FakeAccount()
+    put_record(account, FINE)
+    put_record(account, BROKEN, state="RUNNING", cluster="j-1")
+    put_record(account, NEWEST, state="RUNNING", cluster="j-2")
+    account.fake_emr.errors = [EndpointConnectionError(endpoint_url="https://x")] * 9  # type: ignore[list-item]
+    listed = command(account, "runs", "--limit", str(10**30))
+    assert listed.exit_code == 1
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["state", "UNKNOWN", "UNKNOWN", "COMPLETED"]
+    assert len(account.fake_emr.calls) == 1
+
+
+@pytest.mark.parametrize("state", ["STARTING", "UNKNOWN"])
+@pytest.mark.parametrize("comes", [False, True])
+def test_a_run_whose_cluster_nobody_knows(state: str, comes: bool) -> None:
+    """Its cluster is looked for by its name, as when the command was killed before it had an answer."""
+    account = FakeAccount()
+    put_record(account, FINE, state=state, cluster="")
+    if comes:
+        _, request = example_run(Query.parse(), bucket=BUCKET, run_id=FINE, bundle="code/x/")
+        account.fake_emr.run_job_flow(**request)
+    listed = command(account, "runs")
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[1].split()[1] == ("RUNNING" if comes else state)
+    account.clock.sleep(3600)
+    assert command(account, "runs").stdout.splitlines()[1].split()[1] == ("COMPLETED" if comes else "UNKNOWN")

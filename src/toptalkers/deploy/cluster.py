@@ -19,7 +19,7 @@ from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
 from toptalkers.deploy.diagnosis import diagnose, read_counters
 from toptalkers.deploy.input import RunInput, pick_input
-from toptalkers.deploy.ownership import STACK_TAG
+from toptalkers.deploy.ownership import STACK_TAG, output_of
 from toptalkers.deploy.runs import (
     RunRecord,
     cluster_name,
@@ -133,7 +133,7 @@ def plan_run(
     options = options or ClusterOptions()
     _check(options)
     bucket = bucket_of(stack)
-    roles = (_output(stack, "EmrServiceRole"), _output(stack, "EmrInstanceProfile"))
+    roles = (output_of(stack, "EmrServiceRole"), output_of(stack, "EmrInstanceProfile"))
     read = pick_input(gateways.storage, bucket, given=inputs, since=query.since, until=query.until)
     sizing = size_cluster(
         read.size_bytes,
@@ -315,6 +315,7 @@ def execute_run(
         ToptalkersError: something else failed; where there is a cluster, it ends by itself.
 
     """
+    say, look = _unfailing(say), _unfailing(look)
     record = launch(gateways, plan, say)
     if not wait:
         return record
@@ -352,6 +353,16 @@ def execute_run(
     if is_ending:
         raise KeyboardInterrupt
     raise failure_of(record)
+
+
+def _unfailing(tell: Say) -> Say:
+    """What tells, or keeps silent where nobody hears: a terminal that is gone must not keep a cluster from its end."""
+
+    def told(line: str) -> None:
+        with suppress(OSError, ValueError):
+            tell(line)
+
+    return told
 
 
 def failure_of(record: RunRecord) -> JobFailedError:
@@ -662,7 +673,7 @@ def _require_release(gateways: Gateways, release: str) -> None:
 
 def bucket_of(stack: Stack) -> str:
     """The stack's bucket."""
-    return _output(stack, "BucketName")
+    return output_of(stack, "BucketName")
 
 
 def tally_of(gateways: Gateways, bucket: str, record: RunRecord) -> Mapping[str, int]:
@@ -674,12 +685,3 @@ def tally_of(gateways: Gateways, bucket: str, record: RunRecord) -> Mapping[str,
         steps = gateways.clusters.steps(record.cluster)
         return read_counters(gateways, bucket, logs, record.cluster, steps[0].id) if steps else {}
     return {}
-
-
-def _output(stack: Stack, name: str) -> str:
-    if not stack.outputs.get(name):
-        raise ToptalkersError(
-            f"the stack {stack.name!r} has no output {name}",
-            hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
-        )
-    return stack.outputs[name]

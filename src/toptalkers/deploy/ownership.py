@@ -62,3 +62,18 @@ def require_own(gateways: Gateways, name: str) -> Stack:
             f"the stack {name!r} is not up: {stack.status}", hint=f"'toptalkers status --stack-name {name}' says more"
         )
     return stack
+
+
+def output_of(stack: Stack, name: str) -> str:
+    """An output of a stack of ours.
+
+    Raises:
+        ToptalkersError: the stack was made by a version that had none of it.
+
+    """
+    if not stack.outputs.get(name):
+        raise ToptalkersError(
+            f"the stack {stack.name!r} has no output {name}",
+            hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
+        )
+    return stack.outputs[name]

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from toptalkers import locations
@@ -300,13 +299,13 @@ def current_record(gateways: Gateways, bucket: str, record: RunRecord) -> RunRec
 
     A run without a cluster's id was interrupted while it was started: its cluster is looked for by its name.
     """
-    if not record.cluster and record.state in ("STARTING", "UNKNOWN"):
+    if not record.cluster and not _is_settled(record):
         found = gateways.clusters.find(cluster_name(record.run_id), around=record.created)
         if not found:
             is_new = record.state == "STARTING" and gateways.now() - record.created < MOST_UNHEARD
             return record if is_new else replace(record, state="UNKNOWN")
         record = replace(record, state="RUNNING", cluster=found[0])
-    if record.is_over or not record.cluster:
+    if _is_settled(record):
         return record
     try:
         cluster, steps = gateways.clusters.describe(record.cluster), gateways.clusters.steps(record.cluster)
@@ -331,26 +330,38 @@ def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
     """Look at the newest runs; one that cannot be read does not hide the others.
 
     Raises:
-        AwsError: S3 refuses to list or give them, or EMR does not answer at all.
+        AwsError: S3 refuses to list or give them.
 
     """
-    records, unknown = [], []
-    for run_id in islice(list_runs(gateways.storage, bucket), limit):
+    records: list[RunRecord] = []
+    unknown: list[str] = []
+    silence = ""
+    for _, run_id in zip(range(limit), list_runs(gateways.storage, bucket), strict=False):
         try:
             record = load_record(gateways.storage, bucket, run_id)
-            if record:
-                record = current_record(gateways, bucket, record)
         except RecordError as error:
             unknown.append(error.message)
             continue
-        except AwsError as error:
-            if record is None or error.is_silent:
-                raise
-            unknown.append(f"how the run {run_id} is, is not known: {error.message}")
+        if record is None:
+            continue
+        why = "" if _is_settled(record) else silence
+        if not why:
+            try:
+                record = current_record(gateways, bucket, record)
+            except AwsError as error:
+                why = error.message
+                # Who does not answer is not asked about each run: a minute goes by every time.
+                silence = why if error.is_silent else ""
+        if why:
+            unknown.append(f"how the run {run_id} is, is not known: {why}")
             record = replace(record, state="UNKNOWN")
-        if record:
-            records.append(record)
+        records.append(record)
     return RunList(records, unknown)
+
+
+def _is_settled(record: RunRecord) -> bool:
+    """Whether a record says all, so that EMR is not asked."""
+    return record.is_over and (bool(record.cluster) or record.state != "UNKNOWN")
 
 
 def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], now: datetime) -> RunRecord:

@@ -7,6 +7,7 @@ import gzip
 import heapq
 import io
 import re
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -102,7 +103,7 @@ def _merged(storage: StorageGateway, bucket: str, parts: list[str], top: int) ->
             body = stack.enter_context(storage.get(bucket, key))
             opened.append(read_part(body, f"s3://{bucket}/{key}"))
         lines: Iterable[Ranked] = opened[0] if len(opened) == 1 else heapq.merge(*opened)
-        rest = islice(lines, top) if top else iter(lines)
+        rest = islice(lines, min(top, sys.maxsize)) if top else iter(lines)
         while chunk := b"".join(line for _, line in islice(rest, LINES_PER_CHUNK)):
             yield chunk
 
