@@ -6,8 +6,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner, Result
 
+from tests.breaking import Fault, FaultyAws
 from tests.fake_aws import NOW, refuse
-from tests.faults import Fault, FaultyAws
 from toptalkers.capture.template import render_template
 from toptalkers.cli.main import cli
 

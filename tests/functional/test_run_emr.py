@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from click.testing import CliRunner, Result
 
+from tests.breaking import Fault, FaultyAccount
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
-from tests.faults import Fault, FaultyAccount
 from toptalkers.aws.failures import AwsError
 from toptalkers.cli.main import cli
 from toptalkers.deploy.cluster import (

@@ -20,6 +20,7 @@ from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format
 from toptalkers.query import Query, format_ports, format_time
 from toptalkers.results.formats import describe_query
+from toptalkers.visible import visible
 
 RunState = Literal["STARTING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "UNKNOWN"]
 """`STARTING` until there is a cluster; `UNKNOWN` when neither the record nor EMR says."""
@@ -192,12 +193,7 @@ def _read(given: Mapping[str, object], key: str, parse: Callable[[Any], Value], 
 
 
 def _line(error: Exception) -> str:
-    return _visible(" ".join(str(error).split()))[:200]
-
-
-def _visible(text: str) -> str:
-    """A text with all that is not to be seen written as an escape, but for line feeds: others may write run.json."""
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+    return visible(" ".join(str(error).split()))[:200]
 
 
 def _text(value: object) -> str:
@@ -207,7 +203,7 @@ def _text(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return _visible(_text(value))
+    return visible(_text(value))
 
 
 def _texts(value: object) -> list[str]:
