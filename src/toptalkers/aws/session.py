@@ -39,7 +39,7 @@ CONFIG = Config(
     user_agent_extra=f"toptalkers/{__version__}",
 )
 
-ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=30)
+ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=20)
 """For a request that must not be repeated; its answer is waited for longer."""
 
 Client = TypeVar("Client", bound=BaseClient)
