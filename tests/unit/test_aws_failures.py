@@ -35,6 +35,7 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
             "does it offer the service",
         ),
         (boto.ConnectTimeoutError(endpoint_url="https://x/"), "cannot reach https://x/", "a way to it"),
+        (boto.ReadTimeoutError(endpoint_url="https://x/"), "https://x/ does not answer", "a way to it"),
         (
             refused("UnauthorizedOperation", "User: u is not authorized to perform: iam:PassRole on resource: r"),
             "access denied: iam:PassRole is not allowed",

@@ -153,8 +153,9 @@ def explain(error: boto.BotoCoreError | ClientError, service: str) -> AwsError:
         return AwsError(f"no AWS credentials: {_line(error)}", hint=_LOG_IN)
     if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
         endpoint = error.kwargs.get("endpoint_url") or service
+        is_slow = isinstance(error, boto.ReadTimeoutError)
         return AwsError(
-            f"cannot reach {endpoint}",
+            f"{endpoint} does not answer" if is_slow else f"cannot reach {endpoint}",
             hint="does the Region exist, does it offer the service, and is there a way to it from here?",
             code=_NO_ANSWER,
         )
