@@ -107,6 +107,13 @@ class FakeCloudFormation(FakeService):
         return {"Stacks": [{key: value for key, value in stack.items() if not key.startswith("_")}]}
 
     @operation
+    def list_stacks(self, *, StackStatusFilter: Any) -> Any:  # noqa: N803
+        found = [one for one in self.stacks.values() if one["StackStatus"] in StackStatusFilter]
+        return {
+            "StackSummaries": [{key: one[key] for key in ("StackName", "StackId", "CreationTime")} for one in found]
+        }
+
+    @operation
     def get_template(self, *, StackName: str) -> Any:  # noqa: N803
         return {"TemplateBody": json.loads(self.templates[StackName])}
 
@@ -312,8 +319,11 @@ class FakeS3(FakeService):
         self.is_deleted = False
 
     @operation
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Any:  # noqa: N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", MaxKeys: int = 1000) -> Any:  # noqa: N803
         assert Bucket == "toptalkers-bucket"
+        if self.is_deleted:
+            raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
+        del MaxKeys
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
         if Delimiter:
             rests = [key[len(Prefix) :] for key in keys]

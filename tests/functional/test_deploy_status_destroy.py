@@ -104,6 +104,19 @@ def test_destroy_with_the_data(aws: FakeAws, run: Run) -> None:
     assert aws.store.is_deleted
 
 
+def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
+    """The bucket of a stack that is gone is deleted when that is asked for, and left alone else."""
+    put(aws, "flowlogs/", HOUR)
+    run("destroy", "--yes")
+    assert "Nothing to do" in run("destroy", "--yes").stderr
+    assert "delete_bucket" not in aws.mutations
+    done = run("destroy", "--delete-data", "--yes")
+    assert done.exit_code == 0
+    assert "- delete  bucket toptalkers-bucket, FOR GOOD, with 1 objects" in done.stderr
+    assert aws.store.is_deleted
+    assert "Nothing to do" in run("destroy", "--delete-data", "--yes").stderr
+
+
 def test_destroy_asks(aws: FakeAws, run: Run) -> None:
     """A no, nobody there and a dry run change nothing."""
     run("enable-flowlogs", "vpc-1")

@@ -171,6 +171,17 @@ def test_change_sets_are_executed_and_forgotten_by_their_arn(stubs: Stubs) -> No
     assert gateway.physical_id(ARN, "Bucket") is None
 
 
+def test_deleted_stacks_of_a_name(stubs: Stubs) -> None:
+    """Over pages, the newest first, and those of other names left out."""
+    client, stub = stubs("cloudformation")
+    old, new = ({"StackName": "s", "StackId": f"a-{day}", "CreationTime": NOW.replace(day=day)} for day in (1, 2))
+    both = [{**one, "StackStatus": "DELETE_COMPLETE"} for one in (old, new, {**new, "StackName": "x"})]
+    asked = {"StackStatusFilter": ["DELETE_COMPLETE"]}
+    stub.add_response("list_stacks", {"StackSummaries": both[:1], "NextToken": "t"}, asked)
+    stub.add_response("list_stacks", {"StackSummaries": both[1:]}, {**asked, "NextToken": "t"})
+    assert StackGateway(client).deleted("s") == ["a-2", "a-1"]
+
+
 def event(number: int) -> dict[str, Any]:
     return {"StackId": ARN, "EventId": str(number), "StackName": "toptalkers", "Timestamp": NOW}
 

@@ -1,6 +1,6 @@
 """CloudFormation: stacks, change sets, events.
 
-API operations: DescribeStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
+API operations: DescribeStacks, ListStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
 DescribeChangeSet; and, changing things, CreateChangeSet, ExecuteChangeSet, DeleteChangeSet, DeleteStack.
 """
 
@@ -120,6 +120,14 @@ class StackGateway:
             },
             tags={one["Key"]: one["Value"] for one in stack.get("Tags", [])},
         )
+
+    @explained("cloudformation")
+    def deleted(self, name: str) -> list[str]:
+        """The ARNs of deleted stacks of a name, the newest first; CloudFormation knows them for 90 days."""
+        pages = self._client.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+        found = [one for page in pages for one in page["StackSummaries"] if one["StackName"] == name]
+        found.sort(key=lambda one: one["CreationTime"], reverse=True)
+        return [one.get("StackId", "") for one in found]
 
     @explained("cloudformation")
     def template(self, name: str) -> dict[str, Any]:

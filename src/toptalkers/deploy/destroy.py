@@ -9,7 +9,7 @@ from toptalkers.aws.flowlogs import FlowLog
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
 from toptalkers.deploy.flowlogs import DisablePlan, Say, execute_disable
-from toptalkers.deploy.ownership import STACK_TAG, find_own
+from toptalkers.deploy.ownership import DESCRIPTION, STACK_TAG, find_own
 from toptalkers.deploy.stack import explain_failure, follow_stack
 from toptalkers.errors import ToptalkersError
 
@@ -40,7 +40,7 @@ class DestroyPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to destroy."""
-        return self.stack is None and not self.flow_logs
+        return self.stack is None and not self.flow_logs and self.bucket is None
 
 
 def plan_destroy(gateways: Gateways, name: str, *, delete_data: bool) -> DestroyPlan:
@@ -53,16 +53,32 @@ def plan_destroy(gateways: Gateways, name: str, *, delete_data: bool) -> Destroy
     stack = find_own(gateways, name)
     flow_logs = tuple(gateways.flow_logs.find(tag=(STACK_TAG, name)))
     if stack is None:
-        return DestroyPlan(name, gateways.region, None, flow_logs, None, delete_data)
-    if stack.is_busy:
+        bucket = _bucket_left(gateways, name) if delete_data else None
+    elif stack.is_busy:
         raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
-    bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(stack.arn, BUCKET)
+    else:
+        bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(stack.arn, BUCKET)
     objects = size = 0
     if bucket and delete_data:
         for one in gateways.storage.list(bucket):
             objects += 1
             size += one.size_bytes
     return DestroyPlan(name, gateways.region, stack, flow_logs, bucket, delete_data, objects, size)
+
+
+def _bucket_left(gateways: Gateways, name: str) -> str | None:
+    """The bucket that the stack last deleted under this name left; None when it left none that is still there.
+
+    A destroy that is stopped between the stack and the data is finished so by the next one.
+    """
+    for arn in gateways.stacks.deleted(name)[:1]:
+        stack = gateways.stacks.find(arn)
+        if stack is None or not stack.description.startswith(DESCRIPTION):
+            return None
+        bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(arn, BUCKET)
+        if bucket and gateways.storage.has_bucket(bucket):
+            return bucket
+    return None
 
 
 def format_destroy(plan: DestroyPlan) -> str:
