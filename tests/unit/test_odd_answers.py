@@ -163,6 +163,14 @@ def test_no_page_is_a_traceback(operation: Any, status: int) -> None:
         assert said or status in (200, 404), (status, page)
 
 
+def test_a_template_is_an_answer() -> None:
+    """Botocore parses it by itself, which makes another type of it than the model has."""
+    body = b"""<GetTemplateResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><GetTemplateResult>
+        <TemplateBody>{"Resources": {}}</TemplateBody></GetTemplateResult></GetTemplateResponse>"""
+    ANSWER[:] = [(200, {"Content-Type": "text/xml"}, body)]
+    assert StackGateway(client("cloudformation")).template("x") == {"Resources": {}}
+
+
 NAMES = [
     *("JobFlowId", "Cluster", "Clusters", "Steps", "Status", "State", "Timeline", "CreationDateTime", "Id", "Name"),
     *("StateChangeReason", "Message", "FailureDetails", "Reason", "ReleaseLabels", "NextToken", "Marker", "__type"),

@@ -177,8 +177,9 @@ def _require_listing(parsed: Mapping[str, Any], **_: object) -> None:
 
 
 def _refuse_types(http_response: Any, parsed: Any, model: Any, **_: object) -> None:
-    # S3's answers are XML, and have the types of the model; they are long.
-    if http_response.status_code < 300 and model.output_shape and model.service_model.service_name != "s3":
+    # What is read out of XML has the model's types, until botocore makes more of it (a template is parsed).
+    is_xml = model.service_model.resolved_protocol in ("ec2", "query", "rest-xml")
+    if http_response.status_code < 300 and model.output_shape and not is_xml:
         _require_types(parsed, model.output_shape)
 
 
