@@ -107,6 +107,13 @@ class FakeCloudFormation(FakeService):
         return {"Stacks": [{key: value for key, value in stack.items() if not key.startswith("_")}]}
 
     @operation
+    def list_stacks(self, *, StackStatusFilter: Any) -> Any:  # noqa: N803
+        found = [one for one in self.stacks.values() if one["StackStatus"] in StackStatusFilter]
+        return {
+            "StackSummaries": [{key: one[key] for key in ("StackName", "StackId", "CreationTime")} for one in found]
+        }
+
+    @operation
     def get_template(self, *, StackName: str) -> Any:  # noqa: N803
         return {"TemplateBody": json.loads(self.templates[StackName])}
 
@@ -174,7 +181,6 @@ class FakeCloudFormation(FakeService):
                 self._happen(stack, name, one["Type"], f"{verb}_FAILED" if reason else f"{verb}_COMPLETE", reason or "")
             if self.fails_at:
                 end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
-                stack["Description"] = template["Description"]
             else:
                 end = f"{verb}_COMPLETE"
                 self.bring_up(stack, made["TemplateBody"], made["_values"], made["Tags"])
@@ -182,6 +188,7 @@ class FakeCloudFormation(FakeService):
             self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", end)
 
         self._looks = 0
+        stack["Description"] = template["Description"]
         stack["StackStatus"], stack["_then"] = f"{verb}_IN_PROGRESS", finish
         return {}
 
@@ -312,8 +319,11 @@ class FakeS3(FakeService):
         self.is_deleted = False
 
     @operation
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Any:  # noqa: N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", MaxKeys: int = 1000) -> Any:  # noqa: N803
         assert Bucket == "toptalkers-bucket"
+        if self.is_deleted:
+            raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
+        del MaxKeys
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
         if Delimiter:
             rests = [key[len(Prefix) :] for key in keys]
@@ -413,6 +423,9 @@ class FakeAws(Factory):
 
     def emr(self) -> Any:
         raise NotImplementedError("clusters have a fake of their own")
+
+    def emr_once(self) -> Any:
+        return self.emr()
 
     def kinesis(self) -> Any:
         return self.streams

@@ -69,6 +69,17 @@ def test_status_without_anything(aws: FakeAws, run: Run) -> None:
     assert run("status").exit_code == 1
 
 
+def test_status_of_an_older_stack(aws: FakeAws, run: Run) -> None:
+    """An output that a stack lacks is named, with the command that brings it."""
+    stack = aws.cfn.stacks["toptalkers"]
+    for name in ("BucketName", "FunctionName", "LogGroupName", "StreamName"):
+        kept, stack["Outputs"] = stack["Outputs"], [one for one in stack["Outputs"] if one["OutputKey"] != name]
+        done = run("status")
+        stack["Outputs"] = kept
+        assert done.exit_code == 1
+        assert f"has no output {name} ('toptalkers deploy --stack-name toptalkers' brings it up to date)" in done.stderr
+
+
 def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
     """Flow logs go first, then the stack; no object is touched, and the bucket is named."""
     run("enable-flowlogs", "vpc-1")
@@ -91,6 +102,19 @@ def test_destroy_with_the_data(aws: FakeAws, run: Run) -> None:
     assert "FOR GOOD, with 3 objects, 3.0 MB" in done.stderr
     assert aws.mutations == ["delete_stack", "delete_objects", "delete_bucket", "delete_objects", "delete_bucket"]
     assert aws.store.is_deleted
+
+
+def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
+    """The bucket of a stack that is gone is deleted when that is asked for, and left alone else."""
+    put(aws, "flowlogs/", HOUR)
+    run("destroy", "--yes")
+    assert "Nothing to do" in run("destroy", "--yes").stderr
+    assert "delete_bucket" not in aws.mutations
+    done = run("destroy", "--delete-data", "--yes")
+    assert done.exit_code == 0
+    assert "- delete  bucket toptalkers-bucket, FOR GOOD, with 1 objects" in done.stderr
+    assert aws.store.is_deleted
+    assert "Nothing to do" in run("destroy", "--delete-data", "--yes").stderr
 
 
 def test_destroy_asks(aws: FakeAws, run: Run) -> None:

@@ -35,6 +35,7 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
             "does it offer the service",
         ),
         (boto.ConnectTimeoutError(endpoint_url="https://x/"), "cannot reach https://x/", "a way to it"),
+        (boto.ReadTimeoutError(endpoint_url="https://x/"), "https://x/ does not answer", "a way to it"),
         (
             refused("UnauthorizedOperation", "User: u is not authorized to perform: iam:PassRole on resource: r"),
             "access denied: iam:PassRole is not allowed",
@@ -111,6 +112,17 @@ def test_commands_on_a_machine_without_settings(
     assert done.exit_code == 1
     [line] = done.stderr.splitlines()
     assert line.startswith(f"Error: {said}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://", "http://[::1"])
+def test_an_endpoint_that_is_none(bare: pytest.MonkeyPatch, url: str) -> None:
+    """A mistyped address is told as that, not as an answer."""
+    settings = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    for name, value in (settings | {"AWS_ENDPOINT_URL": url}).items():
+        bare.setenv(name, value)
+    done = CliRunner().invoke(cli, ["status"])
+    assert done.exit_code == 1
+    assert "no client of cloudformation can be made" in done.stderr
 
 
 def test_an_endpoint_that_does_not_answer(bare: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_a_change_set_is_made_waited_for_and_read_to_its_end(stubs: Stubs) -> No
 def test_a_template_too_large_is_not_sent(stubs: Stubs) -> None:
     """CloudFormation takes 51,200 bytes in a request, and no more."""
     client, _ = stubs("cloudformation")
-    with pytest.raises(ValueError, match="51200"):
+    with pytest.raises(AwsError, match="51200"):
         StackGateway(client).create_change_set("s", "c", kind="CREATE", template=" " * 51_201, parameters={}, tags={})
 
 
@@ -169,6 +169,17 @@ def test_change_sets_are_executed_and_forgotten_by_their_arn(stubs: Stubs) -> No
     assert gateway.template("toptalkers") == {}
     assert gateway.physical_id(ARN, "Bucket") == "b"
     assert gateway.physical_id(ARN, "Bucket") is None
+
+
+def test_deleted_stacks_of_a_name(stubs: Stubs) -> None:
+    """Over pages, the newest first, and those of other names left out."""
+    client, stub = stubs("cloudformation")
+    old, new = ({"StackName": "s", "StackId": f"a-{day}", "CreationTime": NOW.replace(day=day)} for day in (1, 2))
+    both = [{**one, "StackStatus": "DELETE_COMPLETE"} for one in (old, new, {**new, "StackName": "x"})]
+    asked = {"StackStatusFilter": ["DELETE_COMPLETE"]}
+    stub.add_response("list_stacks", {"StackSummaries": both[:1], "NextToken": "t"}, asked)
+    stub.add_response("list_stacks", {"StackSummaries": both[1:]}, {**asked, "NextToken": "t"})
+    assert StackGateway(client).deleted("s") == ["a-2", "a-1"]
 
 
 def event(number: int) -> dict[str, Any]:
@@ -428,7 +439,7 @@ def test_docstrings_list_the_operations_used(name: str) -> None:
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        if ast.unparse(node.func.value) == "self._client":
+        if ast.unparse(node.func.value) in ("self._client", "self._client_once"):
             called = node.func.attr
             if called == "get_paginator":
                 assert isinstance(node.args[0], ast.Constant)

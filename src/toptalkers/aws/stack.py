@@ -1,6 +1,6 @@
 """CloudFormation: stacks, change sets, events.
 
-API operations: DescribeStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
+API operations: DescribeStacks, ListStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
 DescribeChangeSet; and, changing things, CreateChangeSet, ExecuteChangeSet, DeleteChangeSet, DeleteStack.
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from toptalkers.aws.failures import explained
+from toptalkers.aws.failures import AwsError, explain, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -122,6 +122,14 @@ class StackGateway:
         )
 
     @explained("cloudformation")
+    def deleted(self, name: str) -> list[str]:
+        """The ARNs of deleted stacks of a name, the newest first; CloudFormation knows them for 90 days."""
+        pages = self._client.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+        found = [one for page in pages for one in page["StackSummaries"] if one["StackName"] == name]
+        found.sort(key=lambda one: one["CreationTime"], reverse=True)
+        return [one.get("StackId", "") for one in found]
+
+    @explained("cloudformation")
     def template(self, name: str) -> dict[str, Any]:
         """The template that a stack was last given; empty when it was not JSON."""
         body: object = self._client.get_template(StackName=name).get("TemplateBody", "")
@@ -172,7 +180,7 @@ class StackGateway:
 
         """
         if len(template.encode()) > TEMPLATE_BODY_BYTES:
-            raise ValueError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
+            raise AwsError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
         values: list[ParameterTypeDef] = [
             {"ParameterKey": key, "UsePreviousValue": True}
             if value is None
@@ -188,13 +196,28 @@ class StackGateway:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )["Id"]
+        try:
+            return self._read_change_set(arn)
+        except BaseException as error:
+            # Nobody else knows that it is there.
+            try:
+                self._client.delete_change_set(ChangeSetName=arn)
+            except (BotoCoreError, ClientError) as refusal:
+                if isinstance(error, Exception):
+                    told = explain(refusal, "cloudformation")
+                    raise AwsError(told.message, hint=told.hint, code=told.code, is_open=True) from error
+            raise
+
+    def _read_change_set(self, arn: str) -> ChangeSet:
         while True:
             seen = self._client.describe_change_set(ChangeSetName=arn)
             if seen["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
                 break
             self._sleep(POLL_SECONDS)
         status, reason, changes = seen["Status"], seen.get("StatusReason", ""), list(seen.get("Changes", []))
-        while token := seen.get("NextToken"):
+        tokens: set[str] = set()
+        while (token := seen.get("NextToken")) and token not in tokens:
+            tokens.add(token)
             seen = self._client.describe_change_set(ChangeSetName=arn, NextToken=token)
             changes += seen.get("Changes", [])
         return ChangeSet(arn, status, reason, tuple(_parse_change(one["ResourceChange"]) for one in changes))

@@ -93,6 +93,17 @@ class StorageGateway:
             on_deleted(len(some))
 
     @explained("s3")
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether a bucket is there, and may be listed."""
+        try:
+            self._client.list_objects_v2(Bucket=bucket, Prefix="", MaxKeys=1)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+                return False
+            raise
+        return True
+
+    @explained("s3")
     def delete_bucket(self, bucket: str) -> bool:
         """Delete an empty bucket; whether it was empty, and is gone (or was gone before)."""
         try:

@@ -60,7 +60,7 @@ def deploy(
         click.echo("Nothing to do." if plan.is_empty else stack.format_plan(plan, plan.changes, is_exact=False))
         return
     if not plan.is_empty:
-        with stack.proposed(gateways, plan) as proposal:
+        with stack.proposed(gateways, plan, say) as proposal:
             if not proposal.is_empty:
                 say(stack.format_plan(plan, proposal.changes, is_exact=True))
                 confirm("Deploy it?", yes=yes)

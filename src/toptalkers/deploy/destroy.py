@@ -1,14 +1,15 @@
 """Taking everything down: flow logs first, then the stack, and the bucket with its data only when asked."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import FlowLog
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
 from toptalkers.deploy.flowlogs import DisablePlan, Say, execute_disable
-from toptalkers.deploy.ownership import STACK_TAG, find_own
+from toptalkers.deploy.ownership import DESCRIPTION, STACK_TAG, find_own
 from toptalkers.deploy.stack import explain_failure, follow_stack
 from toptalkers.errors import ToptalkersError
 
@@ -39,7 +40,7 @@ class DestroyPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to destroy."""
-        return self.stack is None and not self.flow_logs
+        return self.stack is None and not self.flow_logs and self.bucket is None
 
 
 def plan_destroy(gateways: Gateways, name: str, *, delete_data: bool) -> DestroyPlan:
@@ -52,16 +53,32 @@ def plan_destroy(gateways: Gateways, name: str, *, delete_data: bool) -> Destroy
     stack = find_own(gateways, name)
     flow_logs = tuple(gateways.flow_logs.find(tag=(STACK_TAG, name)))
     if stack is None:
-        return DestroyPlan(name, gateways.region, None, flow_logs, None, delete_data)
-    if stack.is_busy:
+        bucket = _bucket_left(gateways, name) if delete_data else None
+    elif stack.is_busy:
         raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
-    bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(stack.arn, BUCKET)
+    else:
+        bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(stack.arn, BUCKET)
     objects = size = 0
     if bucket and delete_data:
         for one in gateways.storage.list(bucket):
             objects += 1
             size += one.size_bytes
     return DestroyPlan(name, gateways.region, stack, flow_logs, bucket, delete_data, objects, size)
+
+
+def _bucket_left(gateways: Gateways, name: str) -> str | None:
+    """The bucket that the stack last deleted under this name left; None when it left none that is still there.
+
+    A destroy that is stopped between the stack and the data is finished so by the next one.
+    """
+    for arn in gateways.stacks.deleted(name)[:1]:
+        stack = gateways.stacks.find(arn)
+        if stack is None or not stack.description.startswith(DESCRIPTION):
+            return None
+        bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(arn, BUCKET)
+        if bucket and gateways.storage.has_bucket(bucket):
+            return bucket
+    return None
 
 
 def format_destroy(plan: DestroyPlan) -> str:
@@ -87,23 +104,39 @@ def execute_destroy(gateways: Gateways, plan: DestroyPlan, say: Say, *, progress
     """
     if plan.flow_logs:
         off = DisablePlan(plan.name, plan.region, plan.flow_logs, ())
-        if refused := execute_disable(gateways, off, say):
+        with _told(say, f"'toptalkers destroy --stack-name {plan.name}' goes on where this ended"):
+            refused = execute_disable(gateways, off, say)
+        if refused:
             raise ToptalkersError(
                 f"{len(refused)} flow logs stay on, and the stack stays for them: {refused[0].reason}"
             )
+    kept = f"s3://{plan.bucket} ('aws s3 rb --force s3://{plan.bucket}' deletes it with its data)"
     if plan.stack:
-        _delete_stack(gateways, plan.stack, say)
+        # Once the stack is gone, nothing else knows the name of the bucket.
+        with _told(say, f"to be deleted by hand when the stack is gone: {kept}" if plan.bucket else ""):
+            _delete_stack(gateways, plan.stack, say)
     if plan.bucket and plan.delete_data:
-        _delete_bucket(gateways, plan, say, progress)
+        with _told(say, f"not deleted: {kept}"):
+            _delete_bucket(gateways, plan, say, progress)
     elif plan.bucket:
-        say(f"kept: s3://{plan.bucket} ('aws s3 rb --force s3://{plan.bucket}' deletes it with its data)")
+        say(f"kept: {kept}")
+
+
+@contextmanager
+def _told(say: Say, what: str) -> Iterator[None]:
+    """Tell what is left when what is done inside breaks off: is interrupted, or AWS does not go on with it."""
+    try:
+        yield
+    except BaseException as error:
+        if what and (isinstance(error, AwsError) or not isinstance(error, ToptalkersError)):
+            say(what)
+        raise
 
 
 def _delete_stack(gateways: Gateways, stack: Stack, say: Say) -> None:
     since = gateways.stacks.last_event_id(stack.arn)
     gateways.stacks.delete(stack.arn)
-    events = follow_stack(gateways, stack.arn, since, say)
-    after = gateways.stacks.find(stack.arn)
+    events, after = follow_stack(gateways, stack.arn, since, say)
     if after and after.status != "DELETE_COMPLETE":
         raise ToptalkersError(
             explain_failure(f"the stack {stack.name!r} is not deleted, it is {after.status}", events),

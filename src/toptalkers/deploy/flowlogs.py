@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, Kind, Place, Refusal, Traffic
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
-from toptalkers.deploy.ownership import STACK_TAG, require_own
+from toptalkers.deploy.ownership import STACK_TAG, output_of, require_own
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
 
@@ -121,7 +121,7 @@ def plan_enable(
     """
     kinds = {resource: kind_of(resource) for resource in resources}
     stack = require_own(gateways, stack_name)
-    own_format = stack.outputs["LogFormat"]
+    own_format = output_of(stack, "LogFormat")
     if way == "stream" and log_format not in (None, own_format):
         raise UsageError(
             f"all flow logs on the stream have its format, and that is {name_format(own_format)}",
@@ -191,17 +191,17 @@ _NOUNS: dict[Kind, str] = {"VPC": "VPC", "Subnet": "subnet", "NetworkInterface":
 
 
 def _destination(stack: Stack, way: Way) -> Destination:
-    role = stack.outputs["DeliverLogsPermissionArn"]
+    role = output_of(stack, "DeliverLogsPermissionArn")
     if way == "stream":
-        return Destination(log_group=stack.outputs["LogGroupName"], role_arn=role)
+        return Destination(log_group=output_of(stack, "LogGroupName"), role_arn=role)
     partition = role.split(":")[1]
-    return Destination(bucket_arn=f"arn:{partition}:s3:::{stack.outputs['BucketName']}")
+    return Destination(bucket_arn=f"arn:{partition}:s3:::{output_of(stack, 'BucketName')}")
 
 
 def is_into(flow_log: FlowLog, stack: Stack, way: Way | None = None) -> bool:
     """Whether what a flow log delivers comes into the stack, by a way or by any."""
-    into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == stack.outputs["BucketName"]
-    into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == stack.outputs["LogGroupName"]
+    into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == output_of(stack, "BucketName")
+    into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == output_of(stack, "LogGroupName")
     if flow_log.destination_type == "s3":
         return into_bucket and way in ("s3", None)
     return into_group and way in ("stream", None)

@@ -33,6 +33,9 @@ def find_own(gateways: Gateways, name: str) -> Stack | None:
         ours = all(one.startswith(CHANGE_SET_PREFIX) for one in gateways.stacks.change_set_names(name))
     else:
         ours = MARKER in stack.outputs or (not stack.outputs and stack.description.startswith(DESCRIPTION))
+    if stack.status == "DELETE_IN_PROGRESS" and not (stack.outputs or stack.description):
+        # The shell of a change set on its way out, which does not say whose it was.
+        raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
     if not ours:
         raise ToptalkersError(
             f"the stack {name!r} in {gateways.region} is somebody else's: it has no output {MARKER}",
@@ -59,3 +62,18 @@ def require_own(gateways: Gateways, name: str) -> Stack:
             f"the stack {name!r} is not up: {stack.status}", hint=f"'toptalkers status --stack-name {name}' says more"
         )
     return stack
+
+
+def output_of(stack: Stack, name: str) -> str:
+    """An output of a stack of ours.
+
+    Raises:
+        ToptalkersError: the stack was made by a version that had none of it.
+
+    """
+    if not stack.outputs.get(name):
+        raise ToptalkersError(
+            f"the stack {stack.name!r} has no output {name}",
+            hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
+        )
+    return stack.outputs[name]

@@ -7,10 +7,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Change, ChangeSet, Stack, StackEvent
 from toptalkers.capture.template import render_template
@@ -165,8 +166,9 @@ def _misfit_notes(gateways: Gateways, name: str, changed: Mapping[str, tuple[str
 class Proposal:
     """A change set that waits for a yes."""
 
-    def __init__(self, gateways: Gateways, plan: StackPlan, change_set: ChangeSet) -> None:
-        """Hold what `execute` needs."""
+    def __init__(self, gateways: Gateways, plan: StackPlan, change_set: ChangeSet, name: str) -> None:
+        """Hold what `execute` needs; `name` is the change set's."""
+        self._name = name
         self._gateways = gateways
         self._plan = plan
         self._change_set = change_set
@@ -193,10 +195,17 @@ class Proposal:
         before = stacks.find(name)
         arn = before.arn if before else name
         since = stacks.last_event_id(arn)
-        stacks.execute(self._change_set)
+        # Before the request: when its answer does not come, it may have been served, and nothing is taken back.
         self.is_executed = True
-        events = follow_stack(self._gateways, arn, since, say)
-        after = stacks.find(arn)
+        try:
+            stacks.execute(self._change_set)
+        except BaseException as error:
+            self.is_executed = may_be_done(error)
+            if self.is_executed:
+                say(f"CloudFormation may have begun: 'toptalkers status --stack-name {name}' shows it; if it has not,")
+                say(_what_is_left(self._plan, self._name))
+            raise
+        events, after = follow_stack(self._gateways, arn, since, say)
         if after is None or after.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise ToptalkersError(
                 explain_failure(f"the stack {name!r} ended as {after.status if after else 'deleted'}", events),
@@ -214,50 +223,76 @@ def _way_out(plan: StackPlan, status: str) -> str:
 
 
 @contextmanager
-def proposed(gateways: Gateways, plan: StackPlan) -> Iterator[Proposal]:
+def proposed(gateways: Gateways, plan: StackPlan, say: Say = lambda _: None) -> Iterator[Proposal]:
     """Have CloudFormation prepare a plan; what is not executed inside is taken back on leaving.
+
+    Args:
+        gateways: the account and Region.
+        plan: what to prepare.
+        say: told of what may be left, when taking back fails or is interrupted.
 
     Raises:
         ToptalkersError: CloudFormation cannot make a change set of it.
 
     """
-    change_set = gateways.stacks.create_change_set(
-        plan.name,
-        f"{CHANGE_SET_PREFIX}{gateways.now():%Y%m%dT%H%M%S-%f}",
-        kind=plan.kind,
-        template=plan.template,
-        parameters=plan.parameters,
-        tags=plan.tags,
-    )
-    proposal = Proposal(gateways, plan, change_set)
+    name = f"{CHANGE_SET_PREFIX}{gateways.now():%Y%m%dT%H%M%S-%f}"
+    try:
+        change_set = gateways.stacks.create_change_set(
+            plan.name, name, kind=plan.kind, template=plan.template, parameters=plan.parameters, tags=plan.tags
+        )
+    except BaseException as error:
+        if may_be_done(error):
+            say(_what_is_left(plan, name))
+        with suppress(AwsError):
+            _remove_shell(gateways, plan)
+        raise
+    proposal = Proposal(gateways, plan, change_set, name)
     try:
         if change_set.status == "FAILED" and not change_set.is_empty:
             raise ToptalkersError(f"CloudFormation cannot prepare the change: {change_set.reason}")
         yield proposal
     finally:
         if not proposal.is_executed:
-            gateways.stacks.delete_change_set(change_set)
-            # A change set of a new stack leaves an empty shell behind; what is more than that is not touched.
-            shell = gateways.stacks.find(plan.name) if plan.kind == "CREATE" else None
-            if shell and shell.status == "REVIEW_IN_PROGRESS":
-                since = gateways.stacks.last_event_id(shell.arn)
-                gateways.stacks.delete(shell.arn)
-                # A deploy right after this one would meet the shell on its way out.
-                for _ in gateways.stacks.follow(shell.arn, since):
-                    pass
+            try:
+                gateways.stacks.delete_change_set(change_set)
+                _remove_shell(gateways, plan)
+            except BaseException:
+                say(_what_is_left(plan, name))
+                raise
 
 
-def follow_stack(gateways: Gateways, arn: str, since: str | None, say: Say) -> list[StackEvent]:
-    """Tell events until no operation is under way, and give them all."""
+def _remove_shell(gateways: Gateways, plan: StackPlan) -> None:
+    """Delete the empty shell that a change set of a new stack leaves behind; what is more than that is not touched."""
+    shell = gateways.stacks.find(plan.name) if plan.kind == "CREATE" else None
+    if shell and shell.status == "REVIEW_IN_PROGRESS":
+        since = gateways.stacks.last_event_id(shell.arn)
+        gateways.stacks.delete(shell.arn)
+        # A deploy right after this one would meet the shell on its way out.
+        for _ in gateways.stacks.follow(shell.arn, since):
+            pass
+
+
+def _what_is_left(plan: StackPlan, change_set: str) -> str:
+    way = (
+        f"'toptalkers destroy --stack-name {plan.name}' takes the stack's empty shell away"
+        if plan.kind == "CREATE"
+        else f"'aws cloudformation delete-change-set --region {plan.region} --stack-name {plan.name}"
+        f" --change-set-name {change_set}' deletes it"
+    )
+    return f"the change set {change_set} may be left, which changes nothing by itself: deploy again, or {way}"
+
+
+def follow_stack(gateways: Gateways, arn: str, since: str | None, say: Say) -> tuple[list[StackEvent], Stack | None]:
+    """Tell events until no operation is under way, and give them all, with the stack as it is then."""
     events = []
     try:
         for event in gateways.stacks.follow(arn, since):
             events.append(event)
             say(format_event(event))
-    except KeyboardInterrupt:
+        return events, gateways.stacks.find(arn)
+    except BaseException:
         say("CloudFormation goes on without us; 'toptalkers status' shows how far it is")
         raise
-    return events
 
 
 def explain_failure(what: str, events: list[StackEvent]) -> str:

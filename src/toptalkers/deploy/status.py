@@ -12,7 +12,7 @@ from toptalkers.aws.stream import Stream
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
 from toptalkers.deploy.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs, format_shards
 from toptalkers.deploy.flowlogs import explain_delivery, is_into
-from toptalkers.deploy.ownership import MARKER, STACK_TAG, find_own
+from toptalkers.deploy.ownership import MARKER, STACK_TAG, find_own, output_of
 from toptalkers.errors import ToptalkersError
 
 COUNTED_AT_MOST = 10_000
@@ -74,7 +74,7 @@ def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
         return StatusReport(
             stack, gateways.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()
         )  # fmt: skip
-    bucket, function = stack.outputs["BucketName"], ("FunctionName", stack.outputs["FunctionName"])
+    bucket, function = output_of(stack, "BucketName"), ("FunctionName", output_of(stack, "FunctionName"))
     flow_logs = [
         one
         for one in gateways.flow_logs.find()
@@ -84,13 +84,13 @@ def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
     account = stack.arn.split(":")[4] if stack.arn.count(":") > 3 else ""
     direct = read_arrivals(gateways, bucket, f"{locations.DIRECT}{account}/vpcflowlogs/{gateways.region}/")
     kept = Metric(METRICS_NAMESPACE, "RecordsKept", function, "Sum")
-    incoming = Metric("AWS/Logs", "IncomingBytes", ("LogGroupName", stack.outputs["LogGroupName"]), "Sum")
+    incoming = Metric("AWS/Logs", "IncomingBytes", ("LogGroupName", output_of(stack, "LogGroupName")), "Sum")
     lag = Metric("AWS/Lambda", "IteratorAge", function, "Maximum")
     records_hour, lag_ms = gateways.metrics.read([kept, lag], since=now - HOUR, until=now)
     records_day, logs_bytes = gateways.metrics.read([kept, incoming], since=now - DAY, until=now)
     if logs_bytes is None:
         logs_bytes = captured.bytes_day * PACKED
-    stream = gateways.streams.find(stack.outputs["StreamName"])
+    stream = gateways.streams.find(output_of(stack, "StreamName"))
     return StatusReport(
         stack=stack,
         region=gateways.region,

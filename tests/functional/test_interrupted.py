@@ -1,0 +1,94 @@
+"""`deploy` and `destroy` that break off at any call: what may be left is said, and running again finishes."""
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from click.testing import CliRunner, Result
+
+from tests.breaking import Fault, FaultyAws
+from tests.fake_aws import NOW, refuse
+from toptalkers.capture.template import render_template
+from toptalkers.cli.main import cli
+
+BREAKS = [
+    KeyboardInterrupt(),
+    EndpointConnectionError(endpoint_url="https://x"),
+    refuse("describe_stacks", "ExpiredToken", "The security token included in the request is expired"),
+]
+pytestmark = [
+    pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"]),
+    pytest.mark.parametrize("after", [False, True], ids=["before", "after"]),
+    pytest.mark.parametrize("error", BREAKS, ids=["interrupted", "unheard", "refused"]),
+]
+
+
+def command(aws: FaultyAws, line: str) -> Result:
+    result = CliRunner().invoke(cli, line.split(), obj=aws)
+    print(result.stdout, result.stderr)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result
+
+
+def broken_off(
+    line: str, error: BaseException, after: bool, lasting: bool, *, up: bool
+) -> Iterator[tuple[FaultyAws, Result]]:
+    """A command that breaks off at its first call, its second, and so on until none is left; and the account."""
+    for number in range(1000):
+        aws = FaultyAws(Fault(number, error, after=after, lasting=lasting))
+        if up:
+            stack = aws.cfn.add("toptalkers", "CREATE_COMPLETE")
+            aws.cfn.bring_up(stack, render_template(), {}, [])
+            aws.compute.add("vpc-1", Tags=[{"Key": "toptalkers:stack", "Value": "toptalkers"}], LogGroupName="g")
+            aws.store.objects = {"flowlogs/x.gz": (1, NOW)}
+        done = command(aws, line)
+        if aws.fault.calls <= number:
+            assert done.exit_code == 0
+            return
+        aws.fault.is_armed = False
+        yield aws, done
+    raise AssertionError("it never came to its end")
+
+
+def again(aws: FaultyAws, line: str) -> Result:
+    """The command until the stack is no longer busy."""
+    for _ in range(5):
+        done = command(aws, line)
+        if "wait until that is over" not in done.stderr:
+            break
+    return done
+
+
+@pytest.mark.parametrize("kind", ["create", "update"])
+def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
+    """A change set that is left is named; CloudFormation that goes on is told of; deploying again finishes."""
+    if after and "ExpiredToken" in str(error):
+        return  # a refusal is none after the request was served
+    line = "deploy --yes --shards 2"
+    for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
+        for change_set in aws.cfn.change_sets.values():
+            assert change_set["ChangeSetName"] in done.stderr
+        stack = aws.cfn.stacks.get("toptalkers", {"StackStatus": "none"})
+        if stack["StackStatus"].endswith("_IN_PROGRESS"):
+            said = "may be left" if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else "toptalkers status"
+            assert said in done.stderr or stack["StackStatus"] == "DELETE_IN_PROGRESS"
+        assert again(aws, line).exit_code == 0
+        stack = aws.cfn.stacks["toptalkers"]
+        assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+        assert {"ParameterKey": "Shards", "ParameterValue": "2"} in stack["Parameters"]
+
+
+def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
+    """Destroying again finishes, the bucket of a stack that is gone included; until then the bucket is named."""
+    if after and "ExpiredToken" in str(error):
+        return  # a refusal is none after the request was served
+    line = "destroy --yes --delete-data"
+    for aws, done in broken_off(line, error, after, lasting, up=True):
+        assert done.exit_code == 1
+        if aws.cfn.stacks["toptalkers"]["StackStatus"].startswith("DELETE") and not aws.store.is_deleted:
+            assert "aws s3 rb --force s3://toptalkers-bucket" in done.stderr
+        assert again(aws, line).exit_code == 0
+        assert aws.cfn.stacks["toptalkers"]["StackStatus"] == "DELETE_COMPLETE"
+        assert not aws.compute.flow_logs
+        assert aws.store.is_deleted
+        assert "Nothing to do" in command(aws, line).stderr
