@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.cli.options import account_options, stack_name_option
-from toptalkers.cli.talk import say
+from toptalkers.cli.talk import say, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
@@ -35,4 +35,4 @@ def runs(*, gateways: "Gateways", stack_name: str, limit: int) -> None:
     if not records:
         say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' makes one.")
         return
-    click.echo(format_runs(records, gateways.now()))
+    show(format_runs(records, gateways.now()))

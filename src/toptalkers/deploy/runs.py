@@ -19,6 +19,7 @@ from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format
 from toptalkers.query import Query, format_ports, format_time
 from toptalkers.results.formats import describe_query
+from toptalkers.visible import visible
 
 RunState = Literal["STARTING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "UNKNOWN"]
 """`STARTING` until there is a cluster; `UNKNOWN` when neither the record nor EMR says."""
@@ -255,6 +256,7 @@ def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
                 describe_query(one.query),
             )
         )
+    rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(len(row[at]) for row in rows) for at in range(5)]
     return "\n".join("  ".join([*map(str.ljust, row[:5], widths), row[5]]) for row in rows)
 
