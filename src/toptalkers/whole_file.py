@@ -22,13 +22,13 @@ _STEM_BYTES = 180
 
 @contextmanager
 def whole_file(
-    path: Path, *, mode: int, owner: tuple[int, int] | None = None, folder: Path | None = None
+    path: Path, *, mode: int | None = None, owner: tuple[int, int] | None = None, folder: Path | None = None
 ) -> Iterator[BinaryIO]:
     """Open a file that appears at `path` when the block ends, and not at all when it raises.
 
     Args:
         path: where it will be; what is there is replaced.
-        mode: its permissions.
+        mode: its permissions; None for those of new files.
         owner: its user and group; None for those of new files.
         folder: where it is written; None for beside `path`. Must be on the same file system.
 
@@ -41,12 +41,13 @@ def whole_file(
     hidden = (folder or path.parent) / os.fsdecode(name)
     try:
         # Named before it is made, so that no signal falls between making it and knowing what to remove.
-        with os.fdopen(_make_locked(hidden), "wb") as file:
+        with os.fdopen(_make_locked(hidden, 0o666 if mode is None else 0o600), "wb") as file:
             yield file
             file.flush()
             if owner is not None:
                 os.fchown(file.fileno(), *owner)
-            os.fchmod(file.fileno(), mode)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             hidden.replace(path)
     finally:
         hidden.unlink(missing_ok=True)
@@ -67,9 +68,9 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
                     _remove_if_dead(entry.path)
 
 
-def _make_locked(path: Path) -> int:
+def _make_locked(path: Path, mode: int) -> int:
     while True:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with suppress(OSError):  # a file system without locks: what is left there stays there
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
@@ -84,6 +85,6 @@ def _remove_if_dead(path: bytes) -> None:
         if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink:
-                os.unlink(path)
+                os.unlink(path)  # noqa: PTH108 - bytes, which paths do not take
     finally:
         os.close(handle)

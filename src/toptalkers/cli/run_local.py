@@ -1,6 +1,5 @@
 """`toptalkers run-local`: the question, asked of files on this machine."""
 
-import shutil
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
+from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
 from toptalkers.query import Query
 
@@ -100,18 +100,17 @@ def run_local(
             scratch=output.parent if output else None,
             cache=known,
         )
-    width = shutil.get_terminal_size().columns if output is None else None
-    write_output(format_answer(answer, width=width), output)
+    write_output(format_answer(answer), output)
     for problem in left_out:
-        click.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+        say(f"left out: {problem.name}: {problem.reason}")
     if inputs.repeated:
-        click.echo(f"named more than once, read once: {inputs.repeated} files", err=True)
+        say(f"named more than once, read once: {inputs.repeated} files")
     if known:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
-        click.echo(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}", err=True)
-    click.echo(format_tally(answer.tally), err=True)
+        say(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}")
+    say_lines(format_tally(answer.tally))
     if strict and answer.tally.malformed:
-        click.echo(f"Error: --strict: {answer.tally.malformed:,} records are malformed", err=True)
+        say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
         ctx.exit(1)
     if left_out:
         ctx.exit(1)

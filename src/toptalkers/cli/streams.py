@@ -19,10 +19,9 @@ def open_closed_streams() -> None:
                 os.dup2(handle, number)
                 os.close(handle)
             os.set_inheritable(number, True)
-    # Line by line, as Python itself has a standard error.
-    sys.stdin = sys.stdin or open(0, closefd=False)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)
-    sys.stderr = sys.stderr or open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", buffering=1, closefd=False)
 
 
 def show_any_text() -> None:
@@ -40,14 +39,13 @@ def flush_or_drop(stream: TextIO | None) -> OSError | None:
         Why it failed, if it did.
 
     """
+    if stream is None or stream.closed:
+        return None
     try:
-        if stream is not None:
-            stream.flush()
-    except ValueError:
-        return None  # closed
+        stream.flush()
     except OSError as error:
         handle = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(handle, stream.fileno())  # type: ignore[union-attr] - a stream that is None does not fail
+        os.dup2(handle, stream.fileno())
         os.close(handle)
         return error
     return None

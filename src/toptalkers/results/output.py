@@ -28,7 +28,8 @@ def check_output(output: Path) -> None:
     except OSError as error:
         raise ToptalkersError(f"cannot write {output}: {error.strerror or error}") from error
     if before is not None and not _can_be_written(before.st_mode):
-        raise ToptalkersError(f"cannot write {output}: it is no file, pipe or terminal")
+        what = "a folder" if stat.S_ISDIR(before.st_mode) else "no file, pipe or terminal"
+        raise ToptalkersError(f"cannot write {output}: it is {what}")
     if before is None or (stat.S_ISREG(before.st_mode) and not _is_stdout(before)):
         if before is not None:
             _require_ours(output, before)
@@ -64,7 +65,7 @@ def write_output(chunks: Iterable[bytes], output: Path | None) -> None:
             with output.open("wb") as stream:
                 stream.writelines(chunks)
             return
-        mode = 0o666 & ~_umask() if before is None else stat.S_IMODE(before.st_mode)
+        mode = None if before is None else stat.S_IMODE(before.st_mode)
         owner = None if before is None else (before.st_uid, before.st_gid)
         with whole_file(Path(os.path.realpath(output)), mode=mode, owner=owner) as file:
             file.writelines(chunks)
@@ -134,9 +135,3 @@ def _packed(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield packer.compress(chunk)
     yield packer.flush()
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
