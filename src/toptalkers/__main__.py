@@ -1,21 +1,29 @@
 """The command `toptalkers`, also as `python -m toptalkers`."""
 
-from toptalkers.cli.signals import last_signal, stop_on_signals
-from toptalkers.cli.streams import open_closed_streams, show_any_text
+import contextlib
+import os
 
 
 def main() -> None:
     """Run the command line; exits."""
-    open_closed_streams()
-    show_any_text()
+    number = 2  # Ctrl-C, until more is known
     try:
-        stop_on_signals()
-        from toptalkers.cli.main import cli
+        from toptalkers.cli import signals, streams
 
-        cli(prog_name="toptalkers")
+        try:
+            streams.open_closed_streams()
+            streams.show_any_text()
+            signals.stop_on_signals()
+            from toptalkers.cli.main import cli
+
+            cli(prog_name="toptalkers")
+        finally:
+            number = signals.last_signal() or number
     except KeyboardInterrupt:
         # Before there was a command, or after its end: there is nothing to clean up.
-        raise SystemExit(128 + (last_signal() or 2)) from None
+        with contextlib.suppress(OSError):
+            os.write(2, b"Stopped.\n")
+        raise SystemExit(128 + number) from None
 
 
 if __name__ == "__main__":
