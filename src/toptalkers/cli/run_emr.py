@@ -11,7 +11,7 @@ from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, yes_option
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
-from toptalkers.cli.talk import clear_line, confirm, is_terminal, say, say_lines, say_over, show
+from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.query import Query
 
 
@@ -114,7 +114,7 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
         return "terminate"
     say(f"The cluster {cluster} is running, and is paid for until its steps are done.")
     try:
-        leave = click.confirm("Leave it running?", default=False, err=True)
+        leave = agrees("Leave it running?")
     except click.Abort:
         leave = False
     return "leave" if leave else "terminate"

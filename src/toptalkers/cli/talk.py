@@ -6,7 +6,6 @@ is closed or full, is not worth losing the answer for.
 
 import contextlib
 import sys
-from collections.abc import Iterator
 
 import click
 
@@ -59,14 +58,26 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        with _answers_expected():
-            agreed = click.confirm(visible(question), err=True)
+        agreed = agrees(question)
     except click.Abort:
         if is_terminal(sys.stdin):
             raise
         raise UsageError("nobody is there to answer: standard input has ended", hint="--yes does not ask") from None
     if not agreed:
         raise click.Abort
+
+
+def agrees(question: str) -> bool:
+    """Ask; no is what an empty line says.
+
+    Raises:
+        click.Abort: there is no answer: standard input has ended, or a signal came.
+
+    """
+    try:
+        return click.confirm(visible(question), default=False, err=True)
+    except (OSError, ValueError) as error:  # a terminal that is gone
+        raise click.Abort from error
 
 
 def is_terminal(stream: object) -> bool:
@@ -80,12 +91,3 @@ def is_terminal(stream: object) -> bool:
 def _tell(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         click.echo(text, nl=False, err=True)
-
-
-@contextlib.contextmanager
-def _answers_expected() -> Iterator[None]:
-    """Take a stream that cannot be read or written, while something is asked, as one that has ended."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise click.Abort from error

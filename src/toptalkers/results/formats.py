@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 from toptalkers.answer import REASONS, Answer, Row, Tally
+from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query, format_ports, format_time
 
 
@@ -27,7 +28,7 @@ def format_answer(answer: Answer) -> Iterator[bytes]:
         case "json":
             yield from _format_json(answer)
         case "ndjson":
-            for row in answer.rows():
+            for row in _rows(answer):
                 yield json.dumps(_named(row, answer.query)).encode() + b"\n"
         case "table":
             yield _format_table(answer).encode()
@@ -65,11 +66,18 @@ def _named(row: Row, query: Query) -> dict[str, str | int]:
     return {"rank": rank, "src": src, "dst": dst, "port": port, query.metric: value}
 
 
+def _rows(answer: Answer) -> Iterator[Row]:
+    try:
+        yield from answer.rows()
+    except ValueError as error:
+        raise ToptalkersError(f"the answer holds a line that is none: {error}") from error
+
+
 def _format_csv(answer: Answer) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["rank", "src", "dst", "port", answer.query.metric])
-    for rank, (src, dst, port), value in answer.rows():
+    for rank, (src, dst, port), value in _rows(answer):
         writer.writerow([rank, src, dst, port, value])
         if buffer.tell() > 1 << 20:
             yield buffer.getvalue().encode()
@@ -98,7 +106,7 @@ def _format_json(answer: Answer) -> Iterator[bytes]:
     head = {"query": question, "tally": counts, "talkers_in_all": answer.talkers}
     yield json.dumps(head, indent=1).removesuffix("\n}").encode() + b',\n "talkers": ['
     between = b"\n  "
-    for row in answer.rows():
+    for row in _rows(answer):
         yield between + json.dumps(_named(row, query)).encode()
         between = b",\n  "
     yield b"\n ]\n}\n"
@@ -107,7 +115,7 @@ def _format_json(answer: Answer) -> Iterator[bytes]:
 def _format_table(answer: Answer) -> str:
     """A table for people, by hand: whatever a terminal's width, an address is in one piece, as it was logged."""
     head = ("#", "source", "destination", "port", answer.query.metric)
-    rows = [(str(rank), src, dst, str(port), f"{value:,}") for rank, (src, dst, port), value in answer.rows()]
+    rows = [(str(rank), src, dst, str(port), f"{value:,}") for rank, (src, dst, port), value in _rows(answer)]
     if not rows:
         return "no talkers\n"
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
