@@ -6,7 +6,7 @@ import os
 
 def main() -> None:
     """Run the command line; exits."""
-    number = 2  # Ctrl-C, until more is known
+    received: int | None = None
     try:
         from toptalkers.cli import signals, streams
 
@@ -18,12 +18,16 @@ def main() -> None:
 
             cli(prog_name="toptalkers")
         finally:
-            number = signals.last_signal() or number
-    except KeyboardInterrupt:
-        # Before there was a command, or after its end: there is nothing to clean up.
+            received = signals.last_signal()
+            signals.stop_no_more()
+    except (KeyboardInterrupt, Exception) as error:
+        # Before there was a command, or after its end: there is nothing to clean up. Not every import that is
+        # interrupted raises KeyboardInterrupt.
+        if received is None and not isinstance(error, KeyboardInterrupt):
+            raise
         with contextlib.suppress(OSError):
             os.write(2, b"Stopped.\n")
-        raise SystemExit(128 + number) from None
+        raise SystemExit(128 + (received or 2)) from None
     finally:
         # CPython remembers an interrupt that came through exec, as of a dataclass that is made, until the next exec;
         # remembering one at its end, it ends by SIGINT, whatever the exit code was to be.

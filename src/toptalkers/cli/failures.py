@@ -64,7 +64,9 @@ def _end_of(error: BaseException, prog_name: str | None) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
         return 1  # who reads us has enough (`| head`): nothing more to say
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+    is_known = isinstance(error, (ToptalkersError, click.ClickException))
+    # Interrupted in the wrong place, Python makes another error of it.
+    if isinstance(error, (click.Abort, KeyboardInterrupt)) or (last_signal() and not is_known):
         return _stopped(error)
     if os.environ.get(DEBUG) == "1":
         say_lines("".join(traceback.format_exception(error)).rstrip())
@@ -92,7 +94,7 @@ def _end_of(error: BaseException, prog_name: str | None) -> int:
     )
 
 
-def _stopped(error: click.Abort | KeyboardInterrupt) -> int:
+def _stopped(error: BaseException) -> int:
     say("Stopped.")
     by = last_signal() or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
     return 128 + by if by else 1

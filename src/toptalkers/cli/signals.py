@@ -15,6 +15,14 @@ def stop_on_signals() -> None:
             signal.signal(number, _stop)
 
 
+def stop_no_more() -> None:
+    """Ignore the signals, as all is done and said; unless one came, and somebody may grow impatient."""
+    if not _received:
+        for number in SIGNALS:
+            if signal.getsignal(number) is _stop:
+                signal.signal(number, signal.SIG_IGN)
+
+
 def last_signal() -> int | None:
     """The signal that came last; None when none did."""
     return _received[-1] if _received else None
