@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tests.fake_account import FakeAccount
+from toptalkers.cli.main import cli
 from toptalkers.sample.writer import write_sample
 
 TOPTALKERS = [sys.executable, "-m", "toptalkers"]
@@ -121,3 +124,15 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
     _, said = process.communicate("", timeout=60)
     assert process.returncode == 1
     assert "standard input" in said
+
+
+@pytest.mark.parametrize("seconds", [5, 150, 260])
+def test_a_run_that_is_stopped_ends_its_cluster(seconds: int) -> None:
+    """Where nobody can be asked, an interrupted run-emr ends the cluster, says so, and exits with 130."""
+    account = FakeAccount()
+    account.capture("2026/11/23/18")
+    account.clock.interrupt_at = [seconds]
+    result = CliRunner().invoke(cli, ["run-emr", "--yes"], obj=account)
+    assert result.exit_code == 130
+    assert result.stderr.endswith("Stopped.\n")
+    assert [one["Status"]["State"] for one in account.fake_emr.clusters.values()] == ["TERMINATED"]
