@@ -426,7 +426,8 @@ def _find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: W
         return replace(record, reason=f"{record.reason}; its logs: {where}")
     if found is None:
         return replace(record, reason=f"{record.reason}; its logs have not come: {where}")
-    return replace(record, reason=f"step {failed.name} failed: {found.reason}; its log: {found.log}")
+    why = "; ".join(line.strip() for line in found.reason.splitlines())
+    return replace(record, reason=f"step {failed.name} failed: {why}; its log: {found.log}")
 
 
 def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:
