@@ -80,6 +80,41 @@ def test_what_a_killed_one_left_goes_at_the_next_start(tmp_path: Path) -> None:
     assert [name.split(".")[-3] for name in left if name.endswith(".toptalkers")] == [str(living.pid)]
 
 
+ASKING = """
+import click
+from toptalkers.cli import failures, signals, talk
+
+class Asking(failures.FailureGroup):
+    def get_command(self, ctx, name):
+        return click.Command(name, callback=lambda: talk.confirm("Really?", yes=False))
+
+signals.stop_on_signals()
+print("ready", flush=True)
+Asking()(["ask"])
+"""
+"""A command that asks, and goes no further without an answer."""
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_while_something_is_asked(number: signal.Signals) -> None:
+    """It is no answer, and not taken for an input that has ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    _, said = process.communicate()
+    assert said.endswith("Stopped.\n")
+    assert "ended" not in said
+
+
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many that counting them takes a while."""

@@ -12,7 +12,7 @@ import click
 
 from toptalkers.cli.signals import last_signal
 from toptalkers.cli.streams import flush_or_drop
-from toptalkers.cli.talk import say, say_lines
+from toptalkers.cli.talk import is_terminal, say, say_lines
 from toptalkers.errors import ToptalkersError
 
 DEBUG = "TOPTALKERS_DEBUG"
@@ -95,7 +95,7 @@ def _end_of(error: BaseException, prog_name: str | None) -> int:
 
 
 def _stopped(error: BaseException) -> int:
-    say("Stopped.")
+    say_lines("\nStopped." if is_terminal(sys.stderr) else "Stopped.")  # a terminal's line begins with ^C
     by = last_signal() or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
     return 128 + by if by else 1
 

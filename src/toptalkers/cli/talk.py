@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from toptalkers.cli.signals import last_signal
 from toptalkers.errors import UsageError
 from toptalkers.visible import visible
 
@@ -60,7 +61,7 @@ def confirm(question: str, *, yes: bool) -> None:
     try:
         agreed = agrees(question)
     except click.Abort:
-        if is_terminal(sys.stdin):
+        if last_signal() or is_terminal(sys.stdin):
             raise
         raise UsageError("nobody is there to answer: standard input has ended", hint="--yes does not ask") from None
     if not agreed:
