@@ -1,7 +1,18 @@
 """What all tests share."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # Tests check what is true, not how fast: a busy machine must not make one fail.
 settings.register_profile("toptalkers", deadline=None)
 settings.load_profile("toptalkers")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys that commands make for their user are made in a temporary folder."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -28,6 +28,10 @@ PortRanges = tuple[tuple[int, int], ...]
 
 ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
 
+MOST_TALKERS = 2**63 - 1
+"""What the engines count in; more talkers than that there cannot be."""
+
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _PORTS_ITEM = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -159,8 +163,9 @@ class Query:
                 f"--since {format_time(since_time)} is not before --until {format_time(until_time)}",
                 hint="records count that start in [since, until)",
             )
-        if not str(top).isdecimal():
-            raise UsageError(f"--top: {top!r} is not a number of talkers", hint="0 asks for all talkers")
+        if not _NUMBER.fullmatch(str(top)) or int(top) > MOST_TALKERS:
+            shown = repr(top) if len(str(top)) <= 40 else f"{str(top)[:40]!r}..."
+            raise UsageError(f"--top: {shown} is not a number of talkers", hint="0 asks for all talkers")
         query = cls(
             metric=_one_of("--metric", metric, METRICS),
             ports=parse_ports(ports),

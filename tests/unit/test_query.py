@@ -112,3 +112,22 @@ def test_mapper_understands_every_question(query: Query) -> None:
     assert counter.since == (query.since.timestamp() if query.since else None)
     assert counter.until == (query.until.timestamp() if query.until else None)
     assert tuple(name.decode() for name in counter.headerless) == query.layout.columns
+
+
+@given(st.one_of(st.integers(), st.integers(2**63, 10**40)))
+def test_top_is_what_engines_can_count_to(top: int) -> None:
+    """From 0 to 2^63 - 1 each number of talkers is taken as it is; any other is wrong usage, and a short line."""
+    if 0 <= top < 2**63:
+        assert Query.parse(top=str(top)).top == top
+        return
+    with pytest.raises(UsageError) as raised:
+        Query.parse(top=str(top))
+    assert len(str(raised.value)) < 100
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "0" * 5000, "\u0663", "1_0", "+1", " 1", "1.0", "", "1\n"])
+def test_top_is_plain_digits(text: str) -> None:
+    """Digits of other scripts, signs, spaces and thousands of digits are wrong usage, and a short line."""
+    with pytest.raises(UsageError) as raised:
+        Query.parse(top=text)
+    assert len(str(raised.value)) < 100

@@ -6,7 +6,7 @@ import click
 
 from toptalkers.cli.options import account_options, dry_run_option, stack_name_option, yes_option
 from toptalkers.cli.params import PAIR
-from toptalkers.cli.talk import confirm, say
+from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
@@ -57,14 +57,14 @@ def deploy(
     given = dict(parameters) | {key: value for key, value in chosen.items() if value is not None}
     plan = stack.plan_stack(gateways, stack_name, parameters=given, tags=dict(tags))
     if dry_run:
-        click.echo("Nothing to do." if plan.is_empty else stack.format_plan(plan, plan.changes, is_exact=False))
+        show("Nothing to do." if plan.is_empty else stack.format_plan(plan, plan.changes, is_exact=False))
         return
     if not plan.is_empty:
         with stack.proposed(gateways, plan, say) as proposal:
             if not proposal.is_empty:
-                say(stack.format_plan(plan, proposal.changes, is_exact=True))
+                say_lines(stack.format_plan(plan, proposal.changes, is_exact=True))
                 confirm("Deploy it?", yes=yes)
-                click.echo(stack.format_outputs(proposal.execute(say)))
+                show(stack.format_outputs(proposal.execute(say)))
                 return
     say(f"Nothing to do: the stack {stack_name} in {gateways.region} is as asked.")
-    click.echo(stack.format_outputs(require_own(gateways, stack_name)))
+    show(stack.format_outputs(require_own(gateways, stack_name)))

@@ -6,7 +6,7 @@ import click
 
 from toptalkers.cli.options import account_options, dry_run_option, stack_name_option, yes_option
 from toptalkers.cli.progress import progress_bar
-from toptalkers.cli.talk import confirm, say
+from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
@@ -32,7 +32,7 @@ def destroy(*, gateways: "Gateways", stack_name: str, delete_data: bool, dry_run
     if plan.is_empty:
         say(f"Nothing to do: there is no stack {stack_name} in {gateways.region}.")
         return
-    click.echo(format_destroy(plan), err=not dry_run)
+    (show if dry_run else say_lines)(format_destroy(plan))
     if dry_run:
         return
     confirm("Destroy it?", yes=yes)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.cli.options import account_options, dry_run_option, stack_name_option
-from toptalkers.cli.talk import say
+from toptalkers.cli.talk import say, say_lines, show
 from toptalkers.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +42,6 @@ def disable_flowlogs(
     if everything == bool(ids):
         raise UsageError("which flow logs?", hint="name ids, or give --all")
     plan = flowlogs.plan_disable(gateways, stack_name, None if everything else ids)
-    click.echo(flowlogs.format_disable(plan), err=not dry_run)
+    (show if dry_run else say_lines)(flowlogs.format_disable(plan))
     if not dry_run and flowlogs.execute_disable(gateways, plan, say):
         ctx.exit(1)

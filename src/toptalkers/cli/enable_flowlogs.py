@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.cli.options import account_options, dry_run_option, stack_name_option
-from toptalkers.cli.talk import say
+from toptalkers.cli.talk import say, say_lines, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.flowlogs import Traffic
@@ -72,11 +72,12 @@ def enable_flowlogs(
         interval_seconds=int(interval),
         log_format=None if log_format is None else flowlogs.flow_log_format(log_format),
     )
-    click.echo(flowlogs.format_enable(plan), err=not dry_run)
+    (show if dry_run else say_lines)(flowlogs.format_enable(plan))
     if dry_run:
         ctx.exit(1 if plan.refused else 0)
     made, refused = flowlogs.execute_enable(gateways, plan, say)
-    click.echo("".join(f"{one}\n" for one in made), nl=False)
+    if made:
+        show("\n".join(made))
     failed = [] if no_wait or not made else flowlogs.await_delivery(gateways, stack_name, made, say)
     for one in (*plan.refused, *refused):
         say(f"Error: {one.resource} is not on: {one.reason}")

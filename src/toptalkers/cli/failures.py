@@ -1,45 +1,126 @@
-"""What a user sees of an error: one line of what happened, one of what to do, and the exit code."""
+"""What a user sees of an error: one line of what happened and what to do, and the exit code."""
 
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from toptalkers.cli.signals import last_signal
+from toptalkers.cli.streams import flush_or_drop
+from toptalkers.cli.talk import is_terminal, say, say_lines
 from toptalkers.errors import ToptalkersError
+
+DEBUG = "TOPTALKERS_DEBUG"
+"""Set to 1, the traceback of an error is told as well."""
 
 
 class FailureGroup(click.Group):
     """A group whose commands end in the exit codes of `toptalkers.errors`, without usage texts around a line."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 3 the job on the cluster failed."""
+        """Run a command and exit.
+
+        0 done, 1 failed or something left out, 2 wrong usage, 3 the job on the cluster failed; 128 and the number
+        of the signal that stopped it.
+        """
         extra["standalone_mode"] = False
         try:
             code = super().main(args, prog_name, **extra)
-        except ToptalkersError as error:
-            _say(error.message, error.hint)
-            code = error.exit_code
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
+            say_lines(error.format_message())
             code = error.exit_code
-        except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else prog_name
-            _say(error.format_message().rstrip("."), f"see '{path} --help'")
-            code = error.exit_code
-        except click.ClickException as error:
-            _say(error.format_message(), None)
-            code = error.exit_code
-        except (click.Abort, KeyboardInterrupt):
-            click.echo("\nStopped.", err=True)
-            code = 1
-        except BrokenPipeError:
-            # Who reads us has enough (`| head`): nothing more to say, and nothing to flush at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
+        except _CarriedError as carried:
+            code = _end_of(carried.error, prog_name)
+        except BaseException as error:  # noqa: BLE001 - nothing that goes wrong is shown in another way than here
+            code = _end_of(error, prog_name)
+        lost = flush_or_drop(sys.stdout)
+        if lost is not None and not isinstance(lost, BrokenPipeError) and code == 0:
+            code = _fail(f"cannot write to standard output: {lost.strerror}", None, 1)
+        flush_or_drop(sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what click would make its own sense of is carried past it."""
+        try:
+            return super().invoke(ctx)
+        except (EOFError, KeyboardInterrupt, OSError) as error:
+            raise _CarriedError(error) from error
 
-def _say(message: str, hint: str | None) -> None:
-    click.echo(f"Error: {message}" + (f" ({hint})" if hint else ""), err=True)
+
+class _CarriedError(Exception):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _end_of(error: BaseException, prog_name: str | None) -> int:
+    """Tell what went wrong; gives the exit code."""
+    if isinstance(error, SystemExit):  # click's own word for a pipe that nobody reads
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        return 1  # who reads us has enough (`| head`): nothing more to say
+    is_known = isinstance(error, (ToptalkersError, click.ClickException))
+    # Interrupted in the wrong place, Python makes another error of it.
+    if isinstance(error, (click.Abort, KeyboardInterrupt)) or (last_signal() and not is_known):
+        return _stopped(error)
+    if os.environ.get(DEBUG) == "1":
+        say_lines("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, ToptalkersError):
+        return _fail(error.message, error.hint, error.exit_code)
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else prog_name
+        return _fail(error.format_message().rstrip("."), f"see '{path} --help'", error.exit_code)
+    if isinstance(error, click.ClickException):
+        return _fail(error.format_message(), None, error.exit_code)
+    if isinstance(error, MemoryError):
+        return _fail("there is not enough memory", "leave more memory free, or ask a cluster: toptalkers run-emr", 1)
+    if isinstance(error, OSError):
+        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        return _fail(f"{name}{error.strerror or error}", None, 1)
+    if isinstance(error, RecursionError):
+        return _fail("what was read is nested too deeply", None, 1)
+    explained = _explained_by_aws(error)
+    if explained is not None:
+        return _fail(explained.message, explained.hint, 1)
+    return _fail(
+        f"unexpected {type(error).__name__}{_place_of(error)}: {error}",
+        f"a fault of toptalkers; please report it to its developers, with what {DEBUG}=1 shows",
+        1,
+    )
+
+
+def _stopped(error: BaseException) -> int:
+    say_lines("\nStopped." if is_terminal(sys.stderr) else "Stopped.")  # a terminal's line begins with ^C
+    by = last_signal() or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
+    return 128 + by if by else 1
+
+
+def _explained_by_aws(error: BaseException) -> ToptalkersError | None:
+    if "botocore" not in sys.modules:
+        return None
+    from toptalkers.aws.failures import explained
+
+    try:
+        with explained("aws"):
+            raise error  # noqa: TRY301 - for `explained` to look at
+    except ToptalkersError as known:
+        return known
+    except BaseException:  # noqa: BLE001 - the same error, which is nothing of AWS's
+        return None
+
+
+def _place_of(error: BaseException) -> str:
+    """The innermost line of ours that an error came through: ` at file.py:12`."""
+    package = str(Path(__file__).parents[1])
+    ours = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(package)]
+    return f" at {os.path.relpath(ours[-1].filename, package)}:{ours[-1].lineno}" if ours else ""
+
+
+def _fail(message: str, hint: str | None, code: int) -> int:
+    say(f"Error: {message}" + (f" ({hint})" if hint else ""))
+    return code

@@ -1,13 +1,12 @@
 """`toptalkers fetch-results`: the answer of a run."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option
-from toptalkers.cli.talk import say
+from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
@@ -60,8 +59,7 @@ def fetch_results(
     chunks = fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=limit)
     first = next(chunks, b"")
     answer = Answer(query, (one for part in ([first], chunks) for one in part if one), tally)
-    width = shutil.get_terminal_size().columns if output is None else None
-    write_output(format_answer(answer, width=width), output)
+    write_output(format_answer(answer), output)
     if not first:
         say("The answer is empty: no record counts for the question.")
-    say(format_tally(tally) if counters else "What was skipped is not known: the log of the run is not there.")
+    say_lines(format_tally(tally) if counters else "What was skipped is not known: the log of the run is not there.")

@@ -50,4 +50,14 @@ def cli() -> None:
     \b
     Example:
       toptalkers run-local flowlogs/ --metric bytes --top 10
+
+    \b
+    Exit codes:
+      0  done
+      1  failed, or something was left out, as said on standard error
+      2  wrong usage; nothing was begun
+      3  the job on the cluster failed
+      129, 130, 143  stopped by SIGHUP, Ctrl-C, SIGTERM; temporary files are gone
+
+    TOPTALKERS_DEBUG=1 shows the traceback of an error.
     """

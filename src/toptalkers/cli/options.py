@@ -3,12 +3,13 @@
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from toptalkers.cli.factory import Factory
+from toptalkers.cli.params import OUTPUT
+from toptalkers.cli.talk import is_terminal
 from toptalkers.query import Query
 
 _QUESTION_OPTIONS = [
@@ -39,9 +40,9 @@ _ANSWER_OPTIONS = [
 
 output_option = click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     metavar="FILE",
-    help="Write the answer to FILE, gzipped when so named.",
+    help="Write the answer to FILE, gzipped when so named; - is standard output.",
 )
 
 
@@ -79,7 +80,7 @@ def _asking(command: Callable[..., Any], names: Sequence[str]) -> Callable[..., 
 def _settling(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def settled(*args: Any, **given: Any) -> Any:
-        interactive = given.get("output") is None and sys.stdout.isatty()
+        interactive = given.get("output") is None and is_terminal(sys.stdout)
         if given["top"] is None:
             given["top"] = "20" if interactive else "0"
         if given["format"] is None:

@@ -1,5 +1,7 @@
 """Types of options: text in, a checked value out."""
 
+from pathlib import Path
+
 import click
 
 
@@ -16,4 +18,21 @@ class PairType(click.ParamType[tuple[str, str]]):
         return key, rest
 
 
+class OutputType(click.ParamType[Path | None]):
+    """A file that can be written; `-` is None, for standard output."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | None:
+        """Check it before there is something to write."""
+        from toptalkers.results.output import check_output
+
+        if value in ("-", None):
+            return None
+        path = click.Path(dir_okay=False, path_type=Path).convert(str(value), param, ctx)
+        check_output(Path(path))
+        return Path(path)
+
+
 PAIR = PairType()
+OUTPUT = OutputType()

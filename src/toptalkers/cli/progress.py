@@ -4,6 +4,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from toptalkers.cli.talk import is_terminal, say
+from toptalkers.visible import visible
+
 
 @contextmanager
 def progress_bar(what: str, total: int | None, *, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
@@ -15,7 +18,7 @@ def progress_bar(what: str, total: int | None, *, unit: str = "bytes") -> Iterat
         unit: `bytes`, or the name of what is counted.
 
     """
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield lambda _: None
         return
     from rich.console import Console
@@ -30,13 +33,24 @@ def progress_bar(what: str, total: int | None, *, unit: str = "bytes") -> Iterat
     )
 
     amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as progress:
-        task = progress.add_task(what, total=total or None)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        amount,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns,
+        console=Console(stderr=True, markup=False, emoji=False, highlight=False),
+        transient=True,
+        refresh_per_second=5,
+    ) as progress:
+        task = progress.add_task(visible(what), total=total or None)
         yield lambda advance: progress.advance(task, advance)
 
 
 def say_on_terminal(line: str) -> None:
     """Say what is going on, when somebody watches."""
-    if sys.stderr.isatty():
-        print(line, file=sys.stderr)
+    if is_terminal(sys.stderr):
+        say(line)

@@ -1,6 +1,7 @@
 """`toptalkers run-emr`: the question, asked of a cluster."""
 
 import secrets
+import signal
 import sys
 from typing import Literal
 
@@ -9,7 +10,8 @@ import click
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, yes_option
 from toptalkers.cli.params import PAIR
-from toptalkers.cli.talk import confirm, say
+from toptalkers.cli.signals import last_signal
+from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.query import Query
 
 
@@ -75,14 +77,14 @@ def run_emr(
     options = runs.ClusterOptions(**cluster)  # type: ignore[arg-type]
     stack = require_own(gateways, stack_name)
     plan = runs.plan_run(gateways, stack, query, inputs=inputs, options=options, token=secrets.token_hex(2))
-    say(runs.format_plan(plan))
+    say_lines(runs.format_plan(plan))
     if dry_run:
-        click.echo(runs.render_request(plan.request), nl=False)
+        show(runs.render_request(plan.request))
         return
     confirm("Start the cluster?", yes=yes)
     line = _LiveLine()
     record = runs.execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
-    click.echo(record.run_id)
+    show(record.run_id)
     if record.is_over:
         hours = record.instance_hours(gateways.now())
         say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
@@ -94,23 +96,25 @@ class _LiveLine:
     """Lines that stay, and on a terminal below them one that is written over."""
 
     def __init__(self) -> None:
-        self._is_live = sys.stderr.isatty()
+        self._is_live = is_terminal(sys.stderr)
 
     def say(self, text: str) -> None:
-        say(f"\r\x1b[K{text}" if self._is_live else text)
+        if self._is_live:
+            clear_line()
+        say(text)
 
     def look(self, text: str) -> None:
         if self._is_live:
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+            say_over(text)
 
 
 def _ask(cluster: str) -> Literal["leave", "terminate"]:
     """Ask what to do with a cluster; without an answer, and where there is nobody to give one, it is ended."""
-    if not sys.stdin.isatty():
+    if last_signal() not in (None, signal.SIGINT) or not is_terminal(sys.stdin):
         return "terminate"
-    say(f"\nThe cluster {cluster} is running, and is paid for until its steps are done.")
+    say(f"The cluster {cluster} is running, and is paid for until its steps are done.")
     try:
-        leave = click.confirm("Leave it running?", default=False, err=True)
+        leave = agrees("Leave it running?")
     except click.Abort:
         leave = False
     return "leave" if leave else "terminate"
@@ -126,4 +130,4 @@ def _run_on_hadoop(query: Query, inputs: tuple[str, ...]) -> None:
         raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")
     answer = count_on_cluster(query, inputs)
     write_output(format_answer(answer), None)
-    say(format_tally(answer.tally))
+    say_lines(format_tally(answer.tally))

@@ -1,6 +1,5 @@
 """`toptalkers run-local`: the question, asked of files on this machine."""
 
-import shutil
 from pathlib import Path
 
 import click
@@ -8,7 +7,7 @@ import click
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
-from toptalkers.cli.talk import say
+from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
 from toptalkers.query import Query
 
@@ -132,8 +131,7 @@ def _answer(
             scratch=output.parent if output else None,
             cache=known,
         )
-    width = shutil.get_terminal_size().columns if output is None else None
-    write_output(format_answer(answer, width=width), output)
+    write_output(format_answer(answer), output)
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:
@@ -141,7 +139,7 @@ def _answer(
     if known:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}")
-    say(format_tally(answer.tally))
+    say_lines(format_tally(answer.tally))
     if strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
         ctx.exit(1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.cli.options import account_options, stack_name_option
-from toptalkers.cli.talk import say
+from toptalkers.cli.talk import say, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
@@ -30,7 +30,7 @@ def runs(*, gateways: "Gateways", stack_name: str, limit: int) -> None:
     bucket = bucket_of(require_own(gateways, stack_name))
     found = read_runs(gateways, bucket, limit)
     if found.records:
-        click.echo(format_runs(found.records, gateways.now()))
+        show(format_runs(found.records, gateways.now()))
     for line in found.unknown:
         say(line)
     if found.unknown:

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from toptalkers.cli.progress import progress_bar
+from toptalkers.cli.talk import say
 
 
 @click.command()
@@ -38,4 +39,4 @@ def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "ri
             shown = written
 
         report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
-    click.echo(f"{report.records:,} records in {len(report.files):,} files under {out}", err=True)
+    say(f"{report.records:,} records in {len(report.files):,} files under {out}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from toptalkers.cli.talk import say
+
 
 @click.group()
 def sandbox() -> None:
@@ -43,11 +45,7 @@ def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path 
     """
     from toptalkers.sandbox.run import run_in_sandbox
 
-    def say(line: str) -> None:
-        if not quiet:
-            click.echo(line, err=True)
-
-    ctx.exit(run_in_sandbox(command, enforce_iam=auth, logs_dir=logs, say=say))
+    ctx.exit(run_in_sandbox(command, enforce_iam=auth, logs_dir=logs, say=(lambda _: None) if quiet else say))
 
 
 @sandbox.command()
@@ -83,12 +81,11 @@ def replay(
         report = replaying.replay(
             paths, clients, target, poison=poison, retry=retry, wait=wait, timeout_s=timeout, on_records=on_records
         )
-    click.echo(
+    say(
         f"{report.records:,} records of {report.files:,} files in {report.envelopes:,} envelopes,"
-        f" {report.probes:,} probes, {len(report.poison):,} unreadable",
-        err=True,
+        f" {report.probes:,} probes, {len(report.poison):,} unreadable"
     )
     if wait or retry:
-        click.echo(f"{len(report.objects):,} objects in s3://{target.bucket}/", err=True)
+        say(f"{len(report.objects):,} objects in s3://{target.bucket}/")
     if retry:
-        click.echo(f"{report.retried:,} batches given a second time", err=True)
+        say(f"{report.retried:,} batches given a second time")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.cli.options import account_options, stack_name_option
+from toptalkers.cli.talk import show
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
@@ -22,4 +23,4 @@ def status(*, gateways: "Gateways", stack_name: str) -> None:
     """
     from toptalkers.deploy.status import format_status, read_status
 
-    click.echo(format_status(read_status(gateways, stack_name)))
+    show(format_status(read_status(gateways, stack_name)))

@@ -35,6 +35,7 @@ from toptalkers.query import Query
 from toptalkers.results.formats import describe_query
 from toptalkers.streaming.bundle import bundle_sha256, read_bundle
 from toptalkers.streaming.steps import Step, emr_steps, plan_steps
+from toptalkers.visible import visible
 
 RELEASE = "emr-7.14.0"
 """Hadoop 3.4.2, Python 3.9 (EMR release guide)."""
@@ -293,7 +294,7 @@ def format_plan(plan: RunPlan) -> str:
     if record.aggregate:
         lines.append(f"  aggregate {record.aggregate}")
     lines += [f"Note: {note}" for note in plan.input.notes]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def execute_run(
@@ -537,7 +538,8 @@ def _find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: W
         return replace(record, reason=f"{record.reason}; its logs: {where}")
     if found is None:
         return replace(record, reason=f"{record.reason}; its logs have not come: {where}")
-    return replace(record, reason=f"step {failed.name} failed: {found.reason}; its log: {found.log}")
+    why = "; ".join(line.strip() for line in found.reason.splitlines())
+    return replace(record, reason=f"step {failed.name} failed: {why}; its log: {found.log}")
 
 
 def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:

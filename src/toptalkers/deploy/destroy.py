@@ -12,6 +12,7 @@ from toptalkers.deploy.flowlogs import DisablePlan, Say, execute_disable
 from toptalkers.deploy.ownership import DESCRIPTION, STACK_TAG, find_own
 from toptalkers.deploy.stack import explain_failure, follow_stack
 from toptalkers.errors import ToptalkersError
+from toptalkers.visible import visible
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows how far something is: takes what it is and how much in all, gives what is called with each advance."""
@@ -92,7 +93,7 @@ def format_destroy(plan: DestroyPlan) -> str:
         lines.append(f"  - delete  bucket {plan.bucket}, FOR GOOD, with {amount} and what still arrives")
     elif plan.bucket:
         lines.append(f"  = keep    bucket {plan.bucket} with its data")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def execute_destroy(gateways: Gateways, plan: DestroyPlan, say: Say, *, progress: Progress) -> None:

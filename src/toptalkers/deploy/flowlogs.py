@@ -10,6 +10,7 @@ from toptalkers.aws.stack import Stack
 from toptalkers.deploy.ownership import STACK_TAG, output_of, require_own
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
+from toptalkers.visible import visible
 
 Say = Callable[[str], None]
 Way = Literal["stream", "s3"]
@@ -250,7 +251,7 @@ def format_enable(plan: EnablePlan) -> str:
     lines += [f"Warning: {warning}" for warning in plan.warnings]
     if plan.way == "stream" and plan.creations:
         lines.append(f"Note: {CHEAPER}")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def execute_enable(gateways: Gateways, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
@@ -331,7 +332,7 @@ def format_disable(plan: DisablePlan) -> str:
     lines += [f"  - off  {one.resource} ({one.id}, {one.traffic}, {one.destination})" for one in plan.deletions]
     if not plan.deletions:
         lines.append("  nothing to turn off")
-    return "\n".join(lines + [f"Note: {note}" for note in plan.notes])
+    return "\n".join(map(visible, lines + [f"Note: {note}" for note in plan.notes]))
 
 
 def execute_disable(gateways: Gateways, plan: DisablePlan, say: Say) -> list[Refusal]:

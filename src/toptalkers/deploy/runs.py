@@ -443,12 +443,12 @@ def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
         end = one.ended or now
         rows.append(
             (
-                one.run_id,
-                one.state,
+                visible(one.run_id),
+                visible(one.state),
                 format_elapsed((end - one.created).total_seconds()) if one.cluster and one.state != "UNKNOWN" else "-",
                 format_size(one.input_bytes),
                 f"{one.instance_hours(now):.2f}" if one.state != "UNKNOWN" else "-",
-                describe_query(one.query),
+                visible(describe_query(one.query)),
             )
         )
     widths = [max(len(row[at]) for row in rows) for at in range(5)]

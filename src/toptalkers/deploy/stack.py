@@ -19,6 +19,7 @@ from toptalkers.deploy.ownership import CHANGE_SET_PREFIX, STACK_TAG, find_own
 from toptalkers.deploy.prediction import default_parameters, predict_changes
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
+from toptalkers.visible import visible
 
 Say = Callable[[str], None]
 
@@ -329,10 +330,10 @@ def format_plan(plan: StackPlan, changes: tuple[Change, ...], *, is_exact: bool)
     if plan.kind == "UPDATE" and changes and not is_exact:
         lines.append("  what a change replaces, and what follows from it, CloudFormation says when it prepares it")
     lines += [f"Note: {note}" for note in plan.notes]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def format_outputs(stack: Stack) -> str:
     """The outputs of a stack, a line each."""
     width = max((len(key) for key in stack.outputs), default=0)
-    return "\n".join(f"{key:<{width}}  {value}" for key, value in sorted(stack.outputs.items()))
+    return "\n".join(visible(f"{key:<{width}}  {value}") for key, value in sorted(stack.outputs.items()))

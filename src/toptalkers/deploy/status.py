@@ -14,6 +14,7 @@ from toptalkers.deploy.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs, f
 from toptalkers.deploy.flowlogs import explain_delivery, is_into
 from toptalkers.deploy.ownership import MARKER, STACK_TAG, find_own, output_of
 from toptalkers.errors import ToptalkersError
+from toptalkers.visible import visible
 
 COUNTED_AT_MOST = 10_000
 """Where counting quarantined objects ends."""
@@ -163,7 +164,7 @@ def format_status(report: StatusReport) -> str:
     if not report.flow_logs:
         lines.append("flow log     none is on")
     if report.captured is None:
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
     lines.append(f"captured     {_format_arrivals(report.captured, report.at)}")
     if report.direct and report.direct.newest:
         lines.append(f"direct       {_format_arrivals(report.direct, report.at)}")
@@ -179,7 +180,7 @@ def format_status(report: StatusReport) -> str:
     total = sum(cost.dollars for cost in report.costs)
     items = ", ".join(f"{cost.item} ${cost.dollars:,.2f}" for cost in report.costs)
     lines += [f"costs        about ${total:,.0f} a month: {items}", f"             ({ASSUMPTIONS})"]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _format_arrivals(arrivals: Arrivals, now: datetime) -> str:

@@ -1,27 +1,35 @@
 """What was counted of a file before, so that a second look reads only new files.
 
-An entry is a file of its own, for one file and one question: a line with the SHA-256 of all that follows, a line of
-JSON (whose counts these are, and the tally), and the sums as the kernel packs them. It is written under a temporary
+An entry is a file of its own, for one file and one question: a line with the HMAC-SHA256 of all that follows, a line
+of JSON (whose counts these are, and the tally), and the sums as the kernel packs them. It is written under a temporary
 name and renamed. An entry counts only when file, version of the file (size, times, inode; or ETag), question and
-code are those of now; one that is damaged is as good as none. Entries of a changed file or an older code are written
-over.
+code are those of now; one that is damaged, or was not written by this user, is as good as none. Entries of a changed
+file or an older code are written over.
+
+The key of the HMAC is the user's own, and not in the cache: whoever hands over a folder, or may write to
+one, cannot put sums into an answer.
 """
 
+import fcntl
 import functools
 import hashlib
+import hmac
 import json
 import os
-import tempfile
+import secrets
+import stat
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from toptalkers import __version__
-from toptalkers.answer import Tally
+from toptalkers.answer import REASONS, Tally
 from toptalkers.engines.inputs import InputFile
 from toptalkers.engines.native import LIBRARY
 from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query
+from toptalkers.whole_file import remove_leftovers, whole_file
 
 _ROOM = Path(__file__).parent
 _CODE = (
@@ -30,6 +38,10 @@ _CODE = (
     *sorted((_ROOM.parent / "records").glob("*.py")),
     _ROOM.parent / "flowlog" / "neighbours.py",
 )
+
+KEY_BYTES = 32
+
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class CountCache:
@@ -42,33 +54,44 @@ class CountCache:
     """
 
     def __init__(self, folder: Path, query: Query) -> None:
-        """Take the folder, made when it is not there, and the question."""
+        """Take the folder, made when it is not there, and the question.
+
+        Raises:
+            ToptalkersError: the folder cannot be made, or others may write to it; or so with the key.
+
+        """
         self.known = 0
         self.damaged = 0
         self._lock = threading.Lock()
         self._folder = folder
         self._question = query.mapper_arguments()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = folder.stat()
         except OSError as error:
             raise ToptalkersError(f"--cache: cannot make {folder}: {error.strerror or error}") from error
+        if status.st_uid != os.geteuid() or status.st_mode & _OTHERS_MAY_WRITE:
+            raise ToptalkersError(
+                f"--cache: others than you may write to {folder}", hint="name a folder of your own, of mode 0700"
+            )
+        remove_leftovers(folder)
+        self._key = _own_key(key_path())
 
     def load(self, file: InputFile, version: str) -> tuple[bytes, Tally] | None:
         """Give the packed sums and the tally of a file in a version; None when they are not known."""
         try:
-            content = self._path(file).read_bytes()
+            content = _read_regular(self._path(file))
+            checksum, _, rest = content.partition(b"\n")
+            if not hmac.compare_digest(checksum, self._sign(rest)):
+                raise ValueError("not written by us")  # noqa: TRY301 - as good as any other damage
+            head, _, packed = rest.partition(b"\n")
+            whose = json.loads(head)
+            tally = _parse_tally(whose.pop("tally"))
         except FileNotFoundError:
             return None
-        except OSError:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self._note_damage()
             return None
-        checksum, _, rest = content.partition(b"\n")
-        if checksum != hashlib.sha256(rest).hexdigest().encode():
-            self._note_damage()
-            return None
-        head, _, packed = rest.partition(b"\n")
-        whose = json.loads(head)
-        tally = Tally(**whose.pop("tally"))
         if whose != self._whose(file, version):
             return None
         with self._lock:
@@ -88,20 +111,17 @@ class CountCache:
         rest = json.dumps(head).encode() + b"\n" + packed
         path = self._path(file)
         try:
-            path.parent.mkdir(exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-            try:
-                with os.fdopen(handle, "wb") as out:
-                    out.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with whole_file(path, mode=0o600, folder=self._folder) as out:
+                out.write(self._sign(rest) + b"\n" + rest)
         except OSError as error:
             raise ToptalkersError(
                 f"--cache: cannot write {self._folder}: {error.strerror or error}",
                 hint="the folder may be deleted at any time; without --cache nothing is kept",
             ) from error
+
+    def _sign(self, rest: bytes) -> bytes:
+        return hmac.new(self._key, rest, hashlib.sha256).hexdigest().encode()
 
     def _note_damage(self) -> None:
         with self._lock:
@@ -115,6 +135,68 @@ class CountCache:
         text = json.dumps([_full_name(file), self._question])
         name = hashlib.sha256(text.encode()).hexdigest()
         return self._folder / name[:2] / name
+
+
+def key_path() -> Path:
+    """Where a user's key is: below `XDG_STATE_HOME`, or `~/.local/state`."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(state) if Path(state).is_absolute() else Path("~/.local/state").expanduser()
+    return folder / "toptalkers" / "cache.key"
+
+
+def _own_key(path: Path) -> bytes:
+    """The user's key, made when there is none yet.
+
+    Raises:
+        ToptalkersError: it cannot be made or read, or others may read or write it.
+
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        with os.fdopen(handle, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # of several that start at once, one makes it
+            status = os.fstat(handle)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o077 or not stat.S_ISREG(status.st_mode):
+                raise ToptalkersError(
+                    f"--cache: its key {path} is not a file that you alone may read",
+                    hint="remove it; a new one is made, and files are counted anew",
+                )
+            key = file.read(KEY_BYTES) or b""
+            if len(key) < KEY_BYTES:
+                key = secrets.token_bytes(KEY_BYTES)
+                file.seek(0)
+                file.write(key)
+            return key
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ToptalkersError(
+            f"--cache: cannot keep its key at {path}: {reason}", hint="XDG_STATE_HOME may point to another folder"
+        ) from error
+
+
+def _read_regular(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError(f"{path} is no file")
+        return file.read()
+
+
+def _parse_tally(given: Mapping[str, object]) -> Tally:
+    """A tally from what `asdict` made of one, JSON in between; ValueError or the like for anything else."""
+    skipped = given["skipped"]
+    if not isinstance(skipped, dict) or not set(skipped) <= set(REASONS):
+        raise ValueError("no tally")
+    numbers = [given[name] for name in ("records_read", "counted", "files_read", "files_unreadable")]
+    read, counted, files_read, unreadable = (_count(number) for number in numbers)
+    return Tally(read, counted, {reason: _count(number) for reason, number in skipped.items()}, files_read, unreadable)
+
+
+def _count(number: object) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError("no count")
+    return number
 
 
 def _full_name(file: InputFile) -> str:

@@ -142,8 +142,9 @@ class LocalEngine:
             file.prefetch()
         failures: list[BaseException] = []
 
-        def work(counter: Counter) -> None:
+        def work(counter: Counter, ended: threading.Event) -> None:
             try:
+                begin.wait()
                 # A counter of itertools gives each number once, to whichever thread.
                 while not self._stop.is_set() and (number := next(todo)) < len(self._files):
                     for following in self._files[number + FILES_AHEAD : number + FILES_AHEAD + 1]:
@@ -152,24 +153,28 @@ class LocalEngine:
             except BaseException as error:  # noqa: BLE001 - raised again by who waits for the threads
                 failures.append(error)
                 self._stop.set()
+            finally:
+                ended.set()
 
-        threads = [
-            threading.Thread(target=work, args=[counter], name="count", daemon=True) for counter in self._counters
-        ]
-        started: list[threading.Thread] = []
+        begin = threading.Event()  # so that a thread whose start was interrupted touches no file
+        ends: list[threading.Event] = []
         try:
-            for thread in threads:
-                if not _start(thread):
+            for counter in self._counters:
+                ended = threading.Event()
+                if not _start(threading.Thread(target=work, args=[counter, ended], name="count", daemon=True)):
                     break  # those that could be started do all of it
-                started.append(thread)
-            if not started:
+                ends.append(ended)
+            if not ends:
                 raise MemoryError
-            for thread in started:
-                thread.join()
+            begin.set()
+            for ended in ends:
+                ended.wait()
         finally:
             self._stop.set()
-            for thread in started:
-                thread.join()
+            begin.set()
+            # Not join(): interrupted once, it takes a thread for ended that still writes (bpo-45274, Python 3.11).
+            for ended in ends:
+                ended.wait()
         if failures:
             raise failures[0]
 

@@ -9,15 +9,15 @@ import json
 from collections.abc import Iterator
 
 from toptalkers.answer import REASONS, Answer, Row, Tally
+from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query, format_ports, format_time
 
 
-def format_answer(answer: Answer, *, width: int | None = None) -> Iterator[bytes]:
+def format_answer(answer: Answer) -> Iterator[bytes]:
     """Write an answer in its query's format, in chunks of UTF-8.
 
     Args:
         answer: what to write; its chunks are read.
-        width: for a table, how many columns the terminal has; None for as many as the table needs.
 
     """
     match answer.query.format:
@@ -28,10 +28,10 @@ def format_answer(answer: Answer, *, width: int | None = None) -> Iterator[bytes
         case "json":
             yield from _format_json(answer)
         case "ndjson":
-            for row in answer.rows():
+            for row in _rows(answer):
                 yield json.dumps(_named(row, answer.query)).encode() + b"\n"
         case "table":
-            yield _format_table(answer, width).encode()
+            yield _format_table(answer).encode()
 
 
 def format_tally(tally: Tally) -> str:
@@ -66,11 +66,18 @@ def _named(row: Row, query: Query) -> dict[str, str | int]:
     return {"rank": rank, "src": src, "dst": dst, "port": port, query.metric: value}
 
 
+def _rows(answer: Answer) -> Iterator[Row]:
+    try:
+        yield from answer.rows()
+    except ValueError as error:
+        raise ToptalkersError(f"the answer holds a line that is none: {error}") from error
+
+
 def _format_csv(answer: Answer) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["rank", "src", "dst", "port", answer.query.metric])
-    for rank, (src, dst, port), value in answer.rows():
+    for rank, (src, dst, port), value in _rows(answer):
         writer.writerow([rank, src, dst, port, value])
         if buffer.tell() > 1 << 20:
             yield buffer.getvalue().encode()
@@ -99,29 +106,23 @@ def _format_json(answer: Answer) -> Iterator[bytes]:
     head = {"query": question, "tally": counts, "talkers_in_all": answer.talkers}
     yield json.dumps(head, indent=1).removesuffix("\n}").encode() + b',\n "talkers": ['
     between = b"\n  "
-    for row in answer.rows():
+    for row in _rows(answer):
         yield between + json.dumps(_named(row, query)).encode()
         between = b",\n  "
     yield b"\n ]\n}\n"
 
 
-def _format_table(answer: Answer, width: int | None) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("source", overflow="fold")
-    table.add_column("destination", overflow="fold")
-    table.add_column("port", justify="right")
-    table.add_column(answer.query.metric, justify="right")
-    for rank, (src, dst, port), value in answer.rows():
-        table.add_row(str(rank), src, dst, str(port), f"{value:,}")
-    if not table.row_count:
+def _format_table(answer: Answer) -> str:
+    """A table for people, by hand: whatever a terminal's width, an address is in one piece, as it was logged."""
+    head = ("#", "source", "destination", "port", answer.query.metric)
+    rows = [(str(rank), src, dst, str(port), f"{value:,}") for rank, (src, dst, port), value in _rows(answer)]
+    if not rows:
         return "no talkers\n"
-    text = io.StringIO()
-    console = Console(file=text, width=width or 400, color_system=None, legacy_windows=False)
-    console.print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join(line for line in lines if line) + "\n"
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, tuple("-" * width for width in widths), *rows]
+    return "".join(_format_line(line, widths) for line in lines)
+
+
+def _format_line(cells: tuple[str, ...], widths: list[int]) -> str:
+    rank, src, dst, port, value = widths
+    return f"{cells[0]:>{rank}}  {cells[1]:<{src}}  {cells[2]:<{dst}}  {cells[3]:>{port}}  {cells[4]:>{value}}\n"

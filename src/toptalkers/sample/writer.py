@@ -24,6 +24,7 @@ from toptalkers.sample.traffic import (
     records_by_slice,
     sample_lines,
 )
+from toptalkers.whole_file import whole_file
 
 SampleLayout = Literal["default", "rich", "aws-s3"]
 
@@ -202,13 +203,9 @@ def _refuse_to_overwrite(out: Path, plan: tuple[PlannedFile, ...]) -> None:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    hidden = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            hidden.write_bytes(data)
-            hidden.replace(path)
-        finally:
-            hidden.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            file.write(data)
     except OSError as error:
         raise ToptalkersError(f"cannot write {path}: {error.strerror or error}") from error

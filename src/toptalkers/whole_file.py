@@ -1,0 +1,90 @@
+"""Files that are whole or not there: written under another name beside the place, and renamed at the end.
+
+The other name is `.NAME.PID.RANDOM.toptalkers`. Who writes holds a lock (flock) on it until the rename, so that what
+a killed process left can be told from what is being written, and removed.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+_LEFTOVER = re.compile(rb"\.(.*)\.[0-9]+\.[0-9a-f]{16}\.toptalkers", re.DOTALL)
+
+_STEM_BYTES = 180
+"""What is kept of a name: with the rest it stays below the 255 bytes that file systems allow."""
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, mode: int | None = None, owner: tuple[int, int] | None = None, folder: Path | None = None
+) -> Iterator[BinaryIO]:
+    """Open a file that appears at `path` when the block ends, and not at all when it raises.
+
+    Args:
+        path: where it will be; what is there is replaced.
+        mode: its permissions; None for those of new files.
+        owner: its user and group; None for those of new files.
+        folder: where it is written; None for beside `path`. Must be on the same file system.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+
+    """
+    stem = os.fsencode(path.name)[:_STEM_BYTES]
+    name = b".%b.%d.%b.toptalkers" % (stem, os.getpid(), secrets.token_hex(8).encode())
+    hidden = (folder or path.parent) / os.fsdecode(name)
+    try:
+        # Named before it is made, so that no signal falls between making it and knowing what to remove.
+        with os.fdopen(_make_locked(hidden, 0o666 if mode is None else 0o600), "wb") as file:
+            yield file
+            file.flush()
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what processes that were killed left in a folder: of one name, or of any.
+
+    Nothing else is touched: a leftover is a regular file of ours, named so, that no process has locked. A folder
+    that cannot be looked at has none.
+    """
+    stem = None if name is None else os.fsencode(name)[:_STEM_BYTES]
+    with suppress(OSError), os.scandir(os.fsencode(folder)) as entries:
+        for entry in entries:
+            match = _LEFTOVER.fullmatch(entry.name)
+            if match and stem in (None, match[1]):
+                with suppress(OSError):
+                    _remove_if_dead(entry.path)
+
+
+def _make_locked(path: Path, mode: int) -> int:
+    while True:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with suppress(OSError):  # a file system without locks: what is left there stays there
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)  # another process took it for a leftover before it was locked
+
+
+def _remove_if_dead(path: bytes) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink:
+                os.unlink(path)  # noqa: PTH108 - bytes, which paths do not take
+    finally:
+        os.close(handle)

@@ -1,0 +1,177 @@
+"""Ctrl-C, SIGTERM and SIGHUP leave nothing behind and end in exit codes; what SIGKILL leaves goes at the next start."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.fake_account import FakeAccount
+from toptalkers.cli.main import cli
+from toptalkers.sample.writer import write_sample
+
+TOPTALKERS = [sys.executable, "-m", "toptalkers"]
+STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+WRITING = """
+import sys, time
+from pathlib import Path
+import click
+from toptalkers.cli import failures, signals
+from toptalkers.results.output import write_output
+
+def chunks():
+    yield b"half"
+    print("ready", flush=True)
+    time.sleep(60)
+
+class Forever(failures.FailureGroup):
+    def get_command(self, ctx, name):
+        return click.Command(name, callback=lambda: write_output(chunks(), Path(sys.argv[1])))
+
+signals.stop_on_signals()
+Forever()(["write"])
+"""
+"""A command that is for ever in the middle of its --output."""
+
+
+def writing(output: Path) -> "subprocess.Popen[str]":
+    """Start one, and wait until it has begun to write."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITING, str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert list(output.parent.iterdir())
+    return process
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_in_the_middle_of_writing(tmp_path: Path, number: signal.Signals) -> None:
+    """Nothing is left, one line is said, and the exit code is 128 and the signal's number."""
+    process = writing(tmp_path / "o.csv.gz")
+    process.send_signal(number)
+    assert process.communicate(timeout=60) == ("", "Stopped.\n")
+    assert process.returncode == 128 + number
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_one_left_goes_at_the_next_start(tmp_path: Path) -> None:
+    """Beside the same --output; what a living one writes there stays, and so does what else is there."""
+    (tmp_path / ".o.csv.gz.mine").touch()
+    killed, living = writing(tmp_path / "o.csv.gz"), writing(tmp_path / "o.csv.gz")
+    killed.kill()
+    killed.communicate()
+    assert len(list(tmp_path.iterdir())) == 3
+    try:
+        command = [*TOPTALKERS, "render", "template", "--output", str(tmp_path / "o.csv.gz")]
+        subprocess.run(command, check=True, capture_output=True)
+        left = sorted(path.name for path in tmp_path.iterdir())
+    finally:
+        living.kill()
+        living.communicate()
+    assert [name for name in left if not name.endswith(".toptalkers")] == [".o.csv.gz.mine", "o.csv.gz"]
+    assert [name.split(".")[-3] for name in left if name.endswith(".toptalkers")] == [str(living.pid)]
+
+
+ASKING = """
+import click
+from toptalkers.cli import failures, signals, talk
+
+class Asking(failures.FailureGroup):
+    def get_command(self, ctx, name):
+        return click.Command(name, callback=lambda: talk.confirm("Really?", yes=False))
+
+signals.stop_on_signals()
+print("ready", flush=True)
+Asking()(["ask"])
+"""
+"""A command that asks, and goes no further without an answer."""
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_while_something_is_asked(number: signal.Signals) -> None:
+    """It is no answer, and not taken for an input that has ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.5)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    _, said = process.communicate()
+    assert said.endswith("Stopped.\n")
+    assert "ended" not in said
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So many that counting them takes a while."""
+    folder = tmp_path_factory.mktemp("logs")
+    write_sample(folder, records=300_000)
+    for path in folder.rglob("*.gz"):
+        os.utime(path, (1, 1))
+    return folder
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_signals_at_any_time(tmp_path: Path, logs: Path, number: signal.Signals) -> None:
+    """Whenever the signal comes, there is no hang, no traceback, no temporary file, and never half an answer."""
+    output, cache = tmp_path / "out" / "o.csv.gz", tmp_path / "cache"
+    output.parent.mkdir()
+    drawn = random.Random(number)
+    for _ in range(4):
+        process = subprocess.Popen(
+            [*TOPTALKERS, "run-local", str(logs), "--ports", "all", "--output", str(output), "--cache", str(cache)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not cache.exists() and process.poll() is None:  # Python itself takes a while to start
+            time.sleep(0.01)
+        time.sleep(drawn.uniform(0, 0.8))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in (0, 128 + number), said
+        assert "Traceback" not in said
+        assert process.returncode == 0 or said == "Stopped.\n"
+        assert not list(tmp_path.rglob(".*"))
+        assert process.returncode == 0 or not output.exists()
+        output.unlink(missing_ok=True)
+        shutil.rmtree(cache)
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    """As `nohup` has it: a SIGHUP ends nothing then."""
+    command = f'trap "" HUP; exec {sys.executable} -m toptalkers run-local -'
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(1)
+    process.send_signal(signal.SIGHUP)
+    _, said = process.communicate("", timeout=60)
+    assert process.returncode == 1
+    assert "standard input" in said
+
+
+@pytest.mark.parametrize("seconds", [5, 150, 260])
+def test_a_run_that_is_stopped_ends_its_cluster(seconds: int) -> None:
+    """Where nobody can be asked, an interrupted run-emr ends the cluster, says so, and exits with 130."""
+    account = FakeAccount()
+    account.capture("2026/11/23/18")
+    account.clock.interrupt_at = [seconds]
+    result = CliRunner().invoke(cli, ["run-emr", "--yes"], obj=account)
+    assert result.exit_code == 130
+    assert result.stderr.endswith("Stopped.\n")
+    assert [one["Status"]["State"] for one in account.fake_emr.clusters.values()] == ["TERMINATED"]
