@@ -312,7 +312,7 @@ class FakeS3(FakeService):
         self.is_deleted = False
 
     @operation
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Any:  # noqa: N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Any:  # noqa: N803
         assert Bucket == "toptalkers-bucket"
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
         if Delimiter:
