@@ -16,6 +16,7 @@ from toptalkers.query import Query
 @click.command("run-emr")
 @job_query_options
 @click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read, and end with 1.")
 @stack_name_option
 @click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
@@ -45,6 +46,7 @@ def run_emr(
     *,
     query: Query,
     inputs: tuple[str, ...],
+    skip_unreadable: bool,
     stack_name: str,
     no_wait: bool,
     hadoop_cluster: bool,
@@ -74,13 +76,22 @@ def run_emr(
     gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
     options = runs.ClusterOptions(**cluster)  # type: ignore[arg-type]
     stack = require_own(gateways, stack_name)
-    plan = runs.plan_run(gateways, stack, query, inputs=inputs, options=options, token=secrets.token_hex(2))
-    say(runs.format_plan(plan))
+    line = _LiveLine()
+    plan = runs.plan_run(
+        gateways,
+        stack,
+        query,
+        inputs=inputs,
+        options=options,
+        skips=skip_unreadable,
+        on_look=lambda done, total: line.look(f"looked into {done:,} of {total:,} objects"),
+        token=secrets.token_hex(2),
+    )
+    line.say(runs.format_plan(plan))
     if dry_run:
         click.echo(runs.render_request(plan.request), nl=False)
         return
     confirm("Start the cluster?", yes=yes)
-    line = _LiveLine()
     record = runs.execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     click.echo(record.run_id)
     if record.is_over:

@@ -20,6 +20,7 @@ from toptalkers.aws.stack import Stack
 from toptalkers.deploy.diagnosis import diagnose, read_counters
 from toptalkers.deploy.input import RunInput, pick_input
 from toptalkers.deploy.ownership import STACK_TAG
+from toptalkers.deploy.renamed import copy_renamed, remove_renamed
 from toptalkers.deploy.runs import (
     RunRecord,
     format_elapsed,
@@ -106,6 +107,8 @@ def plan_run(
     *,
     inputs: Sequence[str] = (),
     options: ClusterOptions | None = None,
+    skips: bool = False,
+    on_look: Callable[[int, int], None] = lambda _done, _total: None,
     token: str,
 ) -> RunPlan:
     """Work out what a run would do; nothing is changed for it.
@@ -116,18 +119,32 @@ def plan_run(
         query: the question.
         inputs: addresses of S3 to read instead of the stack's own flow logs.
         options: of the cluster.
+        skips: leave out what a cluster cannot read, instead of raising.
+        on_look: told how many objects of how many were looked into.
         token: four hexadecimal digits, by chance, for the run's name.
 
     Raises:
         UsageError: an option that cannot be.
-        ToptalkersError: there is nothing to read, EMR has no such release, or the stack is too old.
+        ToptalkersError: there is nothing to read, or something that a cluster cannot read, EMR has no such release,
+            or the stack is too old.
 
     """
     options = options or ClusterOptions()
     _check(options)
     bucket = bucket_of(stack)
     roles = (_output(stack, "EmrServiceRole"), _output(stack, "EmrInstanceProfile"))
-    read = pick_input(gateways.storage, bucket, given=inputs, since=query.since, until=query.until)
+    _require_release(gateways, options.release)
+    created = gateways.now().replace(microsecond=0)
+    run_id = locations.format_run_id(created, token)
+    read = pick_input(
+        gateways.storage,
+        bucket,
+        query,
+        given=inputs,
+        renamed=locations.renamed_prefix(run_id),
+        skips=skips,
+        on_look=on_look,
+    )
     sizing = size_cluster(
         read.size_bytes,
         core=options.core,
@@ -136,9 +153,6 @@ def plan_run(
         spot=options.spot,
         **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
-    _require_release(gateways, options.release)
-    created = gateways.now().replace(microsecond=0)
-    run_id = locations.format_run_id(created, token)
     if next(gateways.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
@@ -158,6 +172,7 @@ def plan_run(
         instance_type=sizing.instance_type,
         instances=sizing.instances,
         created=created,
+        left_out=[f"{uri}: {reason}" for uri, reason in read.left_out],
     )
     request = cluster_request(
         stack=stack.name,
@@ -334,6 +349,8 @@ def execute_run(
         store_record(gateways.storage, plan.bucket, record)
     except AwsError as error:
         say(f"run.json is not brought up to date: {error.message}")
+    if plan.input.copies:
+        remove_renamed(gateways.storage, plan.bucket, record.run_id, say)
     if record.state == "COMPLETED":
         return record
     if is_ending:
@@ -367,6 +384,7 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
     # Before the cluster: who may not write here learns it before anything costs.
     store_record(storage, plan.bucket, record)
     try:
+        copy_renamed(storage, plan.bucket, plan.input.copies, say)
         cluster = gateways.clusters.start(plan.request)
         say(f"started the cluster {cluster}")
         record = replace(record, state="RUNNING", cluster=cluster)
@@ -377,6 +395,8 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
         reason = error.message if isinstance(error, ToptalkersError) else "interrupted"
         with suppress(AwsError):
             store_record(storage, plan.bucket, replace(record, state="FAILED", reason=reason, ended=gateways.now()))
+        if plan.input.copies:
+            remove_renamed(storage, plan.bucket, record.run_id, say)
         raise
     for twin in _lost_clusters(gateways, plan):
         if twin != cluster:

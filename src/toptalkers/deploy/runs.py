@@ -49,6 +49,7 @@ class RunRecord:
         ended: when it was seen to be over.
         reason: why it failed, one line.
         counters: the mapper's tally, by the names of `answer.REASONS`; empty when not known.
+        left_out: what was asked for and is not read: an address and a reason each.
 
     """
 
@@ -69,6 +70,7 @@ class RunRecord:
     ended: datetime | None = None
     reason: str = ""
     counters: Mapping[str, int] = field(default_factory=dict)
+    left_out: Sequence[str] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
