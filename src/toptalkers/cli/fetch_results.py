@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option
+from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option, strict_option
 from toptalkers.cli.talk import say
 
 if TYPE_CHECKING:
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 @stack_name_option
 @answer_options
 @output_option
+@strict_option
 @account_options
+@click.pass_context
 def fetch_results(
+    ctx: click.Context,
+    /,
     *,
     gateways: "Gateways",
     run: str | None,
@@ -27,8 +31,11 @@ def fetch_results(
     top: str,
     format: str,  # noqa: A002 - the option is called so, and keeps its name
     output: Path | None,
+    strict: bool,
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
+
+    Ends with 1 when something was left out of it.
 
     \b
     Example:
@@ -36,13 +43,15 @@ def fetch_results(
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
     """
     from toptalkers import locations
-    from toptalkers.answer import Answer, Tally
+    from toptalkers.answer import Answer
     from toptalkers.deploy.cluster import bucket_of, tally_of
     from toptalkers.deploy.ownership import require_own
+    from toptalkers.deploy.renamed import remove_renamed
     from toptalkers.deploy.runs import choose_answer
     from toptalkers.query import Query
     from toptalkers.results.fetch import fetch_answer
-    from toptalkers.results.formats import describe_query, format_answer, format_tally
+    from toptalkers.results.formats import describe_query, format_answer
+    from toptalkers.results.outcome import EMPTY, describe_misfits, describe_tally, exit_code, tally_of_counters
     from toptalkers.results.output import write_output
 
     bucket = bucket_of(require_own(gateways, stack_name))
@@ -55,13 +64,18 @@ def fetch_results(
     for note in notes:
         say(note)
     counters = tally_of(gateways, bucket, record)
-    tally = Tally.from_counters(counters, files_read=record.input_objects)
+    tally = tally_of_counters(counters, objects=record.input_objects, left_out=len(record.left_out))
     limit = min(query.top or kept, kept or query.top)
     chunks = fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=limit)
     first = next(chunks, b"")
     answer = Answer(query, (one for part in ([first], chunks) for one in part if one), tally)
     width = shutil.get_terminal_size().columns if output is None else None
     write_output(format_answer(answer, width=width), output)
-    if not first:
-        say("The answer is empty: no record counts for the question.")
-    say(format_tally(tally) if counters else "What was skipped is not known: the log of the run is not there.")
+    for one in record.left_out:
+        say(f"left out: {one}")
+    for line in (EMPTY if not first else "", describe_misfits(counters), describe_tally(counters, tally)):
+        if line:
+            say(line)
+    if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
+        remove_renamed(gateways.storage, bucket, record.run_id, say)
+    ctx.exit(exit_code(tally, strict=strict))

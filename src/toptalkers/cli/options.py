@@ -98,6 +98,8 @@ stack_name_option = click.option(
     "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The CloudFormation stack."
 )
 
+strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
+
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")

@@ -2,15 +2,19 @@
 
 import secrets
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from toptalkers.cli.factory import Factory
-from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, yes_option
+from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, strict_option, yes_option
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.talk import confirm, say
 from toptalkers.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.aws.gateways import Gateways
+    from toptalkers.deploy.runs import RunRecord
 
 
 @click.command("run-emr")
@@ -35,6 +39,7 @@ from toptalkers.query import Query
 @click.option(
     "--hadoop-cluster", is_flag=True, help="Run on the Hadoop that `hadoop` on the PATH leads to, and write the answer."
 )
+@strict_option
 @dry_run_option
 @yes_option
 @click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
@@ -50,6 +55,7 @@ def run_emr(
     stack_name: str,
     no_wait: bool,
     hadoop_cluster: bool,
+    strict: bool,
     dry_run: bool,
     yes: bool,
     region: str | None,
@@ -59,7 +65,7 @@ def run_emr(
     """Count top talkers on an EMR cluster, made for it and gone after it.
 
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
-    whether to leave the cluster running. Ends with 3 when the job failed.
+    whether to leave the cluster running. Ends with 3 when the job failed, and with 1 when something was left out.
 
     \b
     Example:
@@ -68,8 +74,7 @@ def run_emr(
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
-        _run_on_hadoop(query, inputs)
-        return
+        ctx.exit(_run_on_hadoop(query, inputs, strict=strict))
     from toptalkers.deploy import cluster as runs
     from toptalkers.deploy.ownership import require_own
 
@@ -95,10 +100,29 @@ def run_emr(
     record = runs.execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     click.echo(record.run_id)
     if record.is_over:
+        code = _tell_outcome(gateways, plan.bucket, record, strict=strict)
         hours = record.instance_hours(gateways.now())
         say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
     else:
         say(f"'toptalkers runs' shows how it goes on; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        code = int(bool(record.left_out))
+    ctx.exit(code)
+
+
+def _tell_outcome(gateways: "Gateways", bucket: str, record: "RunRecord", *, strict: bool) -> int:
+    """Say what a run counted and what it left out; gives the exit code."""
+    from toptalkers import locations
+    from toptalkers.deploy.cluster import tally_of
+    from toptalkers.results.fetch import fetch_answer
+    from toptalkers.results.outcome import EMPTY, describe_misfits, describe_tally, exit_code, tally_of_counters
+
+    counters = tally_of(gateways, bucket, record)
+    tally = tally_of_counters(counters, objects=record.input_objects, left_out=len(record.left_out))
+    first = next(fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=1), b"")
+    for line in (EMPTY if not first else "", describe_misfits(counters), describe_tally(counters, tally)):
+        if line:
+            say(line)
+    return exit_code(tally, strict=strict)
 
 
 class _LiveLine:
@@ -127,14 +151,18 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-def _run_on_hadoop(query: Query, inputs: tuple[str, ...]) -> None:
+def _run_on_hadoop(query: Query, inputs: tuple[str, ...], *, strict: bool) -> int:
     from toptalkers.engines.hadoop_cluster import count_on_cluster
     from toptalkers.errors import UsageError
     from toptalkers.results.formats import format_answer, format_tally
+    from toptalkers.results.outcome import MISFITS, describe_misfits, exit_code
     from toptalkers.results.output import write_output
 
     if not inputs:
         raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")
     answer = count_on_cluster(query, inputs)
     write_output(format_answer(answer), None)
+    if answer.tally.files_unreadable:
+        say(describe_misfits({MISFITS: answer.tally.files_unreadable}))
     say(format_tally(answer.tally))
+    return exit_code(answer.tally, strict=strict)

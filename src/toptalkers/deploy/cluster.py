@@ -17,7 +17,7 @@ from toptalkers.aws.cluster import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
-from toptalkers.deploy.diagnosis import diagnose, read_counters
+from toptalkers.deploy.diagnosis import await_counters, diagnose, read_counters
 from toptalkers.deploy.input import RunInput, pick_input
 from toptalkers.deploy.ownership import STACK_TAG
 from toptalkers.deploy.renamed import copy_renamed, remove_renamed
@@ -430,7 +430,7 @@ def _find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: W
     record = replace(judged(record, cluster, steps, gateways.now()), ended=cluster.ended or gateways.now())
     if record.state == "COMPLETED":
         with suppress(AwsError):
-            record = replace(record, counters=read_counters(gateways, bucket, logs, record.cluster, steps[0].id))
+            record = replace(record, counters=await_counters(gateways, bucket, logs, record.cluster, steps[0].id, say))
         return record
     failed = next((step for step in steps if step.state == "FAILED"), None)
     if watched.gave_up or not failed:

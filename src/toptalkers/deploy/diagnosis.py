@@ -7,7 +7,7 @@ hold what Hadoop's client said, `containers/<application>/<container>/stderr.gz`
 import gzip
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -87,6 +87,22 @@ def read_counters(gateways: Gateways, bucket: str, logs: str, cluster: str, step
     for line in _plain(_read(gateways, bucket, f"{logs}{cluster}/steps/{step}/syslog.gz")).splitlines():
         reader.read_line(line)
     return reader.counters.get("toptalkers", {})
+
+
+def await_counters(
+    gateways: Gateways, bucket: str, logs: str, cluster: str, step: str, say: Callable[[str], None]
+) -> Mapping[str, int]:
+    """What `read_counters` gives, waited for `LOG_MINUTES` at most; a Ctrl-C ends the waiting alone."""
+    try:
+        for look in range(LOG_MINUTES * 60 // POLL_SECONDS):
+            if counters := read_counters(gateways, bucket, logs, cluster, step):
+                return counters
+            if not look:
+                say(f"waiting for the log that says what was counted, {LOG_MINUTES} minutes at most")
+            gateways.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        say("not waited for any longer")
+    return {}
 
 
 def _logs_of_scripts(gateways: Gateways, bucket: str, here: str, step: str) -> list[StoredObject]:

@@ -145,15 +145,16 @@ def pick_input(
             f"there are no flow logs to read in {where}{passed}",
             hint="'toptalkers status' shows what arrives; records take up to 15 minutes",
         )
+    uris, copied = survey.places()
     copies = tuple(
-        Copy(place, key, f"{renamed}{number:05}-{_plain_name(key)}{survey.renamed[place, key]}")
-        for number, (place, key) in enumerate(place for place in taken if place in survey.renamed)
+        Copy(*place, f"{renamed}{number:05}-{_plain_name(place[1])}{survey.renamed.get(place, '')}")
+        for number, place in enumerate(copied)
     )
-    uris = survey.uris()
     if copies:
         uris.append(f"s3://{bucket}/{renamed}")
-        endings = " or ".join(sorted({one.to_key[one.to_key.rindex(".") :] for one in copies}))
-        notes.append(f"{len(copies):,} objects are copied first, as Hadoop needs names that end in {endings}")
+        number = "1 object is" if len(copies) == 1 else f"{len(copies):,} objects are"
+        why = "Hadoop unpacks by the end of a name" if survey.renamed else "they lie among what is left out"
+        notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over, as {why}")
     if survey.neighbours:
         notes.append(f"passed over, as they are no flow logs: {format_reasons(survey.neighbours)}")
     if survey.unreadable:
@@ -278,14 +279,17 @@ class Survey:
                 raise
         return odd
 
-    def uris(self) -> list[str]:
-        """Folders and files that hold what is read as it is, and nothing else.
+    def places(self) -> tuple[list[str], list[Place]]:
+        """Where what is read lies: folders and files that hold nothing else, and files that have to be copied.
+
+        Copied is what needs another name, and what lies alone among so much else that a step cannot be told.
 
         Raises:
-            ToptalkersError: so much is left out between what is read that a step cannot be told.
+            ToptalkersError: there is too much of that.
 
         """
         uris: dict[str, None] = {}
+        files: dict[str, Place] = {}
         named: set[Place] = set(self.renamed)
         for (bucket, folder), found in self._roots:
             taken = [place[1] for place in found if place in self.taken and place not in named]
@@ -293,14 +297,25 @@ class Survey:
             named.update(found)
             for key in cover(folder, taken, others) if folder or len(found) != 1 else taken:
                 uris[f"s3://{bucket}/{key}"] = None
-        is_parted = self.renamed or self.unreadable or self.neighbours
-        if is_parted and sum(map(len, uris)) > LONGEST_URIS:
+                if key and not key.endswith("/"):
+                    files[f"s3://{bucket}/{key}"] = (bucket, key)
+        is_long = sum(map(len, uris)) > LONGEST_URIS and bool(self.renamed or self.unreadable or self.neighbours)
+        copied = {
+            uri: place
+            for uri, place in files.items()
+            if (is_long or not _GIVEN.fullmatch(uri)) and self.taken[place] <= MOST_COPIED_BYTES
+        }
+        uris = {uri: None for uri in uris if uri not in copied}
+        is_long &= sum(map(len, uris)) > LONGEST_URIS
+        if is_long or len(copied) + len(self.renamed) > MOST_LOOKED_INTO:
             raise ToptalkersError(
                 "what is to be read lies in too many places beside what is not:"
-                f" {format_reasons({**self.unreadable, **self.neighbours}) or 'objects that are to be renamed'}",
+                f" {format_reasons({**self.unreadable, **self.neighbours})}",
                 hint="name the folders to read with --input, some at a time",
             )
-        return list(uris)
+        return list(uris), [
+            place for place in self.taken if place in self.renamed or "s3://{}/{}".format(*place) in copied
+        ]
 
     def _look(self, place: Place) -> Content:
         bucket, key = place
