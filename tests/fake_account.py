@@ -146,6 +146,7 @@ class FakeAccount(Factory):
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.fake_s3 = FakeS3()
+        self.fake_ec2: Any = None
         self.fake_emr = FakeEmr(self.clock.now, self.clock.after)
         self.fake_emr.put_log = self._put_log
 
@@ -165,7 +166,8 @@ class FakeAccount(Factory):
         raise AssertionError("no run asks CloudWatch")
 
     def ec2(self) -> Any:
-        raise AssertionError("no run asks EC2")
+        assert self.fake_ec2, "a run asks EC2 for the format alone"
+        return self.fake_ec2
 
     def kinesis(self) -> Any:
         raise AssertionError("no run asks Kinesis")
