@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copy
 
 from toptalkers.answer import Answer, Tally
-from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, run_streaming
+from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError
@@ -45,7 +45,7 @@ def count_files(
 
     """
     work = tempfile.TemporaryDirectory(prefix="toptalkers-")
-    folder = Path(work.name)
+    folder = check_work_dir(Path(work.name))
     (folder / "input").mkdir()
     (folder / "code").mkdir()
     packed = pack_files(files, folder / "input", on_read=on_read, on_problem=on_problem)
