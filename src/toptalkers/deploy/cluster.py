@@ -323,7 +323,13 @@ def execute_run(
         ToptalkersError: something else failed; where there is a cluster, it ends by itself.
 
     """
-    record = launch(gateways, plan, say)
+    try:
+        copy_renamed(gateways.storage, plan.bucket, plan.input.copies, say)
+        record = launch(gateways, plan, say)
+    except BaseException:
+        if plan.input.copies:
+            remove_renamed(gateways.storage, plan.bucket, plan.record.run_id, say)
+        raise
     if not wait:
         return record
     is_ending = False
@@ -384,7 +390,6 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
     # Before the cluster: who may not write here learns it before anything costs.
     store_record(storage, plan.bucket, record)
     try:
-        copy_renamed(storage, plan.bucket, plan.input.copies, say)
         cluster = gateways.clusters.start(plan.request)
         say(f"started the cluster {cluster}")
         record = replace(record, state="RUNNING", cluster=cluster)
@@ -395,8 +400,6 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
         reason = error.message if isinstance(error, ToptalkersError) else "interrupted"
         with suppress(AwsError):
             store_record(storage, plan.bucket, replace(record, state="FAILED", reason=reason, ended=gateways.now()))
-        if plan.input.copies:
-            remove_renamed(storage, plan.bucket, record.run_id, say)
         raise
     for twin in _lost_clusters(gateways, plan):
         if twin != cluster:
