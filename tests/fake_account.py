@@ -36,12 +36,12 @@ class FakeClock:
         self.seconds = 0.0
         self.interrupt_at: list[float] = []
         self._numbers = count()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
 
     def now(self) -> datetime:
         return self.start + timedelta(seconds=self.seconds)
 
-    def after(self, seconds: float, do: Callable[[], None]) -> None:
+    def after(self, seconds: float, do: Callable[[], object]) -> None:
         heapq.heappush(self._due, (self.seconds + seconds, next(self._numbers), do))
 
     def sleep(self, seconds: float) -> None:
@@ -168,6 +168,9 @@ class FakeAccount(Factory):
     def ec2(self) -> Any:
         assert self.fake_ec2, "a run asks EC2 for the format alone"
         return self.fake_ec2
+
+    def emr_once(self) -> Any:
+        return self.emr()
 
     def kinesis(self) -> Any:
         raise AssertionError("no run asks Kinesis")

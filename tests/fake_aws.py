@@ -414,6 +414,9 @@ class FakeAws(Factory):
     def emr(self) -> Any:
         raise NotImplementedError("clusters have a fake of their own")
 
+    def emr_once(self) -> Any:
+        return self.emr()
+
     def kinesis(self) -> Any:
         return self.streams
 

@@ -57,7 +57,9 @@ class FakeEmr:
         never_starts: it stays STARTING.
         log_delay: seconds until logs of a step are in S3.
         errors: what the next calls raise, but for RunJobFlow.
-        start_error: what RunJobFlow raises; after the cluster was made, when `starts_anyway`.
+        start_error: what RunJobFlow raises; after the cluster was made, when `starts_anyway`, or before it is made,
+            so many seconds later, when `starts_late`.
+        on_start: called when RunJobFlow was.
         requests: what RunJobFlow was given.
         calls: operations asked for.
 
@@ -65,7 +67,7 @@ class FakeEmr:
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
 
-    def __init__(self, now: Callable[[], datetime], after: Callable[[float, Callable[[], None]], None]) -> None:
+    def __init__(self, now: Callable[[], datetime], after: Callable[[float, Callable[[], object]], None]) -> None:
         self._now = now
         self._after = after
         self.put_log: Callable[[str, bytes], None] = lambda _uri, _content: None
@@ -76,6 +78,8 @@ class FakeEmr:
         self.errors: list[ClientError] = []
         self.start_error: BaseException | None = None
         self.starts_anyway = False
+        self.starts_late: float | None = None
+        self.on_start: Callable[[], None] = lambda: None
         self.on_done: Callable[[], None] = lambda: None
         self.requests: list[dict[str, Any]] = []
         self.clusters: dict[str, dict[str, Any]] = {}
@@ -106,8 +110,17 @@ class FakeEmr:
     def run_job_flow(self, **request: Any) -> dict[str, Any]:
         self._begin("RunJobFlow", request)
         self.requests.append(request)
+        self.on_start()
+        if self.start_error and self.starts_late is not None:
+            self._after(self.starts_late, lambda: self._make(request))
         if self.start_error and not self.starts_anyway:
             raise self.start_error
+        cluster_id = self._make(request)
+        if self.start_error:
+            raise self.start_error
+        return {"JobFlowId": cluster_id}
+
+    def _make(self, request: dict[str, Any]) -> str:
         cluster_id = f"j-{len(self.clusters) + 1:013}"
         status = {"State": "STARTING", "StateChangeReason": {}, "Timeline": {"CreationDateTime": self._now()}}
         self.clusters[cluster_id] = {"Id": cluster_id, "Name": request["Name"], "Status": status}
@@ -118,9 +131,7 @@ class FakeEmr:
         log_uri = f"{request['LogUri']}{cluster_id}/"
         if not self.never_starts:
             self._after(STARTING, lambda: self._bootstrap(cluster_id, log_uri))
-        if self.start_error:
-            raise self.start_error
-        return {"JobFlowId": cluster_id}
+        return cluster_id
 
     def _bootstrap(self, cluster_id: str, log_uri: str) -> None:
         if self._is_ending(cluster_id):
@@ -205,8 +216,7 @@ class FakeEmr:
             "Clusters": [
                 one
                 for one in self.clusters.values()
-                if one["Status"]["State"] in request["ClusterStates"]
-                and one["Status"]["Timeline"]["CreationDateTime"] >= request["CreatedAfter"]
+                if request["CreatedAfter"] <= one["Status"]["Timeline"]["CreationDateTime"] <= request["CreatedBefore"]
             ]
         }
 

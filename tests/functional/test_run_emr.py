@@ -10,11 +10,14 @@ from click.testing import CliRunner, Result
 
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
+from tests.faults import Fault, FaultyAccount
 from toptalkers.aws.failures import AwsError
 from toptalkers.cli.main import cli
 from toptalkers.deploy.cluster import (
+    LOOK_SECONDS,
+    LOOKS,
+    MOST_SILENT,
     MOST_STARTING,
-    PATIENCE,
     ClusterOptions,
     RunPlan,
     execute_run,
@@ -195,11 +198,15 @@ def test_throttling_is_ridden_out(account: FakeAccount) -> None:
 
 
 def test_throttling_without_end(account: FakeAccount) -> None:
-    """The watch is given up, not the cluster, which ends by itself; the message says so."""
-    errors: list[ClientError] = [refusal("ThrottlingException", "Rate exceeded", "x")] * (PATIENCE + 1)
+    """The watch is given up in the time that was said, not the cluster; its id and the command that ends it are."""
+    errors: list[ClientError] = [refusal("ThrottlingException", "Rate exceeded", "x")] * 1000
     account.clock.after(60, lambda: account.fake_emr.errors.extend(errors))
-    with pytest.raises(ToptalkersError, match="goes on, and ends by itself"):
-        execute(account)
+    said: list[str] = []
+    with pytest.raises(ToptalkersError, match="goes on, and ends by itself") as raised:
+        execute(account, said=said)
+    assert "aws emr terminate-clusters --region us-east-1 --cluster-ids j-" in str(raised.value.hint)
+    assert "asked again for 10 minutes" in said[-1]
+    assert account.clock.seconds < 60 + MOST_SILENT.total_seconds() + 120
 
 
 def test_credentials_that_expire(account: FakeAccount) -> None:
@@ -252,17 +259,113 @@ def test_ctrl_c_while_logs_are_waited_for(account: FakeAccount) -> None:
         execute(account)
 
 
-@pytest.mark.parametrize("starts_anyway", [True, False])
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), EndpointConnectionError(endpoint_url="https://emr")])
-def test_a_request_of_which_nothing_is_heard(account: FakeAccount, error: BaseException, starts_anyway: bool) -> None:
-    """A cluster that came of it nonetheless is found by its name, and ended."""
+LOST = [EndpointConnectionError(endpoint_url="https://emr"), refusal("InternalServerError", "x", "RunJobFlow")]
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_an_answer_that_is_lost(account: FakeAccount, error: BaseException) -> None:
+    """The cluster is found by its name, and the run goes on with it: the request is sent once."""
+    account.fake_emr.start_error, account.fake_emr.starts_anyway = error, True
+    assert execute(account).state == "COMPLETED"
+    assert len(account.fake_emr.requests) == 1
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_a_request_of_which_nothing_is_heard(account: FakeAccount, error: BaseException) -> None:
+    """Where no cluster shows, nobody knows: so it is said, with commands, and recorded; one that comes is found."""
     account.fake_emr.start_error = error
-    account.fake_emr.starts_anyway = starts_anyway
-    with pytest.raises((KeyboardInterrupt, AwsError)):
-        execute(account)
-    assert len(account.fake_emr.clusters) == starts_anyway
+    said: list[str] = []
+    with pytest.raises(AwsError):
+        execute(account, said=said)
+    assert "Clusters[?Name==`toptalkers-" in said[-1]
+    assert "aws emr terminate-clusters" in said[-1]
+    assert recorded(account).state == "UNKNOWN"
+    account.fake_emr.start_error = None
+    account.gateways().clusters.start(account.fake_emr.requests[0])
+    assert " RUNNING " in command(account, "runs").stdout
+
+
+@pytest.mark.parametrize("delay", [None, 0, 4, 50])
+def test_ctrl_c_while_the_request_is_on_its_way(account: FakeAccount, delay: float | None) -> None:
+    """A cluster that comes of it afterwards is waited for, and ended; when none comes, that is said."""
+    account.fake_emr.start_error = KeyboardInterrupt()
+    account.fake_emr.starts_late = delay
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        execute(account, said=said)
+    assert account.clock.seconds <= LOOKS * LOOK_SECONDS
     assert not account.fake_emr.running
-    assert recorded(account).state == "FAILED"
+    assert len(account.fake_emr.clusters) == (delay is not None)
+    assert ("may come all the same" in said[-1]) == (delay is None)
+    assert recorded(account).state == ("UNKNOWN" if delay is None else "RUNNING")
+    account.clock.sleep(1000)
+    assert (" UNKNOWN " if delay is None else " CANCELLED ") in command(account, "runs").stdout
+
+
+def test_the_clusters_cannot_be_listed(account: FakeAccount) -> None:
+    """When the answer is lost and the listing refused, a cluster may run: the message says how to find and end it."""
+    account.fake_emr.start_error, account.fake_emr.starts_anyway = LOST[0], True
+    account.fake_emr.on_start = lambda: account.fake_emr.errors.append(
+        refusal("AccessDeniedException", "no", "ListClusters")
+    )
+    said: list[str] = []
+    with pytest.raises(AwsError):
+        execute(account, said=said)
+    assert "aws emr list-clusters --region us-east-1 --active --query" in said[-1]
+    assert recorded(account).state == "UNKNOWN"
+
+
+def test_a_busy_emr_is_asked_for_a_cluster_again(account: FakeAccount) -> None:
+    """EMR that asks to slow down has made nothing, so that the request may be repeated."""
+    plan = planned(account)
+    account.fake_emr.errors = [refusal("ThrottlingException", "Rate exceeded", "x")] * 3
+    run = execute_run(account.gateways(), plan, say=lambda _: None, ask=lambda _: "terminate")
+    assert run.state == "COMPLETED"
+    assert len(account.fake_emr.clusters) == 1
+
+
+FAULTS = [
+    KeyboardInterrupt(),
+    MemoryError(),
+    EndpointConnectionError(endpoint_url="https://x"),
+    refusal("AccessDeniedException", "no", "x"),
+    refusal("InternalServerError", "x", "x"),
+    KeyError("a member"),
+]
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
+@pytest.mark.parametrize(
+    ("fault", "after"),
+    # A refusal is none after the request was served.
+    [(fault, after) for fault in FAULTS for after in (False, True) if not (after and "AccessDenied" in str(fault))],
+    ids=str,
+)
+def test_no_cluster_is_left_unsaid(fault: BaseException, after: bool, lasting: bool) -> None:
+    """Whichever call breaks off, before or after it was served, once or from then on: what may run is named."""
+    for number in range(1000):
+        account = FaultyAccount(Fault(number, fault, after=after, lasting=lasting))
+        account.capture("2026/11/23/18")
+        said: list[str] = []
+        account.fault.is_armed = False
+        plan, gateways = planned(account), account.gateways()
+        account.fault.is_armed = True
+        try:
+            execute_run(gateways, plan, say=said.append, ask=lambda _: "terminate")
+        except ToptalkersError as error:
+            said.append(f"{error.message} ({error.hint})")
+        except (KeyboardInterrupt, MemoryError):
+            pass
+        account.fault.is_armed = False
+        for cluster in account.fake_emr.running:
+            told = [one for one in said if f"--cluster-ids {cluster}'" in one or f"`toptalkers-{RUN_ID}`" in one]
+            assert told, (number, said)
+        if account.fake_s3.objects.get(f"runs/{RUN_ID}/run.json"):
+            state = recorded(account).state
+            assert state not in ("FAILED", "CANCELLED", "COMPLETED") or not account.fake_emr.running, (number, state)
+        if account.fault.calls <= number:
+            return
+    raise AssertionError("it never came to its end")
 
 
 def test_without_the_right_to_write_nothing_is_started(account: FakeAccount) -> None:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from toptalkers.aws.cluster import Cluster, ClusterGateway, ClusterStep
+from toptalkers.aws.cluster import AFTER, BEFORE, Cluster, ClusterGateway, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.deploy.cluster import ClusterOptions, example_run
 from toptalkers.query import Query
@@ -103,13 +103,14 @@ def test_steps_come_in_their_order(emr: tuple[ClusterGateway, Stubber]) -> None:
 
 
 def test_find_and_terminate(emr: tuple[ClusterGateway, Stubber]) -> None:
-    """Only clusters of the name count, and only those that run."""
+    """Only clusters of the name count, whatever became of them, made about the time."""
     gateway, stubber = emr
     clusters = [{"Id": "j-1", "Name": "ours"}, {"Id": "j-2", "Name": "another"}]
-    states = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
-    stubber.add_response("list_clusters", {"Clusters": clusters}, {"CreatedAfter": NOW, "ClusterStates": states})
+    stubber.add_response(
+        "list_clusters", {"Clusters": clusters}, {"CreatedAfter": NOW - BEFORE, "CreatedBefore": NOW + AFTER}
+    )
     stubber.add_response("terminate_job_flows", {}, {"JobFlowIds": ["j-1"]})
-    assert gateway.find("ours", since=NOW) == ["j-1"]
+    assert gateway.find("ours", around=NOW) == ["j-1"]
     gateway.terminate("j-1")
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import itertools
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import IO, cast
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.talker import parse_talker
 from toptalkers.results.fetch import fetch_answer, read_part
 
 PREFIX = "runs/20261123T181500Z-4f2a/toptalkers/"
@@ -46,14 +48,82 @@ LINES = st.dictionaries(st.integers(0, 400), st.integers(0, 30), max_size=60).ma
 def test_parts_come_together_in_order(lines: list[bytes], parts: int, top: int, packed: bool) -> None:
     """However the lines lie in parts, each in order, the answer is the same; its first N are the first N."""
     written = [b"".join(lines[at::parts]) for at in range(parts)]
-    if packed:
-        written = [gzip.compress(part) for part in written[:-1]] + written[-1:]
+    written = [gzip.compress(part) if packed or not part else part for part in written]
     assert fetch(written, top=top) == b"".join(lines[:top] if top else lines)
 
 
 def test_an_empty_answer_is_one() -> None:
-    """No lines, in a part of nothing, a packed part of nothing, or no part."""
-    assert fetch([]) == fetch([b""]) == fetch([gzip.compress(b"")]) == b""
+    """No lines, in packed parts of nothing."""
+    assert fetch([gzip.compress(b"")]) == fetch([gzip.compress(b"")] * 3) == b""
+
+
+@given(st.integers(1, 5), st.data())
+def test_a_part_that_is_gone_or_empty_is_an_error(number: int, data: st.DataObject) -> None:
+    """Whatever of an answer is gone beside its _SUCCESS, but for the last part of several, is missed."""
+    account = FakeAccount()
+    keys = [f"{PREFIX}part-{at:05}.gz" for at in range(number)]
+    account.fake_s3.objects = dict.fromkeys(keys, gzip.compress(LINE)) | {f"{PREFIX}_SUCCESS": b""}
+    lost = data.draw(st.sampled_from(keys))
+    if data.draw(st.booleans()) or (lost == keys[-1] and number > 1):
+        account.fake_s3.objects[lost] = b""
+    else:
+        del account.fake_s3.objects[lost]
+    with pytest.raises(ToptalkersError, match=r"is not whole: .*(is gone|is empty)"):
+        fetch_answer(account.gateways().storage, BUCKET, PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("part-../../x", "no name of a part"), ("part-x", "no name"), ("part-00000", "part 0 twice")],
+)
+def test_names_that_no_job_gives(name: str, said: str) -> None:
+    """They are not read, nor passed over."""
+    account = FakeAccount()
+    account.fake_s3.objects = {f"{PREFIX}{one}": gzip.compress(LINE) for one in ("_SUCCESS", "part-00000.gz", name)}
+    with pytest.raises(ToptalkersError, match=said):
+        fetch_answer(account.gateways().storage, BUCKET, PREFIX)
+
+
+ODD_BITS = ["10.0.0.1", "[::1]", "[::::]", "999.0.0.1", "1.2.3", ":", "443", "999.1", "70000", "0443", "\t", "-7", "7"]
+ODD_LINES = st.lists(st.sampled_from([*ODD_BITS, "9" * 38, "9" * 5000, "\r", " ", "\x1b", "é"]), max_size=9).map(
+    "".join
+)
+NEARLY = st.tuples(*[st.sampled_from(ODD_BITS)] * 3, st.sampled_from(["7", "07", "", "-7", "9" * 38, "9" * 39])).map(
+    lambda bits: f"{bits[0]}:{bits[1]}:{bits[2]}\t{bits[3]}"
+)
+
+
+@given(ODD_LINES | NEARLY, st.booleans())
+def test_odd_lines(odd: str, packed: bool) -> None:
+    """A line passes when it is a talker and a sum that every format can write; else the part and line are named."""
+    line = odd.encode() + b"\n"
+    talker, _, value = odd.partition("\t")
+    try:
+        parse_talker(talker)
+        is_fine = re.fullmatch(r"0|[1-9][0-9]{0,37}", value) is not None
+    except ValueError:
+        is_fine = False
+    part = gzip.compress(line) if packed else line
+    if is_fine:
+        assert fetch([part]) == line
+        return
+    with pytest.raises(ToptalkersError) as raised:
+        fetch([part])
+    assert f"s3://{BUCKET}/{PREFIX}part-00000" in raised.value.message
+    assert "line 1 is no talker" in raised.value.message or "longer than 1,024 bytes" in raised.value.message
+    assert raised.value.message.isprintable()
+
+
+@pytest.mark.parametrize("byte", [b"9", b"\r", b"\x00", b"1.0.0.0:1.0.0.0:1\t1"])
+def test_a_part_without_line_feeds(byte: bytes) -> None:
+    """It takes no more than a block, however long the line is."""
+    source = gzip.compress(byte * ((64 << 20) // len(byte)))
+    tracemalloc.start()
+    with pytest.raises(ToptalkersError, match="line 1 is longer than 1,024 bytes"):
+        fetch([source])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
 
 
 LINE = b"10.0.0.1:10.0.0.2:443\t7\n"

@@ -5,9 +5,10 @@ iam:PassRole for the service role and the nodes' role, elasticmapreduce:AddTags 
 elasticmapreduce:PutAutoTerminationPolicy), TerminateJobFlows.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from toptalkers.aws.failures import explained
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 STEP_ENDED = ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
+
+BEFORE, AFTER = timedelta(minutes=5), timedelta(hours=1)
+"""How far the time at which a cluster was made may lie from the one at which it was asked for: clocks differ."""
+
+_ID = re.compile(r"j-[0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,36 +71,45 @@ class ClusterStep:
 class ClusterGateway:
     """EMR through the client given."""
 
-    def __init__(self, client: "EMRClient") -> None:
-        """Take the client."""
+    def __init__(self, client: "EMRClient", starter: "EMRClient | None" = None) -> None:
+        """Take the client, and the one for RunJobFlow, which must not repeat a request by itself."""
         self._client = client
+        self._client_once = starter or client
 
     @explained("elasticmapreduce")
     def releases(self, prefix: str) -> list[str]:
         """The labels of the releases that the account can have, in EMR's order, the newest first."""
-        found: list[str] = []
         answer = self._client.list_release_labels(Filters={"Prefix": prefix})
-        found += answer.get("ReleaseLabels", [])
-        while token := answer.get("NextToken"):
+        found = [*answer["ReleaseLabels"]]
+        seen: set[str] = set()
+        while (token := answer.get("NextToken")) and token not in seen:
+            seen.add(token)
             answer = self._client.list_release_labels(Filters={"Prefix": prefix}, NextToken=token)
-            found += answer.get("ReleaseLabels", [])
+            found += answer["ReleaseLabels"]
         return found
 
     @explained("elasticmapreduce")
     def start(self, request: Mapping[str, Any]) -> str:
-        """Start a cluster with its steps, and give its id."""
-        return self._client.run_job_flow(**request)["JobFlowId"]
+        """Start a cluster with its steps, and give its id.
+
+        The request is sent once. RunJobFlow has no token by which EMR would know a repetition, and one after a lost
+        answer makes a second cluster.
+        """
+        started = self._client_once.run_job_flow(**request)["JobFlowId"]
+        if not _ID.fullmatch(started):
+            raise ValueError(f"{started!r} is not the id of a cluster")
+        return started
 
     @explained("elasticmapreduce")
     def describe(self, cluster_id: str) -> Cluster:
         """How a cluster is."""
         cluster = self._client.describe_cluster(ClusterId=cluster_id)["Cluster"]
-        status: Mapping[str, Any] = cluster.get("Status", {})
+        status: Mapping[str, Any] = cluster["Status"]
         reason, times = status.get("StateChangeReason", {}), status.get("Timeline", {})
         return Cluster(
             id=cluster.get("Id", cluster_id),
             name=cluster.get("Name", ""),
-            state=status.get("State", ""),
+            state=status["State"],
             reason_code=reason.get("Code", ""),
             reason=reason.get("Message", ""),
             created=times.get("CreationDateTime"),
@@ -107,15 +122,15 @@ class ClusterGateway:
         """The steps of a cluster, the first of them first."""
         found = []
         for page in self._client.get_paginator("list_steps").paginate(ClusterId=cluster_id):
-            for one in page.get("Steps", []):
-                status: Mapping[str, Any] = one.get("Status", {})
+            for one in page["Steps"]:
+                status: Mapping[str, Any] = one["Status"]
                 failure, times = status.get("FailureDetails", {}), status.get("Timeline", {})
                 said = failure.get("Message") or failure.get("Reason") or ""
                 found.append(
                     ClusterStep(
-                        id=one.get("Id", ""),
+                        id=one["Id"],
                         name=one.get("Name", ""),
-                        state=status.get("State", ""),
+                        state=status["State"],
                         reason=said or status.get("StateChangeReason", {}).get("Message", ""),
                         log=failure.get("LogFile", ""),
                         started=times.get("StartDateTime"),
@@ -125,12 +140,12 @@ class ClusterGateway:
         return found[::-1]
 
     @explained("elasticmapreduce")
-    def find(self, name: str, *, since: datetime) -> list[str]:
-        """The ids of clusters of a name that were made since then and have not ended."""
+    def find(self, name: str, *, around: datetime) -> list[str]:
+        """The ids of clusters of a name that were made about then, whatever became of them; the newest first."""
         pages = self._client.get_paginator("list_clusters").paginate(
-            CreatedAfter=since, ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+            CreatedAfter=around - BEFORE, CreatedBefore=around + AFTER
         )
-        return [one.get("Id", "") for page in pages for one in page.get("Clusters", []) if one.get("Name") == name]
+        return [one["Id"] for page in pages for one in page["Clusters"] if one.get("Name") == name]
 
     @explained("elasticmapreduce")
     def terminate(self, cluster_id: str) -> None:

@@ -42,6 +42,9 @@ class ClientSource(Protocol):
     def emr(self) -> "EMRClient":
         """The client of EMR."""
 
+    def emr_once(self) -> "EMRClient":
+        """A client of EMR that sends each request once."""
+
     def kinesis(self) -> "KinesisClient":
         """The client of Kinesis."""
 
@@ -93,7 +96,7 @@ class Gateways:
     @cached_property
     def clusters(self) -> ClusterGateway:
         """EMR."""
-        return ClusterGateway(self._clients.emr())
+        return ClusterGateway(self._clients.emr(), self._clients.emr_once())
 
     @cached_property
     def streams(self) -> StreamGateway:

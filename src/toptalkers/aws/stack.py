@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.failures import explained
+from toptalkers.aws.failures import AwsError, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -172,7 +172,7 @@ class StackGateway:
 
         """
         if len(template.encode()) > TEMPLATE_BODY_BYTES:
-            raise ValueError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
+            raise AwsError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
         values: list[ParameterTypeDef] = [
             {"ParameterKey": key, "UsePreviousValue": True}
             if value is None
@@ -194,7 +194,9 @@ class StackGateway:
                 break
             self._sleep(POLL_SECONDS)
         status, reason, changes = seen["Status"], seen.get("StatusReason", ""), list(seen.get("Changes", []))
-        while token := seen.get("NextToken"):
+        tokens: set[str] = set()
+        while (token := seen.get("NextToken")) and token not in tokens:
+            tokens.add(token)
             seen = self._client.describe_change_set(ChangeSetName=arn, NextToken=token)
             changes += seen.get("Changes", [])
         return ChangeSet(arn, status, reason, tuple(_parse_change(one["ResourceChange"]) for one in changes))

@@ -13,5 +13,6 @@ class Factory:
         """Open the account and Region that are named, or those that the AWS CLI would take."""
         from toptalkers.aws.gateways import Gateways
         from toptalkers.aws.session import Clients
+        from toptalkers.cli.talk import say
 
-        return Gateways(Clients(region=region, profile=profile))
+        return Gateways(Clients(region=region, profile=profile, tell=say))

@@ -1,6 +1,5 @@
 """`toptalkers runs`: what was asked on EMR, and what became of it."""
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -25,14 +24,16 @@ def runs(*, gateways: "Gateways", stack_name: str, limit: int) -> None:
     """
     from toptalkers.deploy.cluster import bucket_of
     from toptalkers.deploy.ownership import require_own
-    from toptalkers.deploy.runs import current_record, format_runs, list_runs, load_record
+    from toptalkers.deploy.runs import format_runs, read_runs
+    from toptalkers.errors import ToptalkersError
 
     bucket = bucket_of(require_own(gateways, stack_name))
-    found = [
-        load_record(gateways.storage, bucket, run_id) for run_id in islice(list_runs(gateways.storage, bucket), limit)
-    ]
-    records = [current_record(gateways, bucket, one) for one in found if one]
-    if not records:
+    found = read_runs(gateways, bucket, limit)
+    if found.records:
+        click.echo(format_runs(found.records, gateways.now()))
+    for line in found.unknown:
+        say(line)
+    if found.unknown:
+        raise ToptalkersError(f"{len(found.unknown)} of the runs cannot be told of, or not all of it")
+    if not found.records:
         say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' makes one.")
-        return
-    click.echo(format_runs(records, gateways.now()))

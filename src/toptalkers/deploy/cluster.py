@@ -23,6 +23,7 @@ from toptalkers.deploy.ownership import STACK_TAG
 from toptalkers.deploy.renamed import copy_renamed, remove_renamed
 from toptalkers.deploy.runs import (
     RunRecord,
+    cluster_name,
     format_elapsed,
     format_size,
     judged,
@@ -40,8 +41,14 @@ RELEASE = "emr-7.14.0"
 """Hadoop 3.4.2, Python 3.9 (EMR release guide)."""
 
 POLL_SECONDS = 5
-PATIENCE = 10
-"""How often in a row EMR may be too busy to answer, or out of reach, before the watch is given up."""
+MOST_SILENT = timedelta(minutes=10)
+"""How long EMR may be too busy to answer, or out of reach, before the watch is given up."""
+
+START_ATTEMPTS = 5
+"""How often a cluster is asked for while EMR asks to slow down: it has made none then."""
+
+LOOKS, LOOK_SECONDS = 13, 5
+"""A request of which nothing was heard may still be served: its cluster is looked for so often, so long apart."""
 
 MOST_STARTING = timedelta(minutes=45)
 """A cluster that has not begun its first step by then is not going to: EC2 gives no instances."""
@@ -240,7 +247,7 @@ def cluster_request(
         "for-use-with-amazon-emr-managed-policies": "true",
     }
     request: dict[str, Any] = {
-        "Name": f"toptalkers-{run_id}",
+        "Name": cluster_name(run_id),
         "LogUri": f"s3://{bucket}/{locations.run_logs_prefix(run_id)}",
         "ReleaseLabel": options.release,
         "Applications": [{"Name": "Hadoop"}],
@@ -341,15 +348,21 @@ def execute_run(
             if is_ending:
                 say(f"the cluster {record.cluster} goes on ending by itself")
                 raise
-            if ask(record.cluster) == "leave":
+            if _is_left(gateways, record.cluster, say, ask):
                 say(f"the cluster {record.cluster} goes on, and ends by itself; 'toptalkers runs' shows how it is")
                 return record
             is_ending = _end_cluster(gateways, record.cluster, say)
+            if not is_ending:
+                raise
         except AwsError as error:
             raise ToptalkersError(
                 f"{error.message}; the cluster {record.cluster} of the run {record.run_id} goes on, and ends by itself",
-                hint=(f"{error.hint}; then " if error.hint else "") + "'toptalkers runs' shows how it is",
+                hint=(f"{error.hint}; then " if error.hint else "")
+                + f"'toptalkers runs' shows how it is; {way_to_end(gateways.region, record.cluster)} ends it now",
             ) from error
+        except BaseException:
+            say(f"the cluster {record.cluster} goes on: {way_to_end(gateways.region, record.cluster)} ends it now")
+            raise
     record = _find_outcome(gateways, plan.bucket, record, watched, say)
     try:
         store_record(gateways.storage, plan.bucket, record)
@@ -377,11 +390,11 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
     """Upload the bundle, write run.json, and start the cluster.
 
     Raises:
-        KeyboardInterrupt: interrupted; should the request have come through, its cluster is told to end.
-        AwsError: no cluster was started.
+        KeyboardInterrupt: interrupted; should the request come through, its cluster is told to end.
+        AwsError: no cluster was started; or, as is said then, it is not known whether one was.
 
     """
-    storage, record = gateways.storage, plan.record
+    storage, record, cluster = gateways.storage, plan.record, ""
     for name, content in read_bundle().items():
         key = plan.bundle + name
         if storage.head(plan.bucket, key) is None:
@@ -390,38 +403,126 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
     # Before the cluster: who may not write here learns it before anything costs.
     store_record(storage, plan.bucket, record)
     try:
-        cluster = gateways.clusters.start(plan.request)
+        cluster = _start(gateways, plan, say)
         say(f"started the cluster {cluster}")
         record = replace(record, state="RUNNING", cluster=cluster)
         store_record(storage, plan.bucket, record)
     except BaseException as error:
-        for lost in [record.cluster] if record.cluster else _lost_clusters(gateways, plan):
-            _end_cluster(gateways, lost, say)
-        reason = error.message if isinstance(error, ToptalkersError) else "interrupted"
-        with suppress(AwsError):
-            store_record(storage, plan.bucket, replace(record, state="FAILED", reason=reason, ended=gateways.now()))
+        _withdraw(gateways, plan, cluster, error, say)
         raise
-    for twin in _lost_clusters(gateways, plan):
-        if twin != cluster:
-            say("the request came through twice")
-            _end_cluster(gateways, twin, say)
     return record
 
 
-def _lost_clusters(gateways: Gateways, plan: RunPlan) -> list[str]:
-    """Clusters of this run's name. RunJobFlow has no token: a request repeated after a broken line makes a second."""
-    with suppress(AwsError):
-        return gateways.clusters.find(str(plan.request["Name"]), since=plan.record.created - timedelta(minutes=5))
+def way_to_end(region: str, cluster: str) -> str:
+    """The command that ends a cluster."""
+    return f"'aws emr terminate-clusters --region {region} --cluster-ids {cluster}'"
+
+
+def way_to_find(region: str, name: str) -> str:
+    """The command that prints the ids of the clusters of a name that have not ended."""
+    query = f"Clusters[?Name==`{name}`].Id"
+    return f"aws emr list-clusters --region {region} --active --query '{query}' --output text"
+
+
+def _start(gateways: Gateways, plan: RunPlan, say: Say) -> str:
+    """Ask for the cluster, and find it by its name when the answer is lost.
+
+    Raises:
+        AwsError: there is none; or, where `is_open`, none was found.
+
+    """
+    for attempt in range(START_ATTEMPTS):
+        try:
+            return gateways.clusters.start(plan.request)
+        except AwsError as error:
+            if error.is_throttled and attempt + 1 < START_ATTEMPTS:
+                gateways.sleep(2**attempt)
+                continue
+            if not error.is_open:
+                raise
+            say(f"whether a cluster was started is not known: {error.message}")
+            found = _look_for(gateways, plan, say)
+            if not found:
+                raise
+            for twin in found[1:]:
+                say("the request came through twice")
+                _end_cluster(gateways, twin, say)
+            return found[0]
+    raise AssertionError  # pragma: no cover - the last attempt has returned or raised
+
+
+def _look_for(gateways: Gateways, plan: RunPlan, say: Say) -> list[str]:
+    """Wait for a cluster of the run's name; its id, of several the newest first, and nothing when none shows."""
+    say(f"looking for the cluster {plan.request['Name']}, {(LOOKS - 1) * LOOK_SECONDS} seconds at most")
+    for look in range(LOOKS):
+        if look:
+            gateways.sleep(LOOK_SECONDS)
+        try:
+            if found := gateways.clusters.find(str(plan.request["Name"]), around=plan.record.created):
+                return found
+        except AwsError as error:
+            if not error.is_passing or error.is_silent:
+                say(f"the clusters cannot be listed: {error.message}")
+                break
     return []
+
+
+def _withdraw(gateways: Gateways, plan: RunPlan, cluster: str, error: BaseException, say: Say) -> None:
+    """Undo a launch that did not come to its end: end what was started, or say that something may have been.
+
+    Args:
+        gateways: the account and Region.
+        plan: what was to be done.
+        cluster: the cluster, when its id is known.
+        error: why.
+        say: told of what is done.
+
+    """
+    record = replace(plan.record, reason=error.message if isinstance(error, ToptalkersError) else "interrupted")
+    found = [cluster] if cluster else []
+    if isinstance(error, AwsError) and not error.is_open and not found:
+        record = replace(record, state="FAILED", ended=gateways.now())
+    else:
+        record = replace(record, state="RUNNING" if found else "UNKNOWN", cluster=cluster)
+        try:
+            if not found and not isinstance(error, AwsError):
+                found = _look_for(gateways, plan, say)
+        finally:
+            if not found:
+                name = str(plan.request["Name"])
+                say(
+                    f"a cluster {name} may come all the same, and be paid for until its steps are done;"
+                    f" this finds it: {way_to_find(gateways.region, name)}"
+                    f" - and this ends it: aws emr terminate-clusters --region {gateways.region} --cluster-ids ID"
+                )
+        for one in found:
+            _end_cluster(gateways, one, say)
+            record = replace(record, state="RUNNING", cluster=one)
+    with suppress(AwsError):
+        store_record(gateways.storage, plan.bucket, record)
+
+
+def _is_left(gateways: Gateways, cluster: str, say: Say, ask: Ask) -> bool:
+    try:
+        return ask(cluster) == "leave"
+    except BaseException:
+        say(f"the cluster {cluster} goes on: {way_to_end(gateways.region, cluster)} ends it now")
+        raise
 
 
 def _end_cluster(gateways: Gateways, cluster: str, say: Say) -> bool:
     """Tell a cluster to end; whether it will."""
     try:
         gateways.clusters.terminate(cluster)
-    except AwsError as error:
-        say(f"the cluster {cluster} could not be told to end, and ends by itself after its steps: {error.message}")
-        return False
+    except BaseException as error:
+        why = error.message if isinstance(error, AwsError) else "interrupted"
+        say(
+            f"the cluster {cluster} could not be told to end, and ends by itself after its steps: {why};"
+            f" {way_to_end(gateways.region, cluster)} ends it now"
+        )
+        if isinstance(error, AwsError):
+            return False
+        raise
     say(f"the cluster {cluster} is told to end")
     return True
 
@@ -463,24 +564,30 @@ def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:
     """
     said: dict[str, str] = {}
     failures, gave_up = 0, ""
+    answered = gateways.now()
     while True:
         try:
             cluster, steps = gateways.clusters.describe(cluster_id), gateways.clusters.steps(cluster_id)
-            failures = 0
-            elapsed = gateways.now() - (cluster.created or gateways.now())
+            failures, answered = 0, gateways.now()
+            elapsed = answered - (cluster.created or answered)
             _tell_changes(cluster, steps, elapsed, said, say)
             if cluster.has_ended or (cluster.is_ending and steps and all(one.state == "COMPLETED" for one in steps)):
                 return Watched(cluster, steps, gave_up)
+            look(_progress(cluster, steps, gateways.now()))
+        except AwsError as error:
+            failures += 1
+            if not error.is_passing or gateways.now() - answered > MOST_SILENT:
+                raise
+            if failures == 1:
+                minutes = MOST_SILENT.total_seconds() / 60
+                say(f"EMR does not say how the cluster is: {error.message}; asked again for {minutes:.0f} minutes")
+        else:
             if cluster.is_starting and elapsed > MOST_STARTING and not gave_up:
                 why = " ".join(cluster.reason.split())
                 gave_up = f"the cluster has not started within {format_elapsed(elapsed.total_seconds())}: {why}"
                 say(gave_up)
-                _end_cluster(gateways, cluster_id, say)
-            look(_progress(cluster, steps, gateways.now()))
-        except AwsError as error:
-            failures += 1
-            if not error.is_passing or failures > PATIENCE:
-                raise
+                if not _end_cluster(gateways, cluster_id, say):
+                    raise AwsError(gave_up)
         gateways.sleep(min(POLL_SECONDS * 2**failures, 60))
 
 

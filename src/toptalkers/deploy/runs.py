@@ -5,14 +5,16 @@ better: `current_record` asks it.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
-from typing import Any, Literal, get_args
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from toptalkers import locations
 from toptalkers.aws.cluster import Cluster, ClusterStep
-from toptalkers.aws.failures import AwsError
+from toptalkers.aws.failures import AwsError, explained
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
@@ -25,6 +27,20 @@ RunState = Literal["STARTING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "U
 
 STATES: tuple[RunState, ...] = get_args(RunState)
 OVER: tuple[RunState, ...] = ("COMPLETED", "FAILED", "CANCELLED", "UNKNOWN")
+
+RECORD_BYTES = 16 << 20
+"""The largest record that is read; ours have some kilobytes, and more for each input named."""
+
+MOST = (1 << 63) - 1
+
+MOST_UNHEARD = timedelta(minutes=10)
+"""A run that has no cluster by then is not being started any more."""
+
+_CLUSTER = re.compile(r"|j-[0-9A-Za-z]+")
+
+
+class RecordError(ToptalkersError):
+    """A `run.json` is no record of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,12 @@ class RunRecord:
         """What its instances come to, until now or its end; 0 without a cluster."""
         if not self.cluster:
             return 0.0
-        return round(self.instances * ((self.ended or now) - self.created).total_seconds() / 3600, 2)
+        return round(self.instances * max(0, ((self.ended or now) - self.created).total_seconds()) / 3600, 2)
+
+
+def cluster_name(run_id: str) -> str:
+    """The name of a run's cluster, by which it is found when its id is not known."""
+    return f"toptalkers-{run_id}"
 
 
 def question_of(query: Query) -> dict[str, str | int]:
@@ -111,24 +132,135 @@ def format_record(record: RunRecord) -> bytes:
     return json.dumps(asdict(record), indent=1, default=format_time).encode() + b"\n"
 
 
-def parse_record(text: bytes) -> RunRecord:
+def parse_record(text: bytes, *, name: str = "this run.json") -> RunRecord:
     """Read a record; members that this version does not know are passed over.
 
+    Args:
+        text: what lies there.
+        name: what it is called in an error.
+
     Raises:
-        ToptalkersError: it is none.
+        RecordError: it is none: it is no JSON, or a member, which is named, is missing or of another kind.
 
     """
     try:
-        given: dict[str, Any] = json.loads(text)
-        known = {one.name: given[one.name] for one in fields(RunRecord) if one.name in given}
-        for name in ("created", "ended"):
-            known[name] = datetime.fromisoformat(known[name]) if known.get(name) else None
-        record = RunRecord(**known)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ToptalkersError(f"this run.json cannot be read: {error}") from error
-    if record.state not in STATES or record.created is None:
-        raise ToptalkersError(f"this run.json cannot be read: its state is {record.state!r}")
+        return _parse_record(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{name} cannot be read: {_line(error)}") from error
+
+
+def _parse_record(text: bytes) -> RunRecord:
+    if len(text) > RECORD_BYTES:
+        raise ValueError(f"it is larger than {format_size(RECORD_BYTES)}")
+    given = json.loads(text)
+    if not isinstance(given, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error
+    record = RunRecord(
+        run_id=_read(given, "run_id", _run_id),
+        stack=_read(given, "stack", _shown),
+        state=_read(given, "state", _state),
+        question=_read(given, "question", _question),
+        inputs=_read(given, "inputs", _texts),
+        input_objects=_read(given, "input_objects", _number),
+        input_bytes=_read(given, "input_bytes", _number),
+        answer=_read(given, "answer", _shown),
+        aggregate=_read(given, "aggregate", _text),
+        versions=_read(given, "versions", lambda value: {key: _text(one) for key, one in _members(value)}),
+        instance_type=_read(given, "instance_type", _text),
+        instances=_read(given, "instances", _number),
+        created=_read(given, "created", _time),
+        cluster=_read(given, "cluster", _cluster, ""),
+        ended=_read(given, "ended", lambda value: None if value is None else _time(value), None),
+        reason=_read(given, "reason", _shown, ""),
+        counters=_read(given, "counters", lambda value: {key: _number(one) for key, one in _members(value)}, {}),
+    )
+    if record.state in ("RUNNING", "COMPLETED") and not record.cluster:
+        raise ValueError(f"it has no 'cluster', and is {record.state}")
     return record
+
+
+Value = TypeVar("Value")
+
+
+def _read(given: Mapping[str, object], key: str, parse: Callable[[Any], Value], default: Any = ...) -> Value:
+    """A member, parsed; an error of its parser names it."""
+    if key not in given:
+        if default is ...:
+            raise ValueError(f"it has no {key!r}")
+        return cast("Value", default)
+    try:
+        return parse(given[key])
+    except (ValueError, TypeError, OverflowError, UsageError) as error:
+        raise ValueError(f"its {key!r} cannot be: {error}") from error
+
+
+def _line(error: Exception) -> str:
+    return _visible(" ".join(str(error).split()))[:200]
+
+
+def _visible(text: str) -> str:
+    """A text with all that is not to be seen written as an escape, but for line feeds: others may write run.json."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} instead of a text")
+    return value
+
+
+def _shown(value: object) -> str:
+    return _visible(_text(value))
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"a {type(value).__name__} instead of a list")
+    return [_text(one) for one in value]
+
+
+def _members(value: object) -> Iterable[tuple[str, object]]:
+    if not isinstance(value, dict):
+        raise TypeError(f"a {type(value).__name__} instead of an object")
+    return value.items()
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
+        raise ValueError(f"{str(value)[:30]!r} is no number from 0 to 2^63 - 1")
+    return value
+
+
+def _time(value: object) -> datetime:
+    time = datetime.fromisoformat(_text(value))
+    if time.tzinfo is None:
+        raise ValueError(f"{value!r} has no offset from UTC")
+    return time.astimezone(UTC)
+
+
+def _run_id(value: object) -> str:
+    if not locations.is_run_id(_text(value)):
+        raise ValueError(f"{value!r} is not the name of a run")
+    return _text(value)
+
+
+def _cluster(value: object) -> str:
+    if not _CLUSTER.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} is not the id of a cluster")
+    return _text(value)
+
+
+def _state(value: object) -> RunState:
+    for state in STATES:
+        if state == value:
+            return state
+    raise ValueError(f"{str(value)[:30]!r} is none of {', '.join(STATES)}")
+
+
+def _question(value: object) -> dict[str, str | int]:
+    question = {key: _number(one) if key == "top" else _text(one) for key, one in _members(value)}
+    Query.parse(**question)  # type: ignore[arg-type]
+    return question
 
 
 def store_record(storage: StorageGateway, bucket: str, record: RunRecord) -> None:
@@ -140,14 +272,18 @@ def load_record(storage: StorageGateway, bucket: str, run_id: str) -> RunRecord 
     """Read a run's record; None when there is no such run.
 
     Raises:
-        ToptalkersError: there is something, but no record.
+        RecordError: there is something, but no record of this run; it is named.
 
     """
     key = locations.run_record_key(run_id)
     if storage.head(bucket, key) is None:
         return None
-    with storage.get(bucket, key) as body:
-        return parse_record(body.read())
+    with explained("s3"), storage.get(bucket, key) as body:
+        text = body.read(RECORD_BYTES + 1)
+    record = parse_record(text, name=f"s3://{bucket}/{key}")
+    if record.run_id != run_id:
+        raise RecordError(f"s3://{bucket}/{key} cannot be read: its 'run_id' is {record.run_id}")
+    return record
 
 
 def list_runs(storage: StorageGateway, bucket: str) -> Iterator[str]:
@@ -162,7 +298,16 @@ def has_answer(storage: StorageGateway, bucket: str, run_id: str) -> bool:
 
 
 def current_record(gateways: Gateways, bucket: str, record: RunRecord) -> RunRecord:
-    """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more."""
+    """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more.
+
+    A run without a cluster's id was interrupted while it was started: its cluster is looked for by its name.
+    """
+    if not record.cluster and record.state in ("STARTING", "UNKNOWN"):
+        found = gateways.clusters.find(cluster_name(record.run_id), around=record.created)
+        if not found:
+            is_new = record.state == "STARTING" and gateways.now() - record.created < MOST_UNHEARD
+            return record if is_new else replace(record, state="UNKNOWN")
+        record = replace(record, state="RUNNING", cluster=found[0])
     if record.is_over or not record.cluster:
         return record
     try:
@@ -174,6 +319,40 @@ def current_record(gateways: Gateways, bucket: str, record: RunRecord) -> RunRec
         done = has_answer(gateways.storage, bucket, record.run_id)
         return replace(record, state="COMPLETED" if done else "UNKNOWN")
     return judged(record, cluster, steps, gateways.now())
+
+
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """Runs as they are now, and a line for each of which that is not known."""
+
+    records: Sequence[RunRecord]
+    unknown: Sequence[str]
+
+
+def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
+    """Look at the newest runs; one that cannot be read does not hide the others.
+
+    Raises:
+        AwsError: S3 refuses to list or give them, or EMR does not answer at all.
+
+    """
+    records, unknown = [], []
+    for run_id in islice(list_runs(gateways.storage, bucket), limit):
+        try:
+            record = load_record(gateways.storage, bucket, run_id)
+            if record:
+                record = current_record(gateways, bucket, record)
+        except RecordError as error:
+            unknown.append(error.message)
+            continue
+        except AwsError as error:
+            if record is None or error.is_silent:
+                raise
+            unknown.append(f"how the run {run_id} is, is not known: {error.message}")
+            record = replace(record, state="UNKNOWN")
+        if record:
+            records.append(record)
+    return RunList(records, unknown)
 
 
 def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], now: datetime) -> RunRecord:
@@ -224,22 +403,32 @@ def choose_answer(gateways: Gateways, bucket: str, run_id: str | None) -> tuple[
 
 
 def _newest_answer(gateways: Gateways, bucket: str) -> tuple[RunRecord, list[str]]:
-    newer: list[RunRecord] = []
+    newer: list[tuple[str, str]] = []
+    notes: list[str] = []
     for run_id in list_runs(gateways.storage, bucket):
-        record = load_record(gateways.storage, bucket, run_id)
+        try:
+            record = load_record(gateways.storage, bucket, run_id)
+        except RecordError as error:
+            notes.append(f"passed over: {error.message}")
+            continue
         if record is None:
             continue
         if has_answer(gateways.storage, bucket, run_id):
-            break
-        newer.append(current_record(gateways, bucket, record))
+            return record, notes + [f"newer, and without an answer: the run {one} is {state}" for one, state in newer]
+        try:
+            newer.append((run_id, current_record(gateways, bucket, record).state))
+        except AwsError as error:
+            if error.is_silent:
+                raise
+            newer.append((run_id, f"UNKNOWN: {error.message}"))
+    if newer:
+        run_id, state = newer[0]
+        message = f"no run has an answer; the newest, {run_id}, is {state}"
+    elif notes:
+        message = f"no run has an answer that can be read; {notes[0]}"
     else:
-        if not newer:
-            raise ToptalkersError(f"there are no runs in s3://{bucket}", hint="'toptalkers run-emr' makes one")
-        raise ToptalkersError(
-            f"no run has an answer; the newest, {newer[0].run_id}, is {newer[0].state}",
-            hint="'toptalkers runs' lists them",
-        )
-    return record, [f"newer, and without an answer: the run {one.run_id} is {one.state}" for one in newer]
+        raise ToptalkersError(f"there are no runs in s3://{bucket}", hint="'toptalkers run-emr' makes one")
+    raise ToptalkersError(message, hint="'toptalkers runs' lists them")
 
 
 def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
@@ -263,7 +452,7 @@ def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
 
 def format_elapsed(seconds: float) -> str:
     """Write a duration as `0:07:12`."""
-    whole = int(seconds)
+    whole = max(0, int(seconds))
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 

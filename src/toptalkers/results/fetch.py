@@ -6,16 +6,18 @@ Nothing is held but a line of each part, so that an answer of any size passes th
 import gzip
 import heapq
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from itertools import islice
 from typing import IO, Any
 
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
-from toptalkers.streaming.port_filter import TALKER_LINE
+from toptalkers.flowlog.talker import is_ipv6
 
 LINES_PER_CHUNK = 10_000
 
@@ -24,7 +26,20 @@ READ_BYTES = 1 << 20
 SUCCESS = "_SUCCESS"
 """What Hadoop's committer writes last (FileOutputCommitter): without it an answer is not whole."""
 
+LONGEST_LINE_BYTES = 1024
+"""Far more than the longest line of an answer: two addresses, a port and a sum have about 150 bytes."""
+
+_PART = re.compile(r"part-([0-9]{5,9})(?:\.gz)?")
+
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_ADDRESS = rb"(?:%b(?:\.%b){3}|\[([0-9A-Fa-f:.]{2,45})\])" % (_OCTET, _OCTET)
+_PORT = rb"(?:[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_LINE = re.compile(rb"%b:%b:%b\t(0|[1-9][0-9]{0,37})\n?" % (_ADDRESS, _ADDRESS, _PORT))
+"""A line of an answer, but for what stands in brackets, which may be no IPv6 address."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
+
+_AGAIN = "somebody deleted it, or is copying; 'toptalkers run-emr' asks again"
 
 Ranked = tuple[int, bytes]
 """A line behind the negative of its sum: these compare as lines of the answer do."""
@@ -50,14 +65,34 @@ def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int 
 def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
     """The keys of an answer's part files, in the order of their names.
 
+    Every reducer writes its part, numbered from 0, and a packed part of no lines still has 20 bytes. So a part that
+    is not there, or that is empty, was lost.
+
     Raises:
-        ToptalkersError: the job did not finish them.
+        ToptalkersError: the job did not finish them, or they are not all there any more.
 
     """
-    keys = [one.key for one in storage.list(bucket, prefix)]
-    if prefix + SUCCESS not in keys:
-        raise ToptalkersError(f"the answer at s3://{bucket}/{prefix} is not whole: it has no {SUCCESS}")
-    return [key for key in keys if key.removeprefix(prefix).startswith("part-")]
+    where = f"the answer at s3://{bucket}/{prefix} is not whole"
+    found = list(storage.list(bucket, prefix))
+    if prefix + SUCCESS not in (one.key for one in found):
+        raise ToptalkersError(f"{where}: it has no {SUCCESS}")
+    parts: dict[int, str] = {}
+    for one in found:
+        name = one.key.removeprefix(prefix)
+        if not name.startswith("part-"):
+            continue
+        match = _PART.fullmatch(name)
+        if match is None:
+            raise ToptalkersError(f"the answer at s3://{bucket}/{prefix} has {name!r}, which is no name of a part")
+        if int(match[1]) in parts:
+            raise ToptalkersError(f"the answer at s3://{bucket}/{prefix} has the part {int(match[1])} twice")
+        if not one.size_bytes:
+            raise ToptalkersError(f"{where}: {name} is empty", hint=_AGAIN)
+        parts[int(match[1])] = one.key
+    for number in range(max(parts, default=0) + 1):
+        if number not in parts:
+            raise ToptalkersError(f"{where}: the part {number} is gone", hint=_AGAIN)
+    return [parts[number] for number in sorted(parts)]
 
 
 def _merged(storage: StorageGateway, bucket: str, parts: list[str], top: int) -> Iterator[bytes]:
@@ -86,14 +121,14 @@ def read_part(body: IO[bytes], name: str) -> Iterator[Ranked]:
     last: Ranked | None = None
     number = 0
     try:
-        for line in _lines(_blocks(body)):
+        for line in _lines(_blocks(body), name):
             number += 1
-            match = TALKER_LINE.fullmatch(line)
-            if match is None:
+            match = _LINE.fullmatch(line)
+            if match is None or (match[1] and not _is_ipv6(match[1])) or (match[2] and not _is_ipv6(match[2])):
                 raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}")
             if not line.endswith(b"\n"):
                 raise ToptalkersError(f"{name}: ends in the middle of line {number:,}")
-            ranked = (-int(match[2]), line)
+            ranked = (-int(match[3]), line)
             if last is not None and ranked <= last:
                 raise ToptalkersError(f"{name}: line {number:,} is not in the order of an answer: {line[:100]!r}")
             last = ranked
@@ -129,11 +164,24 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
-def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     rest = b""
+    number = 0
     for block in blocks:
-        lines = (rest + block).splitlines(keepends=True)
-        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
-        yield from lines
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            yield line + b"\n"
+        number += len(lines)
+        # Before more is read: a packed part of some megabytes may hold a line that no memory holds.
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise ToptalkersError(
+                f"{name}: line {number + 1:,} is longer than {LONGEST_LINE_BYTES:,} bytes: {rest[:100]!r}"
+            )
     if rest:
         yield rest
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_ipv6(text: bytes) -> bool:
+    return is_ipv6(text.decode())

@@ -1,0 +1,168 @@
+"""run.json is a record, or one line of error that names it; and one that cannot be read does not hide the others."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fake_account import BUCKET, FakeAccount, refusal
+from toptalkers.cli.main import cli
+from toptalkers.deploy.runs import (
+    RECORD_BYTES,
+    RecordError,
+    RunRecord,
+    format_record,
+    format_runs,
+    parse_record,
+    question_of,
+)
+from toptalkers.query import Query
+
+NOW = datetime(2026, 11, 23, 19, 15, tzinfo=UTC)
+RECORD = RunRecord(
+    run_id="20261123T181500Z-4f2a",
+    stack="toptalkers",
+    state="COMPLETED",
+    question=question_of(Query.parse(since="2026-11-23T18:00", until="2026-11-23T19:00", top=7)),
+    inputs=["s3://bucket/flowlogs/"],
+    input_objects=1,
+    input_bytes=2,
+    answer="s3://bucket/runs/",
+    aggregate="",
+    versions={"release": "emr-7.14.0"},
+    instance_type="m7g.xlarge",
+    instances=3,
+    created=datetime(2026, 11, 23, 18, 15, tzinfo=UTC),
+    cluster="j-1",
+    counters={"counted": 1},
+)
+MEMBERS: dict[str, Any] = json.loads(format_record(RECORD))
+
+TIMES = ["2026-11-23T18:15:00Z", "2026-11-23", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "noon"]
+ODD_TEXTS = [*TIMES, "\ud800", "\x1b]0;x\x07", "../../x", "COMPLETED", "UNKNOWN", "0-1024", "\u0664", "9" * 5000]
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([-1, 2**63, 2**63 - 1, 10**400])
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(ODD_TEXTS)
+)
+JSON = st.recursive(
+    LEAVES, lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=5), some, max_size=3)
+)
+QUESTIONS = st.dictionaries(
+    st.sampled_from(["metric", "ports", "action", "top", "since", "until", "log_format", "format", "other"]), JSON
+)
+
+
+def check(text: bytes) -> None:
+    """It is a record that all can be done with, or one line."""
+    try:
+        record = parse_record(text)
+    except RecordError as error:
+        said = error.message
+    else:
+        format_runs([record], NOW).encode()
+        assert parse_record(format_record(record)) == record
+        said = record.stack
+    assert said.isprintable()
+
+
+@given(st.dictionaries(st.sampled_from([*MEMBERS, "later"]), JSON, max_size=4), st.sets(st.sampled_from([*MEMBERS])))
+def test_members_of_any_shape(others: dict[str, Any], missing: set[str]) -> None:
+    """Any member may be gone, or be any JSON."""
+    kept = {key: value for key, value in (MEMBERS | others).items() if key in others or key not in list(missing)[:1]}
+    check(json.dumps(kept).encode())
+
+
+@given(QUESTIONS)
+def test_questions_of_any_shape(question: dict[str, Any]) -> None:
+    """The question may be of any options, with any values."""
+    check(json.dumps(MEMBERS | {"question": question}).encode())
+
+
+@given(JSON.map(lambda one: json.dumps(one).encode()) | st.binary(max_size=40))
+def test_anything_instead_of_a_record(text: bytes) -> None:
+    """Any JSON, and any bytes."""
+    with pytest.raises(RecordError):
+        parse_record(text)
+    check(text)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"9" * 5000, b" " * (RECORD_BYTES + 1), b"\xff\xfe", b""])
+def test_what_parsers_stumble_over(text: bytes) -> None:
+    """Deep nesting, long numbers, too much of it, no UTF-8, nothing."""
+    with pytest.raises(RecordError, match=r"this run\.json cannot be read: "):
+        parse_record(text)
+
+
+@pytest.mark.parametrize("key", [key for key in MEMBERS if key not in ("cluster", "ended", "reason", "counters")])
+def test_the_member_is_named(key: str) -> None:
+    """One that is missing, and one of another kind."""
+    for odd in (None, 3.5):
+        with pytest.raises(RecordError, match=f"'{key}'"):
+            parse_record(json.dumps(MEMBERS | {key: odd}).encode())
+    with pytest.raises(RecordError, match=f"it has no '{key}'"):
+        parse_record(json.dumps({one: value for one, value in MEMBERS.items() if one != key}).encode())
+
+
+def command(account: FakeAccount, *arguments: str) -> Result:
+    result = CliRunner().invoke(cli, arguments, obj=account)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result
+
+
+def put(account: FakeAccount, run_id: str, text: bytes) -> None:
+    account.fake_s3.objects[f"runs/{run_id}/run.json"] = text
+
+
+def put_record(account: FakeAccount, run_id: str, **more: Any) -> None:
+    put(account, run_id, json.dumps(MEMBERS | {"run_id": run_id} | more).encode())
+
+
+FINE, BROKEN, NEWEST = "20261123T181500Z-4f2a", "20261123T181600Z-4f2a", "20261123T181700Z-4f2a"
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"{}", json.dumps(MEMBERS | {"run_id": "../../x"}).encode()])
+def test_a_broken_record_hides_no_other(text: bytes) -> None:
+    """`runs` shows the others, names the broken one and ends with 1; fetch-results passes over it, or says so."""
+    account = FakeAccount()
+    put_record(account, FINE)
+    put(account, BROKEN, text)
+    put_record(account, NEWEST)
+    listed = command(account, "runs")
+    assert listed.exit_code == 1
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["run", NEWEST, FINE]
+    assert f"s3://{BUCKET}/runs/{BROKEN}/run.json cannot be read: " in listed.stderr
+    assert f"runs/{BROKEN}/run.json cannot be read" in command(account, "fetch-results", BROKEN).stderr
+    newest = command(account, "fetch-results")
+    assert newest.exit_code == 1
+    assert f"the newest, {NEWEST}, is COMPLETED" in newest.stderr
+
+
+def test_only_broken_records() -> None:
+    """It is not said that there are no runs."""
+    account = FakeAccount()
+    put(account, BROKEN, b"{")
+    for done in (command(account, "runs"), command(account, "fetch-results")):
+        assert done.exit_code == 1
+        assert "there are no runs" not in done.stderr.lower()
+        assert BROKEN in done.stderr
+
+
+def test_a_cluster_that_emr_does_not_tell_of() -> None:
+    """Its run is shown as UNKNOWN, with the reason; the others are shown as ever."""
+    account = FakeAccount()
+    put_record(account, FINE)
+    put_record(account, NEWEST, state="RUNNING", cluster="j-2")
+    account.fake_emr.errors = [refusal("AccessDeniedException", "no", "DescribeCluster")]
+    listed = command(account, "runs")
+    assert listed.exit_code == 1
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["state", "UNKNOWN", "COMPLETED"]
+    assert f"how the run {NEWEST} is, is not known: access denied" in listed.stderr
