@@ -22,6 +22,7 @@ FLOORS = {
     "sample": 3,
     "streaming": 4,
     "capture": 4,
+    "records": 4,
     "aws": 4,
     "engines": 5,
     "results": 5,

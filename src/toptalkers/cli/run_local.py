@@ -8,6 +8,7 @@ import click
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
+from toptalkers.cli.talk import say
 from toptalkers.errors import UsageError
 from toptalkers.query import Query
 
@@ -55,7 +56,8 @@ def run_local(
     """Count top talkers in flow-log files on this machine.
 
     PATH is a file, a folder (with all below it), a glob, s3://bucket/folder/, or - for standard input. Files may
-    be plain, gzip or Zstandard. In S3, --since and --until spare the folders of other hours. Ends with 1 when
+    be plain, packed (gzip, Zstandard, bzip2, xz) or archives (tar, zip); lines may be wrapped in JSON, CSV or time
+    stamps, as AWS's tools write them. In S3, --since and --until spare the folders of other hours. Ends with 1 when
     something was left out; what could be read is counted all the same. More talkers than fit into memory wait in a
     temporary file beside --output, or where TMPDIR points.
 
@@ -65,13 +67,43 @@ def run_local(
       toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
-    from toptalkers.engines.choice import count_files
-    from toptalkers.engines.inputs import Problem, find_inputs, read_manifest
-    from toptalkers.results.formats import format_answer, format_tally
-    from toptalkers.results.output import write_output
+    from toptalkers.engines.memory import explain_no_memory
 
     if not paths and manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
+    with explain_no_memory():
+        _answer(
+            ctx,
+            paths,
+            query,
+            output,
+            engine=engine,
+            manifest=manifest,
+            cache=cache,
+            region=region,
+            profile=profile,
+            strict=strict,
+        )
+
+
+def _answer(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    query: Query,
+    output: Path | None,
+    *,
+    engine: str,
+    manifest: Path | None,
+    cache: Path | None,
+    region: str | None,
+    profile: str | None,
+    strict: bool,
+) -> None:
+    from toptalkers.engines.choice import count_files
+    from toptalkers.engines.inputs import Problem, find_inputs, format_problems, read_manifest
+    from toptalkers.results.formats import format_answer, format_tally
+    from toptalkers.results.output import write_output
+
     left_out: list[Problem] = []
     inputs = find_inputs(path for path in paths if not path.startswith("s3://"))
     stored = [path for path in paths if path.startswith("s3://")]
@@ -102,16 +134,16 @@ def run_local(
         )
     width = shutil.get_terminal_size().columns if output is None else None
     write_output(format_answer(answer, width=width), output)
-    for problem in left_out:
-        click.echo(f"left out: {problem.name}: {problem.reason}", err=True)
+    for line in format_problems(left_out):
+        say(line)
     if inputs.repeated:
-        click.echo(f"named more than once, read once: {inputs.repeated} files", err=True)
+        say(f"named more than once, read once: {inputs.repeated} files")
     if known:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
-        click.echo(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}", err=True)
-    click.echo(format_tally(answer.tally), err=True)
+        say(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}")
+    say(format_tally(answer.tally))
     if strict and answer.tally.malformed:
-        click.echo(f"Error: --strict: {answer.tally.malformed:,} records are malformed", err=True)
+        say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
         ctx.exit(1)
-    if left_out:
+    if any(problem.is_failure for problem in left_out):
         ctx.exit(1)

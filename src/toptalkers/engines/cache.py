@@ -24,7 +24,12 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query
 
 _ROOM = Path(__file__).parent
-_CODE = (LIBRARY, *(_ROOM / f"{name}.py" for name in ("cache", "local", "native", "unpack")))
+_CODE = (
+    LIBRARY,
+    *(_ROOM / f"{name}.py" for name in ("cache", "local", "native", "unpack")),
+    *sorted((_ROOM.parent / "records").glob("*.py")),
+    _ROOM.parent / "flowlog" / "neighbours.py",
+)
 
 
 class CountCache:

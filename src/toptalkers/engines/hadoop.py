@@ -48,8 +48,7 @@ def count_files(
     folder = check_work_dir(Path(work.name))
     (folder / "input").mkdir()
     (folder / "code").mkdir()
-    packed = pack_files(files, folder / "input", on_read=on_read, on_problem=on_problem)
-    tally = Tally(files_read=len(packed), files_unreadable=len(files) - len(packed))
+    packed, tally = pack_files(query, files, folder / "input", on_read=on_read, on_problem=on_problem)
     if not packed:
         work.cleanup()
         return Answer(query, [], tally, 0)
@@ -68,7 +67,7 @@ def count_files(
     )
     results = [_run(step.name, step.arguments, folder, slots, on_stage) for step in steps]
     counters = results[0].counters.get("toptalkers", {})
-    tally = Tally.from_counters(counters, files_read=len(packed), files_unreadable=tally.files_unreadable)
+    tally += Tally.from_counters(counters, files_read=0)
     return Answer(query, _read_parts(folder / "toptalkers", query.top, work), tally)
 
 

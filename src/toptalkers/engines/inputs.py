@@ -1,10 +1,13 @@
 """From what a user names to the files that are read: files, folders, globs, standard input, manifests."""
 
+import fnmatch
 import glob
 import os
+import re
+import stat
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,10 +42,11 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that was left out: its name and why, one line."""
+    """Something that was left out: its name and why, one line; no failure when it is no flow log by intent."""
 
     name: str
     reason: str
+    is_failure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +72,35 @@ class Inputs:
 def find_inputs(paths: Iterable[str]) -> Inputs:
     """Find the files that paths name; see `Inputs`.
 
-    A folder is taken with all below it, but for names that begin with `.` or `_` (as Hadoop's FileInputFormat
-    leaves out: markers and unfinished files). A name with `*`, `?` or `[` that is no file itself is a glob; `**`
-    goes through folders.
+    A folder is taken with all below it, linked folders included, but for names that begin with `.` or `_` (as
+    Hadoop's FileInputFormat leaves out: markers and unfinished files) and for what is no file; both are passed over
+    by name. A name with `*`, `?` or `[` that is no file itself is a glob; `**` goes through folders. No folder is
+    gone through twice for one path, whatever links lead to it. A file is read once, whatever names it has.
     """
-    files: dict[str, InputFile] = {}
+    files: dict[object, InputFile] = {}
     problems: list[Problem] = []
     repeated = 0
     for path in paths:
         if path == "-":
             found = [_standard_input()]
-        elif Path(path).exists() or not glob.has_magic(path):
-            found, problem = _files_at(Path(path))
+        elif os.path.lexists(path) or not glob.has_magic(path):
+            found, problem = _files_at(path)
             problems += problem
         else:
             found = []
-            for match in sorted(glob.glob(path, recursive=True)):
-                if Path(match).is_file():
-                    found.append(_file(Path(match)))
+            for match in _matches(path):
+                if (kind := _special(match)) is not None:
+                    problems.append(Problem(match, kind, is_failure=False))
+                elif not Path(match).is_dir():
+                    found.append(_file(match))
                 elif "**" not in path:
-                    below, problem = _files_at(Path(match))
+                    below, problem = _files_at(match)
                     found += below
                     problems += problem
             if not found:
                 problems.append(Problem(path, "no file matches"))
         for file in found:
-            key = file.name if file.name == STDIN_NAME else os.path.realpath(file.name)
+            key = _identity(file.name)
             if key in files:
                 repeated += 1
             else:
@@ -105,49 +112,183 @@ def read_manifest(manifest: Path) -> list[InputFile]:
     """Read a list of files, a path a line; blank lines mean nothing.
 
     Each counts as often as it stands there, which is how much is asked of a machine by few files. Paths are taken
-    from the current folder, as `xargs` takes them.
+    from the current folder, as `xargs` takes them. A path may hold anything but a line feed.
 
     Raises:
         UsageError: the manifest cannot be read.
 
     """
     try:
-        lines = manifest.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a list of paths"
-        raise UsageError(f"--manifest: cannot read {manifest}: {reason}") from error
-    files = {line: _file(Path(line)) for line in set(lines)}
+        content = manifest.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--manifest: cannot read {manifest}: {error.strerror or error}") from error
+    if b"\0" in content or content.startswith(b"\x1f\x8b"):
+        raise UsageError(f"--manifest: cannot read {manifest}: not a list of paths")
+    lines = [os.fsdecode(line.removesuffix(b"\r")) for line in content.split(b"\n")]
+    files = {line: _file(line) for line in set(lines)}
     return [files[line] for line in lines if line.strip()]
 
 
-def _files_at(path: Path) -> tuple[list[InputFile], list[Problem]]:
+MANY = 5
+"""So many names are given of what is left out for one reason; of more, how many they are."""
+
+
+def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
+    """Write what was left out or passed over: a line for each name, or one for a reason that many share."""
+    groups: dict[tuple[bool, str], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((not problem.is_failure, re.sub("[0-9][0-9,]*", "0", problem.reason)), []).append(problem)
+    for (is_harmless, _), group in groups.items():
+        if is_harmless:
+            reason = f"passed over, no flow logs ({group[0].reason})"
+            more = f" and {len(group) - MANY:,} more" if len(group) > MANY else ""
+            yield f"{reason}: {', '.join(problem.name for problem in group[:MANY])}{more}"
+        elif len(group) > 2 * MANY:
+            names = ", ".join(problem.name for problem in group[:MANY])
+            yield f"left out: {len(group):,} files, {names} and {len(group) - MANY:,} more: {group[0].reason}"
+        else:
+            yield from (f"left out: {problem.name}: {problem.reason}" for problem in group)
+
+
+def _files_at(path: str) -> tuple[list[InputFile], list[Problem]]:
+    """The files that a path is or holds, and what it holds beside them."""
+    if not Path(path).is_dir():
+        if os.path.lexists(path):
+            return [_file(path)], []  # opening it will say what is wrong
+        return [], [Problem(path, "no such file or folder")]
+    found: list[InputFile] = []
+    problems: list[Problem] = []
+    for entry in _walk(path, problems):
+        if entry.name.startswith((".", "_")):
+            problems.append(Problem(entry.path, "a name that begins with . or _", is_failure=False))
+        elif not _is(entry.is_file) and (kind := _special(entry.path)) is not None:
+            problems.append(Problem(entry.path, kind, is_failure=False))
+        else:
+            found.append(_file(entry.path))
+    if not found and not any(problem.is_failure for problem in problems):
+        problems.append(Problem(path, "the folder holds no files"))
+    return found, problems
+
+
+def _walk(top: str, problems: list[Problem]) -> Iterator["os.DirEntry[str]"]:
+    """All below a folder but folders, and those that are passed over; each folder once, linked ones too."""
+    seen = {_identity(top)}
+    waiting = [top]
+    while waiting:
+        folders = []
+        for entry in _entries(waiting.pop(), problems):
+            if entry.name.startswith((".", "_")) or not _is(entry.is_dir):
+                yield entry
+            elif (own := _identity(entry.path)) not in seen:
+                seen.add(own)
+                folders.append(entry.path)
+        waiting += reversed(folders)
+
+
+def _entries(folder: str, problems: list[Problem] | None = None) -> "list[os.DirEntry[str]]":
+    """What a folder holds, by name; nothing when it cannot be listed, which is a problem."""
     try:
-        if path.is_dir():
-            found = []
-            unlistable: list[Problem] = []
-            for folder, folders, names in os.walk(path, onerror=lambda error: unlistable.append(_problem(error))):
-                folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-                found += [_file(Path(folder, name)) for name in sorted(names) if not name.startswith((".", "_"))]
-            if not found and not unlistable:
-                return [], [Problem(str(path), "the folder holds no files")]
-            return found, unlistable
-        if path.exists():
-            return [_file(path)], []
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        return [], [Problem(str(path), error.strerror or str(error))]
-    return [], [Problem(str(path), "no such file or folder")]
+        if problems is not None:
+            problems.append(_problem(error))
+        return []
+
+
+def _is(ask: Callable[[], bool]) -> bool:
+    try:
+        return ask()
+    except OSError:
+        return False
+
+
+def _special(path: str) -> str | None:
+    """What a path is that is neither file nor folder; None for these, and for what only opening it will tell."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return None
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    return next((what for is_kind, what in kinds.items() if is_kind(mode)), None)
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a glob matches, as `glob.glob` has it, but `**` goes through no folder twice, and so ends."""
+    bases = ["/" if pattern.startswith("/") else ""]
+    parts = [part for part in pattern.split("/") if part]
+    for number, part in enumerate(parts):
+        found: dict[str, None] = {}
+        for base in bases:
+            if part == "**":
+                found.update(dict.fromkeys(_below(base, files=number == len(parts) - 1)))
+            elif glob.has_magic(part):
+                fits = re.compile(fnmatch.translate(part)).match
+                for entry in _entries(base or "."):
+                    if fits(entry.name) and (part.startswith(".") or not entry.name.startswith(".")):
+                        found[_join(base, entry.name)] = None
+            elif os.path.lexists(_join(base, part)):
+                found[_join(base, part)] = None
+        bases = list(found)
+    return sorted(base for base in bases if base)
+
+
+def _below(base: str, *, files: bool) -> Iterator[str]:
+    """A folder and all folders below it, each once, hidden ones left out; their files too when asked for."""
+    seen = {_identity(base or ".")}
+    waiting = [base]
+    while waiting:
+        folder = waiting.pop()
+        yield folder
+        for entry in _entries(folder or "."):
+            path = _join(folder, entry.name)
+            if entry.name.startswith("."):
+                continue
+            if not _is(entry.is_dir):
+                if files:
+                    yield path
+            elif (own := _identity(path)) not in seen:
+                seen.add(own)
+                waiting.append(path)
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}{name}" if not folder or folder.endswith("/") else f"{folder}/{name}"
+
+
+def _identity(path: str) -> object:
+    """What is the same for all names of a file or folder."""
+    if path == STDIN_NAME:
+        return path
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
 
 
 def _problem(error: OSError) -> Problem:
     return Problem(str(error.filename), error.strerror or str(error))
 
 
-def _file(path: Path) -> InputFile:
+def _file(name: str) -> InputFile:
+    path = Path(name)
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        size = status.st_size if stat.S_ISREG(status.st_mode) else 0
     except OSError:
         size = 0  # opening it will say what is wrong
-    return InputFile(str(path), size, lambda: path.open("rb", buffering=0), version=lambda: _version(path))
+    return InputFile(str(path), size, lambda: _open(path), version=lambda: _version(path))
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file; a pipe without waiting for its writer, so that waiting can be given up."""
+
+    def opener(name: str, flags: int) -> int:
+        is_pipe = stat.S_ISFIFO(path.stat().st_mode)
+        return os.open(name, flags | (os.O_NONBLOCK if is_pipe and sys.platform == "linux" else 0))
+
+    return open(path, "rb", buffering=0, opener=opener)
 
 
 def _version(path: Path) -> str:
@@ -165,4 +306,14 @@ def _version(path: Path) -> str:
 
 
 def _standard_input() -> InputFile:
-    return InputFile(STDIN_NAME, 0, lambda: sys.stdin.buffer)
+    return InputFile(STDIN_NAME, 0, _open_standard_input)
+
+
+def _open_standard_input() -> BinaryIO:
+    """Standard input without Python's buffer, whose lock a thread that waits would hold to the end."""
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    except (OSError, ValueError):  # not one of the system's files
+        return sys.stdin.buffer

@@ -1,9 +1,9 @@
 """The question on this machine: the default of `run-local`, and the fastest way to ask.
 
-Each worker thread takes one file after the other, unpacks it piece by piece (`unpack.py`) and counts the pieces
-with a counter of its own (`native.py`; the rules are in `kernel/records.c`). At the end the counters' sums are added
-up and ranked. Memory holds a piece for each thread and the sums by talker, not the records; sums that are more than
-memory holds wait on the disk (`sums.py`).
+Each worker thread takes one file after the other, unpacks it piece by piece (`unpack.py`, `records/`) and counts the
+pieces with a counter of its own (`native.py`; the rules are in `kernel/records.c`). At the end the counters' sums are
+added up and ranked. Memory holds a piece for each thread and the sums by talker, not the records; sums that are more
+than memory holds wait on the disk (`sums.py`), but for those of an archive that has not come to its end.
 """
 
 import itertools
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from toptalkers.answer import Answer, Tally
 from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.memory import explain_no_memory
 from toptalkers.engines.native import Counter, keep_freed_memory
 from toptalkers.engines.sums import Spill, default_rows_held
-from toptalkers.engines.unpack import UnreadableError, read_pieces
-from toptalkers.errors import ToptalkersError
+from toptalkers.engines.unpack import Archive, Event, LeftOut, UnreadableError, read_events, read_parts
 from toptalkers.query import Query
 
 if TYPE_CHECKING:
@@ -67,27 +67,22 @@ def count_files(
         The answer; its tally counts files read and left out.
 
     Raises:
-        ToptalkersError: the sums fit neither memory nor disk.
+        ToptalkersError: the sums fit neither memory nor disk, or there is no memory to read with.
 
     """
-    keep_freed_memory()
     spill = Spill(scratch)
     try:
-        rows_held = rows_held or default_rows_held()
-        engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, on_read)
-        engine.count()
-        for problem in engine.problems:
-            on_problem(problem)
-        if engine.rows >= MANY_ROWS:
-            on_stage("all is read; adding up and ranking the talkers")
-        chunks, talkers = engine.ranked()
-        return Answer(query, chunks, engine.tally, talkers)
-    except MemoryError as error:
-        spill.close()
-        raise ToptalkersError(
-            "there is not enough memory for the sums",
-            hint="leave more memory free, or ask a cluster: toptalkers run-emr",
-        ) from error
+        with explain_no_memory():
+            keep_freed_memory()
+            rows_held = rows_held or default_rows_held()
+            engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, on_read)
+            engine.count()
+            for problem in engine.problems:
+                on_problem(problem)
+            if engine.rows >= MANY_ROWS:
+                on_stage("all is read; adding up and ranking the talkers")
+            chunks, talkers = engine.ranked()
+            return Answer(query, chunks, engine.tally, talkers)
     except BaseException:
         spill.close()
         raise
@@ -121,7 +116,7 @@ class LocalEngine:
         self._rows_held = rows_held
         self._cache = cache
         self._on_read = on_read
-        self._problems: dict[int, Problem] = {}
+        self._problems: dict[int, list[Problem]] = {}
         self._counters: list[Counter] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -129,7 +124,7 @@ class LocalEngine:
     @property
     def problems(self) -> list[Problem]:
         """See the class."""
-        return [self._problems[number] for number in sorted(self._problems)]
+        return [problem for number in sorted(self._problems) for problem in self._problems[number]]
 
     @property
     def rows(self) -> int:
@@ -160,14 +155,19 @@ class LocalEngine:
         threads = [
             threading.Thread(target=work, args=[counter], name="count", daemon=True) for counter in self._counters
         ]
-        for thread in threads:
-            thread.start()
+        started: list[threading.Thread] = []
         try:
             for thread in threads:
+                if not _start(thread):
+                    break  # those that could be started do all of it
+                started.append(thread)
+            if not started:
+                raise MemoryError
+            for thread in started:
                 thread.join()
         finally:
             self._stop.set()
-            for thread in threads:
+            for thread in started:
                 thread.join()
         if failures:
             raise failures[0]
@@ -189,13 +189,13 @@ class LocalEngine:
         """Count a file into a counter, unless its counts are known."""
         file = self._files[number]
         if self._cache is None:
-            self._count_pieces(counter, number, unpack_beside=unpack_beside)
+            self._count_parts(counter, number, unpack_beside=unpack_beside)
             return
         version = file.version()
         known = self._cache.load(file, version) if version else None
         if known is None:
             own = Counter(self._query)
-            tally = self._count_pieces(own, number, unpack_beside=unpack_beside)
+            tally = self._count_parts(own, number, unpack_beside=unpack_beside)
             if tally is not None and not own.has_spilled:
                 self._cache.save(file, version, own.pack(), tally)
             counter.absorb(own)
@@ -206,31 +206,58 @@ class LocalEngine:
             self._add_tally(tally)
         self._spill_what_is_too_much(counter)
 
-    def _count_pieces(self, counter: Counter, number: int, *, unpack_beside: bool) -> Tally | None:
-        """Read a file and count it; None when it is left out, as a whole."""
+    def _count_parts(self, counter: Counter, number: int, *, unpack_beside: bool) -> Tally | None:
+        """Read a file and count it, or what an archive holds; its tally, or None when anything is left out."""
         file = self._files[number]
-        pieces = read_pieces(file, self._block_bytes, self._on_read)
+        events = read_events(file, self._block_bytes, self._on_read, self._stop.is_set)
         if unpack_beside:
-            pieces = _read_ahead(pieces)
+            events = _read_ahead(events)
+        tally = Tally()
+        problems: list[Problem] = []
+        into = counter
         try:
-            for piece in pieces:
-                counter.feed(piece)
-                self._spill_what_is_too_much(counter)
+            for part, pieces in read_parts(events):
+                if isinstance(part, Archive):
+                    # Its parts count when all of them have come: until then their sums are their own.
+                    into = Counter(self._query) if into is counter else into
+                elif isinstance(part, LeftOut):
+                    problems.append(Problem(part.name, part.reason, part.is_failure))
+                else:
+                    counted = self._count_pieces(into, pieces, part.wrapping, may_spill=into is counter)
+                    if isinstance(counted, str):
+                        problems.append(Problem(part.name, counted))
+                    else:
+                        tally += counted
                 if self._stop.is_set():
                     return None
         except UnreadableError as error:
-            counter.end_lines()
-            counter.end_file(counts=False)
-            self._leave_out(number, str(error))
-            return None
+            into.end_lines()
+            into.end_file(counts=False)
+            tally, problems = Tally(), [Problem(file.name, str(error))]
+        else:
+            if into is not counter:
+                counter.absorb(into)
+                self._spill_what_is_too_much(counter)
+        unreadable = sum(problem.is_failure for problem in problems)
+        self._add_tally(tally + Tally(files_unreadable=unreadable))
+        if problems:
+            self._problems[number] = problems
+        return None if problems else tally
+
+    def _count_pieces(
+        self, counter: Counter, pieces: Iterator[bytes], wrapping: str, *, may_spill: bool
+    ) -> Tally | str:
+        """Count the lines of a file, or of a part of an archive; its tally, or why none of it counts."""
+        for piece in pieces:
+            counter.feed(piece)
+            if may_spill:
+                self._spill_what_is_too_much(counter)
+            if self._stop.is_set():
+                break
         tally = counter.end_lines()
-        counter.end_file(counts=True)
-        if tally.records_read and tally.malformed == tally.records_read:
-            self._leave_out(number, f"no flow log: none of its {tally.records_read:,} lines is a record")
-            return None
-        tally += Tally(files_read=1)
-        self._add_tally(tally)
-        return tally
+        reason = why_none_counts(tally, wrapping)
+        counter.end_file(counts=reason is None)
+        return reason or tally + Tally(files_read=1)
 
     def _spill_what_is_too_much(self, counter: Counter) -> None:
         if counter.rows >= max(1, self._rows_held // len(self._counters)):
@@ -240,17 +267,36 @@ class LocalEngine:
         with self._lock:
             self.tally += tally
 
-    def _leave_out(self, number: int, reason: str) -> None:
-        self._add_tally(Tally(files_unreadable=1))
-        self._problems[number] = Problem(self._files[number].name, reason)
+
+def why_none_counts(tally: Tally, wrapping: str) -> str | None:
+    """Say why a file does not count for what its lines are, as all engines have it; None when it counts.
+
+    Args:
+        tally: of its lines.
+        wrapping: what they were taken out of, in words; `""` for plain lines.
+
+    """
+    if not tally.records_read or tally.malformed < tally.records_read:
+        return None
+    read_as = f"read as {wrapping}, " if wrapping else ""
+    return f"no flow log: {read_as}none of its {tally.records_read:,} lines is a record"
 
 
-def _read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _start(thread: threading.Thread) -> bool:
+    """Start a thread; false when there is no memory for one."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _read_ahead(pieces: Iterator[Event]) -> Iterator[Event]:
     """Have a thread of its own unpack pieces before they are asked for: few files leave cores idle."""
-    waiting: queue.Queue[bytes | BaseException | None] = queue.Queue(PIECES_AHEAD)
+    waiting: queue.Queue[Event | BaseException | None] = queue.Queue(PIECES_AHEAD)
     stop = threading.Event()
 
-    def put(piece: bytes | BaseException | None) -> None:
+    def put(piece: Event | BaseException | None) -> None:
         while not stop.is_set():
             try:
                 waiting.put(piece, timeout=0.2)
@@ -269,7 +315,9 @@ def _read_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
             put(error)
 
     thread = threading.Thread(target=unpack, name="unpack", daemon=True)
-    thread.start()
+    if not _start(thread):
+        yield from pieces
+        return
     try:
         while (piece := waiting.get()) is not None:
             if isinstance(piece, BaseException):

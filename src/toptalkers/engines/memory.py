@@ -1,9 +1,14 @@
 """How much memory this process may still take, by whoever sets the narrowest bound."""
 
+import errno
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from toptalkers.errors import ToptalkersError
 
 UNKNOWN_BYTES = 2 << 30
 """What is taken for granted where nothing can be learned."""
@@ -12,6 +17,29 @@ _MEMINFO = Path("/proc/meminfo")
 _STATM = Path("/proc/self/statm")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+@contextmanager
+def explain_no_memory() -> Iterator[None]:
+    """Turn whatever comes of a want of memory - of sums, threads, processes or libraries - into one line.
+
+    Raises:
+        ToptalkersError: there is not enough memory.
+
+    """
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError, ImportError) as error:
+        is_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        if not is_memory and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise ToptalkersError(
+            "there is not enough memory for the sums",
+            hint="leave more memory free, or ask a cluster: toptalkers run-emr",
+        ) from error
+
+
+_NO_MEMORY = ("can't start new thread", "failed to map segment", "annot allocate memory")
 
 
 def available_bytes() -> int:

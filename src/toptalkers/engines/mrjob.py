@@ -24,15 +24,14 @@ def count_files(
 ) -> Answer:
     """Answer a question from files with the mrjob job; takes and gives what `engines/local.py` does.
 
-    A file that cannot be read is noticed while it is packed for the job, and left out.
+    What cannot be read, or is no flow log, is noticed while it is packed for the job, and left out.
     """
     from toptalkers.streaming.mrjob_job import TopTalkersJob
 
     with tempfile.TemporaryDirectory(prefix="toptalkers-") as folder:
-        packed = pack_files(files, Path(folder), on_read=on_read, on_problem=on_problem)
-        unreadable = len(files) - len(packed)
+        packed, tally = pack_files(query, files, Path(folder), on_read=on_read, on_problem=on_problem)
         if not packed:
-            return Answer(query, [], Tally(files_unreadable=unreadable), 0)
+            return Answer(query, [], tally, 0)
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
         arguments = [*query.mapper_arguments(), "--top", str(query.top)]
         job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", folder, *map(str, packed)])
@@ -44,7 +43,7 @@ def count_files(
     talkers = len(lines) if not query.top else None
     kept = lines[: query.top] if query.top else lines
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
-    tally = Tally.from_counters(counters, files_read=len(packed), files_unreadable=unreadable)
+    tally += Tally.from_counters(counters, files_read=0)
     return Answer(query, chunks, tally, talkers)
 
 

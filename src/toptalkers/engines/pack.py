@@ -4,34 +4,80 @@ import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from toptalkers.answer import Tally
 from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.unpack import UnreadableError, read_blocks
+from toptalkers.engines.local import why_none_counts
+from toptalkers.engines.native import Counter
+from toptalkers.engines.unpack import Archive, LeftOut, UnreadableError, read_events, read_parts, whole_lines
+from toptalkers.query import Query
 
 _BLOCK_BYTES = 4 << 20
 
+_MOST_ROWS = 1_000_000
+"""So many sums are held while a file is looked at; they are not used."""
+
 
 def pack_files(
+    query: Query,
     files: Sequence[InputFile],
     folder: Path,
     *,
     on_read: Callable[[int], None],
     on_problem: Callable[[Problem], None],
-) -> list[Path]:
-    """Write each readable file as a gzip file of its own into a folder; gives their paths, in the files' order.
+) -> tuple[list[Path], Tally]:
+    """Write the lines of each readable file, or part of an archive, as a gzip file of its own into a folder.
 
     A plain file would be split by lines or blocks, and its header reach only the first of its mappers; a damaged
-    one would fail the whole job. Those are left out, and `on_problem` is called for each.
+    one would fail the whole job. Those are left out, and `on_problem` is called for each. So is a file that the
+    local engine would leave out for what its lines are.
+
+    Returns:
+        The paths, in the files' order; and how many parts were read and left out.
+
     """
-    packed = []
-    for number, file in enumerate(files):
-        path = folder / f"{number:06d}.gz"
+    packed: list[Path] = []
+    tally = Tally()
+    for file in files:
+        own: list[Path] = []
+        problems: list[Problem] = []
         try:
-            with gzip.open(path, "wb", compresslevel=1) as stream:
-                for block in read_blocks(file, _BLOCK_BYTES, on_read):
-                    stream.write(block)
+            _pack_file(query, file, folder, len(packed), own, problems, on_read)
         except UnreadableError as error:
+            for path in own:
+                path.unlink(missing_ok=True)
+            own, problems = [], [Problem(file.name, str(error))]
+        for problem in problems:
+            on_problem(problem)
+        packed += own
+        tally += Tally(files_read=len(own), files_unreadable=sum(problem.is_failure for problem in problems))
+    return packed, tally
+
+
+def _pack_file(
+    query: Query,
+    file: InputFile,
+    folder: Path,
+    number: int,
+    packed: list[Path],
+    problems: list[Problem],
+    on_read: Callable[[int], None],
+) -> None:
+    for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, on_read)):
+        if isinstance(part, Archive):
+            continue
+        if isinstance(part, LeftOut):
+            problems.append(Problem(part.name, part.reason, part.is_failure))
+            continue
+        path = folder / f"{number + len(packed):06d}.gz"
+        packed.append(path)
+        judge = Counter(query)
+        with gzip.open(path, "wb", compresslevel=1) as stream:
+            for block in whole_lines(pieces, _BLOCK_BYTES):
+                stream.write(block)
+                judge.feed(block)
+                if judge.rows > _MOST_ROWS:
+                    judge.clear()
+        if reason := why_none_counts(judge.end_lines(), part.wrapping):
             path.unlink()
-            on_problem(Problem(file.name, str(error)))
-        else:
-            packed.append(path)
-    return packed
+            packed.pop()
+            problems.append(Problem(part.name, reason))

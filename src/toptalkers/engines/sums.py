@@ -107,7 +107,8 @@ class Spill:
 
     def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
         try:
-            yield from merge_rankings(fd, rankings, top)
+            if rankings:  # none when the only files that came here were left out after all
+                yield from merge_rankings(fd, rankings, top)
         finally:
             self.close()
 

@@ -1,43 +1,100 @@
-"""From a stored file to what is in it: gzip (any number of members), Zstandard, or plain.
+"""From a stored file to the lines in it: opened, unpacked, and freed of what tools wrap around lines.
 
-gzip is unpacked with ISA-L, several times faster than zlib, and outside of the interpreter's lock.
+What files may look like is known in the room `records`; here is what can go wrong with a file on a disk, in a pipe
+or in S3 while it is read.
 """
 
-import sys
+import errno
+import os
+import select
+import stat
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol, cast
-
-from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
+from typing import BinaryIO
 
 from toptalkers.engines.inputs import InputFile
+from toptalkers.records.contents import Archive, Begin, Event, LeftOut, read_contents
+from toptalkers.records.packing import HEAD_BYTES, is_packed
+from toptalkers.records.source import Source, UnreadableError
+
+__all__ = [
+    "Archive",
+    "Begin",
+    "Event",
+    "LeftOut",
+    "UnreadableError",
+    "read_blocks",
+    "read_events",
+    "read_parts",
+    "read_pieces",
+    "whole_lines",
+]
 
 READ_BYTES = 1 << 20
 """What is read of a stored file at a time, at the most."""
 
-GZIP_MAGIC = b"\x1f\x8b"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-PARQUET_MAGIC = b"PAR1"
+_PATIENCE_MS = 100
+"""How long a pipe that brings nothing is waited for, before it is asked again whether that still makes sense."""
+
+_PACKED_NAMES = (".gz", ".zst", ".bz2")
 
 
-_GZIP_ERROR = cast("type[Exception]", IsalError)  # its stub forgets that it is a class
+def read_events(
+    file: InputFile,
+    piece_bytes: int,
+    on_read: Callable[[int], None] = lambda _: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Give the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
+
+    Args:
+        file: what to read.
+        piece_bytes: how large a piece is, unpacked, at the most.
+        on_read: called with the number of stored bytes of each read, for progress.
+        is_stopped: asked while nothing comes; reading ends when it says so.
+
+    Raises:
+        UnreadableError: the file is missing, may not be read, ends early, is damaged, or changes while it is read.
+            What came before it must not be used either: a file counts whole or not at all.
+
+    """
+    try:
+        with file.open() as stream:
+            source = Source(_stored(stream, file.name, min(READ_BYTES, piece_bytes), on_read, is_stopped))
+            if file.name.endswith(_PACKED_NAMES) and (head := source.peek(HEAD_BYTES)) and not is_packed(head):
+                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
+            yield from read_contents(file.name, source, piece_bytes)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
 
 
-class UnreadableError(Exception):
-    """A file that cannot be read to its end; the text says why, one line."""
+def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Archive, Iterator[bytes]]]:
+    """Give the parts that events tell of, each with the pieces of its lines, which must be read before the next."""
+    waiting: list[Event] = []
 
+    def pieces() -> Iterator[bytes]:
+        for event in events:
+            if not isinstance(event, bytes):
+                waiting.append(event)
+                return
+            yield event
 
-class _Decompressor(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    while True:
+        event = waiting.pop() if waiting else next(events, None)
+        if event is None:
+            return
+        if isinstance(event, Begin):
+            own = pieces()
+            yield event, own
+            for _ in own:
+                pass
+        elif not isinstance(event, bytes):
+            yield event, iter(())
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """Unpack a file into pieces, cut anywhere.
+    """Give all lines of a file in pieces, cut anywhere; an archive's parts one after the other.
 
     Args:
         file: what to read.
@@ -45,38 +102,14 @@ def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None
         on_read: called with the number of stored bytes of each read, for progress.
 
     Raises:
-        UnreadableError: the file is missing, may not be read, ends early, or is damaged. What came before it
-            must not be used either: a file counts whole or not at all.
+        UnreadableError: as for `read_events`; or a part of the file is no flow log.
 
     """
-    read_bytes = min(READ_BYTES, piece_bytes)
-    damage = _GZIP_ERROR
-    try:
-        with file.open() as stream:
-            head = stream.read(read_bytes)
-            while 0 < len(head) < len(ZSTD_MAGIC) and (more := stream.read(read_bytes)):
-                head += more
-            on_read(len(head))
-            if not head:
-                raise UnreadableError("empty, 0 bytes")
-            if head.startswith(PARQUET_MAGIC):
-                raise UnreadableError("a Parquet file; only text flow logs are read")
-            if head.startswith(GZIP_MAGIC):
-                yield from _members(lambda: IgzipDecompressor(flag=DECOMP_GZIP), head, stream, piece_bytes, on_read)
-            elif head.startswith(ZSTD_MAGIC):
-                new_frame, damage = _zstd()
-                yield from _members(new_frame, head, stream, piece_bytes, on_read)
-            elif file.name.endswith((".gz", ".zst")):
-                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
-            else:
-                yield head
-                while data := stream.read(read_bytes):
-                    on_read(len(data))
-                    yield data
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
-    except damage as error:
-        raise UnreadableError(f"damaged: {error}") from error
+    for event in read_events(file, piece_bytes, on_read):
+        if isinstance(event, LeftOut):
+            raise UnreadableError(event.reason)
+        if isinstance(event, bytes):
+            yield event
 
 
 def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
@@ -90,13 +123,17 @@ def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None
         on_read: called with the number of stored bytes of each read, for progress.
 
     Raises:
-        UnreadableError: the file is missing, may not be read, ends early, or is damaged. What came before it
-            must not be used either: a file counts whole or not at all.
+        UnreadableError: as for `read_pieces`.
 
     """
+    return whole_lines(read_pieces(file, block_bytes, on_read), block_bytes)
+
+
+def whole_lines(pieces: Iterator[bytes], block_bytes: int) -> Iterator[bytes]:
+    """Cut pieces anew, as `read_blocks` gives them."""
     rest = b""
     overlong = False
-    for data in read_pieces(file, block_bytes, on_read):
+    for data in pieces:
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if overlong:
@@ -118,44 +155,44 @@ def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None
         yield rest
 
 
-def _zstd() -> tuple[Callable[[], _Decompressor], type[Exception]]:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd.ZstdDecompressor, zstd.ZstdError
-
-
-def _members(
-    new_member: Callable[[], _Decompressor],
-    data: bytes,
-    stream: BinaryIO,
-    piece_bytes: int,
-    on_read: Callable[[int], None],
+def _stored(
+    stream: BinaryIO, name: str, read_bytes: int, on_read: Callable[[int], None], is_stopped: Callable[[], bool]
 ) -> Iterator[bytes]:
-    def read() -> bytes:
-        more = stream.read(READ_BYTES)
-        on_read(len(more))
-        return more
+    """A file's bytes as they are stored; at their end it must still be what it was at their beginning."""
+    before = _status(stream)
+    is_file = before is not None and stat.S_ISREG(before.st_mode)
+    waits: select.poll | None = None
+    if before is not None and not is_file and hasattr(select, "poll"):
+        waits = select.poll()
+        waits.register(stream.fileno(), select.POLLIN)
+    length = 0
+    while True:
+        while waits is not None and not waits.poll(_PATIENCE_MS):
+            if is_stopped():
+                raise UnreadableError("stopped")
+        data: bytes | None = stream.read(read_bytes)
+        if data is None:  # a pipe whose bytes another one took
+            continue
+        if not data:
+            break
+        length += len(data)
+        on_read(len(data))
+        yield data
+    after = _status(stream)
+    if before is None or after is None or not is_file or not name:
+        return
+    try:
+        is_another = os.stat(name).st_ino != before.st_ino  # noqa: PTH116 - a name, of whatever bytes
+    except OSError:
+        is_another = False  # deleted meanwhile: all of it was read
+    is_written = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+    if is_another or is_written or (before.st_size and length != before.st_size):
+        raise UnreadableError("it changed while it was read; read it again when nothing writes to it")
 
-    magic = data[:2]
-    while data:
-        if not data.startswith(magic):
-            raise UnreadableError("damaged: more data after its end")
-        member = new_member()
-        while not member.eof:
-            unpacked = member.decompress(data, piece_bytes)
-            if unpacked:
-                yield unpacked
-            data = b""
-            if member.needs_input and not member.eof:
-                data = read()
-                if not data:
-                    raise UnreadableError("ends early: cut off, or still being written")
-        data = member.unused_data
-        while not data.strip(b"\0"):  # zeros may fill up the last block, as tar and tapes leave them
-            data = read()
-            if not data:
-                return
-        while len(data) < len(magic) and (more := read()):
-            data += more
+
+def _status(stream: BinaryIO) -> os.stat_result | None:
+    """What the system knows of an open file; None when it is none of the system's."""
+    try:
+        return os.fstat(stream.fileno())
+    except (OSError, AttributeError):
+        return None

@@ -1,0 +1,1 @@
+"""From stored bytes to flow-log lines: packings, archives, and what tools wrap around lines."""

@@ -1,0 +1,106 @@
+"""From the bytes of a stored file to the plain flow-log lines in it, part by part; an archive has several parts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
+from toptalkers.records.archives import Member, is_marker, is_tar, is_zip, tar_members, zip_members
+from toptalkers.records.kinds import name_kind
+from toptalkers.records.packing import unpacked
+from toptalkers.records.source import Source, UnreadableError
+from toptalkers.records.wrapping import LOOK_BYTES, is_plain, unwrapped
+
+MOST_ARCHIVES = 3
+"""How deep archives may lie in archives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Here begins the part of that name; what follows are its lines. `wrapping` says what they were taken out of."""
+
+    name: str
+    wrapping: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part that is not read, and why; `is_failure` is false for what is no flow log by intent."""
+
+    name: str
+    reason: str
+    is_failure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The file is an archive: none of its parts may count before all of them have come."""
+
+
+Event = bytes | Begin | LeftOut | Archive
+
+
+def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int = 0) -> Iterator[Event]:
+    """Give the parts of a file, each as `Begin` and pieces of its lines, or as `LeftOut`.
+
+    Args:
+        name: what the file is called.
+        source: its bytes, as stored.
+        piece_bytes: how large a piece is, unpacked, at the most.
+        archives: in how many archives it lies.
+
+    Raises:
+        UnreadableError: it ends early, or is damaged; nothing that came before may be used.
+
+    """
+    is_empty = not source.peek(1)
+    source = unpacked(source, piece_bytes)
+    head = source.peek(LOOK_BYTES)
+    if is_plain(head):
+        yield Begin(name)
+        yield from source
+        return
+    if is_tar(head) or is_zip(head):
+        if archives == MOST_ARCHIVES:
+            yield LeftOut(name, f"an archive in more than {MOST_ARCHIVES} archives")
+            return
+        yield Archive()
+        files = 0
+        for member in tar_members(source) if is_tar(head) else zip_members(source):
+            files += 1
+            yield from _read_member(f"{name}:{member.name}", member, piece_bytes, archives + 1)
+        if not files:
+            yield LeftOut(name, "an archive without files")
+        return
+    if neighbour := find_neighbour(name, head, is_whole=source.is_whole):
+        yield from _pass_over(name, neighbour.what, source)
+    elif is_empty:
+        yield LeftOut(name, "empty, 0 bytes")
+    elif kind := name_kind(head):
+        yield LeftOut(name, kind)
+    else:
+        wrapping, pieces = unwrapped(source)
+        yield Begin(name, wrapping)
+        yield from pieces
+
+
+def _read_member(name: str, member: Member, piece_bytes: int, archives: int) -> Iterator[Event]:
+    if is_marker(member.name):
+        yield LeftOut(name, MARKER, is_failure=False)
+    elif member.problem:
+        yield LeftOut(name, member.problem)
+    else:
+        try:
+            yield from read_contents(name, Source(member.pieces), piece_bytes, archives=archives)
+        except UnreadableError as error:
+            raise UnreadableError(f"{member.name}: {error}") from error
+
+
+MARKER = "a name that begins with . or _"
+
+
+def _pass_over(name: str, what: str, source: Source) -> Iterator[Event]:
+    for piece in source:
+        if may_hold_records(piece):
+            yield LeftOut(name, f"looks like {what}, but holds flow records as well; part them")
+            return
+    yield LeftOut(name, what, is_failure=False)

@@ -1,0 +1,72 @@
+"""Files of other kinds, known by their first bytes: what they are, and what to do with them."""
+
+_UNPACK = "unpack it first"
+_AS_TEXT = "only text flow logs are read: have AWS deliver plain text, or export the rows as CSV"
+
+_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PAR1", "a Parquet file", _AS_TEXT),
+    (b"ORC", "an ORC file", _AS_TEXT),
+    (b"Obj\x01", "an Avro file", _AS_TEXT),
+    (b"SEQ\x06", "a Hadoop sequence file", _AS_TEXT),
+    (b"RCF\x01", "a Hive RCFile", _AS_TEXT),
+    (b"ARROW1", "an Arrow file", _AS_TEXT),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", _AS_TEXT),
+    (b"SQLite format 3\0", "an SQLite database", "export its rows as CSV"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (xls, doc)", "save the lines as text"),
+    (b"{\\rtf", "an RTF document", "save the lines as text"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
+    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    (b"MSCF\0\0\0\0", "a Cabinet archive", _UNPACK),
+    (b"xar!", "an xar archive", _UNPACK),
+    (b"!<arch>\n", "an ar archive", _UNPACK),
+    (b"070701", "a cpio archive", _UNPACK),
+    (b"070702", "a cpio archive", _UNPACK),
+    (b"070707", "a cpio archive", _UNPACK),
+    (b"\xc7\x71", "a cpio archive", _UNPACK),
+    (b"\xed\xab\xee\xdb", "an RPM package", _UNPACK),
+    (b"hsqs", "a SquashFS image", _UNPACK),
+    (b"\x04\x22\x4d\x18", "packed with LZ4", _UNPACK + ": lz4 -d"),
+    (b"\x02\x21\x4c\x18", "packed with LZ4", _UNPACK + ": lz4 -d"),
+    (b"\xff\x06\0\0sNaPpY", "packed with Snappy", _UNPACK),
+    (b"\x82SNAPPY\0", "packed with Snappy", _UNPACK),
+    (b"LZIP", "packed with lzip", _UNPACK + ": lzip -d"),
+    (b"\x89LZO\0", "packed with LZO", _UNPACK + ": lzop -d"),
+    (b"]\0\0", "packed with LZMA", _UNPACK + ": xz -d --format=lzma"),
+    (b"\x1f\x9d", "packed with compress (.Z)", _UNPACK + ": uncompress"),
+    (b"\x1f\xa0", "packed with compress (.Z)", _UNPACK + ": uncompress"),
+    (b"\x1f\x1e", "packed with pack (.z)", _UNPACK + ": gzip -d"),
+    (b"\xce\xb2\xcf\x81", "packed with Brotli", _UNPACK),
+    (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)", "it holds packets, not flow logs"),
+    (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)", "it holds packets, not flow logs"),
+    (b"\x4d\x3c\xb2\xa1", "a packet capture (pcap)", "it holds packets, not flow logs"),
+    (b"\xa1\xb2\x3c\x4d", "a packet capture (pcap)", "it holds packets, not flow logs"),
+    (b"\x0a\x0d\x0d\x0a", "a packet capture (pcapng)", "it holds packets, not flow logs"),
+    (b"%PDF-", "a PDF", "save the lines as text"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture", ""),
+    (b"\xff\xd8\xff", "a JPEG picture", ""),
+    (b"GIF8", "a GIF picture", ""),
+    (b"\x7fELF", "a program (ELF)", ""),
+    (b"\xcf\xfa\xed\xfe", "a program (Mach-O)", ""),
+    (b"\xca\xfe\xba\xbe", "a program (Mach-O or Java)", ""),
+    (b"MZ\x90\0", "a program (Windows)", ""),
+    (b"-----BEGIN PGP", "encrypted or signed with PGP", "decrypt it first"),
+    (b"age-encryption.org/", "encrypted with age", "decrypt it first"),
+    (b"Salted__", "encrypted with OpenSSL", "decrypt it first"),
+)
+_MARKUP = ((b"<?xml", "XML"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))
+
+
+def name_kind(head: bytes) -> str | None:
+    """Say what a file is that begins so, and what to do; None when it may be a flow log."""
+    for magic, what, advice in _KINDS:
+        if head.startswith(magic):
+            return f"no flow log: {what}" + (f"; {advice}" if advice else "")
+    if head[4:8] == b"ftyp":
+        return "no flow log: a film"
+    if head[2:7] == b"-lh5-":
+        return f"no flow log: an LHA archive; {_UNPACK}"
+    start = head[:64].lstrip().lower()
+    for beginning, what in _MARKUP:
+        if start.startswith(beginning):
+            return f"no flow log: {what}"
+    return None

@@ -1,0 +1,64 @@
+"""Bytes that come in pieces, with a look ahead; and what is wrong when they cannot be read."""
+
+from collections import deque
+from collections.abc import Iterator
+
+
+class UnreadableError(Exception):
+    """A file that cannot be read to its end; the text says why, one line."""
+
+
+class Source:
+    """The bytes of a file, or of a part of one, in pieces that are cut anywhere. Iterate over it once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        """Take the pieces; none of them is empty."""
+        self._pieces = pieces
+        self._ahead: deque[bytes] = deque()
+        self.is_whole = False
+
+    def peek(self, size: int) -> bytes:
+        """Give the first bytes, at least `size` unless there are fewer; they are still to come.
+
+        `is_whole` says from then on whether these are all there are.
+        """
+        have = sum(map(len, self._ahead))
+        while have < size and not self.is_whole:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self.is_whole = True
+            else:
+                self._ahead.append(piece)
+                have += len(piece)
+        return self._ahead[0] if len(self._ahead) == 1 else b"".join(self._ahead)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All pieces."""
+        while self._ahead:
+            yield self._ahead.popleft()
+        yield from self._pieces
+
+
+class Reader:
+    """A source as a file that is read forwards, an exact number of bytes at a time."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        """Take the pieces."""
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Give the next bytes in pieces; fewer than `size` only at the end."""
+        while size > 0:
+            if not self._rest:
+                self._rest = memoryview(next(self._pieces, b""))
+                if not self._rest:
+                    return
+            taken = self._rest[:size]
+            self._rest = self._rest[size:]
+            size -= len(taken)
+            yield bytes(taken)
+
+    def read(self, size: int) -> bytes:
+        """Give the next bytes; fewer than `size` only at the end."""
+        return b"".join(self.take(size))

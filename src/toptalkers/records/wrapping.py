@@ -1,0 +1,422 @@
+"""Flow-log lines out of what tools wrap around them: JSON, CSV, columns between tabs, stamps before a line, quotes.
+
+What wraps a file is told by how it begins, and then holds for the whole file: a line that is not wrapped so passes
+as it is, for the engine to tally. A file that begins with plain lines passes untouched, piece by piece.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from toptalkers.flowlog.fields import FIELDS
+from toptalkers.records.source import Source, UnreadableError
+
+LOOK_BYTES = 64 << 10
+"""How much of a file is looked at."""
+
+LONGEST_LINE_BYTES = 1 << 20
+"""A longer line is cut there; the engines look at no more of it either."""
+
+_BLANKS_BYTES = 4 << 10
+_LINES = 100
+_COLUMNS = 3
+
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+_PLAIN = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z )?(?:\d+|([a-z][a-z0-9-]*))"
+    rb" [!-~]+(?: [!-~]+)*[\r\n]"
+)
+"""A first line as AWS writes it, or as CloudWatch exports it, which the engines know."""
+
+_ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+|,\d{3})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
+_BSD = rb"[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
+_SENDER = rb"(?:[^\s:]+ )?[^\s:\[\]]+(?:\[\d+\])?: ?"
+_PREFIX = re.compile(
+    rb"^[ \t]*(?:"
+    rb"<\d{1,3}>1 (?:-|"
+    + _ISO
+    + rb") [^ \n]+ [^ \n]+ [^ \n]+ [^ \n]+ (?:-|(?:\[(?:[^\]\\\n]|\\.)*\])+) ?(?:\xef\xbb\xbf)?"
+    rb"|(?:<\d{1,3}>)?" + _BSD + rb" (?:" + _SENDER + rb"|[A-Za-z][^\s:]* (?=\d))"
+    rb"|(?:<\d{1,3}>)?\[?" + _ISO + rb"\]?:?(?:[ \t]+(?:" + _SENDER + rb")?|(?=\n|$))"
+    rb"|<\d{1,3}>"
+    rb")(?:[^ \n]*-(?:all|accept|reject)(?:[ \t]+|(?=\n|$)))?",
+    re.MULTILINE,
+)
+"""What stands before a line: syslog's (RFC 5424, RFC 3164) or `aws logs tail`'s; then the log stream, if any."""
+
+_ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*")
+_NO_DATA = (b"NODATA", b"SKIPDATA")
+
+_OTHER_NAMES = {
+    "account": "account-id",
+    "sourceaddress": "srcaddr",
+    "destinationaddress": "dstaddr",
+    "sourceport": "srcport",
+    "destinationport": "dstport",
+    "numpackets": "packets",
+    "numbytes": "bytes",
+    "starttime": "start",
+    "endtime": "end",
+}
+"""How AWS's documented Athena tables call fields, beside their own names."""
+
+_BY_SQUASHED_NAME = {**{name.replace("-", ""): name for name in FIELDS}, **_OTHER_NAMES}
+_MESSAGES = ("message", "@message")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapping:
+    """What lines are wrapped in: in words, what takes them out of a block, and whether a first line says so."""
+
+    words: str
+    change: Callable[[bytes], bytes]
+    is_sure: bool = False
+
+
+def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
+    """Give what the lines of a file are wrapped in, in words, and the lines without it, in pieces.
+
+    Args:
+        source: what is in the file, unpacked.
+
+    Returns:
+        `""` and the pieces as they are for a plain file; else a word for the wrapping, and pieces of whole lines.
+
+    Raises:
+        UnreadableError: while it is read: a JSON value does not end.
+
+    """
+    head = source.peek(LOOK_BYTES)
+    encoding = _UTF16.get(head[:2])
+    if encoding:
+        source = Source(_as_utf8(iter(source), encoding))
+        head = source.peek(LOOK_BYTES)
+    if is_plain(head):
+        return "", iter(source)
+    head = re.sub(rb"\r\n?", b"\n", head).removeprefix(codecs.BOM_UTF8)
+    if re.match(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]"])', head):
+        return "JSON", _json_lines(iter(source))
+    cut = head if source.is_whole else head[: head.rfind(b"\n") + 1] or head
+    lines = [line for line in cut.split(b"\n", _LINES + 20)[: _LINES + 20] if line.strip()][:_LINES]
+    tables = list(_tables(lines))
+    for wrapping in (*(one for one in tables if one.is_sure), _STAMPED, *tables, *_LINE_CHANGES):
+        if wrapping.is_sure or _helps(wrapping.change, lines):
+            return wrapping.words, _changed(_blocks(iter(source)), wrapping.change)
+    return "", iter(source)
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether a file that begins so plainly holds lines as AWS writes them, so that it can pass untouched."""
+    if b'"' in head or b"\t" in head or b"{" in head or b"," in head:
+        return False
+    start = head[:_BLANKS_BYTES]
+    if b"  " in start or b" \n" in start or b" \r" in start:
+        return False
+    match = _PLAIN.match(head)
+    return match is not None and (match[1] is None or match[1].decode() in FIELDS)
+
+
+def _looks_right(line: bytes) -> bool:
+    """Whether a line may be a record or a header, of whatever columns."""
+    columns = line.split(b" ")
+    if (
+        len(columns) < _COLUMNS
+        or b"" in columns
+        or line.startswith(b"'")
+        or any(mark in line for mark in (b'"', b",", b"\t", b"{"))
+    ):
+        return False
+    addresses = sum(1 for column in columns if _ADDRESS.fullmatch(column))
+    if addresses >= 2 or columns[-1] in _NO_DATA or any(column in columns for column in _NO_DATA):
+        return _PREFIX.match(line) is None
+    return columns[0].decode(errors="replace") in FIELDS
+
+
+def _helps(change: Callable[[bytes], bytes], lines: list[bytes]) -> bool:
+    """Whether enough lines look right with a change that do not look right without it, or turn out to hold nothing."""
+    wrong = [line for line in lines if not _looks_right(line)]
+    mended = 0
+    for line in wrong:
+        changed = [one for one in change(line + b"\n").split(b"\n") if one.strip()]
+        mended += _looks_right(changed[-1]) if changed else 1
+    if change in (_without_blanks, _without_any):
+        # A single blank too many may as well be a column that is empty: this takes more than one line to believe.
+        return mended > max(1, len(lines) - len(wrong))
+    return mended * 3 > len(lines) or (mended > 0 and change is _without_prefix)
+
+
+def _changed(blocks: Iterator[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        if lines := change(block):
+            yield lines
+
+
+def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines, each with a line feed, in blocks; without a byte order mark."""
+    rest = b""
+    is_first = True
+    ends_in_carriage = False
+    for piece in pieces:
+        if ends_in_carriage and piece.startswith(b"\n"):
+            piece = piece[1:]
+        ends_in_carriage = piece.endswith(b"\r")
+        data = rest + (piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in piece else piece)
+        if is_first and len(data) >= len(codecs.BOM_UTF8):
+            data = data.removeprefix(codecs.BOM_UTF8)
+            is_first = False
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield data[:end]
+        rest = data[end:]
+        if len(rest) > 2 * LONGEST_LINE_BYTES:
+            rest = rest[:LONGEST_LINE_BYTES]
+    if rest:
+        yield rest + b"\n"
+
+
+def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for piece in pieces:
+        if text := decoder.decode(piece).removeprefix("\ufeff"):
+            yield text.encode("utf-8", "replace")
+    if text := decoder.decode(b"", final=True):
+        yield text.encode("utf-8", "replace")
+
+
+# --- stamps, quotes, blanks ---
+
+
+def _without_prefix(block: bytes) -> bytes:
+    return _PREFIX.sub(b"", block)
+
+
+def _without_quotes(block: bytes) -> bytes:
+    return re.sub(rb"(?m)^[ \t]*([\"'])(.*)\1[ \t]*,?[ \t]*$", rb"\2", block)
+
+
+def _without_blanks(block: bytes) -> bytes:
+    block = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", block)
+    return re.sub(rb"[ \t]{2,}|\t", b" ", block)
+
+
+def _without_any(block: bytes) -> bytes:
+    return _without_blanks(_without_quotes(_without_prefix(_without_blanks(_without_quotes(block)))))
+
+
+_STAMPED = _Wrapping("lines behind time stamps", _without_prefix)
+_LINE_CHANGES = (
+    _Wrapping("lines in quotes", _without_quotes),
+    _Wrapping("columns between several blanks", _without_blanks),
+    _Wrapping("wrapped lines", _without_any),
+)
+
+
+# --- columns between commas, tabs and the like ---
+
+
+def _cells(line: bytes, separator: bytes) -> list[bytes]:
+    """A line's cells, without quotes. A quote that does not end holds for its own line only."""
+    if b'"' not in line:
+        return line.split(separator)
+    import csv
+
+    text = line.decode("latin-1")
+    try:
+        row = next(csv.reader([text], delimiter=separator.decode()), [])
+    except csv.Error:
+        return line.split(separator)
+    return [cell.rstrip("\r\n").encode("latin-1") for cell in row]
+
+
+def _tables(lines: list[bytes]) -> Iterator[_Wrapping]:
+    """The ways in which lines may be rows of a table, most telling first."""
+    for separator, words in (
+        (b"\t", "columns between tabs"),
+        (b",", "CSV"),
+        (b";", "CSV"),
+        (b"|", "columns between |"),
+    ):
+        if sum(1 for line in lines if separator in line) * 2 < len(lines):
+            continue
+        names = [cell.strip().decode(errors="replace").lower() for cell in _cells(lines[0], separator)] if lines else []
+        message = next((names.index(name) for name in _MESSAGES if name in names), None)
+        if message is not None:
+            yield _Wrapping(words, _table_of_messages(separator, message, lines[0]), is_sure=True)
+        fields = [_BY_SQUASHED_NAME.get(re.sub("[_ -]", "", name)) for name in names]
+        if sum(1 for field in fields if field) >= _COLUMNS and not any("(" in name or "_col" in name for name in names):
+            yield _Wrapping(words, _table_of_fields(separator, fields, lines[0]), is_sure=True)
+        yield _Wrapping(words, _rows(separator))
+
+
+def _table_of_messages(separator: bytes, message: int, header: bytes) -> Callable[[bytes], bytes]:
+    def change(block: bytes) -> bytes:
+        out = []
+        for line in block.split(b"\n"):
+            if line == header or not line.strip(b'" '):
+                continue
+            cells = _cells(line, separator)
+            out.append(cells[message].strip() if len(cells) > message else line)
+        return b"\n".join(out) + b"\n" if out else b""
+
+    return change
+
+
+def _table_of_fields(separator: bytes, fields: list[str | None], header: bytes) -> Callable[[bytes], bytes]:
+    wanted = [(number, field) for number, field in enumerate(fields) if field]
+    own_header = " ".join(field for _, field in wanted).encode()
+
+    def change(block: bytes) -> bytes:
+        out = [own_header]
+        for line in block.split(b"\n"):
+            if line == header or not line.strip():
+                continue
+            cells = _cells(line, separator)
+            if len(cells) < len(fields):
+                out.append(line)
+            else:
+                out.append(b" ".join(b"-".join(cells[number].split()) or b"-" for number, _ in wanted))
+        return b"\n".join(out) + b"\n"
+
+    return change
+
+
+def _rows(separator: bytes) -> Callable[[bytes], bytes]:
+    """Rows without names: those cells of each that are a record, or all of them as the columns of one."""
+    paging = re.compile(rb"SEARCHEDLOGSTREAMS\t.*|[bf]/\d+/s(?:\t[bf]/\d+/s)*")
+
+    def change(block: bytes) -> bytes:
+        out = []
+        for line in block.split(b"\n"):
+            if separator not in line:
+                if not paging.fullmatch(line):
+                    out.append(line)
+                continue
+            cells = [cell.strip() for cell in _cells(line, separator)]
+            records = [cell for cell in cells if _looks_right(cell)]
+            if records:
+                out += records
+            elif not any(b" " in cell for cell in cells):
+                if not paging.fullmatch(line):
+                    out.append(b" ".join(cell or b"-" for cell in cells if cell or separator != b"|"))
+            else:
+                # The message is the cell of the most columns; what it holds is for the engine to judge.
+                out.append(max(cells, key=lambda cell: cell.count(b" ")))
+        return b"\n".join(out)
+
+    return change
+
+
+# --- JSON ---
+
+_MOST_VALUE_CHARACTERS = 256 << 20
+
+
+def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines in JSON values, however these are set: one a line, glued together, over many lines, in one list."""
+    import json
+
+    decode = json.JSONDecoder().raw_decode
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text, at, is_ended = "", 0, False
+    names: tuple[str, ...] = ()
+    out: list[str] = []
+    while True:
+        at = _skip(text, at)
+        if at < len(text):
+            try:
+                value, end = decode(text, at)
+            except (json.JSONDecodeError, RecursionError) as error:
+                cut = isinstance(error, json.JSONDecodeError) and (
+                    error.msg.startswith("Unterminated string") or error.pos >= len(text) - _LONGEST_TOKEN
+                )
+                if not cut or is_ended:
+                    # A line that is no JSON, among those that are; or one that is cut off.
+                    end = text.find("\n", at)
+                    end = len(text) if end < 0 else end
+                    if end == len(text) and not is_ended and len(text) - at < LONGEST_LINE_BYTES:
+                        text, is_ended = _more(pieces, decoder, text[at:], LONGEST_LINE_BYTES)
+                        at = 0
+                        continue
+                    out.append(text[at:end])
+                    at = end
+                    continue
+            else:
+                names = _collect(value, out, names)
+                at = end
+                if len(out) < _LINES_TOGETHER:
+                    continue
+        if out:
+            yield "".join(f"{line}\n" for line in out).encode("utf-8", "replace")
+            out.clear()
+        if at < len(text) and is_ended:
+            continue
+        if is_ended:
+            return
+        if len(text) - at > _MOST_VALUE_CHARACTERS:
+            raise UnreadableError(
+                f"a JSON value of more than {_MOST_VALUE_CHARACTERS >> 20} MiB; write one value a line"
+            )
+        text, is_ended = _more(pieces, decoder, text[at:], max(len(text) - at, LOOK_BYTES))
+        at = 0
+
+
+_LONGEST_TOKEN = 32
+_LINES_TOGETHER = 1_000
+
+
+def _skip(text: str, at: int) -> int:
+    """Where the next value begins: behind blanks, commas between values, and marks."""
+    while at < len(text) and text[at] in " \t\r\n,\ufeff\x1e\0":
+        at += 1
+    return at
+
+
+def _more(pieces: Iterator[bytes], decoder: codecs.IncrementalDecoder, text: str, characters: int) -> tuple[str, bool]:
+    """The text with so many more characters behind it, and whether that is all."""
+    parts, have = [text], 0
+    while have < characters:
+        piece = next(pieces, None)
+        if piece is None:
+            return "".join([*parts, decoder.decode(b"", final=True)]), True
+        parts.append(decoder.decode(piece))
+        have += len(parts[-1])
+    return "".join(parts), False
+
+
+def _collect(value: object, out: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Append the lines that a JSON value holds; gives the columns of the last header among them."""
+    if isinstance(value, list):
+        if value and all(isinstance(one, dict) and set(one) == {"field", "value"} for one in value):  # of Insights
+            return _collect({one["field"]: one["value"] for one in value}, out, names)
+        for one in value:
+            names = _collect(one, out, names)
+        return names
+    if isinstance(value, dict):
+        if value.get("messageType") == "CONTROL_MESSAGE":
+            return names
+        for key in ("logEvents", "events", "results"):
+            if isinstance(value.get(key), list):
+                return _collect(value[key], out, names)
+        for key in _MESSAGES:
+            if isinstance(value.get(key), str):
+                return _collect(value[key], out, names)
+            if isinstance(value.get(key), dict):
+                return _collect(value[key], out, names)
+        fields = {
+            name: one for key, one in value.items() if (name := _BY_SQUASHED_NAME.get(re.sub("[_ -]", "", key.lower())))
+        }
+        if len(fields) >= _COLUMNS:
+            if tuple(fields) != names:
+                names = tuple(fields)
+                out.append(" ".join(names))
+            out.append(
+                " ".join("-".join(str(one).split()) or "-" if one is not None else "-" for one in fields.values())
+            )
+            return names
+    if isinstance(value, str):
+        out += [line.strip() for line in re.split("[\r\n]+", value)]
+        return names
+    out.append("{}")  # something else: one line that is no record
+    return names
