@@ -13,8 +13,10 @@ from typing import Literal
 
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.layout import Layout, parse_header
+from toptalkers.flowlog.neighbours import find_neighbour
 from toptalkers.flowlog.talker import is_address
 from toptalkers.query import Query
+from toptalkers.records.kinds import name_kind
 
 LOOK_BYTES = 16 << 10
 """How much of an object is looked at, as stored: some hundred records, packed or not."""
@@ -46,42 +48,15 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\xfd7zXZ\0": "xz",
     b"PK\x03\x04": "zip",
-    b"PAR1": "Parquet",
-    b"Obj\x01": "Avro",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-    b"Rar!": "RAR",
-    b"\x04\x22\x4d\x18": "LZ4",
-    b"\xff\x06\0\0sNaPpY": "Snappy",
-    b"\x89LZO": "LZO",
-    b"%PDF": "PDF",
-    b"\x89PNG": "a picture",
-    b"\x7fELF": "a program",
-    b"SQLite format 3\0": "SQLite",
-    b"\xd4\xc3\xb2\xa1": "captured packets",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""How formats begin that hold no lines of text as they are."""
+"""How begins what this machine unpacks or decodes, and a cluster does not."""
 
 _MARK = b"\xef\xbb\xbf"
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)")
 _PORT = re.compile("-|[0-9]{1,5}")
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
-
-_NEIGHBOURS = {
-    "CloudWatch's test of its permission": re.compile(r"Permission Check Successful\s*"),
-    "CloudTrail": re.compile(r'\s*\{\s*"(?:Records"\s*:\s*\[|awsAccountId"\s*:.{0,200}"digest)', re.DOTALL),
-    "AWS Config": re.compile(r'\s*\{.{0,400}"(?:configurationItems|configSnapshotId)"', re.DOTALL),
-    "a load balancer's test of its permission": re.compile(r"Enable AccessLog for ELB"),
-    "a load balancer's log": re.compile(
-        r"(?:(?:https?|h2|grpcs?|wss?|tls) (?:2\.0 )?)?[0-9-]{10}T[0-9:.]+Z? (?:app/|net/)?[A-Za-z0-9/-]+"
-        r" (?:[0-9a-f]{16} )?[0-9a-f.:]+:[0-9]+ "
-    ),
-    "S3's log of requests": re.compile(r"[0-9a-f]{64} [a-z0-9.-]{3,63} \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:"),
-    "Route 53's log of queries": re.compile(r'\{"version":"[0-9.]+","account_id":.{0,400}"query_name"', re.DOTALL),
-    "AWS WAF's log": re.compile(r'\{"timestamp":[0-9]+,"formatVersion":[0-9]+,"webaclId"'),
-}
-"""What AWS and the people beside us leave in the same buckets, by how it begins."""
 
 _NEIGHBOUR_FOLDER = re.compile(
     r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]+/)?(?:aws-account-id=)?[0-9]{12}/(?:aws-service=)?"
@@ -184,12 +159,13 @@ def _judge_unpacked(content: bytes, key: str, query: Query, *, is_whole: bool) -
             return Content("unreadable", what)
     if content[257:262] == b"ustar":
         return Content("unreadable", "tar")
+    if neighbour := find_neighbour(key, content, is_whole=is_whole):
+        return Content("neighbour", neighbour.what)
+    if kind := name_kind(content):
+        return Content("unreadable", kind)
     if len(_CONTROL.findall(content)) * 20 > len(content):
         return Content("unreadable", "binary data")
     text = content.removeprefix(_MARK).decode("ascii", "replace").replace("\r", "\n")
-    for neighbour, begin in _NEIGHBOURS.items():
-        if begin.match(text):
-            return Content("neighbour", neighbour)
     if text.lstrip().startswith(("{", "[")):
         if '"messageType"' in text:
             return Content("unreadable", "CloudWatch's envelopes")

@@ -173,6 +173,7 @@ def _parse_record(text: bytes) -> RunRecord:
         ended=_read(given, "ended", lambda value: None if value is None else _time(value), None),
         reason=_read(given, "reason", _shown, ""),
         counters=_read(given, "counters", lambda value: {key: _number(one) for key, one in _members(value)}, {}),
+        left_out=_read(given, "left_out", lambda value: [_visible(one) for one in _texts(value)], []),
     )
     if record.state in ("RUNNING", "COMPLETED") and not record.cluster:
         raise ValueError(f"it has no 'cluster', and is {record.state}")
