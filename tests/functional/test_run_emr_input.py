@@ -179,3 +179,19 @@ def test_an_object_named_twice_is_read_once(account: FakeAccount) -> None:
     ran = command(account, "run-emr", "--yes", "--input", f"{MINE}a.gz", "--input", MINE, "--input", MINE)
     assert ran.exit_code == 0
     assert inputs(account) == [f"{MINE}a.gz", f"{MINE}b.gz"]
+
+
+def test_an_object_that_is_named_by_itself(account: FakeAccount) -> None:
+    """Archived or denied, it is refused like one in a folder; nothing else is said to lie there."""
+    put(account, **{"a": LINE, "a.gz": PACKED})
+    account.fake_s3.archived = {"mine/a"}
+    account.fake_s3.refused = {"mine/a": ("AccessDenied", "Access Denied")}
+    for word in ("archived", "access denied"):
+        ran = command(account, "run-emr", "--yes", "--input", f"{MINE}a")
+        assert ran.exit_code == 1
+        assert f"1 of 1 objects cannot be read on a cluster: {word}" in ran.stderr
+        account.fake_s3.archived.clear()
+    left = command(account, "run-emr", "--yes", "--input", f"{MINE}a", "--skip-unreadable")
+    assert left.exit_code == 1
+    assert f"there are no flow logs to read in {MINE}a: access denied" in left.stderr
+    assert not account.fake_emr.requests

@@ -24,7 +24,7 @@ KEYS_PER_REQUEST = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of a bucket; `archive` is the archive that it would first have to be restored from, else empty."""
+    """An object of a bucket; `archive` is what it would first have to be restored from, as far as the listing tells."""
 
     key: str
     size_bytes: int
@@ -85,9 +85,7 @@ class StorageGateway:
             if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
                 return None
             raise
-        is_restored = 'ongoing-request="false"' in found.get("Restore", "")
-        archive = archived_in(found.get("StorageClass", ""), is_restored=is_restored)
-        return StoredObject(key, found["ContentLength"], found["LastModified"], archive)
+        return StoredObject(key, found["ContentLength"], found["LastModified"])
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         """Give the objects below a prefix in the order of their keys, a page of a thousand at a time."""

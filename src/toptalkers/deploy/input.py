@@ -124,7 +124,7 @@ def pick_input(
         places = [(bucket, key) for key in _own_folders(storage, bucket, start, end, notes)]
     survey = Survey(storage, query)
     for place, key in places:
-        found = storage.head(place, key) if key and not key.endswith("/") else None
+        found = _object_at(storage, place, key)
         folder = "" if found else f"{key.rstrip('/')}/" if key else ""
         if not survey.add(place, folder, [found] if found else storage.list(place, folder)) and given:
             raise ToptalkersError(f"there is nothing to read at s3://{place}/{key}")
@@ -140,10 +140,10 @@ def pick_input(
     if not taken:
         when = " at the time asked for" if query.since or query.until else ""
         where = f"s3://{bucket}{when}" if not given else ", ".join(given)
-        passed = f": {format_reasons(survey.unreadable)}" if survey.unreadable else ""
+        passed = survey.neighbours | survey.unreadable
         raise ToptalkersError(
-            f"there are no flow logs to read in {where}{passed}",
-            hint="'toptalkers status' shows what arrives; records take up to 15 minutes",
+            f"there are no flow logs to read in {where}" + (f": {format_reasons(passed)}" if passed else ""),
+            hint=None if given else "'toptalkers status' shows what arrives; records take up to 15 minutes",
         )
     uris, copied = survey.places()
     copies = tuple(
@@ -395,6 +395,15 @@ def _parse_given(uri: str) -> tuple[str, str]:
             hint="s3://bucket/folder/ of letters, digits and _ . - + @ = :, without patterns",
         )
     return match[1], match[2] or ""
+
+
+def _object_at(storage: StorageGateway, bucket: str, key: str) -> StoredObject | None:
+    """The object of that very key; by listing, which tells of objects that HeadObject would be denied."""
+    if not key or key.endswith("/"):
+        return None
+    # No key that begins with this one sorts before it.
+    first = next(storage.list(bucket, key), None)
+    return first if first and first.key == key else None
 
 
 def _own_folders(
