@@ -138,16 +138,19 @@ class Clients:
 
     def _ready(self, client: Client) -> Client:
         refuse_odd_answers(client)
-        name = client.meta.service_model.service_id.hyphenize()
-        client.meta.events.register(f"needs-retry.{name}", self._tell_silence)
-        return client
+        service = client.meta.service_model.service_id
+        config: Any = client.meta.config
+        most = config.retries["total_max_attempts"]
 
-    def _tell_silence(self, *, operation: Any, attempts: int, caught_exception: Exception | None, **_: object) -> None:
-        if isinstance(caught_exception, (ReadTimeoutError, ConnectTimeoutError)) and attempts < ATTEMPTS:
-            self._tell(
-                f"still waiting for {operation.service_model.service_id} in {self.region}:"
-                f" {operation.name} was not answered {attempts} of {ATTEMPTS} times"
-            )
+        def tell_silence(*, operation: Any, attempts: int, caught_exception: object, **_: object) -> None:
+            if isinstance(caught_exception, (ReadTimeoutError, ConnectTimeoutError)) and attempts < most:
+                times = f"{attempts} time{'' if attempts == 1 else 's'}"
+                self._tell(
+                    f"still waiting for {service} in {self.region}: {operation.name} was not answered {times} of {most}"
+                )
+
+        client.meta.events.register(f"needs-retry.{service.hyphenize()}", tell_silence)
+        return client
 
 
 def refuse_odd_answers(client: BaseClient) -> None:
