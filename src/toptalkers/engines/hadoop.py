@@ -44,8 +44,9 @@ def count_files(
         JobFailedError: a step failed; the message holds Hadoop's reason.
 
     """
+    check_work_dir(Path(tempfile.gettempdir()))
     work = tempfile.TemporaryDirectory(prefix="toptalkers-")
-    folder = check_work_dir(Path(work.name))
+    folder = Path(work.name)
     (folder / "input").mkdir()
     (folder / "code").mkdir()
     packed, tally = pack_files(query, files, folder / "input", on_read=on_read, on_problem=on_problem)
