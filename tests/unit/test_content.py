@@ -111,7 +111,7 @@ def test_flow_logs_read_right_by_the_right_name(*, records: list[str], header: b
         for name in ("flows-1-2026-11-23-17-00-00-0a1b", "a.log", "a.gzip", "a.GZ"):
             assert judge(name, pack(content)) == Content("renamed", ending)
     assert judge("a.gz", bz2.compress(content)) == Content("renamed", ".bz2")
-    assert judge("a.gz", content) == Content("unreadable", "named .gz, but not packed so")
+    assert judge("a.gz", content) == Content("unreadable", "named .gz, but not compressed so")
 
 
 @pytest.mark.parametrize("kind", WRAPPED)

@@ -42,9 +42,11 @@ NOT_FOR_HADOOP = {
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
 """What Hadoop unpacks by the end of its name, and how that begins."""
 
+_WORDS = {".gz": "gzip", ".bz2": "bzip2"}
+
 _MAGIC = {
     b"\x1f\x8b": "gzip within gzip",
-    b"BZh": "bzip2 within another packing",
+    b"BZh": "bzip2 within another compression",
     b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\xfd7zXZ\0": "xz",
     b"PK\x03\x04": "zip",
@@ -113,15 +115,15 @@ def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Con
     named = next((ending for ending in PACKED if key.endswith(ending)), "")
     packed = next((ending for ending, magic in PACKED.items() if head.startswith(magic)), "")
     if named and not packed:
-        return Content("unreadable", f"named {named}, but not packed so")
+        return Content("unreadable", f"named {named}, but not compressed so")
     unpacked = head
     if packed:
         try:
             unpacked, has_ended = _unpack(head, packed)
         except (zlib.error, OSError):
-            return Content("unreadable", f"damaged {packed[1:]}")
+            return Content("unreadable", f"damaged {_WORDS[packed]}")
         if is_whole and not has_ended:
-            return Content("unreadable", f"{packed[1:]} that ends early")
+            return Content("unreadable", f"{_WORDS[packed]} that ends early")
         is_whole = is_whole and len(unpacked) < UNPACKED_BYTES
     verdict = _judge_unpacked(unpacked, key, query, is_whole=is_whole)
     return Content("renamed", packed) if verdict == RIGHT and packed != named else verdict
@@ -199,7 +201,7 @@ def _judge_lines(lines: list[str], key: str, query: Query) -> Content:
     if "," in first or first.startswith('"'):
         return Content("unreadable", "CSV")
     if "\t" in first:
-        return Content("unreadable", "parted by tabs")
+        return Content("unreadable", "separated by tabs")
     auto = "auto asks AWS for them" if find_flow_log_ids(key) else "names them"
     return Content("unreadable", f"lines that do not fit the columns expected (--log-format {auto})")
 

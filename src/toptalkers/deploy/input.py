@@ -235,7 +235,7 @@ class Survey:
             elif one.archive:
                 self.unreadable[f"s3://{bucket}/{one.key}"] = describe_archive(one.archive)
             elif named.kind == "unreadable" or not one.size_bytes:
-                self.unreadable[f"s3://{bucket}/{one.key}"] = named.what or "0 bytes, and no packed file"
+                self.unreadable[f"s3://{bucket}/{one.key}"] = named.what or "0 bytes, which is no compressed file"
             else:
                 self.taken[place] = one.size_bytes
         self._roots.append(((bucket, folder), found))
@@ -328,7 +328,9 @@ class Survey:
     def _judge(self, place: Place, content: Content) -> None:
         uri = "s3://{}/{}".format(*place)
         if content.kind == "renamed" and self.taken[place] > MOST_COPIED_BYTES:
-            content = Content("unreadable", f"packed, though its name does not end in {content.what}")
+            content = Content(
+                "unreadable", f"compressed, though its name does not end in {content.what}, and too large to be copied"
+            )
         if content.kind == "renamed":
             self.renamed[place] = content.what
         elif content.kind == "neighbour":
