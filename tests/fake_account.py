@@ -56,11 +56,16 @@ class FakeClock:
 
 
 class FakeS3:
-    """Objects in memory; `calls` are the operations asked for, `error` is raised by all of them when set."""
+    """Objects in memory; `calls` are the operations asked for, `error` is raised by all of them when set.
+
+    `archived` holds keys that are listed as GLACIER, `refused` what GetObject says of keys: a code and a message.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.calls: list[str] = []
+        self.archived: set[str] = set()
+        self.refused: dict[str, tuple[str, str]] = {}
         self.error: ClientError | None = None
 
     def _begin(self, operation: str, bucket: str) -> None:
@@ -75,9 +80,23 @@ class FakeS3:
         self.objects[Key] = Body
         return {}
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: N803
         self._begin("GetObject", Bucket)
-        return {"Body": io.BytesIO(self.objects[Key])}
+        if Key in self.refused:
+            raise refusal(*self.refused[Key], "GetObject")
+        end = int(Range.partition("-")[2]) + 1 if Range else None
+        return {"Body": io.BytesIO(self.objects[Key][:end])}
+
+    def copy_object(self, *, CopySource: dict[str, str], Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        self._begin("CopyObject", Bucket)
+        self.objects[Key] = self.objects[CopySource["Key"]]
+        return {}
+
+    def delete_objects(self, *, Bucket: str, Delete: Any) -> dict[str, Any]:  # noqa: N803
+        self._begin("DeleteObjects", Bucket)
+        for one in Delete["Objects"]:
+            self.objects.pop(one["Key"], None)
+        return {}
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         self._begin("HeadObject", Bucket)
@@ -94,7 +113,7 @@ class _ListObjects:
     def __init__(self, s3: FakeS3) -> None:
         self._s3 = s3
 
-    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803
+    def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
         self._s3._begin("ListObjectsV2", Bucket)
         contents, folders = [], set()
         for key in sorted(self._s3.objects):
@@ -104,7 +123,10 @@ class _ListObjects:
                     folders.add(Prefix + below.partition(Delimiter)[0] + Delimiter)
                 else:
                     modified = datetime(2026, 11, 23, tzinfo=UTC)
-                    contents.append({"Key": key, "Size": len(self._s3.objects[key]), "LastModified": modified})
+                    listed = {"Key": key, "Size": len(self._s3.objects[key]), "LastModified": modified}
+                    if key in self._s3.archived:
+                        listed["StorageClass"] = "GLACIER"
+                    contents.append(listed)
         yield {"Contents": contents, "CommonPrefixes": [{"Prefix": one} for one in sorted(folders)]}
 
 
@@ -124,6 +146,7 @@ class FakeAccount(Factory):
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.fake_s3 = FakeS3()
+        self.fake_ec2: Any = None
         self.fake_emr = FakeEmr(self.clock.now, self.clock.after)
         self.fake_emr.put_log = self._put_log
 
@@ -143,7 +166,8 @@ class FakeAccount(Factory):
         raise AssertionError("no run asks CloudWatch")
 
     def ec2(self) -> Any:
-        raise AssertionError("no run asks EC2")
+        assert self.fake_ec2, "a run asks EC2 for the format alone"
+        return self.fake_ec2
 
     def emr_once(self) -> Any:
         return self.emr()
@@ -163,8 +187,13 @@ class FakeAccount(Factory):
     def capture(self, hour: str, size: int = 100, number: int = 0) -> str:
         """Put an object where the Lambda would, for an hour like `2026/11/23/18`; its key."""
         key = f"flowlogs/{hour}/shardId-000000000000-{number}-{number}.gz"
-        self.fake_s3.objects[key] = bytes(size)
+        self.fake_s3.objects[key] = gzip_of_size(size)
         return key
+
+
+def gzip_of_size(size: int) -> bytes:
+    """A gzip of no content that is so many bytes long, from 21 on: the name in its header fills it up."""
+    return b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (size - 21) + b"\0" + b"\x03\0" + bytes(8)
 
 
 def refusal(code: str, message: str, operation: str) -> ClientError:

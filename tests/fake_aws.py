@@ -319,11 +319,10 @@ class FakeS3(FakeService):
         self.is_deleted = False
 
     @operation
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", MaxKeys: int = 1000) -> Any:  # noqa: N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Any:  # noqa: N803
         assert Bucket == "toptalkers-bucket"
         if self.is_deleted:
             raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
-        del MaxKeys
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
         if Delimiter:
             rests = [key[len(Prefix) :] for key in keys]

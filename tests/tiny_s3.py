@@ -13,12 +13,16 @@ PAGE_KEYS = 3
 
 
 class TinyS3(ThreadingHTTPServer):
-    """One bucket. `requests` holds what was asked; `faults` how many bytes each next answer for a key gives."""
+    """One bucket. `requests` holds what was asked; `faults` how many bytes each next answer for a key gives.
+
+    `archived` holds keys that are listed as GLACIER; a fault below 0 is a refusal with that status.
+    """
 
     def __init__(self) -> None:
         """Listen on a free port."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
+        self.archived: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         self.faults: dict[str, list[int | bytes | None]] = {}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -56,6 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
                 content = self.server.objects[entry]
                 lines.append(
                     f"<Contents><Key>{escape(entry)}</Key><Size>{len(content)}</Size><ETag>{_etag(content)}</ETag>"
+                    f"<StorageClass>{'GLACIER' if entry in self.server.archived else 'STANDARD'}</StorageClass>"
                     "<LastModified>2026-11-23T18:00:00.000Z</LastModified></Contents>"
                 )
             else:

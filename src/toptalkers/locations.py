@@ -94,6 +94,11 @@ def aggregate_prefix(run_id: str) -> str:
     return f"{RUNS}{run_id}/aggregate/"
 
 
+def renamed_prefix(run_id: str) -> str:
+    """Copies of what a run reads, by names that tell Hadoop how they are packed; gone when the run is over."""
+    return f"{RUNS}{run_id}/input/"
+
+
 def run_logs_prefix(run_id: str) -> str:
     """The cluster's logs; their layout below is EMR's own."""
     return f"{RUNS}{run_id}/logs/"

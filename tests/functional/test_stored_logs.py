@@ -77,8 +77,21 @@ def test_what_cannot_be_had_is_left_out_by_name(s3: TinyS3, monkeypatch: pytest.
     assert "s3://bucket/drops.log: S3 broke off 5 times at byte" in result.stderr
 
 
-def test_a_refusal_ends_the_run_in_one_line(s3: TinyS3) -> None:
-    """What AWS denies for one object it denies for all: one line, no answer."""
+def test_one_object_that_s3_refuses_is_left_out_by_name(s3: TinyS3) -> None:
+    """What is archived or denied is named, wherever it stands among the others; all others count."""
+    s3.objects |= {f"{number}.log": CONTENT for number in range(9)}
+    s3.archived = {"3.log"}
+    for refused in ("0.log", "8.log"):
+        s3.faults = {refused: [-403]}
+        result = run("s3://bucket/")
+        assert (result.exit_code, result.stdout) == (1, times(7)), result.stderr
+        assert "left out: s3://bucket/3.log: archived (GLACIER)" in result.stderr
+        assert f"left out: s3://bucket/{refused}: access denied" in result.stderr
+    assert "3.log" not in {key for _, key in s3.requests}
+
+
+def test_a_refusal_of_all_ends_the_run_in_one_line(s3: TinyS3) -> None:
+    """Where the first of many objects are all denied, it is the permission that lacks: one line, no answer."""
     s3.objects |= {f"{number}.log": CONTENT for number in range(30)}
     s3.faults = {f"{number}.log": [-403] for number in range(30)}
     result = run("s3://bucket/")

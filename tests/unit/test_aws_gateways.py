@@ -18,7 +18,7 @@ from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, FlowLogGateway, Place, Refusal
 from toptalkers.aws.metrics import Metric, MetricsGateway
 from toptalkers.aws.stack import QUIET_LOOKS, Change, ChangeSet, Stack, StackGateway
-from toptalkers.aws.storage import StorageGateway, StoredObject
+from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject
 from toptalkers.aws.stream import Stream, StreamGateway
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
@@ -342,20 +342,35 @@ def test_flow_logs_are_made_300_at_a_time(stubs: Stubs, monkeypatch: pytest.Monk
 def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
     """Over pages, lazily; what is not there is None."""
     client, stub = stubs("s3")
-    asked = {"Bucket": "b", "Prefix": "p/"}
-    listed = {"Key": "p/1", "Size": 7, "LastModified": NOW}
+    folder = {"Bucket": "b", "Prefix": "p/"}
+    asked = {**folder, "OptionalObjectAttributes": ["RestoreStatus"]}
+    listed = [
+        {"Key": "p/1", "Size": 7, "LastModified": NOW, "StorageClass": "STANDARD"},
+        {"Key": "p/2", "Size": 7, "LastModified": NOW, "StorageClass": "GLACIER"},
+    ]
+    restored = {
+        "Key": "p/3",
+        "Size": 7,
+        "LastModified": NOW,
+        "StorageClass": "DEEP_ARCHIVE",
+        "RestoreStatus": {"IsRestoreInProgress": False, "RestoreExpiryDate": NOW},
+    }
+    stub.add_response("list_objects_v2", {"Contents": listed, "IsTruncated": True, "NextContinuationToken": "t"}, asked)
     stub.add_response(
-        "list_objects_v2", {"Contents": [listed], "IsTruncated": True, "NextContinuationToken": "t"}, asked
+        "list_objects_v2", {"Contents": [restored], "IsTruncated": False}, {**asked, "ContinuationToken": "t"}
     )
-    stub.add_response("list_objects_v2", {"IsTruncated": False}, {**asked, "ContinuationToken": "t"})
-    stub.add_response("list_objects_v2", {"CommonPrefixes": [{"Prefix": "p/q/"}]}, {**asked, "Delimiter": "/"})
+    stub.add_response("list_objects_v2", {"CommonPrefixes": [{"Prefix": "p/q/"}]}, {**folder, "Delimiter": "/"})
     stub.add_response("head_object", {"ContentLength": 7, "LastModified": NOW}, {"Bucket": "b", "Key": "p/1"})
     stub.add_client_error("head_object", "404", "Not Found")
     stub.add_client_error("head_object", "403", "Forbidden")
     stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"seven b"), 7)}, {"Bucket": "b", "Key": "p/1"})
     stub.add_response("put_object", {}, {"Bucket": "b", "Key": "k", "Body": b"x", "Metadata": {"a": "1"}})
     gateway = StorageGateway(client)
-    assert list(gateway.list("b", "p/")) == [StoredObject("p/1", 7, NOW)]
+    assert list(gateway.list("b", "p/")) == [
+        StoredObject("p/1", 7, NOW),
+        StoredObject("p/2", 7, NOW, "GLACIER"),
+        StoredObject("p/3", 7, NOW),
+    ]
     assert list(gateway.folders("b", "p/")) == ["p/q/"]
     assert gateway.head("b", "p/1") == StoredObject("p/1", 7, NOW)
     assert gateway.head("b", "p/2") is None
@@ -363,6 +378,35 @@ def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
         gateway.head("b", "p/3")
     assert gateway.get("b", "p/1").read() == b"seven b"
     gateway.put("b", "k", b"x", metadata={"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "said"),
+    [
+        ("InvalidObjectState", "The operation is not valid for the object's storage class", "archived"),
+        ("AccessDenied", "User is not authorized to perform: kms:Decrypt", "another key or another owner"),
+        ("InvalidRequest", "The object was stored using a form of Server Side Encryption", "Server Side Encryption"),
+        ("KMS.DisabledException", "The key is disabled.", "The key is disabled"),
+        ("NoSuchKey", "The specified key does not exist.", "gone"),
+    ],
+)
+def test_one_object_that_s3_does_not_give(stubs: Stubs, code: str, message: str, said: str) -> None:
+    """It is told apart from what says something of all objects, as credentials that have expired do."""
+    client, stub = stubs("s3")
+    stub.add_client_error("get_object", code, message)
+    stub.add_client_error("get_object", "ExpiredToken", "The provided token has expired.")
+    asked = {"Bucket": "b", "Key": "k", "Range": "bytes=0-9"}
+    stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"0123456789"), 10)}, asked)
+    copied = {"CopySource": {"Bucket": "b", "Key": "k"}, "Bucket": "c", "Key": "to"}
+    stub.add_response("copy_object", {}, copied)
+    gateway = StorageGateway(client)
+    with pytest.raises(ObjectRefusedError, match=said):
+        gateway.first_bytes("b", "k", 10)
+    with pytest.raises(AwsError, match="have expired") as raised:
+        gateway.first_bytes("b", "k", 10)
+    assert not isinstance(raised.value, ObjectRefusedError)
+    assert gateway.first_bytes("b", "k", 10) == b"0123456789"
+    gateway.copy("b", "k", "c", "to")
 
 
 def test_objects_are_deleted_a_thousand_at_a_time(stubs: Stubs) -> None:

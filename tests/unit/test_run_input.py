@@ -1,5 +1,6 @@
 """What a run reads, how large a cluster it gets, and what is kept of it."""
 
+import gzip
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,8 @@ from toptalkers.deploy.sizing import size_cluster, vcpus
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.query import Query
 
+LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
+PACKED = gzip.compress(LINE)
 AWS_FILE = "123456789012_vpcflowlogs_us-east-1_fl-1_20261123T1800Z_abc.log.gz"
 DIRECT = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/23"
 HIVE = (
@@ -27,7 +30,7 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.gateways().storage, BUCKET, given=given, since=query.since, until=query.until)
+    return pick_input(account.gateways().storage, BUCKET, query, given=given, renamed="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:
@@ -75,7 +78,7 @@ def test_whole_days_months_and_years(account: FakeAccount) -> None:
 @pytest.mark.parametrize("folder", [DIRECT, f"{DIRECT}/18", HIVE])
 def test_direct_delivery(account: FakeAccount, folder: str) -> None:
     """AWS's own layouts: by the day, by the hour, and Hive's; other services' logs are not read."""
-    account.fake_s3.objects[f"{folder}/{AWS_FILE}"] = bytes(10)
+    account.fake_s3.objects[f"{folder}/{AWS_FILE}"] = PACKED
     account.fake_s3.objects["AWSLogs/123456789012/CloudTrail/us-east-1/2026/11/23/x.json.gz"] = b"x"
     read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
     assert keys(read) == [f"{folder}/"]
@@ -88,7 +91,7 @@ def test_direct_delivery(account: FakeAccount, folder: str) -> None:
 def test_both_ways_count_twice(account: FakeAccount) -> None:
     """Which is said."""
     account.capture("2026/11/23/18")
-    account.fake_s3.objects[f"{DIRECT}/{AWS_FILE}"] = b"x"
+    account.fake_s3.objects[f"{DIRECT}/{AWS_FILE}"] = PACKED
     read = pick(account)
     assert len(read.uris) == 2
     assert "counts twice" in read.notes[0]
@@ -106,7 +109,7 @@ def test_both_ways_count_twice(account: FakeAccount) -> None:
 )
 def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: str) -> None:
     """What is not known to begin with a header is not glued as if it did."""
-    account.fake_s3.objects |= dict.fromkeys(names, b"x")
+    account.fake_s3.objects |= {name: PACKED if name.endswith(".gz") else LINE for name in names}
     folder = names[0].partition("/")[0]
     assert pick(account, f"s3://{BUCKET}/{folder}").gluing == gluing
     assert pick(account, f"s3://{BUCKET}/{folder}").uris == (f"s3://{BUCKET}/{folder}/",)
@@ -114,16 +117,18 @@ def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: 
 
 def test_one_object(account: FakeAccount) -> None:
     """An object can be given as well as a folder; another that begins with its name is not read."""
-    account.fake_s3.objects |= {"mine/a": b"x", "mine/a.gz": b"xx", "mine/ab": b"xxx"}
+    account.fake_s3.objects |= {"mine/a": LINE, "mine/a.gz": b"xx", "mine/ab": b"xxx"}
     read = pick(account, f"s3://{BUCKET}/mine/a")
-    assert (read.uris, read.size_bytes) == ((f"s3://{BUCKET}/mine/a",), 1)
+    assert (read.uris, read.size_bytes) == ((f"s3://{BUCKET}/mine/a",), len(LINE))
 
 
 @pytest.mark.parametrize("name", ["x.gz", "x.zst", "x.log.parquet"])
 def test_what_hadoop_cannot_read_is_refused(account: FakeAccount, name: str) -> None:
     """An object that would fail the job, or be taken for text, is named before a cluster is paid for."""
-    account.fake_s3.objects |= {"mine/a.gz": b"x", f"mine/{name}": b"" if name == "x.gz" else b"x"}
-    with pytest.raises(ToptalkersError, match=f"cannot be read by Hadoop: s3://{BUCKET}/mine/{name}"):
+    account.fake_s3.objects |= {"mine/a.gz": PACKED, f"mine/{name}": b"" if name == "x.gz" else b"x"}
+    with pytest.raises(
+        ToptalkersError, match=f"1 of 2 objects cannot be read on a cluster: .*: s3://{BUCKET}/mine/{name}"
+    ):
         pick(account, f"s3://{BUCKET}/mine/")
 
 

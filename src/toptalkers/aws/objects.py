@@ -33,24 +33,68 @@ PIECES_AHEAD = 3
 ATTEMPTS = 5
 """How often in a row a range may bring nothing before its object is given up."""
 
+MOST_DENIED = 20
+"""So many objects that are denied, before one was had, are a lack of permission, and end the reading."""
+
 _READ_BYTES = 1 << 18
+
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+"""Storage classes whose objects must be restored before they can be read (S3 user guide, "Archived objects")."""
+
+_DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
+_GONE = {"NoSuchKey", "404", "MethodNotAllowed", "405"}
 
 Part = Literal["all", "some", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as it was when it was listed; `etag` changes when its content does."""
+    """An object as it was when it was listed.
+
+    Attributes:
+        bucket: the bucket.
+        key: the object's key.
+        size_bytes: how large it is, as stored.
+        etag: changes when the content does.
+        archive: the archive that it would first have to be restored from; empty when it can be read.
+
+    """
 
     bucket: str
     key: str
     size_bytes: int
     etag: str
+    archive: str = ""
 
     @property
     def uri(self) -> str:
         """Its address."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+def archived_in(storage_class: str, *, is_restored: bool) -> str:
+    """The archive that an object lies in, by its storage class; empty when it can be read."""
+    return storage_class if storage_class in _ARCHIVES and not is_restored else ""
+
+
+def describe_archive(archive: str) -> str:
+    """Say of an archived object why it cannot be read, and what to do."""
+    return f"archived ({archive}), and must be restored before it can be read"
+
+
+def why_object_is_refused(error: ClientError) -> str | None:
+    """Why S3 does not give one object, one line; None for an error that says something of all objects."""
+    code = error.response.get("Error", {}).get("Code", "")
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if code in _GONE:
+        return "the object is gone"
+    if code == "InvalidObjectState":
+        return describe_archive(str(error.response.get("StorageClass") or "an archive tier"))
+    if code in _DENIED:
+        return f"access denied, by another key or another owner: {said}"
+    if code == "InvalidRequest" or code.startswith("KMS."):
+        return f"S3 does not give it: {said}"
+    return None
 
 
 class ObjectReader:
@@ -67,6 +111,7 @@ class ObjectReader:
         self._pool = ThreadPoolExecutor(CONNECTIONS, "fetch")
         self._begun: dict[ListedObject, Future[bytes]] = {}
         self._lock = threading.Lock()
+        self._denied: set[str] | None = set()
 
     def walk(self, bucket: str, prefix: str, wanted: Callable[[str], Part]) -> Iterator[ListedObject]:
         """List the objects below a prefix in the order of their keys within a folder.
@@ -78,14 +123,20 @@ class ObjectReader:
                 a thousand objects; some, which takes a request a folder; or none, which takes no request.
 
         """
-        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+        request: dict[str, Any] = {
+            "Bucket": bucket,
+            "Prefix": prefix,
+            "OptionalObjectAttributes": ["RestoreStatus"],
+        }
         if wanted(prefix) == "some":
             request["Delimiter"] = "/"
         folders = []
         with explained("s3"):
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):
                 for one in page.get("Contents", []):
-                    yield ListedObject(bucket, one["Key"], one["Size"], one["ETag"])
+                    is_restored = "RestoreExpiryDate" in one.get("RestoreStatus", {})
+                    archive = archived_in(one.get("StorageClass", ""), is_restored=is_restored)
+                    yield ListedObject(bucket, one["Key"], one["Size"], one["ETag"], archive)
                 folders += [one["Prefix"] for one in page.get("CommonPrefixes", [])]
         for folder in folders:
             if wanted(folder) != "none":
@@ -98,9 +149,10 @@ class ObjectReader:
                 self._begun[listed] = self._submit(listed, 0)
 
     def open(self, listed: ListedObject) -> "ObjectStream":
-        """Open an object; reading it raises OSError when it has changed, is gone, or cannot be had.
+        """Open an object; reading it raises OSError when it has changed, is gone, or S3 does not give it.
 
-        Reading raises AwsError where AWS refuses: the next object would be refused as well.
+        Reading raises AwsError where AWS refuses all objects: for the credentials, or when the first
+        `MOST_DENIED` objects are denied.
         """
         with self._lock:
             first = self._begun.pop(listed, None)
@@ -127,15 +179,17 @@ class ObjectReader:
                 if answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
                     raise OSError("the server gives no ranges of objects")
                 with answer["Body"] as body:
+                    self._denied = None
                     while piece := body.read(_READ_BYTES):
                         data += piece
             except ClientError as error:
                 code = error.response.get("Error", {}).get("Code", "")
                 if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
                     raise OSError("the object changed while it was being read") from error
-                if code in ("NoSuchKey", "404"):
-                    raise OSError("the object is gone") from error
-                raise explain(error, "s3") from error
+                why = why_object_is_refused(error)
+                if why is None or (code in _DENIED and "kms:" not in why and self._are_all_denied(listed)):
+                    raise explain(error, "s3") from error
+                raise OSError(why) from error
             except (boto.HTTPClientError, boto.IncompleteReadError, HTTPError) as error:
                 reason = str(error).rstrip(".")
             if start + len(data) >= end:
@@ -145,6 +199,13 @@ class ObjectReader:
                 raise OSError(f"S3 broke off {failures} times at byte {start + len(data):,}: {reason}")
             time.sleep(self._pause_s * 2**failures)
         return bytes(data)
+
+    def _are_all_denied(self, listed: ListedObject) -> bool:
+        """Whether no object was had so far, and enough of them were denied."""
+        with self._lock:
+            if self._denied is not None:
+                self._denied.add(listed.uri)
+            return self._denied is not None and len(self._denied) >= MOST_DENIED
 
 
 class ObjectStream(io.RawIOBase):

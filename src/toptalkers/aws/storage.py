@@ -1,6 +1,7 @@
 """S3: the objects of a bucket.
 
-API operations: ListObjectsV2, HeadObject, GetObject; and, changing things, PutObject, DeleteObjects, DeleteBucket.
+API operations: ListObjectsV2, HeadObject, GetObject; and, changing things, PutObject, CopyObject, DeleteObjects,
+DeleteBucket.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 from botocore.exceptions import ClientError
 
 from toptalkers.aws.failures import AwsError, explained
+from toptalkers.aws.objects import archived_in, why_object_is_refused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,11 +24,16 @@ KEYS_PER_REQUEST = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of a bucket."""
+    """An object of a bucket; `archive` is what it would first have to be restored from, as far as the listing tells."""
 
     key: str
     size_bytes: int
     modified: datetime
+    archive: str = ""
+
+
+class ObjectRefusedError(AwsError):
+    """S3 does not give one object, which says nothing of others; the message says why, without the object's name."""
 
 
 class StorageGateway:
@@ -47,6 +54,29 @@ class StorageGateway:
         return cast("IO[bytes]", self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     @explained("s3")
+    def first_bytes(self, bucket: str, key: str, count: int) -> bytes:
+        """Read the beginning of an object that is not empty.
+
+        Raises:
+            ObjectRefusedError: S3 does not give this object: it is archived, encrypted otherwise, another's, or gone.
+
+        """
+        try:
+            with self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"] as body:
+                return body.read(count)
+        except ClientError as error:
+            reason = why_object_is_refused(error)
+            if reason is None:
+                raise
+            code = error.response.get("Error", {}).get("Code", "")
+            raise ObjectRefusedError(reason, code=code) from error
+
+    @explained("s3")
+    def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
+        """Copy an object of at most 5 GiB inside of S3; nothing travels."""
+        self._client.copy_object(CopySource={"Bucket": bucket, "Key": key}, Bucket=to_bucket, Key=to_key)
+
+    @explained("s3")
     def head(self, bucket: str, key: str) -> StoredObject | None:
         """Describe an object; None when there is none."""
         try:
@@ -60,9 +90,14 @@ class StorageGateway:
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         """Give the objects below a prefix in the order of their keys, a page of a thousand at a time."""
         with explained("s3"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, OptionalObjectAttributes=["RestoreStatus"]
+            )
+            for page in pages:
                 for one in page.get("Contents", []):
-                    yield StoredObject(one["Key"], one["Size"], one["LastModified"])
+                    is_restored = "RestoreExpiryDate" in one.get("RestoreStatus", {})
+                    archive = archived_in(one.get("StorageClass", ""), is_restored=is_restored)
+                    yield StoredObject(one["Key"], one["Size"], one["LastModified"], archive)
 
     def folders(self, bucket: str, prefix: str) -> Iterator[str]:
         """Give the prefixes one `/` further than a prefix, in their order."""

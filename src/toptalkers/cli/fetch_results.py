@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option
+from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option, strict_option
 from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 @stack_name_option
 @answer_options
 @output_option
+@strict_option
 @account_options
+@click.pass_context
 def fetch_results(
+    ctx: click.Context,
+    /,
     *,
     gateways: "Gateways",
     run: str | None,
@@ -26,8 +30,11 @@ def fetch_results(
     top: str,
     format: str,  # noqa: A002 - the option is called so, and keeps its name
     output: Path | None,
+    strict: bool,
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
+
+    Ends with 1 when something was left out of it.
 
     \b
     Example:
@@ -38,10 +45,12 @@ def fetch_results(
     from toptalkers.answer import Answer, Tally
     from toptalkers.deploy.cluster import bucket_of, tally_of
     from toptalkers.deploy.ownership import require_own
+    from toptalkers.deploy.renamed import remove_renamed
     from toptalkers.deploy.runs import choose_answer
     from toptalkers.query import Query
     from toptalkers.results.fetch import fetch_answer
-    from toptalkers.results.formats import describe_query, format_answer, format_tally
+    from toptalkers.results.formats import describe_query, format_answer
+    from toptalkers.results.outcome import EMPTY, describe_misfits, describe_tally, exit_code
     from toptalkers.results.output import write_output
 
     bucket = bucket_of(require_own(gateways, stack_name))
@@ -54,12 +63,17 @@ def fetch_results(
     for note in notes:
         say(note)
     counters = tally_of(gateways, bucket, record)
-    tally = Tally.from_counters(counters, files_read=record.input_objects)
+    tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
     limit = min(query.top or kept, kept or query.top)
     chunks = fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=limit)
     first = next(chunks, b"")
     answer = Answer(query, (one for part in ([first], chunks) for one in part if one), tally)
     write_output(format_answer(answer), output)
-    if not first:
-        say("The answer is empty: no record counts for the question.")
-    say_lines(format_tally(tally) if counters else "What was skipped is not known: the log of the run is not there.")
+    for one in record.left_out:
+        say(f"left out: {one}")
+    for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):
+        if line:
+            say_lines(line)
+    if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
+        remove_renamed(gateways.storage, bucket, record.run_id, say)
+    ctx.exit(exit_code(tally, strict=strict))

@@ -2,14 +2,15 @@
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.params import OUTPUT
-from toptalkers.cli.talk import is_terminal
+from toptalkers.cli.talk import is_terminal, say
+from toptalkers.errors import UsageError
 from toptalkers.query import Query
 
 _QUESTION_OPTIONS = [
@@ -27,7 +28,8 @@ _QUESTION_OPTIONS = [
     click.option(
         "--log-format",
         metavar="'FORMAT'",
-        help="Columns of lines without a header, in AWS's ${field} syntax; else the default format.",
+        help="Columns of lines without a header: AWS's ${field} syntax, or names alone, as Vector, Athena and Terraform"
+        " write them too; auto takes them from the flow log that wrote the files.  [default: AWS's default format]",
     ),
 ]  # fmt: skip
 
@@ -72,9 +74,29 @@ def _asking(command: Callable[..., Any], names: Sequence[str]) -> Callable[..., 
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
         texts = {name: given.pop(name) for name in names}
+        if texts["log_format"] == "auto":
+            texts["log_format"] = _ask_for_log_format(given)
         return command(*args, query=Query.parse(**texts), **given)
 
     return with_query
+
+
+def _ask_for_log_format(given: Mapping[str, Any]) -> str:
+    """Take the format from the flow log that wrote what a command is to read, and say so."""
+    from toptalkers.deploy.log_format import find_log_format
+    from toptalkers.engines.inputs import read_manifest
+
+    if "region" not in given:
+        raise UsageError("--log-format auto asks AWS, which this command does not", hint="name the columns instead")
+    factory = click.get_current_context().ensure_object(Factory)
+    gateways = factory.gateways(region=given["region"], profile=given["profile"])
+    paths = [*given.get("inputs", ()), *given.get("paths", ())]
+    if given.get("manifest"):
+        paths += [file.name for file in read_manifest(given["manifest"])]
+    stack_name = None if given.get("hadoop_cluster") else given.get("stack_name")
+    log_format, line = find_log_format(gateways, paths, stack_name=stack_name)
+    say(line)
+    return log_format
 
 
 def _settling(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,6 +120,8 @@ _QUESTION = ("metric", "ports", "action", "since", "until", "log_format")
 stack_name_option = click.option(
     "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The CloudFormation stack."
 )
+
+strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 

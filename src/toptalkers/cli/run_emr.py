@@ -3,21 +3,26 @@
 import secrets
 import signal
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from toptalkers.cli.factory import Factory
-from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, yes_option
+from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, strict_option, yes_option
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.query import Query
 
+if TYPE_CHECKING:
+    from toptalkers.aws.gateways import Gateways
+    from toptalkers.deploy.runs import RunRecord
+
 
 @click.command("run-emr")
 @job_query_options
 @click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read, and end with 1.")
 @stack_name_option
 @click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
@@ -36,6 +41,7 @@ from toptalkers.query import Query
 @click.option(
     "--hadoop-cluster", is_flag=True, help="Run on the Hadoop that `hadoop` on the PATH leads to, and write the answer."
 )
+@strict_option
 @dry_run_option
 @yes_option
 @click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
@@ -47,9 +53,11 @@ def run_emr(
     *,
     query: Query,
     inputs: tuple[str, ...],
+    skip_unreadable: bool,
     stack_name: str,
     no_wait: bool,
     hadoop_cluster: bool,
+    strict: bool,
     dry_run: bool,
     yes: bool,
     region: str | None,
@@ -59,7 +67,7 @@ def run_emr(
     """Count top talkers on an EMR cluster, made for it and gone after it.
 
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
-    whether to leave the cluster running. Ends with 3 when the job failed.
+    whether to leave the cluster running. Ends with 3 when the job failed, and with 1 when something was left out.
 
     \b
     Example:
@@ -68,28 +76,57 @@ def run_emr(
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
-        _run_on_hadoop(query, inputs)
-        return
+        ctx.exit(_run_on_hadoop(query, inputs, strict=strict))
     from toptalkers.deploy import cluster as runs
     from toptalkers.deploy.ownership import require_own
 
     gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
     options = runs.ClusterOptions(**cluster)  # type: ignore[arg-type]
     stack = require_own(gateways, stack_name)
-    plan = runs.plan_run(gateways, stack, query, inputs=inputs, options=options, token=secrets.token_hex(2))
+    line = _LiveLine()
+    plan = runs.plan_run(
+        gateways,
+        stack,
+        query,
+        inputs=inputs,
+        options=options,
+        skips=skip_unreadable,
+        on_look=lambda done, total: line.look(f"looked into {done:,} of {total:,} objects"),
+        token=secrets.token_hex(2),
+    )
+    line.clear()
     say_lines(runs.format_plan(plan))
     if dry_run:
         show(runs.render_request(plan.request))
         return
     confirm("Start the cluster?", yes=yes)
-    line = _LiveLine()
     record = runs.execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
     if record.is_over:
+        code = _tell_outcome(gateways, plan.bucket, record, strict=strict)
         hours = record.instance_hours(gateways.now())
         say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
     else:
         say(f"'toptalkers runs' shows how it goes on; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        code = int(bool(record.left_out))
+    ctx.exit(code)
+
+
+def _tell_outcome(gateways: "Gateways", bucket: str, record: "RunRecord", *, strict: bool) -> int:
+    """Say what a run counted and what it left out; gives the exit code."""
+    from toptalkers import locations
+    from toptalkers.answer import Tally
+    from toptalkers.deploy.cluster import tally_of
+    from toptalkers.results.fetch import fetch_answer
+    from toptalkers.results.outcome import EMPTY, describe_misfits, describe_tally, exit_code
+
+    counters = tally_of(gateways, bucket, record)
+    tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
+    first = next(fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=1), b"")
+    for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):
+        if line:
+            say_lines(line)
+    return exit_code(tally, strict=strict)
 
 
 class _LiveLine:
@@ -98,9 +135,12 @@ class _LiveLine:
     def __init__(self) -> None:
         self._is_live = is_terminal(sys.stderr)
 
-    def say(self, text: str) -> None:
+    def clear(self) -> None:
         if self._is_live:
             clear_line()
+
+    def say(self, text: str) -> None:
+        self.clear()
         say(text)
 
     def look(self, text: str) -> None:
@@ -120,14 +160,18 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-def _run_on_hadoop(query: Query, inputs: tuple[str, ...]) -> None:
+def _run_on_hadoop(query: Query, inputs: tuple[str, ...], *, strict: bool) -> int:
     from toptalkers.engines.hadoop_cluster import count_on_cluster
     from toptalkers.errors import UsageError
     from toptalkers.results.formats import format_answer, format_tally
+    from toptalkers.results.outcome import describe_misfits, exit_code
     from toptalkers.results.output import write_output
 
     if not inputs:
         raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")
     answer = count_on_cluster(query, inputs)
     write_output(format_answer(answer), None)
+    if answer.tally.misfits:
+        say(describe_misfits(answer.tally))
     say_lines(format_tally(answer.tally))
+    return exit_code(answer.tally, strict=strict)

@@ -17,9 +17,10 @@ from toptalkers.aws.cluster import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
-from toptalkers.deploy.diagnosis import diagnose, read_counters
+from toptalkers.deploy.diagnosis import await_counters, diagnose, read_counters
 from toptalkers.deploy.input import RunInput, pick_input
 from toptalkers.deploy.ownership import STACK_TAG, output_of
+from toptalkers.deploy.renamed import copy_renamed, remove_renamed
 from toptalkers.deploy.runs import (
     RunRecord,
     cluster_name,
@@ -114,6 +115,8 @@ def plan_run(
     *,
     inputs: Sequence[str] = (),
     options: ClusterOptions | None = None,
+    skips: bool = False,
+    on_look: Callable[[int, int], None] = lambda _done, _total: None,
     token: str,
 ) -> RunPlan:
     """Work out what a run would do; nothing is changed for it.
@@ -124,18 +127,32 @@ def plan_run(
         query: the question.
         inputs: addresses of S3 to read instead of the stack's own flow logs.
         options: of the cluster.
+        skips: leave out what a cluster cannot read, instead of raising.
+        on_look: told how many objects of how many were looked into.
         token: four hexadecimal digits, by chance, for the run's name.
 
     Raises:
         UsageError: an option that cannot be.
-        ToptalkersError: there is nothing to read, EMR has no such release, or the stack is too old.
+        ToptalkersError: there is nothing to read, or something that a cluster cannot read, EMR has no such release,
+            or the stack is too old.
 
     """
     options = options or ClusterOptions()
     _check(options)
     bucket = bucket_of(stack)
     roles = (output_of(stack, "EmrServiceRole"), output_of(stack, "EmrInstanceProfile"))
-    read = pick_input(gateways.storage, bucket, given=inputs, since=query.since, until=query.until)
+    _require_release(gateways, options.release)
+    created = gateways.now().replace(microsecond=0)
+    run_id = locations.format_run_id(created, token)
+    read = pick_input(
+        gateways.storage,
+        bucket,
+        query,
+        given=inputs,
+        renamed=locations.renamed_prefix(run_id),
+        skips=skips,
+        on_look=on_look,
+    )
     sizing = size_cluster(
         read.size_bytes,
         core=options.core,
@@ -144,9 +161,6 @@ def plan_run(
         spot=options.spot,
         **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
-    _require_release(gateways, options.release)
-    created = gateways.now().replace(microsecond=0)
-    run_id = locations.format_run_id(created, token)
     if next(gateways.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
@@ -166,6 +180,7 @@ def plan_run(
         instance_type=sizing.instance_type,
         instances=sizing.instances,
         created=created,
+        left_out=[f"{uri}: {reason}" for uri, reason in read.left_out],
     )
     request = cluster_request(
         stack=stack.name,
@@ -317,7 +332,13 @@ def execute_run(
 
     """
     say, look = _unfailing(say), _unfailing(look)
-    record = launch(gateways, plan, say)
+    try:
+        copy_renamed(gateways.storage, plan.bucket, plan.input.copies, say)
+        record = launch(gateways, plan, say)
+    except BaseException:
+        if plan.input.copies:
+            remove_renamed(gateways.storage, plan.bucket, plan.record.run_id, say)
+        raise
     if not wait:
         return record
     is_ending = False
@@ -349,6 +370,8 @@ def execute_run(
         store_record(gateways.storage, plan.bucket, record)
     except AwsError as error:
         say(f"run.json is not brought up to date: {error.message}")
+    if plan.input.copies:
+        remove_renamed(gateways.storage, plan.bucket, record.run_id, say)
     if record.state == "COMPLETED":
         return record
     if is_ending:
@@ -523,7 +546,7 @@ def _find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: W
     record = replace(judged(record, cluster, steps, gateways.now()), ended=cluster.ended or gateways.now())
     if record.state == "COMPLETED":
         with suppress(AwsError):
-            record = replace(record, counters=read_counters(gateways, bucket, logs, record.cluster, steps[0].id))
+            record = replace(record, counters=await_counters(gateways, bucket, logs, record.cluster, steps[0].id, say))
         return record
     failed = next((step for step in steps if step.state == "FAILED"), None)
     if watched.gave_up or not failed:

@@ -7,7 +7,7 @@ hold what Hadoop's client said, `containers/<application>/<container>/stderr.gz`
 import gzip
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -28,6 +28,12 @@ MOST_CONTAINERS = 200
 _THREAD = re.compile(r"^(\S+ \S+ [A-Z]+ \S+) \([^)\n]*\):", re.MULTILINE)
 """What EMR's log4j pattern has more than ours: the thread behind the logger."""
 
+_NOISE = ("log4j", "SLF4J", "WARNING: ", "Streaming Command Failed!", "Command exiting with ret", "+ ")
+"""How lines begin that stand in logs of every step, and give no reason."""
+
+LAST_WORDS = 3
+"""How many lines of a log are its last words."""
+
 _ERROR_MARK = re.compile(r"^Error: (?=(?:[a-z]\w*\.)+[A-Z])", re.MULTILINE)
 
 
@@ -40,10 +46,11 @@ class Diagnosis:
 
 
 def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str) -> Diagnosis | None:
-    """Find the first Python traceback of a step's scripts, else Hadoop's reason; None when no log says any.
+    """Find the first Python traceback of a step's scripts, else Hadoop's reason; None when no log says anything.
 
     Waits for logs that have not come, `LOG_MINUTES` at most. Hadoop's own reason ends the wait, unless it only
-    is that a script failed: then the script's words are waited for.
+    is that a script failed: then the script's words are waited for. A step's standard error that holds no reason of a
+    known shape ends it too, with its last words.
 
     Args:
         gateways: the account and Region.
@@ -55,6 +62,7 @@ def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str
     """
     here = f"{logs}{cluster}/"
     found: Diagnosis | None = None
+    unknown: Diagnosis | None = None
     seen: set[StoredObject] = set()
     for _ in range(LOG_MINUTES * 60 // POLL_SECONDS):
         last_words = ""
@@ -65,14 +73,20 @@ def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str
             text = _read(gateways, bucket, log.key)
             if traceback := find_traceback(text):
                 return Diagnosis(traceback, f"s3://{bucket}/{log.key}")
-            lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("log4j", "SLF4J"))]
-            if "/containers/" in log.key and lines:
+            if "/containers/" in log.key and (lines := _words(text)):
                 last_words = last_words or lines[-1]
+        unknown_before, unknown = unknown, None
         for name in ("syslog", "stderr", "controller"):
             key = f"{here}steps/{step}/{name}.gz"
-            error = find_error(_plain(_read(gateways, bucket, key)))
+            text = _plain(_read(gateways, bucket, key))
+            error = find_error(text)
             if error and (found is None or name == "syslog"):
                 found = Diagnosis(error, f"s3://{bucket}/{key}")
+            elif name == "stderr" and (lines := _words(text)):
+                unknown = Diagnosis("\n".join(lines[-LAST_WORDS:]), f"s3://{bucket}/{key}")
+        # Once more: the log that knows better may be on its way.
+        if unknown and unknown == unknown_before and not found:
+            return unknown
         if found and "subprocess failed" not in found.reason:
             return found
         if found and last_words:
@@ -89,6 +103,22 @@ def read_counters(gateways: Gateways, bucket: str, logs: str, cluster: str, step
     return reader.counters.get("toptalkers", {})
 
 
+def await_counters(
+    gateways: Gateways, bucket: str, logs: str, cluster: str, step: str, say: Callable[[str], None]
+) -> Mapping[str, int]:
+    """What `read_counters` gives, waited for `LOG_MINUTES` at most; a Ctrl-C ends the waiting alone."""
+    try:
+        for look in range(LOG_MINUTES * 60 // POLL_SECONDS):
+            if counters := read_counters(gateways, bucket, logs, cluster, step):
+                return counters
+            if not look:
+                say(f"waiting for the log that says what was counted, {LOG_MINUTES} minutes at most")
+            gateways.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        say("not waited for any longer")
+    return {}
+
+
 def _logs_of_scripts(gateways: Gateways, bucket: str, here: str, step: str) -> list[StoredObject]:
     """The logs of the newest application's containers, as many as are looked at, and the step's own."""
     folder = f"{here}containers/"
@@ -98,6 +128,11 @@ def _logs_of_scripts(gateways: Gateways, bucket: str, here: str, step: str) -> l
     newest = max((_application(one, folder) for one in logs), default="")
     own = gateways.storage.head(bucket, f"{here}steps/{step}/stderr.gz")
     return [one for one in logs if _application(one, folder) == newest][:MOST_CONTAINERS] + ([own] if own else [])
+
+
+def _words(text: str) -> list[str]:
+    """The lines of a log that may give a reason."""
+    return [line for line in text.splitlines() if line.strip() and not line.startswith(_NOISE)]
 
 
 def _application(log: StoredObject, folder: str) -> str:

@@ -65,6 +65,7 @@ class RunRecord:
         ended: when it was seen to be over.
         reason: why it failed, one line.
         counters: the mapper's tally, by the names of `answer.REASONS`; empty when not known.
+        left_out: what was asked for and is not read: an address and a reason each.
 
     """
 
@@ -85,6 +86,7 @@ class RunRecord:
     ended: datetime | None = None
     reason: str = ""
     counters: Mapping[str, int] = field(default_factory=dict)
+    left_out: Sequence[str] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -171,6 +173,7 @@ def _parse_record(text: bytes) -> RunRecord:
         ended=_read(given, "ended", lambda value: None if value is None else _time(value), None),
         reason=_read(given, "reason", _shown, ""),
         counters=_read(given, "counters", lambda value: {key: _number(one) for key, one in _members(value)}, {}),
+        left_out=_read(given, "left_out", lambda value: [visible(one) for one in _texts(value)], []),
     )
     if record.state in ("RUNNING", "COMPLETED") and not record.cluster:
         raise ValueError(f"it has no 'cluster', and is {record.state}")

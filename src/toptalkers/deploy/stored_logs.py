@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
-from toptalkers.aws.objects import ListedObject, ObjectReader, Part
+from toptalkers.aws.objects import ListedObject, ObjectReader, Part, describe_archive
 from toptalkers.deploy.input import EARLIEST_ARRIVAL, LATEST_ARRIVAL, span_of_date, whole_hour
 from toptalkers.engines.inputs import InputFile, Inputs, Problem
 from toptalkers.errors import UsageError
@@ -26,7 +26,7 @@ def find_stored(
 
     An address is an object, or a folder with all below it, but for names that begin with `.` or `_`. With a time,
     folders of hours, days, months or years in which none of its records can have arrived are not even listed (the
-    margins are those of `deploy/input.py`).
+    margins are those of `deploy/input.py`). What lies in an archive is not asked for: it is a problem, by its name.
 
     Raises:
         UsageError: an address is none.
@@ -34,6 +34,7 @@ def find_stored(
 
     """
     found: dict[ListedObject, InputFile] = {}
+    archived: set[str] = set()
     problems: list[Problem] = []
     repeated = 0
     for uri in uris:
@@ -42,18 +43,21 @@ def find_stored(
             raise UsageError(f"{uri!r} is no address in S3", hint="it is written s3://bucket/folder/")
         bucket, key = place[1], place[2] or ""
         folder = key if not key or key.endswith("/") else f"{key}/"
-        before = len(found) + repeated
+        before = len(found) + len(archived) + repeated
         for listed in reader.walk(bucket, key, partial(_wanted, since=since, until=until)):
             if listed.key != key and not listed.key.startswith(folder):
                 continue
             below = listed.key.removeprefix(folder)
             if listed.key.endswith("/") or any(name.startswith((".", "_")) for name in below.split("/")):
                 continue
-            if listed in found:
+            if listed in found or listed.uri in archived:
                 repeated += 1
+            elif listed.archive:
+                archived.add(listed.uri)
+                problems.append(Problem(listed.uri, describe_archive(listed.archive)))
             else:
                 found[listed] = _file(reader, listed)
-        if len(found) + repeated == before:
+        if len(found) + len(archived) + repeated == before:
             when = " of the time asked for" if since or until else ""
             problems.append(Problem(uri, f"no objects{when} are there"))
     return Inputs(tuple(found.values()), tuple(problems), repeated)

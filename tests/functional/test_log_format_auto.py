@@ -1,0 +1,107 @@
+"""`--log-format auto`: the format comes from the flow log that wrote the files, or the command says why it cannot."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.fake_account import BUCKET, FakeAccount
+from tests.fake_aws import FakeAws, FakeEc2
+from toptalkers.cli.main import cli
+
+FIRST, SECOND = "fl-0123456789abcdef0", "fl-0123456789abcdef1"
+FORMAT = "${dstaddr} ${srcaddr} ${dstport} ${action}"
+OTHER = "${srcaddr} ${dstaddr} ${dstport} ${action}"
+LINE = b"10.0.1.1 10.0.0.1 443 ACCEPT\n"
+ANSWER = "10.0.0.1:10.0.1.1:443\t1\n"
+
+
+@pytest.fixture
+def ec2() -> FakeEc2:
+    return FakeAws().compute
+
+
+def add(ec2: FakeEc2, own: str, log_format: str, **destination: str) -> None:
+    ec2.add("vpc-1", LogFormat=log_format, **(destination or {"LogGroupName": "another"}))
+    ec2.flow_logs[-1]["FlowLogId"] = own
+
+
+def command(ec2: FakeEc2, *arguments: str, account: FakeAccount | None = None) -> Result:
+    account = account or FakeAccount()
+    account.fake_ec2 = ec2
+    result = CliRunner().invoke(cli, [*arguments, "--log-format", "auto"], obj=account)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    return result
+
+
+def test_by_the_id_in_a_files_name(ec2: FakeEc2, tmp_path: Path) -> None:
+    """The id that stands in the names below a folder decides, and one line says which flow log it was."""
+    add(ec2, FIRST, FORMAT)
+    add(ec2, SECOND, OTHER)
+    (tmp_path / f"123456789012_vpcflowlogs_us-east-1_{FIRST}_20261123T1800Z_1.log").write_bytes(LINE)
+    for path in (tmp_path, next(tmp_path.iterdir())):
+        ran = command(ec2, "run-local", str(path))
+        assert (ran.exit_code, ran.stdout) == (0, ANSWER), ran.stderr
+        assert f"the log format is that of {FIRST}: {FORMAT}" in ran.stderr
+
+
+@pytest.mark.parametrize("own", [FIRST, SECOND])
+def test_several_formats_are_no_format(ec2: FakeEc2, tmp_path: Path, own: str) -> None:
+    """Two flow logs of one format are one format; of two formats, none is chosen, and both are said."""
+    add(ec2, FIRST, FORMAT)
+    add(ec2, SECOND, FORMAT if own == FIRST else OTHER)
+    for name in (FIRST, SECOND):
+        (tmp_path / f"x_{name}_y.log").write_bytes(LINE)
+    ran = command(ec2, "run-local", str(tmp_path))
+    if own == FIRST:
+        assert ran.exit_code == 0
+        assert f"{FIRST}, {SECOND}" in ran.stderr
+    else:
+        assert (ran.exit_code, ran.stdout) == (1, "")
+        assert ran.stderr.count("\n") == 1
+        assert FORMAT in ran.stderr
+        assert OTHER in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["a.log", f"x_{SECOND}.log"])
+def test_none_that_is_known(ec2: FakeEc2, tmp_path: Path, name: str) -> None:
+    """One line says what was looked for, and what to do; nothing is guessed."""
+    add(ec2, FIRST, FORMAT)
+    (tmp_path / name).write_bytes(LINE)
+    ran = command(ec2, "run-local", str(tmp_path))
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    unknown = f"us-east-1 knows nothing of the flow logs named in the files: {SECOND}"
+    said = "no name of a file has the id" if name == "a.log" else unknown
+    assert ran.stderr.startswith(f"Error: --log-format auto: {said}")
+    assert "--log-format '${field} ${field}'" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        {"LogDestinationType": "s3", "LogDestination": f"arn:aws:s3:::{BUCKET}/mine/"},
+        {"LogDestinationType": "s3", "LogDestination": "arn:aws:s3:::elsewhere"},
+        {"LogGroupName": BUCKET},
+    ],
+)
+def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, str]) -> None:
+    """Where no name has an id, a flow log that delivers to this very bucket decides, and the run keeps its format."""
+    add(ec2, FIRST, FORMAT, **destination)
+    account = FakeAccount()
+    account.fake_s3.objects["mine/a.gz"] = gzip.compress(LINE)
+    ran = command(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/mine/", account=account)
+    if BUCKET in destination.get("LogDestination", ""):
+        assert ran.exit_code == 0, ran.stderr
+        assert "--log-format dstaddr,srcaddr,dstport,action" in ran.stdout
+    else:
+        assert ran.exit_code == 1
+        assert f"flow logs that deliver to s3://{BUCKET}" in ran.stderr
+
+
+def test_a_command_without_aws(ec2: FakeEc2) -> None:
+    """What is rendered asks nobody, and says so."""
+    ran = command(ec2, "render", "steps")
+    assert ran.exit_code == 2
+    assert "--log-format auto asks AWS" in ran.stderr
