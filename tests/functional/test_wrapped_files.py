@@ -46,7 +46,7 @@ def envelope(lines: list[str], kind: str = "DATA_MESSAGE") -> str:
     return json.dumps({"messageType": kind, "owner": "1", "logStream": "eni-0-all", "logEvents": events})
 
 
-def each(shape: str) -> Wrap:
+def each(shape: str) -> Callable[[list[str]], str]:
     return lambda lines: "".join(shape.format(line) + "\n" for line in lines)
 
 
