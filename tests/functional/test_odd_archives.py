@@ -20,9 +20,7 @@ FIRST = "\n".join(LINES[:20]).encode()
 HEADER = (
     "version account-id interface-id srcaddr dstaddr dstport srcport protocol packets bytes start end action log-status"
 )
-OTHER = "\n".join(
-    [f"{HEADER} log-status", *(line.replace(" 40111 443 ", " 443 40111 ") for line in LINES[20:])]
-).encode()
+OTHER = "\n".join([HEADER, *(line.replace(" 40111 443 ", " 443 40111 ") for line in LINES[20:])]).encode()
 
 
 def tar(files: dict[str, bytes], mode: str = "w:", kind: int = tarfile.GNU_FORMAT) -> bytes:
