@@ -34,7 +34,7 @@ class KernelBuildHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """What the build needs beside hatchling."""
-        return [] if compiler() else ["ziglang>=0.14"]
+        return [] if compiler() else ["ziglang>=0.14,<0.18"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; a source distribution has the sources alone."""

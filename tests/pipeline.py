@@ -36,12 +36,14 @@ def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
 
 
 def run(query: Query, splits: list[bytes]) -> tuple[bytes, dict[str, int]]:
-    """Run the whole pipe over splits, a mapper each; gives the ranked lines and all counters added up."""
+    """Run the whole pipe over splits, a mapper each; gives the ranked lines and all counters of records added up."""
     counted, counters = b"", dict[str, int]()
     for split in splits:
         lines, seen = count(query, split)
         counted += lines
         for name, number in seen.items():
+            if name.startswith("values_"):
+                continue
             counters[name] = counters.get(name, 0) + number
     summed = io.BytesIO()
     assert sum_counts.main(io.BytesIO(sort_bytes(counted)), summed, io.StringIO()) == 0

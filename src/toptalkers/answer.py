@@ -8,22 +8,38 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
+from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.talker import Talker, parse_talker
 from toptalkers.query import Query
 
 REASONS: dict[str, str] = {
     "nodata": "log status NODATA",
     "skipdata": "log status SKIPDATA: AWS left records out, sums are a lower bound",
-    "other_status": "another log status than OK",
     "action": "another action than asked for",
     "time": "outside of the time asked for",
     "ports": "destination port not asked for",
-    "malformed_columns": "malformed: too few columns",
-    "malformed_number": "malformed: a number that is not one",
-    "malformed_port": "malformed: a port that is not one",
-    "malformed_address": "malformed: an address that is not one",
+    "malformed_columns": "malformed: not the columns of its layout",
+    "malformed_status": "malformed: not a log status",
+    "malformed_action": "malformed: not an action",
+    "malformed_number": "malformed: not a number",
+    "malformed_port": "malformed: not a port",
+    "malformed_address": "malformed: not an IP address",
 }
-"""Why a record is skipped, in the order in which it is examined (`streaming/count_flows.py`), in words."""
+"""Why a record is skipped (`streaming/count_flows.py`), in words."""
+
+LARGEST_TOTAL = (1 << 63) - 1
+"""What every engine can hold: Hadoop sums Java longs, and the kernel 64-bit integers."""
+
+
+class TooLargeError(ToptalkersError):
+    """The values add up to more than an engine can hold."""
+
+    def __init__(self) -> None:
+        """Say so, and what to do."""
+        super().__init__(
+            "the values add up to more than 2^63 - 1, which no engine can sum",
+            hint="ask for less time (--since, --until), or of fewer files",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,8 @@ class Tally:
         skipped: records by the reason (of `REASONS`) for which they do not.
         files_read: files read to their end.
         files_unreadable: files, or arguments, left out because they could not be read.
+        misfits: files, or parts of files from a header on, whose lines do not fit their layout, and whose sound
+            records are counted all the same; a mapper cannot take back what it has sent on.
 
     """
 
@@ -44,6 +62,7 @@ class Tally:
     skipped: Mapping[str, int] = field(default_factory=dict)
     files_read: int = 0
     files_unreadable: int = 0
+    misfits: int = 0
 
     @property
     def malformed(self) -> int:
@@ -61,17 +80,26 @@ class Tally:
             skipped,
             self.files_read + other.files_read,
             self.files_unreadable + other.files_unreadable,
+            self.misfits + other.misfits,
         )
 
     @classmethod
     def from_counters(cls, counters: Mapping[str, int], *, files_read: int, files_unreadable: int = 0) -> Self:
-        """Make a tally from the counters that the mapper reports (group `toptalkers`)."""
+        """Make a tally from the counters that the mapper reports (group `toptalkers`).
+
+        Raises:
+            TooLargeError: the mappers' values add up to more than Hadoop can sum, and its sums may be wrong.
+
+        """
+        if (counters.get("values_high", 0) << 32) + counters.get("values_low", 0) > LARGEST_TOTAL:
+            raise TooLargeError
         return cls(
             counters.get("records_read", 0),
             counters.get("counted", 0),
             {reason: counters[reason] for reason in REASONS if counters.get(reason)},
             files_read,
             files_unreadable,
+            counters.get("misfit_files", 0),
         )
 
 

@@ -45,6 +45,11 @@ def misfit_key(arrival: datetime, shard: str, first: str, last: str) -> str:
     return f"{QUARANTINE}{_hour(arrival)}/{shard}-{first}-{last}-misfit.ndjson.gz"
 
 
+def surplus_key(arrival: datetime, shard: str, first: str, last: str) -> str:
+    """The key of a batch's undecodable records beyond the first 500: gzipped, a JSON object per line."""
+    return f"{QUARANTINE}{_hour(arrival)}/{shard}-{first}-{last}-surplus.ndjson.gz"
+
+
 def quarantine_key(arrival: datetime, shard: str, sequence: str, reason: str) -> str:
     """The key of one record of the stream that could not be decoded; arrival is that of its batch."""
     return f"{QUARANTINE}{_hour(arrival)}/{shard}-{sequence}-{reason}"

@@ -1,8 +1,10 @@
 """All engines give the same bytes on any input, and what they give is what the rules say."""
 
 import gzip
+import io
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from toptalkers.query import Query
 from toptalkers.streaming import count_flows
 
 KNOWN = set(FIELDS)
+LONGEST = 1 << 20
 
 # A block of the local engine that is no longer than a few lines, so that files have several.
 RECORD = b"2 123456789012 eni-0a1b2c3d4e5f60718 10.0.0.1 10.0.0.2 40000 443 6 10 8400 1793491200 1793491260 ACCEPT OK\n"
@@ -61,13 +64,17 @@ def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes
     assert piped == expected.lines(query.top)
     assert counters == expected.seen
     bytes_, answer, problems = run_engine(local, query, contents)
-    assert bytes_ == expected.lines(query.top)
-    if not problems:
-        assert answer.tally.records_read == expected.seen["records_read"]
-        assert answer.tally.counted == expected.seen["counted"]
-        skipped = {name: n for name, n in expected.seen.items() if name not in ("records_read", "counted")}
-        assert dict(answer.tally.skipped) == skipped
-        assert answer.talkers == len(expected.sums)
+    whole = expected.whole
+    assert whole
+    assert [problem.name.rpartition("/")[2].partition(".")[0] for problem in problems] == [
+        str(number) for number, is_misfit in enumerate(expected.misfits) if is_misfit or not contents[number]
+    ]
+    assert bytes_ == whole.lines(query.top)
+    assert answer.tally.records_read == whole.seen["records_read"]
+    assert answer.tally.counted == whole.seen["counted"]
+    skipped = {name: n for name, n in whole.seen.items() if name not in ("records_read", "counted")}
+    assert dict(answer.tally.skipped) == skipped
+    assert answer.talkers == len(whole.sums)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,12 +97,13 @@ def test_blocks_do_not_matter(case: tuple[Query, list[bytes]], block_bytes: int,
     block_bytes = max(
         block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
     )
-    expected, _ = pipeline.run(query, contents)
+    whole = reference.count(query, contents, KNOWN).whole
+    assert whole
     engine = type(
         "Cut", (), {"count_files": staticmethod(lambda *a, **k: local.count_files(*a, block_bytes=block_bytes, **k))}
     )
     order.shuffle(contents)
-    assert run_engine(engine, query, contents)[0] == expected
+    assert run_engine(engine, query, contents)[0] == whole.lines(query.top)
 
 
 @settings(max_examples=60, deadline=None)
@@ -109,6 +117,8 @@ def test_order_of_lines_and_splits_do_not_matter(case: tuple[Query, list[bytes]]
     cuts = sorted(order.randrange(len(one_layout) + 1) for _ in range(3))
     splits = [one_layout[a:b] for a, b in zip([0, *cuts], [*cuts, len(one_layout)], strict=True)]
     apart, counters_apart = pipeline.run(query, [b"\n".join(split) + b"\n" for split in splits])
+    for seen in (counters, counters_apart):
+        seen.pop("misfit_files", None)  # of fewer lines, others are too many
     assert (together, counters) == (apart, counters_apart)
 
 
@@ -130,3 +140,27 @@ def test_overlong_line_is_one_malformed_record() -> None:
     assert ranked == b"10.0.0.1:10.0.0.2:443\t2\n"
     assert counters == {"records_read": 3, "counted": 2, "malformed_columns": 1}
     assert run_engine(local, Query(), [content])[0] == ranked
+
+
+@pytest.mark.parametrize("number", [LONGEST - 1, LONGEST, LONGEST + 1])
+@pytest.mark.parametrize("offset", [True, False])
+def test_longest_line_is_the_same_for_all(number: int, offset: bool) -> None:
+    """A line of 1 MiB counts, and a byte more makes it malformed, in every engine."""
+    head = b"srcaddr dstaddr dstport action account-id\n"
+    start = b"10.0.0.1 10.0.0.2 443 ACCEPT "
+    long = start + b"1" * (number - len(start)) + b"\n"
+    good = start + b"1\n"
+    content = head + good * 9 + long + good * 2
+    ranked, counters = pipeline.run(Query(), [content])
+    fits = number <= LONGEST
+    assert ranked == b"10.0.0.1:10.0.0.2:443\t%d\n" % (11 + fits)
+    assert counters == {"records_read": 12, "counted": 11 + fits, **({} if fits else {"malformed_columns": 1})}
+    for block in (1 << 18, 1 << 22):
+        with_blocks = {"count_files": staticmethod(partial(local.count_files, block_bytes=block))}
+        assert run_engine(type("Cut", (), with_blocks), Query(), [content])[0] == ranked
+    if offset:
+        lines = content.splitlines(keepends=True)
+        stdin = b"".join(b"%d\t%b" % (index, line) for index, line in enumerate(lines))
+        out, err = io.BytesIO(), io.StringIO()
+        count_flows.main([*Query().mapper_arguments(), "--offsets"], io.BytesIO(stdin), out, err)
+        assert out.getvalue() == b"LongValueSum:" + ranked

@@ -26,7 +26,7 @@ def test_mrjob_counts_them_all_together() -> None:
     files = find_inputs([str(log) for log in LOGS]).files
     together = b"".join(mrjob.count_files(Query(), files).chunks)
     assert together == b"".join(local.count_files(Query(), files).chunks)
-    assert b"198.51.100.17:10.0.0.10:443\t10\n" in together
+    assert b"198.51.100.17:10.0.0.10:443\t24\n" in together
 
 
 def test_every_reason_has_its_number() -> None:

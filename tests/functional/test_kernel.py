@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import pipeline, reference
+from tests import pipeline, reference, sanitized
 from tests.strategies import cases
 from toptalkers.engines import native
 from toptalkers.flowlog.fields import FIELDS
@@ -52,6 +52,7 @@ def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int) -
         for name, number in {**tally.skipped, "records_read": tally.records_read, "counted": tally.counted}.items():
             seen[name] = seen.get(name, 0) + number
     assert lines(counter, query.top) == expected.lines(query.top)
+    expected.seen.pop("misfit_files", None)
     assert seen == {"records_read": 0, "counted": 0, **expected.seen}
 
 
@@ -105,8 +106,8 @@ def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, in
     assert lines(counter, 5).splitlines() == [b"%b\t%d" % one for one in order[:5]]
 
 
-def test_a_line_has_at_least_its_layouts_columns() -> None:
-    """A line that lacks just the last column, needed or not, is malformed; one more column does no harm."""
+def test_a_line_has_its_layouts_columns() -> None:
+    """A line that lacks just the last column, needed or not, is malformed, as is one with a column more."""
     for log_format in ("srcaddr dstaddr dstport log-status", "srcaddr dstaddr dstport version"):
         query = Query.parse(action="ALL", log_format=log_format)
         whole = b"10.0.0.1 10.0.0.2 443 OK"
@@ -116,8 +117,8 @@ def test_a_line_has_at_least_its_layouts_columns() -> None:
         counter.feed(content)
         tally = counter.end_lines()
         counter.end_file(counts=True)
-        assert lines(counter) == ranked == b"10.0.0.1:10.0.0.2:443\t3\n"
-        assert tally.skipped == {"malformed_columns": 2} == {"malformed_columns": counters["malformed_columns"]}
+        assert lines(counter) == ranked == b"10.0.0.1:10.0.0.2:443\t2\n"
+        assert tally.skipped == {"malformed_columns": 3} == {"malformed_columns": counters["malformed_columns"]}
 
 
 def test_a_bracket_ends_an_address() -> None:
@@ -148,7 +149,7 @@ def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
     """Neither a header of a thousand columns nor a line without an end costs the lines around it."""
     many = [b"srcaddr", b"dstaddr", *[b"x%d" % number for number in range(1000)], b"dstport"]
     record = b" ".join([b"10.0.0.1", b"10.0.0.2", *[b"-"] * 1000, b"443"])
-    content = b" ".join(many) + b"\n" + record + b"\n" + b" " * (3 << 20) + b"x\n" + record + b" more\n" + record[:-4]
+    content = b" ".join(many) + b"\n" + record + b"\n" + b" " * (3 << 20) + b"x\n" + record + b"  \n" + record[:-4]
     for cut in (7919, 1 << 22):
         counter = count(Query.parse(action="ALL"), [content], cut)
         assert lines(counter) == b"10.0.0.1:10.0.0.2:443\t2\n"
@@ -160,42 +161,9 @@ def test_the_binding_knows_the_kernels_numbers() -> None:
     assert re.findall(r"PARTS = (\d+)", header) == [str(native.PARTS)]
 
 
-CC = (shutil.which("cc") or "cc",)
-ZIG = (sys.executable, "-m", "ziglang", "cc")
-
-
-def build(folder: Path, ways: list[tuple[tuple[str, ...], list[str]]]) -> int:
-    """Copy the package into a folder, with a kernel built anew in the first way that works; gives which one that is."""
-    shutil.copytree(
-        ROOT / "src/toptalkers", folder / "toptalkers", ignore=shutil.ignore_patterns("*.so", "__pycache__")
-    )
-    kernel = folder / "toptalkers/engines/kernel"
-    sources = [str(path) for path in sorted(kernel.glob("*.c"))]
-    always = ["-std=c11", "-g", "-D_GNU_SOURCE", "-fPIC", "-shared", "-pthread", "-o", str(kernel / "kernel.so")]
-    for number, (compiler, flags) in enumerate(ways):
-        try:
-            subprocess.run([*compiler, *flags, *always, *sources], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return number
-    raise AssertionError("no compiler builds the kernel")
-
-
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
-    """The kernel built with the sanitizers there are, and every warning an error, passes the property tests.
-
-    With the machine's compiler addresses are watched, too; with the one that a package brings, undefined behaviour.
-    """
-    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    watching = {"cc": "-fsanitize=address,undefined", "zig": "-fsanitize=undefined"}
-    way = build(tmp_path, [(CC, [*flags, watching["cc"]]), (ZIG, [*flags, watching["zig"]])])
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "ASAN_OPTIONS": "detect_leaks=0"}
-    if way == 0:
-        runtimes = [
-            subprocess.run([*CC, f"-print-file-name=lib{name}.so"], capture_output=True, text=True, check=True)
-            for name in ("asan", "ubsan")
-        ]
-        environment |= {"LD_PRELOAD": " ".join(done.stdout.strip() for done in runtimes), "PYTHONMALLOC": "malloc"}
+    """The kernel built with the sanitizers there are, and every warning an error, passes the property tests."""
+    environment = sanitized.build_watched(tmp_path)
     code = (
         "import sys, pytest, toptalkers\n"
         "assert toptalkers.__file__.startswith(sys.argv[1]), toptalkers.__file__\n"
@@ -232,7 +200,7 @@ def test_without_a_kernel_a_line_says_what_to_do(tmp_path: Path) -> None:
 
 def test_other_processors_count_the_same(tmp_path: Path) -> None:
     """What is written for processors without SSE2 gives the same answer."""
-    build(tmp_path, [(CC, ["-U__SSE2__"]), (ZIG, ["-U__SSE2__"])])
+    sanitized.build(tmp_path, [(sanitized.CC, ["-U__SSE2__"]), (sanitized.ZIG, ["-U__SSE2__"])])
     command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(ROOT / "tests/flowlogs")]
     done, expected = (
         subprocess.run(command, env={**os.environ, **extra}, cwd=tmp_path, capture_output=True, check=False)

@@ -4,6 +4,7 @@ import ast
 import base64
 import gzip
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.events import make_events as made
 from toptalkers import locations
-from toptalkers.capture import preprocess
-from toptalkers.flowlog.fields import DEFAULT_FIELDS
+from toptalkers.capture import preprocess, template
+from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_header, format_log_format, parse_header, parse_log_format
 
 EVENTS = Path(made.__file__).parent
@@ -129,7 +130,7 @@ def test_the_field_is_found_by_the_layout() -> None:
 
 
 def test_a_layout_without_log_status_keeps_what_fits() -> None:
-    """There is no status to look at; only too few columns make a misfit."""
+    """There is no status to look at; the number of columns and what they hold make a misfit."""
     messages = ["10.0.0.1 192.0.2.1 443", "- - -", "10.0.0.1 192.0.2.1"]
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope(messages))]), "srcaddr dstaddr dstport")
     assert s3.lines() == ["srcaddr dstaddr dstport", *messages[:2]]
@@ -139,6 +140,80 @@ def test_a_layout_without_log_status_keeps_what_fits() -> None:
 def test_addresses_pass_unchanged() -> None:
     """IPv6 records land as they were logged."""
     assert run(load("ipv6"))[1].lines() == [HEADER, made.IPV6]
+
+
+FIT = {
+    "version": ["2", "11"],
+    "srcaddr": ["10.0.0.1", "0.0.0.0", "255.255.255.255", "2001:DB8::1", "::", "::ffff:192.0.2.1", "-"],
+    "dstport": ["0", "65535", "-"],
+    "tcp-flags": ["19", "-"],
+    "bytes": ["0", "99999999999999999999", "-"],
+    "action": ["ACCEPT", "REJECT", "-"],
+    "vpc-id": ["vpc-0a1b", "-", "10.0.0.300", "1:2", "OK", "~"],
+}
+MISFIT = {
+    "version": ["-", "", "two", "2.0", "-2", "\u0662"],
+    "srcaddr": [
+        "", "10.0.0", "10.0.0.256", "10.0.0.01", "10.0.0.1.1", "10.0.0.1/8", "1:2", ":::", "1::2::3", "fe80::1%eth0",
+        "::g", "1:2:3:4:5:6:7:8:9", "[::1]", "::ffff:192.0.2.256", "eni-0a1b", ":" * 46, ":" * 100_000, "host", "--",
+    ],
+    "dstport": ["", "443/tcp", "+1", "-1", "0x1", "--", "1,000", "1.5", "\u0661", "1\u00b2"],
+    "tcp-flags": ["SYN", ""],
+    "bytes": ["1e3", "1 2", "x", "1\x00", "\t1", "1\n", "1\r", "1\x0c", "1\u2028", "1\x85"],
+    "action": ["accept", "ACCEPTED", "ALLOW", "", "OK"],
+    "vpc-id": ["", "\x1b[2J", "\x00", "\x7f", "\u00e9", "a b", "\ud800", "\U0001f600", "\u00a0", "\ufeff"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", FIT)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_column_holds_what_its_field_can_be(column: str, place: int) -> None:
+    """First, in the middle or last: a column's every possible value is kept, and any other is a misfit."""
+    columns = ["interface-id", "region"]
+    columns.insert(place, column)
+
+    def record(value: str) -> str:
+        values = ["eni-0a1b", "us-east-1"]
+        values.insert(place, value)
+        return " ".join(values)
+
+    fitting = [record(value) for value in FIT[column]]
+    others = [record(value) for value in MISFIT[column]]
+    tally, s3 = run(made.kinesis_event([made.pack(made.envelope([*fitting, *others]))]), " ".join(columns))
+    assert s3.lines() == [" ".join(columns), *fitting]
+    assert [json.loads(line) for line in s3.lines("quarantine/")] == others
+    assert tally["dropped"]["misfit"] == len(others)
+
+
+@pytest.mark.parametrize("status", ["", "-", "ok", "ACCEPT", "OKAY", "NODATA,", "\x1bOK", "OK\n"])
+def test_a_log_status_is_one_of_three(status: str) -> None:
+    """Any other word there says that the record is of another layout."""
+    assert run(made.kinesis_event([made.pack(made.envelope([made.OK[:-2] + status]))]))[0]["dropped"]["misfit"] == 1
+
+
+@pytest.mark.parametrize("spaces", [" ", "   "])
+def test_spaces_behind_a_record_are_no_column(spaces: str) -> None:
+    """A record with spaces behind it is kept without them, so that it has its columns for who reads the object."""
+    assert run(made.kinesis_event([made.pack(made.envelope([made.OK + spaces]))]))[1].lines() == [HEADER, made.OK]
+
+
+@pytest.mark.parametrize(
+    ("layout", "message", "fits"),
+    [
+        ("srcaddr dstaddr dstport bytes", "dstaddr srcaddr dstport bytes", False),
+        ("vpc-id subnet-id", "subnet-id vpc-id", False),
+        ("vpc-id subnet-id", "subnet_id vpc_id", False),
+        ("vpc-id subnet-id", "a-new-field region", False),
+        ("vpc-id subnet-id", "tgw-id resource-type", False),
+        ("vpc-id", "instance-id", False),
+        ("vpc-id subnet-id", "vpc-0a1b subnet-0a1b", True),
+        ("vpc-id subnet-id", "- subnet-id", True),
+        ("flow-direction", "egress", True),
+    ],
+)
+def test_a_record_is_no_header_line(layout: str, message: str, fits: bool) -> None:
+    """What readers would take for a header is a misfit: it would turn every line behind it in the object."""
+    assert run(made.kinesis_event([made.pack(made.envelope([message]))]), layout)[0]["kept"] == fits
 
 
 def test_misfits_are_kept_one_object_a_batch() -> None:
@@ -171,20 +246,70 @@ def test_poison_goes_to_quarantine_and_the_batch_goes_on(name: str) -> None:
     [
         (gzip.compress(b" " * (preprocess.UNPACKED_BYTES + 1)), "too-large"),
         (gzip.compress(b" " * preprocess.UNPACKED_BYTES) + gzip.compress(b" "), "too-large"),
-        (gzip.compress(b"[" + b"{}," * preprocess.JSON_VALUES + b"0]"), "too-large"),
+        (gzip.compress(b"[" + b"{}," * 600_000 + b"0]"), "too-large"),
+        (gzip.compress(b'{"messageType":"' + b"x" * (2 * preprocess.VALUE_CHARACTERS) + b'"}'), "too-large"),
+        (gzip.compress(b"") * 52_000, "too-many-members"),
+        (made.pack(made.envelope([made.OK])) + gzip.compress(b"") * preprocess.GZIP_MEMBERS, "too-many-members"),
         (gzip.compress(b"[" * 200_000), "not-json"),
+        (gzip.compress(b"{" + b" " * 3_000_000 + b'"messageType" "x"}'), "not-json"),
+        (made.pack(made.envelope([made.OK])) + gzip.compress(b"x"), "not-json"),
+        (gzip.compress(b"9" * 5_000), "not-json"),
+        (gzip.compress(b"12"), "not-an-envelope"),
         (gzip.compress(b"\xff\xfe\xfd"), "not-json"),
         (gzip.compress(b"[]"), "not-an-envelope"),
         (gzip.compress(b'{"messageType":"DATA_MESSAGE","logEvents":null}'), "not-an-envelope"),
         (gzip.compress(b'{"messageType":"DATA_MESSAGE","logEvents":[{"message":1}]}'), "not-an-envelope"),
+        (gzip.compress(b'{"logEvents":[],"messageType":"DATA_MESSAGE","logEvents":[]}'), "not-an-envelope"),
         (gzip.compress(b"{}") + b"tail", "not-gzip"),
         (b"", "not-gzip"),
     ],
-    ids=["bomb", "bomb-of-members", "values", "deep", "not-utf8", "list", "null", "number", "tail", "nothing"],
+    ids=[
+        "bomb",
+        "bomb-of-members",
+        "values",
+        "long-value",
+        "empty-members",
+        "envelope-and-empty-members",
+        "deep",
+        "no-colon-far-away",
+        "two-values",
+        "digits",
+        "scalar",
+        "not-utf8",
+        "list",
+        "null",
+        "number",
+        "two-lists",
+        "tail",
+        "nothing",
+    ],
 )
 def test_hostile_payloads_are_found_out(payload: bytes, reason: str) -> None:
     """Bombs of bytes, of values and of depth, and near-envelopes, each with its own reason."""
     assert run(made.kinesis_event([payload]))[0]["quarantined"] == {reason: 1}
+
+
+def test_a_piece_may_end_anywhere() -> None:
+    """An envelope in two gzip members is read alike wherever the first one ends, within numbers and characters too."""
+    content = {"a": 12345, "é": [True, -1.5e3], **made.envelope([made.OK, "\U0001f600", made.OK_BACK])}
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    for end in range(len(text) + 1):
+        payload = gzip.compress(text[:end]) + gzip.compress(text[end:])
+        tally, s3 = run(made.kinesis_event([payload]))
+        assert s3.lines() == [HEADER, made.OK, made.OK_BACK], end
+        assert [json.loads(line) for line in s3.lines("quarantine/")] == ["\U0001f600"]
+        assert tally["quarantined"] == {}
+
+
+def test_what_a_batch_costs_is_bounded() -> None:
+    """Once a batch has cost enough, what is behind goes to quarantine as it is, without a look into it."""
+    values = preprocess.BATCH_EFFORT // preprocess.VALUE_EFFORT
+    bomb = gzip.compress(b'{"messageType":"CONTROL_MESSAGE","logEvents":[' + b"{}," * values + b"0]}")
+    record = made.pack(made.envelope([made.OK]))
+    tally, s3 = run(made.kinesis_event([record, bomb, record]))
+    assert tally["quarantined"] == {"too-large": 2}
+    assert s3.lines() == [HEADER, made.OK]
+    assert list(s3.objects.values()).count(record) == 1
 
 
 @pytest.mark.parametrize("fail_at", [0, 1, 2])
@@ -226,6 +351,7 @@ def test_keys_are_those_of_the_project() -> None:
     batch = preprocess.Batch("shardId-000000000000", "1", "2", moment)
     assert batch.captured_key() == locations.captured_key(moment, "shardId-000000000000", "1", "2")
     assert batch.misfit_key() == locations.misfit_key(moment, "shardId-000000000000", "1", "2")
+    assert batch.surplus_key() == locations.surplus_key(moment, "shardId-000000000000", "1", "2")
     assert batch.quarantine_key("1", "x") == locations.quarantine_key(moment, "shardId-000000000000", "1", "x")
 
 
@@ -239,10 +365,87 @@ def test_layouts_are_read_as_the_project_reads_them(text: str) -> None:
     assert header.columns == columns
 
 
-def test_a_log_format_that_is_none_is_refused() -> None:
-    """A malformed LOG_FORMAT stops the function with its name in the message."""
-    with pytest.raises(ValueError, match="LOG_FORMAT"):
-        preprocess.parse_columns("${srcaddr}${dstaddr} $")
+def test_every_field_of_the_project_is_known() -> None:
+    """The Lambda knows a header line by the same names as its readers."""
+    assert set(FIELDS) <= preprocess.FIELD_NAMES
+    assert preprocess.COLUMN_PATTERNS.keys() <= set(FIELDS)
+    assert preprocess.DEFAULT_FIELDS.split() == list(DEFAULT_FIELDS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${srcaddr}${dstaddr}",
+        "${srcaddr}-${dstaddr}",
+        "${srcaddr} ${dstaddr} $",
+        "${srcaddr} ${dstaddr",
+        "${srcaddr} {dstaddr}",
+        "${ srcaddr }",
+        "${SrcAddr}",
+        "${srcaddr} ${}",
+        "${srcaddr}\x1b",
+        "${srcaddr} ${\u0430ddr}",
+        "${srcaddr} " + "${dstaddr}" * 10_000,
+        "2",
+        "-",
+    ],
+)
+def test_a_log_format_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A malformed LOG_FORMAT stops the function in one line, before S3 is asked, and the template refuses it too."""
+    monkeypatch.setenv("BUCKET", BUCKET)
+    monkeypatch.setenv("LOG_FORMAT", text)
+    with pytest.raises(ValueError, match=r"\ALOG_FORMAT: .{,250}\Z"):
+        preprocess.handler(load("data"), None)
+    assert not re.fullmatch(template.LOG_FORMAT_PATTERN, text)
+
+
+LAMBDA_S3 = {"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}}}
+
+
+@pytest.mark.parametrize(
+    ("event", "what"),
+    [
+        ({"awslogs": {"data": base64.b64encode(made.control()).decode()}}, "calls the function itself"),
+        ({"invocationId": "1", "deliveryStreamArn": "arn", "records": [{"recordId": "1", "data": ""}]}, "Firehose"),
+        ({"source": "aws.ec2", "detail-type": "Scheduled\nEvent", "detail": {}}, "EventBridge"),
+        ({"Records": [LAMBDA_S3]}, "aws:s3"),
+        ({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": ""}}]}, "aws:sns"),
+        ({"Records": [{"eventSource": "aws:sqs", "body": "x" * 1000}]}, "aws:sqs"),
+        ({"Records": [*load("data")["Records"], LAMBDA_S3]}, "aws:s3"),
+        ({"Records": [{**load("data")["Records"][0], "kinesis": {}}]}, "incomplete"),
+        ({"Records": [None]}, "None"),
+        ({"Records": None}, "an event with 'Records'"),
+        ({"key1": "value1", "key\n2": 2}, "an event with 'key1'"),
+        ({}, "nothing in it"),
+        ([], "JSON list"),
+        (None, "JSON NoneType"),
+        ("text", "JSON str"),
+    ],
+)
+def test_events_of_other_services_are_refused(event: Any, what: str) -> None:
+    """One line says what came and how the function is wired, and nothing is written."""
+    s3 = FakeS3()
+    with pytest.raises(ValueError, match=re.escape(what)) as caught:
+        run(event, s3=s3)
+    (line,) = str(caught.value).splitlines()
+    assert "instead of records of a Kinesis stream" in line
+    assert "event source mapping" in line
+    assert len(line) < 350
+    assert s3.objects == {}
+
+
+def test_much_poison_shares_one_object() -> None:
+    """A batch full of poison costs at most 501 puts, and every record of it is kept with its reason."""
+    payloads = [f"poison {number}".encode() for number in range(preprocess.QUARANTINE_OBJECTS + 3)]
+    tally, s3 = run(made.kinesis_event([*payloads, made.pack(made.envelope([made.OK]))]))
+    assert tally["quarantined"] == {"not-gzip": len(payloads)}
+    assert s3.lines() == [HEADER, made.OK]
+    surplus = [json.loads(line) for line in s3.lines("quarantine/")]
+    assert [base64.b64decode(line["data"]) for line in surplus] == payloads[preprocess.QUARANTINE_OBJECTS :]
+    assert [line["sequence"] for line in surplus] == [str(FIRST + 16 * number) for number in (500, 501, 502)]
+    assert {line["reason"] for line in surplus} == {"not-gzip"}
+    assert set(s3.objects.values()) >= set(payloads[: preprocess.QUARANTINE_OBJECTS])
+    assert s3.puts == preprocess.QUARANTINE_OBJECTS + 2
 
 
 def test_the_file_stands_alone() -> None:

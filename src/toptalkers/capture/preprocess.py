@@ -9,26 +9,33 @@ What happens to what comes in:
 - `CONTROL_MESSAGE` envelopes, CloudWatch's probes, are counted and skipped.
 - A flow record whose log-status is OK is kept, in the order in which it came. NODATA and SKIPDATA are
   tallied. A layout without log-status keeps every record that fits it.
-- A flow record that does not fit the layout (too few columns, a log-status that AWS does not have, more than
-  one line, characters that no field has) is a misfit: tallied, and all misfits of the batch are kept in one
-  object under `quarantine/`, a JSON line each.
-- A payload that cannot be decoded goes to `quarantine/` byte for byte, the reason in its metadata.
+- A message that does not fit the layout is a misfit: another number of columns, a column that cannot be what
+  the layout says, anything but printable ASCII, a line that readers would take for a header. It is tallied, and
+  all misfits of the batch are kept in one object under `quarantine/`, a JSON string per line.
+- A payload that cannot be decoded, or is more than a stream of flow logs ever holds, goes to `quarantine/` byte
+  for byte, the reason in its metadata. From the 501st of a batch on they share one object.
+- An event that is not of a Kinesis stream is refused: the function is wired to something else.
 - A failure of S3 is raised: Kinesis sends the whole batch again, with the same bounds. Every key is made of
   the batch's shard, sequence numbers and arrival time, and every object's bytes of the batch alone, so that a
   retry overwrites itself and nothing counts twice.
 
-Memory: of the unpacked batch one envelope at a time is held (at most `UNPACKED_BYTES` and
-`JSON_VALUES`), and what is to be written, compressed. `scripts/bench-lambda` measures it.
+Memory: an envelope is unpacked and parsed piece by piece, and what is to be written is held compressed, so that
+the peak does not depend on what the envelope holds. `scripts/bench-lambda` measures it, and
+`tests/unit/test_preprocess_memory.py` holds it. Time: a batch has a bound on its effort, and what is beyond it goes
+to quarantine instead of blocking the shard.
 """
 
 import base64
+import codecs
 import functools
 import json
 import os
 import re
+import socket
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,8 +47,24 @@ DEFAULT_FIELDS = (
 UNPACKED_BYTES = 24 * 1024 * 1024
 """The largest envelope that is read. A record of the stream has at most 1 MiB; flow logs pack 10 to 20 fold."""
 
-JSON_VALUES = 600_000
-"""The most values in one envelope: each takes far more memory than text (a flow record brings 4)."""
+PIECE_BYTES = 128 * 1024
+"""How much of an envelope is unpacked at a time."""
+
+VALUE_CHARACTERS = 1024 * 1024
+"""The longest text of one JSON value, give or take a piece: CloudWatch Logs takes no larger log events."""
+
+BATCH_EFFORT = 1024 * 1024 * 1024
+"""The most effort that one batch is given: a hundredfold of what the largest batch of flow logs takes, and some 70
+seconds with the least memory, for which Lambda gives a seventh of a processor."""
+
+VALUE_EFFORT = 200
+"""What a value costs beside its bytes, in bytes."""
+
+GZIP_MEMBERS = 16
+"""The most gzip members in one record of the stream. CloudWatch Logs writes one; each costs time though it be empty."""
+
+QUARANTINE_OBJECTS = 500
+"""The most objects that quarantine gets for single records of a batch: each put takes time."""
 
 GZIP_LEVEL = 4
 """Twice as fast as zlib's own 6, a tenth larger (scripts/bench-lambda)."""
@@ -53,7 +76,45 @@ DROPPED_STATUS = {"NODATA": "nodata", "SKIPDATA": "skipdata"}
 
 METRICS_NAMESPACE = "TopTalkers"
 
+FIELD_NAMES = frozenset(
+    f"""{DEFAULT_FIELDS}
+    vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id sublocation-type
+    sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path ecs-cluster-arn
+    ecs-cluster-name ecs-container-instance-arn ecs-container-instance-id ecs-container-id
+    ecs-second-container-id ecs-service-name ecs-task-definition-arn ecs-task-arn ecs-task-id reject-reason
+    resource-id encryption-status instance-tag instance-tag-2 interface-tag interface-tag-2 asg-tag asg-tag-2
+    interface-type next-hop-interface-id next-hop-subnet-id next-hop-az-id next-hop-vpc-id
+    next-hop-interface-type resource-type tgw-id tgw-attachment-id tgw-src-vpc-account-id
+    tgw-dst-vpc-account-id tgw-src-vpc-id tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni
+    tgw-dst-eni tgw-src-az-id tgw-dst-az-id tgw-pair-attachment-id packets-lost-no-route
+    packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired
+    """.split()
+)
+"""Every field of VPC and transit gateway flow logs: by one of them readers know a header line."""
+
 FIELD_NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+HEADER_COLUMN = re.compile(r"[a-z][a-z0-9_-]*")
+
+IPV4 = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+
+ADDRESS = rf"(?:{IPV4}(?:\.{IPV4}){{3}}|-|((?=[0-9A-Fa-f.]*+:)[0-9A-Fa-f:.]{{2,45}}+))"
+"""IPv4, no address, or what may be IPv6: that one is captured, and looked at again."""
+
+NUMBER = r"(?:-|[0-9]++)"
+
+COLUMN_PATTERNS = {
+    "version": "[0-9]++",
+    "action": "(?:ACCEPT|REJECT|-)",
+    "log-status": "(?P<status>OK|NODATA|SKIPDATA)",
+    **dict.fromkeys(["srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr"], ADDRESS),
+    **dict.fromkeys(["srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "tcp-flags"], NUMBER),
+}
+"""How the columns look that tell one layout from another."""
+
+ANY_COLUMN = "[!-~]++"
+
+MISFIT = "misfit"
 
 
 @dataclass(frozen=True)
@@ -81,6 +142,10 @@ class Batch:
         """The key of the object with the flow records that do not fit the layout."""
         return f"quarantine/{self.arrival:%Y/%m/%d/%H}/{self.shard}-{self.first}-{self.last}-misfit.ndjson.gz"
 
+    def surplus_key(self) -> str:
+        """The key of the object with the undecodable records beyond `QUARANTINE_OBJECTS`, a JSON object per line."""
+        return f"quarantine/{self.arrival:%Y/%m/%d/%H}/{self.shard}-{self.first}-{self.last}-surplus.ndjson.gz"
+
     def quarantine_key(self, sequence: str, reason: str) -> str:
         """The key of one record of the stream that could not be decoded."""
         return f"quarantine/{self.arrival:%Y/%m/%d/%H}/{self.shard}-{sequence}-{reason}"
@@ -97,29 +162,298 @@ class GzipText:
         """Begin an empty member."""
         self._deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WBITS)
         self._chunks: list[bytes] = []
+        self._lines: list[str] = []
+        self._characters = 0
 
-    def write(self, text: str) -> None:
-        """Add ASCII text."""
-        self._chunks.append(self._deflate.compress(text.encode("ascii")))
+    def write(self, *lines: str) -> None:
+        """Add lines of ASCII, without their line feeds."""
+        self._lines += lines
+        self._characters += sum(map(len, lines))
+        if self._characters > PIECE_BYTES:
+            self._compress()
+
+    def mark(self) -> tuple[Any, int]:
+        """Where the text ends now, for `undo`."""
+        self._compress()
+        return self._deflate.copy(), len(self._chunks)
+
+    def undo(self, mark: tuple[Any, int]) -> None:
+        """Forget what was written after a mark; each mark is good for once."""
+        self._deflate, chunks = mark
+        del self._chunks[chunks:]
+        self._lines, self._characters = [], 0
 
     def finish(self) -> bytes:
         """End the member and hand over its bytes."""
+        self._compress()
         self._chunks.append(self._deflate.flush())
         return b"".join(self._chunks)
+
+    def _compress(self) -> None:
+        if self._lines:
+            self._lines.append("")
+            if chunk := self._deflate.compress("\n".join(self._lines).encode("ascii")):
+                self._chunks.append(chunk)
+            self._lines, self._characters = [], 0
+
+
+class JsonText:
+    """JSON that comes in pieces, of which one value at a time is held.
+
+    Every method raises Undecodable for what is no JSON, for a value that is too long, for a batch that takes too
+    much effort, and what the pieces raise.
+    """
+
+    def __init__(self, pieces: Iterator[str], effort: Counter[str]) -> None:
+        """Begin before the first piece; effort is counted up, for all texts of a batch."""
+        self._pieces = pieces
+        self._effort = effort
+        self._text = ""
+        self._at = 0
+        self._is_fresh = True
+        self._decode = json.JSONDecoder().raw_decode
+
+    def peek(self) -> str:
+        """The next character that is no white space; nothing at the end."""
+        while True:
+            self._at = _SPACE(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._read_piece():
+                return ""
+
+    def take(self, characters: str) -> str:
+        """Pass over the next character, which must be one of these."""
+        found = self.peek()
+        if not found or found not in characters:
+            raise Undecodable("not-json")
+        self._at += 1
+        return found
+
+    def value(self) -> Any:
+        """Pass over a whole value, and hand it over."""
+        self.peek()
+        self._effort["spent"] += VALUE_EFFORT
+        while True:
+            end = None
+            try:
+                value, end = self._decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                # An error at the end of the text, and a text without an end, may be for want of more.
+                if error.pos < len(self._text) - 16 and not error.msg.startswith("Unterminated"):
+                    raise Undecodable("not-json") from None
+            except (ValueError, RecursionError):
+                raise Undecodable("not-json") from None
+            if end is None or end == len(self._text):
+                # What ends with the text may go on, as numbers do.
+                if len(self._text) - self._at > VALUE_CHARACTERS:
+                    raise Undecodable("too-large")
+                start = self._at
+                if self._read_piece():
+                    continue
+                if end is None:
+                    raise Undecodable("not-json")
+                end -= start
+            self._at = end
+            return value
+
+    def items(self) -> Iterator[list[Any]]:
+        """The values of an array in their order, some at a time."""
+        self.take("[")
+        if self.peek() == "]":
+            self.take("]")
+            return
+        while True:
+            yield self._read_run() or [self.value()]
+            if self.take(",]") == "]":
+                return
+
+    def _read_run(self) -> list[Any]:
+        """Pass over most values of a piece at once, several times as fast as one by one; none where that fails."""
+        cut = self._text.rfind("},{", self._at) + 1
+        if not cut or not self._is_fresh:
+            return []
+        # Once per piece: if the cut is within a text, each try would be in vain.
+        self._is_fresh = False
+        try:
+            values: list[Any] = json.loads(f"[{self._text[self._at : cut]}]")
+        except (ValueError, RecursionError):
+            return []
+        self._effort["spent"] += VALUE_EFFORT * len(values)
+        self._at = cut
+        return values
+
+    def members(self) -> Iterator[Any]:
+        """The names of an object, one after the other; after each its value must be taken."""
+        self.take("{")
+        if self.peek() == "}":
+            self.take("}")
+            return
+        while True:
+            if self.peek() != '"':
+                raise Undecodable("not-json")
+            name = self.value()
+            self.take(":")
+            yield name
+            if self.take(",}") == "}":
+                return
+
+    def _read_piece(self) -> bool:
+        try:
+            piece = next(self._pieces, "")
+        except UnicodeDecodeError:
+            raise Undecodable("not-json") from None
+        self._effort["spent"] += len(piece)
+        if self._effort["spent"] > BATCH_EFFORT:
+            raise Undecodable("too-large")
+        self._text = self._text[self._at :] + piece
+        self._at = 0
+        self._is_fresh = True
+        return bool(piece)
+
+
+_SPACE = re.compile(r"[ \t\n\r]*+").match
+
+
+class Sorter:
+    """Where the messages of a batch go: to the flow records that are kept, to the misfits, or into the tally alone."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        """Begin with a header line and nothing else."""
+        self._read_status = make_status_reader(columns)
+        self.captured = GzipText()
+        self.captured.write(" ".join(columns))
+        self.misfits = GzipText()
+        self.kept = 0
+        self.dropped = Counter({"nodata": 0, "skipdata": 0, MISFIT: 0})
+
+    def take(self, messages: list[str]) -> None:
+        """Write or tally messages, in their order."""
+        statuses = list(map(self._read_status, messages))
+        # A trailing space would be one more column, for who reads the object.
+        kept = [message.rstrip(" ") for message, status in zip(messages, statuses, strict=True) if status == "OK"]
+        self.captured.write(*kept)
+        self.kept += len(kept)
+        if len(kept) == len(messages):
+            return
+        for message, status in zip(messages, statuses, strict=True):
+            if status != "OK":
+                self.dropped[status.lower()] += 1
+            if status == MISFIT:
+                self.misfits.write(json.dumps(message))
+
+    def mark(self) -> tuple[Any, ...]:
+        """What was taken so far, for `undo`."""
+        return self.captured.mark(), self.misfits.mark(), self.kept, self.dropped.copy()
+
+    def undo(self, mark: tuple[Any, ...]) -> None:
+        """Forget what was taken after a mark; each mark is good for once."""
+        captured, misfits, self.kept, self.dropped = mark
+        self.captured.undo(captured)
+        self.misfits.undo(misfits)
 
 
 def parse_columns(log_format: str) -> tuple[str, ...]:
     """Read AWS's `${field} ${field}` syntax, or plain names; nothing at all means the default format.
 
     Raises:
-        ValueError: for what cannot be a field name.
+        ValueError: for what cannot be a field name, in one line.
 
     """
-    names = tuple(re.sub(r"\$\{([^{}\s]*)\}", r"\1", log_format).replace(",", " ").split())
+    words = log_format.replace(",", " ").split()
+    names = tuple(word[2:-1] if word.startswith("${") and word.endswith("}") else word for word in words)
     for name in names:
         if not FIELD_NAME.fullmatch(name):
-            raise ValueError(f"LOG_FORMAT: {name!r} is not a field name")
+            raise ValueError(
+                f"LOG_FORMAT: {name[:100]!r} is not a field name; write it as '${{srcaddr}} ${{dstaddr}}', with spaces"
+            )
     return names or tuple(DEFAULT_FIELDS.split())
+
+
+@functools.lru_cache(maxsize=8)
+def make_status_reader(columns: tuple[str, ...]) -> Callable[[str], str]:
+    """Make the function that says what a message is: its log-status (OK for a layout without one), or `MISFIT`."""
+    patterns: list[str] = []
+    for position, name in enumerate(columns):
+        known = COLUMN_PATTERNS.get(name, ANY_COLUMN)
+        patterns.append(ANY_COLUMN if name in columns[:position] else known)
+    fits = re.compile(" ".join(patterns) + " *+").fullmatch
+    has_status = "log-status" in columns
+    # A header line fits a layout alone whose every column may hold any word.
+    any_word = not COLUMN_PATTERNS.keys() & set(columns)
+
+    def read_status(message: str) -> str:
+        found = fits(message)
+        if found is None or (":" in message and not all(map(_is_ipv6, found.groups()))):
+            return MISFIT
+        if any_word and _is_header(message):
+            return MISFIT
+        return found["status"] if has_status else "OK"
+
+    return read_status
+
+
+def _is_ipv6(text: str | None) -> bool:
+    """Whether a captured group is an IPv6 address, no group at all, or a word without a colon."""
+    if text is None or ":" not in text:
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        return False
+    return True
+
+
+def _is_header(message: str) -> bool:
+    """Whether a reader may take a line for a header: it looks like names alone, and one of them is a field's."""
+    names = message.split(" ")
+    return all(map(HEADER_COLUMN.fullmatch, names)) and any(name.replace("_", "-") in FIELD_NAMES for name in names)
+
+
+def read_records(event: Any) -> list[dict[str, Any]]:
+    """Take the records out of an event of a Kinesis stream.
+
+    Raises:
+        ValueError: for any other event, in one line that says what came and how the function is wired.
+
+    """
+    records = event.get("Records") if isinstance(event, dict) else None
+    if isinstance(records, list) and all(map(_is_kinesis_record, records)):
+        return records
+    raise ValueError(
+        f"got {_name_event(event)} instead of records of a Kinesis stream: let the log group's subscription filter put"
+        " its data on a stream, and an event source mapping of that stream call this function"
+    )
+
+
+def _is_kinesis_record(record: Any) -> bool:
+    data = record.get("kinesis") if isinstance(record, dict) else None
+    return (
+        isinstance(data, dict)
+        and isinstance(record.get("eventID"), str)
+        and isinstance(data.get("sequenceNumber"), str)
+        and isinstance(data.get("data"), str)
+        and isinstance(data.get("approximateArrivalTimestamp"), int | float)
+    )
+
+
+def _name_event(event: Any) -> str:
+    """Say what an event is that is not of a Kinesis stream."""
+    if not isinstance(event, dict):
+        return f"a JSON {type(event).__name__}"
+    if "awslogs" in event:
+        return "the data of a CloudWatch Logs subscription that calls the function itself"
+    if "deliveryStreamArn" in event or isinstance(event.get("records"), list):
+        return "records of a Firehose stream to transform"
+    if "detail-type" in event:
+        return f"an event of EventBridge ({str(event['detail-type'])[:60]!r})"
+    records = event.get("Records")
+    if isinstance(records, list):
+        for record in records:
+            if not _is_kinesis_record(record):
+                source = record.get("eventSource", record.get("EventSource")) if isinstance(record, dict) else None
+                return f"a record of {str(source)[:60]!r}" if source != "aws:kinesis" else "an incomplete record"
+    return f"an event with {', '.join(repr(str(name)[:30]) for name in list(event)[:5]) or 'nothing in it'}"
 
 
 def read_batch(records: list[dict[str, Any]]) -> Batch:
@@ -133,45 +467,96 @@ def read_batch(records: list[dict[str, Any]]) -> Batch:
     )
 
 
-def unpack(payload: bytes) -> bytes:
-    """Undo gzip, one member or several, up to `UNPACKED_BYTES`; Undecodable for anything else."""
-    unpacked = b""
-    while True:
+def unpack(payload: bytes) -> Iterator[bytes]:
+    """Undo gzip, one member or several, piece by piece up to `UNPACKED_BYTES`; Undecodable for anything else."""
+    if not payload:
+        raise Undecodable("not-gzip")
+    room = UNPACKED_BYTES
+    for _ in range(GZIP_MEMBERS):
         inflate = zlib.decompressobj(GZIP_WBITS)
-        try:
-            unpacked += inflate.decompress(payload, UNPACKED_BYTES + 1 - len(unpacked))
-        except zlib.error:
-            raise Undecodable("not-gzip") from None
-        if len(unpacked) > UNPACKED_BYTES:
-            raise Undecodable("too-large")
-        if not inflate.eof:
-            raise Undecodable("truncated-gzip" if payload else "not-gzip")
+        while not inflate.eof:
+            try:
+                piece = inflate.decompress(payload, PIECE_BYTES)
+            except zlib.error:
+                raise Undecodable("not-gzip") from None
+            payload = inflate.unconsumed_tail
+            room -= len(piece)
+            if room < 0:
+                raise Undecodable("too-large")
+            if piece:
+                yield piece
+            elif not inflate.eof:
+                raise Undecodable("truncated-gzip")
         payload = inflate.unused_data
         if not payload:
-            return unpacked
+            return
+    raise Undecodable("too-many-members")
 
 
-def parse_envelope(unpacked: bytes) -> list[str] | None:
-    """Take the messages out of an envelope; None for a probe, Undecodable for what is no envelope."""
-    if sum(unpacked.count(opening) for opening in (b",", b"[", b"{")) > JSON_VALUES:
-        raise Undecodable("too-large")
+def read_envelope(payload: bytes, take: Callable[[list[str]], None], effort: Counter[str]) -> bool:
+    """Hand over the messages of one record of the stream, some at a time; whether it holds data, or is a probe.
+
+    Args:
+        payload: the record.
+        take: called with messages, in their order. What it is given counts only if this function returns True.
+        effort: what the batch has cost so far.
+
+    Raises:
+        Undecodable: for what is no envelope.
+
+    """
+    pieces = unpack(payload)
     try:
-        envelope = json.loads(unpacked)
-    except (ValueError, RecursionError):
-        raise Undecodable("not-json") from None
-    if not isinstance(envelope, dict) or "messageType" not in envelope:
-        raise Undecodable("not-an-envelope")
-    if envelope["messageType"] == "CONTROL_MESSAGE":
-        return None
-    if envelope["messageType"] != "DATA_MESSAGE":
+        return _read_json_envelope(JsonText(codecs.iterdecode(pieces, "utf-8"), effort), take)
+    except Undecodable as found:
+        if str(found) == "not-json":
+            # What is no gzip either says so, not what is in it.
+            for piece in pieces:
+                effort["spent"] += len(piece)
+        raise
+
+
+def _read_json_envelope(text: JsonText, take: Callable[[list[str]], None]) -> bool:
+    kind: Any = None
+    lists, sound = 0, True
+    if text.peek() == "{":
+        for name in text.members():
+            if name == "logEvents":
+                lists += 1
+                sound = _read_log_events(text, take) and sound
+            elif name == "messageType":
+                kind = text.value()
+            else:
+                text.value()
+    else:
+        text.value()
+    if text.peek():
+        raise Undecodable("not-json")
+    if kind == "CONTROL_MESSAGE":
+        return False
+    if kind not in ("DATA_MESSAGE", None):
         raise Undecodable("unknown-message-type")
-    try:
-        messages = [log_event["message"] for log_event in envelope["logEvents"]]
-    except (KeyError, TypeError):
-        raise Undecodable("not-an-envelope") from None
-    if not all(isinstance(message, str) for message in messages):
+    if kind is None or lists != 1 or not sound:
         raise Undecodable("not-an-envelope")
-    return messages
+    return True
+
+
+def _read_log_events(text: JsonText, take: Callable[[list[str]], None]) -> bool:
+    """Hand over the messages of an array of log events; whether it is one."""
+    if text.peek() != "[":
+        text.value()
+        return False
+    sound = True
+    for log_events in text.items():
+        try:
+            messages = [log_event["message"] for log_event in log_events]
+        except (KeyError, TypeError):
+            sound = False
+            continue
+        sound = sound and all(isinstance(message, str) for message in messages)
+        if sound:
+            take(messages)
+    return sound
 
 
 def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any]:
@@ -182,56 +567,70 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
         s3: a boto3 S3 client; of it `put_object` is called, and what it raises is passed on.
         settings: the bucket and the layout.
 
+    Raises:
+        ValueError: for an event of anything but a Kinesis stream.
+
     """
+    records = read_records(event)
+    sorter = Sorter(settings.columns)
     tally: dict[str, Any] = {
-        "stream_records": len(event["Records"]),
+        "stream_records": len(records),
         "control_messages": 0,
         "kept": 0,
-        "dropped": Counter({"nodata": 0, "skipdata": 0, "misfit": 0}),
+        "dropped": sorter.dropped,
         "quarantined": Counter(),
         "bytes_out": 0,
         "key": None,
         "misfit_key": None,
     }
-    if not event["Records"]:
+    if not records:
         return tally
-    batch = read_batch(event["Records"])
-    captured = GzipText()
-    captured.write(" ".join(settings.columns) + "\n")
-    misfits = GzipText()
-    for record in event["Records"]:
+    batch = read_batch(records)
+    effort: Counter[str] = Counter()
+    surplus = GzipText()
+    for record in records:
         payload = base64.b64decode(record["kinesis"]["data"])
+        before = sorter.mark()
+        is_data = False
         try:
-            messages = parse_envelope(unpack(payload))
+            is_data = read_envelope(payload, sorter.take, effort)
+            tally["control_messages"] += not is_data
         except Undecodable as found:
-            reason = str(found)
-            sequence = record["kinesis"]["sequenceNumber"]
-            s3.put_object(
-                Bucket=settings.bucket,
-                Key=batch.quarantine_key(sequence, reason),
-                Body=payload,
-                ContentType="application/octet-stream",
-                Metadata={"reason": reason},
-            )
+            reason, sequence = str(found), record["kinesis"]["sequenceNumber"]
             tally["quarantined"][reason] += 1
-            continue
-        if messages is None:
-            tally["control_messages"] += 1
-            continue
-        tally["kept"] += _sort_messages(messages, settings.columns, captured, misfits, tally["dropped"])
-        # Two envelopes at once would be the peak of memory.
-        del messages
-    if tally["dropped"]["misfit"]:
+            if tally["quarantined"].total() > QUARANTINE_OBJECTS:
+                line = {"sequence": sequence, "reason": reason, "data": record["kinesis"]["data"]}
+                surplus.write(json.dumps(line))
+            else:
+                s3.put_object(
+                    Bucket=settings.bucket,
+                    Key=batch.quarantine_key(sequence, reason),
+                    Body=payload,
+                    ContentType="application/octet-stream",
+                    Metadata={"reason": reason},
+                )
+        if not is_data:
+            sorter.undo(before)
+    if tally["quarantined"].total() > QUARANTINE_OBJECTS:
+        s3.put_object(
+            Bucket=settings.bucket,
+            Key=batch.surplus_key(),
+            Body=surplus.finish(),
+            ContentType="application/gzip",
+            Metadata={"reason": "surplus"},
+        )
+    tally["kept"], tally["dropped"] = sorter.kept, sorter.dropped
+    if tally["dropped"][MISFIT]:
         tally["misfit_key"] = batch.misfit_key()
         s3.put_object(
             Bucket=settings.bucket,
             Key=tally["misfit_key"],
-            Body=misfits.finish(),
+            Body=sorter.misfits.finish(),
             ContentType="application/gzip",
-            Metadata={"reason": "misfit"},
+            Metadata={"reason": MISFIT},
         )
     if tally["kept"]:
-        body = captured.finish()
+        body = sorter.captured.finish()
         tally["bytes_out"] = len(body)
         tally["key"] = batch.captured_key()
         s3.put_object(Bucket=settings.bucket, Key=tally["key"], Body=body, ContentType="application/gzip")
@@ -285,27 +684,3 @@ def _s3_client() -> Any:
         "s3",
         config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),
     )
-
-
-def _sort_messages(
-    messages: list[str], columns: tuple[str, ...], captured: GzipText, misfits: GzipText, dropped: Counter[str]
-) -> int:
-    """Write an envelope's messages to where they belong; how many flow records were kept."""
-    width = len(columns)
-    status_column = columns.index("log-status") if "log-status" in columns else None
-    kept: list[str] = []
-    for message in messages:
-        values = message.split(" ")
-        status = values[status_column] if status_column is not None and len(values) >= width else "OK"
-        if len(values) < width or not message.isascii() or "\n" in message or "\r" in message:
-            status = "misfit"
-        if status == "OK":
-            kept.append(message)
-        elif status in DROPPED_STATUS:
-            dropped[DROPPED_STATUS[status]] += 1
-        else:
-            dropped["misfit"] += 1
-            misfits.write(json.dumps(message) + "\n")
-    if kept:
-        captured.write("\n".join(kept) + "\n")
-    return len(kept)

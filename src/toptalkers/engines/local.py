@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toptalkers.answer import Answer, Tally
+from toptalkers.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.engines.memory import explain_no_memory
+from toptalkers.engines.misfits import why_left_out
 from toptalkers.engines.native import Counter, keep_freed_memory
 from toptalkers.engines.sums import Spill, default_rows_held
 from toptalkers.engines.unpack import Archive, Event, LeftOut, UnreadableError, read_events, read_parts
@@ -174,6 +175,8 @@ class LocalEngine:
 
     def ranked(self) -> tuple[Iterator[bytes], int]:
         """The answer's lines, and how many talkers there are in all."""
+        if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
+            raise TooLargeError
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
@@ -255,7 +258,7 @@ class LocalEngine:
             if self._stop.is_set():
                 break
         tally = counter.end_lines()
-        reason = why_none_counts(tally, wrapping)
+        reason = why_left_out(counter, tally, self._query, wrapping)
         counter.end_file(counts=reason is None)
         return reason or tally + Tally(files_read=1)
 
@@ -266,20 +269,6 @@ class LocalEngine:
     def _add_tally(self, tally: Tally) -> None:
         with self._lock:
             self.tally += tally
-
-
-def why_none_counts(tally: Tally, wrapping: str) -> str | None:
-    """Say why a file does not count for what its lines are, as all engines have it; None when it counts.
-
-    Args:
-        tally: of its lines.
-        wrapping: what they were taken out of, in words; `""` for plain lines.
-
-    """
-    if not tally.records_read or tally.malformed < tally.records_read:
-        return None
-    read_as = f"read as {wrapping}, " if wrapping else ""
-    return f"no flow log: {read_as}none of its {tally.records_read:,} lines is a record"
 
 
 def _start(thread: threading.Thread) -> bool:

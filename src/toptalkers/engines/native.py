@@ -8,10 +8,23 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    addressof,
+    c_char,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint64,
+    c_void_p,
+)
+from dataclasses import dataclass
 from pathlib import Path
 
-from toptalkers.answer import REASONS, Tally
+from toptalkers.answer import REASONS, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
@@ -42,11 +55,24 @@ class _Question(Structure):
     )
 
 
+class _Misfit(Structure):
+    _fields_ = (
+        ("is_odd", c_int32),
+        ("by_header", c_int32),
+        ("length", c_int32),
+        ("columns", c_int32),
+        ("line", c_char * 1024),
+        ("fields", c_char * 2048),
+    )
+
+
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_new": (c_void_p, (POINTER(_Question),)),
     "counter_free": (None, (c_void_p,)),
     "counter_feed": (c_int, (c_void_p, c_char_p, c_size_t)),
     "counter_end_lines": (c_int, (c_void_p, POINTER(c_int64))),
+    "counter_misfit": (c_int, (c_void_p, POINTER(_Misfit))),
+    "counter_total": (c_int64, (c_void_p,)),
     "counter_end_file": (None, (c_void_p, c_int)),
     "counter_rows": (c_size_t, (c_void_p,)),
     "counter_talkers": (c_size_t, (c_void_p,)),
@@ -85,6 +111,24 @@ def _load() -> ctypes.CDLL:
 
 
 _kernel = _load()
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """The first line of a file that does not fit its layout.
+
+    Attributes:
+        line: as much of it as tells, without a time stamp before it.
+        fields: the columns that it should have.
+        by_header: whether a header of the file names them.
+        is_odd: whether it has these columns, and one of them holds what it cannot hold.
+
+    """
+
+    line: bytes
+    fields: tuple[str, ...]
+    by_header: bool
+    is_odd: bool
 
 
 class Counter:
@@ -134,6 +178,28 @@ class Counter:
             raise MemoryError
         read, counted, *skipped = self._tally
         return Tally(read, counted, {reason: n for reason, n in zip(REASONS, skipped, strict=True) if n})
+
+    def misfit(self) -> Misfit | None:
+        """Between `end_lines` and `end_file`: what does not fit, when the file's lines do not fit their layout."""
+        found = _Misfit()
+        if not _kernel.counter_misfit(self.handle, found):
+            return None
+        line = ctypes.string_at(addressof(found) + _Misfit.line.offset, found.length)  # `found.line` ends at a NUL
+        fields = found.fields.decode("latin-1").split(" ")
+        return Misfit(line, tuple(fields), bool(found.by_header), bool(found.is_odd))
+
+    @property
+    def total(self) -> int:
+        """What all values that it counted add up to.
+
+        Raises:
+            TooLargeError: more than a sum can hold; its sums are wrong.
+
+        """
+        total = int(_kernel.counter_total(self.handle))
+        if total < 0:
+            raise TooLargeError
+        return total
 
     def end_file(self, *, counts: bool) -> None:
         """Keep what the file added, or take it back."""
@@ -220,6 +286,8 @@ class SpilledSums:
 
 def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
     """Merge rankings that lie in a file, each as lines from one offset to another, into one; `top` of 0 for all."""
+    if not rankings:
+        return
     starts, ends = ((c_int64 * len(rankings))(*offsets) for offsets in zip(*rankings, strict=True))
     merge = _kernel.merge_new(fd, starts, ends, len(rankings), top)
     if not merge:

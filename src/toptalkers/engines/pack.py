@@ -4,9 +4,9 @@ import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from toptalkers.answer import Tally
+from toptalkers.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.local import why_none_counts
+from toptalkers.engines.misfits import why_left_out
 from toptalkers.engines.native import Counter
 from toptalkers.engines.unpack import Archive, LeftOut, UnreadableError, read_events, read_parts, whole_lines
 from toptalkers.query import Query
@@ -34,18 +34,26 @@ def pack_files(
     Returns:
         The paths, in the files' order; and how many parts were read and left out.
 
+    Raises:
+        TooLargeError: their values add up to more than Hadoop can sum.
+
     """
     packed: list[Path] = []
     tally = Tally()
+    total = 0
     for file in files:
         own: list[Path] = []
         problems: list[Problem] = []
+        own_total = 0
         try:
-            _pack_file(query, file, folder, len(packed), own, problems, on_read)
+            own_total = _pack_file(query, file, folder, len(packed), own, problems, on_read)
         except UnreadableError as error:
             for path in own:
                 path.unlink(missing_ok=True)
             own, problems = [], [Problem(file.name, str(error))]
+        total += own_total
+        if total > LARGEST_TOTAL:
+            raise TooLargeError
         for problem in problems:
             on_problem(problem)
         packed += own
@@ -61,7 +69,9 @@ def _pack_file(
     packed: list[Path],
     problems: list[Problem],
     on_read: Callable[[int], None],
-) -> None:
+) -> int:
+    """Pack what one file holds, and give what its values add up to."""
+    total = 0
     for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, on_read)):
         if isinstance(part, Archive):
             continue
@@ -71,13 +81,18 @@ def _pack_file(
         path = folder / f"{number + len(packed):06d}.gz"
         packed.append(path)
         judge = Counter(query)
+        own_total = 0
         with gzip.open(path, "wb", compresslevel=1) as stream:
             for block in whole_lines(pieces, _BLOCK_BYTES):
                 stream.write(block)
                 judge.feed(block)
                 if judge.rows > _MOST_ROWS:
+                    own_total += judge.total
                     judge.clear()
-        if reason := why_none_counts(judge.end_lines(), part.wrapping):
+        if reason := why_left_out(judge, judge.end_lines(), query, part.wrapping):
             path.unlink()
             packed.pop()
             problems.append(Problem(part.name, reason))
+        else:
+            total += own_total + judge.total
+    return total

@@ -1,7 +1,7 @@
-"""Every field a VPC flow-log record can have, versions 2 to 11.
+"""Every field that a flow-log record can have: of a VPC, versions 2 to 11, and of a transit gateway, version 6.
 
-Source: Amazon VPC user guide, "Flow log records", the table of available fields.
-Version 6 has no field of its own here: it is what transit gateway flow logs use.
+Sources: Amazon VPC user guide, "Flow log records", the table of available fields; Amazon VPC Transit Gateways guide,
+"Transit Gateway Flow Log records". A transit gateway's record has many of a VPC's fields, and no action.
 """
 
 from dataclasses import dataclass
@@ -37,6 +37,10 @@ _NUMBERS = {
     "tcp-flags": FieldType.INT_32,
     "traffic-path": FieldType.INT_32,
     "encryption-status": FieldType.INT_32,
+    "packets-lost-no-route": FieldType.INT_64,
+    "packets-lost-blackhole": FieldType.INT_64,
+    "packets-lost-mtu-exceeded": FieldType.INT_64,
+    "packets-lost-ttl-expired": FieldType.INT_64,
 }
 
 _NAMES_BY_VERSION = {
@@ -45,6 +49,10 @@ _NAMES_BY_VERSION = {
     3: "vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr",
     4: "region az-id sublocation-type sublocation-id",
     5: "pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path",
+    6: "resource-type tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id tgw-src-vpc-id"
+    " tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id tgw-dst-az-id"
+    " tgw-pair-attachment-id packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded"
+    " packets-lost-ttl-expired",
     7: "ecs-cluster-arn ecs-cluster-name ecs-container-instance-arn ecs-container-instance-id"
     " ecs-container-id ecs-second-container-id ecs-service-name ecs-task-definition-arn ecs-task-arn"
     " ecs-task-id",
@@ -64,3 +72,14 @@ FIELDS: dict[str, Field] = {
 
 DEFAULT_FIELDS: tuple[str, ...] = tuple(_NAMES_BY_VERSION[2].split())
 """The columns of the default format, which is version 2 in this very order."""
+
+TRANSIT_GATEWAY_FIELDS: tuple[str, ...] = (
+    "version",
+    "resource-type",
+    "account-id",
+    *(name for name in _NAMES_BY_VERSION[6].split() if name.startswith("tgw-")),
+    *("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "log-status", "type"),
+    *(name for name in _NAMES_BY_VERSION[6].split() if name.startswith("packets-lost-")),
+    *("tcp-flags", "region", "flow-direction", "pkt-src-aws-service", "pkt-dst-aws-service"),
+)
+"""The columns of a transit gateway's default format."""

@@ -1,18 +1,18 @@
 """Which column holds which field: from a header line, from AWS's format syntax, or the default.
 
-The rules (docs/decisions/0001-lines-and-columns.md): a line splits at each single space; a header line is
-one whose first column is a known field name and whose columns all look like field names, so that a field
-newer than our table passes through instead of making the whole file unreadable.
+The rules (docs/decisions/0001-lines-and-columns.md): a line splits at each single space; in a header line all
+columns look like field names, and the first or more than half of them are known, so that a field newer than our table
+passes through instead of making the whole file unreadable. `_` stands for `-`, as Athena, Vector and Terraform have it.
 """
 
 import re
 from dataclasses import dataclass
 
 from toptalkers.errors import UsageError
-from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
+from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, TRANSIT_GATEWAY_FIELDS
 
-_FORMAT_COLUMN = re.compile(r"\$\{([^{}\s]*)\}")
-_FIELD_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_FORMAT_COLUMN = re.compile(r"\$+\{([^{}\s]*)\}")
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +54,49 @@ RICH_LAYOUT = Layout(
         "traffic-path",
     )
 )
-"""What later questions need: who started, where NAT was, which path. Who reads the default format alone still
-reads it, for it begins with that."""
+"""What later questions need: who started, where NAT was, which path. It begins with the default format."""
+
+TRANSIT_GATEWAY_LAYOUT = Layout(TRANSIT_GATEWAY_FIELDS)
 
 NAMED_LAYOUTS = {"default": DEFAULT_LAYOUT, "rich": RICH_LAYOUT}
-"""What a user may name instead of writing a format."""
+"""What a user may name instead of writing a format, where a VPC's flow logs are made."""
+
+READ_LAYOUTS = {**NAMED_LAYOUTS, "transit-gateway": TRANSIT_GATEWAY_LAYOUT}
+"""The same, where files are read."""
 
 
 def parse_log_format(text: str) -> Layout:
-    """Make a layout from AWS's `${field} ${field}` syntax.
+    """Make a layout from AWS's `${field} ${field}` syntax, or from `default`, `rich` or `transit-gateway`.
 
-    Field names alone, parted by spaces or commas, are understood too: that is how a layout travels to a
-    mapper, where Hadoop would expand `${...}` and split the command at spaces.
+    Field names without it, separated by spaces or commas, are understood too: that is how a layout travels to a
+    mapper, where Hadoop would expand `${...}` and split the command at spaces. So are `log_status` for `log-status`,
+    and Terraform's `$${...}`.
 
     Raises:
         UsageError: for no field at all, an unknown one, or one named twice.
 
     """
-    bare = _FORMAT_COLUMN.sub(r"\1", text) if "$" in text else text
-    names = tuple(bare.replace(",", " ").split())
+    if text.strip() in READ_LAYOUTS:
+        return READ_LAYOUTS[text.strip()]
+    bare = _FORMAT_COLUMN.sub(r"\1 ", text) if "$" in text else text
+    names = tuple(name.replace("_", "-") for name in bare.replace(",", " ").split())
     if not names:
         raise UsageError("the log format names no field", hint="write it as '${srcaddr} ${dstaddr} ${dstport}'")
     for name in names:
         if name not in FIELDS:
-            raise UsageError(
-                f"the log format has an unknown field {name!r}",
-                hint="the fields are those of AWS's flow-log records, versions 2 to 11",
-            )
+            raise UsageError(f"the log format has an unknown field {name!r}", hint=_hint(name))
         if names.count(name) > 1:
             raise UsageError(f"the log format names the field {name!r} twice")
     return Layout(names)
+
+
+def _hint(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), FIELDS, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "the fields are those of AWS's flow-log records, of VPCs (versions 2 to 11) and of transit gateways"
 
 
 def format_log_format(layout: Layout) -> str:
@@ -96,9 +109,12 @@ def parse_header(line: str) -> Layout | None:
 
     A column may be a name that we do not know. The first of two columns of one name is the one used.
     """
-    columns = line.split(" ")
-    if columns[0] in FIELDS and all(_FIELD_NAME.fullmatch(column) for column in columns):
-        return Layout(tuple(columns))
+    columns = line.rstrip(" ").split(" ")
+    if not all(map(_FIELD_NAME.fullmatch, columns)):
+        return None
+    names = tuple(column.replace("_", "-") for column in columns)
+    if names[0] in FIELDS or 2 * sum(name in FIELDS for name in names) > len(names):
+        return Layout(names)
     return None
 
 

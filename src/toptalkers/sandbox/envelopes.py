@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from toptalkers.capture.preprocess import make_status_reader
 from toptalkers.flowlog.layout import Layout
 
 BATCH_BYTES = 1_048_576
@@ -38,7 +39,7 @@ class Envelope:
     Attributes:
         data: the record's bytes.
         records: how many flow records it carries.
-        kept_records: how many of them have log-status OK and enough columns, so that the pre-processor keeps them.
+        kept_records: how many of them have log-status OK and fit the layout, so that the pre-processor keeps them.
 
     """
 
@@ -137,10 +138,8 @@ def make_poison(number: int) -> Poison:
 
 
 def is_kept(line: str, layout: Layout) -> bool:
-    """Whether the pre-processor keeps a record: enough columns, plain characters, log-status OK if it has one."""
-    if line.count(" ") + 1 < len(layout) or not line.isascii():
-        return False
-    return "log-status" not in layout or _column(line, layout, "log-status") == "OK"
+    """Whether the pre-processor keeps a record: it fits the layout, and its log-status is OK if it has one."""
+    return make_status_reader(layout.columns)(line) == "OK"
 
 
 def _flush(waiting: dict[str, list[str]], layout: Layout) -> Iterator[Envelope]:

@@ -1,23 +1,33 @@
 #!/usr/bin/env python3
 """Mapper of step 1: flow-log lines in, `LongValueSum:<talker>` TAB `<sum>` lines out.
 
-Self-contained, for Python 3.9 and its standard library alone: it travels to cluster nodes by itself.
+Self-contained, for Python 3.9 and its standard library only: it travels to cluster nodes by itself.
 Standard output is the data contract with Hadoop's `aggregate` reducer (ValueAggregatorReducer) and with
-`sum_counts.py`. What was skipped is reported on standard error as Hadoop counters, a line a reason.
+`sum_counts.py`. What was skipped is reported on standard error as Hadoop counters, one line per reason.
 
-The rules, in the order in which a line is examined; the first that fails decides under what it is tallied:
+The rules, in the order in which a line is examined; the first that fails decides under what it is tallied. What a
+record must be comes before what the question asks for, so that a line is malformed for every question alike:
 
-1. A carriage return ends a line, as it does for Hadoop's LineReader. A byte order mark and an ISO 8601 time
-   stamp (CloudWatch's export) before a line are removed. A blank line is no record.
-2. A header line (first column a known field, all columns shaped like field names) sets the layout.
-3. A line splits at each single space. Fewer columns than its layout has, or a layout without a needed field:
-   `malformed_columns`.
-4. Log status, where the layout has it: `nodata`, `skipdata`, any other that is not OK: `other_status`.
-5. Another action than asked for: `action`.
-6. Start (seconds, or milliseconds): not a number `malformed_number`, outside [since, until) `time`.
-7. Destination port: not a port `malformed_port`, not wanted `ports`.
-8. Addresses: not an IP address `malformed_address`.
-9. Packets or bytes: not a number of at most 15 digits `malformed_number`. (So that sums fit a Java long.)
+1. A carriage return ends a line, as it does for Hadoop's LineReader. A line of more than 1 MiB is
+   `malformed_columns`. A byte order mark and an ISO 8601 time stamp (CloudWatch's export) before a line are
+   removed. A blank line is no record.
+2. A header line sets the layout: all its columns are shaped like field names, and the first, or more than half of
+   them, are known fields. `_` stands for `-`, as Athena writes names.
+3. A line splits at each single space; spaces at its end separate nothing. Another number of columns than its layout
+   has, or a layout without a needed field: `malformed_columns`.
+4. Log status, where the layout has it: `nodata`, `skipdata`, any other that is not OK: `malformed_status`. Where it
+   has not, a record with `-` for both addresses and the port: `nodata`.
+5. Action, where one is asked for: neither ACCEPT nor REJECT: `malformed_action`.
+6. Start (seconds, or milliseconds), where a time is asked for: not a number: `malformed_number`.
+7. Destination port: not a port: `malformed_port`.
+8. Addresses: not an IP address: `malformed_address`.
+9. Packets or bytes: not a number of at most 15 digits: `malformed_number`.
+10. Another action than asked for: `action`; start outside [since, until): `time`; a port not wanted: `ports`.
+
+A record that passes rules 1 to 9 is sound. A stretch of lines, from the beginning of a file or a header to the next
+header or the end, is a misfit when its lines do not fit their layout (`Stretch`), and so is a file that has lines but
+no sound one. What is sound in a misfit is counted here all the same, since sums may be gone already; the counter
+`misfit_files` tells of it, and whoever asked is told. Engines that can take a file back leave it out.
 """
 
 from __future__ import annotations
@@ -29,9 +39,9 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import compress, filterfalse, repeat
-from operator import contains, eq, not_
+from operator import eq
 from typing import BinaryIO, Callable, TextIO, TypeVar
 
 T = TypeVar("T")
@@ -43,7 +53,25 @@ BLOCK_BYTES = 128 << 10
 """What is read and counted at a time: little enough to stay in a core's caches, split into columns and all."""
 
 LONGEST_LINE_BYTES = 1 << 20
-"""Of a longer line only about this much is looked at."""
+"""A longer line is malformed, whatever it holds."""
+
+LONGEST_OFFSET_BYTES = 32
+"""More than the offset and the tab before a line ever take."""
+
+FEW_BYTES = 4 << 10
+"""A piece as short as this is counted line by line when some line in it is odd."""
+
+LARGEST_TOTAL = (1 << 63) - 1
+"""What Hadoop's LongValueSum and the local engine can hold; values that add up to more are refused."""
+
+STREAK = 10
+"""So many malformed records, or odd samples, in a row make a misfit."""
+
+SAMPLED_FIRST, SAMPLED_EVERY = 64, 64
+"""Of a stretch's sound records the first, and then one in so many, are looked at in all telling columns."""
+
+EPOCH_FROM, EPOCH_UNTIL = 1_000_000_000, 4_000_000_000
+"""Seconds from 2001 to 2096: what a start looks like, and what packets or bytes in a wrong column do."""
 
 MILLISECONDS_FROM = 100_000_000_000
 """A start from here on is in milliseconds: as seconds it would be in the year 5138."""
@@ -54,11 +82,12 @@ ABSENT = -1
 REASONS = (
     "nodata",
     "skipdata",
-    "other_status",
     "action",
     "time",
     "ports",
     "malformed_columns",
+    "malformed_status",
+    "malformed_action",
     "malformed_number",
     "malformed_port",
     "malformed_address",
@@ -80,31 +109,33 @@ FIELDS = frozenset(DEFAULT_FIELDS + (
     b"instance-tag", b"instance-tag-2", b"interface-tag", b"interface-tag-2", b"asg-tag", b"asg-tag-2",
     b"interface-type", b"next-hop-interface-id", b"next-hop-subnet-id", b"next-hop-az-id",
     b"next-hop-vpc-id", b"next-hop-interface-type",
+    # What transit gateways have of their own.
+    b"resource-type", b"tgw-id", b"tgw-attachment-id", b"tgw-src-vpc-account-id", b"tgw-dst-vpc-account-id",
+    b"tgw-src-vpc-id", b"tgw-dst-vpc-id", b"tgw-src-subnet-id", b"tgw-dst-subnet-id", b"tgw-src-eni",
+    b"tgw-dst-eni", b"tgw-src-az-id", b"tgw-dst-az-id", b"tgw-pair-attachment-id",
+    b"packets-lost-no-route", b"packets-lost-blackhole", b"packets-lost-mtu-exceeded", b"packets-lost-ttl-expired",
 ))
 # fmt: on
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-MARKED_LINE = b"\n" + BYTE_ORDER_MARK
 STAMP = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)"
 TIME_STAMP = re.compile(STAMP)
 TIME_STAMPS = re.compile(b"^" + STAMP, re.MULTILINE)
 OFFSETS = re.compile(rb"^[0-9]+\t", re.MULTILINE)
-FIELD_NAME = re.compile(rb"[a-z][a-z0-9-]*")
+FIELD_NAME = re.compile(rb"[a-z][a-z0-9_-]*")
 NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(OCTET + rb"(?:\." + OCTET + rb"){3}")
-PORT = re.compile(rb"0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5])))")
-NO_PORT = re.compile(
-    rb" (?:[1-5][0-9]{5}|0[0-9]|[7-9][0-9]{4}|6(?:[0-9]{5}|[6-9][0-9]{3}|5[6-9][0-9]{2}|55[4-9][0-9]|553[6-9])| |$)"
-)
-"""Finds what is no port in digits parted by spaces, with a space before them."""
+ALL_PORTS = frozenset(b"%d" % port for port in range(1 << 16))
 IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 
 
 def parse_ports(text: str) -> frozenset[bytes]:
     """Read `0-1024`, `22,443,8000-8999` or `all` into the set of wanted ports, each as bytes."""
+    if text in ("all", "0-65535"):
+        return ALL_PORTS
     wanted: set[int] = set()
-    for item in ("0-65535" if text == "all" else text).split(","):
+    for item in text.split(","):
         first, _, last = item.partition("-")
         low, high = int(first), int(last or first)
         if not 0 <= low <= high <= 65535:
@@ -119,7 +150,7 @@ def parse_time(text: str) -> int:
 
 
 def parse_fields(text: str) -> list[bytes]:
-    """Read field names, parted by commas or spaces or written `${field}`, into a list of bytes."""
+    """Read field names, separated by commas or spaces or written `${field}`, into a list of bytes."""
     fields = [name.encode() for name in re.findall(r"[^\s,${}]+", text)]
     unknown = [name.decode() for name in fields if name not in FIELDS]
     if unknown or not fields:
@@ -127,21 +158,14 @@ def parse_fields(text: str) -> list[bytes]:
     return fields
 
 
-def parse_header(columns: list[bytes]) -> bool:
-    """Whether these columns are a header line's."""
-    return columns[0] in FIELDS and all(FIELD_NAME.fullmatch(column) for column in columns)
-
-
-def are_joints(tokens: Collection[bytes]) -> bool:
-    """Whether each token parts two lines, the second of which is neither blank nor a header."""
-    texts = b"\n".join(tokens).split(b"\n")
-    firsts = texts[1::2]
-    return all(map(contains, tokens, repeat(b"\n"))) and FIELDS.isdisjoint(firsts) and all(map(bytes.strip, firsts))
-
-
-def are_ports(texts: bytes) -> bool:
-    """Whether all of these texts, parted by single spaces, are ports: the same as PORT says of each, but faster."""
-    return not texts.translate(None, b"0123456789 ") and not NO_PORT.search(b" " + texts)
+def parse_header(columns: list[bytes]) -> list[bytes] | None:
+    """The field names in a header line's columns; None when the line is no header."""
+    if not all(map(FIELD_NAME.fullmatch, columns)):
+        return None
+    names = [column.replace(b"_", b"-") for column in columns]
+    if names[0] in FIELDS or 2 * sum(name in FIELDS for name in names) > len(names):
+        return names
+    return None
 
 
 def are_numbers(texts: list[bytes]) -> bool:
@@ -165,26 +189,32 @@ def is_ipv6(text: bytes) -> bool:
     return width <= 7 if gap else width == 8
 
 
+def is_address(text: bytes) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
+    return IPV4.fullmatch(text) is not None or is_ipv6(text)
+
+
 def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Read a stream and give blocks of whole lines, without the last line end."""
+    """Read a stream and give blocks of whole lines, without the last line end.
+
+    Of a line that is longer than any may be, only so much is given that it is still too long.
+    """
+    most = LONGEST_LINE_BYTES + LONGEST_OFFSET_BYTES
     rest = b""
-    overlong = False
     while True:
         data = stream.read(BLOCK_BYTES)
         if not data:
             break
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if overlong:
+        if len(rest) > most:
             start = data.find(b"\n")
             if start < 0:
                 continue
             data = data[start:]
-            overlong = False
         end = data.rfind(b"\n")
         if end < 0:
             rest += data
-            overlong = len(rest) >= LONGEST_LINE_BYTES
         else:
             yield rest + data[:end]
             rest = data[end + 1 :]
@@ -193,7 +223,7 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
-    """Part a block of `<offset>` TAB `<line>` lines by files; gives whether a file begins, and its lines alone.
+    """Split a block of `<offset>` TAB `<line>` lines by files; gives whether a file begins, and only its lines.
 
     The offset is where Hadoop's LineRecordReader found a line in its file: 0 is the first line of the next.
     """
@@ -203,6 +233,48 @@ def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
         end = len(block) if end < 0 else end
         yield block.startswith(b"0\t", start), OFFSETS.sub(b"", block[start:end])
         start = end + 1
+
+
+class Stretch:
+    """Whether the records from a header, or a file's beginning, to the next header or the end fit their layout.
+
+    They do not, and are a misfit, when there are `STREAK` malformed ones in a row, or more than one and more than a
+    quarter; or when, of the samples of sound ones, `STREAK` in a row or more than half are odd: a telling column
+    (version, addresses, ports, protocol, packets, bytes, times, action, status) holds what it cannot hold.
+    """
+
+    def __init__(self) -> None:
+        """Begin a stretch."""
+        self.sound = 0
+        self.malformed = 0
+        self.in_row = 0
+        self.sampled = 0
+        self.odd = 0
+        self.odd_in_row = 0
+        self.has_streak = False
+
+    def add_malformed(self) -> None:
+        """Take note of a malformed record."""
+        self.malformed += 1
+        self.in_row += 1
+        if self.in_row >= STREAK:
+            self.has_streak = True
+
+    def add_sample(self, *, is_odd: bool) -> None:
+        """Take note of a sound record that was looked at in all telling columns."""
+        self.sampled += 1
+        if is_odd:
+            self.odd += 1
+            self.odd_in_row += 1
+            if self.odd_in_row >= STREAK:
+                self.has_streak = True
+        else:
+            self.odd_in_row = 0
+
+    def is_misfit(self) -> bool:
+        """Whether what was read so far does not fit."""
+        too_many = self.malformed > 1 and 4 * self.malformed > self.malformed + self.sound
+        return self.has_streak or too_many or 2 * self.odd > self.sampled
 
 
 class FlowCounter:
@@ -218,19 +290,41 @@ class FlowCounter:
         self.action = question.action.encode()
         self.since = parse_time(question.since) if question.since else None
         self.until = parse_time(question.until) if question.until else None
+        self.is_timed = self.since is not None or self.until is not None
         self.metric = question.metric.encode()
         self.headerless = parse_fields(question.log_format) if question.log_format else list(DEFAULT_FIELDS)
         self.flush = flush
         self.sums: Counter[bytes] = Counter()
+        self.total = 0
         self.addresses: dict[bytes, bool] = {}
         self.records_read = 0
         self.counted = 0
         self.skipped = dict.fromkeys(REASONS, 0)
+        self.misfit_files = 0
         self.begin_file()
 
     def begin_file(self) -> None:
         """Forget the last file's header: what follows is in the question's layout until a header says else."""
+        self.file_has_records = self.file_has_sound = self.file_has_misfit = False
+        self.stretch = Stretch()
         self.set_layout(self.headerless)
+
+    def end_stretch(self) -> None:
+        """Judge the stretch that ends here."""
+        stretch = self.stretch
+        if stretch.is_misfit():
+            self.misfit_files += 1
+            self.file_has_misfit = True
+        self.file_has_sound |= stretch.sound > 0
+        self.file_has_records |= stretch.sound + stretch.malformed > 0
+        self.stretch = Stretch()
+
+    def end_file(self) -> None:
+        """Judge the file that ends here, and begin the next."""
+        self.end_stretch()
+        if self.file_has_records and not self.file_has_sound and not self.file_has_misfit:
+            self.misfit_files += 1
+        self.begin_file()
 
     def set_layout(self, fields: list[bytes]) -> None:
         """Take the columns of the lines that follow."""
@@ -247,19 +341,22 @@ class FlowCounter:
         )
         self.at_status = position(b"log-status")
         self.at_action = ABSENT if self.action == b"ALL" else position(b"action")
-        self.at_start = position(b"start") if self.since is not None or self.until is not None else ABSENT
+        self.at_start = position(b"start") if self.is_timed else ABSENT
         self.at_value = ABSENT if self.metric == b"records" else position(self.metric)
         needed = [self.at_src, self.at_dst, self.at_port]
         if self.action != b"ALL":
             needed.append(self.at_action)
-        if self.since is not None or self.until is not None:
+        if self.is_timed:
             needed.append(self.at_start)
         if self.metric != b"records":
             needed.append(self.at_value)
         self.usable = ABSENT not in needed
+        self.telling = [(position(name), judge) for name, judge in TELLING if name in fields]
+        self.at_times = [position(name) for name in (b"start", b"end") if name in fields]
+        self.at_sizes = [position(name) for name in (b"packets", b"bytes") if name in fields]
 
     def count_block(self, block: bytes) -> None:
-        """Count a block of whole lines, parted by line feeds (and no carriage returns)."""
+        """Count a block of whole lines, separated by line feeds (and no carriage returns)."""
         start = 0
         while start < len(block):
             # A block as it was read is a little longer than was read, and not worth cutting.
@@ -271,209 +368,264 @@ class FlowCounter:
                 self.flush(self)
 
     def _count_piece(self, piece: bytes) -> None:
-        stripped = TIME_STAMPS.sub(b"", piece) if b"Z" in piece else piece
-        is_marked = b"\xef" in piece and (stripped.startswith(BYTE_ORDER_MARK) or MARKED_LINE in stripped)
-        if is_marked or (b"Z" in stripped and TIME_STAMPS.search(stripped)):
-            # What is left to remove before a line is removed line by line.
+        """Count lines together when all of them are sound, or else in ever shorter pieces."""
+        if len(piece) <= LONGEST_LINE_BYTES and self._count_sound(
+            TIME_STAMPS.sub(b"", piece) if b"Z" in piece else piece
+        ):
+            return
+        middle = piece.find(b"\n", len(piece) // 2) if len(piece) > FEW_BYTES else -1
+        if middle < 0:
             for line in piece.split(b"\n"):
                 self.count_line(line)
-        elif not self._count_plain(stripped.removesuffix(b"\n")):
-            self._count_mixed(stripped.split(b"\n"))
+        else:
+            self._count_piece(piece[:middle])
+            self._count_piece(piece[middle + 1 :])
 
-    def _count_mixed(self, lines: list[bytes]) -> None:
-        """Count lines some of which are odd or headers: those one by one, and the others together."""
-        plain: list[bytes] = []
-        for line in lines:
-            first = line.partition(b" ")[0]
-            may_be_header = first in FIELDS
-            if self.usable and line.count(b" ") == self.columns - 1 and first.strip() and not may_be_header:
-                plain.append(line)
-                continue
-            if may_be_header:
-                # It may change the layout, and not that of the lines before it.
-                self._count_plain(b"\n".join(plain))
-                plain = []
-            self.count_line(line)
-        self._count_plain(b"\n".join(plain))
-
-    def _count_plain(self, piece: bytes) -> bool:
-        """Count lines that all have just the layout's columns, together; or say that they have not, and count none.
+    def _count_sound(self, piece: bytes) -> bool:
+        """Count lines that are sound records, all of them, together; or say that some are not, and count none.
 
         Comes to what `count_line` comes to for each of them. The piece is split once, at spaces, so that columns are
-        slices, and nothing is done a line at a time. The last column of a line and the first of the next then stand
-        in one token, a joint, with the line feed between them: all lines have just their columns when there are as
-        many tokens as that makes, and as many line feeds, and one of them in each joint.
+        slices, and nothing is done per line. The last column of a line and the first of the next then stand in one
+        token, a joint, with the line feed between them: all lines have just their columns when there are as many
+        tokens as that makes, and as many line feeds, and one of them in each joint. A header or a blank line is not
+        sound in any layout that can be used: it has no port.
         """
         if not self.usable or not piece:
-            return not piece
+            return False
+        if b" \n" in piece or piece[-1:] == b" " or BYTE_ORDER_MARK in piece:
+            return False
         last = self.columns - 1
         tokens = piece.split(b" ")
         lines, rest = divmod(len(tokens) - 1, last)
         # This counts line feeds in half the time that `count` takes.
         if rest or len(piece) - len(piece.replace(b"\n", b"")) != lines - 1:
             return False
-        tokens[-1] += b"\n" + tokens[0]  # so that the end of the last line is a joint, too
-        joints = tokens[last::last]
-        skipped: Counter[str] = Counter()
-        verdicts: list[list[bool]] = []
+        tokens.append(tokens[-1] + b"\n" + tokens[0])  # so that the end of the last line is a joint, too
+        joints = tokens[last:-2:last] + tokens[-1:]
+        distinct = set(joints)
+        if not all(b"\n" in joint for joint in distinct):
+            return False
 
         def column(at: int) -> list[bytes]:
             if at == last:
                 return [joint.partition(b"\n")[0] for joint in joints]
             if at == 0:
                 return [joint.partition(b"\n")[2] for joint in joints[-1:] + joints[:-1]]
-            return tokens[at::last]
+            return tokens[at:-1:last]
 
-        def kept(texts: Iterable[T]) -> Iterable[T]:
-            """What is left of a column after the verdicts so far."""
-            for fine in verdicts:
-                texts = compress(texts, fine)
-            return texts
+        # What has no data is sound, and out before the columns that it lacks are looked at.
+        skipped: Counter[str] = Counter()
+        with_data: list[bool] | None = None
+        if self.at_status != ABSENT:
+            is_last = self.at_status == last
+            statuses = {joint.partition(b"\n")[0] for joint in distinct} if is_last else set(column(self.at_status))
+            if statuses != {b"OK"}:
+                if not statuses <= SOUND_STATUSES:
+                    return False
+                found = column(self.at_status)
+                skipped = Counter(nodata=found.count(b"NODATA"), skipdata=found.count(b"SKIPDATA"))
+                with_data = list(map(eq, found, repeat(b"OK")))
 
-        def judge_each(texts: list[bytes], judge: Callable[[bytes], str | None]) -> None:
-            """Add the verdict on what is left of a column, by what is said of each text in it."""
-            reasons = {text: judge(text) for text in set(texts)}
-            if any(reasons.values()):
-                found = list(map(reasons.__getitem__, texts))
-                skipped.update(filter(None, found))
-                verdicts.append(list(map(not_, found)))
+        def of_data(at: int) -> list[bytes]:
+            return column(at) if with_data is None else list(compress(column(at), with_data))
 
-        # Action before log status, although the status comes first in the tally: what has no data has no action.
-        ok = b"OK"
-        if self.at_status == ABSENT:
-            statuses = [ok] * lines
-        elif self.at_status == last:
-            ok += b"\n" + tokens[0]
-            statuses = joints
-        else:
-            statuses = column(self.at_status)
-        out: Counter[bytes] = Counter()
+        wanted: list[list[bool]] = []
+        reasons: list[str] = []
         if self.at_action != ABSENT:
-            fine = list(map(eq, column(self.at_action), repeat(self.action)))
-            out = Counter(compress(statuses, map(not_, fine)))
-            if out:
-                verdicts.append(fine)
-        all_ok = statuses.count(ok) - out[ok] == lines - sum(out.values())
-        if not are_joints({ok, *out} if statuses is joints and all_ok else set(joints)):
-            return False
-        for status, number in out.items():
-            skipped[self._judge_status(status) or "action"] += number
-        if not all_ok:
-            judge_each(list(kept(statuses)), self._judge_status)
-
+            actions = of_data(self.at_action)
+            number = actions.count(self.action)
+            if number != len(actions):
+                if number + actions.count(OTHER_ACTION[self.action]) != len(actions):
+                    return False
+                wanted.append(list(map(eq, actions, repeat(self.action))))
+                reasons.append("action")
         if self.at_start != ABSENT:
-            judge_each(list(kept(column(self.at_start))), self._judge_start)
+            starts = of_data(self.at_start)
+            if not are_numbers(starts):
+                return False
+            asked_for = {text: self._is_in_time(text) for text in set(starts)}
+            if not all(asked_for.values()):
+                wanted.append(list(map(asked_for.__getitem__, starts)))
+                reasons.append("time")
+        ports = of_data(self.at_port)
+        if not ALL_PORTS.issuperset(ports):
+            return False
+        if not self.ports.issuperset(ports):
+            wanted.append(list(map(self.ports.__contains__, ports)))
+            reasons.append("ports")
+        srcs, dsts = of_data(self.at_src), of_data(self.at_dst)
+        known = self.addresses
+        if not all(map(self._is_address, filterfalse(known.get, {*srcs, *dsts}))):
+            return False
+        values = [] if self.at_value == ABSENT else of_data(self.at_value)
+        if not are_numbers(values):
+            return False
 
-        srcs, dsts, ports = column(self.at_src), column(self.at_dst), column(self.at_port)
-        left = list(kept(ports))
-        fine = list(map(self.ports.__contains__, left))
-        unwanted = len(fine) - fine.count(True)
-        if unwanted:
-            if are_ports(b" ".join(compress(left, map(not_, fine)))):
-                skipped["ports"] += unwanted
-                verdicts.append(fine)
-            else:
-                judge_each(left, self._judge_port)
-
-        keys = list(map(b" ".join, kept(zip(srcs, dsts, ports))))
-        sums = self.sums
-        if not all(map(self._is_talker, set(filterfalse(sums.__contains__, keys)))):
-            judge_each(keys, lambda key: None if self._is_talker(key) else "malformed_address")
-            keys = list(compress(keys, verdicts[-1]))
+        self._sample_sound(tokens, lines)
+        keys: Iterable[tuple[bytes, bytes, bytes]] = zip(srcs, dsts, ports)
+        for number, fine in enumerate(wanted):
+            for earlier in wanted[:number]:
+                fine = list(compress(fine, earlier))
+            wanted[number] = fine
+            skipped[reasons[number]] += len(fine) - fine.count(True)
+            keys = compress(keys, fine)
+            values = list(compress(values, fine)) if values else values
         if self.at_value == ABSENT:
-            sums.update(keys)
+            found_keys = list(map(b" ".join, keys))
+            self.sums.update(found_keys)
+            self.counted += len(found_keys)
         else:
-            values = list(kept(column(self.at_value)))
-            if not are_numbers(values):
-                judge_each(values, lambda text: None if NUMBER.fullmatch(text) else "malformed_number")
-                keys, values = list(compress(keys, verdicts[-1])), list(compress(values, verdicts[-1]))
-            for key, value in zip(keys, map(int, values)):
+            numbers = list(map(int, values))
+            self._add_total(sum(numbers))
+            self.counted += len(numbers)
+            sums = self.sums
+            for key, value in zip(map(b" ".join, keys), numbers):
                 sums[key] += value
-
         self.records_read += lines
-        self.counted += len(keys)
         for reason, number in skipped.items():
             self.skipped[reason] += number
         return True
 
-    def count_line(self, line: bytes) -> bool:
-        """Examine one line by all the rules. True when it was a header, and the layout has changed."""
+    def _sample_sound(self, tokens: list[bytes], lines: int) -> None:
+        """Take note of sound records, and look at all telling columns of some."""
+        stretch, last = self.stretch, self.columns - 1
+        first = stretch.sound
+        stretch.sound += lines
+        stretch.in_row = 0
+        beginning = range(first, min(SAMPLED_FIRST, stretch.sound))
+        later = range(max(first + -first % SAMPLED_EVERY, SAMPLED_FIRST), stretch.sound, SAMPLED_EVERY)
+        for number in (*beginning, *later):
+            at = (number - first) * last
+            columns = tokens[at : at + last + 1]
+            columns[0] = columns[0].rpartition(b"\n")[2]
+            columns[-1] = columns[-1].partition(b"\n")[0]
+            stretch.add_sample(is_odd=self.is_odd(columns))
+
+    def is_odd(self, columns: list[bytes]) -> bool:
+        """Whether a telling column of a record holds what it cannot hold; `-` tells nothing."""
+        for at, judge in self.telling:
+            if columns[at] != b"-" and not judge(columns[at]):
+                return True
+        times = [columns[at] for at in self.at_times]
+        return any(map(is_epoch, (columns[at] for at in self.at_sizes))) and any(
+            text != b"-" and int(text) < EPOCH_FROM for text in times
+        )
+
+    def count_line(self, line: bytes) -> None:
+        """Examine one line by all the rules."""
+        is_too_long = len(line) > LONGEST_LINE_BYTES
         if line.startswith(BYTE_ORDER_MARK):
             line = line[3:]
         stamp = TIME_STAMP.match(line)
         if stamp:
             line = line[stamp.end() :]
-        if not line.strip():
-            return False
-        fields = line.split(b" ")
-        if parse_header(fields):
-            self.set_layout(fields)
-            return True
+        columns = line.rstrip(b" ").split(b" ")
+        if not is_too_long:
+            if not line.strip():
+                return
+            header = parse_header(columns)
+            if header:
+                self.end_stretch()
+                self.set_layout(header)
+                return
         self.records_read += 1
-        reason = self._count_record(fields)
+        reason = "malformed_columns" if is_too_long else self._count_record(columns)
         if reason is None:
             self.counted += 1
         else:
             self.skipped[reason] += 1
-        return False
+        if reason is not None and reason.startswith("malformed"):
+            self.stretch.add_malformed()
+        else:
+            self._sample_sound(columns, 1)
 
-    def _count_record(self, fields: list[bytes]) -> str | None:
-        if not self.usable or len(fields) < self.columns:
+    def _count_record(self, columns: list[bytes]) -> str | None:
+        if not self.usable or len(columns) != self.columns:
             return "malformed_columns"
-        src, dst, port = fields[self.at_src], fields[self.at_dst], fields[self.at_port]
-        reason = self._judge_status(fields[self.at_status]) if self.at_status != ABSENT else None
-        if reason is None and self.at_action != ABSENT and fields[self.at_action] != self.action:
-            reason = "action"
-        if reason is None and self.at_start != ABSENT:
-            reason = self._judge_start(fields[self.at_start])
-        if reason is None:
-            reason = self._judge_port(port)
-        if reason is not None:
-            return reason
-        key = src + b" " + dst + b" " + port
-        if not self._is_talker(key):
+        src, dst, port = columns[self.at_src], columns[self.at_dst], columns[self.at_port]
+        if self.at_status != ABSENT:
+            status = columns[self.at_status]
+            if status != b"OK":
+                return {b"NODATA": "nodata", b"SKIPDATA": "skipdata"}.get(status, "malformed_status")
+        elif src == dst == port == b"-":
+            return "nodata"
+        if self.at_action != ABSENT and columns[self.at_action] not in OTHER_ACTION:
+            return "malformed_action"
+        if self.at_start != ABSENT and not NUMBER.fullmatch(columns[self.at_start]):
+            return "malformed_number"
+        if port not in ALL_PORTS:
+            return "malformed_port"
+        if not (self._is_address(src) and self._is_address(dst)):
             return "malformed_address"
         value = 1
         if self.at_value != ABSENT:
-            if not NUMBER.fullmatch(fields[self.at_value]):
+            if not NUMBER.fullmatch(columns[self.at_value]):
                 return "malformed_number"
-            value = int(fields[self.at_value])
-        self.sums[key] += value
+            value = int(columns[self.at_value])
+        if self.at_action != ABSENT and columns[self.at_action] != self.action:
+            return "action"
+        if self.at_start != ABSENT and not self._is_in_time(columns[self.at_start]):
+            return "time"
+        if port not in self.ports:
+            return "ports"
+        if self.at_value != ABSENT:
+            self._add_total(value)
+        self.sums[src + b" " + dst + b" " + port] += value
         return None
 
-    def _judge_status(self, text: bytes) -> str | None:
-        status = text.partition(b"\n")[0]  # what stands behind a line feed is the next line's
-        if status == b"OK":
-            return None
-        return {b"NODATA": "nodata", b"SKIPDATA": "skipdata"}.get(status, "other_status")
+    def _add_total(self, value: int) -> None:
+        self.total += value
+        if self.total > LARGEST_TOTAL:
+            sys.exit("the values add up to more than 2^63 - 1, which Hadoop cannot sum: ask for less time, or of less")
 
-    def _judge_start(self, text: bytes) -> str | None:
-        if not NUMBER.fullmatch(text):
-            return "malformed_number"
+    def _is_in_time(self, text: bytes) -> bool:
         start = int(text)
         if start >= MILLISECONDS_FROM:
             start //= 1000
-        if (self.since is not None and start < self.since) or (self.until is not None and start >= self.until):
-            return "time"
-        return None
-
-    def _judge_port(self, text: bytes) -> str | None:
-        if text in self.ports:
-            return None
-        return "ports" if PORT.fullmatch(text) else "malformed_port"
-
-    def _is_talker(self, key: bytes) -> bool:
-        src, dst, _ = key.split(b" ")
-        return self._is_address(src) and self._is_address(dst)
+        return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
     def _is_address(self, text: bytes) -> bool:
         known = self.addresses.get(text)
         if known is None:
-            known = IPV4.fullmatch(text) is not None or is_ipv6(text)
+            known = is_address(text)
             if len(self.addresses) >= TALKERS_HELD:
                 self.addresses.clear()
             self.addresses[text] = known
         return known
+
+
+SOUND_STATUSES = frozenset((b"OK", b"NODATA", b"SKIPDATA"))
+OTHER_ACTION = {b"ACCEPT": b"REJECT", b"REJECT": b"ACCEPT"}
+PROTOCOLS = frozenset(b"%d" % number for number in range(256))
+
+
+def is_number(text: bytes) -> bool:
+    """Whether a text is a number."""
+    return NUMBER.fullmatch(text) is not None
+
+
+def is_epoch(text: bytes) -> bool:
+    """Whether a text is a number of seconds since 1970 that a record of this century has."""
+    return len(text) == 10 and text.isdigit() and EPOCH_FROM <= int(text) < EPOCH_UNTIL
+
+
+TELLING: tuple[tuple[bytes, Callable[[bytes], bool]], ...] = (
+    (b"version", is_number),
+    (b"srcaddr", is_address),
+    (b"dstaddr", is_address),
+    (b"pkt-srcaddr", is_address),
+    (b"pkt-dstaddr", is_address),
+    (b"srcport", ALL_PORTS.__contains__),
+    (b"dstport", ALL_PORTS.__contains__),
+    (b"protocol", PROTOCOLS.__contains__),
+    (b"packets", is_number),
+    (b"bytes", is_number),
+    (b"start", is_number),
+    (b"end", is_number),
+    (b"action", OTHER_ACTION.__contains__),
+    (b"log-status", SOUND_STATUSES.__contains__),
+)
+"""The columns that tell whether lines fit their layout, with what each may hold beside `-`."""
 
 
 def format_talker(key: bytes) -> bytes:
@@ -494,7 +646,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--action", choices=("ACCEPT", "REJECT", "ALL"), default="ACCEPT")
     parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")
     parser.add_argument("--until", help="record start before, 2026-11-23T18:00:00Z")
-    parser.add_argument("--log-format", help="fields of lines without a header, parted by commas")
+    parser.add_argument("--log-format", help="fields of lines without a header, separated by commas")
     parser.add_argument("--offsets", action="store_true", help="lines come behind their offset in their file and a tab")
     question = parser.parse_args(arguments)
     for option, parse in (
@@ -515,7 +667,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
-    """Run the mapper over binary streams."""
+    """Run the mapper over binary streams; SystemExit, with a line that says why, for values that add up to too much."""
 
     def flush(counter: FlowCounter) -> None:
         # Not a list: it would be as large as all that is held.
@@ -531,11 +683,20 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
             continue
         for begins, lines in files_of_block(block):
             if begins:
-                counter.begin_file()
+                counter.end_file()
             counter.count_block(lines)
+    counter.end_file()
     flush(counter)
     stdout.flush()
-    tally = {"records_read": counter.records_read, "counted": counter.counted, **counter.skipped}
+    tally = {
+        "records_read": counter.records_read,
+        "counted": counter.counted,
+        **counter.skipped,
+        "misfit_files": counter.misfit_files,
+        # In halves, so that their own sums over all mappers cannot overflow.
+        "values_high": counter.total >> 32,
+        "values_low": counter.total & 0xFFFFFFFF,
+    }
     for name, number in tally.items():
         if number:
             stderr.write(f"reporter:counter:toptalkers,{name},{number}\n")

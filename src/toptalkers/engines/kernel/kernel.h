@@ -19,8 +19,8 @@
 /* What is counted of a file, in the order of Tally and of count_flows.REASONS. */
 enum tally {
     RECORDS_READ, COUNTED,
-    NODATA, SKIPDATA, OTHER_STATUS, ACTION, TIME, PORTS,
-    MALFORMED_COLUMNS, MALFORMED_NUMBER, MALFORMED_PORT, MALFORMED_ADDRESS,
+    NODATA, SKIPDATA, ACTION, TIME, PORTS,
+    MALFORMED_COLUMNS, MALFORMED_STATUS, MALFORMED_ACTION, MALFORMED_NUMBER, MALFORMED_PORT, MALFORMED_ADDRESS,
     TALLIES
 };
 
@@ -105,12 +105,24 @@ size_t pack_row(const sums *table, const talker_sum *one, int64_t value, uint8_t
 
 /* --- for Python --- */
 
+/* What a misfit looks like: the first line that does not fit, as much of it as tells, and the layout it is in. */
+enum { SHOWN_BYTES = 1024, SHOWN_FIELDS = 2048 };
+
+typedef struct {
+    int32_t is_odd;    /* whether the line is a sound record, with something odd in a telling column */
+    int32_t by_header; /* whether a header set the layout */
+    int32_t length;    /* of what is shown of the line */
+    int32_t columns;   /* of the layout */
+    uint8_t line[SHOWN_BYTES];
+    char fields[SHOWN_FIELDS]; /* the layout's, separated by spaces; cut where there is no room */
+} misfit;
+
 typedef struct counter counter;
 typedef struct spill spill;
 typedef struct ranking ranking;
 
 typedef struct {
-    const char *fields;     /* all known field names, parted by spaces */
+    const char *fields;     /* all known field names, separated by spaces */
     const char *headerless; /* the columns of lines that have no header before them, likewise */
     const uint8_t *ports;   /* for each of 65,536 ports whether it is wanted */
     const char *action;     /* NULL for any */
@@ -126,6 +138,10 @@ void counter_free(counter *c);
 int counter_feed(counter *c, const uint8_t *data, size_t length);
 /* End a file: count its last line, and write its tally. Then it has to be kept or dropped. */
 int counter_end_lines(counter *c, int64_t tally[TALLIES]);
+/* After that: whether the file's lines do not fit their layout, and then what the first of them is. */
+int counter_misfit(const counter *c, misfit *found);
+/* What all counted values add up to; -1 when that is more than a sum can hold, and the sums are wrong. */
+int64_t counter_total(const counter *c);
 void counter_end_file(counter *c, int counts);
 /* How many sums and texts it holds, for the bound of memory. */
 size_t counter_rows(const counter *c);
@@ -166,6 +182,8 @@ struct counter {
     sums table;
     int64_t tally[TALLIES];
     bool failed; /* no memory */
+    int64_t total, total_before; /* of the values that count; what it was before the file that is being read */
+    bool is_too_large; /* the values add up to more than a sum can hold: the sums are wrong */
     struct segment *provisional; /* spilled of the file that is being read */
     size_t provisional_number, provisional_room;
     spill *provisional_in;
@@ -173,5 +191,7 @@ struct counter {
 };
 
 void spill_settle(counter *c, bool counts);
+/* Add to a sum, and to the total, or note that it is too large; false without memory. */
+bool counter_add(counter *c, talker whose, int64_t value);
 
 #endif

@@ -2,9 +2,9 @@
  *
  * The rules are those of streaming/count_flows.py, whose docstring numbers them; a property test holds both equal
  * to tests/reference.py. Most lines take the way of `count_lines`: spaces and line ends are found 64 bytes at a
- * time, and only the columns that the question needs are looked at. A line that may be more than a record - a
- * header, a time stamp or byte order mark before it, a blank line - is seen by its first bytes and takes the way
- * of `count_odd_line`.
+ * time, and only the columns that the question needs are looked at. A line that is not sound there may be a header,
+ * a record behind a time stamp, a blank line; it takes the way of `count_odd_line`, which looks at it from its
+ * first byte on.
  */
 #include "kernel.h"
 
@@ -14,16 +14,42 @@
 #include <emmintrin.h>
 #endif
 
-/* Of a longer line only so much is looked at. */
+/* A longer line is malformed, whatever it holds. */
 enum { LONGEST_LINE = 1 << 20 };
+
+/* When a stretch of lines is a misfit: see `Stretch` in count_flows.py. */
+enum { STREAK = 10, SAMPLED_FIRST = 64, SAMPLED_EVERY = 64 };
+static const int64_t EPOCH_FROM = 1000000000, EPOCH_UNTIL = 4000000000;
 
 static const int64_t MILLISECONDS_FROM = 100000000000; /* a start from here on is in milliseconds */
 
 enum { ABSENT = -1 };
 
+/* The columns that tell whether lines fit their layout, by what they may hold. */
+enum kind { A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
+
+static const struct {
+    const char *name;
+    enum kind kind;
+} TELLING[] = {
+    {"version", A_NUMBER}, {"srcaddr", AN_ADDRESS}, {"dstaddr", AN_ADDRESS}, {"pkt-srcaddr", AN_ADDRESS},
+    {"pkt-dstaddr", AN_ADDRESS}, {"srcport", A_PORT}, {"dstport", A_PORT}, {"protocol", A_PROTOCOL},
+    {"packets", A_NUMBER}, {"bytes", A_NUMBER}, {"start", A_NUMBER}, {"end", A_NUMBER},
+    {"action", AN_ACTION}, {"log-status", A_STATUS},
+};
+enum { TELLINGS = sizeof TELLING / sizeof *TELLING, AT_PACKETS = 8, AT_BYTES, AT_START, AT_END };
+
+/* The records from a header, or a file's beginning, to the next header or the end. */
 typedef struct {
-    int columns; /* how many columns a line of this layout has at the least */
+    int64_t sound, malformed, sampled, odd;
+    int in_row, odd_in_row;
+    bool has_streak;
+} stretch;
+
+typedef struct {
+    int columns; /* how many columns a line of this layout has */
     int src, dst, port, status, action, start, value;
+    int telling[TELLINGS];
     uint32_t looked_at; /* how many columns there are up to the last that is looked at */
     bool usable;        /* whether it has all that the question needs */
 } layout;
@@ -38,6 +64,12 @@ typedef struct reader {
     int64_t since, until;
     bool timed;
     layout now;
+    stretch lines;
+    bool has_misfit;  /* whether a stretch of the file is one */
+    bool has_example; /* whether `example` shows a line of the file */
+    misfit example;
+    char *columns;  /* of the layout now, separated by spaces */
+    bool by_header; /* whether a header set it */
     uint32_t *at; /* where the columns of a line start; room for those of the layout, one more, and one to lose */
     uint8_t *rest; /* the beginning of a line that goes on in the next piece */
     size_t rest_length, rest_room;
@@ -51,7 +83,7 @@ typedef struct {
 /* --- layouts --- */
 
 static bool set_layout(reader *r, const char *names, size_t length) {
-    layout l = {0, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, 0, true};
+    layout l = {0, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, {0}, 0, true};
     struct {
         const char *name;
         int *at;
@@ -59,8 +91,17 @@ static bool set_layout(reader *r, const char *names, size_t length) {
         {"srcaddr", &l.src}, {"dstaddr", &l.dst}, {"dstport", &l.port},  {"log-status", &l.status},
         {"action", &l.action}, {"start", &l.start}, {r->metric, &l.value},
     };
-    const char *end = names + length;
-    for (const char *name = names; name <= end; l.columns++) {
+    char *columns = realloc(r->columns, length + 1);
+    if (!columns)
+        return false;
+    r->columns = columns;
+    for (size_t i = 0; i < length; i++)
+        columns[i] = names[i] == '_' ? '-' : names[i];
+    columns[length] = 0;
+    for (size_t i = 0; i < TELLINGS; i++)
+        l.telling[i] = ABSENT;
+    const char *end = columns + length;
+    for (const char *name = columns; name <= end; l.columns++) {
         const char *stop = memchr(name, ' ', (size_t)(end - name));
         if (!stop)
             stop = end;
@@ -68,6 +109,11 @@ static bool set_layout(reader *r, const char *names, size_t length) {
             size_t wide = strlen(wanted[i].name);
             if (*wanted[i].at == ABSENT && wide == (size_t)(stop - name) && !memcmp(name, wanted[i].name, wide))
                 *wanted[i].at = l.columns;
+        }
+        for (size_t i = 0; i < TELLINGS; i++) {
+            size_t wide = strlen(TELLING[i].name);
+            if (l.telling[i] == ABSENT && wide == (size_t)(stop - name) && !memcmp(name, TELLING[i].name, wide))
+                l.telling[i] = l.columns;
         }
         name = stop + 1;
     }
@@ -85,8 +131,19 @@ static bool set_layout(reader *r, const char *names, size_t length) {
     return true;
 }
 
+static bool is_misfit(const stretch *s) {
+    return s->has_streak || (s->malformed > 1 && 4 * s->malformed > s->malformed + s->sound) || 2 * s->odd > s->sampled;
+}
+
+static void end_stretch(reader *r) {
+    r->has_misfit |= is_misfit(&r->lines);
+    r->lines = (stretch){0};
+}
+
 static bool begin_file(reader *r) {
     r->rest_length = 0;
+    r->lines = (stretch){0};
+    r->has_misfit = r->has_example = r->by_header = false;
     return set_layout(r, r->headerless, strlen(r->headerless));
 }
 
@@ -95,35 +152,41 @@ static bool is_field_name(const uint8_t *text, size_t length) {
         return false;
     for (size_t i = 1; i < length; i++) {
         uint8_t c = text[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
             return false;
     }
     return true;
 }
 
+/* `text` is shaped like a field name. */
 static bool is_known_field(const reader *r, const uint8_t *text, size_t length) {
     char name[48];
-    /* Ids of interfaces and the like begin as fields do, in many a layout's first column: most are seen here. */
-    if (length + 3 > sizeof name || !(r->field_lengths[text[0] & 31] >> length & 1) || !is_field_name(text, length))
+    if (length + 3 > sizeof name || !(r->field_lengths[text[0] & 31] >> length & 1))
         return false;
     name[0] = ' ';
-    memcpy(name + 1, text, length);
+    for (size_t i = 0; i < length; i++)
+        name[i + 1] = text[i] == '_' ? '-' : (char)text[i];
     memcpy(name + 1 + length, " ", 2);
     return strstr(r->fields, name) != NULL;
 }
 
 static bool is_header(const reader *r, const uint8_t *line, size_t length) {
     const uint8_t *end = line + length;
-    for (const uint8_t *from = line; from <= end;) {
+    size_t columns = 0, known = 0;
+    bool first_is_known = false;
+    for (const uint8_t *from = line; from <= end; columns++) {
         const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
         if (!stop)
             stop = end;
         size_t wide = (size_t)(stop - from);
-        if (from == line ? !is_known_field(r, from, wide) : !is_field_name(from, wide))
+        if (!is_field_name(from, wide))
             return false;
+        known += is_known_field(r, from, wide);
+        if (!columns)
+            first_is_known = known > 0;
         from = stop + 1;
     }
-    return true;
+    return first_is_known || 2 * known > columns;
 }
 
 /* --- columns --- */
@@ -241,55 +304,178 @@ static int take_address(counter *c, column text, uint32_t *address, uint8_t text
     return 0;
 }
 
+static bool is_address(column text) {
+    uint32_t ignored;
+    return parse_ipv4(text, &ignored) || is_ipv6(text);
+}
+
 /* --- records --- */
 
-/* Examine a record, of which each column's start is known, and the end as the start of one more. */
-static enum tally examine(counter *c, const uint8_t *base, const uint32_t *at, uint32_t columns) {
+#define COLUMN(number) ((column){base + at[number], at[(number) + 1] - at[number] - 1})
+
+/* Examine a record that has its layout's columns, of which each one's start is known, and the end as the start of
+ * one more. Only what is sound is added to the sums. */
+static enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     const reader *r = c->reader;
     const layout *l = &r->now;
-#define COLUMN(number) ((column){base + at[number], at[(number) + 1] - at[number] - 1})
-    if (!l->usable || columns < (uint32_t)l->columns)
-        return MALFORMED_COLUMNS;
+    enum tally verdict = COUNTED;
     if (l->status != ABSENT) {
         column status = COLUMN(l->status);
         if (!is_text(status, "OK", 2))
-            return is_text(status, "NODATA", 6) ? NODATA : is_text(status, "SKIPDATA", 8) ? SKIPDATA : OTHER_STATUS;
+            return is_text(status, "NODATA", 6) ? NODATA : is_text(status, "SKIPDATA", 8) ? SKIPDATA : MALFORMED_STATUS;
+    } else if (is_text(COLUMN(l->port), "-", 1) && is_text(COLUMN(l->src), "-", 1) && is_text(COLUMN(l->dst), "-", 1)) {
+        return NODATA;
     }
-    if (*r->action && !is_text(COLUMN(l->action), r->action, 6))
-        return ACTION;
+    if (*r->action && !is_text(COLUMN(l->action), r->action, 6)) {
+        if (!is_text(COLUMN(l->action), "ACCEPT", 6) && !is_text(COLUMN(l->action), "REJECT", 6))
+            return MALFORMED_ACTION;
+        verdict = ACTION;
+    }
     if (r->timed) {
         int64_t start = parse_number(COLUMN(l->start));
         if (start < 0)
             return MALFORMED_NUMBER;
         if (start >= MILLISECONDS_FROM)
             start /= 1000;
-        if (start < r->since || start >= r->until)
-            return TIME;
+        if (verdict == COUNTED && (start < r->since || start >= r->until))
+            verdict = TIME;
     }
     int port = parse_port(COLUMN(l->port));
     if (port < 0)
         return MALFORMED_PORT;
-    if (!r->ports[port])
-        return PORTS;
+    if (verdict == COUNTED && !r->ports[port])
+        verdict = PORTS;
     talker whose = {.port = (uint16_t)port};
-    if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
-        take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds))
+    if (verdict != COUNTED) {
+        if (!is_address(COLUMN(l->src)) || !is_address(COLUMN(l->dst)))
+            return MALFORMED_ADDRESS;
+    } else if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
+               take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds)) {
         return MALFORMED_ADDRESS;
+    }
     int64_t value = 1;
     if (*r->metric) {
         value = parse_number(COLUMN(l->value));
         if (value < 0)
             return MALFORMED_NUMBER;
     }
-    if (!sums_add_soon(&c->table, whose, value))
+    if (verdict == COUNTED && !counter_add(c, whose, value))
         c->failed = true;
-    return COUNTED;
-#undef COLUMN
+    return verdict;
 }
 
-static void count_record(counter *c, const uint8_t *base, const uint32_t *at, uint32_t columns) {
+/* Whether a telling column of a record holds what it cannot hold; `-` tells nothing. */
+static bool is_odd_record(const layout *l, const uint8_t *base, const uint32_t *at) {
+    int64_t numbers[TELLINGS];
+    for (int i = 0; i < TELLINGS; i++) {
+        numbers[i] = -1;
+        if (l->telling[i] == ABSENT)
+            continue;
+        column text = COLUMN(l->telling[i]);
+        if (is_text(text, "-", 1))
+            continue;
+        bool fits = true;
+        int64_t port;
+        switch (TELLING[i].kind) {
+        case A_NUMBER:
+            numbers[i] = parse_number(text);
+            fits = numbers[i] >= 0;
+            if (fits && (i == AT_PACKETS || i == AT_BYTES) && text.length != 10)
+                numbers[i] = 0; /* as large, perhaps, but not written as a time is */
+            break;
+        case AN_ADDRESS:
+            fits = is_address(text);
+            break;
+        case A_PORT:
+            fits = parse_port(text) >= 0;
+            break;
+        case A_PROTOCOL:
+            port = parse_port(text);
+            fits = port >= 0 && port <= 255;
+            break;
+        case AN_ACTION:
+            fits = is_text(text, "ACCEPT", 6) || is_text(text, "REJECT", 6);
+            break;
+        case A_STATUS:
+            fits = is_text(text, "OK", 2) || is_text(text, "NODATA", 6) || is_text(text, "SKIPDATA", 8);
+            break;
+        }
+        if (!fits)
+            return true;
+    }
+    bool epoch = (numbers[AT_PACKETS] >= EPOCH_FROM && numbers[AT_PACKETS] < EPOCH_UNTIL) ||
+                 (numbers[AT_BYTES] >= EPOCH_FROM && numbers[AT_BYTES] < EPOCH_UNTIL);
+    bool no_time = (numbers[AT_START] >= 0 && numbers[AT_START] < EPOCH_FROM) ||
+                   (numbers[AT_END] >= 0 && numbers[AT_END] < EPOCH_FROM);
+    return epoch && no_time;
+}
+
+#undef COLUMN
+
+/* Where the columns of a line start, into `at`, with one more that starts behind its end; how many there are. */
+static uint32_t split(reader *r, const uint8_t *line, size_t length) {
+    uint32_t columns = 0, most = (uint32_t)r->now.columns + 1;
+    const uint8_t *end = line + length;
+    for (const uint8_t *from = line; from <= end;) {
+        r->at[columns < most ? columns : most + 1] = (uint32_t)(from - line);
+        columns++;
+        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
+        from = (stop ? stop : end) + 1;
+    }
+    r->at[columns < most ? columns : most + 1] = (uint32_t)length + 1;
+    return columns;
+}
+
+static void keep_example(reader *r, const uint8_t *line, size_t length, bool is_odd) {
+    if (r->has_example)
+        return;
+    misfit *m = &r->example;
+    r->has_example = true;
+    m->is_odd = is_odd;
+    m->by_header = r->by_header;
+    m->columns = r->now.columns;
+    m->length = (int32_t)(length < SHOWN_BYTES ? length : SHOWN_BYTES);
+    memcpy(m->line, line, (size_t)m->length);
+    strncpy(m->fields, r->columns, SHOWN_FIELDS - 1);
+    m->fields[SHOWN_FIELDS - 1] = 0;
+}
+
+/* A record that passed all rules: some are looked at in all telling columns. */
+static void note_sound(reader *r, const uint8_t *line, size_t length) {
+    stretch *s = &r->lines;
+    s->in_row = 0;
+    int64_t number = s->sound++;
+    if (number >= SAMPLED_FIRST && number % SAMPLED_EVERY)
+        return;
+    s->sampled++;
+    split(r, line, length);
+    if (is_odd_record(&r->now, line, r->at)) {
+        s->odd++;
+        s->has_streak |= ++s->odd_in_row >= STREAK;
+        keep_example(r, line, length, true);
+    } else {
+        s->odd_in_row = 0;
+    }
+}
+
+static void note_malformed(reader *r, const uint8_t *line, size_t length) {
+    r->lines.malformed++;
+    r->lines.has_streak |= ++r->lines.in_row >= STREAK;
+    keep_example(r, line, length, false);
+}
+
+/* Count a record whose columns are known by their starts; or say that it is not sound, and count nothing. */
+static bool count_record(counter *c, const uint8_t *base, const uint32_t *at, uint32_t columns, size_t line, size_t length) {
+    const layout *l = &c->reader->now;
+    if (!l->usable || columns != (uint32_t)l->columns || length > LONGEST_LINE || base[line + length - 1] == ' ')
+        return false;
+    enum tally verdict = examine(c, base, at);
+    if (verdict >= MALFORMED_COLUMNS)
+        return false;
     c->tally[RECORDS_READ]++;
-    c->tally[examine(c, base, at, columns)]++;
+    c->tally[verdict]++;
+    note_sound(c->reader, base + line, length);
+    return true;
 }
 
 static bool is_blank(const uint8_t *line, size_t length) {
@@ -326,6 +512,7 @@ static size_t time_stamp_length(const uint8_t *line, size_t length) {
 /* A line that may be anything, looked at from its first byte on. */
 static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     reader *r = c->reader;
+    bool is_too_long = length > LONGEST_LINE;
     if (length >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) {
         line += 3;
         length -= 3;
@@ -333,33 +520,31 @@ static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     size_t stamp = time_stamp_length(line, length);
     line += stamp;
     length -= stamp;
-    if (is_blank(line, length))
+    if (!is_too_long && is_blank(line, length))
         return;
-    if (is_header(r, line, length)) {
+    while (length && line[length - 1] == ' ')
+        length--;
+    if (!is_too_long && is_header(r, line, length)) {
+        end_stretch(r);
+        r->by_header = true;
         if (!set_layout(r, (const char *)line, length))
             c->failed = true;
         return;
     }
-    uint32_t columns = 0, most = (uint32_t)r->now.columns + 1;
-    const uint8_t *end = line + length;
-    for (const uint8_t *from = line; from <= end;) {
-        r->at[columns < most ? columns : most + 1] = (uint32_t)(from - line);
-        columns++;
-        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
-        from = (stop ? stop : end) + 1;
-    }
-    r->at[columns < most ? columns : most + 1] = (uint32_t)length + 1;
-    count_record(c, line, r->at, columns);
+    enum tally verdict = MALFORMED_COLUMNS;
+    if (!is_too_long && r->now.usable && split(r, line, length) == (uint32_t)r->now.columns)
+        verdict = examine(c, line, r->at);
+    c->tally[RECORDS_READ]++;
+    c->tally[verdict]++;
+    if (verdict >= MALFORMED_COLUMNS)
+        note_malformed(r, line, length);
+    else
+        note_sound(r, line, length);
 }
 
-/* Whether a line's first bytes leave room for anything but a record. */
-static bool may_be_odd(const reader *r, const uint8_t *line, size_t length, const uint32_t *at, uint32_t columns) {
-    uint8_t first = line[0];
-    if (is_digit(first))
-        return length > 19 && line[4] == '-' && line[7] == '-' && line[10] == 'T';
-    if (first >= 'a' && first <= 'z')
-        return columns < 2 || is_known_field(r, line, at[1] - at[0] - 1);
-    return first <= ' ' || first == 0xef;
+/* Whether what stands before a line may hide that it is none, or another, when its columns are looked at. */
+static bool may_be_odd(const uint8_t *line, size_t length) {
+    return line[0] == 0xef || (length > 19 && line[10] == 'T' && line[4] == '-' && line[7] == '-');
 }
 
 /* --- lines --- */
@@ -415,13 +600,11 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
             }
             size_t wide = next - 1 - line;
             if (wide) {
-                if (may_be_odd(r, data + line, wide, at, columns - 1)) {
+                if (may_be_odd(data + line, wide) || !count_record(c, data, at, columns - 1, line, wide)) {
                     count_odd_line(c, data + line, wide);
                     at = r->at;
                     most = (uint32_t)r->now.columns + 1;
                     looked_at = r->now.looked_at;
-                } else {
-                    count_record(c, data, at, columns - 1);
                 }
             }
             line = next;
@@ -433,8 +616,8 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
 }
 
 static bool keep_rest(reader *r, const uint8_t *data, size_t length) {
-    if (r->rest_length >= LONGEST_LINE)
-        return true;
+    if (r->rest_length > LONGEST_LINE)
+        return true; /* it is too long already, and no more of it matters */
     if (r->rest_length + length > r->rest_room) {
         size_t room = r->rest_length + length + 4096;
         uint8_t *larger = realloc(r->rest, room);
@@ -479,12 +662,29 @@ int counter_feed(counter *c, const uint8_t *data, size_t length) {
 
 int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
     count_rest(c);
+    end_stretch(c->reader);
     c->failed |= !sums_add_waiting(&c->table);
     memcpy(tally, c->tally, sizeof c->tally);
     return c->failed ? -1 : 0;
 }
 
+int counter_misfit(const counter *c, misfit *found) {
+    const reader *r = c->reader;
+    int64_t malformed = 0;
+    for (int reason = MALFORMED_COLUMNS; reason < TALLIES; reason++)
+        malformed += c->tally[reason];
+    if (!r->has_misfit && (!malformed || malformed != c->tally[RECORDS_READ]))
+        return 0;
+    *found = r->example;
+    return 1;
+}
+
 void counter_end_file(counter *c, int counts) {
+    if (!counts) {
+        c->total = c->total_before;
+        c->is_too_large = false;
+    }
+    c->total_before = c->total;
     memset(c->tally, 0, sizeof c->tally);
     spill_settle(c, counts);
     sums_end_file(&c->table, counts);
@@ -538,6 +738,7 @@ void counter_free(counter *c) {
         free(c->reader->fields);
         free(c->reader->headerless);
         free(c->reader->at);
+        free(c->reader->columns);
         free(c->reader->rest);
         free(c->reader);
     }

@@ -225,8 +225,27 @@ int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t h
     return *slot - 1;
 }
 
+static bool add_total(counter *c, int64_t value) {
+    if (value < 0 || value > INT64_MAX - c->total)
+        c->is_too_large = true;
+    else
+        c->total += value;
+    return !c->is_too_large;
+}
+
+bool counter_add(counter *c, talker whose, int64_t value) {
+    return !add_total(c, value) || sums_add_soon(&c->table, whose, value);
+}
+
+int64_t counter_total(const counter *c) { return c->is_too_large ? -1 : c->total; }
+
 int counter_absorb(counter *into, counter *from) {
     sums *table = &from->table;
+    into->is_too_large |= from->is_too_large;
+    if (!add_total(into, from->total))
+        return 0;
+    into->total_before = into->total;
+    from->total = from->total_before = 0;
     uint32_t *numbers = malloc((table->addresses_known + 1) * sizeof *numbers);
     if (!numbers)
         return -1;
@@ -306,9 +325,10 @@ int counter_add_packed(counter *c, const uint8_t *rows, size_t length) {
         memcpy(&whose.port, from, 2);
         memcpy(&value, from + 2, 8);
         from += 10;
-        if (!sums_add_soon(&c->table, whose, value))
+        if (!counter_add(c, whose, value))
             return -1;
     }
+    c->total_before = c->total;
     if (!sums_add_waiting(&c->table))
         return -1;
     sums_end_file(&c->table, true);
@@ -329,6 +349,10 @@ size_t counter_packed_bytes(counter *c) { return pack_all(c, NULL); }
 
 void counter_pack(counter *c, uint8_t *room) { pack_all(c, room); }
 
-void counter_clear(counter *c) { sums_clear(&c->table); }
+void counter_clear(counter *c) {
+    sums_clear(&c->table);
+    c->total = c->total_before = 0;
+    c->is_too_large = false;
+}
 
 size_t counter_rows(const counter *c) { return c->table.rows + c->table.addresses_known; }

@@ -1,0 +1,48 @@
+"""The kernel built anew, with the sanitizers that there are, in a copy of the package."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+CC = (shutil.which("cc") or "cc",)
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+
+
+def build(folder: Path, ways: list[tuple[tuple[str, ...], list[str]]]) -> int:
+    """Copy the package into a folder, with a kernel built anew in the first way that works; gives which one that is."""
+    shutil.copytree(
+        ROOT / "src/toptalkers", folder / "toptalkers", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    kernel = folder / "toptalkers/engines/kernel"
+    sources = [str(path) for path in sorted(kernel.glob("*.c"))]
+    always = ["-std=c11", "-g", "-D_GNU_SOURCE", "-fPIC", "-shared", "-pthread", "-o", str(kernel / "kernel.so")]
+    for number, (compiler, flags) in enumerate(ways):
+        try:
+            subprocess.run([*compiler, *flags, *always, *sources], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return number
+    raise AssertionError("no compiler builds the kernel")
+
+
+def build_watched(folder: Path) -> dict[str, str]:
+    """Copy the package into a folder with a kernel that sanitizers watch; gives the environment of who uses it.
+
+    With the machine's compiler addresses are watched, too; with the one that a package brings, undefined behaviour.
+    Any warning is an error.
+    """
+    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    watching = {"cc": "-fsanitize=address,undefined", "zig": "-fsanitize=undefined"}
+    way = build(folder, [(CC, [*flags, watching["cc"]]), (ZIG, [*flags, watching["zig"]])])
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "ASAN_OPTIONS": "detect_leaks=0"}
+    if way == 0:
+        runtimes = [
+            subprocess.run([*CC, f"-print-file-name=lib{name}.so"], capture_output=True, text=True, check=True)
+            for name in ("asan", "ubsan")
+        ]
+        environment |= {"LD_PRELOAD": " ".join(done.stdout.strip() for done in runtimes), "PYTHONMALLOC": "malloc"}
+    return environment

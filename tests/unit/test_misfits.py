@@ -1,0 +1,184 @@
+"""A file whose lines do not fit their layout is left out, and its line says what it looks like and how to ask."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import pipeline
+from toptalkers.answer import Tally
+from toptalkers.engines.misfits import describe_misfit
+from toptalkers.engines.native import Counter, Misfit
+from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
+from toptalkers.query import Query
+
+GOOD = "2 123456789012 eni-0a1b 10.0.0.1 10.0.0.2 40000 443 6 10 840 1793491200 1793491260 ACCEPT OK"
+BAD = GOOD.replace(" ACCEPT ", " ACCEPTED ")
+EVERYTHING = Query.parse(action="ALL", ports="all")
+
+
+def judge(query: Query, content: str) -> tuple[Misfit | None, Tally]:
+    """What the kernel says of one file, and its tally; the mapper has to say the same."""
+    counter = Counter(query)
+    counter.feed(content.encode())
+    tally = counter.end_lines()
+    found = counter.misfit()
+    counter.end_file(counts=found is None)
+    _, counters = pipeline.run(query, [content.encode()])
+    assert bool(counters.get("misfit_files")) == (found is not None)
+    return found, tally
+
+
+def describe(query: Query, content: str) -> str:
+    """What is said of a file that does not fit."""
+    found, tally = judge(query, content)
+    assert found
+    return describe_misfit(found, tally, query)
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_misfit"),
+    [
+        ([GOOD] * 5, False),
+        ([BAD], True),
+        ([GOOD, BAD], False),
+        ([GOOD] * 3 + [BAD], False),
+        ([GOOD] * 6 + [BAD] * 2, False),
+        ([GOOD] * 5 + [BAD] * 2, True),
+        ([GOOD] * 1000 + [BAD] * 9 + [GOOD] * 1000, False),
+        ([GOOD] * 1000 + [BAD] * 10 + [GOOD] * 1000, True),
+        ([GOOD] * 1000 + [BAD] * 9 + [GOOD] + [BAD] * 9, False),
+        (([GOOD] * 3 + [BAD]) * 500, False),
+        (([GOOD] * 2 + [BAD]) * 500, True),
+        ([" ".join(DEFAULT_FIELDS), *[GOOD] * 100, "srcaddr dstaddr dstport", "10.0.0.1 10.0.0.2 443"], False),
+        ([" ".join(DEFAULT_FIELDS), *[GOOD] * 100, "srcaddr dstaddr dstport", *["10.0.0.1 10.0.0.2 443"] * 2], True),
+    ],
+)
+def test_how_many_malformed_lines_make_a_misfit(lines: list[str], is_misfit: bool) -> None:
+    """More than a quarter of a stretch, ten in a row, or all: a misfit; fewer are tallied lines of a good file."""
+    found, _ = judge(Query(), "\n".join(lines))
+    assert (found is not None) == is_misfit
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("version", "two"),
+        ("protocol", "256"),
+        ("protocol", "tcp"),
+        ("srcport", "70000"),
+        ("packets", "10.0.0.9"),
+        ("bytes", "1e9"),
+        ("start", "2026-11-01"),
+        ("end", "ACCEPT"),
+        ("action", "OK"),
+    ],
+)
+@pytest.mark.parametrize("others", [0, 4000])
+def test_odd_samples_make_a_misfit(column: str, text: str, others: int) -> None:
+    """Lines that could be counted, but hold nonsense in a telling column, are of another layout; `-` is none."""
+    values = GOOD.split(" ")
+    values[DEFAULT_FIELDS.index(column)] = text
+    odd = " ".join(values)
+    content = "\n".join([GOOD] * others + [odd] * 700)
+    found, _ = judge(EVERYTHING, content)
+    assert found
+    assert (found.line, found.is_odd) == (odd.encode(), True)
+    assert "right number of columns" in describe(EVERYTHING, content)
+    values[DEFAULT_FIELDS.index(column)] = "-"
+    assert judge(EVERYTHING, content.replace(odd, " ".join(values)))[0] is None
+
+
+def test_sizes_that_are_times() -> None:
+    """Packets that look like seconds since 1970 beside a start that does not are columns in another order."""
+    swapped = GOOD.replace(" 10 840 1793491200 1793491260 ", " 1793491200 1793491260 10 840 ")
+    assert judge(EVERYTHING, "\n".join([swapped] * 20))[0]
+    large = GOOD.replace(" 10 840 ", " 1793491 1793491200 ")
+    assert judge(EVERYTHING, "\n".join([large] * 20))[0] is None
+    early = GOOD.replace(" 1793491200 1793491260 ", " 1 61 ")
+    assert judge(EVERYTHING, "\n".join([early] * 20))[0] is None
+
+
+def test_records_without_data_in_a_layout_without_log_status() -> None:
+    """Idle interfaces write `-` for everything: without a log status to say so, that is still no data."""
+    query = Query.parse(log_format="srcaddr dstaddr dstport action")
+    found, tally = judge(query, "- - - -\n" * 50)
+    assert found is None
+    assert tally.skipped == {"nodata": 50}
+    assert judge(query, "- - 443 -\n" * 50)[0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.permutations(DEFAULT_FIELDS), st.integers(1, 120), st.integers(0, 1000))
+def test_another_order_of_columns(order: list[str], lines: int, seed: int) -> None:
+    """The default's columns in any other order are counted right, because it makes no difference, or named."""
+    chance = random.Random(seed)
+    records = []
+    for _ in range(lines):
+        start = 1_793_491_200 + chance.randrange(3600)
+        record = {
+            "version": "2",
+            "account-id": "123456789012",
+            "interface-id": f"eni-0{chance.randrange(5)}",
+            "srcaddr": f"10.0.0.{chance.randrange(9)}",
+            "dstaddr": f"192.0.2.{chance.randrange(9)}",
+            "srcport": str(40_000 + chance.randrange(9)),
+            "dstport": chance.choice(["22", "443", "8080"]),
+            "protocol": chance.choice(["6", "17"]),
+            "packets": str(chance.randrange(1, 300)),
+            "bytes": str(chance.randrange(300, 90_000)),
+            "start": str(start),
+            "end": str(start + 59),
+            "action": chance.choice(["ACCEPT", "REJECT"]),
+            "log-status": "OK",
+        }
+        records.append(" ".join(record[name] for name in order))
+    query = Query.parse(metric="bytes", ports="all")
+    found, _ = judge(query, "\n".join(records))
+    telling = ("srcaddr", "dstaddr", "dstport", "bytes", "action", "log-status")
+    # What nobody can tell from outside: two columns of one kind for one another.
+    alike = [{"version", "protocol", "packets", "bytes", "srcport", "dstport"}, {"srcaddr", "dstaddr"}]
+    alike += [{"start", "end", "packets", "bytes", "account-id"}, {"account-id", "interface-id"}]
+    for name in telling:
+        stands = order[DEFAULT_FIELDS.index(name)]
+        if stands != name and not any(name in kind and stands in kind for kind in alike):
+            assert found, (name, stands)
+
+
+def test_what_is_said() -> None:
+    """The line says what the file looks like, and how to ask for it."""
+    header = " ".join(name for name in DEFAULT_FIELDS if name != "action")
+    no_action = header + "\n" + GOOD.replace(" ACCEPT", "")
+    assert describe(Query(), no_action).endswith("ACCEPT was asked for: ask with --action ALL")
+    assert judge(EVERYTHING, no_action)[0] is None
+    assert "its header names no dstport" in describe(Query(), header.replace(" dstport", "") + "\n1 2 3")
+    assert "15 columns, and the default format has 14" in describe(Query(), (GOOD + " vpc-1\n") * 3)
+    assert "--log-format '${field}" in describe(Query(), (GOOD + " vpc-1\n") * 3)
+    gateway = dict.fromkeys(TRANSIT_GATEWAY_FIELDS, "-") | {"srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2"}
+    gateway |= {"dstport": "443", "srcport": "40000", "protocol": "6", "version": "6", "log-status": "OK"}
+    line = " ".join(gateway[name] for name in TRANSIT_GATEWAY_FIELDS)
+    assert "--log-format transit-gateway --action ALL" in describe(Query(), line)
+    query = Query.parse(log_format="transit-gateway", action="ALL")
+    assert judge(query, line)[0] is None
+    said = describe(Query(), " ".join(TRANSIT_GATEWAY_FIELDS) + "\n" + line)
+    assert "transit gateway records have none" in said
+    assert "default format: ask with --log-format default" in describe(
+        Query.parse(log_format="srcaddr dstaddr dstport action"), GOOD
+    )
+    assert r"it begins with 'hello\x1b world'" in describe(Query(), "hello\x1b world\n" * 3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([Query(), EVERYTHING, Query.parse(log_format=" ".join(DEFAULT_FIELDS[1:]))]),
+)
+def test_anything_is_described_in_one_line(content: bytes, query: Query) -> None:
+    """Whatever a file holds, it fits, or is described in one line."""
+    counter = Counter(query)
+    counter.feed(content)
+    tally = counter.end_lines()
+    found = counter.misfit()
+    if found:
+        assert describe_misfit(found, tally, query).isprintable()
