@@ -128,6 +128,7 @@ def zip_members(source: Source) -> Iterator[Member]:
         UnreadableError: the archive is cut off or damaged, holds too many files, or is no archive of files at all.
 
     """
+    import struct
     import tempfile
     import zipfile
 
@@ -137,7 +138,7 @@ def zip_members(source: Source) -> Iterator[Member]:
         size = stored.tell()
         try:
             archive = zipfile.ZipFile(stored)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
+        except (zipfile.BadZipFile, struct.error, NotImplementedError, ValueError, OverflowError) as error:
             raise UnreadableError(f"the zip archive is damaged or cut off: {error}") from error
         infos = archive.infolist()
         if len(infos) > MOST_MEMBERS:
@@ -205,14 +206,17 @@ def _bytes_behind(stored: IO[bytes], size: int, comment: int) -> int:
 
 
 def _zip_pieces(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo") -> Iterator[bytes]:  # type: ignore[name-defined] # noqa: F821
+    import lzma
+    import struct
     import zipfile
     import zlib
 
+    damage = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError)
     try:
         with archive.open(info) as stream:
             while piece := stream.read(_PIECE_BYTES):
                 yield piece
     except NotImplementedError as error:
         raise UnreadableError(f"packed in a way that is not known: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
+    except damage as error:
         raise UnreadableError(f"the zip archive is damaged: {error}") from error

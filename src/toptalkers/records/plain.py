@@ -7,7 +7,7 @@ from toptalkers.flowlog.fields import FIELDS
 LOOK_BYTES = 64 << 10
 """How much of a file is looked at."""
 
-_BLANKS_BYTES = 4 << 10
+_BLANKS_BYTES = 1 << 10
 
 _PLAIN = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z )?"

@@ -77,7 +77,7 @@ def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
         `""` and the pieces as they are for a plain file; else a word for the wrapping, and pieces of whole lines.
 
     Raises:
-        UnreadableError: while it is read: a JSON value does not end.
+        UnreadableError: while it is read: a JSON value does not end, or is too long.
 
     """
     head = source.peek(LOOK_BYTES)
@@ -330,11 +330,15 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 value, end = decode(text, at)
             except (json.JSONDecodeError, RecursionError) as error:
-                cut = isinstance(error, json.JSONDecodeError) and (
-                    error.msg.startswith("Unterminated string") or error.pos >= len(text) - _LONGEST_TOKEN
+                cut = (
+                    isinstance(error, json.JSONDecodeError)
+                    and text[at] in '{["'
+                    and (error.msg.startswith("Unterminated string") or error.pos >= len(text) - _LONGEST_TOKEN)
                 )
-                if not cut or is_ended:
-                    # A line that is no JSON, among those that are; or one that is cut off.
+                if cut and is_ended:
+                    raise UnreadableError("ends early: a JSON value is cut off, or still being written") from error
+                if not cut:
+                    # A line that is no JSON, among those that are.
                     end = text.find("\n", at)
                     end = len(text) if end < 0 else end
                     if end == len(text) and not is_ended and len(text) - at < LONGEST_LINE_BYTES:

@@ -1,0 +1,261 @@
+"""What is found below a path, by which names, and what becomes of what changes or is no flow log."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.functional.test_wrapped_files import record
+from toptalkers.cli.main import cli
+from toptalkers.engines.inputs import InputFile, find_inputs
+from toptalkers.engines.unpack import UnreadableError, read_pieces
+
+LINES = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
+LOG = "".join(f"{line}\n" for line in LINES).encode()
+ANSWER = "".join(sorted(f"10.0.0.{n}:10.0.1.1:443\t1\n" for n in range(9)))
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["run-local", *arguments])
+
+
+def found(*paths: str) -> list[str]:
+    return [Path(file.name).name for file in find_inputs(paths).files]
+
+
+def test_links_are_followed_and_end(tmp_path: Path) -> None:
+    """A linked folder is read, by folder and by glob; links that lead back end, and no file is read twice."""
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "b.log").write_bytes(LOG)
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a.log").write_bytes(LOG)
+    (top / "linked").symlink_to("../elsewhere")
+    for name in ("here", "there"):
+        (top / name).symlink_to(".")
+        (tmp_path / "elsewhere" / name).symlink_to("../top")
+    for path in (str(top), f"{top}/**/*.log", f"{tmp_path}/**/*.log", f"{top}/**", f"{top}/*"):
+        assert sorted(found(path)) == ["a.log", "b.log"], path
+
+
+def test_globs_match_as_a_shell_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets, question marks, hidden names, folders in between, relative paths and names that look like globs."""
+    for name in ("a1.log", "a2.log", "b1.log", ".hidden.log", "x/a3.log", "x/y/a4.log", "[z].log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(LOG + name.encode())
+    monkeypatch.chdir(tmp_path)
+    assert found("a?.log") == ["a1.log", "a2.log"]
+    assert found("[ab]1.log") == ["a1.log", "b1.log"]
+    assert found("[!a]*.log") == ["[z].log", "b1.log"]
+    assert found(".hid*") == [".hidden.log"]
+    assert found("x/*/*.log") == ["a4.log"]
+    assert sorted(found("**/a*.log")) == ["a1.log", "a2.log", "a3.log", "a4.log"]
+    assert sorted(found("**/y/**")) == ["a4.log"]
+    assert found("[z].log") == ["[z].log"]
+
+
+def test_a_file_of_two_names_counts_once(tmp_path: Path) -> None:
+    """A hard link is the same file."""
+    (tmp_path / "a.log").write_bytes(LOG)
+    os.link(tmp_path / "a.log", tmp_path / "b.log")
+    result = run(str(tmp_path))
+    assert (result.exit_code, result.stdout) == (0, ANSWER)
+    assert "read once: 1" in result.stderr
+
+
+def test_what_is_no_file_is_passed_over_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe and a socket in a folder keep nobody waiting, and names with . or _ are named once; that is no failure."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.log").write_bytes(LOG)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        for name in ("_SUCCESS", ".hidden", "_temporary"):
+            Path(name).write_bytes(b"")
+        for path in (".", "*"):
+            result = run(path)
+            assert (result.exit_code, result.stdout) == (0, ANSWER) if path == "." else result.stdout == ANSWER
+            assert "a pipe" in result.stderr
+            assert "a socket" in result.stderr
+    result = run(".")
+    lines = [line for line in result.stderr.splitlines() if "begins with" in line]
+    assert len(lines) == 1
+    assert "_temporary" in lines[0]
+
+
+@pytest.mark.parametrize("change", ["grow", "truncate", "rewrite", "replace"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_changes_while_it_is_read_is_left_out(tmp_path: Path, change: str, packed: bool) -> None:
+    """However it changes, the file is not given to its end."""
+    path = tmp_path / "a.log"
+    content = LOG * 500
+    path.write_bytes(gzip.compress(content, 0) if packed else content)
+    os.utime(path, (1, 1))
+    (file,) = find_inputs([str(path)]).files
+    pieces = read_pieces(file, 5_000)
+    for _ in range(4):
+        next(pieces)
+    if change == "grow":
+        with path.open("ab") as out:
+            out.write(b"more")
+    elif change == "truncate":
+        os.truncate(path, 150_000)
+    elif change == "rewrite":
+        path.write_bytes(path.read_bytes())
+    else:
+        (tmp_path / "new").write_bytes(LOG)
+        (tmp_path / "new").replace(path)
+    with pytest.raises(UnreadableError):
+        list(pieces)
+
+
+def test_a_read_error_of_one_file_leaves_the_rest(tmp_path: Path) -> None:
+    """Whatever one file's reading raises for the system, it is left out by name."""
+    from toptalkers.engines import local
+    from toptalkers.query import Query
+
+    def refuse() -> None:
+        raise PermissionError(13, "Access Denied")
+
+    (tmp_path / "a.log").write_bytes(LOG)
+    files = [*find_inputs([str(tmp_path)]).files, InputFile("s3://b/archived", 5, refuse)]  # type: ignore[arg-type]
+    problems: list[object] = []
+    answer = local.count_files(Query(), files, on_problem=problems.append)
+    assert b"".join(answer.chunks).decode() == ANSWER
+    assert len(problems) == 1
+
+
+def test_a_manifest_parts_paths_at_line_feeds_alone(tmp_path: Path) -> None:
+    """A path may hold a form feed, a U+2028 or bytes that are no UTF-8; what holds a NUL is no manifest."""
+    names = [b"a\x0cb.log", "c\u2028d.log".encode(), b"e\xff.log", b"f\x85g.log"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(LOG)
+    manifest = tmp_path / "files"
+    manifest.write_bytes(b"".join(os.fsencode(tmp_path) + b"/" + name + b"\n" for name in names))
+    result = run("--manifest", str(manifest))
+    assert (result.exit_code, result.stdout) == (0, ANSWER.replace("\t1", "\t4"))
+    manifest.write_bytes(b"a\0b\n")
+    assert run("--manifest", str(manifest)).exit_code == 2
+
+
+CLOUDTRAIL = json.dumps(
+    {"Records": [{"eventVersion": "1.11", "userIdentity": {}, "eventSource": "ec2.amazonaws.com", "eventName": "Run"}]}
+)
+ALB = (
+    "http 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817 10.0.0.1:80 0.000 0.001 0.000 200"
+    ' 200 34 366 "GET http://www.example.com:80/ HTTP/1.1" "curl/7.46.0" - - arn:aws:x "Root=1-58337262" "-" "-" 0'
+)
+S3_ACCESS = (
+    "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be bucket [06/Feb/2019:00:00:38 +0000] 192.0.2.3"
+    ' 79a59df9 3E57427F REST.GET.VERSIONING - "GET /bucket?versioning HTTP/1.1" 200 - 113 - 7 - "-" "S3Console/0.4" -'
+)
+NEIGHBOURS = {
+    "aws-logs-write-test": b"Permission Check Successful",
+    "trail.json.gz": gzip.compress(CLOUDTRAIL.encode()),
+    "digest.json.gz": gzip.compress(b'{"awsAccountId":"1","digestStartTime":"2026-11-23T17:00:00Z","logFiles":[]}'),
+    "alb.log.gz": gzip.compress(f"{ALB}\n{ALB}\n".encode()),
+    "access": f"{S3_ACCESS}\n".encode(),
+    "ConfigWritabilityCheckFile": b"",
+    "config.json": b'{"fileVersion":"1.0","configSnapshotId":"a","configurationItems":[]}',
+    "manifest.json": b'{"sourceBucket":"a","destinationBucket":"arn:aws:s3:::b","files":[]}',
+    "cdn.gz": gzip.compress(b"#Version: 1.0\n#Fields: date time x-edge-location\n2019-12-04\t21:02:31\tLAX1\n"),
+}
+
+
+@pytest.mark.parametrize("engine", ["local", "mrjob"])
+def test_what_aws_leaves_beside_flow_logs_is_no_failure(tmp_path: Path, engine: str) -> None:
+    """It is passed over by name, and the exit code is 0, whatever the engine."""
+    for name, content in NEIGHBOURS.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "a.log").write_bytes(LOG)
+    result = run(str(tmp_path), "--engine", engine)
+    assert (result.exit_code, result.stdout) == (0, ANSWER)
+    for name in NEIGHBOURS:
+        assert name in result.stderr
+    assert "left out" not in result.stderr
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_no_flow_log_is_passed_over_for_its_name_or_beginning(tmp_path: Path, name: str) -> None:
+    """Flow logs of a neighbour's name count; what begins as a neighbour and goes on as a flow log is a failure."""
+    (tmp_path / "x").mkdir()
+    path = tmp_path / "x" / name
+    path.write_bytes(gzip.compress(LOG) if name.endswith(".gz") else LOG)
+    assert (run(str(path)).exit_code, run(str(path)).stdout) == (0, ANSWER)
+    content = NEIGHBOURS[name]
+    content = gzip.decompress(content) if name.endswith(".gz") else content
+    (tmp_path / "mixed").write_bytes(content + b"\n" * 70_000 + LOG)
+    result = run(str(tmp_path / "mixed"))
+    assert result.exit_code == 1 or "9 counted" in result.stderr
+
+
+@pytest.mark.parametrize("engine", ["local", "mrjob"])
+def test_junk_beside_good_files_is_a_failure_in_every_engine(tmp_path: Path, engine: str) -> None:
+    """A file of which no line is a record is named with exit code 1, and its lines are in no tally."""
+    (tmp_path / "a.log").write_bytes(LOG)
+    (tmp_path / "junk").write_bytes(b"lorem ipsum dolor\n" * 53)
+    result = run(str(tmp_path), "--engine", engine)
+    assert (result.exit_code, result.stdout) == (1, ANSWER)
+    assert "junk: no flow log" in result.stderr
+    assert "9 records read from 1 file" in result.stderr
+
+
+def test_many_left_out_for_one_reason_are_one_line(tmp_path: Path) -> None:
+    """Of thousands of files, few names and their number are said."""
+    for number in range(1_000):
+        (tmp_path / f"{number:04d}.log").write_bytes(b"junk\n" * (1 + number % 7))
+    (tmp_path / "a.log").write_bytes(LOG)
+    result = run(str(tmp_path))
+    lines = [line for line in result.stderr.splitlines() if line.startswith("left out")]
+    assert (result.exit_code, len(lines)) == (1, 1)
+    assert "1,000 files" in lines[0]
+    assert "0000.log" in lines[0]
+
+
+@pytest.mark.parametrize("engine", ["local", "mrjob"])
+@pytest.mark.parametrize("kind", ["standard input", "a pipe", "a pipe without a writer"])
+def test_ctrl_c_ends_what_waits_for_input(tmp_path: Path, kind: str, engine: str) -> None:
+    """The first interrupt ends the command, with a word and without a fatal error."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "toptalkers", "run-local", "--engine", engine]
+    command.append("-" if kind == "standard input" else str(pipe))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        writer = os.open(pipe, os.O_RDWR) if kind == "a pipe" else None
+        try:
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+            code = process.wait(20)
+        finally:
+            process.kill()
+            if writer is not None:
+                os.close(writer)
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+    assert code == 1
+    assert said.split() == ["Stopped."]
+
+
+@pytest.mark.parametrize("limit_kib", [150_000, 200_000, 500_000])
+def test_no_memory_is_one_line_or_an_answer(tmp_path: Path, limit_kib: int) -> None:
+    """With little memory a file of many talkers is answered, or one line says what is missing; no traceback."""
+    rows = "".join(
+        f"2 1 eni-0a1 10.{n >> 16}.{n >> 8 & 255}.{n & 255} 10.0.0.2 4 443 6 1 1 1793491200 1793491260 ACCEPT OK\n"
+        for n in range(600_000)
+    )
+    packed = gzip.compress(rows.encode(), 1)
+    for name, content in {"whole.gz": packed, "cut.gz": packed[: len(packed) * 9 // 10]}.items():
+        (tmp_path / name).write_bytes(content)
+        script = f"ulimit -v {limit_kib}; exec '{sys.executable}' -m toptalkers run-local '{tmp_path / name}' --top 1"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)  # noqa: S607
+        assert done.returncode in (0, 1)
+        assert "Traceback" not in done.stderr
+        assert "memory" in done.stderr or "cut off" in done.stderr or "600,000 counted" in done.stderr
