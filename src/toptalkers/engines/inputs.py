@@ -16,6 +16,9 @@ from toptalkers.errors import UsageError
 
 STDIN_NAME = "standard input"
 
+LONGEST_LINK_BYTES = 1023
+"""A link's target is no longer than this on any system that makes links of it."""
+
 YOUNGEST_S = 2.0
 """From this age on a file's times tell one content from the next, on every file system."""
 
@@ -178,12 +181,33 @@ def _walk(top: str, problems: list[Problem]) -> Iterator["os.DirEntry[str]"]:
     while waiting:
         folders = []
         for entry in _entries(waiting.pop(), problems):
-            if entry.name.startswith((".", "_")) or not _is(entry.is_dir):
+            folder = None
+            if not entry.name.startswith((".", "_")):
+                folder = entry.path if _is(entry.is_dir) else _linked_by_text(entry)
+            if folder is None:
                 yield entry
-            elif (own := _identity(entry.path)) not in seen:
+            elif (own := _identity(folder)) not in seen:
                 seen.add(own)
-                folders.append(entry.path)
+                folders.append(folder)
         waiting += reversed(folders)
+
+
+def _linked_by_text(entry: "os.DirEntry[str]") -> str | None:
+    """The folder to which a link leads that was copied as text; None for any other file.
+
+    So Git writes a link where none can be made (`core.symlinks`), and some archives do: its target is all that the
+    file holds, without a line end.
+    """
+    try:
+        if not entry.is_file() or not 0 < entry.stat().st_size <= LONGEST_LINK_BYTES:
+            return None
+        text = os.fsdecode(Path(entry.path).read_bytes())
+    except OSError:
+        return None
+    if "/" not in text or text.startswith("/") or not text.isprintable() or text != text.strip():
+        return None
+    folder = os.path.normpath(_join(os.path.dirname(entry.path), text))  # noqa: PTH120 - as `_join` has it
+    return folder if Path(folder).is_dir() else None
 
 
 def _entries(folder: str, problems: list[Problem] | None = None) -> "list[os.DirEntry[str]]":
