@@ -16,6 +16,10 @@ ANSWER = (FIELD / "answer.tsv").read_text()
 
 ENGINES = ["local", "mrjob", pytest.param("hadoop", marks=pytest.mark.hadoop)]
 
+UNDERSCORES = (
+    "version account_id interface_id srcaddr dstaddr dstport srcport protocol bytes packets start end action log_status"
+)
+
 READ = {
     "json-message.log": [],
     "cli-tail.log": [],
@@ -28,11 +32,7 @@ READ = {
     "envelopes.gz": [],
     "no-action-all.log": ["--action", "ALL"],
     "export": [],
-    "underscores.log": [
-        "--log-format",
-        "version account_id interface_id srcaddr dstaddr dstport srcport protocol bytes packets start end action"
-        " log_status",
-    ],
+    "underscores.log": ["--log-format", UNDERSCORES],
 }
 
 NAMED = {
