@@ -84,7 +84,7 @@ def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
         return  # a refusal is none after the request was served
     line = "destroy --yes --delete-data"
     for aws, done in broken_off(line, error, after, lasting, up=True):
-        assert done.exit_code == 1
+        assert done.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 1)
         if aws.cfn.stacks["toptalkers"]["StackStatus"].startswith("DELETE") and not aws.store.is_deleted:
             assert "aws s3 rb --force s3://toptalkers-bucket" in done.stderr
         assert again(aws, line).exit_code == 0

@@ -56,7 +56,7 @@ def test_ctrl_c_before_the_request_is_served(account: OddAccount, monkeypatch: p
     """The cluster that comes of it seconds later is found by its name and ended."""
     with odd_emr(account, "late-request") as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
-    assert done.exit_code == 1
+    assert done.exit_code == 130
     assert len(account.fake_emr.clusters) == 1
     assert not account.fake_emr.running
     assert "is told to end" in done.stderr

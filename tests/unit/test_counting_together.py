@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import pipeline, reference
-from tests.strategies import BAD_NUMBERS, NUMBERS
+from tests.strategies import BAD_NUMBERS, BAD_PORTS, NUMBERS
 from toptalkers.engines.native import Counter
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
@@ -127,6 +127,16 @@ def test_blocks_that_end_about_a_line_feed(monkeypatch: pytest.MonkeyPatch, offs
     """A block may end right before, at or behind a line's end."""
     monkeypatch.setattr(count_flows, "BLOCK_BYTES", 3 * len(RECORD) + offset)
     assert_follows_the_rules(Query(), RECORD * 10 + NODATA + HEADER + RECORD * 10 + RECORD[:20])
+
+
+def test_ports_together_are_ports_each() -> None:
+    """What is said of many ports at once is what is said of each, alone and among others."""
+    texts = [*(b"%d" % number for number in range(120_000)), *(text.encode() for text in BAD_PORTS)]
+    texts += [b"000", b"00000", b"01024", b"065535", b"4\n43", b"443\n"]
+    for text in texts:
+        is_port = text in count_flows.ALL_PORTS
+        assert count_flows.are_ports(text) == is_port, text
+        assert count_flows.are_ports(b"22 " + text) == count_flows.are_ports(text + b" 22") == is_port, text
 
 
 @pytest.mark.parametrize("text", [*NUMBERS, *BAD_NUMBERS])

@@ -1,6 +1,7 @@
 """A file whose lines do not fit their layout is left out, and its line says what it looks like and how to ask."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from toptalkers.engines.misfits import describe_misfit
 from toptalkers.engines.native import Counter, Misfit
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.query import Query
+from toptalkers.streaming import count_flows
 
 GOOD = "2 123456789012 eni-0a1b 10.0.0.1 10.0.0.2 40000 443 6 10 840 1793491200 1793491260 ACCEPT OK"
 BAD = GOOD.replace(" ACCEPT ", " ACCEPTED ")
@@ -182,3 +184,26 @@ def test_anything_is_described_in_one_line(content: bytes, query: Query) -> None
     found = counter.misfit()
     if found:
         assert describe_misfit(found, tally, query).isprintable()
+
+
+def test_the_mappers_quick_look_knows_every_telling_column() -> None:
+    """What the one look at a whole record lets pass, the look at each column would let pass as well."""
+    assert set(count_flows.USUAL) == {name for name, _ in count_flows.TELLING}
+    judges = dict(count_flows.TELLING)
+    texts = [b"", b"0", b"00", b"9", b"99", b"099", b"100", b"255", b"256", b"9999", b"59999", b"60000", b"65536", b"x"]
+    texts += [
+        b"1" * 15,
+        b"1" * 16,
+        b"10.0.0.1",
+        b"10.0.0.256",
+        b"10.0.0",
+        b"::1",
+        b"ACCEPT",
+        b"OK",
+        b"NODATA",
+        b"accept",
+    ]
+    for name, pattern in count_flows.USUAL.items():
+        assert re.fullmatch(pattern, b"-")
+        for text in texts:
+            assert judges[name](text) or not re.fullmatch(pattern, text), (name, text)

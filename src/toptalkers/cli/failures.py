@@ -103,15 +103,11 @@ def _stopped(error: BaseException) -> int:
 def _explained_by_aws(error: BaseException) -> ToptalkersError | None:
     if "botocore" not in sys.modules:
         return None
-    from toptalkers.aws.failures import explained
+    from botocore.exceptions import BotoCoreError, ClientError
 
-    try:
-        with explained("aws"):
-            raise error  # noqa: TRY301 - for `explained` to look at
-    except ToptalkersError as known:
-        return known
-    except BaseException:  # noqa: BLE001 - the same error, which is nothing of AWS's
-        return None
+    from toptalkers.aws.failures import explain
+
+    return explain(error, "aws") if isinstance(error, (BotoCoreError, ClientError)) else None
 
 
 def _place_of(error: BaseException) -> str:

@@ -41,7 +41,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import compress, filterfalse, repeat
-from operator import eq
+from operator import and_, eq, not_
 from typing import BinaryIO, Callable, TextIO, TypeVar
 
 T = TypeVar("T")
@@ -127,6 +127,10 @@ NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(OCTET + rb"(?:\." + OCTET + rb"){3}")
 ALL_PORTS = frozenset(b"%d" % port for port in range(1 << 16))
+NO_PORT = re.compile(
+    rb" (?:[1-5][0-9]{5}|0[0-9]|[7-9][0-9]{4}|6(?:[0-9]{5}|[6-9][0-9]{3}|5[6-9][0-9]{2}|55[4-9][0-9]|553[6-9])| |$)"
+)
+"""Finds what is no port in digits separated by spaces, with a space before them."""
 IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 
 
@@ -166,6 +170,11 @@ def parse_header(columns: list[bytes]) -> list[bytes] | None:
     if names[0] in FIELDS or 2 * sum(name in FIELDS for name in names) > len(names):
         return names
     return None
+
+
+def are_ports(texts: bytes) -> bool:
+    """Whether all of these texts, separated by single spaces, are ports: as `ALL_PORTS` says of each, but faster."""
+    return not texts.translate(None, b"0123456789 ") and not NO_PORT.search(b" " + texts)
 
 
 def are_numbers(texts: list[bytes]) -> bool:
@@ -352,6 +361,8 @@ class FlowCounter:
             needed.append(self.at_value)
         self.usable = ABSENT not in needed
         self.telling = [(position(name), judge) for name, judge in TELLING if name in fields]
+        # Most records are seen to fit by one look; what this does not know, like IPv6, is judged column by column.
+        self.usual = re.compile(b" ".join(USUAL.get(name, rb"[^ ]*") for name in fields))
         self.at_times = [position(name) for name in (b"start", b"end") if name in fields]
         self.at_sizes = [position(name) for name in (b"packets", b"bytes") if name in fields]
 
@@ -417,70 +428,77 @@ class FlowCounter:
         skipped: Counter[str] = Counter()
         with_data: list[bool] | None = None
         if self.at_status != ABSENT:
-            is_last = self.at_status == last
-            statuses = {joint.partition(b"\n")[0] for joint in distinct} if is_last else set(column(self.at_status))
+            if self.at_status == last:
+                status_of = {joint: joint.partition(b"\n")[0] for joint in distinct}
+                statuses = set(status_of.values())
+            else:
+                statuses = set(column(self.at_status))
             if statuses != {b"OK"}:
                 if not statuses <= SOUND_STATUSES:
                     return False
-                found = column(self.at_status)
-                skipped = Counter(nodata=found.count(b"NODATA"), skipdata=found.count(b"SKIPDATA"))
-                with_data = list(map(eq, found, repeat(b"OK")))
+                is_last = self.at_status == last
+                texts = list(map(status_of.__getitem__, joints)) if is_last else column(self.at_status)
+                skipped = Counter(nodata=texts.count(b"NODATA"), skipdata=texts.count(b"SKIPDATA"))
+                with_data = list(map(eq, texts, repeat(b"OK")))
 
         def of_data(at: int) -> list[bytes]:
             return column(at) if with_data is None else list(compress(column(at), with_data))
 
-        wanted: list[list[bool]] = []
-        reasons: list[str] = []
+        # What is not wanted is looked at all the same, but as little as tells that it is sound.
+        wanted: list[bool] | None = None
+
+        def narrow(found: list[bool], reason: str) -> None:
+            nonlocal wanted
+            both = found if wanted is None else list(map(and_, wanted, found))
+            skipped[reason] += (len(found) if wanted is None else wanted.count(True)) - both.count(True)
+            wanted = both
+
         if self.at_action != ABSENT:
             actions = of_data(self.at_action)
             number = actions.count(self.action)
             if number != len(actions):
                 if number + actions.count(OTHER_ACTION[self.action]) != len(actions):
                     return False
-                wanted.append(list(map(eq, actions, repeat(self.action))))
-                reasons.append("action")
+                narrow(list(map(eq, actions, repeat(self.action))), "action")
         if self.at_start != ABSENT:
             starts = of_data(self.at_start)
             if not are_numbers(starts):
                 return False
             asked_for = {text: self._is_in_time(text) for text in set(starts)}
             if not all(asked_for.values()):
-                wanted.append(list(map(asked_for.__getitem__, starts)))
-                reasons.append("time")
+                narrow(list(map(asked_for.__getitem__, starts)), "time")
         ports = of_data(self.at_port)
-        if not ALL_PORTS.issuperset(ports):
-            return False
-        if not self.ports.issuperset(ports):
-            wanted.append(list(map(self.ports.__contains__, ports)))
-            reasons.append("ports")
+        found = list(map(self.ports.__contains__, ports))
+        if not all(found):
+            if not are_ports(b" ".join(compress(ports, map(not_, found)))):
+                return False
+            narrow(found, "ports")
         srcs, dsts = of_data(self.at_src), of_data(self.at_dst)
-        known = self.addresses
-        if not all(map(self._is_address, filterfalse(known.get, {*srcs, *dsts}))):
+        keys: Iterable[tuple[bytes, bytes, bytes]] = zip(srcs, dsts, ports)
+        if wanted is not None:
+            unwanted = list(map(not_, wanted))
+            if not self._are_addresses(list(compress(srcs, unwanted))):
+                return False
+            if not self._are_addresses(list(compress(dsts, unwanted))):
+                return False
+            keys = compress(keys, wanted)
+        talkers = list(map(b" ".join, keys))
+        if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
             return False
         values = [] if self.at_value == ABSENT else of_data(self.at_value)
         if not are_numbers(values):
             return False
 
         self._sample_sound(tokens, lines)
-        keys: Iterable[tuple[bytes, bytes, bytes]] = zip(srcs, dsts, ports)
-        for number, fine in enumerate(wanted):
-            for earlier in wanted[:number]:
-                fine = list(compress(fine, earlier))
-            wanted[number] = fine
-            skipped[reasons[number]] += len(fine) - fine.count(True)
-            keys = compress(keys, fine)
-            values = list(compress(values, fine)) if values else values
         if self.at_value == ABSENT:
-            found_keys = list(map(b" ".join, keys))
-            self.sums.update(found_keys)
-            self.counted += len(found_keys)
+            self.sums.update(talkers)
         else:
-            numbers = list(map(int, values))
+            numbers = list(map(int, values if wanted is None else compress(values, wanted)))
             self._add_total(sum(numbers))
-            self.counted += len(numbers)
             sums = self.sums
-            for key, value in zip(map(b" ".join, keys), numbers):
-                sums[key] += value
+            for talker, value in zip(talkers, numbers):
+                sums[talker] += value
+        self.counted += len(talkers)
         self.records_read += lines
         for reason, number in skipped.items():
             self.skipped[reason] += number
@@ -503,13 +521,14 @@ class FlowCounter:
 
     def is_odd(self, columns: list[bytes]) -> bool:
         """Whether a telling column of a record holds what it cannot hold; `-` tells nothing."""
-        for at, judge in self.telling:
-            if columns[at] != b"-" and not judge(columns[at]):
-                return True
-        times = [columns[at] for at in self.at_times]
-        return any(map(is_epoch, (columns[at] for at in self.at_sizes))) and any(
-            text != b"-" and int(text) < EPOCH_FROM for text in times
-        )
+        if not self.usual.fullmatch(b" ".join(columns)):
+            for at, judge in self.telling:
+                if columns[at] != b"-" and not judge(columns[at]):
+                    return True
+        for at in self.at_sizes:
+            if len(columns[at]) == 10 and is_epoch(columns[at]):
+                return any(columns[at] != b"-" and int(columns[at]) < EPOCH_FROM for at in self.at_times)
+        return False
 
     def count_line(self, line: bytes) -> None:
         """Examine one line by all the rules."""
@@ -584,6 +603,13 @@ class FlowCounter:
             start //= 1000
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
+    def _is_talker(self, key: bytes) -> bool:
+        src, dst, _ = key.split(b" ")
+        return self._is_address(src) and self._is_address(dst)
+
+    def _are_addresses(self, texts: list[bytes]) -> bool:
+        return all(map(self._is_address, filterfalse(self.addresses.get, texts)))
+
     def _is_address(self, text: bytes) -> bool:
         known = self.addresses.get(text)
         if known is None:
@@ -626,6 +652,19 @@ TELLING: tuple[tuple[bytes, Callable[[bytes], bool]], ...] = (
     (b"log-status", SOUND_STATUSES.__contains__),
 )
 """The columns that tell whether lines fit their layout, with what each may hold beside `-`."""
+
+_ADDRESS = rb"(?:" + OCTET + rb"(?:\." + OCTET + rb"){3}|-)"
+_PORT = rb"(?:0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|-)"
+_NUMBER = rb"(?:[0-9]{1,15}|-)"
+USUAL = {
+    **dict.fromkeys((b"version", b"packets", b"bytes", b"start", b"end"), _NUMBER),
+    **dict.fromkeys((b"srcaddr", b"dstaddr", b"pkt-srcaddr", b"pkt-dstaddr"), _ADDRESS),
+    **dict.fromkeys((b"srcport", b"dstport"), _PORT),
+    b"protocol": rb"(?:[0-9]|[1-9][0-9]|-)",
+    b"action": rb"(?:ACCEPT|REJECT|-)",
+    b"log-status": rb"(?:OK|NODATA|SKIPDATA|-)",
+}
+"""What these columns hold in nearly all records: for each, part of what `TELLING` allows."""
 
 
 def format_talker(key: bytes) -> bytes:
