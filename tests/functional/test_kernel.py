@@ -20,6 +20,9 @@ from toptalkers.flowlog.fields import FIELDS
 from toptalkers.query import Query
 
 ROOT = Path(__file__).parents[2]
+LESS = 4 if "ASAN_OPTIONS" in os.environ else 1
+"""Sanitizers make all of it ten times as slow; `scripts/fuzz` has them look at many more."""
+
 KERNEL = native.LIBRARY.parent
 
 
@@ -38,7 +41,7 @@ def lines(counter: native.Counter, top: int = 0) -> bytes:
     return b"".join(counter.ranked(top))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 130))
 def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int) -> None:
     """In the middle of a line, a number, a line's end: sums and tally are the reference's."""
@@ -58,7 +61,7 @@ def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int) -
     assert seen == {"records_read": 0, "counted": 0, **expected.seen}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_absorbed_or_packed_sums_are_the_sums(case: tuple[Query, list[bytes]]) -> None:
     """Counters of some files each come, absorbed or packed, to what one counter of all files comes to."""
@@ -74,7 +77,7 @@ def test_absorbed_or_packed_sums_are_the_sums(case: tuple[Query, list[bytes]]) -
 
 
 @given(cases())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_file_that_does_not_count_leaves_nothing(case: tuple[Query, list[bytes]]) -> None:
     """Between files that count, one that turns out to be damaged changes neither sums nor talkers."""
     query, contents = case
