@@ -240,7 +240,7 @@ def test_ctrl_c_ends_what_waits_for_input(tmp_path: Path, kind: str, engine: str
                 os.close(writer)
         assert process.stderr is not None
         said = process.stderr.read().decode()
-    assert code == 1
+    assert code == 130
     assert said.split() == ["Stopped."]
 
 

@@ -94,7 +94,7 @@ WRAPPED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "UTF-16": (lambda content: content.decode().encode("utf-16"), "UTF-16"),
     "columns": (reversed_columns, "--log-format"),
     "Parquet": (lambda content: b"PAR1" + content, "Parquet"),
-    "noise": (lambda content: bytes(range(256)) * 9 + content, "binary"),
+    "noise": (lambda content: bytes(range(256)) * 9 + content, ""),
 }
 
 
