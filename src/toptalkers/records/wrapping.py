@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.records.packing import holds_packed
 from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
 
@@ -179,6 +180,8 @@ def _unchanged(line: bytes) -> bytes:
 
 def _changed(blocks: Iterator[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
     for block in blocks:
+        if holds_packed(block):
+            raise UnreadableError("packed bytes begin among its lines; part them")
         if lines := change(block):
             yield lines
 
@@ -207,12 +210,25 @@ def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for piece in pieces:
-        if text := decoder.decode(piece).removeprefix("\ufeff"):
-            yield text.encode("utf-8", "replace")
-    if text := decoder.decode(b"", final=True):
-        yield text.encode("utf-8", "replace")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for piece in pieces:
+            if text := _checked(decoder.decode(piece).removeprefix("\ufeff")):
+                yield text.encode()
+        decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        raise UnreadableError("damaged: it begins as UTF-16 text, but not all of it is") from error
+
+
+def _checked(text: str) -> str:
+    """A text, when it may be one: bytes of another kind come out as characters that do not exist."""
+    if not text.isascii():
+        from unicodedata import category
+
+        for character in set(text):
+            if category(character) in ("Cn", "Co", "Cs"):
+                raise UnicodeError
+    return text
 
 
 # --- stamps, quotes, blanks ---
@@ -348,7 +364,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     import json
 
     decode = json.JSONDecoder().raw_decode
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     text, at, is_ended = "", 0, False
     names: tuple[str, ...] = ()
     out: list[str] = []
@@ -384,7 +400,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 if len(out) < _LINES_TOGETHER:
                     continue
         if out:
-            yield "".join(f"{line}\n" for line in out).encode("utf-8", "replace")
+            yield _as_bytes("".join(f"{line}\n" for line in out))
             out.clear()
         if at < len(text) and is_ended:
             continue
@@ -400,6 +416,14 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 _LONGEST_TOKEN = 32
 _LINES_TOGETHER = 1_000
+
+
+def _as_bytes(text: str) -> bytes:
+    """A text as it was stored; half a character that JSON wrote as an escape cannot be."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _skip(text: str, at: int) -> int:
