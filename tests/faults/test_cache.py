@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import stat
+import struct
 import tempfile
 from pathlib import Path
 
@@ -89,6 +90,35 @@ def test_an_odd_head_is_no_traceback_even_when_signed(data: st.DataObject) -> No
         whose = {**json.loads(head), "tally": data.draw(json_values)}
         odd = data.draw(st.sampled_from([json.dumps(whose), json.dumps(data.draw(json_values)), "[" * 100_000]))
         rest = odd.encode() + b"\n" + packed
+        signature = hmac.new(key_path().read_bytes(), rest, hashlib.sha256).hexdigest().encode()
+        entry.write_bytes(signature + b"\n" + rest)
+        assert "1 damaged entries made anew" in ask(Path(name)).stderr
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_odd_sums_count_for_nothing_even_when_signed(data: st.DataObject) -> None:
+    """Rows that are cut off, of no address, or below 0, with a right check value, are damage as well."""
+    address = b"\x0b2001:db8::1"
+    rows = data.draw(
+        st.one_of(
+            st.binary(min_size=1, max_size=18),
+            st.builds(lambda cut: b"\0" + b"\1" * cut, st.integers(0, 17)),
+            st.builds(lambda kinds: bytes([kinds]) + b"\1" * 18, st.integers(4, 255)),
+            st.builds(lambda value: b"\0" + b"\1" * 10 + struct.pack("=q", value), st.integers(-(2**63), -1)),
+            st.just((b"\0" + b"\1" * 10 + struct.pack("=q", 2**62)) * 2),
+            st.builds(
+                lambda text: b"\1" + bytes([len(text)]) + text + address + b"\1" * 14,
+                st.one_of(
+                    st.binary(max_size=255), st.sampled_from([b"10.0.0.1", b"::1\n", b"\x1b]0;x\x07", b"::1%eth0"])
+                ),
+            ),
+        )
+    )
+    with tempfile.TemporaryDirectory() as name:
+        entry = entry_of(Path(name))
+        _, head, _ = entry.read_bytes().split(b"\n", 2)
+        rest = head + b"\n" + rows
         signature = hmac.new(key_path().read_bytes(), rest, hashlib.sha256).hexdigest().encode()
         entry.write_bytes(signature + b"\n" + rest)
         assert "1 damaged entries made anew" in ask(Path(name)).stderr

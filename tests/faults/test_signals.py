@@ -17,6 +17,7 @@ from toptalkers.cli.main import cli
 from toptalkers.sample.writer import write_sample
 
 TOPTALKERS = [sys.executable, "-m", "toptalkers"]
+FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 WRITING = """
@@ -150,6 +151,51 @@ def test_signals_at_any_time(tmp_path: Path, logs: Path, number: signal.Signals)
         assert process.returncode == 0 or not output.exists()
         output.unlink(missing_ok=True)
         shutil.rmtree(cache)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_signals_to_an_engine_of_many_processes(tmp_path: Path, number: signal.Signals) -> None:
+    """Its processes end with it, without a word and without a file, whenever the signal comes."""
+    drawn = random.Random(number)
+    for _ in range(2):
+        process = asking("mrjob", tmp_path)
+        time.sleep(drawn.uniform(0, 0.6))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in (0, 128 + number), said
+        assert process.returncode == 0 or said == "Stopped.\n"
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("engine", ["mrjob", pytest.param("hadoop", marks=pytest.mark.hadoop)])
+def test_what_a_killed_engine_left_goes_at_the_next_start(tmp_path: Path, engine: str) -> None:
+    """Its temporary folder, as soon as its last process has ended; what else is there stays."""
+    (tmp_path / "toptalkers-engine-mine").mkdir()
+    process = asking(engine, tmp_path)
+    process.kill()
+    process.communicate()
+    assert len(list(tmp_path.iterdir())) == 2
+    for _ in range(20):
+        asking(engine, tmp_path).communicate()
+        if [path.name for path in tmp_path.iterdir()] == ["toptalkers-engine-mine"]:
+            return
+        time.sleep(0.2)
+    raise AssertionError(list(tmp_path.rglob("*")))
+
+
+def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":
+    """Ask an engine, and wait until it has a folder for its files."""
+    before = set(scratch.iterdir())
+    process = subprocess.Popen(
+        [*TOPTALKERS, "run-local", str(FLOWLOGS / "default.log"), "--engine", engine],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    while not set(scratch.iterdir()) - before and process.poll() is None:
+        time.sleep(0.01)
+    return process
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:

@@ -3,6 +3,8 @@
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import pipeline, reference
 from tests.strategies import BAD_NUMBERS, BAD_PORTS, NUMBERS
@@ -160,6 +162,52 @@ def test_lines_of_one_talker_alone_are_sums_too() -> None:
     good = b"LongValueSum:a\t1\n"
     for bad in (b"LongValueSum;\t1\n", b"LongValueSum:b\t\n", b"LongValueSum:b\t1x\n", b"LongValueSum\t1\n", b"\t1\n"):
         assert sum_counts_of(bad) is sum_counts_of(good + bad) is sum_counts_of(bad + good) is None, bad
+
+
+NO_COUNTS = st.one_of(
+    st.integers(max_value=-1).map(lambda number: b"%d" % number),
+    st.integers(2**63, 10**30).map(lambda number: b"%d" % number),
+    st.integers(20, 9000).map(lambda digits: b"9" * digits),
+    st.sampled_from([b"", b" ", b"+1", b"1_0", b"1 0", b"\xb2", b"0x1", b"1e3", b"1.0", b"5\t5", b"-0"]),
+    st.binary(max_size=9).filter(lambda text: b"\n" not in text and not text.strip().isdigit()),
+)
+
+
+@given(number=NO_COUNTS, before=st.integers(0, 3))
+def test_no_count_is_summed(number: bytes, before: int) -> None:
+    """Whether a talker's first line or a later one: it is refused, in one line, and nothing is summed with it."""
+    lines = b"LongValueSum:a\t1\n" * before + b"LongValueSum:a\t" + number + b"\n"
+    out, err = io.BytesIO(), io.StringIO()
+    assert sum_counts.main(io.BytesIO(lines), out, err) == 1
+    assert (out.getvalue(), err.getvalue().count("\n")) == (b"", 1)
+    assert len(err.getvalue()) < 1000
+
+
+@given(st.lists(st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 9)), min_size=1, max_size=5))
+def test_a_sum_is_exact_or_refused(numbers: list[int]) -> None:
+    """Up to 2^63 - 1 it is exact, as Hadoop's; what is more is no sum."""
+    total = sum(numbers)
+    expected = b"a\t%d\n" % total if total < 2**63 else None
+    assert sum_counts_of(b"".join(b"LongValueSum:a\t%d\n" % number for number in numbers)) == expected
+
+
+@given(
+    line=st.one_of(
+        st.integers(20, 9000).map(lambda digits: b"10.0.0.1:10.0.0.2:443\t" + b"9" * digits),
+        st.integers(16, 9000).map(lambda digits: b"1" * digits + b":10.0.0.2:443\t5"),
+        st.integers(46, 9000).map(lambda digits: b"10.0.0.2:[" + b":" * digits + b"]:443\t5"),
+        st.just(b"x" * (2 << 20)),
+        st.binary(max_size=30).filter(lambda text: b"\n" not in text),
+    ),
+    top=st.integers(0, 2),
+)
+def test_lines_of_any_length_are_talkers_or_tallied(line: bytes, top: int) -> None:
+    """A line that no talker and sum can be is left out and reported, whatever is asked for."""
+    out, err = io.BytesIO(), io.StringIO()
+    good = b"10.0.0.1:10.0.0.2:443\t7\n"
+    port_filter.main(["--top", str(top)], io.BytesIO(line + b"\n" + good), out, err)
+    assert out.getvalue() == good
+    assert err.getvalue() == "reporter:counter:toptalkers,malformed_talkers,1\n"
 
 
 def test_first_lines_of_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from toptalkers.engines.leash import leashed
-from toptalkers.sandbox.keeper import LOCK, PREFIX, remove_abandoned, temporary_folder
+from toptalkers.engines.scratch import ENGINE_PREFIX, LOCK, remove_abandoned, scratch_folder
+from toptalkers.sandbox.keeper import PREFIX
 
 SANDBOX = """
     import subprocess, sys, time
-    from toptalkers.sandbox.keeper import Keeper, temporary_folder
-    with temporary_folder() as folder:
+    from toptalkers.engines.scratch import scratch_folder
+    from toptalkers.sandbox.keeper import PREFIX, Keeper
+    with scratch_folder(PREFIX) as folder:
         keeper = Keeper(folder)
         (folder / "state").write_text("state")
         process = subprocess.Popen(["sh", "-c", sys.argv[1]], start_new_session=sys.argv[2] == "leads")
@@ -133,25 +135,24 @@ def test_a_leash_is_not_felt(code: int) -> None:
         process.communicate()
 
 
-def test_what_dead_sandboxes_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("prefix", [PREFIX, ENGINE_PREFIX, ".toptalkers-"])
+def test_what_the_dead_left_goes(tmp_path: Path, prefix: str) -> None:
     """A folder whose lock nobody holds goes at the next start; others', living ones and look-alikes stay."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / LOCK).touch()
     for name in ("dead", "young", "pipe", "link"):
-        (tmp_path / f"{PREFIX}{name}").mkdir()
-    (tmp_path / f"{PREFIX}dead" / LOCK).touch()
-    (tmp_path / f"{PREFIX}dead" / "state").mkdir()
-    os.mkfifo(tmp_path / f"{PREFIX}pipe" / LOCK)
-    (tmp_path / f"{PREFIX}link" / LOCK).symlink_to(tmp_path / "elsewhere" / LOCK)
-    (tmp_path / f"{PREFIX}linked").symlink_to(tmp_path / "elsewhere")
-    with temporary_folder() as living:
+        (tmp_path / f"{prefix}{name}").mkdir()
+    (tmp_path / f"{prefix}dead" / LOCK).touch()
+    (tmp_path / f"{prefix}dead" / "state").mkdir()
+    os.mkfifo(tmp_path / f"{prefix}pipe" / LOCK)
+    (tmp_path / f"{prefix}link" / LOCK).symlink_to(tmp_path / "elsewhere" / LOCK)
+    (tmp_path / f"{prefix}linked").symlink_to(tmp_path / "elsewhere")
+    with scratch_folder(prefix, tmp_path) as living:
         assert living.stat().st_mode & 0o777 == 0o700
-        remove_abandoned(tmp_path)
+        remove_abandoned(tmp_path, prefix)
         left = {path.name for path in tmp_path.iterdir()} - {living.name}
         assert living.is_dir()
     assert not living.exists()
-    assert f"{PREFIX}dead" not in left
-    assert {"elsewhere", f"{PREFIX}young", f"{PREFIX}link", f"{PREFIX}linked"} <= left
+    assert f"{prefix}dead" not in left
+    assert {"elsewhere", f"{prefix}young", f"{prefix}link", f"{prefix}linked"} <= left
     assert (tmp_path / "elsewhere" / LOCK).exists()

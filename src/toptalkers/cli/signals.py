@@ -1,11 +1,13 @@
 """Ctrl-C, SIGTERM and SIGHUP: all end a command in the same way, so that each leaves as little behind."""
 
+import os
 import signal
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _received: list[int] = []
+_own_process = os.getpid()
 
 
 def stop_on_signals() -> None:
@@ -30,5 +32,8 @@ def last_signal() -> int | None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del frame
+    if os.getpid() != _own_process:
+        # A process that mrjob forked for a task: it ends its script, and has nothing to say.
+        raise SystemExit(128 + number)
     _received.append(number)
     raise KeyboardInterrupt

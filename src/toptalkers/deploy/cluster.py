@@ -443,6 +443,7 @@ def _start(gateways: Gateways, plan: RunPlan, say: Say) -> str:
         AwsError: there is none; or, where `is_open`, none was found.
 
     """
+    say(f"asking for the cluster {plan.request['Name']}")  # once, and for 20 seconds when EMR keeps silent
     for attempt in range(START_ATTEMPTS):
         try:
             return gateways.clusters.start(plan.request)

@@ -26,7 +26,7 @@ from pathlib import Path
 from toptalkers import __version__
 from toptalkers.answer import REASONS, Tally
 from toptalkers.engines.inputs import InputFile
-from toptalkers.engines.native import LIBRARY
+from toptalkers.engines.native import LIBRARY, Counter
 from toptalkers.errors import ToptalkersError
 from toptalkers.query import Query
 from toptalkers.whole_file import remove_leftovers, whole_file
@@ -77,8 +77,8 @@ class CountCache:
         remove_leftovers(folder)
         self._key = _own_key(key_path())
 
-    def load(self, file: InputFile, version: str) -> tuple[bytes, Tally] | None:
-        """Give the packed sums and the tally of a file in a version; None when they are not known."""
+    def load(self, file: InputFile, version: str, counter: Counter) -> Tally | None:
+        """Add the sums of a file in a version to a counter, and give its tally; None when they are not known."""
         try:
             content = _read_regular(self._path(file))
             checksum, _, rest = content.partition(b"\n")
@@ -87,16 +87,17 @@ class CountCache:
             head, _, packed = rest.partition(b"\n")
             whose = json.loads(head)
             tally = _parse_tally(whose.pop("tally"))
+            if whose != self._whose(file, version):
+                return None
+            counter.add_packed(packed)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self._note_damage()
             return None
-        if whose != self._whose(file, version):
-            return None
         with self._lock:
             self.known += 1
-        return packed, tally
+        return tally
 
     def save(self, file: InputFile, version: str, packed: bytes, tally: Tally) -> None:
         """Keep the packed sums and the tally of a file that was read in a version, unless it is another by now.

@@ -14,6 +14,7 @@ from toptalkers.answer import Answer, Tally
 from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.engines.pack import pack_files
+from toptalkers.engines.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.errors import JobFailedError
 from toptalkers.query import Query
 from toptalkers.streaming import count_flows
@@ -45,13 +46,23 @@ def count_files(
 
     """
     check_work_dir(Path(tempfile.gettempdir()))
-    work = tempfile.TemporaryDirectory(prefix="toptalkers-")
-    folder = Path(work.name)
+    with scratch_folder(ENGINE_PREFIX) as folder:
+        return _count(query, files, folder, on_read, on_problem, on_stage)
+
+
+def _count(
+    query: Query,
+    files: Sequence[InputFile],
+    folder: Path,
+    on_read: Callable[[int], None],
+    on_problem: Callable[[Problem], None],
+    on_stage: Callable[[str], None],
+) -> Answer:
+    """Answer in a folder that may go before the answer's lines are read."""
     (folder / "input").mkdir()
     (folder / "code").mkdir()
     packed, tally = pack_files(query, files, folder / "input", on_read=on_read, on_problem=on_problem)
     if not packed:
-        work.cleanup()
         return Answer(query, [], tally, 0)
     for name in ("count_flows.py", "port_filter.py"):
         copy(Path(count_flows.__file__).with_name(name), folder / "code")
@@ -69,7 +80,9 @@ def count_files(
     results = [_run(step.name, step.arguments, folder, slots, on_stage) for step in steps]
     counters = results[0].counters.get("toptalkers", {})
     tally += Tally.from_counters(counters, files_read=0)
-    return Answer(query, _read_parts(folder / "toptalkers", query.top, work), tally)
+    # Open now: their names go with the folder, and what they hold with the last that reads it.
+    parts = [gzip.GzipFile(part) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
+    return Answer(query, _read_parts(parts, query.top), tally)
 
 
 def _run(
@@ -95,15 +108,14 @@ def _run(
     return result
 
 
-def _read_parts(folder: Path, top: int, work: "tempfile.TemporaryDirectory[str]") -> Iterator[bytes]:
-    """The one reducer's lines, in chunks; the working folder goes when they are read."""
-    with work:
-        lines_left = top or None
-        for part in sorted(folder.glob("part-*.gz")):
-            with gzip.open(part) as lines:
-                while chunk := lines.readlines(_CHUNK_BYTES):
-                    if lines_left is not None:
-                        chunk = chunk[:lines_left]
-                        lines_left -= len(chunk)
-                    if chunk:
-                        yield b"".join(chunk)
+def _read_parts(parts: Sequence[gzip.GzipFile], top: int) -> Iterator[bytes]:
+    """The one reducer's lines, in chunks."""
+    lines_left = top or None
+    for part in parts:
+        with part as lines:
+            while chunk := lines.readlines(_CHUNK_BYTES):
+                if lines_left is not None:
+                    chunk = chunk[:lines_left]
+                    lines_left -= len(chunk)
+                if chunk:
+                    yield b"".join(chunk)

@@ -14,12 +14,12 @@ import hashlib
 import importlib.resources
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from toptalkers.engines.scratch import scratch_folder
 from toptalkers.errors import ToptalkersError
 
 INSTALL_HINT = "pip install 'toptalkers[sandbox]'"
@@ -135,9 +135,9 @@ def _is_right(jar: Jar, repository: Path) -> bool:
 def _fetch(jar: Jar, repository: Path, download: Callable[[Jar, Path], None]) -> None:
     if _is_right(jar, repository):
         return  # another process fetched it while we waited for the lock
-    with tempfile.TemporaryDirectory(prefix=".toptalkers-", dir=repository) as folder:
-        download(jar, Path(folder))
-        come = jar.path_in(Path(folder))
+    with scratch_folder(".toptalkers-", repository) as folder:
+        download(jar, folder)
+        come = jar.path_in(folder)
         found = _sha256(come) if come.is_file() else "that of nothing"
         if found != jar.sha256:
             raise ToptalkersError(

@@ -200,7 +200,7 @@ class LocalEngine:
             self._count_parts(counter, number, unpack_beside=unpack_beside)
             return
         version = file.version()
-        known = self._cache.load(file, version) if version else None
+        known = self._cache.load(file, version, counter) if version else None
         if known is None:
             own = Counter(self._query)
             tally = self._count_parts(own, number, unpack_beside=unpack_beside)
@@ -208,10 +208,8 @@ class LocalEngine:
                 self._cache.save(file, version, own.pack(), tally)
             counter.absorb(own)
         else:
-            rows, tally = known
-            counter.add_packed(rows)
             self._on_read(file.size_bytes)
-            self._add_tally(tally)
+            self._add_tally(known)
         self._spill_what_is_too_much(counter)
 
     def _count_parts(self, counter: Counter, number: int, *, unpack_beside: bool) -> Tally | None:

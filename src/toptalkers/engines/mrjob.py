@@ -5,13 +5,12 @@ folder of its own.
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from toptalkers.answer import Answer, Tally
 from toptalkers.engines.inputs import InputFile, Problem
 from toptalkers.engines.pack import pack_files
+from toptalkers.engines.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.query import Query
 
 
@@ -28,13 +27,13 @@ def count_files(
     """
     from toptalkers.streaming.mrjob_job import TopTalkersJob
 
-    with tempfile.TemporaryDirectory(prefix="toptalkers-") as folder:
-        packed, tally = pack_files(query, files, Path(folder), on_read=on_read, on_problem=on_problem)
+    with scratch_folder(ENGINE_PREFIX) as folder:
+        packed, tally = pack_files(query, files, folder, on_read=on_read, on_problem=on_problem)
         if not packed:
             return Answer(query, [], tally, 0)
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
         arguments = [*query.mapper_arguments(), "--top", str(query.top)]
-        job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", folder, *map(str, packed)])
+        job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", str(folder), *map(str, packed)])
         with job.make_runner() as runner:
             runner.run()
             counters = runner.counters()[0].get("toptalkers", {})

@@ -81,6 +81,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_packed_bytes": (c_size_t, (c_void_p,)),
     "counter_pack": (None, (c_void_p, c_char_p)),
     "counter_add_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
+    "is_packed": (c_int, (c_char_p, c_size_t)),
     "counter_spill": (c_int, (c_void_p, c_void_p)),
     "spill_new": (c_void_p, (c_int,)),
     "spill_free": (None, (c_void_p,)),
@@ -238,7 +239,14 @@ class Counter:
         return room.raw
 
     def add_packed(self, rows: bytes) -> None:
-        """Add sums that were packed."""
+        """Add sums that were packed.
+
+        Raises:
+            ValueError: the bytes are no packed sums; none of them is added.
+
+        """
+        if not _kernel.is_packed(rows, len(rows)):
+            raise ValueError("no packed sums")
         if _kernel.counter_add_packed(self.handle, rows, len(rows)):
             raise MemoryError
 

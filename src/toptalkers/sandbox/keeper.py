@@ -5,26 +5,20 @@ The keeper is a process of its own, in a session of its own. It reads what its s
 line, the end of its input is the sandbox's death: the command is ended, and the folder removed. MiniStack and EMR
 end by themselves (`guarded`).
 
-Whatever the keeper could not do, because it was killed as well, the next start does: `remove_abandoned`.
+Whatever the keeper could not do, because it was killed as well, the next start does (`engines/scratch.py`).
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 PREFIX = "toptalkers-sandbox-"
-
-LOCK = "lock"
-"""A file in a sandbox's folder; as long as the sandbox lives, it is locked."""
+"""How the folders of sandboxes are named."""
 
 GRACE_SECONDS = 2
 """What a command may take to end after SIGTERM, before it is killed."""
@@ -61,37 +55,6 @@ class Keeper:
         self.tell("over")
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that only this user can look into, until the end of the block; what dead sandboxes left goes first."""
-    parent = Path(tempfile.gettempdir())
-    remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    try:
-        # Under its name only when it is locked: a sandbox that starts now would take this one for dead.
-        new = folder / f"{LOCK}.new"
-        with new.open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            new.rename(folder / LOCK)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove this user's sandbox folders whose sandbox is dead, which is when their lock is not held."""
-    for folder in parent.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-                continue
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)
 
 
 def main() -> None:

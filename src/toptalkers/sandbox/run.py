@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from toptalkers.engines.scratch import scratch_folder
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.sandbox.keeper import Keeper, temporary_folder
+from toptalkers.sandbox.keeper import PREFIX, Keeper
 from toptalkers.sandbox.local_aws import LocalAws, local_aws
 
 GRACE_SECONDS = 10
@@ -61,7 +62,7 @@ def run_in_sandbox(
         stack.enter_context(ends.watching())
         try:
             if logs_dir is None:
-                state_dir = folder = stack.enter_context(temporary_folder())
+                state_dir = folder = stack.enter_context(scratch_folder(PREFIX))
             else:
                 logs_dir.mkdir(parents=True, exist_ok=True)
                 state_dir, folder = logs_dir, None

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from itertools import compress
 from typing import BinaryIO, TextIO
 
-ADDRESS = rb"(?:[0-9.]+|\[[0-9A-Fa-f:.]+\])"
-TALKER = ADDRESS + b":" + ADDRESS + rb":([0-9]{1,5})\t([0-9]+)"
+ADDRESS = rb"(?:[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\])"
+TALKER = ADDRESS + b":" + ADDRESS + rb":([0-9]{1,5})\t([0-9]{1,19})"
 TALKER_LINE = re.compile(TALKER + rb"\n?")
 TALKER_LINES = re.compile(b"^" + TALKER + b"$", re.MULTILINE)
 

@@ -20,6 +20,12 @@ BEHIND = b"LongValueSum;"
 
 ZERO, LINE_FEED = b"0\n"
 
+LARGEST_SUM = (1 << 63) - 1
+"""More is more than Hadoop can sum; so it is an error here, too."""
+
+SURE_DIGITS, MOST_DIGITS = 18, 19
+"""So long are numbers that surely are no larger, and that may not be."""
+
 
 class BadInputError(Exception):
     """The input is not what this reducer can sum."""
@@ -31,33 +37,50 @@ def sum_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     for line in lines:
         key, tab, number = line.partition(b"\t")
         if key == current:
-            more += int(number)
+            more += _number(number, line)
             continue
         if first:
             yield _sum_line(first, more) if more else first[13:]
         # Where a talker has one line, and that plainly is a count, it is the answer as it stands.
-        if not (current < key < BEHIND and number[:-1].isdigit() and number[-1] == LINE_FEED and number[0] != ZERO):
-            if not tab or not key.startswith(PREFIX) or not number.strip().isdigit():
+        if not (
+            current < key < BEHIND
+            and number[:-1].isdigit()
+            and number[-1] == LINE_FEED
+            and number[0] != ZERO
+            and len(number) <= SURE_DIGITS + 1
+        ):
+            if not tab or not key.startswith(PREFIX):
                 raise BadInputError(f"not a LongValueSum line: {line[:200]!r}")
             if first and key < current:
                 raise BadInputError(f"not sorted by bytes (use LC_ALL=C sort): {line[:200]!r}")
-            line = b"%b\t%d\n" % (key, int(number))
+            line = b"%b\t%d\n" % (key, _number(number, line))
         current, first, more = key, line, 0
     if first:
         yield _sum_line(first, more) if more else first[13:]
 
 
+def _number(text: bytes, line: bytes) -> int:
+    """The number behind a line's tab."""
+    digits = text.strip()
+    if not digits.isdigit() or len(digits) > MOST_DIGITS or int(digits) > LARGEST_SUM:
+        raise BadInputError(f"not a LongValueSum line: {line[:200]!r}")
+    return int(digits)
+
+
 def _sum_line(first: bytes, more: int) -> bytes:
     """What is printed for a talker's first line and the sum of its others."""
     key, _, number = first.partition(b"\t")
-    return b"%b\t%d\n" % (key[13:], int(number) + more)
+    total = int(number) + more
+    if total > LARGEST_SUM:
+        raise BadInputError(f"the values of {key[13:][:100]!r} add up to more than 2^63 - 1")
+    return b"%b\t%d\n" % (key[13:], total)
 
 
 def main(stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
     """Run the reducer over binary streams; gives the exit code."""
     try:
         stdout.writelines(sum_lines(stdin))
-    except (BadInputError, ValueError) as error:
+    except BadInputError as error:
         stderr.write(f"sum_counts.py: {error}\n")
         return 1
     stdout.flush()

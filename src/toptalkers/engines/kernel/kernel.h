@@ -103,6 +103,9 @@ bool settle(const sums *table, talker_sum *one);
 enum { LONGEST_ROW = 1 + 2 * (1 + LONGEST_ADDRESS) + 2 + 8 };
 size_t pack_row(const sums *table, const talker_sum *one, int64_t value, uint8_t *row);
 
+/* Whether a text is an address that talkers hold as text. */
+bool is_text_address(const uint8_t *text, size_t length);
+
 /* --- for Python --- */
 
 /* What a misfit looks like: the first line that does not fit, as much of it as tells, and the layout it is in. */
@@ -153,6 +156,9 @@ int counter_absorb(counter *into, counter *from);
 /* All sums as packed rows: first the room they need, then into `room`. */
 size_t counter_packed_bytes(counter *c);
 void counter_pack(counter *c, uint8_t *room);
+/* Whether bytes are packed rows of addresses and of sums that add up to what a sum can hold. */
+int is_packed(const uint8_t *rows, size_t length);
+/* Add packed rows, which must be sound. */
 int counter_add_packed(counter *c, const uint8_t *rows, size_t length);
 
 spill *spill_new(int fd);

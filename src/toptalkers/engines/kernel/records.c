@@ -287,6 +287,10 @@ static bool is_ipv6(column c) {
     return before >= 0 && behind >= 0 && before + behind <= 7;
 }
 
+bool is_text_address(const uint8_t *text, size_t length) {
+    return is_ipv6((column){.text = text, .length = (uint32_t)length});
+}
+
 /* 0 when it is an address, which a talker can hold; its kind is `text_kind` when it is not IPv4. */
 static int take_address(counter *c, column text, uint32_t *address, uint8_t text_kind, uint8_t *kinds) {
     if (parse_ipv4(text, address))

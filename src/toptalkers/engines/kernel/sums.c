@@ -315,6 +315,31 @@ static const uint8_t *unpack_address(sums *table, bool is_text, const uint8_t *f
     return number < 0 ? NULL : from + 1 + *from;
 }
 
+static const uint8_t *behind_address(bool is_text, const uint8_t *from, const uint8_t *end) {
+    if (!is_text)
+        return end - from < 4 ? NULL : from + 4;
+    if (end - from < 1 || end - from < 1 + *from || !is_text_address(from + 1, *from))
+        return NULL;
+    return from + 1 + *from;
+}
+
+int is_packed(const uint8_t *rows, size_t length) {
+    const uint8_t *from = rows, *end = rows + length;
+    int64_t total = 0, value;
+    while (from < end) {
+        uint8_t kinds = *from++;
+        if (kinds & ~(SRC_IS_TEXT | DST_IS_TEXT) || !(from = behind_address(kinds & SRC_IS_TEXT, from, end)) ||
+            !(from = behind_address(kinds & DST_IS_TEXT, from, end)) || end - from < 10)
+            return 0;
+        memcpy(&value, from + 2, 8);
+        from += 10;
+        if (value < 0 || value > INT64_MAX - total)
+            return 0;
+        total += value;
+    }
+    return 1;
+}
+
 int counter_add_packed(counter *c, const uint8_t *rows, size_t length) {
     const uint8_t *from = rows, *end = rows + length;
     while (from < end) {
