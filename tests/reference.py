@@ -71,13 +71,13 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
             reason = "malformed_columns" if is_too_long else _examine(query, columns, values, one)
             one.seen[reason or "counted"] += 1
             if reason and reason.startswith("malformed"):
-                stretches[-1].append("malformed")
+                stretches[-1].append("told" if not is_too_long and _tells(line.rstrip(b" ")[:4096]) else "malformed")
             else:
                 record = dict(reversed(list(zip(columns, values, strict=True))))
                 stretches[-1].append("odd" if _is_odd(record) else None)
         bad = sum(_is_misfit(stretch) for stretch in stretches)
         records = [verdict for stretch in stretches for verdict in stretch]
-        if not bad and records and set(records) == {"malformed"}:
+        if not bad and records and set(records) <= {"malformed", "told"}:
             bad = 1
         if bad:
             one.seen["misfit_files"] = bad
@@ -95,6 +95,8 @@ def _is_header(values: list[str], known_fields: set[str]) -> bool:
 
 
 def _is_misfit(verdicts: list[str | None]) -> bool:
+    if "told" in verdicts:
+        return True
     malformed = verdicts.count("malformed")
     if malformed > 1 and malformed > len(verdicts) / 4:
         return True
@@ -102,7 +104,14 @@ def _is_misfit(verdicts: list[str | None]) -> bool:
         return True
     sound = [verdict for verdict in verdicts if verdict != "malformed"]
     samples = [verdict == "odd" for number, verdict in enumerate(sound) if number < 64 or number % 64 == 0]
-    return sum(samples) > len(samples) / 2 or _longest_run(samples) >= 10
+    odd = sum(samples)
+    return odd > len(samples) / 2 or (odd > 1 and odd > len(samples) / 4) or _longest_run(samples) >= 10
+
+
+def _tells(line: bytes) -> bool:
+    letters = re.sub(rb"[\0 _-]", b"", line).lower()
+    packed = rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|\xfd7zX|1AY&SY|PK\x03\x04"
+    return re.search(rb"srcaddr|sourceaddr", letters) is not None or re.search(packed, line) is not None
 
 
 def _longest_run(verdicts: list[bool]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from tests.fuzz import readers
 from tests.fuzz.__main__ import FOUND, drawn
 from tests.fuzz.cases import Case, draw, dump, load
 from tests.fuzz.compare import Outcome, count_by_kernel, count_by_scripts, difference, shrink
@@ -96,3 +97,18 @@ def test_it_says_seed_and_speed_and_knows_its_usage() -> None:
     for arguments in ([], ["x"], ["1", "2", "3"]):
         wrong = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+
+
+def test_disguised_files_are_read_or_named() -> None:
+    """A good file in a drawn layout, wrapping, packing and archive, damaged or not: its answer, or its name."""
+    seen = readers.run(600, 11)
+    assert not seen["all", "failed"]
+    assert min(seen["all", "read"], seen["all", "named"]) > 100
+
+
+def test_a_reader_that_loses_lines_is_found() -> None:
+    """The fuzz of readers fails for an answer with less, though the file is named nowhere."""
+    case = next(case for case in (readers.draw(3, number) for number in range(99)) if not case.is_damaged)
+    lines = case.plain.splitlines(keepends=True)
+    less = replace(case, content=b"".join(lines[: len(lines) // 2]))
+    assert readers.outcome(less, readers.QUERIES[2]) == "else"

@@ -117,7 +117,7 @@ def test_a_run_that_does_not_start_leaves_no_copies(account: FakeAccount) -> Non
     """Whatever stops it."""
     put(account, flows=PACKED)
     account.fake_emr.start_error = KeyboardInterrupt()
-    assert ask(account).exit_code == 1
+    assert ask(account).exit_code == 130
     assert not any("/input/" in key for key in account.fake_s3.objects)
 
 
@@ -134,15 +134,15 @@ def test_what_aws_leaves_beside_flow_logs_is_passed_over(account: FakeAccount) -
 
 
 def test_misfits_are_said_and_end_with_1(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the mapper did not count for its columns is said by run-emr and fetch-results alike."""
+    """What the mapper did not count whole, for its columns, is said by run-emr and fetch-results alike."""
     monkeypatch.setattr("tests.fake_emr.COUNTERS", COUNTERS.replace("\t\tports=3", "\t\tports=3\n\t\tmisfit_files=2"))
     put(account, **{f"{number}.gz": PACKED for number in range(3)})
     ran = ask(account)
     fetched = command(account, "fetch-results")
     for result in (ran, fetched):
         assert result.exit_code == 1
-        assert "2 files do not fit their layout" in result.stderr
-        assert "10 records read from 1 file: 7 counted" in result.stderr
+        assert "2 files, or parts of them, do not fit the layout" in result.stderr
+        assert "10 records read from 3 files: 7 counted" in result.stderr
     assert fetched.stdout.encode() == ANSWER
 
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import itertools
 import json
 import lzma
 from collections.abc import Callable
@@ -50,6 +51,21 @@ def each(shape: str) -> Callable[[list[str]], str]:
     return lambda lines: "".join(shape.format(line) + "\n" for line in lines)
 
 
+def under(*keys: str | int) -> Wrap:
+    """JSON, one value a line, in which a record stands under keys; a number is a list."""
+
+    def wrap(lines: list[str]) -> str:
+        out = []
+        for line in lines:
+            value: object = line
+            for key in reversed(keys):
+                value = ["x"] * key + [value] if isinstance(key, int) else {"time": 1.5, key: value, "stream": "out"}
+            out.append(json.dumps(value) + "\n")
+        return "".join(out)
+
+    return wrap
+
+
 def table(separator: str, names: list[str], quote: str = "", nothing: str = "-") -> Wrap:
     def wrap(lines: list[str]) -> str:
         rows = [names, *([nothing if cell == "-" else cell for cell in line.split(" ")] for line in lines)]
@@ -74,6 +90,37 @@ WRAPPINGS: dict[str, Wrap] = {
     "JSON of fields": lambda lines: "\n".join(
         json.dumps(dict(zip(NAMES, line.split(" "), strict=True))) for line in lines
     ),
+    "JSON as Docker writes it": lambda lines: "".join(
+        json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2026-11-23T17:00:00Z"}) + "\n" for line in lines
+    ),
+    "JSON of Splunk": under("result", "_raw"),
+    "JSON of Elasticsearch": under("_source", "event", "original"),
+    "JSON of Google": under("textPayload"),
+    "JSON of Loki": lambda lines: json.dumps({"streams": [{"stream": {}, "values": [["17", line] for line in lines]}]}),
+    "JSON of Elasticsearch's hits": lambda lines: json.dumps(
+        {"took": 3, "hits": {"hits": [{"_id": "a", "_source": {"message": line}} for line in lines]}}
+    ),
+    "JSON of a record twice": lambda lines: "".join(
+        json.dumps({"log": line, "event": {"original": line}}) + "\n" for line in lines
+    ),
+    "JSON of nested fields": lambda lines: "\n".join(
+        json.dumps({"vpcflow": dict(zip(NAMES, line.split(" "), strict=True))}) for line in lines
+    ),
+    "JSON of fields as numbers": lambda lines: "\n".join(
+        json.dumps(
+            {
+                name: float(cell) if cell.isdigit() and name != "account-id" else cell
+                for name, cell in zip(NAMES, line.split(" "), strict=True)
+            }
+        )
+        for line in lines
+    ),
+    "a header behind a mark": lambda lines: "# " + " ".join(NAMES) + "\n" + each("{}")(lines),
+    "a header as AWS is asked for it": lambda lines: " ".join(f"${{{n}}}" for n in NAMES) + "\n" + each("{}")(lines),
+    "a header in capitals": lambda lines: " ".join(NAMES).upper() + "\n" + each("{}")(lines),
+    "a header with commas": lambda lines: ", ".join(NAMES) + "\n" + each("{}")(lines),
+    "Kubernetes": each("2026-11-23T17:00:00.123456789Z stdout F {}"),
+    "Heroku": each("2026-11-23T17:00:00+00:00 app[web.1]: {}"),
     "envelopes": lambda lines: envelope(lines[:2]) + envelope(["probe"], "CONTROL_MESSAGE") + envelope(lines[2:]),
     "envelopes, packed each": lambda lines: b"".join(
         gzip.compress(envelope(some).encode()) for some in (lines[:2], lines[2:])
@@ -179,6 +226,50 @@ def test_a_line_that_is_not_wrapped_so_is_tallied(tmp_path: Path, wrapped: str) 
     (tmp_path / "mixed").write_text(text.rstrip("\n") + "\nsome-words that are no record\n")
     good, mixed = ask(tmp_path / "good", Query()), ask(tmp_path / "mixed", Query())
     assert (mixed[0], mixed[1]) == (good[0], good[1] + 1)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda names: "# " + " ".join(names),
+        lambda names: "# made today\n#Fields: " + " ".join(names),
+        lambda names: " ".join(f"${{{name}}}" for name in names),
+        lambda names: " ".join(names).upper(),
+        ", ".join,
+        lambda names: " ".join(name.title().replace("-", "") for name in names),
+        lambda names: " ".join(names) + ":",
+    ],
+)
+@settings(max_examples=20, deadline=None)
+@given(lines=LINES, order=st.permutations(NAMES))
+def test_a_header_in_any_writing_holds(
+    tmp_path_factory: pytest.TempPathFactory, write: Callable[[list[str]], str], lines: list[str], order: list[str]
+) -> None:
+    """Columns in another order are read by their names, however these are written; never as the default's."""
+    folder = tmp_path_factory.mktemp("headers")
+    (folder / "plain.log").write_text("".join(line + "\n" for line in lines))
+    rows = [dict(zip(NAMES, line.split(" "), strict=True)) for line in lines]
+    text = "".join(" ".join(row[name] for name in order) + "\n" for row in rows)
+    (folder / "other.log").write_text(f"{write(order)}\n{text}")
+    query = Query.parse(metric="bytes", ports="all")
+    assert ask(folder / "other.log", query)[::2] == ask(folder / "plain.log", query)[::2]
+
+
+def test_json_of_two_records_is_no_record(tmp_path: Path) -> None:
+    """Where an object holds two different records, nobody can tell which one was meant: neither counts."""
+    lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
+    text = "".join(json.dumps({"old": one, "new": two}) + "\n" for one, two in itertools.pairwise(lines))
+    (tmp_path / "two.json").write_text(text)
+    assert ask(tmp_path / "two.json", Query())[0] == b""
+    assert "{old,new}" in ask(tmp_path / "two.json", Query())[2][0].reason
+
+
+def test_plain_lines_among_json_are_read(tmp_path: Path) -> None:
+    """A line that is no JSON passes whole, though it begins with a number, which could be a value."""
+    lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
+    (tmp_path / "plain").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "mixed").write_text(str(WRAPPINGS["JSON with a message a line"](lines[:5])) + each("{}")(lines[5:]))
+    assert ask(tmp_path / "mixed", Query()) == ask(tmp_path / "plain", Query())
 
 
 def test_json_of_something_else_is_named_as_what_it_is(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def main() -> None:
     time.sleep(3)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=120)
-    assert running.returncode == 1, said
+    assert running.returncode == 130, said
     assert "is told to end" in said, said
 
     slow = toptalkers("run-emr", "--yes", "--tag", "sandbox:fault=throttling")

@@ -27,7 +27,8 @@ def test_a_failing_put_loses_nothing(tmp_path: Path) -> None:
         os.environ.clear()
         os.environ.update(aws.environment)
         try:
-            cloudformation, iam = boto3.client("cloudformation"), boto3.client("iam")
+            session = boto3.Session()  # not the default one, which keeps the keys of an earlier sandbox
+            cloudformation, iam = session.client("cloudformation"), session.client("iam")
             cloudformation.create_stack(
                 StackName="toptalkers", TemplateBody=render_template(), Capabilities=["CAPABILITY_NAMED_IAM"]
             )

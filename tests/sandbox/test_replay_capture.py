@@ -52,7 +52,7 @@ def stack(aws: "LocalAws", request: pytest.FixtureRequest) -> str:
     """A stack of its own for each test; gives its name."""
     assert aws.url
     name = "toptalkers-" + "".join(letter for letter in request.node.name if letter.isalnum())[:40]
-    cloudformation = boto3.client("cloudformation")
+    cloudformation = boto3.Session().client("cloudformation")  # the default session keeps the keys of another sandbox
     cloudformation.create_stack(
         StackName=name,
         TemplateBody=render_template(),

@@ -1,7 +1,11 @@
 """A file whose lines do not fit their layout is left out, and its line says what it looks like and how to ask."""
 
+import bz2
+import gzip
+import lzma
 import random
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -90,6 +94,45 @@ def test_odd_samples_make_a_misfit(column: str, text: str, others: int) -> None:
     assert "right number of columns" in describe(EVERYTHING, content)
     values[DEFAULT_FIELDS.index(column)] = "-"
     assert judge(EVERYTHING, content.replace(odd, " ".join(values)))[0] is None
+
+
+WRITINGS = {
+    "behind a mark": "# {}".format,
+    "as AWS asks for them": lambda names: " ".join(f"${{{name}}}" for name in names.split()),
+    "in capitals": str.upper,
+    "between commas": lambda names: names.replace(" ", ","),
+    "as Insights writes them": lambda names: names.replace("srcaddr", "srcAddr").replace("log-status", "logStatus"),
+    "in quotes": lambda names: " ".join(f'"{name}"' for name in names.split()),
+    "as Athena's tables write them": lambda names: names.replace("srcaddr", "Source_Address,"),
+}
+
+
+@pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
+@pytest.mark.parametrize("before", [0, 1, 2000])
+def test_names_that_are_no_header(write: Callable[[str], str], before: int) -> None:
+    """Names of columns that cannot be read as a header make a misfit, since what is behind may be in any order."""
+    names = "version srcaddr dstaddr srcport dstport bytes action log-status"
+    content = "\n".join([GOOD] * before + [write(names)] + [GOOD] * 2000)
+    assert "names columns" in describe(Query(), content)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_packed_bytes_among_lines(pack: Callable[[bytes], bytes], end: str) -> None:
+    """Packed bytes behind plain lines are never a few malformed lines: they hold records that would not count."""
+    counter = Counter(Query())
+    counter.feed((GOOD + "\n").encode() * 500 + (GOOD + end).encode() + pack(GOOD.encode() * 3))
+    tally = counter.end_lines()
+    found = counter.misfit()
+    assert found
+    assert "packed bytes" in describe_misfit(found, tally, Query())
+
+
+def test_a_quarter_of_odd_samples() -> None:
+    """A column that only at times holds what it cannot hold is of another layout, like a port as a protocol."""
+    odd = GOOD.replace(" 6 10 ", " 443 10 ")
+    assert judge(Query(), "\n".join([GOOD, GOOD, odd] * 9))[0]
+    assert judge(Query(), "\n".join([GOOD] * 9 + [odd]))[0] is None
 
 
 def test_sizes_that_are_times() -> None:

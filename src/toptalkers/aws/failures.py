@@ -135,6 +135,11 @@ def explained(service: str) -> Iterator[None]:
         ) from error
 
 
+def explain_known(error: BaseException) -> AwsError | None:
+    """Say what an error that came past all gateways means; None when it is not one of botocore's."""
+    return explain(error, "aws") if isinstance(error, (boto.BotoCoreError, ClientError)) else None
+
+
 def explain(error: boto.BotoCoreError | ClientError, service: str) -> AwsError:
     """Say what an error of botocore means and what to do about it."""
     if isinstance(error, ClientError):

@@ -103,11 +103,9 @@ def _stopped(error: BaseException) -> int:
 def _explained_by_aws(error: BaseException) -> ToptalkersError | None:
     if "botocore" not in sys.modules:
         return None
-    from botocore.exceptions import BotoCoreError, ClientError
+    from toptalkers.aws.failures import explain_known
 
-    from toptalkers.aws.failures import explain
-
-    return explain(error, "aws") if isinstance(error, (BotoCoreError, ClientError)) else None
+    return explain_known(error)
 
 
 def _place_of(error: BaseException) -> str:

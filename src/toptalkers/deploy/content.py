@@ -11,10 +11,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-from toptalkers.flowlog.fields import FIELDS
-from toptalkers.flowlog.layout import Layout, parse_header
+from toptalkers.engines.misfits import describe_misfit
+from toptalkers.engines.native import Counter
 from toptalkers.flowlog.neighbours import find_neighbour
-from toptalkers.flowlog.talker import is_address
 from toptalkers.query import Query
 from toptalkers.records.kinds import name_kind
 
@@ -56,8 +55,6 @@ _MAGIC = {
 """How begins what this machine unpacks or decodes, and a cluster does not."""
 
 _MARK = b"\xef\xbb\xbf"
-_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)")
-_PORT = re.compile("-|[0-9]{1,5}")
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
 
 _NEIGHBOUR_FOLDER = re.compile(
@@ -179,50 +176,17 @@ def _judge_unpacked(content: bytes, key: str, query: Query, *, is_whole: bool) -
 
 
 def _judge_lines(lines: list[str], key: str, query: Query) -> Content:
-    """Whether most of the lines fit their layout, in the columns that tell."""
-    layout = query.layout
-    lacking = ""
-    records = fitting = 0
-    for line in lines:
-        record = _STAMP.sub("", line, count=1) if _STAMP.match(line) else line
-        if header := parse_header(record):
-            layout = header
-            lacking = lacking or next((field for field in query.needed_fields if field not in layout), "")
-            continue
-        records += 1
-        columns = record.rstrip(" ").split(" ")
-        fitting += all(field in layout for field in query.needed_fields) and _fits(columns, layout)
-    if fitting * 2 >= records:
+    """Whether lines fit their layout, by the rules of the local engine."""
+    counter = Counter(query)
+    counter.feed("\n".join(lines).encode("ascii", "replace"))
+    tally = counter.end_lines()
+    misfit = counter.misfit()
+    if misfit is None:
         return RIGHT
-    if lacking:
-        hint = "; --action ALL does not" if lacking == "action" else ""
-        return Content("unreadable", f"without the field {lacking!r}, which the question needs{hint}")
     first = lines[0]
     if "," in first or first.startswith('"'):
         return Content("unreadable", "CSV")
     if "\t" in first:
         return Content("unreadable", "separated by tabs")
-    auto = "auto asks AWS for them" if find_flow_log_ids(key) else "names them"
-    return Content("unreadable", f"lines that do not fit the columns expected (--log-format {auto})")
-
-
-def _fits(columns: list[str], layout: Layout) -> bool:
-    """Whether a record may be one of a layout: enough columns, and those that tell hold what they can hold."""
-    return len(columns) >= len(layout) and all(
-        _may_be(field, column) for field, column in zip(layout.columns, columns, strict=False) if field in FIELDS
-    )
-
-
-def _may_be(field: str, column: str) -> bool:
-    match field:
-        case "version":
-            return len(column) <= 2 and column.isdecimal()
-        case "srcaddr" | "dstaddr":
-            return column == "-" or is_address(column)
-        case "srcport" | "dstport":
-            return _PORT.fullmatch(column) is not None
-        case "action":
-            return column in ("ACCEPT", "REJECT", "-")
-        case "log-status":
-            return column in ("OK", "NODATA", "SKIPDATA")
-    return True
+    auto = "; --log-format auto asks AWS" if find_flow_log_ids(key) else ""
+    return Content("unreadable", describe_misfit(misfit, tally, query) + auto)

@@ -71,6 +71,11 @@ def is_packed(head: bytes) -> bool:
     return _packing(head) is not None
 
 
+def holds_packed(lines: bytes) -> bool:
+    """Whether packed bytes, or a zip, begin somewhere among lines; `tells_misfit` of the mapper has the same."""
+    return any(magic in lines for magic in (b"\x1f\x8b\x08", _ZSTD_MAGIC, _XZ_MAGIC[:4], b"1AY&SY", b"PK\3\4"))
+
+
 def _packing(head: bytes) -> _Packing | None:
     if head.startswith(_GZIP_MAGIC):
         return _Packing(_GZIP_MAGIC, lambda: IgzipDecompressor(flag=DECOMP_GZIP), _GZIP_ERROR)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.records.packing import holds_packed
 from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
 
@@ -19,12 +20,14 @@ LONGEST_LINE_BYTES = 1 << 20
 _LINES = 30
 _LINES_BYTES = 16 << 10
 _COLUMNS = 3
+_TITLES = 5
+"""So many lines may stand before a header, and it."""
 
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+|,\d{3})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 _BSD = rb"[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
-_SENDER = rb"(?:[^\s:]+ )?[^\s:\[\]]+(?:\[\d+\])?: ?"
+_SENDER = rb"(?:(?:[^\s:]+ )?[^\s:\[\]]+(?:\[[\w.-]+\])?: ?|(?:stdout|stderr) [FP] )"
 _PREFIX = re.compile(
     rb"^[ \t]*(?:"
     rb"<\d{1,3}>1 (?:-|"
@@ -87,12 +90,12 @@ def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
         head = source.peek(LOOK_BYTES)
     if is_plain(head):
         return "", iter(source)
-    if re.match(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*[\[{\]"])', head):
+    if re.match(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*(?:[\[{\]"]|[\d.]+\s*,))', head):
         return "JSON", _json_lines(iter(source))
     lines = _first_lines(head, is_whole=source.is_whole)
     wrong = [line for line in lines if not _looks_right(line)]
     tables = list(_tables(lines))
-    for wrapping in (*(one for one in tables if one.is_sure), *_headers_in_blanks(lines)):
+    for wrapping in (*(one for one in tables if one.is_sure), *_other_headers(lines)):
         return wrapping.words, _changed(_blocks(iter(source)), wrapping.change)
     for wrapping in (_STAMPED, *tables, *_LINE_CHANGES) if wrong else ():
         if _helps(wrapping.change, wrong, len(lines)):
@@ -137,20 +140,48 @@ def _helps(change: Callable[[bytes], bytes], wrong: list[bytes], lines: int) -> 
     return mended * 3 > lines or (mended > 0 and change is _without_prefix)
 
 
-def _headers_in_blanks(lines: list[bytes]) -> Iterator["_Wrapping"]:
-    """A way to a header line that stands in quotes, or between blanks that make it none."""
-    for line in lines[:1]:
-        header = _without_any(line)
-        if (
-            header != line
-            and len(header.split()) >= _COLUMNS
-            and all(column.decode(errors="replace") in FIELDS for column in header.split())
-        ):
-            yield _Wrapping("wrapped lines", _without_any, is_sure=True)
+def _other_headers(lines: list[bytes]) -> Iterator["_Wrapping"]:
+    """A way to a header that stands in quotes, behind a mark, or is not written as AWS writes one."""
+    for number, line in enumerate(lines[:_TITLES]):
+        header = _header_in(line)
+        if header is None or header == line:
+            continue
+        behind = lines[number + 1 :]
+        is_wrapped = any(not _looks_right(one) for one in behind)
+        change = _without_any if is_wrapped else _unchanged
+        width = len(header.split())
+        if sum(len(change(one).split()) == width for one in behind) * 2 >= len(behind):
+            yield _Wrapping("wrapped lines", _with_header(line, header, change), is_sure=True)
+        return
+
+
+def _header_in(line: bytes) -> bytes | None:
+    """The names of columns that a line holds, in whatever writing, as AWS writes them; None when it holds none."""
+    line = _PREFIX.sub(b"", line)
+    words = [word.decode() for word in re.findall(rb"[A-Za-z][A-Za-z0-9_-]*", line)]
+    names = [_BY_SQUASHED_NAME.get(re.sub("[_-]", "", word.lower())) for word in words]
+    while names and names[0] is None:  # `#Fields:`, `SELECT`
+        names.pop(0)
+    known = [name for name in names if name]
+    is_header = len(known) >= _COLUMNS and len(known) == len(names) and {"srcaddr", "dstaddr"} <= set(known)
+    return " ".join(known).encode() if is_header and len(set(known)) == len(known) else None
+
+
+def _with_header(line: bytes, header: bytes, change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    def with_header(block: bytes) -> bytes:
+        return b"\n".join(header if one == line else change(one) for one in block.split(b"\n"))
+
+    return with_header
+
+
+def _unchanged(line: bytes) -> bytes:
+    return line
 
 
 def _changed(blocks: Iterator[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
     for block in blocks:
+        if holds_packed(block):
+            raise UnreadableError("packed bytes begin among its lines; part them")
         if lines := change(block):
             yield lines
 
@@ -179,12 +210,25 @@ def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for piece in pieces:
-        if text := decoder.decode(piece).removeprefix("\ufeff"):
-            yield text.encode("utf-8", "replace")
-    if text := decoder.decode(b"", final=True):
-        yield text.encode("utf-8", "replace")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for piece in pieces:
+            if text := _checked(decoder.decode(piece).removeprefix("\ufeff")):
+                yield text.encode()
+        decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        raise UnreadableError("damaged: it begins as UTF-16 text, but not all of it is") from error
+
+
+def _checked(text: str) -> str:
+    """A text, when it may be one: bytes of another kind come out as characters that do not exist."""
+    if not text.isascii():
+        from unicodedata import category
+
+        for character in set(text):
+            if category(character) in ("Cn", "Co", "Cs"):
+                raise UnicodeError
+    return text
 
 
 # --- stamps, quotes, blanks ---
@@ -320,7 +364,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     import json
 
     decode = json.JSONDecoder().raw_decode
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     text, at, is_ended = "", 0, False
     names: tuple[str, ...] = ()
     out: list[str] = []
@@ -328,7 +372,9 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         at = _skip(text, at)
         if at < len(text):
             try:
-                value, end = decode(text, at)
+                value, end = decode(
+                    text, at if text[at] in '{["' else len(text)
+                )  # a number is no value that holds lines
             except (json.JSONDecodeError, RecursionError) as error:
                 cut = (
                     isinstance(error, json.JSONDecodeError)
@@ -354,7 +400,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 if len(out) < _LINES_TOGETHER:
                     continue
         if out:
-            yield "".join(f"{line}\n" for line in out).encode("utf-8", "replace")
+            yield _as_bytes("".join(f"{line}\n" for line in out))
             out.clear()
         if at < len(text) and is_ended:
             continue
@@ -370,6 +416,14 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 _LONGEST_TOKEN = 32
 _LINES_TOGETHER = 1_000
+
+
+def _as_bytes(text: str) -> bytes:
+    """A text as it was stored; half a character that JSON wrote as an escape cannot be."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _skip(text: str, at: int) -> int:
@@ -393,36 +447,79 @@ def _more(pieces: Iterator[bytes], decoder: codecs.IncrementalDecoder, text: str
 
 def _collect(value: object, out: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
     """Append the lines that a JSON value holds; gives the columns of the last header among them."""
+    found = _lines_in(value, names)
+    if found is None:
+        out.append(_no_record(value))
+        return names
+    out += found[0]
+    return found[1]
+
+
+def _lines_in(value: object, names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
+    """The lines in a JSON value, and the columns of the last header among them; None when it can hold none."""
+    if isinstance(value, str):
+        return _lines_in_text(value, names)
     if isinstance(value, list):
         if value and all(isinstance(one, dict) and set(one) == {"field", "value"} for one in value):  # of Insights
-            return _collect({one["field"]: one["value"] for one in value}, out, names)
-        for one in value:
-            names = _collect(one, out, names)
-        return names
-    if isinstance(value, dict):
-        if value.get("messageType") == "CONTROL_MESSAGE":
-            return names
-        for key in ("logEvents", "events", "results"):
-            if isinstance(value.get(key), list):
-                return _collect(value[key], out, names)
-        for key in _MESSAGES:
-            if isinstance(value.get(key), str):
-                return _collect(value[key], out, names)
-            if isinstance(value.get(key), dict):
-                return _collect(value[key], out, names)
-        fields = {
-            name: one for key, one in value.items() if (name := _BY_SQUASHED_NAME.get(re.sub("[_ -]", "", key.lower())))
-        }
-        if len(fields) >= _COLUMNS:
-            if tuple(fields) != names:
-                names = tuple(fields)
-                out.append(" ".join(names))
-            out.append(
-                " ".join("-".join(str(one).split()) or "-" if one is not None else "-" for one in fields.values())
-            )
-            return names
-    if isinstance(value, str):
-        out += [line.strip() for line in re.split("[\r\n]+", value)]
-        return names
-    out.append("{}")  # something else: one line that is no record
-    return names
+            return _lines_in({one["field"]: one["value"] for one in value}, names)
+        return _lines_in_list(value, names)
+    if not isinstance(value, dict):
+        return None
+    if value.get("messageType") == "CONTROL_MESSAGE":
+        return [], names
+    for key in ("logEvents", "events", "results"):
+        if isinstance(value.get(key), list):
+            return _lines_in_list(value[key], names)
+    for key in _MESSAGES:
+        message = value.get(key)
+        if isinstance(message, str | dict) and (found := _lines_in(message, names)) is not None:
+            return found
+    fields = {
+        name: one for key, one in value.items() if (name := _BY_SQUASHED_NAME.get(re.sub("[_ -]", "", key.lower())))
+    }
+    if {"srcaddr", "dstaddr"} & fields.keys() and len(fields) >= _COLUMNS:
+        header = [] if tuple(fields) == names else [" ".join(fields)]
+        return [*header, " ".join(map(_as_column, fields.values()))], tuple(fields)
+    return _lines_in_some_key(value, names)
+
+
+def _lines_in_some_key(value: dict[str, object], names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
+    """The lines under the one key that holds records, by whatever name; None when several hold different ones."""
+    found = None
+    for one in value.values():
+        if isinstance(one, str) and not _looks_right(one.strip().encode("utf-8", "replace")):
+            continue
+        lines = _lines_in(one, names) if isinstance(one, str | dict | list) else None
+        if lines is None or not lines[0] or all(line.startswith("{") for line in lines[0]):
+            continue
+        if found is not None and found != lines:
+            return None
+        found = lines
+    return found
+
+
+def _lines_in_list(values: list[object], names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
+    """The lines of a list's items; numbers beside them are times. None when there is nothing but numbers."""
+    out: list[str] = []
+    items = [one for one in values if isinstance(one, dict | list) or (not re.fullmatch(r"[\d.]+", str(one)))]
+    if values and not items:
+        return None
+    for one in items:
+        names = _collect(one, out, names)
+    return out, names
+
+
+def _lines_in_text(text: str, names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
+    return [line.strip() for line in re.split("[\r\n]+", text)], names
+
+
+def _as_column(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "-".join(str(value).split()) or "-" if value is not None else "-"
+
+
+def _no_record(value: object) -> str:
+    """A line that is no record, in place of something else; it shows what that was."""
+    keys = ",".join(value) if isinstance(value, dict) else type(value).__name__
+    return "{" + re.sub(r"[^\w,]+", "_", keys)[:60] + "}"

@@ -70,6 +70,12 @@ STREAK = 10
 SAMPLED_FIRST, SAMPLED_EVERY = 64, 64
 """Of a stretch's sound records the first, and then one in so many, are looked at in all telling columns."""
 
+TELLING_BYTES = 4096
+"""So much of a malformed line is looked at for what it tells of others."""
+
+PACKED = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zX", b"1AY&SY", b"PK\3\4")
+"""How gzip, Zstandard, xz, bzip2 and zip begin."""
+
 EPOCH_FROM, EPOCH_UNTIL = 1_000_000_000, 4_000_000_000
 """Seconds from 2001 to 2096: what a start looks like, and what packets or bytes in a wrong column do."""
 
@@ -244,12 +250,20 @@ def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
         start = end + 1
 
 
+def tells_misfit(line: bytes) -> bool:
+    """Whether a malformed line names columns, in a way that is no header, or packed bytes begin in it."""
+    line = line[:TELLING_BYTES]
+    letters = line.lower().translate(None, b"\0 -_")
+    return b"srcaddr" in letters or b"sourceaddr" in letters or any(magic in line for magic in PACKED)
+
+
 class Stretch:
     """Whether the records from a header, or a file's beginning, to the next header or the end fit their layout.
 
     They do not, and are a misfit, when there are `STREAK` malformed ones in a row, or more than one and more than a
-    quarter; or when, of the samples of sound ones, `STREAK` in a row or more than half are odd: a telling column
-    (version, addresses, ports, protocol, packets, bytes, times, action, status) holds what it cannot hold.
+    quarter; or when, of the samples of sound ones, `STREAK` in a row, more than half, or more than one and more than a
+    quarter are odd: a telling column (version, addresses, ports, protocol, packets, bytes, times, action, status) holds
+    what it cannot hold; or when a malformed one tells that others are not what they are taken for (`tells_misfit`).
     """
 
     def __init__(self) -> None:
@@ -260,14 +274,15 @@ class Stretch:
         self.sampled = 0
         self.odd = 0
         self.odd_in_row = 0
-        self.has_streak = False
+        self.is_told = False
 
-    def add_malformed(self) -> None:
-        """Take note of a malformed record."""
+    def add_malformed(self, line: bytes) -> None:
+        """Take note of a malformed record; of one that is too long, nothing is given."""
+        self.is_told |= tells_misfit(line)
         self.malformed += 1
         self.in_row += 1
         if self.in_row >= STREAK:
-            self.has_streak = True
+            self.is_told = True
 
     def add_sample(self, *, is_odd: bool) -> None:
         """Take note of a sound record that was looked at in all telling columns."""
@@ -276,14 +291,15 @@ class Stretch:
             self.odd += 1
             self.odd_in_row += 1
             if self.odd_in_row >= STREAK:
-                self.has_streak = True
+                self.is_told = True
         else:
             self.odd_in_row = 0
 
     def is_misfit(self) -> bool:
         """Whether what was read so far does not fit."""
         too_many = self.malformed > 1 and 4 * self.malformed > self.malformed + self.sound
-        return self.has_streak or too_many or 2 * self.odd > self.sampled
+        too_odd = 2 * self.odd > self.sampled or (self.odd > 1 and 4 * self.odd > self.sampled)
+        return self.is_told or too_many or too_odd
 
 
 class FlowCounter:
@@ -554,7 +570,7 @@ class FlowCounter:
         else:
             self.skipped[reason] += 1
         if reason is not None and reason.startswith("malformed"):
-            self.stretch.add_malformed()
+            self.stretch.add_malformed(b"" if is_too_long else line.rstrip(b" "))
         else:
             self._sample_sound(columns, 1)
 

@@ -25,6 +25,10 @@ static const int64_t MILLISECONDS_FROM = 100000000000; /* a start from here on i
 
 enum { ABSENT = -1 };
 
+/* So much of a malformed line is looked at for what it tells; and how gzip, Zstandard, xz, bzip2 and zip begin. */
+enum { TELLING_BYTES = 4096 };
+static const char *const PACKED[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\xfd" "7zX", "1AY&SY", "PK\3\4"};
+
 /* The columns that tell whether lines fit their layout, by what they may hold. */
 enum kind { A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
 
@@ -43,7 +47,7 @@ enum { TELLINGS = sizeof TELLING / sizeof *TELLING, AT_PACKETS = 8, AT_BYTES, AT
 typedef struct {
     int64_t sound, malformed, sampled, odd;
     int in_row, odd_in_row;
-    bool has_streak;
+    bool is_told; /* whether some lines have told that it is a misfit, however many others there are */
 } stretch;
 
 typedef struct {
@@ -132,7 +136,8 @@ static bool set_layout(reader *r, const char *names, size_t length) {
 }
 
 static bool is_misfit(const stretch *s) {
-    return s->has_streak || (s->malformed > 1 && 4 * s->malformed > s->malformed + s->sound) || 2 * s->odd > s->sampled;
+    return s->is_told || (s->malformed > 1 && 4 * s->malformed > s->malformed + s->sound) || 2 * s->odd > s->sampled ||
+           (s->odd > 1 && 4 * s->odd > s->sampled);
 }
 
 static void end_stretch(reader *r) {
@@ -455,16 +460,39 @@ static void note_sound(reader *r, const uint8_t *line, size_t length) {
     split(r, line, length);
     if (is_odd_record(&r->now, line, r->at)) {
         s->odd++;
-        s->has_streak |= ++s->odd_in_row >= STREAK;
+        s->is_told |= ++s->odd_in_row >= STREAK;
         keep_example(r, line, length, true);
     } else {
         s->odd_in_row = 0;
     }
 }
 
-static void note_malformed(reader *r, const uint8_t *line, size_t length) {
+/* Whether a malformed line tells that those behind it are not what they are taken for: it names columns, in a way
+ * that is no header, or packed bytes begin in it. */
+static bool tells_misfit(const uint8_t *line, size_t length) {
+    char letters[TELLING_BYTES + 1];
+    size_t wide = 0, most = length < TELLING_BYTES ? length : TELLING_BYTES;
+    for (size_t i = 0; i < most; i++) {
+        uint8_t c = line[i];
+        for (size_t j = 0; j < sizeof PACKED / sizeof *PACKED; j++) {
+            size_t magic = strlen(PACKED[j]);
+            if (c == (uint8_t)PACKED[j][0] && most - i >= magic && !memcmp(line + i, PACKED[j], magic))
+                return true;
+        }
+        if (c && c != ' ' && c != '-' && c != '_')
+            letters[wide++] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : (char)c;
+    }
+    letters[wide] = 0;
+    return strstr(letters, "srcaddr") || strstr(letters, "sourceaddr");
+}
+
+static void note_malformed(reader *r, const uint8_t *line, size_t length, bool is_too_long) {
+    if (!is_too_long && tells_misfit(line, length)) {
+        r->has_example = r->has_example && r->lines.is_told;
+        r->lines.is_told = true;
+    }
     r->lines.malformed++;
-    r->lines.has_streak |= ++r->lines.in_row >= STREAK;
+    r->lines.is_told |= ++r->lines.in_row >= STREAK;
     keep_example(r, line, length, false);
 }
 
@@ -541,7 +569,7 @@ static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
     if (verdict >= MALFORMED_COLUMNS)
-        note_malformed(r, line, length);
+        note_malformed(r, line, length, is_too_long);
     else
         note_sound(r, line, length);
 }
