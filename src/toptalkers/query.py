@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeVar, get_args
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, parse_log_format
 from toptalkers.flowlog.talker import HIGHEST_PORT
+from toptalkers.visible import quoted
 
 Metric = Literal["records", "packets", "bytes"]
 Action = Literal["ACCEPT", "REJECT", "ALL"]
@@ -49,12 +50,12 @@ def parse_ports(text: str) -> PortRanges:
     for item in text.split(","):
         match = _PORTS_ITEM.fullmatch(item)
         if match is None:
-            raise UsageError(f"--ports: {item!r} is not a port or a range of ports", hint=hint)
+            raise UsageError(f"--ports: {quoted(item)} is not a port or a range of ports", hint=hint)
         low, high = int(match[1]), int(match[2] or match[1])
         if max(low, high) > HIGHEST_PORT:
-            raise UsageError(f"--ports: {item!r} is above the highest port, {HIGHEST_PORT}", hint=hint)
+            raise UsageError(f"--ports: {quoted(item)} is above the highest port, {HIGHEST_PORT}", hint=hint)
         if low > high:
-            raise UsageError(f"--ports: the range {item!r} ends before it begins", hint=hint)
+            raise UsageError(f"--ports: the range {quoted(item)} ends before it begins", hint=hint)
         ranges.append((low, high))
     merged: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
@@ -84,10 +85,10 @@ def parse_time(option: str, text: str) -> datetime:
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{option}: {text!r} is not a time", hint="times are ISO 8601, in UTC: 2026-11-23T18:00:00Z"
+            f"{option}: {quoted(text)} is not a time", hint="times are ISO 8601, in UTC: 2026-11-23T18:00:00Z"
         ) from None
     if time.microsecond:
-        raise UsageError(f"{option}: {text!r} is finer than a second", hint="flow logs count in seconds")
+        raise UsageError(f"{option}: {quoted(text)} is finer than a second", hint="flow logs count in seconds")
     return time
 
 
@@ -164,8 +165,7 @@ class Query:
                 hint="records count that start in [since, until)",
             )
         if not _NUMBER.fullmatch(str(top)) or int(top) > MOST_TALKERS:
-            shown = repr(top) if len(str(top)) <= 40 else f"{str(top)[:40]!r}..."
-            raise UsageError(f"--top: {shown} is not a number of talkers", hint="0 asks for all talkers")
+            raise UsageError(f"--top: {quoted(str(top))} is not a number of talkers", hint="0 asks for all talkers")
         query = cls(
             metric=_one_of("--metric", metric, METRICS),
             ports=parse_ports(ports),
@@ -213,4 +213,4 @@ def _one_of(option: str, text: str, choices: tuple[Choice, ...]) -> Choice:
     for choice in choices:
         if choice == text:
             return choice
-    raise UsageError(f"{option}: {text!r} is not one of {', '.join(choices)}")
+    raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}")

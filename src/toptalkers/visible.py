@@ -10,3 +10,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+SHOWN_CHARACTERS = 40
+
+
+def quoted(text: str) -> str:
+    """Give a text in quotes, as much of it as tells: what is wrong may be as long as a command line can be."""
+    return repr(text) if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]!r}..."

@@ -119,6 +119,19 @@ def test_mapper_understands_every_question(query: Query) -> None:
     assert tuple(name.decode() for name in counter.headerless) == query.layout.columns
 
 
+@given(
+    option=st.sampled_from(["ports", "since", "until", "metric", "action", "format", "log_format", "top"]),
+    text=st.builds(
+        lambda text, times: text * times, st.sampled_from(["9", "x", "${x}", "1-", "-"]), st.integers(50, 5000)
+    ),
+)
+def test_what_is_wrong_is_told_in_short(option: str, text: str) -> None:
+    """However long the text of an option is, its error is a short line."""
+    with pytest.raises(UsageError) as raised:
+        Query.parse(**{option: text})
+    assert len(str(raised.value)) < 200
+
+
 @given(st.one_of(st.integers(), st.integers(2**63, 10**40)))
 def test_top_is_what_engines_can_count_to(top: int) -> None:
     """From 0 to 2^63 - 1 each number of talkers is taken as it is; any other is wrong usage, and a short line."""

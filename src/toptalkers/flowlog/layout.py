@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, TRANSIT_GATEWAY_FIELDS
+from toptalkers.visible import quoted
 
 _FORMAT_COLUMN = re.compile(r"\$+\{([^{}\s]*)\}")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -84,7 +85,7 @@ def parse_log_format(text: str) -> Layout:
         raise UsageError("the log format names no field", hint="write it as '${srcaddr} ${dstaddr} ${dstport}'")
     for name in names:
         if name not in FIELDS:
-            raise UsageError(f"the log format has an unknown field {name!r}", hint=_hint(name))
+            raise UsageError(f"the log format has an unknown field {quoted(name)}", hint=_hint(name))
         if names.count(name) > 1:
             raise UsageError(f"the log format names the field {name!r} twice")
     return Layout(names)
