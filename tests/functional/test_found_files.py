@@ -17,6 +17,7 @@ from tests.functional.test_wrapped_files import record
 from toptalkers.cli.main import cli
 from toptalkers.engines.inputs import InputFile, find_inputs
 from toptalkers.engines.unpack import UnreadableError, read_pieces
+from toptalkers.flowlog.fields import DEFAULT_FIELDS
 
 LINES = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
 LOG = "".join(f"{line}\n" for line in LINES).encode()
@@ -165,9 +166,58 @@ NEIGHBOURS = {
     "access": f"{S3_ACCESS}\n".encode(),
     "ConfigWritabilityCheckFile": b"",
     "config.json": b'{"fileVersion":"1.0","configSnapshotId":"a","configurationItems":[]}',
+    "ELBAccessLogTestFile": b"Enable AccessLog for ELB: my-lb at 2026-11-23T17:00:00.000Z",
     "manifest.json": b'{"sourceBucket":"a","destinationBucket":"arn:aws:s3:::b","files":[]}',
     "cdn.gz": gzip.compress(b"#Version: 1.0\n#Fields: date time x-edge-location\n2019-12-04\t21:02:31\tLAX1\n"),
 }
+
+
+JSON_NEIGHBOURS = {
+    "CloudTrail": {"Records": [{"eventVersion": "1.11", "a": "b" * 9_000, "eventSource": "ec2.amazonaws.com"}]},
+    "a CloudTrail digest": {"awsAccountId": "123456789012", "logFiles": [{"s3Bucket": "b"}], "digestStartTime": "2026"},
+    "AWS Config": {"fileVersion": "1.0", "configurationItems": [{"relationships": [{"a": {}}]}]},
+    "AWS WAF logs": {"timestamp": 1795400000000, "formatVersion": 1, "webaclId": "a", "action": "BLOCK"},
+    "Route 53 resolver query logs": {
+        "srcaddr": "10.0.0.5",
+        "query_name": "a.",
+        "srcport": "5",
+        "query_timestamp": "2026",
+    },
+    "GuardDuty findings": {
+        "schemaVersion": "2.0",
+        "arn": "arn:aws:guardduty:eu-west-1:123456789012:detector/a",
+        "id": "a",
+    },
+}
+
+
+@pytest.mark.parametrize("what", JSON_NEIGHBOURS)
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_keys_of_json_have_no_order(tmp_path: Path, what: str, indent: int | None, *, is_reversed: bool) -> None:
+    """What AWS's services write as JSON is known in whatever order the keys stand, and however it is set."""
+
+    def turned(value: object) -> object:
+        if isinstance(value, dict):
+            items = [(key, turned(one)) for key, one in value.items()]
+            return dict(reversed(items) if is_reversed else items)
+        return [turned(one) for one in value] if isinstance(value, list) else value
+
+    (tmp_path / "a.log").write_bytes(LOG)
+    (tmp_path / "other.json").write_text(json.dumps(turned(JSON_NEIGHBOURS[what]), indent=indent))
+    result = run(str(tmp_path))
+    assert (result.exit_code, result.stdout) == (0, ANSWER)
+    assert f"no flow logs ({what})" in result.stderr
+
+
+def test_records_of_fields_are_no_neighbour(tmp_path: Path) -> None:
+    """JSON with a log status among its keys is a flow log, whatever other keys it has."""
+    names = DEFAULT_FIELDS
+    rows = [
+        {**dict(zip(names, line.split(" "), strict=True)), "query_timestamp": 1, "query_name": "a"} for line in LINES
+    ]
+    (tmp_path / "a.json").write_text("\n".join(map(json.dumps, rows)))
+    assert (run(str(tmp_path)).exit_code, run(str(tmp_path)).stdout) == (0, ANSWER)
 
 
 @pytest.mark.parametrize("engine", ["local", "mrjob"])

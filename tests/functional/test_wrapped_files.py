@@ -280,6 +280,17 @@ def test_json_of_something_else_is_named_as_what_it_is(tmp_path: Path) -> None:
     assert "JSON" in problems[0].reason
 
 
+@pytest.mark.parametrize("depth", [100, 300, 500, 900, 5_000])
+def test_json_of_any_depth_leaves_other_files_alone(tmp_path: Path, depth: int) -> None:
+    """JSON that is nested more deeply than can be followed is left out by name, and the rest counts."""
+    (tmp_path / "deep.json").write_text('{"a":[' * depth + "1" + "]}" * depth + "\n")
+    (tmp_path / "good.log").write_text(record(1, "10.0.1.1", 443, 1, "ACCEPT") + "\n")
+    problems: list[Problem] = []
+    answer = local.count_files(Query(), find_inputs([str(tmp_path)]).files, on_problem=problems.append)
+    assert b"".join(answer.chunks) == b"10.0.0.1:10.0.1.1:443\t1\n"
+    assert [Path(problem.name).name for problem in problems] == ["deep.json"]
+
+
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_json_cut_off_anywhere_is_no_traceback(tmp_path: Path, cut: int) -> None:
     """JSON that ends in the middle of a value is left out by name, as all is that is cut off."""

@@ -272,10 +272,12 @@ def outcome(case: Case, query: Query) -> str:
         answer, is_named = ask(query, case.content, case.name)
     except Exception as error:  # noqa: BLE001 - that is what is looked for
         return f"exception {error!r}"
+    if is_named and not answer:
+        return "named"
     if answer == count(query, [case.plain], _KNOWN).lines():
         return "read"
     if is_named:
-        return "named" if not answer else "in part"
+        return "in part"
     return "damaged" if case.is_damaged else "else"
 
 

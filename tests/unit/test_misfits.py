@@ -211,6 +211,10 @@ def test_what_is_said() -> None:
     assert "default format: ask with --log-format default" in describe(
         Query.parse(log_format="srcaddr dstaddr dstport action"), GOOD
     )
+    header = " ".join(DEFAULT_FIELDS)
+    assert "'8,4' is no bytes" in describe(
+        Query.parse(metric="bytes"), f"{header}\n" + (GOOD + "\n").replace("840", "8,4") * 3
+    )
     assert r"it begins with 'hello\x1b world'" in describe(Query(), "hello\x1b world\n" * 3)
 
 

@@ -1,5 +1,7 @@
 """What a file that does not fit its layout looks like, and how to ask for it: one line for the user."""
 
+from collections.abc import Iterator, Sequence
+
 from toptalkers.answer import Tally
 from toptalkers.engines.native import Counter, Misfit
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
@@ -57,6 +59,16 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
     return f"{what}; {_advise(misfit, columns)}"
 
 
+def _wrong(fields: Sequence[str], columns: list[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The columns of a line that hold what they cannot hold, each with its name."""
+    from toptalkers.streaming.count_flows import TELLING
+
+    judges = {name.decode(): judge for name, judge in TELLING}
+    for name, text in zip(fields, columns, strict=True):
+        if text != b"-" and name in judges and not judges[name](text):
+            yield name, text
+
+
 def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
     names = ", ".join(lacking)
     whose = "its header names no" if misfit.by_header else "its layout has no"
@@ -67,12 +79,17 @@ def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
 
 
 def _advise(misfit: Misfit, columns: list[bytes]) -> str:
+    if misfit.line.startswith(b"{") and len(columns) == 1:
+        return f"no flow record is in {misfit.line[:60].decode('utf-8', 'replace')!r}"
     how = "name its format with --log-format '${field} ${field} ...'"
     if len(columns) == len(TRANSIT_GATEWAY_FIELDS) and not misfit.by_header:
         addresses = columns[TRANSIT_GATEWAY_FIELDS.index("srcaddr")], columns[TRANSIT_GATEWAY_FIELDS.index("dstaddr")]
         if all(is_address(text.decode("latin-1")) for text in addresses):
             return "they look like transit gateway records: ask with --log-format transit-gateway --action ALL"
     if b"ACCEPT" in columns or b"REJECT" in columns or b"NODATA" in columns:
+        if tuple(misfit.fields) == DEFAULT_FIELDS and len(columns) == len(DEFAULT_FIELDS):
+            name, text = next(_wrong(misfit.fields, columns), ("", b""))
+            return f"{text.decode('utf-8', 'replace')!r} is no {name}" if name else "write its lines as AWS does"
         if len(columns) == len(DEFAULT_FIELDS) and columns[0].isdigit() and columns[-1] in (b"OK", b"NODATA"):
             return "they look like the default format: ask with --log-format default"
         return f"they look like another flow-log format: {how}"

@@ -25,32 +25,26 @@ _LINES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ),
 )
 
-_JSON: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    (
-        "CloudTrail",
-        re.compile(
-            rb'\s*\{\s*"Records"\s*:\s*\[\s*(?:\]|\{.{0,8000}?"eventSource"\s*:\s*"[a-z0-9.-]+\.amazonaws\.com")',
-            re.DOTALL,
-        ),
-    ),
-    ("a CloudTrail digest", re.compile(rb'\s*\{\s*"awsAccountId"[^}]{0,4000}"digestStartTime"')),
-    ("CloudTrail Insights", re.compile(rb'\s*\{\s*"Records"\s*:\s*\[\s*\{[^}]{0,4000}"insightDetails"')),
-    ("AWS Config", re.compile(rb'\s*\{\s*"fileVersion"\s*:[^}]{0,4000}"config(?:SnapshotId|urationItems)"')),
-    ("AWS WAF logs", re.compile(rb'\s*\{\s*"timestamp"\s*:\s*\d+\s*,\s*"formatVersion"\s*:[^\n]{0,4000}"webaclId"')),
-    ("Route 53 resolver query logs", re.compile(rb'\s*\{\s*"version"\s*:[^\n]{0,4000}"query_timestamp"')),
-    ("GuardDuty findings", re.compile(rb'\s*\{\s*"schemaVersion"\s*:[^\n]{0,4000}"arn:aws[a-z-]*:guardduty:')),
-    ("an S3 inventory manifest", re.compile(rb'\s*\{\s*"sourceBucket"\s*:[^}]{0,4000}"destinationBucket"')),
-    ("a manifest", re.compile(rb'\s*\{\s*"(?:entries|fileLocations)"\s*:\s*\[\s*(?:\]|\{\s*"(?:url|URIs)"\s*:)')),
-    (
-        "the manifest of a DynamoDB or CloudWatch export",
-        re.compile(
-            rb'\s*\{\s*"(?:version|exportArn|manifestFilesS3Key)"\s*:[^}]{0,4000}"(?:manifestFilesS3Key|exportArn)"'
-        ),
-    ),
+_JSON: tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...] = (
+    ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:\s*\[\s*\]'), ()),
+    ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:'), (b'"eventSource"', b".amazonaws.com")),
+    ("CloudTrail Insights", re.compile(rb'\{\s*"Records"\s*:'), (b'"insightDetails"',)),
+    ("a CloudTrail digest", re.compile(rb"\{"), (b'"awsAccountId"', b'"digestStartTime"')),
+    ("AWS Config", re.compile(rb"\{"), (b'"fileVersion"', b'"configurationItems"')),
+    ("AWS Config", re.compile(rb"\{"), (b'"fileVersion"', b'"configSnapshotId"')),
+    ("AWS WAF logs", re.compile(rb"\{"), (b'"formatVersion"', b'"webaclId"')),
+    ("Route 53 resolver query logs", re.compile(rb"\{"), (b'"query_timestamp"', b'"query_name"')),
+    ("GuardDuty findings", re.compile(rb"\{"), (b'"schemaVersion"', b":guardduty:")),
+    ("an S3 inventory manifest", re.compile(rb"\{"), (b'"sourceBucket"', b'"destinationBucket"')),
+    ("a manifest", re.compile(rb'\{\s*"(?:entries|fileLocations)"\s*:\s*\[\s*(?:\]|\{\s*"(?:url|URIs)"\s*:)'), ()),
+    ("the manifest of a DynamoDB or CloudWatch export", re.compile(rb"\{"), (b'"exportArn"',)),
+    ("the manifest of a DynamoDB or CloudWatch export", re.compile(rb"\{"), (b'"manifestFilesS3Key"',)),
 )
+"""How JSON begins, and what stands in it somewhere, as JSON's keys have no order."""
 
 _EMPTY_NAMES = ("ConfigWritabilityCheckFile", "_SUCCESS")
 _RECORD_WORDS = (b" ACCEPT ", b" REJECT ", b" NODATA", b" SKIPDATA", b'-accept"', b"DATA_MESSAGE")
+_RECORD_KEYS = (b'"log-status"', b'"log_status"', b'"logStatus"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +66,16 @@ def find_neighbour(name: str, head: bytes, *, is_whole: bool) -> Neighbour | Non
     """
     if is_whole and head.strip() == b"Permission Check Successful":
         return Neighbour("the test of CloudWatch Logs that it may write")
+    if is_whole and re.fullmatch(rb"Enable [A-Za-z]+Log for ELB: [^\n]*\s*", head):
+        return Neighbour("the test of a load balancer that it may write")
     if is_whole and not head.strip() and name.rpartition("/")[2].partition(".gz")[0] in _EMPTY_NAMES:
         return Neighbour("an empty marker")
     if may_hold_records(head):
         return None
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start[:1] == b"{":
-        return next((Neighbour(what) for what, shape in _JSON if shape.match(start)), None)
+        fits = (what for what, shape, words in _JSON if shape.match(start) and all(word in head for word in words))
+        return next(map(Neighbour, fits), None)
     if start.startswith(b"#Version: 1.0") and b"#Fields: " in start[:2000]:
         return Neighbour("CloudFront access logs")
     lines = start.replace(b"\r\n", b"\n").split(b"\n")
@@ -92,4 +89,4 @@ def find_neighbour(name: str, head: bytes, *, is_whole: bool) -> Neighbour | Non
 
 def may_hold_records(piece: bytes) -> bool:
     """Whether a piece of a file holds words that flow records have, and such files do not."""
-    return any(word in piece for word in _RECORD_WORDS)
+    return any(word in piece for word in (*_RECORD_WORDS, *_RECORD_KEYS))

@@ -447,7 +447,10 @@ def _more(pieces: Iterator[bytes], decoder: codecs.IncrementalDecoder, text: str
 
 def _collect(value: object, out: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
     """Append the lines that a JSON value holds; gives the columns of the last header among them."""
-    found = _lines_in(value, names)
+    try:
+        found = _lines_in(value, names)
+    except RecursionError:  # nested more deeply than any record
+        found = None
     if found is None:
         out.append(_no_record(value))
         return names
