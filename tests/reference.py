@@ -27,6 +27,7 @@ DEFAULT = [
     "log-status",
 ]
 STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z( |$)")
+PACKED = rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|\xfd7zX|1AY&SY|PK\x03\x04"
 
 
 @dataclass
@@ -54,6 +55,7 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
     answer = Reference(whole=Reference())
     for content in files:
         one = Reference()
+        ends_packed = False
         stretches: list[list[str | None]] = [[]]  # of each record why it is malformed, "odd", or None
         columns = list(query.log_format.columns) if query.log_format else DEFAULT
         for raw in re.split(rb"[\r\n]", content):
@@ -71,13 +73,16 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
             reason = "malformed_columns" if is_too_long else _examine(query, columns, values, one)
             one.seen[reason or "counted"] += 1
             if reason and reason.startswith("malformed"):
-                stretches[-1].append("told" if not is_too_long and _tells(line.rstrip(b" ")[:4096]) else "malformed")
+                start = b"" if is_too_long else line.rstrip(b" ")[:4096]
+                stretches[-1].append("told" if _names_columns(start) else "malformed")
+                ends_packed = ends_packed or re.search(PACKED, start) is not None
             else:
+                ends_packed = False
                 record = dict(reversed(list(zip(columns, values, strict=True))))
                 stretches[-1].append("odd" if _is_odd(record) else None)
         bad = sum(_is_misfit(stretch) for stretch in stretches)
         records = [verdict for stretch in stretches for verdict in stretch]
-        if not bad and records and set(records) <= {"malformed", "told"}:
+        if not bad and (ends_packed or (records and set(records) <= {"malformed", "told"})):
             bad = 1
         if bad:
             one.seen["misfit_files"] = bad
@@ -108,10 +113,8 @@ def _is_misfit(verdicts: list[str | None]) -> bool:
     return odd > len(samples) / 2 or (odd > 1 and odd > len(samples) / 4) or _longest_run(samples) >= 10
 
 
-def _tells(line: bytes) -> bool:
-    letters = re.sub(rb"[\0 _-]", b"", line).lower()
-    packed = rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|\xfd7zX|1AY&SY|PK\x03\x04"
-    return re.search(rb"srcaddr|sourceaddr", letters) is not None or re.search(packed, line) is not None
+def _names_columns(line: bytes) -> bool:
+    return re.search(rb"srcaddr|sourceaddr", re.sub(rb"[\0 _-]", b"", line).lower()) is not None
 
 
 def _longest_run(verdicts: list[bool]) -> int:

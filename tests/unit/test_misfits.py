@@ -128,6 +128,15 @@ def test_packed_bytes_among_lines(pack: Callable[[bytes], bytes], end: str) -> N
     assert "packed bytes" in describe_misfit(found, tally, Query())
 
 
+def test_a_broken_line_that_begins_as_packed_bytes_do() -> None:
+    """Sound lines behind it show that nothing is packed there: it is one malformed line of a good file."""
+    counter = Counter(Query())
+    good = f"{GOOD}\n".encode() * 20
+    counter.feed(good + b"\x1f\x8b\x08 junk\n" + good)
+    assert counter.end_lines().malformed == 1
+    assert counter.misfit() is None
+
+
 def test_a_quarter_of_odd_samples() -> None:
     """A column that only at times holds what it cannot hold is of another layout, like a port as a protocol."""
     odd = GOOD.replace(" 6 10 ", " 443 10 ")

@@ -35,15 +35,15 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
         query: what was asked; a header may lack what it needs.
 
     """
-    from toptalkers.streaming.count_flows import PACKED, tells_misfit  # only for who has a misfit
+    from toptalkers.streaming.count_flows import begins_packed, names_columns  # only for who has a misfit
 
     lacking = [name for name in query.needed_fields if name not in misfit.fields]
     if lacking:
         return _describe_lack(misfit, lacking, query)
     columns = misfit.line.rstrip(b" ").split(b" ")
-    if not misfit.is_odd and any(magic in misfit.line for magic in PACKED):
-        return "packed bytes begin among its lines; part them"
-    if not misfit.is_odd and tells_misfit(misfit.line):
+    if not misfit.is_odd and begins_packed(misfit.line):
+        return "packed bytes follow its lines: split it there"
+    if not misfit.is_odd and names_columns(misfit.line):
         start = misfit.line[:60].decode("utf-8", "replace")
         return f"a line in it names columns, but is no header: {start!r}; write field names as AWS does, with blanks"
     whose = "its header names" if misfit.by_header else "the log format has"

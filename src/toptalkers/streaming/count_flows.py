@@ -26,8 +26,9 @@ record must be comes before what the question asks for, so that a line is malfor
 
 A record that passes rules 1 to 9 is sound. A stretch of lines, from the beginning of a file or a header to the next
 header or the end, is a misfit when its lines do not fit their layout (`Stretch`), and so is a file that has lines but
-no sound one. What is sound in a misfit is counted here all the same, since sums may be gone already; the counter
-`misfit_files` tells of it, and whoever asked is told. Engines that can take a file back leave it out.
+no sound one, or that ends in packed bytes. What is sound in a misfit is counted here all the same, since sums may be
+gone already; the counter `misfit_files` tells of it, and whoever asked is told. Engines that can take a file back
+leave it out.
 """
 
 from __future__ import annotations
@@ -250,11 +251,15 @@ def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
         start = end + 1
 
 
-def tells_misfit(line: bytes) -> bool:
-    """Whether a malformed line names columns, in a way that is no header, or packed bytes begin in it."""
-    line = line[:TELLING_BYTES]
-    letters = line.lower().translate(None, b"\0 -_")
-    return b"srcaddr" in letters or b"sourceaddr" in letters or any(magic in line for magic in PACKED)
+def names_columns(line: bytes) -> bool:
+    """Whether a malformed line names columns, in a way that is no header: those behind it may be in any order."""
+    letters = line[:TELLING_BYTES].lower().translate(None, b"\0 -_")
+    return b"srcaddr" in letters or b"sourceaddr" in letters
+
+
+def begins_packed(line: bytes) -> bool:
+    """Whether packed bytes begin in a line."""
+    return any(magic in line[:TELLING_BYTES] for magic in PACKED)
 
 
 class Stretch:
@@ -263,7 +268,7 @@ class Stretch:
     They do not, and are a misfit, when there are `STREAK` malformed ones in a row, or more than one and more than a
     quarter; or when, of the samples of sound ones, `STREAK` in a row, more than half, or more than one and more than a
     quarter are odd: a telling column (version, addresses, ports, protocol, packets, bytes, times, action, status) holds
-    what it cannot hold; or when a malformed one tells that others are not what they are taken for (`tells_misfit`).
+    what it cannot hold; or when a malformed one names columns, so that others may be in any order.
     """
 
     def __init__(self) -> None:
@@ -278,7 +283,7 @@ class Stretch:
 
     def add_malformed(self, line: bytes) -> None:
         """Take note of a malformed record; of one that is too long, nothing is given."""
-        self.is_told |= tells_misfit(line)
+        self.is_told |= names_columns(line)
         self.malformed += 1
         self.in_row += 1
         if self.in_row >= STREAK:
@@ -330,7 +335,7 @@ class FlowCounter:
 
     def begin_file(self) -> None:
         """Forget the last file's header: what follows is in the question's layout until a header says else."""
-        self.file_has_records = self.file_has_sound = self.file_has_misfit = False
+        self.file_has_records = self.file_has_sound = self.file_has_misfit = self.file_ends_packed = False
         self.stretch = Stretch()
         self.set_layout(self.headerless)
 
@@ -347,7 +352,8 @@ class FlowCounter:
     def end_file(self) -> None:
         """Judge the file that ends here, and begin the next."""
         self.end_stretch()
-        if self.file_has_records and not self.file_has_sound and not self.file_has_misfit:
+        has_none = self.file_has_records and not self.file_has_sound
+        if (has_none or self.file_ends_packed) and not self.file_has_misfit:
             self.misfit_files += 1
         self.begin_file()
 
@@ -526,6 +532,7 @@ class FlowCounter:
         first = stretch.sound
         stretch.sound += lines
         stretch.in_row = 0
+        self.file_ends_packed = False
         beginning = range(first, min(SAMPLED_FIRST, stretch.sound))
         later = range(max(first + -first % SAMPLED_EVERY, SAMPLED_FIRST), stretch.sound, SAMPLED_EVERY)
         for number in (*beginning, *later):
@@ -570,7 +577,9 @@ class FlowCounter:
         else:
             self.skipped[reason] += 1
         if reason is not None and reason.startswith("malformed"):
-            self.stretch.add_malformed(b"" if is_too_long else line.rstrip(b" "))
+            line = b"" if is_too_long else line.rstrip(b" ")
+            self.stretch.add_malformed(line)
+            self.file_ends_packed |= begins_packed(line)
         else:
             self._sample_sound(columns, 1)
 

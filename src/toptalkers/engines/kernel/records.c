@@ -70,6 +70,7 @@ typedef struct reader {
     layout now;
     stretch lines;
     bool has_misfit;  /* whether a stretch of the file is one */
+    bool ends_packed; /* whether packed bytes began in a malformed line, and no sound one came after it */
     bool has_example; /* whether `example` shows a line of the file */
     misfit example;
     char *columns;  /* of the layout now, separated by spaces */
@@ -148,7 +149,7 @@ static void end_stretch(reader *r) {
 static bool begin_file(reader *r) {
     r->rest_length = 0;
     r->lines = (stretch){0};
-    r->has_misfit = r->has_example = r->by_header = false;
+    r->has_misfit = r->has_example = r->by_header = r->ends_packed = false;
     return set_layout(r, r->headerless, strlen(r->headerless));
 }
 
@@ -453,6 +454,7 @@ static void keep_example(reader *r, const uint8_t *line, size_t length, bool is_
 static void note_sound(reader *r, const uint8_t *line, size_t length) {
     stretch *s = &r->lines;
     s->in_row = 0;
+    r->ends_packed = false;
     int64_t number = s->sound++;
     if (number >= SAMPLED_FIRST && number % SAMPLED_EVERY)
         return;
@@ -467,18 +469,25 @@ static void note_sound(reader *r, const uint8_t *line, size_t length) {
     }
 }
 
-/* Whether a malformed line tells that those behind it are not what they are taken for: it names columns, in a way
- * that is no header, or packed bytes begin in it. */
-static bool tells_misfit(const uint8_t *line, size_t length) {
+/* Whether packed bytes begin in a line. */
+static bool begins_packed(const uint8_t *line, size_t length) {
+    size_t most = length < TELLING_BYTES ? length : TELLING_BYTES;
+    for (size_t i = 0; i < most; i++) {
+        for (size_t j = 0; j < sizeof PACKED / sizeof *PACKED; j++) {
+            size_t magic = strlen(PACKED[j]);
+            if (line[i] == (uint8_t)PACKED[j][0] && most - i >= magic && !memcmp(line + i, PACKED[j], magic))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a malformed line names columns, in a way that is no header: those behind it may be in any order. */
+static bool names_columns(const uint8_t *line, size_t length) {
     char letters[TELLING_BYTES + 1];
     size_t wide = 0, most = length < TELLING_BYTES ? length : TELLING_BYTES;
     for (size_t i = 0; i < most; i++) {
         uint8_t c = line[i];
-        for (size_t j = 0; j < sizeof PACKED / sizeof *PACKED; j++) {
-            size_t magic = strlen(PACKED[j]);
-            if (c == (uint8_t)PACKED[j][0] && most - i >= magic && !memcmp(line + i, PACKED[j], magic))
-                return true;
-        }
         if (c && c != ' ' && c != '-' && c != '_')
             letters[wide++] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : (char)c;
     }
@@ -487,10 +496,12 @@ static bool tells_misfit(const uint8_t *line, size_t length) {
 }
 
 static void note_malformed(reader *r, const uint8_t *line, size_t length, bool is_too_long) {
-    if (!is_too_long && tells_misfit(line, length)) {
-        r->has_example = r->has_example && r->lines.is_told;
-        r->lines.is_told = true;
-    }
+    bool names = !is_too_long && names_columns(line, length);
+    bool packed = !is_too_long && !r->ends_packed && begins_packed(line, length);
+    if (names || packed)
+        r->has_example = r->has_example && r->lines.is_told; /* this line says more than one before it */
+    r->lines.is_told |= names;
+    r->ends_packed |= packed;
     r->lines.malformed++;
     r->lines.is_told |= ++r->lines.in_row >= STREAK;
     keep_example(r, line, length, false);
@@ -705,7 +716,7 @@ int counter_misfit(const counter *c, misfit *found) {
     int64_t malformed = 0;
     for (int reason = MALFORMED_COLUMNS; reason < TALLIES; reason++)
         malformed += c->tally[reason];
-    if (!r->has_misfit && (!malformed || malformed != c->tally[RECORDS_READ]))
+    if (!r->has_misfit && !r->ends_packed && (!malformed || malformed != c->tally[RECORDS_READ]))
         return 0;
     *found = r->example;
     return 1;
