@@ -71,6 +71,7 @@ def test_how_many_malformed_lines_make_a_misfit(lines: list[str], is_misfit: boo
     ("column", "text"),
     [
         ("version", "two"),
+        ("version", "123"),
         ("protocol", "256"),
         ("protocol", "tcp"),
         ("srcport", "70000"),

@@ -655,13 +655,18 @@ def is_number(text: bytes) -> bool:
     return NUMBER.fullmatch(text) is not None
 
 
+def is_version(text: bytes) -> bool:
+    """Whether a text is a version of flow-log records: one or two digits."""
+    return text.isdigit() and len(text) <= 2
+
+
 def is_epoch(text: bytes) -> bool:
     """Whether a text is a number of seconds since 1970 that a record of this century has."""
     return len(text) == 10 and text.isdigit() and EPOCH_FROM <= int(text) < EPOCH_UNTIL
 
 
 TELLING: tuple[tuple[bytes, Callable[[bytes], bool]], ...] = (
-    (b"version", is_number),
+    (b"version", is_version),
     (b"srcaddr", is_address),
     (b"dstaddr", is_address),
     (b"pkt-srcaddr", is_address),
@@ -682,7 +687,8 @@ _ADDRESS = rb"(?:" + OCTET + rb"(?:\." + OCTET + rb"){3}|-)"
 _PORT = rb"(?:0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|-)"
 _NUMBER = rb"(?:[0-9]{1,15}|-)"
 USUAL = {
-    **dict.fromkeys((b"version", b"packets", b"bytes", b"start", b"end"), _NUMBER),
+    b"version": rb"(?:[0-9]{1,2}|-)",
+    **dict.fromkeys((b"packets", b"bytes", b"start", b"end"), _NUMBER),
     **dict.fromkeys((b"srcaddr", b"dstaddr", b"pkt-srcaddr", b"pkt-dstaddr"), _ADDRESS),
     **dict.fromkeys((b"srcport", b"dstport"), _PORT),
     b"protocol": rb"(?:[0-9]|[1-9][0-9]|-)",

@@ -30,13 +30,13 @@ enum { TELLING_BYTES = 4096 };
 static const char *const PACKED[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\xfd" "7zX", "1AY&SY", "PK\3\4"};
 
 /* The columns that tell whether lines fit their layout, by what they may hold. */
-enum kind { A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
+enum kind { A_VERSION, A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
 
 static const struct {
     const char *name;
     enum kind kind;
 } TELLING[] = {
-    {"version", A_NUMBER}, {"srcaddr", AN_ADDRESS}, {"dstaddr", AN_ADDRESS}, {"pkt-srcaddr", AN_ADDRESS},
+    {"version", A_VERSION}, {"srcaddr", AN_ADDRESS}, {"dstaddr", AN_ADDRESS}, {"pkt-srcaddr", AN_ADDRESS},
     {"pkt-dstaddr", AN_ADDRESS}, {"srcport", A_PORT}, {"dstport", A_PORT}, {"protocol", A_PROTOCOL},
     {"packets", A_NUMBER}, {"bytes", A_NUMBER}, {"start", A_NUMBER}, {"end", A_NUMBER},
     {"action", AN_ACTION}, {"log-status", A_STATUS},
@@ -387,6 +387,9 @@ static bool is_odd_record(const layout *l, const uint8_t *base, const uint32_t *
         bool fits = true;
         int64_t port;
         switch (TELLING[i].kind) {
+        case A_VERSION:
+            fits = text.length <= 2 && parse_number(text) >= 0;
+            break;
         case A_NUMBER:
             numbers[i] = parse_number(text);
             fits = numbers[i] >= 0;
