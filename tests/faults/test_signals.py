@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -181,6 +182,29 @@ def test_what_a_killed_engine_left_goes_at_the_next_start(tmp_path: Path, engine
             return
         time.sleep(0.2)
     raise AssertionError(list(tmp_path.rglob("*")))
+
+
+def test_forked_processes_end_with_the_one_that_forked_them() -> None:
+    """Even when that is killed, and they wait for what nobody will give them."""
+    script = """
+        import os, time
+        from toptalkers.engines.leash import leash_forks
+        leash_forks()
+        leash_forks()
+        if not (child := os.fork()):
+            time.sleep(100)
+        print(child, flush=True)
+        time.sleep(100)
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
 
 
 def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from toptalkers.answer import Answer, Tally
 from toptalkers.engines.inputs import InputFile, Problem
+from toptalkers.engines.leash import leash_forks
 from toptalkers.engines.pack import pack_files
 from toptalkers.engines.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.query import Query
@@ -31,6 +32,7 @@ def count_files(
         packed, tally = pack_files(query, files, folder, on_read=on_read, on_problem=on_problem)
         if not packed:
             return Answer(query, [], tally, 0)
+        leash_forks()  # mrjob runs its tasks in forked processes
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
         arguments = [*query.mapper_arguments(), "--top", str(query.top)]
         job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", str(folder), *map(str, packed)])
