@@ -163,11 +163,6 @@ def _examine(query: Query, columns: list[str], values: list[str], answer: Refere
         return "malformed_number"
     if not _is_port(port):
         return "malformed_port"
-    if not (_is_address(record["srcaddr"]) and _is_address(record["dstaddr"])):
-        return "malformed_address"
-    value = "1" if query.metric == "records" else record[query.metric]
-    if not _is_number(value):
-        return "malformed_number"
     if query.action not in ("ALL", record.get("action")):
         return "action"
     if query.since or query.until:
@@ -179,6 +174,11 @@ def _examine(query: Query, columns: list[str], values: list[str], answer: Refere
             return "time"
     if not any(low <= int(port) <= high for low, high in query.ports):
         return "ports"
+    if not (_is_address(record["srcaddr"]) and _is_address(record["dstaddr"])):
+        return "malformed_address"
+    value = "1" if query.metric == "records" else record[query.metric]
+    if not _is_number(value):
+        return "malformed_number"
     printed = [f"[{text}]" if ":" in text else text for text in (record["srcaddr"], record["dstaddr"])]
     answer.sums[f"{printed[0]}:{printed[1]}:{port}"] += int(value)
     return None

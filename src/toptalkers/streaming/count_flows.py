@@ -5,8 +5,7 @@ Self-contained, for Python 3.9 and its standard library only: it travels to clus
 Standard output is the data contract with Hadoop's `aggregate` reducer (ValueAggregatorReducer) and with
 `sum_counts.py`. What was skipped is reported on standard error as Hadoop counters, one line per reason.
 
-The rules, in the order in which a line is examined; the first that fails decides under what it is tallied. What a
-record must be comes before what the question asks for, so that a line is malformed for every question alike:
+The rules, in the order in which a line is examined; the first that fails decides under what it is tallied:
 
 1. A carriage return ends a line, as it does for Hadoop's LineReader. A line of more than 1 MiB is
    `malformed_columns`. A byte order mark and an ISO 8601 time stamp (CloudWatch's export) before a line are
@@ -20,11 +19,11 @@ record must be comes before what the question asks for, so that a line is malfor
 5. Action, where one is asked for: neither ACCEPT nor REJECT: `malformed_action`.
 6. Start (seconds, or milliseconds), where a time is asked for: not a number: `malformed_number`.
 7. Destination port: not a port: `malformed_port`.
-8. Addresses: not an IP address: `malformed_address`.
-9. Packets or bytes: not a number of at most 15 digits: `malformed_number`.
-10. Another action than asked for: `action`; start outside [since, until): `time`; a port not wanted: `ports`.
+8. Another action than asked for: `action`; start outside [since, until): `time`; a port not wanted: `ports`.
+9. Addresses: not an IP address: `malformed_address`.
+10. Packets or bytes: not a number of at most 15 digits: `malformed_number`.
 
-A record that passes rules 1 to 9 is sound. A stretch of lines, from the beginning of a file or a header to the next
+A record that is not malformed is sound. A stretch of lines, from the beginning of a file or a header to the next
 header or the end, is a misfit when its lines do not fit their layout (`Stretch`), and so is a file that has lines but
 no sound one, or that ends in packed bytes. What is sound in a misfit is counted here all the same, since sums may be
 gone already; the counter `misfit_files` tells of it, and whoever asked is told. Engines that can take a file back
@@ -466,7 +465,6 @@ class FlowCounter:
         def of_data(at: int) -> list[bytes]:
             return column(at) if with_data is None else list(compress(column(at), with_data))
 
-        # What is not wanted is looked at all the same, but as little as tells that it is sound.
         wanted: list[bool] | None = None
 
         def narrow(found: list[bool], reason: str) -> None:
@@ -474,6 +472,9 @@ class FlowCounter:
             both = found if wanted is None else list(map(and_, wanted, found))
             skipped[reason] += (len(found) if wanted is None else wanted.count(True)) - both.count(True)
             wanted = both
+
+        def of_wanted(texts: Iterable[T]) -> Iterable[T]:
+            return texts if wanted is None else compress(texts, wanted)
 
         if self.at_action != ABSENT:
             actions = of_data(self.at_action)
@@ -495,19 +496,10 @@ class FlowCounter:
             if not are_ports(b" ".join(compress(ports, map(not_, found)))):
                 return False
             narrow(found, "ports")
-        srcs, dsts = of_data(self.at_src), of_data(self.at_dst)
-        keys: Iterable[tuple[bytes, bytes, bytes]] = zip(srcs, dsts, ports)
-        if wanted is not None:
-            unwanted = list(map(not_, wanted))
-            if not self._are_addresses(list(compress(srcs, unwanted))):
-                return False
-            if not self._are_addresses(list(compress(dsts, unwanted))):
-                return False
-            keys = compress(keys, wanted)
-        talkers = list(map(b" ".join, keys))
+        talkers = list(map(b" ".join, of_wanted(zip(of_data(self.at_src), of_data(self.at_dst), ports))))
         if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
             return False
-        values = [] if self.at_value == ABSENT else of_data(self.at_value)
+        values = [] if self.at_value == ABSENT else list(of_wanted(of_data(self.at_value)))
         if not are_numbers(values):
             return False
 
@@ -515,7 +507,7 @@ class FlowCounter:
         if self.at_value == ABSENT:
             self.sums.update(talkers)
         else:
-            numbers = list(map(int, values if wanted is None else compress(values, wanted)))
+            numbers = list(map(int, values))
             self._add_total(sum(numbers))
             sums = self.sums
             for talker, value in zip(talkers, numbers):
@@ -599,6 +591,12 @@ class FlowCounter:
             return "malformed_number"
         if port not in ALL_PORTS:
             return "malformed_port"
+        if self.at_action != ABSENT and columns[self.at_action] != self.action:
+            return "action"
+        if self.at_start != ABSENT and not self._is_in_time(columns[self.at_start]):
+            return "time"
+        if port not in self.ports:
+            return "ports"
         if not (self._is_address(src) and self._is_address(dst)):
             return "malformed_address"
         value = 1
@@ -606,13 +604,6 @@ class FlowCounter:
             if not NUMBER.fullmatch(columns[self.at_value]):
                 return "malformed_number"
             value = int(columns[self.at_value])
-        if self.at_action != ABSENT and columns[self.at_action] != self.action:
-            return "action"
-        if self.at_start != ABSENT and not self._is_in_time(columns[self.at_start]):
-            return "time"
-        if port not in self.ports:
-            return "ports"
-        if self.at_value != ABSENT:
             self._add_total(value)
         self.sums[src + b" " + dst + b" " + port] += value
         return None
@@ -631,9 +622,6 @@ class FlowCounter:
     def _is_talker(self, key: bytes) -> bool:
         src, dst, _ = key.split(b" ")
         return self._is_address(src) and self._is_address(dst)
-
-    def _are_addresses(self, texts: list[bytes]) -> bool:
-        return all(map(self._is_address, filterfalse(self.addresses.get, texts)))
 
     def _is_address(self, text: bytes) -> bool:
         known = self.addresses.get(text)

@@ -355,23 +355,21 @@ static enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
         return MALFORMED_PORT;
     if (verdict == COUNTED && !r->ports[port])
         verdict = PORTS;
+    if (verdict != COUNTED)
+        return verdict;
     talker whose = {.port = (uint16_t)port};
-    if (verdict != COUNTED) {
-        if (!is_address(COLUMN(l->src)) || !is_address(COLUMN(l->dst)))
-            return MALFORMED_ADDRESS;
-    } else if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
-               take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds)) {
+    if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
+        take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds))
         return MALFORMED_ADDRESS;
-    }
     int64_t value = 1;
     if (*r->metric) {
         value = parse_number(COLUMN(l->value));
         if (value < 0)
             return MALFORMED_NUMBER;
     }
-    if (verdict == COUNTED && !counter_add(c, whose, value))
+    if (!counter_add(c, whose, value))
         c->failed = true;
-    return verdict;
+    return COUNTED;
 }
 
 /* Whether a telling column of a record holds what it cannot hold; `-` tells nothing. */
