@@ -45,7 +45,10 @@ enum { TELLINGS = sizeof TELLING / sizeof *TELLING, AT_PACKETS = 8, AT_BYTES, AT
 
 /* The records from a header, or a file's beginning, to the next header or the end. */
 typedef struct {
-    int64_t sound, malformed, sampled, odd;
+    int64_t first;          /* the number of its first record in the file */
+    int64_t next_sample;    /* the number of the record from which on the next sound one is a sample */
+    int64_t malformed, sampled, odd;
+    int64_t last_malformed; /* the number of the last malformed record */
     int in_row, odd_in_row;
     bool is_told; /* whether some lines have told that it is a misfit, however many others there are */
 } stretch;
@@ -70,7 +73,9 @@ typedef struct reader {
     layout now;
     stretch lines;
     bool has_misfit;  /* whether a stretch of the file is one */
-    bool ends_packed; /* whether packed bytes began in a malformed line, and no sound one came after it */
+    int64_t malformed;        /* how many records of the file are */
+    int64_t packed_at;        /* the number of the malformed record in which packed bytes began; -1 for none */
+    int64_t packed_malformed; /* how many were malformed up to that one */
     bool has_example; /* whether `example` shows a line of the file */
     misfit example;
     char *columns;  /* of the layout now, separated by spaces */
@@ -136,20 +141,27 @@ static bool set_layout(reader *r, const char *names, size_t length) {
     return true;
 }
 
-static bool is_misfit(const stretch *s) {
-    return s->is_told || (s->malformed > 1 && 4 * s->malformed > s->malformed + s->sound) || 2 * s->odd > s->sampled ||
+/* How the stretch looks that ends before a record, which is given by its number in the file. */
+static bool is_misfit(const stretch *s, int64_t record) {
+    return s->is_told || (s->malformed > 1 && 4 * s->malformed > record - s->first) || 2 * s->odd > s->sampled ||
            (s->odd > 1 && 4 * s->odd > s->sampled);
 }
 
-static void end_stretch(reader *r) {
-    r->has_misfit |= is_misfit(&r->lines);
-    r->lines = (stretch){0};
+static void begin_stretch(reader *r, int64_t record) {
+    r->lines = (stretch){.first = record, .next_sample = record, .last_malformed = -1};
+}
+
+static void end_stretch(reader *r, int64_t record) {
+    r->has_misfit |= is_misfit(&r->lines, record);
+    begin_stretch(r, record);
 }
 
 static bool begin_file(reader *r) {
     r->rest_length = 0;
-    r->lines = (stretch){0};
-    r->has_misfit = r->has_example = r->by_header = r->ends_packed = false;
+    begin_stretch(r, 0);
+    r->malformed = 0;
+    r->packed_at = -1;
+    r->has_misfit = r->has_example = r->by_header = false;
     return set_layout(r, r->headerless, strlen(r->headerless));
 }
 
@@ -361,13 +373,13 @@ static enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
         take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds))
         return MALFORMED_ADDRESS;
-    int64_t value = 1;
+    int64_t value = 1; /* fewer records than a sum can hold, so that no total is kept of them */
     if (*r->metric) {
         value = parse_number(COLUMN(l->value));
         if (value < 0)
             return MALFORMED_NUMBER;
     }
-    if (!counter_add(c, whose, value))
+    if (!(*r->metric ? counter_add(c, whose, value) : sums_add_soon(&c->table, whose, 1)))
         c->failed = true;
     return COUNTED;
 }
@@ -451,20 +463,16 @@ static void keep_example(reader *r, const uint8_t *line, size_t length, bool is_
     m->fields[SHOWN_FIELDS - 1] = 0;
 }
 
-/* A record that passed all rules: some are looked at in all telling columns. */
-static void note_sound(reader *r, const uint8_t *line, size_t length) {
+/* Look at a sound record, of which each column's start is known, in all telling columns. */
+__attribute__((noinline)) static void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t *at) {
     stretch *s = &r->lines;
-    s->in_row = 0;
-    r->ends_packed = false;
-    int64_t number = s->sound++;
-    if (number >= SAMPLED_FIRST && number % SAMPLED_EVERY)
-        return;
+    int64_t number = record - s->first - s->malformed; /* among the sound ones */
+    s->next_sample = record + (number + 1 < SAMPLED_FIRST ? 1 : SAMPLED_EVERY - number % SAMPLED_EVERY);
     s->sampled++;
-    split(r, line, length);
-    if (is_odd_record(&r->now, line, r->at)) {
+    if (is_odd_record(&r->now, base, at)) {
         s->odd++;
         s->is_told |= ++s->odd_in_row >= STREAK;
-        keep_example(r, line, length, true);
+        keep_example(r, base + at[0], at[r->now.columns] - at[0] - 1, true);
     } else {
         s->odd_in_row = 0;
     }
@@ -496,15 +504,27 @@ static bool names_columns(const uint8_t *line, size_t length) {
     return strstr(letters, "srcaddr") || strstr(letters, "sourceaddr");
 }
 
-static void note_malformed(reader *r, const uint8_t *line, size_t length, bool is_too_long) {
+/* Whether nothing sound came after packed bytes began, before a record that is given by its number. */
+static bool ends_packed(const reader *r, int64_t record) {
+    return r->packed_at >= 0 && record - r->packed_at == r->malformed - r->packed_malformed + 1;
+}
+
+static void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long) {
+    stretch *s = &r->lines;
     bool names = !is_too_long && names_columns(line, length);
-    bool packed = !is_too_long && !r->ends_packed && begins_packed(line, length);
+    bool packed = !is_too_long && !ends_packed(r, record) && begins_packed(line, length);
     if (names || packed)
-        r->has_example = r->has_example && r->lines.is_told; /* this line says more than one before it */
-    r->lines.is_told |= names;
-    r->ends_packed |= packed;
-    r->lines.malformed++;
-    r->lines.is_told |= ++r->lines.in_row >= STREAK;
+        r->has_example = r->has_example && s->is_told; /* this line says more than one before it */
+    s->in_row = s->malformed && s->last_malformed == record - 1 ? s->in_row + 1 : 1;
+    s->is_told |= names || s->in_row >= STREAK;
+    s->last_malformed = record;
+    s->malformed++;
+    s->next_sample++;
+    r->malformed++;
+    if (packed) {
+        r->packed_at = record;
+        r->packed_malformed = r->malformed;
+    }
     keep_example(r, line, length, false);
 }
 
@@ -516,9 +536,16 @@ static bool count_record(counter *c, const uint8_t *base, const uint32_t *at, ui
     enum tally verdict = examine(c, base, at);
     if (verdict >= MALFORMED_COLUMNS)
         return false;
-    c->tally[RECORDS_READ]++;
+    int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
-    note_sound(c->reader, base + line, length);
+    if (record >= c->reader->lines.next_sample) {
+        if (l->looked_at < columns) { /* only the columns up to there are known */
+            split(c->reader, base + line, length);
+            take_sample(c->reader, record, base + line, c->reader->at);
+        } else {
+            take_sample(c->reader, record, base, at);
+        }
+    }
     return true;
 }
 
@@ -554,7 +581,7 @@ static size_t time_stamp_length(const uint8_t *line, size_t length) {
 }
 
 /* A line that may be anything, looked at from its first byte on. */
-static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
+__attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     reader *r = c->reader;
     bool is_too_long = length > LONGEST_LINE;
     if (length >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) {
@@ -569,7 +596,7 @@ static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     while (length && line[length - 1] == ' ')
         length--;
     if (!is_too_long && is_header(r, line, length)) {
-        end_stretch(r);
+        end_stretch(r, c->tally[RECORDS_READ]);
         r->by_header = true;
         if (!set_layout(r, (const char *)line, length))
             c->failed = true;
@@ -578,12 +605,12 @@ static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     enum tally verdict = MALFORMED_COLUMNS;
     if (!is_too_long && r->now.usable && split(r, line, length) == (uint32_t)r->now.columns)
         verdict = examine(c, line, r->at);
-    c->tally[RECORDS_READ]++;
+    int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
     if (verdict >= MALFORMED_COLUMNS)
-        note_malformed(r, line, length, is_too_long);
-    else
-        note_sound(r, line, length);
+        note_malformed(r, record, line, length, is_too_long);
+    else if (record >= r->lines.next_sample)
+        take_sample(r, record, line, r->at);
 }
 
 /* Whether what stands before a line may hide that it is none, or another, when its columns are looked at. */
@@ -706,7 +733,7 @@ int counter_feed(counter *c, const uint8_t *data, size_t length) {
 
 int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
     count_rest(c);
-    end_stretch(c->reader);
+    end_stretch(c->reader, c->tally[RECORDS_READ]);
     c->failed |= !sums_add_waiting(&c->table);
     memcpy(tally, c->tally, sizeof c->tally);
     return c->failed ? -1 : 0;
@@ -717,7 +744,7 @@ int counter_misfit(const counter *c, misfit *found) {
     int64_t malformed = 0;
     for (int reason = MALFORMED_COLUMNS; reason < TALLIES; reason++)
         malformed += c->tally[reason];
-    if (!r->has_misfit && !r->ends_packed && (!malformed || malformed != c->tally[RECORDS_READ]))
+    if (!r->has_misfit && !ends_packed(r, c->tally[RECORDS_READ]) && (!malformed || malformed != c->tally[RECORDS_READ]))
         return 0;
     *found = r->example;
     return 1;
