@@ -108,7 +108,7 @@ def _is_misfit(verdicts: list[str | None]) -> bool:
     if _longest_run([verdict == "malformed" for verdict in verdicts]) >= 10:
         return True
     sound = [verdict for verdict in verdicts if verdict != "malformed"]
-    samples = [verdict == "odd" for number, verdict in enumerate(sound) if number < 64 or number % 64 == 0]
+    samples = [verdict == "odd" for number, verdict in enumerate(sound) if number < 64 or number % 256 == 0]
     odd = sum(samples)
     return odd > len(samples) / 2 or (odd > 1 and odd > len(samples) / 4) or _longest_run(samples) >= 10
 

@@ -7,14 +7,13 @@ a killed process left can be told from what is being written, and removed.
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_LEFTOVER = re.compile(rb"\.(.*)\.[0-9]+\.[0-9a-f]{16}\.toptalkers", re.DOTALL)
+_LEFTOVER = rb"(?s:\.(.*)\.[0-9]+\.[0-9a-f]{16}\.toptalkers)"
 
 _STEM_BYTES = 180
 """What is kept of a name: with the rest it stays below the 255 bytes that file systems allow."""
@@ -37,7 +36,7 @@ def whole_file(
 
     """
     stem = os.fsencode(path.name)[:_STEM_BYTES]
-    name = b".%b.%d.%b.toptalkers" % (stem, os.getpid(), secrets.token_hex(8).encode())
+    name = b".%b.%d.%b.toptalkers" % (stem, os.getpid(), os.urandom(8).hex().encode())
     hidden = (folder or path.parent) / os.fsdecode(name)
     try:
         # Named before it is made, so that no signal falls between making it and knowing what to remove.
@@ -62,7 +61,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
     stem = None if name is None else os.fsencode(name)[:_STEM_BYTES]
     with suppress(OSError), os.scandir(os.fsencode(folder)) as entries:
         for entry in entries:
-            match = _LEFTOVER.fullmatch(entry.name)
+            match = re.fullmatch(_LEFTOVER, entry.name)
             if match and stem in (None, match[1]):
                 with suppress(OSError):
                     _remove_if_dead(entry.path)

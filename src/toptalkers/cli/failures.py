@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -69,6 +68,8 @@ def _end_of(error: BaseException, prog_name: str | None) -> int:
     if isinstance(error, (click.Abort, KeyboardInterrupt)) or (last_signal() and not is_known):
         return _stopped(error)
     if os.environ.get(DEBUG) == "1":
+        import traceback
+
         say_lines("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, ToptalkersError):
         return _fail(error.message, error.hint, error.exit_code)
@@ -111,6 +112,8 @@ def _explained_by_aws(error: BaseException) -> ToptalkersError | None:
 def _place_of(error: BaseException) -> str:
     """The innermost line of ours that an error came through: ` at file.py:12`."""
     package = str(Path(__file__).parents[1])
+    import traceback
+
     ours = [one for one in traceback.extract_tb(error.__traceback__) if one.filename.startswith(package)]
     return f" at {os.path.relpath(ours[-1].filename, package)}:{ours[-1].lineno}" if ours else ""
 

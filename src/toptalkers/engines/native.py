@@ -21,8 +21,8 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from toptalkers.answer import LARGEST_TOTAL, REASONS, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
@@ -114,8 +114,7 @@ def _load() -> ctypes.CDLL:
 _kernel = _load()
 
 
-@dataclass(frozen=True)
-class Misfit:
+class Misfit(NamedTuple):
     """The first line of a file that does not fit its layout.
 
     Attributes:

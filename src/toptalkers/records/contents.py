@@ -1,8 +1,7 @@
 """From the bytes of a stored file to the plain flow-log lines in it, part by part; an archive has several parts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from toptalkers.records.packing import unpacked
 from toptalkers.records.plain import LOOK_BYTES, is_plain
@@ -15,16 +14,14 @@ MOST_ARCHIVES = 3
 """How deep archives may lie in archives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(NamedTuple):
     """Here begins the part of that name; what follows are its lines. `wrapping` says what they were taken out of."""
 
     name: str
     wrapping: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A part that is not read, and why; `is_failure` is false for what is no flow log by intent."""
 
     name: str
@@ -32,8 +29,7 @@ class LeftOut:
     is_failure: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(NamedTuple):
     """The file is an archive: none of its parts may count before all of them have come."""
 
 
@@ -55,8 +51,8 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
     """
     is_empty = not source.peek(1)
     source = unpacked(source, piece_bytes)
-    head = source.peek(LOOK_BYTES)
-    if is_plain(head):
+    # The first piece is kept by no name here: its memory is wanted for the next, while it is in the core's cache.
+    if is_plain(source.peek(LOOK_BYTES)[:LOOK_BYTES]):
         yield Begin(name)
         yield from source
     else:

@@ -5,8 +5,7 @@ gzip is unpacked with ISA-L, several times faster than zlib, and outside of the 
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
@@ -36,8 +35,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Packing:
+class _Packing(NamedTuple):
     """A way to pack: how a member begins, what unpacks one, and what that raises when it is damaged."""
 
     magic: bytes

@@ -67,7 +67,7 @@ LARGEST_TOTAL = (1 << 63) - 1
 STREAK = 10
 """So many malformed records, or odd samples, in a row make a misfit."""
 
-SAMPLED_FIRST, SAMPLED_EVERY = 64, 64
+SAMPLED_FIRST, SAMPLED_EVERY = 64, 256
 """Of a stretch's sound records the first, and then one in so many, are looked at in all telling columns."""
 
 TELLING_BYTES = 4096

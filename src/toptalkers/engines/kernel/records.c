@@ -18,7 +18,7 @@
 enum { LONGEST_LINE = 1 << 20 };
 
 /* When a stretch of lines is a misfit: see `Stretch` in count_flows.py. */
-enum { STREAK = 10, SAMPLED_FIRST = 64, SAMPLED_EVERY = 64 };
+enum { STREAK = 10, SAMPLED_FIRST = 64, SAMPLED_EVERY = 256 };
 static const int64_t EPOCH_FROM = 1000000000, EPOCH_UNTIL = 4000000000;
 
 static const int64_t MILLISECONDS_FROM = 100000000000; /* a start from here on is in milliseconds */
@@ -528,24 +528,34 @@ static void note_malformed(reader *r, int64_t record, const uint8_t *line, size_
     keep_example(r, line, length, false);
 }
 
-/* Count a record whose columns are known by their starts; or say that it is not sound, and count nothing. */
-static bool count_record(counter *c, const uint8_t *base, const uint32_t *at, uint32_t columns, size_t line, size_t length) {
-    const layout *l = &c->reader->now;
-    if (!l->usable || columns != (uint32_t)l->columns || length > LONGEST_LINE || base[line + length - 1] == ' ')
+/* Look at a record as `take_sample` does, where only the columns that the question needs may be known. */
+__attribute__((noinline)) static void sample_line(reader *r, int64_t record, const uint8_t *base, const uint32_t *at,
+                                                  size_t length) {
+    if (r->now.looked_at >= (uint32_t)r->now.columns) {
+        take_sample(r, record, base, at);
+        return;
+    }
+    const uint8_t *line = base + at[0];
+    split(r, line, length);
+    take_sample(r, record, line, r->at);
+}
+
+/* Whether what stands before a line may hide that it is none, or another, when its columns are looked at. */
+static bool may_be_odd(const uint8_t *line, size_t length) {
+    return line[0] == 0xef || (length > 19 && line[10] == 'T' && line[4] == '-' && line[7] == '-');
+}
+
+/* Count a line that has its layout's columns, known by their starts; or say that it is not sound, and count nothing. */
+static inline bool count_record(counter *c, const uint8_t *base, const uint32_t *at, size_t line, size_t length) {
+    if (!c->reader->now.usable || base[line + length - 1] == ' ' || length > LONGEST_LINE || may_be_odd(base + line, length))
         return false;
     enum tally verdict = examine(c, base, at);
     if (verdict >= MALFORMED_COLUMNS)
         return false;
     int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
-    if (record >= c->reader->lines.next_sample) {
-        if (l->looked_at < columns) { /* only the columns up to there are known */
-            split(c->reader, base + line, length);
-            take_sample(c->reader, record, base + line, c->reader->at);
-        } else {
-            take_sample(c->reader, record, base, at);
-        }
-    }
+    if (record >= c->reader->lines.next_sample)
+        sample_line(c->reader, record, base, at, length);
     return true;
 }
 
@@ -613,11 +623,6 @@ __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *
         take_sample(r, record, line, r->at);
 }
 
-/* Whether what stands before a line may hide that it is none, or another, when its columns are looked at. */
-static bool may_be_odd(const uint8_t *line, size_t length) {
-    return line[0] == 0xef || (length > 19 && line[10] == 'T' && line[4] == '-' && line[7] == '-');
-}
-
 /* --- lines --- */
 
 /* One bit a byte: which of 64 bytes are spaces, and which end a line. */
@@ -671,7 +676,7 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
             }
             size_t wide = next - 1 - line;
             if (wide) {
-                if (may_be_odd(data + line, wide) || !count_record(c, data, at, columns - 1, line, wide)) {
+                if (columns != most || !count_record(c, data, at, line, wide)) {
                     count_odd_line(c, data + line, wide);
                     at = r->at;
                     most = (uint32_t)r->now.columns + 1;
