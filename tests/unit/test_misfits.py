@@ -88,7 +88,7 @@ def test_odd_samples_make_a_misfit(column: str, text: str, others: int) -> None:
     values = GOOD.split(" ")
     values[DEFAULT_FIELDS.index(column)] = text
     odd = " ".join(values)
-    content = "\n".join([GOOD] * others + [odd] * 700)
+    content = "\n".join([GOOD] * others + [odd] * 3000)
     found, _ = judge(EVERYTHING, content)
     assert found
     assert (found.line, found.is_odd) == (odd.encode(), True)
