@@ -88,8 +88,12 @@ def _advise(misfit: Misfit, columns: list[bytes]) -> str:
             return "they look like transit gateway records: ask with --log-format transit-gateway --action ALL"
     if b"ACCEPT" in columns or b"REJECT" in columns or b"NODATA" in columns:
         if tuple(misfit.fields) == DEFAULT_FIELDS and len(columns) == len(DEFAULT_FIELDS):
-            name, text = next(_wrong(misfit.fields, columns), ("", b""))
-            return f"{text.decode('utf-8', 'replace')!r} is no {name}" if name else "write its lines as AWS does"
+            wrong = list(_wrong(misfit.fields, columns))
+            if not wrong:
+                return "write its lines as AWS does"
+            name, text = wrong[0]
+            said = f"{text.decode('utf-8', 'replace')!r} is no {name}"
+            return said if len(wrong) == 1 else f"{said}; if its columns are in another order, {how}"
         if len(columns) == len(DEFAULT_FIELDS) and columns[0].isdigit() and columns[-1] in (b"OK", b"NODATA"):
             return "they look like the default format: ask with --log-format default"
         return f"they look like another flow-log format: {how}"
