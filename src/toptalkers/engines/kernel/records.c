@@ -554,7 +554,7 @@ static inline bool count_record(counter *c, const uint8_t *base, const uint32_t 
         return false;
     int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
-    if (record >= c->reader->lines.next_sample)
+    if (__builtin_expect(record >= c->reader->lines.next_sample, 0))
         sample_line(c->reader, record, base, at, length);
     return true;
 }
@@ -676,7 +676,7 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
             }
             size_t wide = next - 1 - line;
             if (wide) {
-                if (columns != most || !count_record(c, data, at, line, wide)) {
+                if (__builtin_expect(columns != most, 0) || __builtin_expect(!count_record(c, data, at, line, wide), 0)) {
                     count_odd_line(c, data + line, wide);
                     at = r->at;
                     most = (uint32_t)r->now.columns + 1;
