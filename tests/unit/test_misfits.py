@@ -264,3 +264,11 @@ def test_the_mappers_quick_look_knows_every_telling_column() -> None:
         assert re.fullmatch(pattern, b"-")
         for text in texts:
             assert judges[name](text) or not re.fullmatch(pattern, text), (name, text)
+
+
+@pytest.mark.parametrize("offset", [0, 64, 255, 256])
+def test_which_records_are_samples(offset: int) -> None:
+    """Kernel and mapper look at the same records: behind the first 64, those whose number is a multiple of 256."""
+    odd = GOOD.replace(" 6 10 ", " 999 10 ")
+    lines = [odd if number >= 64 and number % 256 == offset % 256 else GOOD for number in range(256 * 14)]
+    assert (judge(Query(), "\n".join(lines))[0] is not None) == (offset % 256 == 0)

@@ -362,7 +362,6 @@ class FlowCounter:
         def position(name: bytes) -> int:
             return fields.index(name) if name in fields else ABSENT
 
-        self.fields = fields
         self.columns = len(fields)
         self.at_src, self.at_dst, self.at_port = (
             position(b"srcaddr"),
@@ -526,7 +525,7 @@ class FlowCounter:
         stretch.in_row = 0
         self.file_ends_packed = False
         beginning = range(first, min(SAMPLED_FIRST, stretch.sound))
-        later = range(max(first + -first % SAMPLED_EVERY, SAMPLED_FIRST), stretch.sound, SAMPLED_EVERY)
+        later = range(max(first + -first % SAMPLED_EVERY, SAMPLED_EVERY), stretch.sound, SAMPLED_EVERY)
         for number in (*beginning, *later):
             at = (number - first) * last
             columns = tokens[at : at + last + 1]
