@@ -23,6 +23,7 @@ from toptalkers.streaming import count_flows
 
 KNOWN = set(FIELDS)
 LONGEST = 1 << 20
+SHORT = Query.parse(log_format="srcaddr dstaddr dstport action")
 
 # A block of the local engine that is no longer than a few lines, so that files have several.
 RECORD = b"2 123456789012 eni-0a1b2c3d4e5f60718 10.0.0.1 10.0.0.2 40000 443 6 10 8400 1793491200 1793491260 ACCEPT OK\n"
@@ -56,6 +57,8 @@ def run_engine(engine: object, query: Query, contents: list[bytes]) -> tuple[byt
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
+@example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8::1 10.0.0.1 0 ACCEPT"]))
+@example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8:0:0:0:0:0:1 fe80:: 0 ACCEPT\n"]))
 def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes]]) -> None:
     """The pipe of scripts and the local engine give what the reference gives, byte for byte, and its tally."""
     query, contents = case

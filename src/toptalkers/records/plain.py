@@ -11,7 +11,8 @@ _BLANKS_BYTES = 1 << 10
 
 _PLAIN = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z )?"
-    rb"(?:(?:\d+|(?:eni|vpc|subnet|i)-[0-9a-f]+|\d+\.\d+\.\d+\.\d+|ACCEPT|REJECT|OK) [!-~]+(?: [!-~]+)*"
+    rb"(?:(?:\d+|(?:eni|vpc|subnet|i)-[0-9a-f]+|\d+\.\d+\.\d+\.\d+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|ACCEPT|REJECT|OK)"
+    rb" [!-~]+(?: [!-~]+)*"
     rb"|([a-z][a-z0-9-]*)(?: [a-z][a-z0-9_-]*)+)[\r\n]"
 )
 """A first line as AWS writes it, or as CloudWatch exports it, which the engines know."""

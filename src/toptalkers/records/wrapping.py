@@ -27,7 +27,7 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+|,\d{3})?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?"
 _BSD = rb"[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?"
-_SENDER = rb"(?:(?:[^\s:]+ )?[^\s:\[\]]+(?:\[[\w.-]+\])?: ?|(?:stdout|stderr) [FP] )"
+_SENDER = rb"(?:(?:[^\s:]+ )?[^\s:\[\]]+(?:\[[\w.-]+\])?: |(?:stdout|stderr) [FP] )"
 _PREFIX = re.compile(
     rb"^[ \t]*(?:"
     rb"<\d{1,3}>1 (?:-|"
