@@ -1,4 +1,4 @@
-"""Builds the counting kernel (`src/toptalkers/engines/kernel/`, C) when the package is installed or packed.
+"""Builds the counting kernel (`src/toptalkers/kernel/`, C) when the package is installed or packed.
 
 With the compiler that `CC` names or the machine's `cc`; where there is none, with the one that the package `ziglang`
 brings, so that nothing but pip is needed. The library is not tied to a version of Python.
@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-KERNEL = Path(__file__).parent / "src/toptalkers/engines/kernel"
+KERNEL = Path(__file__).parent / "src/toptalkers/kernel"
 LIBRARY = "kernel.so"
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-pthread", "-D_GNU_SOURCE"]
 
@@ -50,7 +50,7 @@ class KernelBuildHook(BuildHookInterface[Any]):
             # Renamed, not written over: a process that runs may have it loaded.
             library.replace(KERNEL / LIBRARY)
         else:
-            build_data["force_include"][str(library)] = f"toptalkers/engines/kernel/{LIBRARY}"
+            build_data["force_include"][str(library)] = f"toptalkers/kernel/{LIBRARY}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
 

@@ -157,7 +157,8 @@ def _format_rates(rates: Rates, python: str) -> str:
 
 def format_plan(rates: Rates) -> str:
     """The arithmetic, step by step, for the cluster that `run-emr` plans and for one that keeps up with an hour."""
-    from toptalkers.deploy.sizing import (
+    from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
+    from toptalkers.runs.sizing import (
         BYTES_PER_VCPU_SECOND,
         DEFAULT_INSTANCE_TYPE,
         MOST_NODES,
@@ -167,7 +168,6 @@ def format_plan(rates: Rates) -> str:
         size_cluster,
         vcpus,
     )
-    from toptalkers.streaming.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
 
     planned = size_cluster(INPUT_BYTES)
     cores = vcpus(DEFAULT_INSTANCE_TYPE)

@@ -79,8 +79,8 @@ def run(context: Context) -> Section:
 
 def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
     """The steps as `run-emr` plans them, with the scripts laid where they look for them."""
-    from toptalkers.query import Query
-    from toptalkers.streaming.steps import plan_steps
+    from toptalkers.job.steps import plan_steps
+    from toptalkers.question.query import Query
 
     (folder / "code").mkdir(parents=True)
     for name in ("count_flows.py", "port_filter.py"):
@@ -100,7 +100,7 @@ def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
 
 def run_steps(steps: Sequence[Sequence[str]], folder: Path) -> Spent:
     """Run steps one after the other."""
-    from toptalkers.engines.hadoop_runtime import run_streaming
+    from toptalkers.hadoop.runtime import run_streaming
 
     begin, cpu = time.perf_counter(), _children_cpu_s()
     for arguments in steps:

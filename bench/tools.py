@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "bench/peers"
-STREAMING = ROOT / "src/toptalkers/streaming"
+STREAMING = ROOT / "src/toptalkers/job"
 TOPTALKERS = str(Path(sysconfig.get_path("scripts")) / "toptalkers")
 
 PEER_PACKAGES = ("chdb", "duckdb", "flowlogs-reader", "polars", "pyspark")

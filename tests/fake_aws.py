@@ -14,8 +14,8 @@ from typing import Any, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from toptalkers.aws.gateways import Gateways
+from toptalkers.capture.prediction import resolve_resources
 from toptalkers.cli.factory import Factory
-from toptalkers.deploy.prediction import resolve_resources
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 REGION = "eu-west-1"

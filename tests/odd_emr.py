@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.fake_account import FakeAccount
+from toptalkers.aws.account import CONFIG, Clients
 from toptalkers.aws.gateways import Gateways
-from toptalkers.aws.session import CONFIG, Clients
 
 Mode = Literal[
     "fine",

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from toptalkers.query import Query, format_ports
-from toptalkers.streaming import count_flows, port_filter, sum_counts
+from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.question.query import Query, format_ports
 
 STREAMING = Path(count_flows.__file__).parent
 

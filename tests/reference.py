@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 DEFAULT = [
     "version",

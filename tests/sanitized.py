@@ -17,7 +17,7 @@ def build(folder: Path, ways: list[tuple[tuple[str, ...], list[str]]]) -> int:
     shutil.copytree(
         ROOT / "src/toptalkers", folder / "toptalkers", ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
-    kernel = folder / "toptalkers/engines/kernel"
+    kernel = folder / "toptalkers/kernel"
     sources = [str(path) for path in sorted(kernel.glob("*.c"))]
     always = ["-std=c11", "-g", "-D_GNU_SOURCE", "-fPIC", "-shared", "-pthread", "-o", str(kernel / "kernel.so")]
     for number, (compiler, flags) in enumerate(ways):

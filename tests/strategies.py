@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 ADDRESSES = [
     *("10.0.0.1", "10.0.0.2", "10.0.1.17", "192.0.2.1", "198.51.100.77", "203.0.113.255", "0.0.0.0"),

@@ -41,7 +41,7 @@ def entry_of(folder: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files written just now count as old enough."""
-    monkeypatch.setattr("toptalkers.engines.inputs.YOUNGEST_S", -3600.0)
+    monkeypatch.setattr("toptalkers.records.files.YOUNGEST_S", -3600.0)
 
 
 json_values = st.recursive(

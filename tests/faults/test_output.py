@@ -15,10 +15,10 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toptalkers.answer.output import write_output
 from toptalkers.cli.main import cli
 from toptalkers.errors import ToptalkersError
-from toptalkers.results.output import write_output
-from toptalkers.whole_file import remove_leftovers, whole_file
+from toptalkers.machine.whole_file import remove_leftovers, whole_file
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 DEFAULT = str(FLOWLOGS / "default.log")

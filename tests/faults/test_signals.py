@@ -26,7 +26,7 @@ import sys, time
 from pathlib import Path
 import click
 from toptalkers.cli import failures, signals
-from toptalkers.results.output import write_output
+from toptalkers.answer.output import write_output
 
 def chunks():
     yield b"half"
@@ -188,7 +188,7 @@ def test_forked_processes_end_with_the_one_that_forked_them() -> None:
     """Even when that is killed, and they wait for what nobody will give them."""
     script = """
         import os, time
-        from toptalkers.engines.leash import leash_forks
+        from toptalkers.machine.leash import leash_forks
         leash_forks()
         leash_forks()
         if not (child := os.fork()):

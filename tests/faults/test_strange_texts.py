@@ -15,13 +15,13 @@ import toptalkers.cli
 from tests.fake_account import FakeAccount, refusal
 from tests.fake_aws import NOW, FakeAws
 from tests.faults.strange import is_harmless, texts
-from toptalkers.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.formats import format_answer
 from toptalkers.capture.template import render_template
 from toptalkers.cli.main import cli
-from toptalkers.deploy.cluster import ClusterOptions, execute_run, plan_run
-from toptalkers.flowlog.talker import Talker, format_talker, is_address
-from toptalkers.query import Query
-from toptalkers.results.formats import format_answer
+from toptalkers.question.key import Talker, format_talker, is_address
+from toptalkers.question.query import Query
+from toptalkers.runs.watch import ClusterOptions, execute_run, plan_run
 from toptalkers.visible import visible
 
 TALK = {"click.echo", "click.secho", "click.confirm", "click.prompt", "print", "sys.stderr.write", "sys.stdout.write"}

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from tests import reference
 from tests.functional.test_engines_agree import RECORD, run_engine, write_files
 from tests.strategies import cases
-from toptalkers.answer import Answer
+from toptalkers.answer.answer import Answer
 from toptalkers.cli.main import cli
-from toptalkers.engines import local, sums
-from toptalkers.engines.inputs import find_inputs
+from toptalkers.engines import local
+from toptalkers.engines import spill as sums
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import find_inputs
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 
@@ -93,7 +94,7 @@ def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None
         "import resource, sys; from pathlib import Path\n"
         "from toptalkers.engines import local, inputs\n"
         "from toptalkers.errors import ToptalkersError\n"
-        "from toptalkers.query import Query\n"
+        "from toptalkers.question.query import Query\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"  # as a disk of so many bytes
         "files = inputs.find_inputs(sys.argv[1:2]).files\n"
         "try: local.count_files(Query(), files, scratch=Path(sys.argv[2]), rows_held=5_000)\n"

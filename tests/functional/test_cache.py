@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.functional.test_engines_agree import RECORD, write_files
 from tests.strategies import files as contents_of_files
 from toptalkers.cli.main import cli
-from toptalkers.engines import cache, inputs, local
-from toptalkers.query import Query
+from toptalkers.engines import cache, local
+from toptalkers.question.query import Query
+from toptalkers.records import files as inputs
 
 QUERIES = [Query(), Query.parse(metric="bytes", ports="all"), Query.parse(action="ALL", top="2")]
 

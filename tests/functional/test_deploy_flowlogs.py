@@ -4,7 +4,7 @@ import pytest
 
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
-from toptalkers.deploy.flowlogs import DELIVERY_SECONDS
+from toptalkers.capture.flowlogs import DELIVERY_SECONDS
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, format_log_format
 
 pytestmark = pytest.mark.usefixtures("deployed")

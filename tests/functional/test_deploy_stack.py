@@ -6,7 +6,7 @@ import pytest
 
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
-from toptalkers.deploy.stack import plan_stack, proposed
+from toptalkers.capture.stack import plan_stack, proposed
 from toptalkers.flowlog.layout import RICH_LAYOUT, format_log_format
 
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests import pipeline, reference
 from tests.strategies import cases
-from toptalkers.answer import Answer
+from toptalkers.answer.answer import Answer
 from toptalkers.engines import local
 from toptalkers.engines import mrjob as mrjob_engine
-from toptalkers.engines.inputs import Problem, find_inputs
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows
+from toptalkers.job import count_flows
+from toptalkers.question.query import Query
+from toptalkers.records.files import Problem, find_inputs
 
 KNOWN = set(FIELDS)
 LONGEST = 1 << 20

@@ -6,8 +6,8 @@ import pytest
 
 from tests import pipeline
 from toptalkers.engines import local, mrjob
-from toptalkers.engines.inputs import find_inputs
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import find_inputs
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 LOGS = sorted(FLOWLOGS.glob("*.log"))

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from tests.functional.test_wrapped_files import record
 from toptalkers.cli.main import cli
-from toptalkers.engines.inputs import InputFile, find_inputs
-from toptalkers.engines.unpack import UnreadableError, read_pieces
 from toptalkers.flowlog.fields import DEFAULT_FIELDS
+from toptalkers.records.files import InputFile, find_inputs
+from toptalkers.records.unpack import UnreadableError, read_pieces
 
 LINES = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
 LOG = "".join(f"{line}\n" for line in LINES).encode()
@@ -121,7 +121,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_out(tmp_path: Path, change
 def test_a_read_error_of_one_file_leaves_the_rest(tmp_path: Path) -> None:
     """Whatever one file's reading raises for the system, it is left out by name."""
     from toptalkers.engines import local
-    from toptalkers.query import Query
+    from toptalkers.question.query import Query
 
     def refuse() -> None:
         raise PermissionError(13, "Access Denied")

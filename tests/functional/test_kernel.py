@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests import pipeline, reference, sanitized
 from tests.strategies import cases
-from toptalkers.answer import TooLargeError
-from toptalkers.engines import native
+from toptalkers.answer.answer import TooLargeError
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.query import Query
+from toptalkers.kernel import door as native
+from toptalkers.question.query import Query
 
 ROOT = Path(__file__).parents[2]
 LESS = 4 if "ASAN_OPTIONS" in os.environ else 1

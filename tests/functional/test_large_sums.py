@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests import pipeline
-from toptalkers.answer import LARGEST_TOTAL, Tally, TooLargeError
+from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.cli.main import cli
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 LINE = "2 123456789012 eni-0a1 {src} 10.0.0.2 40000 443 6 10 {n} 1793491200 1793491260 ACCEPT OK\n"
 MOST = 999_999_999_999_999

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import SYSLOG
-from toptalkers.deploy.diagnosis import LOG_MINUTES, diagnose
+from toptalkers.runs.diagnosis import LOG_MINUTES, diagnose
 
 WORDS = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\n\r", exclude_categories=("Cc", "Zl", "Zp")), min_size=1)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.functional.test_wrapped_files import record
 from toptalkers.engines import local, mrjob
-from toptalkers.engines.inputs import Problem, find_inputs
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import Problem, find_inputs
 
 LINES = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(40)]
 FIRST = "\n".join(LINES[:20]).encode()

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 from tests.odd_emr import Mode, OddAccount, odd_emr
 from toptalkers.cli.main import cli
-from toptalkers.deploy.cluster import MOST_SILENT
-from toptalkers.deploy.runs import parse_record
+from toptalkers.runs.record import parse_record
+from toptalkers.runs.watch import MOST_SILENT
 
 
 @pytest.fixture

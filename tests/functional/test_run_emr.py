@@ -13,7 +13,10 @@ from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
 from toptalkers.aws.failures import AwsError
 from toptalkers.cli.main import cli
-from toptalkers.deploy.cluster import (
+from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.question.query import Query
+from toptalkers.runs.record import RunRecord, load_record
+from toptalkers.runs.watch import (
     LOOK_SECONDS,
     LOOKS,
     MOST_SILENT,
@@ -24,9 +27,6 @@ from toptalkers.deploy.cluster import (
     plan_run,
     render_request,
 )
-from toptalkers.deploy.runs import RunRecord, load_record
-from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
-from toptalkers.query import Query
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n10.0.0.3:10.0.0.2:22\t1\n"
 AGGREGATE = "flowlogs-aggregate"

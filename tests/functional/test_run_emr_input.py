@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import COUNTERS
 from toptalkers.cli.main import cli
-from toptalkers.deploy import input as run_input
+from toptalkers.runs import input as run_input
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
 PACKED = gzip.compress(LINE)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toptalkers.engines import local, mrjob
-from toptalkers.engines.inputs import Problem, find_inputs
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import Problem, find_inputs
 
 COLUMNS = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action"
 NAMES = [*COLUMNS.split(), "log-status"]

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from tests import pipeline
 from tests.fuzz.cases import Case, Segments
-from toptalkers.answer import LARGEST_TOTAL, Tally, TooLargeError
-from toptalkers.engines.native import Counter
-from toptalkers.engines.sums import Spill
-from toptalkers.query import Query, format_ports
-from toptalkers.streaming import count_flows, port_filter, sum_counts
+from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
+from toptalkers.engines.spill import Spill
+from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.kernel.door import Counter
+from toptalkers.question.query import Query, format_ports
 
 T = TypeVar("T")
 

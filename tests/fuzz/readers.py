@@ -24,10 +24,10 @@ from random import Random, SystemRandom
 from tests.functional.test_wrapped_files import NAMES, WRAPPINGS, Wrap, each, table, zstd
 from tests.reference import count
 from toptalkers.engines import local
-from toptalkers.engines.inputs import InputFile
-from toptalkers.engines.sums import Spill
+from toptalkers.engines.spill import Spill
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile
 
 QUERIES = (Query(), Query.parse(metric="bytes", ports="all"), Query.parse(metric="packets", ports="all", action="ALL"))
 MOST_SHOWN = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.hadoop.pseudo_distributed import Hadoop, pseudo_distributed
-from toptalkers.engines.hadoop_runtime import StreamingResult, run_streaming
+from toptalkers.hadoop.runtime import StreamingResult, run_streaming
 
 
 @pytest.fixture(scope="session")

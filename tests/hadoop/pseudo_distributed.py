@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toptalkers.engines.hadoop_jars import fetch_jars, parse_jar_list
-from toptalkers.engines.hadoop_runtime import find_java, write_settings
+from toptalkers.hadoop.jars import fetch_jars, parse_jar_list
+from toptalkers.hadoop.runtime import find_java, write_settings
 
 DAEMONS = {
     "namenode": "org.apache.hadoop.hdfs.server.namenode.NameNode",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from toptalkers.engines.hadoop_jars import Jar, embedded_jars, fetch_jars, parse_jar_list
 from toptalkers.errors import ToptalkersError
+from toptalkers.hadoop.jars import Jar, embedded_jars, fetch_jars, parse_jar_list
 
 pytestmark = pytest.mark.hadoop
 

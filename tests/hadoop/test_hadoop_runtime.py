@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.hadoop.conftest import Embedded
-from toptalkers.engines.hadoop_runtime import HadoopEvent, S3Endpoint, run_streaming, write_settings
 from toptalkers.errors import ToptalkersError
+from toptalkers.hadoop.runtime import HadoopEvent, S3Endpoint, run_streaming, write_settings
 
 pytestmark = pytest.mark.hadoop
 

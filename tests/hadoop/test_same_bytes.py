@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from toptalkers.engines import hadoop, local, mrjob
-from toptalkers.engines.inputs import find_inputs
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import find_inputs
 from toptalkers.sample.writer import SampleLayout, write_sample
 
 pytestmark = pytest.mark.hadoop

@@ -11,12 +11,12 @@ import pytest
 
 from tests.hadoop.conftest import Embedded
 from tests.hadoop.pseudo_distributed import Hadoop
+from toptalkers.answer.parts import read_part
 from toptalkers.engines import local
-from toptalkers.engines.inputs import find_inputs
-from toptalkers.query import Query
-from toptalkers.results.fetch import read_part
-from toptalkers.streaming import count_flows, steps
-from toptalkers.streaming.steps import Gluing, plan_steps
+from toptalkers.job import count_flows, steps
+from toptalkers.job.steps import Gluing, plan_steps
+from toptalkers.question.query import Query
+from toptalkers.records.files import find_inputs
 
 pytestmark = pytest.mark.hadoop
 

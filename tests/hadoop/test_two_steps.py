@@ -10,9 +10,9 @@ import pytest
 
 from tests.hadoop.conftest import Embedded
 from tests.hadoop.pseudo_distributed import Hadoop
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows
-from toptalkers.streaming.steps import plan_steps
+from toptalkers.job import count_flows
+from toptalkers.job.steps import plan_steps
+from toptalkers.question.query import Query
 
 pytestmark = pytest.mark.hadoop
 
@@ -95,7 +95,7 @@ def test_mrjob_runs_on_the_daemons(hadoop: Hadoop, flow_logs: Path, piped: bytes
     """Our mrjob job with `-r hadoop` gives the same bytes there; the mapper's counters come back too."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "toptalkers.streaming.mrjob_job", "-r", "hadoop", "--no-conf"),
+            *(sys.executable, "-m", "toptalkers.job.mrjob_job", "-r", "hadoop", "--no-conf"),
             *("--hadoop-streaming-jar", str(hadoop.streaming_jar)),
             *map(str, sorted(flow_logs.rglob("*.gz"))),
         ],

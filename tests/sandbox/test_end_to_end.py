@@ -9,8 +9,8 @@ import pytest
 
 from tests.render import ROOT
 from toptalkers.engines import local
-from toptalkers.engines.inputs import find_inputs
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import find_inputs
 from toptalkers.sample.writer import write_sample
 
 pytestmark = pytest.mark.sandbox

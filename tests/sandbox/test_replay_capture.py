@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from toptalkers.answer import Row
+from toptalkers.answer.answer import Row
 from toptalkers.capture.template import render_template
 from toptalkers.engines.choice import count_files
-from toptalkers.engines.inputs import Problem, find_inputs
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.records.files import Problem, find_inputs
 from toptalkers.sample.writer import write_sample
 from toptalkers.sandbox.replay import Clients, Target, find_stream, find_target, replay, retry_batches, sandbox_clients
 

@@ -475,7 +475,7 @@ def test_the_stream_and_its_measures(stubs: Stubs) -> None:
     assert read == [7.0, 5.0, None]
 
 
-@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "cluster"])
+@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
     """Who writes an IAM policy from a gateway's docstring forgets nothing, and grants nothing for naught."""
     tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tests import pipeline, reference
 from tests.strategies import BAD_NUMBERS, BAD_PORTS, NUMBERS
-from toptalkers.engines.native import Counter
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows, port_filter, sum_counts
+from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.kernel.door import Counter
+from toptalkers.question.query import Query
 
 RECORD = b"2 123456789012 eni-1 10.0.0.1 10.0.0.2 49152 443 6 10 840 1793491200 1793491260 ACCEPT OK\n"
 OTHER = RECORD.replace(b"10.0.0.1", b"2001:db8::1").replace(b" 443 ", b" 40000 ")

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fake_account import BUCKET, FakeAccount
-from toptalkers.deploy.cluster import example_run
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.runs.watch import example_run
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount
+from toptalkers.answer.parts import fetch_answer, read_part
 from toptalkers.errors import ToptalkersError
-from toptalkers.flowlog.talker import parse_talker
-from toptalkers.results.fetch import fetch_answer, read_part
+from toptalkers.question.key import parse_talker
 
 PREFIX = "runs/20261123T181500Z-4f2a/toptalkers/"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_PORTS, PORTS
-from toptalkers.answer import REASONS
+from toptalkers.answer.answer import REASONS
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, TRANSIT_GATEWAY_FIELDS, FieldType
 from toptalkers.flowlog.layout import (
@@ -18,8 +18,8 @@ from toptalkers.flowlog.layout import (
     parse_header,
     parse_log_format,
 )
-from toptalkers.flowlog.talker import Talker, format_talker, is_address, is_ipv6, parse_port, parse_talker
-from toptalkers.streaming import count_flows
+from toptalkers.job import count_flows
+from toptalkers.question.key import Talker, format_talker, is_address, is_ipv6, parse_port, parse_talker
 
 
 def test_fields_are_those_of_versions_2_to_11() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toptalkers.engines.hadoop_jars import Jar, embedded_jars, fetch_jars, parse_jar_list
 from toptalkers.errors import ToptalkersError
+from toptalkers.hadoop.jars import Jar, embedded_jars, fetch_jars, parse_jar_list
 
 RIGHT = b"the right jar"
 JAR = Jar("org.example.more", "name", "1.0", hashlib.sha256(RIGHT).hexdigest())

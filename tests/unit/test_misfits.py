@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import pipeline
-from toptalkers.answer import Tally
-from toptalkers.engines.misfits import describe_misfit
-from toptalkers.engines.native import Counter, Misfit
+from toptalkers.answer.answer import Tally
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows
+from toptalkers.job import count_flows
+from toptalkers.kernel.door import Counter, Misfit
+from toptalkers.question.query import Query
+from toptalkers.records.misfits import describe_misfit
 
 GOOD = "2 123456789012 eni-0a1b 10.0.0.1 10.0.0.2 40000 443 6 10 840 1793491200 1793491260 ACCEPT OK"
 BAD = GOOD.replace(" ACCEPT ", " ACCEPTED ")

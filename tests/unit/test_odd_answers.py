@@ -15,16 +15,16 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toptalkers.aws.cluster import ClusterGateway
+from toptalkers.aws.account import ATTEMPTS, CONFIG, CONNECT_SECONDS, READ_SECONDS, refuse_odd_answers
+from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLogGateway
 from toptalkers.aws.metrics import Metric, MetricsGateway
-from toptalkers.aws.session import ATTEMPTS, CONFIG, CONNECT_SECONDS, READ_SECONDS, refuse_odd_answers
 from toptalkers.aws.stack import ChangeSet, StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
-from toptalkers.deploy.cluster import example_run
-from toptalkers.query import Query
+from toptalkers.question.query import Query
+from toptalkers.runs.watch import example_run
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 CHANGE_SET = ChangeSet("arn:aws:cloudformation:us-east-1:123456789012:changeSet/c/1", "CREATE_COMPLETE", "")

@@ -7,9 +7,9 @@ import pytest
 
 from toptalkers.aws.stack import Change
 from toptalkers.aws.stream import Stream
+from toptalkers.capture.costs import VENDED_TO_LOGS, estimate_costs, tiered
+from toptalkers.capture.prediction import predict_changes
 from toptalkers.capture.template import render_template
-from toptalkers.deploy.costs import VENDED_TO_LOGS, estimate_costs, tiered
-from toptalkers.deploy.prediction import predict_changes
 
 OURS: dict[str, Any] = json.loads(render_template())
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.strategies import queries
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT
-from toptalkers.query import ALL_PORTS, Query, format_ports, parse_ports
-from toptalkers.streaming import count_flows, port_filter
+from toptalkers.job import count_flows, port_filter
+from toptalkers.question.query import ALL_PORTS, Query, format_ports, parse_ports
 
 
 def test_defaults_are_the_recipes() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.capture.preprocess import Undecodable, read_envelope
-from toptalkers.engines.inputs import find_inputs
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_header, parse_log_format
+from toptalkers.records.files import find_inputs
 from toptalkers.sandbox import envelopes
 from toptalkers.sandbox.envelopes import Envelope, make_poison, pack_probe, pack_records
 from toptalkers.sandbox.replay import check_layout, sandbox_clients

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from toptalkers.cli.main import cli
-from toptalkers.deploy.cluster import example_run
-from toptalkers.deploy.runs import (
+from toptalkers.question.query import Query
+from toptalkers.runs.record import (
     RECORD_BYTES,
     RecordError,
     RunRecord,
@@ -22,7 +22,7 @@ from toptalkers.deploy.runs import (
     parse_record,
     question_of,
 )
-from toptalkers.query import Query
+from toptalkers.runs.watch import example_run
 
 NOW = datetime(2026, 11, 23, 19, 15, tzinfo=UTC)
 RECORD = RunRecord(

@@ -14,13 +14,13 @@ import pytest
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, parse_header
-from toptalkers.flowlog.talker import is_address
+from toptalkers.job import count_flows
+from toptalkers.question.key import is_address
 from toptalkers.sample.bundled import BUNDLED_RECORDS, bundled_sample, write_bundled_sample
 from toptalkers.sample.company import ACCOUNT_ID, BUSY_HOSTS, HOSTS, IDLE_HOSTS
 from toptalkers.sample.dirt import BROKEN, Dirt
 from toptalkers.sample.traffic import FIRST_SECOND, RICH_FIELDS, Traffic, sample_lines
 from toptalkers.sample.writer import SampleLayout, SampleReport, plan_files, write_sample
-from toptalkers.streaming import count_flows
 
 LAYOUTS: tuple[SampleLayout, ...] = ("default", "rich", "aws-s3")
 ALLOWED = [

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from toptalkers.engines.leash import leashed
-from toptalkers.engines.scratch import ENGINE_PREFIX, LOCK, remove_abandoned, scratch_folder
+from toptalkers.machine.leash import leashed
+from toptalkers.machine.scratch import ENGINE_PREFIX, LOCK, remove_abandoned, scratch_folder
 from toptalkers.sandbox.keeper import PREFIX
 
 SANDBOX = """
     import subprocess, sys, time
-    from toptalkers.engines.scratch import scratch_folder
+    from toptalkers.machine.scratch import scratch_folder
     from toptalkers.sandbox.keeper import PREFIX, Keeper
     with scratch_folder(PREFIX) as folder:
         keeper = Keeper(folder)
@@ -33,7 +33,7 @@ SANDBOX = """
 
 STARTER = """
     import subprocess, sys, time
-    from toptalkers.engines.leash import leashed
+    from toptalkers.machine.leash import leashed
     process = subprocess.Popen(leashed(["sh", "-c", sys.argv[1]]), stdin=subprocess.PIPE, start_new_session=True)
     print(process.wait(), flush=True)
     time.sleep(120)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.errors import UsageError
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows, port_filter
-from toptalkers.streaming.steps import MIB, Gluing, Step, emr_steps, plan_steps
+from toptalkers.job import count_flows, port_filter
+from toptalkers.job.steps import MIB, Gluing, Step, emr_steps, plan_steps
+from toptalkers.question.query import Query
 
 PLACES: dict[str, Any] = {
     "inputs": ["s3://bucket/flowlogs/"],

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.engines.hadoop import count_files
-from toptalkers.engines.hadoop_runtime import check_work_dir
-from toptalkers.engines.inputs import InputFile
 from toptalkers.errors import ToptalkersError
-from toptalkers.query import Query
+from toptalkers.hadoop.runtime import check_work_dir
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile
 
 
 @given(odd=st.sampled_from(" ,:;%#?*[]{}$'\"\\é"), before=st.text("ab/", max_size=3))

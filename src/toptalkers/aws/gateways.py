@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from toptalkers.aws.cluster import ClusterGateway
+from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.metrics import MetricsGateway
 from toptalkers.aws.objects import ObjectReader

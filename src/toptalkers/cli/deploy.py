@@ -48,9 +48,9 @@ def deploy(
       toptalkers deploy --region eu-central-1
       toptalkers deploy --shards 4 --tag team=network --yes
     """
-    from toptalkers.deploy import stack
-    from toptalkers.deploy.flowlogs import flow_log_format
-    from toptalkers.deploy.ownership import require_own
+    from toptalkers.capture import stack
+    from toptalkers.capture.flowlogs import flow_log_format
+    from toptalkers.capture.ownership import require_own
 
     chosen = {"Shards": shards, "RetentionDays": retention_days}
     chosen["LogFormat"] = None if log_format is None else flow_log_format(log_format)

@@ -26,7 +26,7 @@ def destroy(*, gateways: "Gateways", stack_name: str, delete_data: bool, dry_run
       toptalkers destroy
       toptalkers destroy --delete-data --yes
     """
-    from toptalkers.deploy.destroy import execute_destroy, format_destroy, plan_destroy
+    from toptalkers.capture.destroy import execute_destroy, format_destroy, plan_destroy
 
     plan = plan_destroy(gateways, stack_name, delete_data=delete_data)
     if plan.is_empty:

@@ -37,7 +37,7 @@ def disable_flowlogs(
       toptalkers disable-flowlogs vpc-0a1b2c3d
       toptalkers disable-flowlogs --all
     """
-    from toptalkers.deploy import flowlogs
+    from toptalkers.capture import flowlogs
 
     if everything == bool(ids):
         raise UsageError("which flow logs?", hint="name ids, or give --all")

@@ -10,7 +10,7 @@ from toptalkers.cli.talk import say, say_lines, show
 if TYPE_CHECKING:
     from toptalkers.aws.flowlogs import Traffic
     from toptalkers.aws.gateways import Gateways
-    from toptalkers.deploy.flowlogs import Way
+    from toptalkers.capture.flowlogs import Way
 
 
 @click.command("enable-flowlogs")
@@ -61,7 +61,7 @@ def enable_flowlogs(
       toptalkers enable-flowlogs vpc-0a1b2c3d
       toptalkers enable-flowlogs subnet-0a1b2c3d --destination s3 --format rich --traffic ALL
     """
-    from toptalkers.deploy import flowlogs
+    from toptalkers.capture import flowlogs
 
     plan = flowlogs.plan_enable(
         gateways,

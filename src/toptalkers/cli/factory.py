@@ -11,8 +11,8 @@ class Factory:
 
     def gateways(self, *, region: str | None, profile: str | None) -> "Gateways":
         """Open the account and Region that are named, or those that the AWS CLI would take."""
+        from toptalkers.aws.account import Clients
         from toptalkers.aws.gateways import Gateways
-        from toptalkers.aws.session import Clients
         from toptalkers.cli.talk import say
 
         return Gateways(Clients(region=region, profile=profile, tell=say))

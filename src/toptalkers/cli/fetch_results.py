@@ -42,16 +42,16 @@ def fetch_results(
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
     """
     from toptalkers import locations
-    from toptalkers.answer import Answer, Tally
-    from toptalkers.deploy.cluster import bucket_of, tally_of
-    from toptalkers.deploy.ownership import require_own
-    from toptalkers.deploy.renamed import remove_renamed
-    from toptalkers.deploy.runs import choose_answer
-    from toptalkers.query import Query
-    from toptalkers.results.fetch import fetch_answer
-    from toptalkers.results.formats import describe_query, format_answer
-    from toptalkers.results.outcome import EMPTY, describe_misfits, describe_tally, exit_code
-    from toptalkers.results.output import write_output
+    from toptalkers.answer.answer import Answer, Tally
+    from toptalkers.answer.formats import describe_query, format_answer
+    from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
+    from toptalkers.answer.output import write_output
+    from toptalkers.answer.parts import fetch_answer
+    from toptalkers.capture.ownership import require_own
+    from toptalkers.question.query import Query
+    from toptalkers.runs.record import choose_answer
+    from toptalkers.runs.renamed import remove_renamed
+    from toptalkers.runs.watch import bucket_of, tally_of
 
     bucket = bucket_of(require_own(gateways, stack_name))
     record, notes = choose_answer(gateways, bucket, run)

@@ -11,7 +11,7 @@ from toptalkers.cli.factory import Factory
 from toptalkers.cli.params import OUTPUT
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 _QUESTION_OPTIONS = [
     click.option("--metric", default="records", show_default=True, help="What is summed: records, packets or bytes."),
@@ -83,8 +83,8 @@ def _asking(command: Callable[..., Any], names: Sequence[str]) -> Callable[..., 
 
 def _ask_for_log_format(given: Mapping[str, Any]) -> str:
     """Take the format from the flow log that wrote what a command is to read, and say so."""
-    from toptalkers.deploy.log_format import find_log_format
-    from toptalkers.engines.inputs import read_manifest
+    from toptalkers.records.files import read_manifest
+    from toptalkers.runs.log_format import find_log_format
 
     if "region" not in given:
         raise UsageError("--log-format auto asks AWS, which this command does not", hint="name the columns instead")

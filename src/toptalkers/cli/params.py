@@ -25,7 +25,7 @@ class OutputType(click.ParamType[Path | None]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | None:
         """Check it before there is something to write."""
-        from toptalkers.results.output import check_output
+        from toptalkers.answer.output import check_output
 
         if value in ("-", None):
             return None

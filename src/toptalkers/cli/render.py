@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from toptalkers.cli.options import job_query_options, output_option
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 
 @click.group()
@@ -31,8 +31,8 @@ def template(*, output: Path | None) -> None:
       aws cloudformation create-stack --stack-name toptalkers --template-body file://toptalkers.json \\
           --capabilities CAPABILITY_NAMED_IAM
     """
+    from toptalkers.answer.output import write_output
     from toptalkers.capture.template import render_template
-    from toptalkers.results.output import write_output
 
     write_output([render_template().encode()], output)
 
@@ -60,9 +60,9 @@ def steps(*, query: Query, bucket: str, run_id: str, bundle: str | None, output:
       toptalkers render steps --ports 443 --bucket my-bucket > steps.json
       aws emr create-cluster --steps file://steps.json ...
     """
-    from toptalkers.deploy.cluster import example_run
-    from toptalkers.results.output import write_output
-    from toptalkers.streaming.steps import render_steps
+    from toptalkers.answer.output import write_output
+    from toptalkers.job.steps import render_steps
+    from toptalkers.runs.watch import example_run
 
     planned, _ = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_steps(planned).encode()], output)
@@ -81,8 +81,8 @@ def cluster(*, query: Query, bucket: str, run_id: str, bundle: str | None, outpu
     Example:
       toptalkers render cluster --bucket my-bucket > cluster.json
     """
-    from toptalkers.deploy.cluster import example_run, render_request
-    from toptalkers.results.output import write_output
+    from toptalkers.answer.output import write_output
+    from toptalkers.runs.watch import example_run, render_request
 
     _, request = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)
@@ -90,6 +90,6 @@ def cluster(*, query: Query, bucket: str, run_id: str, bundle: str | None, outpu
 
 def _own_bundle() -> str:
     from toptalkers import locations
-    from toptalkers.streaming.bundle import bundle_sha256
+    from toptalkers.job.bundle import bundle_sha256
 
     return locations.code_prefix(bundle_sha256())

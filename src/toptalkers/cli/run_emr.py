@@ -12,11 +12,11 @@ from toptalkers.cli.options import dry_run_option, job_query_options, stack_name
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.gateways import Gateways
-    from toptalkers.deploy.runs import RunRecord
+    from toptalkers.runs.record import RunRecord
 
 
 @click.command("run-emr")
@@ -77,8 +77,8 @@ def run_emr(
     """
     if hadoop_cluster:
         ctx.exit(_run_on_hadoop(query, inputs, strict=strict))
-    from toptalkers.deploy import cluster as runs
-    from toptalkers.deploy.ownership import require_own
+    from toptalkers.capture.ownership import require_own
+    from toptalkers.runs import watch as runs
 
     gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
     options = runs.ClusterOptions(**cluster)  # type: ignore[arg-type]
@@ -115,10 +115,10 @@ def run_emr(
 def _tell_outcome(gateways: "Gateways", bucket: str, record: "RunRecord", *, strict: bool) -> int:
     """Say what a run counted and what it left out; gives the exit code."""
     from toptalkers import locations
-    from toptalkers.answer import Tally
-    from toptalkers.deploy.cluster import tally_of
-    from toptalkers.results.fetch import fetch_answer
-    from toptalkers.results.outcome import EMPTY, describe_misfits, describe_tally, exit_code
+    from toptalkers.answer.answer import Tally
+    from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
+    from toptalkers.answer.parts import fetch_answer
+    from toptalkers.runs.watch import tally_of
 
     counters = tally_of(gateways, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
@@ -161,11 +161,11 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
 
 
 def _run_on_hadoop(query: Query, inputs: tuple[str, ...], *, strict: bool) -> int:
+    from toptalkers.answer.formats import format_answer, format_tally
+    from toptalkers.answer.outcome import describe_misfits, exit_code
+    from toptalkers.answer.output import write_output
     from toptalkers.engines.hadoop_cluster import count_on_cluster
     from toptalkers.errors import UsageError
-    from toptalkers.results.formats import format_answer, format_tally
-    from toptalkers.results.outcome import describe_misfits, exit_code
-    from toptalkers.results.output import write_output
 
     if not inputs:
         raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")

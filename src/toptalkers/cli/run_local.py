@@ -9,7 +9,7 @@ from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
-from toptalkers.query import Query
+from toptalkers.question.query import Query
 
 
 @click.command("run-local")
@@ -66,7 +66,7 @@ def run_local(
       toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
-    from toptalkers.engines.memory import explain_no_memory
+    from toptalkers.machine.memory import explain_no_memory
 
     if not paths and manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
@@ -98,16 +98,16 @@ def _answer(
     profile: str | None,
     strict: bool,
 ) -> None:
+    from toptalkers.answer.formats import format_answer, format_tally
+    from toptalkers.answer.output import write_output
     from toptalkers.engines.choice import count_files
-    from toptalkers.engines.inputs import Problem, find_inputs, format_problems, read_manifest
-    from toptalkers.results.formats import format_answer, format_tally
-    from toptalkers.results.output import write_output
+    from toptalkers.records.files import Problem, find_inputs, format_problems, read_manifest
 
     left_out: list[Problem] = []
     inputs = find_inputs(path for path in paths if not path.startswith("s3://"))
     stored = [path for path in paths if path.startswith("s3://")]
     if stored:
-        from toptalkers.deploy.stored_logs import find_stored
+        from toptalkers.records.stored import find_stored
 
         reader = ctx.ensure_object(Factory).gateways(region=region, profile=profile).objects
         inputs += find_stored(reader, stored, since=query.since, until=query.until)

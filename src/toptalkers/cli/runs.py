@@ -22,10 +22,10 @@ def runs(*, gateways: "Gateways", stack_name: str, limit: int) -> None:
     Example:
       toptalkers runs --region eu-central-1
     """
-    from toptalkers.deploy.cluster import bucket_of
-    from toptalkers.deploy.ownership import require_own
-    from toptalkers.deploy.runs import format_runs, read_runs
+    from toptalkers.capture.ownership import require_own
     from toptalkers.errors import ToptalkersError
+    from toptalkers.runs.record import format_runs, read_runs
+    from toptalkers.runs.watch import bucket_of
 
     bucket = bucket_of(require_own(gateways, stack_name))
     found = read_runs(gateways, bucket, limit)

@@ -21,6 +21,6 @@ def status(*, gateways: "Gateways", stack_name: str) -> None:
     Example:
       toptalkers status --region eu-central-1
     """
-    from toptalkers.deploy.status import format_status, read_status
+    from toptalkers.capture.status import format_status, read_status
 
     show(format_status(read_status(gateways, stack_name)))

@@ -41,7 +41,7 @@ def show(text: str) -> None:
         ToptalkersError: they cannot be written.
 
     """
-    from toptalkers.results.output import write_stdout
+    from toptalkers.answer.output import write_stdout
 
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     lines = "".join(visible(line) + "\n" for line in text.removesuffix("\n").split("\n"))

@@ -24,19 +24,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toptalkers import __version__
-from toptalkers.answer import REASONS, Tally
-from toptalkers.engines.inputs import InputFile
-from toptalkers.engines.native import LIBRARY, Counter
+from toptalkers.answer.answer import REASONS, Tally
 from toptalkers.errors import ToptalkersError
-from toptalkers.query import Query
-from toptalkers.whole_file import remove_leftovers, whole_file
+from toptalkers.kernel.door import LIBRARY, Counter
+from toptalkers.machine.whole_file import remove_leftovers, whole_file
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile
 
-_ROOM = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _CODE = (
     LIBRARY,
-    *(_ROOM / f"{name}.py" for name in ("cache", "local", "native", "unpack")),
-    *sorted((_ROOM.parent / "records").glob("*.py")),
-    _ROOM.parent / "flowlog" / "neighbours.py",
+    *(_PACKAGE / name for name in ("engines/cache.py", "engines/local.py", "kernel/door.py", "flowlog/neighbours.py")),
+    *sorted((_PACKAGE / "records").glob("*.py")),
 )
 
 KEY_BYTES = 32

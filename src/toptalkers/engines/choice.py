@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toptalkers.answer import Answer
-from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.query import Query
+from toptalkers.answer.answer import Answer
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile, Problem
 
 if TYPE_CHECKING:
     from toptalkers.engines.cache import CountCache

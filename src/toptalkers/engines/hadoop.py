@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shutil import copy
 
-from toptalkers.answer import Answer, Tally
-from toptalkers.engines.hadoop_runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
-from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.pack import pack_files
-from toptalkers.engines.scratch import ENGINE_PREFIX, scratch_folder
+from toptalkers.answer.answer import Answer, Tally
 from toptalkers.errors import JobFailedError
-from toptalkers.query import Query
-from toptalkers.streaming import count_flows
-from toptalkers.streaming.steps import plan_steps
+from toptalkers.hadoop.runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
+from toptalkers.job import count_flows
+from toptalkers.job.steps import plan_steps
+from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile, Problem
+from toptalkers.records.pack import pack_files
 
 _CHUNK_BYTES = 4 << 20
 

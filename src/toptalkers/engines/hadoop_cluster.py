@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from toptalkers.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
-from toptalkers.query import Query
-from toptalkers.streaming.steps import UNSPLIT_BYTES
+from toptalkers.job.steps import UNSPLIT_BYTES
+from toptalkers.question.query import Query
 
 JOBCONF = {
     # A file that is not packed would be cut in the middle, away from its header.
@@ -36,7 +36,7 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
         ToptalkersError: there is no Hadoop to be found.
 
     """
-    from toptalkers.streaming.mrjob_job import StepFailedError, TopTalkersJob
+    from toptalkers.job.mrjob_job import StepFailedError, TopTalkersJob
 
     for path in inputs:
         if not _INPUT.fullmatch(path):

@@ -1,7 +1,7 @@
 """The question on this machine: the default of `run-local`, and the fastest way to ask.
 
 Each worker thread takes one file after the other, unpacks it piece by piece (`unpack.py`, `records/`) and counts the
-pieces with a counter of its own (`native.py`; the rules are in `kernel/records.c`). At the end the counters' sums are
+pieces with a counter of its own (`kernel/door.py`; the rules are in `kernel/records.c`). At the end the counters' sums are
 added up and ranked. Memory holds a piece for each thread and the sums by talker, not the records; sums that are more
 than memory holds wait on the disk (`sums.py`), but for those of an archive that has not come to its end.
 """
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toptalkers.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
-from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.memory import explain_no_memory
-from toptalkers.engines.misfits import why_left_out
-from toptalkers.engines.native import Counter, keep_freed_memory
-from toptalkers.engines.sums import Spill, default_rows_held
-from toptalkers.engines.unpack import Archive, Event, LeftOut, UnreadableError, read_events, read_parts
-from toptalkers.query import Query
+from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
+from toptalkers.engines.spill import Spill, default_rows_held
+from toptalkers.kernel.door import Counter, keep_freed_memory
+from toptalkers.machine.memory import explain_no_memory
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile, Problem
+from toptalkers.records.misfits import why_left_out
+from toptalkers.records.unpack import Archive, Event, LeftOut, UnreadableError, read_events, read_parts
 
 if TYPE_CHECKING:
     from toptalkers.engines.cache import CountCache

@@ -7,12 +7,12 @@ folder of its own.
 import logging
 from collections.abc import Callable, Sequence
 
-from toptalkers.answer import Answer, Tally
-from toptalkers.engines.inputs import InputFile, Problem
-from toptalkers.engines.leash import leash_forks
-from toptalkers.engines.pack import pack_files
-from toptalkers.engines.scratch import ENGINE_PREFIX, scratch_folder
-from toptalkers.query import Query
+from toptalkers.answer.answer import Answer, Tally
+from toptalkers.machine.leash import leash_forks
+from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile, Problem
+from toptalkers.records.pack import pack_files
 
 
 def count_files(
@@ -26,7 +26,7 @@ def count_files(
 
     What cannot be read, or is no flow log, is noticed while it is packed for the job, and left out.
     """
-    from toptalkers.streaming.mrjob_job import TopTalkersJob
+    from toptalkers.job.mrjob_job import TopTalkersJob
 
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, on_read=on_read, on_problem=on_problem)

@@ -1,7 +1,7 @@
 """What real life adds to a flow-log file, a kind a file.
 
 Files are glued together, exported through CloudWatch, opened with an editor on Windows, cut by a full disk.
-Every kind but the broken lines keeps each record countable, under the rules of `streaming/count_flows.py`.
+Every kind but the broken lines keeps each record countable, under the rules of `job/count_flows.py`.
 Lines are text of one byte a character (Latin-1), because broken ones are not UTF-8.
 """
 

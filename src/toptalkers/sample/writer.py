@@ -14,6 +14,7 @@ from typing import Literal
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_header
+from toptalkers.machine.whole_file import whole_file
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
 from toptalkers.sample.traffic import (
@@ -24,7 +25,6 @@ from toptalkers.sample.traffic import (
     records_by_slice,
     sample_lines,
 )
-from toptalkers.whole_file import whole_file
 
 SampleLayout = Literal["default", "rich", "aws-s3"]
 

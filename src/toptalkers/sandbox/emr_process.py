@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from toptalkers.engines.hadoop_runtime import S3Endpoint
+from toptalkers.hadoop.runtime import S3Endpoint
 from toptalkers.sandbox.emr_cluster import Pace
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults

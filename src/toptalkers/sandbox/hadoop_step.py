@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
-from toptalkers.engines.hadoop_runtime import S3Endpoint, run_streaming
 from toptalkers.errors import ToptalkersError
+from toptalkers.hadoop.runtime import S3Endpoint, run_streaming
 from toptalkers.sandbox.emr_cluster import StepRun
 from toptalkers.sandbox.guarded import die_with_parent
 

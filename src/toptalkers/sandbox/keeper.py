@@ -5,7 +5,7 @@ The keeper is a process of its own, in a session of its own. It reads what its s
 line, the end of its input is the sandbox's death: the command is ended, and the folder removed. MiniStack and EMR
 end by themselves (`guarded`).
 
-Whatever the keeper could not do, because it was killed as well, the next start does (`engines/scratch.py`).
+Whatever the keeper could not do, because it was killed as well, the next start does (`machine/scratch.py`).
 """
 
 import contextlib

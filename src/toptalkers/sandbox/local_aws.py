@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from toptalkers.engines.hadoop_jars import INSTALL_HINT
 from toptalkers.errors import ToptalkersError
+from toptalkers.hadoop.jars import INSTALL_HINT
 from toptalkers.sandbox.emr_cluster import Pace
 from toptalkers.sandbox.emr_faults import VARIABLE, Fault, format_faults, parse_faults
 

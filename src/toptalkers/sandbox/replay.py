@@ -23,10 +23,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers import locations
 from toptalkers.aws.failures import explained
-from toptalkers.engines.inputs import InputFile, find_inputs
-from toptalkers.engines.unpack import UnreadableError, read_blocks
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_log_format, parse_header, parse_log_format
+from toptalkers.records.files import InputFile, find_inputs
+from toptalkers.records.unpack import UnreadableError, read_blocks
 from toptalkers.sandbox.envelopes import EVENT_BYTES, Envelope, Poison, make_poison, pack_probe, pack_records
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from toptalkers.engines.scratch import scratch_folder
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.machine.scratch import scratch_folder
 from toptalkers.sandbox.keeper import PREFIX, Keeper
 from toptalkers.sandbox.local_aws import LocalAws, local_aws
 

@@ -1,0 +1,138 @@
+"""What comes back: the ranked talkers, and the tally that travels with them.
+
+An answer's canonical form is the recipe's own: `<talker>` TAB `<sum>` lines in the order of the answer. Every
+engine gives that, in chunks, so that an answer of any size passes through without sitting in memory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from toptalkers.errors import ToptalkersError
+from toptalkers.question.key import Talker, parse_talker
+from toptalkers.question.query import Query
+
+REASONS: dict[str, str] = {
+    "nodata": "log status NODATA",
+    "skipdata": "log status SKIPDATA: AWS left records out, sums are a lower bound",
+    "action": "another action than asked for",
+    "time": "outside of the time asked for",
+    "ports": "destination port not asked for",
+    "malformed_columns": "malformed: not the columns of its layout",
+    "malformed_status": "malformed: not a log status",
+    "malformed_action": "malformed: not an action",
+    "malformed_number": "malformed: not a number",
+    "malformed_port": "malformed: not a port",
+    "malformed_address": "malformed: not an IP address",
+}
+"""Why a record is skipped (`job/count_flows.py`), in words."""
+
+LARGEST_TOTAL = (1 << 63) - 1
+"""What every engine can hold: Hadoop sums Java longs, and the kernel 64-bit integers."""
+
+
+class TooLargeError(ToptalkersError):
+    """The values add up to more than an engine can hold."""
+
+    def __init__(self) -> None:
+        """Say so, and what to do."""
+        super().__init__(
+            "the values add up to more than 2^63 - 1, which no engine can sum",
+            hint="ask for less time (--since, --until), or of fewer files",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What an answer is made of: nothing is dropped without standing here.
+
+    Attributes:
+        records_read: lines that are records; blank lines and headers are none.
+        counted: records that count for the question.
+        skipped: records by the reason (of `REASONS`) for which they do not.
+        files_read: files read to their end.
+        files_unreadable: files, or arguments, left out because they could not be read.
+        misfits: files, or parts of files from a header on, whose lines do not fit their layout, and whose sound
+            records are counted all the same; a mapper cannot take back what it has sent on.
+
+    """
+
+    records_read: int = 0
+    counted: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    files_read: int = 0
+    files_unreadable: int = 0
+    misfits: int = 0
+
+    @property
+    def malformed(self) -> int:
+        """How many records are malformed, for whatever reason."""
+        return sum(number for reason, number in self.skipped.items() if reason.startswith("malformed"))
+
+    def __add__(self, other: Self) -> "Tally":
+        """The tally of both parts."""
+        skipped = dict(self.skipped)
+        for reason, number in other.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + number
+        return Tally(
+            self.records_read + other.records_read,
+            self.counted + other.counted,
+            skipped,
+            self.files_read + other.files_read,
+            self.files_unreadable + other.files_unreadable,
+            self.misfits + other.misfits,
+        )
+
+    @classmethod
+    def from_counters(cls, counters: Mapping[str, int], *, files_read: int, files_unreadable: int = 0) -> Self:
+        """Make a tally from the counters that the mapper reports (group `toptalkers`).
+
+        Raises:
+            TooLargeError: the mappers' values add up to more than Hadoop can sum, and its sums may be wrong.
+
+        """
+        if (counters.get("values_high", 0) << 32) + counters.get("values_low", 0) > LARGEST_TOTAL:
+            raise TooLargeError
+        return cls(
+            counters.get("records_read", 0),
+            counters.get("counted", 0),
+            {reason: counters[reason] for reason in REASONS if counters.get(reason)},
+            files_read,
+            files_unreadable,
+            counters.get("misfit_files", 0),
+        )
+
+
+class Row(NamedTuple):
+    """One talker of an answer: its rank from 1, who talks to whom, and the sum of the question's metric."""
+
+    rank: int
+    talker: Talker
+    value: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question.
+
+    Attributes:
+        query: the question.
+        chunks: whole `<talker>` TAB `<sum>` lines, in the order of the answer, many in a chunk. Read them once.
+        tally: what was read and skipped.
+        talkers: how many talkers there are in all, of which `query.top` are given; None when not known.
+
+    """
+
+    query: Query
+    chunks: Iterable[bytes]
+    tally: Tally
+    talkers: int | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """The answer's lines, parsed. Reads the chunks."""
+        rank = 0
+        for chunk in self.chunks:
+            for line in chunk.splitlines():
+                rank += 1
+                talker, _, value = line.decode().partition("\t")
+                yield Row(rank, parse_talker(talker), int(value))

@@ -1,0 +1,347 @@
+"""Flow logs of VPCs, subnets and interfaces: which to turn on or off, doing it, and whether they deliver."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, Kind, Place, Refusal, Traffic
+from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.stack import Stack
+from toptalkers.capture.ownership import STACK_TAG, output_of, require_own
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
+from toptalkers.visible import visible
+
+Say = Callable[[str], None]
+Way = Literal["stream", "s3"]
+
+KINDS: dict[str, Kind] = {"vpc": "VPC", "subnet": "Subnet", "eni": "NetworkInterface"}
+
+TRAFFICS: tuple[Traffic, ...] = get_args(Traffic)
+
+DELIVERY_SECONDS = 120
+"""How long is waited for AWS to say whether flow logs are delivered; it mostly knows within one minute."""
+
+POLL_SECONDS = 5
+
+CHEAPER = (
+    "on the stream a GB of records costs about twice as much as with --destination s3, which needs neither Kinesis"
+    " nor Lambda; the stream is for who also wants the records in CloudWatch Logs, or within minutes"
+)
+
+_MEANINGS = {
+    "Access error": "the delivery role or the bucket's policy does not let AWS write",
+    "Rate limited": "CloudWatch Logs throttles; more records come than the account's quota lets in",
+    "Unknown error": "an error inside AWS; turn it off and on again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EnablePlan:
+    """What turning flow logs on would do."""
+
+    stack: str
+    region: str
+    way: Way
+    creations: tuple[Creation, ...]
+    already: tuple[FlowLog, ...]
+    refused: tuple[Refusal, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisablePlan:
+    """What turning flow logs off would do."""
+
+    stack: str
+    region: str
+    deletions: tuple[FlowLog, ...]
+    notes: tuple[str, ...]
+
+
+def flow_log_format(text: str) -> str:
+    """Read `default`, `rich` or a format; give it as CreateFlowLogs takes it.
+
+    Raises:
+        UsageError: it is none of these.
+
+    """
+    layout = NAMED_LAYOUTS.get(text) or parse_log_format(text)
+    return format_log_format(layout)
+
+
+def name_format(log_format: str) -> str:
+    """Name a format, if it has a name; else write it."""
+    for name, layout in NAMED_LAYOUTS.items():
+        if log_format == format_log_format(layout):
+            return f"{name} format"
+    return f"format '{log_format}'"
+
+
+def kind_of(resource: str) -> Kind:
+    """Tell what a resource is by the prefix of its id.
+
+    Raises:
+        UsageError: flow logs of it are not made here.
+
+    """
+    prefix, dash, rest = resource.partition("-")
+    if prefix not in KINDS or not dash or not rest.isalnum():
+        raise UsageError(
+            f"{resource!r} is not the id of a VPC, a subnet or a network interface",
+            hint="such ids begin with vpc-, subnet- or eni-",
+        )
+    return KINDS[prefix]
+
+
+def plan_enable(
+    gateways: Gateways,
+    stack_name: str,
+    resources: Sequence[str],
+    *,
+    traffic: Traffic,
+    way: Way,
+    interval_seconds: int,
+    log_format: str | None,
+) -> EnablePlan:
+    """Work out which flow logs are to be made; nothing is changed for it.
+
+    Args:
+        gateways: the account and Region.
+        stack_name: the stack whose log group or bucket they go to.
+        resources: ids of VPCs, subnets, interfaces; one named twice counts once.
+        traffic: ACCEPT, REJECT or ALL.
+        way: over the stack's stream, or straight to its bucket.
+        interval_seconds: the longest time that a record covers, 60 or 600.
+        log_format: in CreateFlowLogs' syntax; None for the stack's.
+
+    Raises:
+        UsageError: an id of another kind, or a format that is not the stream's.
+        ToptalkersError: the stack is not there, not up, or somebody else's.
+
+    """
+    kinds = {resource: kind_of(resource) for resource in resources}
+    stack = require_own(gateways, stack_name)
+    own_format = output_of(stack, "LogFormat")
+    if way == "stream" and log_format not in (None, own_format):
+        raise UsageError(
+            f"all flow logs on the stream have its format, and that is {name_format(own_format)}",
+            hint=f"toptalkers deploy --stack-name {stack_name} --log-format '{log_format}' changes it;"
+            " --destination s3 takes any",
+        )
+    log_format = log_format or own_format
+    existing = gateways.flow_logs.find()
+    places = gateways.flow_logs.places(sorted({*kinds, *(one.resource for one in existing)}))
+    already, refused, new = [], [], []
+    for resource in kinds:
+        if resource not in places:
+            refused.append(Refusal(resource, f"there is no such {_NOUNS[kinds[resource]]} in {gateways.region}"))
+            continue
+        same = [
+            one
+            for one in existing
+            if one.resource == resource and is_into(one, stack, way) and _overlaps(one.traffic, traffic)
+        ]
+        if not same:
+            new.append(resource)
+            continue
+        # Nothing is said of an interval or a format that the answer leaves out.
+        as_asked = [
+            one
+            for one in same
+            if one.traffic == traffic
+            and one.log_format in ("", log_format)
+            and one.interval_seconds in (0, interval_seconds)
+        ]
+        if as_asked:
+            already.append(as_asked[0])
+        else:
+            refused.append(
+                Refusal(
+                    resource,
+                    f"its flow log {same[0].id} has other settings ({same[0].traffic}, {same[0].interval_seconds} s,"
+                    f" {name_format(same[0].log_format)}) and cannot be changed; turn it off first",
+                )
+            )
+    destination = _destination(stack, way)
+    creations = tuple(
+        Creation(
+            kind=kind,
+            resources=chosen,
+            traffic=traffic,
+            destination=destination,
+            log_format=log_format,
+            interval_seconds=interval_seconds,
+            tags={STACK_TAG: stack_name},
+        )
+        for kind in get_args(Kind)
+        if (chosen := tuple(one for one in new if kinds[one] == kind))
+    )
+    return EnablePlan(
+        stack=stack_name,
+        region=gateways.region,
+        way=way,
+        creations=creations,
+        already=tuple(already),
+        refused=tuple(refused),
+        warnings=tuple(_overlap_warnings(new, traffic, existing, places, stack)),
+    )
+
+
+_NOUNS: dict[Kind, str] = {"VPC": "VPC", "Subnet": "subnet", "NetworkInterface": "network interface"}
+
+
+def _destination(stack: Stack, way: Way) -> Destination:
+    role = output_of(stack, "DeliverLogsPermissionArn")
+    if way == "stream":
+        return Destination(log_group=output_of(stack, "LogGroupName"), role_arn=role)
+    partition = role.split(":")[1]
+    return Destination(bucket_arn=f"arn:{partition}:s3:::{output_of(stack, 'BucketName')}")
+
+
+def is_into(flow_log: FlowLog, stack: Stack, way: Way | None = None) -> bool:
+    """Whether what a flow log delivers comes into the stack, by a way or by any."""
+    into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == output_of(stack, "BucketName")
+    into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == output_of(stack, "LogGroupName")
+    if flow_log.destination_type == "s3":
+        return into_bucket and way in ("s3", None)
+    return into_group and way in ("stream", None)
+
+
+def _overlaps(one: str, other: str) -> bool:
+    return one == other or "ALL" in (one, other)
+
+
+def _overlap_warnings(
+    new: Sequence[str], traffic: Traffic, existing: Iterable[FlowLog], places: dict[str, Place], stack: Stack
+) -> Iterable[str]:
+    active = [one for one in existing if _overlaps(one.traffic, traffic) and one.resource in places]
+    for resource in new:
+        for one in active:
+            if not _share(places[resource], places[one.resource]):
+                continue
+            if is_into(one, stack):
+                yield f"{resource}: {one.id} on {one.resource} brings the same records here: they would count twice"
+            else:
+                yield f"{resource}: {one.id} on {one.resource} delivers the same records elsewhere: billed twice"
+        for other in new:
+            if other != resource and other in places[resource].inside:
+                yield f"{resource} lies inside {other}, and both are named: its records would count twice"
+
+
+def _share(one: Place, other: Place) -> bool:
+    """Whether one contains the other, or they are the same."""
+    return one.id in other.inside or other.id in one.inside
+
+
+def format_enable(plan: EnablePlan) -> str:
+    """The plan as lines."""
+    to = "over the stream" if plan.way == "stream" else "straight to the bucket"
+    lines = [f"Plan: flow logs of stack {plan.stack} in {plan.region}, {to}"]
+    for creation in plan.creations:
+        settings = f"{creation.traffic}, {creation.interval_seconds} s, {name_format(creation.log_format)}"
+        lines += [f"  + on       {resource} ({settings})" for resource in creation.resources]
+    lines += [
+        f"  = already  {one.resource} ({one.id}"
+        + ("" if one.tags.get(STACK_TAG) == plan.stack else "; not made by us: disable-flowlogs leaves it alone")
+        + ")"
+        for one in plan.already
+    ]
+    lines += [f"  ! not on   {one.resource}: {one.reason}" for one in plan.refused]
+    lines += [f"Warning: {warning}" for warning in plan.warnings]
+    if plan.way == "stream" and plan.creations:
+        lines.append(f"Note: {CHEAPER}")
+    return "\n".join(map(visible, lines))
+
+
+def execute_enable(gateways: Gateways, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
+    """Make the flow logs of a plan; the ids of those made, and what AWS would not do."""
+    made: list[str] = []
+    refused: list[Refusal] = []
+    for creation in plan.creations:
+        ids, not_done = gateways.flow_logs.create(creation)
+        made += ids
+        refused += not_done
+        for one in ids:
+            say(f"made {one}")
+    return made, refused
+
+
+def await_delivery(gateways: Gateways, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:
+    """Wait until AWS says of each flow log whether it delivers, `DELIVERY_SECONDS` at the longest.
+
+    Returns:
+        The flow logs that are not delivered, each with AWS's error message.
+
+    """
+    waiting, failed = set(ids), []
+    for _ in range(DELIVERY_SECONDS // POLL_SECONDS):
+        # By tag, not by id: an id that is too new to be known would fail the request.
+        for one in gateways.flow_logs.find(tag=(STACK_TAG, stack_name)):
+            if one.id not in waiting or not one.delivery:
+                continue
+            waiting.remove(one.id)
+            if one.delivery == "SUCCESS":
+                say(f"{one.id} on {one.resource}: delivered")
+            else:
+                failed.append(one)
+                say(f"{one.id} on {one.resource}: not delivered: {explain_delivery(one)}")
+        if not waiting:
+            return failed
+        gateways.sleep(POLL_SECONDS)
+    say(f"AWS does not say yet whether {', '.join(sorted(waiting))} deliver; 'toptalkers status' shows it later")
+    return failed
+
+
+def explain_delivery(flow_log: FlowLog) -> str:
+    """What AWS says about the delivery of a flow log, with what it means."""
+    if not flow_log.delivery_error:
+        return flow_log.delivery or "not reported yet"
+    meaning = _MEANINGS.get(flow_log.delivery_error)
+    return flow_log.delivery_error + (f" ({meaning})" if meaning else "")
+
+
+def plan_disable(gateways: Gateways, stack_name: str, ids: Sequence[str] | None) -> DisablePlan:
+    """Work out which flow logs to delete: of those that the stack owns, the named ones or all.
+
+    Args:
+        gateways: the account and Region.
+        stack_name: the owner; it need not be there any more.
+        ids: of flow logs, or of what they are on; None for all.
+
+    """
+    own = gateways.flow_logs.find(tag=(STACK_TAG, stack_name))
+    if ids is None:
+        return DisablePlan(stack_name, gateways.region, tuple(own), ())
+    for one in ids:
+        if not one.startswith("fl-"):
+            kind_of(one)
+    chosen = tuple(one for one in own if one.id in ids or one.resource in ids)
+    missing = [one for one in ids if not any(one in (found.id, found.resource) for found in chosen)]
+    return DisablePlan(
+        stack_name,
+        gateways.region,
+        chosen,
+        tuple(f"{one}: no flow log of stack {stack_name} is on; others are left alone" for one in missing),
+    )
+
+
+def format_disable(plan: DisablePlan) -> str:
+    """The plan as lines."""
+    lines = [f"Plan: flow logs of stack {plan.stack} in {plan.region}"]
+    lines += [f"  - off  {one.resource} ({one.id}, {one.traffic}, {one.destination})" for one in plan.deletions]
+    if not plan.deletions:
+        lines.append("  nothing to turn off")
+    return "\n".join(map(visible, lines + [f"Note: {note}" for note in plan.notes]))
+
+
+def execute_disable(gateways: Gateways, plan: DisablePlan, say: Say) -> list[Refusal]:
+    """Delete the flow logs of a plan; what AWS would not do comes back."""
+    refused = gateways.flow_logs.delete([one.id for one in plan.deletions])
+    kept = {one.resource for one in refused}
+    for one in plan.deletions:
+        if one.id not in kept:
+            say(f"off: {one.resource} ({one.id})")
+    for refusal in refused:
+        say(f"Error: {refusal.resource} stays on: {refusal.reason}")
+    return refused

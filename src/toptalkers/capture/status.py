@@ -1,0 +1,208 @@
+"""How the capture chain is: stack, flow logs, what arrives, what does not, and what it costs."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from toptalkers import locations
+from toptalkers.aws.flowlogs import FlowLog
+from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.metrics import Metric
+from toptalkers.aws.stack import Stack
+from toptalkers.aws.stream import Stream
+from toptalkers.capture.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs, format_shards
+from toptalkers.capture.flowlogs import explain_delivery, is_into
+from toptalkers.capture.ownership import MARKER, STACK_TAG, find_own, output_of
+from toptalkers.capture.preprocess import METRICS_NAMESPACE
+from toptalkers.errors import ToptalkersError
+from toptalkers.visible import visible
+
+COUNTED_AT_MOST = 10_000
+"""Where counting quarantined objects ends."""
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+GB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Objects below a prefix: the newest one, and how many came lately."""
+
+    newest: datetime | None
+    newest_key: str
+    objects_hour: int
+    objects_day: int
+    bytes_day: int
+    """As stored, packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """All that `status` shows. What AWS has not measured is None."""
+
+    stack: Stack
+    region: str
+    at: datetime
+    flow_logs: tuple[FlowLog, ...]
+    captured: Arrivals | None
+    direct: Arrivals | None
+    records_hour: float | None
+    records_day: float | None
+    lag_seconds: float | None
+    quarantined: int
+    failed_batches: int
+    stream: Stream | None
+    costs: tuple[Cost, ...]
+
+
+def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
+    """Look at everything; nothing is changed for it.
+
+    Raises:
+        ToptalkersError: there is no such stack, or it is somebody else's.
+
+    """
+    stack = find_own(gateways, stack_name)
+    if stack is None:
+        raise ToptalkersError(
+            f"there is no stack {stack_name!r} in {gateways.region}",
+            hint="'toptalkers deploy' makes it; --stack-name and --region choose another",
+        )
+    now = gateways.now()
+    if MARKER not in stack.outputs:
+        # It has not come up: there is nothing yet that could be looked at.
+        own = gateways.flow_logs.find(tag=(STACK_TAG, stack_name))
+        return StatusReport(
+            stack, gateways.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()
+        )  # fmt: skip
+    bucket, function = output_of(stack, "BucketName"), ("FunctionName", output_of(stack, "FunctionName"))
+    flow_logs = [
+        one
+        for one in gateways.flow_logs.find()
+        if one.tags.get(STACK_TAG) == stack_name or is_into(one, stack)
+    ]  # fmt: skip
+    captured = read_arrivals(gateways, bucket, locations.CAPTURED)
+    account = stack.arn.split(":")[4] if stack.arn.count(":") > 3 else ""
+    direct = read_arrivals(gateways, bucket, f"{locations.DIRECT}{account}/vpcflowlogs/{gateways.region}/")
+    kept = Metric(METRICS_NAMESPACE, "RecordsKept", function, "Sum")
+    incoming = Metric("AWS/Logs", "IncomingBytes", ("LogGroupName", output_of(stack, "LogGroupName")), "Sum")
+    lag = Metric("AWS/Lambda", "IteratorAge", function, "Maximum")
+    records_hour, lag_ms = gateways.metrics.read([kept, lag], since=now - HOUR, until=now)
+    records_day, logs_bytes = gateways.metrics.read([kept, incoming], since=now - DAY, until=now)
+    if logs_bytes is None:
+        logs_bytes = captured.bytes_day * PACKED
+    stream = gateways.streams.find(output_of(stack, "StreamName"))
+    return StatusReport(
+        stack=stack,
+        region=gateways.region,
+        at=now,
+        flow_logs=tuple(flow_logs),
+        captured=captured,
+        direct=direct,
+        records_hour=records_hour,
+        records_day=records_day,
+        lag_seconds=None if lag_ms is None else lag_ms / 1000,
+        quarantined=_count(gateways, bucket, locations.QUARANTINE),
+        failed_batches=_count(gateways, bucket, locations.FAILED_BATCHES),
+        stream=stream,
+        costs=estimate_costs(
+            logs_gb_day=logs_bytes / GB, direct_gb_day=direct.bytes_day * PACKED / GB, stream=stream
+        ),
+    )  # fmt: skip
+
+
+def read_arrivals(gateways: Gateways, bucket: str, prefix: str) -> Arrivals:
+    """Look at what came below a prefix that goes on with `YYYY/MM/DD/HH/`.
+
+    Only the folders of the last day are listed; when they are empty, the newest one of all is looked for.
+    """
+    now, storage = gateways.now(), gateways.storage
+    newest, newest_key, in_hour, in_day, size = None, "", 0, 0, 0
+    for hours in range(25):
+        for one in storage.list(bucket, f"{prefix}{now - hours * HOUR:%Y/%m/%d/%H}/"):
+            if newest is None or one.modified > newest:
+                newest, newest_key = one.modified, one.key
+            in_hour += one.modified > now - HOUR
+            if one.modified > now - DAY:
+                in_day += 1
+                size += one.size_bytes
+    if newest is None:
+        folder = prefix
+        while further := max(storage.folders(bucket, folder), default=""):
+            folder = further
+        # Above the folders of hours there is nothing of ours.
+        last = (
+            max(storage.list(bucket, folder), key=lambda one: one.modified, default=None) if folder != prefix else None
+        )
+        if last:
+            newest, newest_key = last.modified, last.key
+    return Arrivals(newest, newest_key, in_hour, in_day, size)
+
+
+def _count(gateways: Gateways, bucket: str, prefix: str) -> int:
+    count = 0
+    for _ in gateways.storage.list(bucket, prefix):
+        count += 1
+        if count == COUNTED_AT_MOST:
+            break
+    return count
+
+
+def format_status(report: StatusReport) -> str:
+    """The report as lines."""
+    stack = report.stack
+    made_by = f", toptalkers {stack.outputs[MARKER]}" if MARKER in stack.outputs else ""
+    lines = [f"stack        {stack.name} in {report.region}: {stack.status}{made_by}"]
+    if stack.reason:
+        lines.append(f"             {stack.reason}")
+    for one in report.flow_logs:
+        mine = "" if one.tags.get(STACK_TAG) == stack.name else ", not made by us"
+        lines.append(
+            f"flow log     {one.id} on {one.resource}: {one.traffic}, to {one.destination_type}{mine}:"
+            f" {explain_delivery(one)}"
+        )
+    if not report.flow_logs:
+        lines.append("flow log     none is on")
+    if report.captured is None:
+        return "\n".join(map(visible, lines))
+    lines.append(f"captured     {_format_arrivals(report.captured, report.at)}")
+    if report.direct and report.direct.newest:
+        lines.append(f"direct       {_format_arrivals(report.direct, report.at)}")
+    lines.append(
+        f"records      {_number(report.records_hour)} in the last hour, {_number(report.records_day)} in the last day"
+    )
+    lines.append(f"quarantine   {_at_most(report.quarantined)}, batches given up: {_at_most(report.failed_batches)}")
+    if report.stream:
+        lag = "no record in the last hour" if report.lag_seconds is None else f"lag {report.lag_seconds:,.0f} s at most"
+        lines.append(
+            f"stream       {report.stream.name}: {report.stream.status}, {format_shards(report.stream)}, {lag}"
+        )
+    total = sum(cost.dollars for cost in report.costs)
+    items = ", ".join(f"{cost.item} ${cost.dollars:,.2f}" for cost in report.costs)
+    lines += [f"costs        about ${total:,.0f} a month: {items}", f"             ({ASSUMPTIONS})"]
+    return "\n".join(map(visible, lines))
+
+
+def _format_arrivals(arrivals: Arrivals, now: datetime) -> str:
+    if arrivals.newest is None:
+        return "nothing yet"
+    age = format_age(now - arrivals.newest)
+    counts = f"objects: {arrivals.objects_hour:,} in the last hour, {arrivals.objects_day:,} in the last day"
+    return f"{counts}; the newest {age} old: {arrivals.newest_key}"
+
+
+def format_age(age: timedelta) -> str:
+    """A time in its two largest units: `3 min 20 s`, `2 d 4 h`."""
+    seconds = max(0, int(age.total_seconds()))
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // smaller} {small_unit}"
+    return f"{seconds} s"
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:,.0f}"
+
+
+def _at_most(count: int) -> str:
+    return f"{count:,}" + (" or more" if count == COUNTED_AT_MOST else "")

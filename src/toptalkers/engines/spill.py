@@ -1,0 +1,148 @@
+"""Sums by talker that may be more than memory holds.
+
+When a counter holds more sums than it may, they go to a file in the temporary folder, in parts by a hash of the
+talker, so that all sums of one talker lie in the same part. At the end parts are added up, as many at a time as
+memory holds, ranked and written behind them; the rankings are merged while the answer is printed. A question that
+fits never touches the disk.
+
+The file has no name: it is gone when the process is, however it ends.
+"""
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from toptalkers.errors import ToptalkersError
+from toptalkers.kernel.door import PARTS, Counter, SpilledSums, merge_rankings
+from toptalkers.machine.memory import available_bytes
+from toptalkers.question.query import Query
+
+ROW_BYTES = 200
+"""What a talker costs at the worst moment, when its table doubles or the answer is ranked: measured."""
+
+LEAST_ROWS_HELD = 500_000
+
+
+def default_rows_held() -> int:
+    """How many sums may be held: half of the memory that is left for them."""
+    return max(LEAST_ROWS_HELD, available_bytes() // 2 // ROW_BYTES)
+
+
+class Spill:
+    """The file in which sums wait, made when first needed; for any number of threads."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Take the folder; None for the system's temporary one (`TMPDIR`)."""
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+        self._sums: SpilledSums | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any sums are on the disk."""
+        return self._sums is not None
+
+    def take(self, counter: Counter) -> None:
+        """Move a counter's sums to the disk.
+
+        Raises:
+            ToptalkersError: the disk is full, or cannot be written.
+
+        """
+        try:
+            with self._lock:
+                if self._file is None:
+                    self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see close()
+                    self._sums = SpilledSums(self._file.fileno())
+            assert self._sums is not None  # noqa: S101 - made with the file
+            self._sums.take(counter)
+        except OSError as error:
+            raise self._no_room(error) from error
+
+    def ranked(self, query: Query, rows_held: int) -> tuple[Iterator[bytes], int]:
+        """The answer's lines from all that is on the disk, and how many talkers there are in all.
+
+        Raises:
+            ToptalkersError: the disk has no room for the rankings, or memory none for a single part.
+
+        """
+        if self._file is None or self._sums is None:
+            raise ValueError("nothing was written")
+        fd = self._file.fileno()
+        end = self._sums.bytes_
+        talkers = 0
+        rankings: list[tuple[int, int]] = []
+        counter = Counter(query)
+        for parts in self._groups_of_parts(self._sums, rows_held):
+            for part in parts:
+                self._sums.fetch(part, counter)
+            if counter.rows > max(2 * rows_held, LEAST_ROWS_HELD):
+                raise ToptalkersError(
+                    f"more talkers than this machine can rank: of {PARTS} parts of them one alone has {counter.rows:,}",
+                    hint="leave more memory free, or ask a cluster: toptalkers run-emr",
+                )
+            talkers += counter.talkers
+            start = end
+            try:
+                for lines in counter.ranked(query.top):
+                    end += _write_at(fd, lines, end)
+            except OSError as error:
+                raise self._no_room(error) from error
+            rankings.append((start, end))
+            counter.clear()
+        del counter
+        return self._merged(fd, rankings, query.top), talkers
+
+    def close(self) -> None:
+        """Give the disk back."""
+        self._sums = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
+        try:
+            if rankings:  # none when the only files that came here were left out after all
+                yield from merge_rankings(fd, rankings, top)
+        finally:
+            self.close()
+
+    def _groups_of_parts(self, sums: SpilledSums, rows_held: int) -> Iterator[list[int]]:
+        """Neighbouring parts that fit into memory together."""
+        group: list[int] = []
+        group_rows = 0
+        for part in range(PARTS):
+            rows = sums.rows_of_part(part)
+            if group and group_rows + rows > rows_held:
+                yield group
+                group, group_rows = [], 0
+            if rows:
+                group.append(part)
+                group_rows += rows
+        if group:
+            yield group
+
+    def _no_room(self, error: OSError) -> ToptalkersError:
+        folder = self._folder or tempfile.gettempdir()
+        so_far = self._sums.bytes_ / 1e9 if self._sums else 0.0
+        return ToptalkersError(
+            f"more talkers than fit into memory, and {folder} cannot hold their sums"
+            f" ({so_far:.1f} GB so far): {error.strerror or error}",
+            hint="point TMPDIR, or --output, to a larger disk, or ask a cluster: toptalkers run-emr",
+        )
+
+
+def _write_at(fd: int, lines: bytes, offset: int) -> int:
+    rest = memoryview(lines)
+    while rest:
+        written = os.pwrite(fd, rest, offset)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        offset += written
+        rest = rest[written:]
+    return len(lines)

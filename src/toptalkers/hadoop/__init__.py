@@ -1,0 +1,1 @@
+"""A real Hadoop on this machine, and what its logs say."""

