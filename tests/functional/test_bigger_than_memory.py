@@ -92,7 +92,8 @@ def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None
     scratch.mkdir()
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from toptalkers.engines import local, inputs\n"
+        "from toptalkers.engines import local\n"
+        "from toptalkers.records import files as inputs\n"
         "from toptalkers.errors import ToptalkersError\n"
         "from toptalkers.question.query import Query\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"  # as a disk of so many bytes
