@@ -21,7 +21,9 @@ from toptalkers.capture.template import render_template
 from toptalkers.cli.main import cli
 from toptalkers.question.key import Talker, format_talker, is_address
 from toptalkers.question.query import Query
-from toptalkers.runs.watch import ClusterOptions, execute_run, plan_run
+from toptalkers.runs.plan import plan_run
+from toptalkers.runs.request import ClusterOptions
+from toptalkers.runs.watch import execute_run
 from toptalkers.visible import visible
 
 TALK = {"click.echo", "click.secho", "click.confirm", "click.prompt", "print", "sys.stderr.write", "sys.stdout.write"}

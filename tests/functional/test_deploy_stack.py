@@ -219,7 +219,7 @@ def test_access_denied(aws: FakeAws, run: Run) -> None:
     done = run("deploy", "--yes")
     assert done.exit_code == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("Error: access denied: cloudformation:CreateChangeSet is not allowed to you")
+    assert line.startswith("Error: access denied: you are not allowed to call cloudformation:CreateChangeSet")
 
 
 @pytest.mark.usefixtures("deployed")

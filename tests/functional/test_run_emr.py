@@ -15,18 +15,10 @@ from toptalkers.aws.failures import AwsError
 from toptalkers.cli.main import cli
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.question.query import Query
+from toptalkers.runs.plan import RunPlan, plan_run
 from toptalkers.runs.record import RunRecord, load_record
-from toptalkers.runs.watch import (
-    LOOK_SECONDS,
-    LOOKS,
-    MOST_SILENT,
-    MOST_STARTING,
-    ClusterOptions,
-    RunPlan,
-    execute_run,
-    plan_run,
-    render_request,
-)
+from toptalkers.runs.request import ClusterOptions, render_request
+from toptalkers.runs.watch import LOOK_SECONDS, LOOKS, MOST_SILENT, MOST_STARTING, execute_run
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n10.0.0.3:10.0.0.2:22\t1\n"
 AGGREGATE = "flowlogs-aggregate"

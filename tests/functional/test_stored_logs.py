@@ -96,7 +96,7 @@ def test_a_refusal_of_all_ends_the_run_in_one_line(s3: TinyS3) -> None:
     s3.faults = {f"{number}.log": [-403] for number in range(30)}
     result = run("s3://bucket/")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: access denied: s3:GetObject")
+    assert result.stderr.startswith("Error: access denied: you are not allowed to call s3:GetObject")
     assert result.stderr.count("\n") == 1
 
 

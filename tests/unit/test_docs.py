@@ -1,4 +1,4 @@
-"""Docs that cannot lie: what is rendered is up to date, what is named exists, what is shown runs."""
+"""Docs that cannot lie: what is rendered is up to date, what is named exists."""
 
 import re
 from pathlib import Path

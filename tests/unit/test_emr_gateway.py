@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from toptalkers.aws.emr import AFTER, BEFORE, Cluster, ClusterGateway, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.question.query import Query
-from toptalkers.runs.watch import ClusterOptions, example_run
+from toptalkers.runs.request import ClusterOptions, example_run
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 OPTIONS = [

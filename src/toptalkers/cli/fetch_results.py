@@ -49,9 +49,10 @@ def fetch_results(
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.capture.ownership import require_own
     from toptalkers.question.query import Query
-    from toptalkers.runs.record import choose_answer
+    from toptalkers.runs.listing import choose_answer
+    from toptalkers.runs.outcome import tally_of
+    from toptalkers.runs.plan import bucket_of
     from toptalkers.runs.renamed import remove_renamed
-    from toptalkers.runs.watch import bucket_of, tally_of
 
     bucket = bucket_of(require_own(gateways, stack_name))
     record, notes = choose_answer(gateways, bucket, run)

@@ -62,7 +62,7 @@ def steps(*, query: Query, bucket: str, run_id: str, bundle: str | None, output:
     """
     from toptalkers.answer.output import write_output
     from toptalkers.job.steps import render_steps
-    from toptalkers.runs.watch import example_run
+    from toptalkers.runs.request import example_run
 
     planned, _ = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_steps(planned).encode()], output)
@@ -82,7 +82,7 @@ def cluster(*, query: Query, bucket: str, run_id: str, bundle: str | None, outpu
       toptalkers render cluster --bucket my-bucket > cluster.json
     """
     from toptalkers.answer.output import write_output
-    from toptalkers.runs.watch import example_run, render_request
+    from toptalkers.runs.request import example_run, render_request
 
     _, request = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)

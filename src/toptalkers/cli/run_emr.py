@@ -78,13 +78,15 @@ def run_emr(
     if hadoop_cluster:
         ctx.exit(_run_on_hadoop(query, inputs, strict=strict))
     from toptalkers.capture.ownership import require_own
-    from toptalkers.runs import watch as runs
+    from toptalkers.runs.plan import format_plan, plan_run
+    from toptalkers.runs.request import ClusterOptions, render_request
+    from toptalkers.runs.watch import execute_run
 
     gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
-    options = runs.ClusterOptions(**cluster)  # type: ignore[arg-type]
+    options = ClusterOptions(**cluster)  # type: ignore[arg-type]
     stack = require_own(gateways, stack_name)
     line = _LiveLine()
-    plan = runs.plan_run(
+    plan = plan_run(
         gateways,
         stack,
         query,
@@ -95,12 +97,12 @@ def run_emr(
         token=secrets.token_hex(2),
     )
     line.clear()
-    say_lines(runs.format_plan(plan))
+    say_lines(format_plan(plan))
     if dry_run:
-        show(runs.render_request(plan.request))
+        show(render_request(plan.request))
         return
     confirm("Start the cluster?", yes=yes)
-    record = runs.execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
+    record = execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
     if record.is_over:
         code = _tell_outcome(gateways, plan.bucket, record, strict=strict)
@@ -118,7 +120,7 @@ def _tell_outcome(gateways: "Gateways", bucket: str, record: "RunRecord", *, str
     from toptalkers.answer.answer import Tally
     from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
     from toptalkers.answer.parts import fetch_answer
-    from toptalkers.runs.watch import tally_of
+    from toptalkers.runs.outcome import tally_of
 
     counters = tally_of(gateways, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))

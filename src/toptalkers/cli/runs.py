@@ -24,8 +24,8 @@ def runs(*, gateways: "Gateways", stack_name: str, limit: int) -> None:
     """
     from toptalkers.capture.ownership import require_own
     from toptalkers.errors import ToptalkersError
-    from toptalkers.runs.record import format_runs, read_runs
-    from toptalkers.runs.watch import bucket_of
+    from toptalkers.runs.listing import format_runs, read_runs
+    from toptalkers.runs.plan import bucket_of
 
     bucket = bucket_of(require_own(gateways, stack_name))
     found = read_runs(gateways, bucket, limit)

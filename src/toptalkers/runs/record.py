@@ -1,40 +1,36 @@
-"""Runs: what was asked, on which input, on which cluster, and what became of it; kept beside the answer in S3.
+"""The record of a run, `run.json`, kept beside its answer in S3: what was asked, of which input, on which cluster.
 
-`run.json` is written before a cluster is asked for, when it is there, and when the run is over. In between EMR knows
-better: `current_record` asks it.
+It is written before a cluster is asked for, when there is one, and when the run is over. In between EMR knows better:
+`outcome.current_record` asks it.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from toptalkers import locations
-from toptalkers.answer.formats import describe_query
-from toptalkers.aws.emr import Cluster, ClusterStep
-from toptalkers.aws.failures import AwsError, explained
-from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
-from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format
 from toptalkers.question.query import Query, format_ports, format_time
+from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 
 RunState = Literal["STARTING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "UNKNOWN"]
 """`STARTING` until there is a cluster; `UNKNOWN` when neither the record nor EMR says."""
 
 STATES: tuple[RunState, ...] = get_args(RunState)
+
 OVER: tuple[RunState, ...] = ("COMPLETED", "FAILED", "CANCELLED", "UNKNOWN")
 
 RECORD_BYTES = 16 << 20
 """The largest record that is read; ours have some kilobytes, and more for each input named."""
 
 MOST = (1 << 63) - 1
-
-MOST_UNHEARD = timedelta(minutes=10)
-"""A run that has no cluster by then is not being started any more."""
 
 _CLUSTER = re.compile(r"|j-[0-9A-Za-z]+")
 
@@ -291,184 +287,3 @@ def list_runs(storage: StorageGateway, bucket: str) -> Iterator[str]:
 def has_answer(storage: StorageGateway, bucket: str, run_id: str) -> bool:
     """Whether a run's answer is there, and whole."""
     return storage.head(bucket, f"{locations.answer_prefix(run_id)}_SUCCESS") is not None
-
-
-def current_record(gateways: Gateways, bucket: str, record: RunRecord) -> RunRecord:
-    """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more.
-
-    A run without a cluster's id was interrupted while it was started: its cluster is looked for by its name.
-    """
-    if not record.cluster and not _is_settled(record):
-        found = gateways.clusters.find(cluster_name(record.run_id), around=record.created)
-        if not found:
-            is_new = record.state == "STARTING" and gateways.now() - record.created < MOST_UNHEARD
-            return record if is_new else replace(record, state="UNKNOWN")
-        record = replace(record, state="RUNNING", cluster=found[0])
-    if _is_settled(record):
-        return record
-    try:
-        cluster, steps = gateways.clusters.describe(record.cluster), gateways.clusters.steps(record.cluster)
-    except AwsError as error:
-        if error.code not in ("InvalidRequestException", "ValidationException"):
-            raise
-        # EMR forgets clusters after two months.
-        done = has_answer(gateways.storage, bucket, record.run_id)
-        return replace(record, state="COMPLETED" if done else "UNKNOWN")
-    return judged(record, cluster, steps, gateways.now())
-
-
-@dataclass(frozen=True, slots=True)
-class RunList:
-    """Runs as they are now, and a line for each of which that is not known."""
-
-    records: Sequence[RunRecord]
-    unknown: Sequence[str]
-
-
-def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
-    """Look at the newest runs; one that cannot be read does not hide the others.
-
-    Raises:
-        AwsError: S3 refuses to list or give them.
-
-    """
-    records: list[RunRecord] = []
-    unknown: list[str] = []
-    silence = ""
-    for _, run_id in zip(range(limit), list_runs(gateways.storage, bucket), strict=False):
-        try:
-            record = load_record(gateways.storage, bucket, run_id)
-        except RecordError as error:
-            unknown.append(error.message)
-            continue
-        if record is None:
-            continue
-        why = "" if _is_settled(record) else silence
-        if not why:
-            try:
-                record = current_record(gateways, bucket, record)
-            except AwsError as error:
-                why = error.message
-                # Who does not answer is not asked about each run: a minute goes by every time.
-                silence = why if error.is_silent else ""
-        if why:
-            unknown.append(f"how the run {run_id} is, is not known: {why}")
-            record = replace(record, state="UNKNOWN")
-        records.append(record)
-    return RunList(records, unknown)
-
-
-def _is_settled(record: RunRecord) -> bool:
-    """Whether a record says all, so that EMR is not asked."""
-    return record.is_over and (bool(record.cluster) or record.state != "UNKNOWN")
-
-
-def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], now: datetime) -> RunRecord:
-    """A record with what its cluster and its steps say."""
-    if steps and all(step.state == "COMPLETED" for step in steps):
-        last = max((step.ended for step in steps if step.ended), default=now)
-        return replace(record, state="COMPLETED", ended=cluster.ended or (last if cluster.is_ending else None))
-    failed = next((step for step in steps if step.state == "FAILED"), None)
-    if failed:
-        why = f"step {failed.name} failed" + (f": {failed.reason}" if failed.reason else "")
-        return replace(record, state="FAILED", reason=why, ended=cluster.ended)
-    if not cluster.is_ending:
-        return replace(record, state="RUNNING")
-    why = " ".join(cluster.reason.split()) or cluster.reason_code or cluster.state
-    is_wanted = cluster.reason_code == "USER_REQUEST"
-    return replace(record, state="CANCELLED" if is_wanted else "FAILED", reason=why, ended=cluster.ended)
-
-
-def choose_answer(gateways: Gateways, bucket: str, run_id: str | None) -> tuple[RunRecord, list[str]]:
-    """Find the run whose answer is asked for: the one named, or the newest that has one.
-
-    Returns:
-        The run, and what is to be said of newer ones.
-
-    Raises:
-        UsageError: this is no name of a run.
-        JobFailedError: the run failed.
-        ToptalkersError: there is no such run, or its answer is not there (yet).
-
-    """
-    if run_id is None:
-        return _newest_answer(gateways, bucket)
-    if not locations.is_run_id(run_id):
-        raise UsageError(f"{run_id!r} is not the name of a run", hint="like 20261123T181500Z-4f2a")
-    record = load_record(gateways.storage, bucket, run_id)
-    if record is None:
-        raise ToptalkersError(f"there is no run {run_id} in s3://{bucket}", hint="'toptalkers runs' lists them")
-    if has_answer(gateways.storage, bucket, run_id):
-        return record, []
-    record = current_record(gateways, bucket, record)
-    if record.state in ("FAILED", "CANCELLED"):
-        raise JobFailedError(f"the run {run_id} has no answer, it {record.state.lower()}: {record.reason}")
-    if not record.is_over:
-        raise ToptalkersError(
-            f"the run {run_id} has no answer yet: it is {record.state}", hint="'toptalkers runs' shows how it goes on"
-        )
-    raise ToptalkersError(f"the run {run_id} has no answer, or not any more, at {record.answer}")
-
-
-def _newest_answer(gateways: Gateways, bucket: str) -> tuple[RunRecord, list[str]]:
-    newer: list[tuple[str, str]] = []
-    notes: list[str] = []
-    for run_id in list_runs(gateways.storage, bucket):
-        try:
-            record = load_record(gateways.storage, bucket, run_id)
-        except RecordError as error:
-            notes.append(f"passed over: {error.message}")
-            continue
-        if record is None:
-            continue
-        if has_answer(gateways.storage, bucket, run_id):
-            return record, notes + [f"newer, and without an answer: the run {one} is {state}" for one, state in newer]
-        try:
-            newer.append((run_id, current_record(gateways, bucket, record).state))
-        except AwsError as error:
-            if error.is_silent:
-                raise
-            newer.append((run_id, f"UNKNOWN: {error.message}"))
-    if newer:
-        run_id, state = newer[0]
-        message = f"no run has an answer; the newest, {run_id}, is {state}"
-    elif notes:
-        message = f"no run has an answer that can be read; {notes[0]}"
-    else:
-        raise ToptalkersError(f"there are no runs in s3://{bucket}", hint="'toptalkers run-emr' makes one")
-    raise ToptalkersError(message, hint="'toptalkers runs' lists them")
-
-
-def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
-    """Runs as a table: which, how it is, when, what was asked, how much was read, what it cost."""
-    rows = [("run", "state", "took", "read", "instance-hours", "question")]
-    for one in records:
-        end = one.ended or now
-        rows.append(
-            (
-                visible(one.run_id),
-                visible(one.state),
-                format_elapsed((end - one.created).total_seconds()) if one.cluster and one.state != "UNKNOWN" else "-",
-                format_size(one.input_bytes),
-                f"{one.instance_hours(now):.2f}" if one.state != "UNKNOWN" else "-",
-                visible(describe_query(one.query)),
-            )
-        )
-    widths = [max(len(row[at]) for row in rows) for at in range(5)]
-    return "\n".join("  ".join([*map(str.ljust, row[:5], widths), row[5]]) for row in rows)
-
-
-def format_elapsed(seconds: float) -> str:
-    """Write a duration as `0:07:12`."""
-    whole = max(0, int(seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
-
-
-def format_size(size_bytes: int) -> str:
-    """Write a size in the unit that suits it."""
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} TiB"

@@ -1,0 +1,158 @@
+"""What a run would do: what it reads, on which cluster, and where its answer goes. Nothing is changed for it."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toptalkers import __version__, locations
+from toptalkers.answer.formats import describe_query
+from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.stack import Stack
+from toptalkers.capture.ownership import output_of
+from toptalkers.errors import ToptalkersError
+from toptalkers.job.bundle import bundle_sha256
+from toptalkers.question.query import Query
+from toptalkers.runs.input import RunInput, pick_input
+from toptalkers.runs.record import RunRecord, question_of
+from toptalkers.runs.request import ClusterOptions, check_options, cluster_request, plan_run_steps
+from toptalkers.runs.sizing import Sizing, size_cluster
+from toptalkers.runs.units import format_size
+from toptalkers.visible import visible
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a run would do; `request` is RunJobFlow's, to the byte."""
+
+    bucket: str
+    region: str
+    record: RunRecord
+    input: RunInput
+    sizing: Sizing
+    bundle: str
+    """The bundle's folder, its key."""
+    request: Mapping[str, Any]
+
+
+def plan_run(
+    gateways: Gateways,
+    stack: Stack,
+    query: Query,
+    *,
+    inputs: Sequence[str] = (),
+    options: ClusterOptions | None = None,
+    skips: bool = False,
+    on_look: Callable[[int, int], None] = lambda _done, _total: None,
+    token: str,
+) -> RunPlan:
+    """Work out what a run would do; nothing is changed for it.
+
+    Args:
+        gateways: the account and Region.
+        stack: whose bucket and roles are used.
+        query: the question.
+        inputs: addresses of S3 to read instead of the stack's own flow logs.
+        options: of the cluster.
+        skips: leave out what a cluster cannot read, instead of raising.
+        on_look: told how many objects of how many were looked into.
+        token: four hexadecimal digits, by chance, for the run's name.
+
+    Raises:
+        UsageError: an option that cannot be.
+        ToptalkersError: there is nothing to read, or something that a cluster cannot read, EMR has no such release,
+            or the stack is too old.
+
+    """
+    options = options or ClusterOptions()
+    check_options(options)
+    bucket = bucket_of(stack)
+    roles = (output_of(stack, "EmrServiceRole"), output_of(stack, "EmrInstanceProfile"))
+    _require_release(gateways, options.release)
+    created = gateways.now().replace(microsecond=0)
+    run_id = locations.format_run_id(created, token)
+    read = pick_input(
+        gateways.storage,
+        bucket,
+        query,
+        given=inputs,
+        renamed=locations.renamed_prefix(run_id),
+        skips=skips,
+        on_look=on_look,
+    )
+    sizing = size_cluster(
+        read.size_bytes,
+        core=options.core,
+        task=options.task,
+        vpc_nodes=options.vpc_nodes,
+        spot=options.spot,
+        **({"instance_type": options.instance_type} if options.instance_type else {}),
+    )
+    if next(gateways.storage.list(bucket, locations.run_prefix(run_id)), None):
+        raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
+    sha256 = bundle_sha256()
+    bundle = locations.code_prefix(sha256)
+    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    record = RunRecord(
+        run_id=run_id,
+        stack=stack.name,
+        state="STARTING",
+        question=question_of(query),
+        inputs=read.uris,
+        input_objects=read.objects,
+        input_bytes=read.size_bytes,
+        answer=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
+        aggregate=f"s3://{bucket}/{locations.aggregate_prefix(run_id)}" if options.keep_aggregate else "",
+        versions={"toptalkers": __version__, "bundle": sha256, "release": options.release},
+        instance_type=sizing.instance_type,
+        instances=sizing.instances,
+        created=created,
+        left_out=[f"{uri}: {reason}" for uri, reason in read.left_out],
+    )
+    request = cluster_request(
+        stack=stack.name,
+        bucket=bucket,
+        run_id=run_id,
+        roles=roles,
+        security_configuration=stack.outputs.get("EmrSecurityConfiguration", ""),
+        sizing=sizing,
+        steps=steps,
+        options=options,
+    )
+    return RunPlan(bucket, gateways.region, record, read, sizing, bundle, request)
+
+
+def format_plan(plan: RunPlan) -> str:
+    """The plan as lines."""
+    sizing, record = plan.sizing, plan.record
+    nodes = f"1 primary, {sizing.core} core"
+    if sizing.task:
+        nodes += f", {sizing.task} task{' (Spot)' if sizing.spot else ''}"
+    uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
+    lines = [
+        f"Plan: run {record.run_id} of the stack {record.stack} in {plan.region}",
+        f"  question  {describe_query(record.query)}",
+        f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
+        f"  cluster   {record.versions['release']}, {nodes}, all {sizing.instance_type} ({sizing.reason})",
+        f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; it ends by itself",
+        f"  answer    {record.answer}",
+    ]
+    if record.aggregate:
+        lines.append(f"  aggregate {record.aggregate}")
+    lines += [f"Note: {note}" for note in plan.input.notes]
+    return "\n".join(map(visible, lines))
+
+
+def _require_release(gateways: Gateways, release: str) -> None:
+    known = gateways.clusters.releases("emr-")
+    if release not in known:
+        known.sort(key=lambda label: [int(part) for part in re.findall("[0-9]+", label)], reverse=True)
+        newest = ", ".join(known[:3])
+        raise ToptalkersError(
+            f"EMR has no {release} in {gateways.region}", hint=f"--release chooses another: {newest}, ..."
+        )
+
+
+def bucket_of(stack: Stack) -> str:
+    """The stack's bucket."""
+    return output_of(stack, "BucketName")

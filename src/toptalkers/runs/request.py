@@ -1,0 +1,205 @@
+"""A run's request of EMR: the cluster, by options and size, and the two steps that it is to run."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toptalkers import locations
+from toptalkers.capture.ownership import STACK_TAG
+from toptalkers.errors import UsageError
+from toptalkers.job.steps import Step, emr_steps, plan_steps
+from toptalkers.question.query import Query
+from toptalkers.runs.input import RunInput
+from toptalkers.runs.record import cluster_name
+from toptalkers.runs.sizing import Sizing, size_cluster
+
+RELEASE = "emr-7.14.0"
+"""Hadoop 3.4.2, Python 3.9 (EMR release guide)."""
+
+IDLE_SECONDS = 3600
+"""The second safety: EMR ends a cluster that does nothing for so long, should the first one fail."""
+
+SPOT_MINUTES = 20
+"""How long to wait for Spot instances, before on-demand ones are taken."""
+
+_RELEASE = re.compile(r"emr-[0-9]+\.[0-9]+\.[0-9]+")
+
+_SUBNET = re.compile(r"subnet-[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """What a user can say about the cluster; see `size_cluster` for what is left out."""
+
+    instance_type: str | None = None
+    core: int | None = None
+    task: int | None = None
+    vpc_nodes: int | None = None
+    spot: bool = False
+    release: str = RELEASE
+    subnets: tuple[str, ...] = ()
+    key_name: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    keep_aggregate: bool = False
+    keep_all_ports: bool = False
+
+
+def check_options(options: ClusterOptions) -> None:
+    if not _RELEASE.fullmatch(options.release):
+        raise UsageError(f"--release: {options.release!r} is not a release of EMR", hint=f"like {RELEASE}")
+    for subnet in options.subnets:
+        if not _SUBNET.fullmatch(subnet):
+            raise UsageError(f"--subnet: {subnet!r} is not the id of a subnet", hint="like subnet-0123456789abcdef0")
+
+
+def plan_run_steps(
+    bucket: str, run_id: str, bundle: str, query: Query, read: RunInput, options: ClusterOptions, *, map_slots: int
+) -> tuple[Step, ...]:
+    """The steps of a run, everything in its place in the stack's bucket."""
+    aggregate = locations.aggregate_prefix(run_id)
+    return plan_steps(
+        query,
+        inputs=read.uris,
+        gluing=read.gluing,
+        bundle=f"s3://{bucket}/{bundle}",
+        output=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
+        # Without a scheme it is in the cluster's HDFS, and goes with it.
+        between=f"s3://{bucket}/{aggregate}" if options.keep_aggregate else f"toptalkers/{run_id}/aggregate/",
+        input_bytes=read.size_bytes,
+        map_slots=map_slots,
+        keep_aggregate=options.keep_aggregate,
+        keep_all_ports=options.keep_all_ports,
+    )
+
+
+def cluster_request(
+    *,
+    stack: str,
+    bucket: str,
+    run_id: str,
+    roles: tuple[str, str],
+    security_configuration: str,
+    sizing: Sizing,
+    steps: Sequence[Step],
+    options: ClusterOptions,
+) -> dict[str, Any]:
+    """The request of RunJobFlow: a cluster that runs the steps and ends.
+
+    Instance groups, or fleets where several subnets or Spot leave EMR a choice to make.
+    """
+    instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
+    if options.spot or len(options.subnets) > 1:
+        instances["InstanceFleets"] = _fleets(sizing)
+        if options.subnets:
+            instances["Ec2SubnetIds"] = list(options.subnets)
+    else:
+        instances["InstanceGroups"] = _groups(sizing)
+        if options.subnets:
+            instances["Ec2SubnetId"] = options.subnets[0]
+    if options.key_name:
+        instances["Ec2KeyName"] = options.key_name
+    tags = dict(options.tags) | {
+        STACK_TAG: stack,
+        "toptalkers:run": run_id,
+        # What EMR's managed policy for its service role asks of a cluster (AmazonEMRServicePolicy_v2).
+        "for-use-with-amazon-emr-managed-policies": "true",
+    }
+    request: dict[str, Any] = {
+        "Name": cluster_name(run_id),
+        "LogUri": f"s3://{bucket}/{locations.run_logs_prefix(run_id)}",
+        "ReleaseLabel": options.release,
+        "Applications": [{"Name": "Hadoop"}],
+        "Instances": instances,
+        "Steps": emr_steps(steps),
+        "ServiceRole": roles[0],
+        "JobFlowRole": roles[1],
+    }
+    if security_configuration:
+        request["SecurityConfiguration"] = security_configuration
+    request["AutoTerminationPolicy"] = {"IdleTimeout": IDLE_SECONDS}
+    request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    return request
+
+
+def example_run(
+    query: Query, *, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
+) -> tuple[tuple[Step, ...], dict[str, Any]]:
+    """The steps and the request of a run over a stack's own flow logs, without looking at any."""
+    options = options or ClusterOptions()
+    check_options(options)
+    read = RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers")
+    sizing = size_cluster(0, core=options.core, task=options.task, spot=options.spot)
+    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    request = cluster_request(
+        stack="toptalkers",
+        bucket=bucket,
+        run_id=run_id,
+        roles=("toptalkers-EmrServiceRole", "toptalkers-EmrInstanceRole"),
+        security_configuration="toptalkers-EmrSecurity",
+        sizing=sizing,
+        steps=steps,
+        options=options,
+    )
+    return steps, request
+
+
+def render_request(request: Mapping[str, Any]) -> str:
+    """The request as JSON, ending in a line feed; boto3's `run_job_flow(**request)` takes it back."""
+    return json.dumps(request, indent=2) + "\n"
+
+
+def _groups(sizing: Sizing) -> list[dict[str, Any]]:
+    counts = {"MASTER": 1, "CORE": sizing.core, "TASK": sizing.task}
+    names = {"MASTER": "primary", "CORE": "core", "TASK": "task"}
+    return [
+        {
+            "Name": names[role],
+            "InstanceRole": role,
+            "InstanceType": sizing.instance_type,
+            "InstanceCount": count,
+            "Market": "ON_DEMAND",
+        }
+        for role, count in counts.items()
+        if count
+    ]
+
+
+def _fleets(sizing: Sizing) -> list[dict[str, Any]]:
+    own = [{"InstanceType": sizing.instance_type, "WeightedCapacity": 1}]
+    fleets: list[dict[str, Any]] = [
+        {"Name": "primary", "InstanceFleetType": "MASTER", "TargetOnDemandCapacity": 1, "InstanceTypeConfigs": own},
+        {
+            "Name": "core",
+            "InstanceFleetType": "CORE",
+            "TargetOnDemandCapacity": sizing.core,
+            "InstanceTypeConfigs": own,
+        },
+    ]
+    if sizing.task and sizing.spot:
+        fleets.append(
+            {
+                "Name": "task",
+                "InstanceFleetType": "TASK",
+                "TargetSpotCapacity": sizing.task,
+                "InstanceTypeConfigs": [{"InstanceType": one, "WeightedCapacity": 1} for one in sizing.spot_types],
+                "LaunchSpecifications": {
+                    "SpotSpecification": {
+                        "TimeoutDurationMinutes": SPOT_MINUTES,
+                        "TimeoutAction": "SWITCH_TO_ON_DEMAND",
+                        "AllocationStrategy": "price-capacity-optimized",
+                    }
+                },
+            }
+        )
+    elif sizing.task:
+        fleets.append(
+            {
+                "Name": "task",
+                "InstanceFleetType": "TASK",
+                "TargetOnDemandCapacity": sizing.task,
+                "InstanceTypeConfigs": own,
+            }
+        )
+    return fleets
