@@ -10,14 +10,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.fake_emr import FakeEmr
-from toptalkers.aws.gateways import Gateways
-from toptalkers.aws.stack import Stack
-from toptalkers.cli.factory import Factory
+from toptalkers.aws.account import Account
+from toptalkers.capture.our_stack import OurStack
+from toptalkers.cli.options import Opener
 
 BUCKET = "toptalkers-123456789012"
 
 OUTPUTS = {
     "BucketName": BUCKET,
+    "LogGroupName": "flow-records",
     "EmrServiceRole": "toptalkers-EmrServiceRole",
     "EmrInstanceProfile": "toptalkers-EmrInstanceRole",
     "EmrSecurityConfiguration": "toptalkers-EmrSecurity",
@@ -138,8 +139,8 @@ class FakeCloudFormation:
         return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
 
 
-class FakeAccount(Factory):
-    """What makes clients, for `Gateways`; and what makes gateways, for the commands' `obj`."""
+class FakeAccount(Opener):
+    """What makes clients, for `Account`; and what opens the account, for the commands' `obj`."""
 
     region = "us-east-1"
 
@@ -169,20 +170,21 @@ class FakeAccount(Factory):
         assert self.fake_ec2, "a run asks EC2 for the format alone"
         return self.fake_ec2
 
-    def emr_once(self) -> Any:
-        return self.emr()
-
     def kinesis(self) -> Any:
         raise AssertionError("no run asks Kinesis")
 
-    def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
+    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
         assert region is None
         assert profile is None
-        return Gateways(self, sleep=self.clock.sleep, now=self.clock.now)
+        return Account(self.client, region=self.region, sleep=self.clock.sleep, now=self.clock.now)
+
+    def client(self, service: str, *, once: bool = False) -> Any:
+        del once
+        return getattr(self, service)()
 
     @property
-    def stack(self) -> Stack:
-        return Stack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS)
+    def stack(self) -> OurStack:
+        return OurStack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS)
 
     def capture(self, hour: str, size: int = 100, number: int = 0) -> str:
         """Put an object where the Lambda would, for an hour like `2026/11/23/18`; its key."""

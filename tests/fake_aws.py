@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.gateways import Gateways
-from toptalkers.cli.factory import Factory
+from toptalkers.aws.account import Account
+from toptalkers.cli.options import Opener
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 REGION = "eu-west-1"
@@ -432,7 +432,7 @@ class FakeCloudWatch(FakeService):
         }
 
 
-class FakeAws(Factory):
+class FakeAws(Opener):
     """The whole of it, and the factory that commands get it from."""
 
     def __init__(self) -> None:
@@ -455,14 +455,19 @@ class FakeAws(Factory):
         """The last request of an operation."""
         return [request for called, request in self.calls if called == name][-1]
 
-    def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
+    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
         """Open it, whatever Region is asked for."""
         del region, profile
 
         def sleep(seconds: float) -> None:
             self.slept += seconds
 
-        return Gateways(self, sleep=sleep, now=lambda: NOW)
+        return Account(self.client, region=self.region, sleep=sleep, now=lambda: NOW)
+
+    def client(self, service: str, *, once: bool = False) -> Any:
+        """Make the client of a service."""
+        del once
+        return getattr(self, service)()
 
     def cloudformation(self) -> Any:
         return self.cfn
@@ -475,9 +480,6 @@ class FakeAws(Factory):
 
     def emr(self) -> Any:
         raise NotImplementedError("clusters have a fake of their own")
-
-    def emr_once(self) -> Any:
-        return self.emr()
 
     def kinesis(self) -> Any:
         return self.streams

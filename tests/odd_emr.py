@@ -17,8 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.fake_account import FakeAccount
-from toptalkers.aws.account import CONFIG, Clients
-from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.account import CONFIG, Account, open_account
 
 Mode = Literal[
     "fine",
@@ -59,17 +58,19 @@ class OddAccount(FakeAccount):
         self.told: list[str] = []
         retries: Any = {"mode": "standard", "total_max_attempts": attempts}
         config: Any = Config(read_timeout=read_timeout, retries=retries)
-        self._clients = Clients(region=self.region, tell=self.told.append, config=CONFIG.merge(config))
+        self._real = open_account(region=self.region, profile=None, tell=self.told.append, config=CONFIG.merge(config))
 
-    def emr(self) -> Any:
-        return self._clients.emr()
+    def client(self, service: str, *, once: bool = False) -> Any:
+        return self._real.client(service, once=once) if service == "emr" else super().client(service)
 
-    def emr_once(self) -> Any:
-        return self._clients.emr_once()
-
-    def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
+    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
         del region, profile
-        return Gateways(self, sleep=lambda seconds: self.clock.sleep(max(seconds, 30)), now=self.clock.now)
+        return Account(
+            self.client,
+            region=self.region,
+            sleep=lambda seconds: self.clock.sleep(max(seconds, 30)),
+            now=self.clock.now,
+        )
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults.strange import is_harmless, texts
-from toptalkers.cli.factory import Factory
 from toptalkers.cli.main import cli
+from toptalkers.cli.options import Opener
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
@@ -25,13 +25,13 @@ TOPTALKERS = f"{sys.executable} -m toptalkers"
 COMMANDS = [["status"], ["runs"], ["fetch-results"], ["deploy", "--yes"], ["run-local", "s3://bucket/"], ["run-emr"]]
 
 
-class Broken(Factory):
+class Broken(Opener):
     """No account: asking for it raises an error."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def gateways(self, *, region: str | None, profile: str | None) -> NoReturn:
+    def open(self, *, region: str | None, profile: str | None) -> NoReturn:
         del region, profile
         raise self.error
 

@@ -64,8 +64,8 @@ def test_no_leaves_nothing_behind(aws: FakeAws, run: Run) -> None:
 
 def test_only_an_empty_shell_is_taken_back(aws: FakeAws) -> None:
     """When somebody else brought the stack up while we asked, a no does not delete it."""
-    gateways = aws.gateways()
-    with proposed(gateways, plan_stack(gateways, "toptalkers", parameters={}, tags={})):
+    account = aws.open()
+    with proposed(account, plan_stack(account, "toptalkers", parameters={}, tags={})):
         aws.cfn.stacks["toptalkers"]["StackStatus"] = "CREATE_COMPLETE"
     assert aws.mutations == ["create_change_set", "delete_change_set"]
 

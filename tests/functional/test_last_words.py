@@ -24,7 +24,7 @@ def diagnosed(**logs: str) -> tuple[str, float]:
     account = FakeAccount()
     for name, text in logs.items():
         account.fake_s3.objects[f"logs/j-1/steps/s-1/{name}.gz"] = gzip.compress(text.encode())
-    found = diagnose(account.gateways(), BUCKET, "logs/", "j-1", "s-1")
+    found = diagnose(account.open(), BUCKET, "logs/", "j-1", "s-1")
     return found.reason if found else "", account.clock.seconds
 
 

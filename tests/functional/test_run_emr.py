@@ -49,13 +49,13 @@ def command(account: FakeAccount, *arguments: str) -> Result:
 
 
 def planned(account: FakeAccount) -> RunPlan:
-    return plan_run(account.gateways(), account.stack, Query.parse(), token="4f2a")  # noqa: S106
+    return plan_run(account.open(), account.stack, Query.parse(), token="4f2a")  # noqa: S106
 
 
 def execute(account: FakeAccount, *, answer: str = "terminate", said: list[str] | None = None) -> RunRecord:
     """Plan and execute; an interruption is answered as given."""
     return execute_run(
-        account.gateways(),
+        account.open(),
         planned(account),
         say=(said if said is not None else []).append,
         ask=lambda _: "leave" if answer == "leave" else "terminate",
@@ -64,7 +64,7 @@ def execute(account: FakeAccount, *, answer: str = "terminate", said: list[str] 
 
 def recorded(account: FakeAccount) -> RunRecord:
     """What run.json says in the end."""
-    record = load_record(account.gateways().storage, BUCKET, RUN_ID)
+    record = load_record(account.open().storage, BUCKET, RUN_ID)
     assert record
     return record
 
@@ -108,8 +108,8 @@ def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
     name = json.loads(dry.stdout)["Name"]
     token = name.rsplit("-", 1)[1]
     options = ClusterOptions(spot=True, task=3, subnets=("subnet-1", "subnet-2"), tags=(("a", "b"),))
-    plan = plan_run(account.gateways(), account.stack, Query.parse(), options=options, token=token)
-    execute_run(account.gateways(), plan, say=lambda _: None, ask=lambda _: "terminate")
+    plan = plan_run(account.open(), account.stack, Query.parse(), options=options, token=token)
+    execute_run(account.open(), plan, say=lambda _: None, ask=lambda _: "terminate")
     assert render_request(account.fake_emr.requests[0]) == dry.stdout
 
 
@@ -273,7 +273,7 @@ def test_a_request_of_which_nothing_is_heard(account: FakeAccount, error: BaseEx
     assert "aws emr terminate-clusters" in said[-1]
     assert recorded(account).state == "UNKNOWN"
     account.fake_emr.start_error = None
-    account.gateways().clusters.start(account.fake_emr.requests[0])
+    account.open().clusters.start(account.fake_emr.requests[0])
     assert " RUNNING " in command(account, "runs").stdout
 
 
@@ -311,7 +311,7 @@ def test_a_busy_emr_is_asked_for_a_cluster_again(account: FakeAccount) -> None:
     """EMR that asks to slow down has made nothing, so that the request may be repeated."""
     plan = planned(account)
     account.fake_emr.errors = [refusal("ThrottlingException", "Rate exceeded", "x")] * 3
-    run = execute_run(account.gateways(), plan, say=lambda _: None, ask=lambda _: "terminate")
+    run = execute_run(account.open(), plan, say=lambda _: None, ask=lambda _: "terminate")
     assert run.state == "COMPLETED"
     assert len(account.fake_emr.clusters) == 1
 
@@ -340,10 +340,10 @@ def test_no_cluster_is_left_unsaid(fault: BaseException, after: bool, lasting: b
         account.capture("2026/11/23/18")
         said: list[str] = []
         account.fault.is_armed = False
-        plan, gateways = planned(account), account.gateways()
+        plan = planned(account)
         account.fault.is_armed = True
         try:
-            execute_run(gateways, plan, say=said.append, ask=lambda _: "terminate")
+            execute_run(account.open(), plan, say=said.append, ask=lambda _: "terminate")
         except ToptalkersError as error:
             said.append(f"{error.message} ({error.hint})")
         except (KeyboardInterrupt, MemoryError):
@@ -370,7 +370,7 @@ def test_nobody_hears(account: FakeAccount, error: Exception) -> None:
     plan = planned(account)
     account.clock.interrupt_at = [150]
     with pytest.raises(KeyboardInterrupt):
-        execute_run(account.gateways(), plan, say=say, ask=lambda _: "terminate")
+        execute_run(account.open(), plan, say=say, ask=lambda _: "terminate")
     assert [one["Status"]["State"] for one in account.fake_emr.clusters.values()] == ["TERMINATED"]
 
 
@@ -379,7 +379,7 @@ def test_without_the_right_to_write_nothing_is_started(account: FakeAccount) -> 
     plan = planned(account)
     account.fake_s3.error = refusal("AccessDenied", "Access Denied", "PutObject")
     with pytest.raises(AwsError, match="access denied"):
-        execute_run(account.gateways(), plan, say=lambda _: None, ask=lambda _: "terminate")
+        execute_run(account.open(), plan, say=lambda _: None, ask=lambda _: "terminate")
     assert not account.fake_emr.requests
 
 
@@ -453,4 +453,4 @@ def test_a_release_that_is_not_there(account: FakeAccount) -> None:
 def test_options_that_cannot_be(account: FakeAccount, options: ClusterOptions) -> None:
     """Wrong usage, before a cluster is asked for."""
     with pytest.raises(UsageError):
-        plan_run(account.gateways(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106
+        plan_run(account.open(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106

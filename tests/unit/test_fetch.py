@@ -28,7 +28,7 @@ def fetch(parts: list[bytes], *, success: bool = True, top: int = 0) -> bytes:
         account.fake_s3.objects[f"{PREFIX}part-{number:05}{suffix}"] = part
     if success:
         account.fake_s3.objects[f"{PREFIX}_SUCCESS"] = b""
-    return b"".join(fetch_answer(account.gateways().storage, BUCKET, PREFIX, top=top))
+    return b"".join(fetch_answer(account.open().storage, BUCKET, PREFIX, top=top))
 
 
 def order(line: bytes) -> tuple[int, bytes]:
@@ -69,7 +69,7 @@ def test_a_part_that_is_gone_or_empty_is_an_error(number: int, data: st.DataObje
     else:
         del account.fake_s3.objects[lost]
     with pytest.raises(ToptalkersError, match=r"is not whole: .*(is gone|is empty)"):
-        fetch_answer(account.gateways().storage, BUCKET, PREFIX)
+        fetch_answer(account.open().storage, BUCKET, PREFIX)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_names_that_no_job_gives(name: str, said: str) -> None:
     account = FakeAccount()
     account.fake_s3.objects = {f"{PREFIX}{one}": gzip.compress(LINE) for one in ("_SUCCESS", "part-00000.gz", name)}
     with pytest.raises(ToptalkersError, match=said):
-        fetch_answer(account.gateways().storage, BUCKET, PREFIX)
+        fetch_answer(account.open().storage, BUCKET, PREFIX)
 
 
 ODD_BITS = ["10.0.0.1", "[::1]", "[::::]", "999.0.0.1", "1.2.3", ":", "443", "999.1", "70000", "0443", "\t", "-7", "7"]

@@ -15,11 +15,12 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toptalkers.aws.account import ATTEMPTS, CONFIG, CONNECT_SECONDS, READ_SECONDS, refuse_odd_answers
+from toptalkers.aws.account import ATTEMPTS, CONFIG, CONNECT_SECONDS, READ_SECONDS
 from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLogGateway
 from toptalkers.aws.metrics import Metric, MetricsGateway
+from toptalkers.aws.odd_answers import refuse_odd_answers
 from toptalkers.aws.stack import ChangeSet, StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway

@@ -31,7 +31,7 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.gateways().storage, BUCKET, query, given=given, renamed="runs/r/input/")
+    return pick_input(account.open().storage, BUCKET, query, given=given, renamed="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:

@@ -1,36 +1,34 @@
-"""The factory of clients: who we are, where, and how patient.
+"""One AWS account in one Region: its clients, a gateway per service, and the clock.
 
-Region, profile and credentials come from where every AWS tool has them (environment, ~/.aws, instance role);
-`AWS_ENDPOINT_URL` is obeyed by boto3 itself.
+Region, profile and credentials come from where all AWS tools look for them: the environment, ~/.aws, the role of the
+instance. boto3 itself obeys `AWS_ENDPOINT_URL`.
 """
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Protocol
 
 import boto3
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
-from botocore.parsers import ResponseParserError
 
 from toptalkers import __version__
+from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError, explained
-
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_emr import EMRClient
-    from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_s3 import S3Client
+from toptalkers.aws.flowlogs import FlowLogGateway
+from toptalkers.aws.metrics import MetricsGateway
+from toptalkers.aws.objects import ObjectReader
+from toptalkers.aws.odd_answers import refuse_odd_answers
+from toptalkers.aws.stack import StackGateway
+from toptalkers.aws.storage import StorageGateway
+from toptalkers.aws.stream import StreamGateway
 
 READ_SECONDS, CONNECT_SECONDS, ATTEMPTS = 9, 5, 5
-"""Five attempts ride out a throttled minute, and still let a mistyped Region fail within seconds. A service that
-never answers is given up within a minute: five times nine seconds, and at most 15 between them."""
+"""Five attempts outlast a minute of throttling, and a mistyped Region still fails within seconds. A service that never
+answers is given up within a minute: five times nine seconds, and at most 15 seconds between them."""
 
 CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
@@ -40,173 +38,134 @@ CONFIG = Config(
 )
 
 ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=20)
-"""For a request that must not be repeated; its answer is waited for longer."""
+"""For a request that must not be repeated; its answer is awaited longer."""
 
-Client = TypeVar("Client", bound=BaseClient)
-
-Tell = Callable[[str], None]
-
-_HTML = re.compile(rb"\s*<(?:!doctype )?html", re.IGNORECASE)
+Say = Callable[[str], None]
+"""Tells the user one line."""
 
 
-@contextmanager
-def _made(service: str) -> Iterator[None]:
-    with explained(service):
-        try:
-            yield
-        except ValueError as error:
-            raise AwsError(
-                f"no client of {service} can be made: {error}", hint="is AWS_ENDPOINT_URL or the Region mistyped?"
-            ) from error
+class MakeClient(Protocol):
+    """Makes a client of a service: that of a session, or a fake one in tests."""
+
+    def __call__(self, service: str, *, once: bool = False) -> Any:
+        """Make a client of a service by boto3's name for it; with `once`, the client sends each request only once."""
 
 
-class Clients:
-    """Clients of one account and Region, each made when asked for.
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
 
-    Raises:
-        AwsError: there is no such profile, no Region is named, or there are no credentials.
+
+class Account:
+    """An account in a Region. Each gateway is made when it is first used.
+
+    Attributes:
+        region: the name of the Region.
+        client: makes clients.
+        sleep: waits some seconds.
+        now: tells the time, with its zone.
 
     """
 
     def __init__(
         self,
+        client: MakeClient,
         *,
-        region: str | None = None,
-        profile: str | None = None,
-        tell: Tell = lambda _: None,
-        config: Config = CONFIG,
+        region: str,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Look for Region and credentials; no request is made for it, but by the provider of the credentials.
+        """Keep what makes clients, what waits and what tells the time."""
+        self.client = client
+        self.region = region
+        self.sleep = sleep
+        self.now = now
 
-        Args:
-            region: its name; None for what the environment says.
-            profile: its name; None for what the environment says.
-            tell: told when a service keeps silent, a line.
-            config: how patient clients are.
+    @cached_property
+    def stacks(self) -> StackGateway:
+        """CloudFormation."""
+        return StackGateway(self.client("cloudformation"), sleep=self.sleep)
 
-        """
-        self._tell = tell
-        self._config = config
-        with explained("sts"):
-            # boto3 knows AWS_DEFAULT_REGION alone; the AWS CLI and the other SDKs look at AWS_REGION first.
-            region = region or os.environ.get("AWS_REGION") or None
-            self._session = boto3.Session(region_name=region, profile_name=profile)
-            found = self._session.get_credentials()
-        if self._session.region_name is None:
-            raise AwsError("no AWS Region", hint="name one with --region or AWS_REGION")
-        if found is None:
-            raise AwsError(
-                "no AWS credentials found",
-                hint="set AWS_PROFILE or --profile, or log in with 'aws sso login' or 'aws configure'",
-            )
-        self.region: str = self._session.region_name
+    @cached_property
+    def flow_logs(self) -> FlowLogGateway:
+        """EC2."""
+        return FlowLogGateway(self.client("ec2"))
 
-    @_made("cloudformation")
-    def cloudformation(self) -> "CloudFormationClient":
-        """The client of CloudFormation."""
-        return self._ready(self._session.client("cloudformation", config=self._config))
+    @cached_property
+    def storage(self) -> StorageGateway:
+        """S3."""
+        return StorageGateway(self.client("s3"))
 
-    @_made("cloudwatch")
-    def cloudwatch(self) -> "CloudWatchClient":
-        """The client of CloudWatch."""
-        return self._ready(self._session.client("cloudwatch", config=self._config))
+    @cached_property
+    def objects(self) -> ObjectReader:
+        """S3, for reading much."""
+        return ObjectReader(self.client("s3"))
 
-    @_made("ec2")
-    def ec2(self) -> "EC2Client":
-        """The client of EC2."""
-        return self._ready(self._session.client("ec2", config=self._config))
+    @cached_property
+    def clusters(self) -> ClusterGateway:
+        """EMR."""
+        return ClusterGateway(self.client("emr"), self.client("emr", once=True))
 
-    @_made("emr")
-    def emr(self) -> "EMRClient":
-        """The client of EMR on EC2."""
-        return self._ready(self._session.client("emr", config=self._config))
+    @cached_property
+    def streams(self) -> StreamGateway:
+        """Kinesis."""
+        return StreamGateway(self.client("kinesis"))
 
-    @_made("emr")
-    def emr_once(self) -> "EMRClient":
-        """A client of EMR that sends each request once."""
-        return self._ready(self._session.client("emr", config=self._config.merge(ONCE)))
-
-    @_made("kinesis")
-    def kinesis(self) -> "KinesisClient":
-        """The client of Kinesis Data Streams."""
-        return self._ready(self._session.client("kinesis", config=self._config))
-
-    @_made("s3")
-    def s3(self) -> "S3Client":
-        """The client of S3."""
-        return self._ready(self._session.client("s3", config=self._config))
-
-    def _ready(self, client: Client) -> Client:
-        refuse_odd_answers(client)
-        service = client.meta.service_model.service_id
-        config: Any = client.meta.config
-        most = config.retries["total_max_attempts"]
-
-        def tell_silence(*, operation: Any, attempts: int, caught_exception: object, **_: object) -> None:
-            if isinstance(caught_exception, (ReadTimeoutError, ConnectTimeoutError)) and attempts < most:
-                times = f"{attempts} time{'' if attempts == 1 else 's'}"
-                self._tell(
-                    f"still waiting for {service} in {self.region}: {operation.name} was not answered {times} of {most}"
-                )
-
-        client.meta.events.register(f"needs-retry.{service.hyphenize()}", tell_silence)
-        return client
+    @cached_property
+    def metrics(self) -> MetricsGateway:
+        """CloudWatch."""
+        return MetricsGateway(self.client("cloudwatch"))
 
 
-def refuse_odd_answers(client: BaseClient) -> None:
-    """Have a client raise where an answer is none of the service's.
+def open_account(*, region: str | None, profile: str | None, tell: Say, config: Config = CONFIG) -> Account:
+    """Find Region and credentials. Only a provider of credentials may send a request for this.
 
-    botocore finds none of an answer's members in a page of HTML or in an empty body, so that a listing would say that
-    nothing is there; and of JSON it passes on whatever types it finds.
+    Args:
+        region: its name; None for the Region of the environment.
+        profile: its name; None for the profile of the environment.
+        tell: told one line whenever a service does not answer.
+        config: timeouts and attempts of the clients.
+
+    Raises:
+        AwsError: the profile does not exist, no Region is named, or there are no credentials.
+
     """
-    client.meta.events.register("before-parse", _refuse_html)
-    client.meta.events.register("after-call", _refuse_types)
-    if client.meta.service_model.service_name == "s3":
-        client.meta.events.register("after-call.s3.ListObjectsV2", _require_listing)
+    with explained("sts"):
+        # boto3 only knows AWS_DEFAULT_REGION; the AWS CLI and the other SDKs look at AWS_REGION first.
+        region = region or os.environ.get("AWS_REGION") or None
+        session = boto3.Session(region_name=region, profile_name=profile)
+        credentials = session.get_credentials()
+    if session.region_name is None:
+        raise AwsError("no AWS Region", hint="name one with --region or AWS_REGION")
+    if credentials is None:
+        raise AwsError(
+            "no AWS credentials found",
+            hint="set AWS_PROFILE or --profile, or log in with 'aws sso login' or 'aws configure'",
+        )
+
+    def client(service: str, *, once: bool = False) -> Any:
+        with explained(service):
+            try:
+                made: Any = session.client(service, config=config.merge(ONCE) if once else config)  # type: ignore[call-overload]
+            except ValueError as error:
+                raise AwsError(
+                    f"no client of {service} can be made: {error}", hint="is AWS_ENDPOINT_URL or the Region mistyped?"
+                ) from error
+        refuse_odd_answers(made)
+        _tell_silence(made, tell)
+        return made
+
+    return Account(client, region=session.region_name)
 
 
-def _refuse_html(response_dict: Mapping[str, Any], **_: object) -> None:
-    body = response_dict["body"]
-    if isinstance(body, bytes) and response_dict["status_code"] == 200 and _HTML.match(body):
-        raise ResponseParserError("it is a page of HTML")
+def _tell_silence(client: Any, tell: Say) -> None:
+    """Have a client tell each time that its service did not answer, except the last time, which is an error."""
+    service, region = client.meta.service_model.service_id, client.meta.region_name
+    most = client.meta.config.retries["total_max_attempts"]
 
+    def on_retry(*, operation: Any, attempts: int, caught_exception: object, **_: object) -> None:
+        if isinstance(caught_exception, (ReadTimeoutError, ConnectTimeoutError)) and attempts < most:
+            times = f"{attempts} time{'' if attempts == 1 else 's'}"
+            tell(f"still waiting for {service} in {region}: {operation.name} was not answered {times} of {most}")
 
-def _require_listing(parsed: Mapping[str, Any], **_: object) -> None:
-    if "Error" not in parsed and "IsTruncated" not in parsed:
-        raise ResponseParserError("it is no listing")
-
-
-def _refuse_types(http_response: Any, parsed: Any, model: Any, **_: object) -> None:
-    # What is read out of XML has the model's types, until botocore makes more of it (a template is parsed).
-    is_xml = model.service_model.resolved_protocol in ("ec2", "query", "rest-xml")
-    if http_response.status_code < 300 and model.output_shape and not is_xml:
-        _require_types(parsed, model.output_shape)
-
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "structure": (dict,),
-    "map": (dict,),
-    "list": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (float, int),
-    "double": (float, int),
-    "timestamp": (datetime,),
-}
-
-
-def _require_types(value: Any, shape: Any) -> None:
-    fits: bool = isinstance(value, _TYPES.get(shape.type_name, object))
-    if not fits:
-        raise ResponseParserError(f"{shape.name} is a {type(value).__name__}")
-    if shape.type_name == "structure":
-        for name, member in shape.members.items():
-            if value.get(name) is not None:
-                _require_types(value[name], member)
-    elif shape.type_name == "list":
-        for one in value:
-            _require_types(one, shape.member)
-    elif shape.type_name == "map":
-        for one in value.values():
-            _require_types(one, shape.value)
+    client.meta.events.register(f"needs-retry.{service.hyphenize()}", on_retry)

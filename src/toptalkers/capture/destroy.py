@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from toptalkers.aws.account import Account, Say
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import FlowLog
-from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Stack
-from toptalkers.capture.flowlogs import DisablePlan, Say, execute_disable
-from toptalkers.capture.ownership import DESCRIPTION, STACK_TAG, find_own
+from toptalkers.capture.flowlogs import DisablePlan, execute_disable
+from toptalkers.capture.our_stack import DESCRIPTION, STACK_TAG, OurStack, find_own
 from toptalkers.capture.stack import explain_failure, follow_stack
 from toptalkers.errors import ToptalkersError
 from toptalkers.visible import visible
@@ -31,7 +31,7 @@ class DestroyPlan:
 
     name: str
     region: str
-    stack: Stack | None
+    stack: OurStack | None
     flow_logs: tuple[FlowLog, ...]
     bucket: str | None
     delete_data: bool
@@ -44,43 +44,48 @@ class DestroyPlan:
         return self.stack is None and not self.flow_logs and self.bucket is None
 
 
-def plan_destroy(gateways: Gateways, name: str, *, delete_data: bool) -> DestroyPlan:
+def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPlan:
     """Work out what there is to destroy; nothing is changed for it.
 
     Raises:
         ToptalkersError: the stack is somebody else's, or busy.
 
     """
-    stack = find_own(gateways, name)
-    flow_logs = tuple(gateways.flow_logs.find(tag=(STACK_TAG, name)))
+    stack = find_own(account, name)
+    flow_logs = tuple(account.flow_logs.find(tag=(STACK_TAG, name)))
     if stack is None:
-        bucket = _bucket_left(gateways, name) if delete_data else None
+        bucket = _bucket_left(account, name) if delete_data else None
     elif stack.is_busy:
         raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
     else:
-        bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(stack.arn, BUCKET)
+        bucket = _bucket_of(account, stack)
     objects = size = 0
     if bucket and delete_data:
-        for one in gateways.storage.list(bucket):
+        for one in account.storage.list(bucket):
             objects += 1
             size += one.size_bytes
-    return DestroyPlan(name, gateways.region, stack, flow_logs, bucket, delete_data, objects, size)
+    return DestroyPlan(name, account.region, stack, flow_logs, bucket, delete_data, objects, size)
 
 
-def _bucket_left(gateways: Gateways, name: str) -> str | None:
+def _bucket_of(account: Account, stack: Stack) -> str | None:
+    """Find the bucket of a stack of ours in any state; None when it never had one."""
+    return stack.outputs.get("BucketName") or account.stacks.physical_id(stack.arn, BUCKET)
+
+
+def _bucket_left(account: Account, name: str) -> str | None:
     """Find the bucket that the last stack of this name kept when it was deleted; None when there is none any more.
 
     So the next destroy finishes one that was stopped between the stack and the data.
     """
-    for arn in gateways.stacks.deleted(name):
-        stack = gateways.stacks.find(arn)
+    for arn in account.stacks.deleted(name):
+        stack = account.stacks.find(arn)
         if stack and not (stack.outputs or stack.description):
             continue  # the shell of a change set that was never executed
         if stack is None or not stack.description.startswith(DESCRIPTION):
             return None
-        bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(arn, BUCKET)
+        bucket = _bucket_of(account, stack)
         if bucket:
-            return bucket if gateways.storage.has_bucket(bucket) else None
+            return bucket if account.storage.has_bucket(bucket) else None
     return None
 
 
@@ -98,7 +103,7 @@ def format_destroy(plan: DestroyPlan) -> str:
     return "\n".join(map(visible, lines))
 
 
-def execute_destroy(gateways: Gateways, plan: DestroyPlan, say: Say, *, progress: Progress) -> None:
+def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: Progress) -> None:
     """Do it, in an order in which nothing writes any more when the data goes.
 
     Raises:
@@ -108,7 +113,7 @@ def execute_destroy(gateways: Gateways, plan: DestroyPlan, say: Say, *, progress
     if plan.flow_logs:
         off = DisablePlan(plan.name, plan.region, plan.flow_logs, ())
         with _told(say, f"'toptalkers destroy --stack-name {plan.name}' goes on where this ended"):
-            refused = execute_disable(gateways, off, say)
+            refused = execute_disable(account, off, say)
         if refused:
             raise ToptalkersError(
                 f"{len(refused)} flow logs stay on, and the stack stays for them: {refused[0].reason}"
@@ -117,10 +122,10 @@ def execute_destroy(gateways: Gateways, plan: DestroyPlan, say: Say, *, progress
     if plan.stack:
         # Once the stack is gone, nothing else knows the name of the bucket.
         with _told(say, f"to be deleted by hand when the stack is gone: {kept}" if plan.bucket else ""):
-            _delete_stack(gateways, plan.stack, say)
+            _delete_stack(account, plan.stack, say)
     if plan.bucket and plan.delete_data:
         with _told(say, f"not deleted: {kept}"):
-            _delete_bucket(gateways, plan, say, progress)
+            _delete_bucket(account, plan, say, progress)
     elif plan.bucket:
         say(f"kept: {kept}")
 
@@ -136,10 +141,10 @@ def _told(say: Say, what: str) -> Iterator[None]:
         raise
 
 
-def _delete_stack(gateways: Gateways, stack: Stack, say: Say) -> None:
-    since = gateways.stacks.last_event_id(stack.arn)
-    gateways.stacks.delete(stack.arn)
-    events, after = follow_stack(gateways, stack.arn, since, say)
+def _delete_stack(account: Account, stack: Stack, say: Say) -> None:
+    since = account.stacks.last_event_id(stack.arn)
+    account.stacks.delete(stack.arn)
+    events, after = follow_stack(account, stack.arn, since, say)
     if after and after.status != "DELETE_COMPLETE":
         raise ToptalkersError(
             explain_failure(f"the stack {stack.name!r} is not deleted, it is {after.status}", events),
@@ -147,14 +152,14 @@ def _delete_stack(gateways: Gateways, stack: Stack, say: Say) -> None:
         )
 
 
-def _delete_bucket(gateways: Gateways, plan: DestroyPlan, say: Say, progress: Progress) -> None:
-    bucket, storage = str(plan.bucket), gateways.storage
+def _delete_bucket(account: Account, plan: DestroyPlan, say: Say, progress: Progress) -> None:
+    bucket, storage = str(plan.bucket), account.storage
     by_hand = f"'aws s3 rb --force s3://{bucket}' goes on where this ended"
     try:
         with progress("deleting objects", plan.objects) as on_deleted:
             for attempt in range(LATE_ROUNDS):
                 if attempt:
-                    gateways.sleep(LATE_SECONDS)
+                    account.sleep(LATE_SECONDS)
                 storage.delete_many(bucket, (one.key for one in storage.list(bucket)), on_deleted=on_deleted)
                 if storage.delete_bucket(bucket):
                     say(f"deleted: s3://{bucket}")

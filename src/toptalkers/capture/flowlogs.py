@@ -1,23 +1,19 @@
 """Flow logs of VPCs, subnets and interfaces: which to turn on or off, doing it, and whether they deliver."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from toptalkers.aws.account import Account, Say
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, Kind, Place, Refusal, Traffic
-from toptalkers.aws.gateways import Gateways
-from toptalkers.aws.stack import Stack
-from toptalkers.capture.ownership import STACK_TAG, output_of, require_own
+from toptalkers.capture.our_stack import STACK_TAG, OurStack, require_own
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
 from toptalkers.visible import visible
 
-Say = Callable[[str], None]
 Way = Literal["stream", "s3"]
 
 KINDS: dict[str, Kind] = {"vpc": "VPC", "subnet": "Subnet", "eni": "NetworkInterface"}
-
-TRAFFICS: tuple[Traffic, ...] = get_args(Traffic)
 
 DELIVERY_SECONDS = 120
 """How long is waited for AWS to say whether flow logs are delivered; it mostly knows within one minute."""
@@ -95,7 +91,7 @@ def kind_of(resource: str) -> Kind:
 
 
 def plan_enable(
-    gateways: Gateways,
+    account: Account,
     stack_name: str,
     resources: Sequence[str],
     *,
@@ -107,7 +103,7 @@ def plan_enable(
     """Work out which flow logs are to be made; nothing is changed for it.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         stack_name: the stack whose log group or bucket they go to.
         resources: ids of VPCs, subnets, interfaces; one named twice counts once.
         traffic: ACCEPT, REJECT or ALL.
@@ -121,8 +117,8 @@ def plan_enable(
 
     """
     kinds = {resource: kind_of(resource) for resource in resources}
-    stack = require_own(gateways, stack_name)
-    own_format = output_of(stack, "LogFormat")
+    stack = require_own(account, stack_name)
+    own_format = stack.log_format
     if way == "stream" and log_format not in (None, own_format):
         raise UsageError(
             f"all flow logs on the stream have its format, and that is {name_format(own_format)}",
@@ -130,12 +126,12 @@ def plan_enable(
             " --destination s3 takes any",
         )
     log_format = log_format or own_format
-    existing = gateways.flow_logs.find()
-    places = gateways.flow_logs.places(sorted({*kinds, *(one.resource for one in existing)}))
+    existing = account.flow_logs.find()
+    places = account.flow_logs.places(sorted({*kinds, *(one.resource for one in existing)}))
     already, refused, new = [], [], []
     for resource in kinds:
         if resource not in places:
-            refused.append(Refusal(resource, f"there is no such {_NOUNS[kinds[resource]]} in {gateways.region}"))
+            refused.append(Refusal(resource, f"there is no such {_NOUNS[kinds[resource]]} in {account.region}"))
             continue
         same = [
             one
@@ -179,7 +175,7 @@ def plan_enable(
     )
     return EnablePlan(
         stack=stack_name,
-        region=gateways.region,
+        region=account.region,
         way=way,
         creations=creations,
         already=tuple(already),
@@ -191,18 +187,18 @@ def plan_enable(
 _NOUNS: dict[Kind, str] = {"VPC": "VPC", "Subnet": "subnet", "NetworkInterface": "network interface"}
 
 
-def _destination(stack: Stack, way: Way) -> Destination:
-    role = output_of(stack, "DeliverLogsPermissionArn")
+def _destination(stack: OurStack, way: Way) -> Destination:
+    role = stack.delivery_role
     if way == "stream":
-        return Destination(log_group=output_of(stack, "LogGroupName"), role_arn=role)
+        return Destination(log_group=stack.log_group, role_arn=role)
     partition = role.split(":")[1]
-    return Destination(bucket_arn=f"arn:{partition}:s3:::{output_of(stack, 'BucketName')}")
+    return Destination(bucket_arn=f"arn:{partition}:s3:::{stack.bucket}")
 
 
-def is_into(flow_log: FlowLog, stack: Stack, way: Way | None = None) -> bool:
+def is_into(flow_log: FlowLog, stack: OurStack, way: Way | None = None) -> bool:
     """Whether what a flow log delivers comes into the stack, by a way or by any."""
-    into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == output_of(stack, "BucketName")
-    into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == output_of(stack, "LogGroupName")
+    into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == stack.bucket
+    into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == stack.log_group
     if flow_log.destination_type == "s3":
         return into_bucket and way in ("s3", None)
     return into_group and way in ("stream", None)
@@ -213,7 +209,7 @@ def _overlaps(one: str, other: str) -> bool:
 
 
 def _overlap_warnings(
-    new: Sequence[str], traffic: Traffic, existing: Iterable[FlowLog], places: dict[str, Place], stack: Stack
+    new: Sequence[str], traffic: Traffic, existing: Iterable[FlowLog], places: dict[str, Place], stack: OurStack
 ) -> Iterable[str]:
     active = [one for one in existing if _overlaps(one.traffic, traffic) and one.resource in places]
     for resource in new:
@@ -254,12 +250,12 @@ def format_enable(plan: EnablePlan) -> str:
     return "\n".join(map(visible, lines))
 
 
-def execute_enable(gateways: Gateways, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
+def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
     """Make the flow logs of a plan; the ids of those made, and what AWS would not do."""
     made: list[str] = []
     refused: list[Refusal] = []
     for creation in plan.creations:
-        ids, not_done = gateways.flow_logs.create(creation)
+        ids, not_done = account.flow_logs.create(creation)
         made += ids
         refused += not_done
         for one in ids:
@@ -267,7 +263,7 @@ def execute_enable(gateways: Gateways, plan: EnablePlan, say: Say) -> tuple[list
     return made, refused
 
 
-def await_delivery(gateways: Gateways, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:
+def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:
     """Wait until AWS says of each flow log whether it delivers, `DELIVERY_SECONDS` at the longest.
 
     Returns:
@@ -277,7 +273,7 @@ def await_delivery(gateways: Gateways, stack_name: str, ids: Sequence[str], say:
     waiting, failed = set(ids), []
     for _ in range(DELIVERY_SECONDS // POLL_SECONDS):
         # By tag, not by id: an id that is too new to be known would fail the request.
-        for one in gateways.flow_logs.find(tag=(STACK_TAG, stack_name)):
+        for one in account.flow_logs.find(tag=(STACK_TAG, stack_name)):
             if one.id not in waiting or not one.delivery:
                 continue
             waiting.remove(one.id)
@@ -288,7 +284,7 @@ def await_delivery(gateways: Gateways, stack_name: str, ids: Sequence[str], say:
                 say(f"{one.id} on {one.resource}: not delivered: {explain_delivery(one)}")
         if not waiting:
             return failed
-        gateways.sleep(POLL_SECONDS)
+        account.sleep(POLL_SECONDS)
     say(f"AWS does not say yet whether {', '.join(sorted(waiting))} deliver; 'toptalkers status' shows it later")
     return failed
 
@@ -301,18 +297,18 @@ def explain_delivery(flow_log: FlowLog) -> str:
     return flow_log.delivery_error + (f" ({meaning})" if meaning else "")
 
 
-def plan_disable(gateways: Gateways, stack_name: str, ids: Sequence[str] | None) -> DisablePlan:
+def plan_disable(account: Account, stack_name: str, ids: Sequence[str] | None) -> DisablePlan:
     """Work out which flow logs to delete: of those that the stack owns, the named ones or all.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         stack_name: the owner; it need not be there any more.
         ids: of flow logs, or of what they are on; None for all.
 
     """
-    own = gateways.flow_logs.find(tag=(STACK_TAG, stack_name))
+    own = account.flow_logs.find(tag=(STACK_TAG, stack_name))
     if ids is None:
-        return DisablePlan(stack_name, gateways.region, tuple(own), ())
+        return DisablePlan(stack_name, account.region, tuple(own), ())
     for one in ids:
         if not one.startswith("fl-"):
             kind_of(one)
@@ -320,7 +316,7 @@ def plan_disable(gateways: Gateways, stack_name: str, ids: Sequence[str] | None)
     missing = [one for one in ids if not any(one in (found.id, found.resource) for found in chosen)]
     return DisablePlan(
         stack_name,
-        gateways.region,
+        account.region,
         chosen,
         tuple(f"{one}: no flow log of stack {stack_name} is on; others are left alone" for one in missing),
     )
@@ -335,9 +331,9 @@ def format_disable(plan: DisablePlan) -> str:
     return "\n".join(map(visible, lines + [f"Note: {note}" for note in plan.notes]))
 
 
-def execute_disable(gateways: Gateways, plan: DisablePlan, say: Say) -> list[Refusal]:
+def execute_disable(account: Account, plan: DisablePlan, say: Say) -> list[Refusal]:
     """Delete the flow logs of a plan; what AWS would not do comes back."""
-    refused = gateways.flow_logs.delete([one.id for one in plan.deletions])
+    refused = account.flow_logs.delete([one.id for one in plan.deletions])
     kept = {one.resource for one in refused}
     for one in plan.deletions:
         if one.id not in kept:

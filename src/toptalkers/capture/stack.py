@@ -7,21 +7,19 @@ is executed; for a dry run it never is. `Proposal.execute` deploys it and follow
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from toptalkers.aws.account import Account, Say
 from toptalkers.aws.failures import AwsError, may_be_done
-from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Change, ChangeSet, Stack, StackEvent
-from toptalkers.capture.ownership import CHANGE_SET_PREFIX, STACK_TAG, find_own
+from toptalkers.capture.our_stack import CHANGE_SET_PREFIX, STACK_TAG, find_own
 from toptalkers.capture.template import render_template
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
 from toptalkers.visible import visible
-
-Say = Callable[[str], None]
 
 _UPDATABLE = {
     "CREATE_COMPLETE",
@@ -50,11 +48,11 @@ class StackPlan:
     notes: tuple[str, ...] = ()
 
 
-def plan_stack(gateways: Gateways, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackPlan:
+def plan_stack(account: Account, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackPlan:
     """Work out what to ask of CloudFormation; this only reads.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         name: the stack.
         parameters: the values given now; all others keep what the stack has, or the template's default.
         tags: the tags given now, added to those that the stack has.
@@ -68,11 +66,11 @@ def plan_stack(gateways: Gateways, name: str, *, parameters: Mapping[str, str], 
     new = json.loads(template)
     defaults = {key: str(one.get("Default", "")) for key, one in new["Parameters"].items()}
     check_parameters(new["Parameters"], parameters)
-    stack = find_own(gateways, name)
+    stack = find_own(account, name)
     if stack is None or stack.status == "REVIEW_IN_PROGRESS":
         return StackPlan(
             name=name,
-            region=gateways.region,
+            region=account.region,
             kind="CREATE",
             template=template,
             parameters=parameters,
@@ -91,14 +89,14 @@ def plan_stack(gateways: Gateways, name: str, *, parameters: Mapping[str, str], 
     }
     return StackPlan(
         name=name,
-        region=gateways.region,
+        region=account.region,
         kind="UPDATE",
         template=template,
         parameters={key: parameters.get(key) for key in kept} | dict(parameters),
         tags={**stack.tags, **tags},
-        is_empty=not changed and {**stack.tags, **tags} == stack.tags and gateways.stacks.template(name) == new,
+        is_empty=not changed and {**stack.tags, **tags} == stack.tags and account.stacks.template(name) == new,
         changed_parameters=changed,
-        notes=_misfit_notes(gateways, name, changed),
+        notes=_misfit_notes(account, name, changed),
     )
 
 
@@ -140,12 +138,12 @@ def _refuse_state(stack: Stack) -> None:
     )
 
 
-def _misfit_notes(gateways: Gateways, name: str, changed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+def _misfit_notes(account: Account, name: str, changed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
     """Say what happens to flow logs that are on when the format of the stream changes."""
     if "LogFormat" not in changed:
         return ()
     layout = parse_log_format(changed["LogFormat"][1])
-    on_stream = [one for one in gateways.flow_logs.find(tag=(STACK_TAG, name)) if one.destination_type != "s3"]
+    on_stream = [one for one in account.flow_logs.find(tag=(STACK_TAG, name)) if one.destination_type != "s3"]
     other = [one for one in on_stream if one.log_format != format_log_format(layout)]
     if not other:
         return ()
@@ -160,10 +158,10 @@ def _misfit_notes(gateways: Gateways, name: str, changed: Mapping[str, tuple[str
 class Proposal:
     """A change set that waits to be executed."""
 
-    def __init__(self, gateways: Gateways, plan: StackPlan, change_set: ChangeSet, name: str) -> None:
+    def __init__(self, account: Account, plan: StackPlan, change_set: ChangeSet, name: str) -> None:
         """Hold what `execute` needs; `name` is the name of the change set."""
         self._name = name
-        self._gateways = gateways
+        self._account = account
         self._plan = plan
         self._change_set = change_set
         self.is_executed = False
@@ -190,7 +188,7 @@ class Proposal:
             ToptalkersError: it failed; the message names the first resource that failed, and the reason.
 
         """
-        stacks, name = self._gateways.stacks, self._plan.name
+        stacks, name = self._account.stacks, self._plan.name
         before = stacks.find(name)
         arn = before.arn if before else name
         since = stacks.last_event_id(arn)
@@ -204,7 +202,7 @@ class Proposal:
                 say(f"CloudFormation may have begun: 'toptalkers status --stack-name {name}' shows it; if it has not,")
                 say(_what_is_left(self._plan, self._name))
             raise
-        events, after = follow_stack(self._gateways, arn, since, say)
+        events, after = follow_stack(self._account, arn, since, say)
         if after is None or after.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise ToptalkersError(
                 explain_failure(f"the stack {name!r} ended as {after.status if after else 'deleted'}", events),
@@ -222,13 +220,13 @@ def _way_out(plan: StackPlan, status: str) -> str:
 
 
 @contextmanager
-def proposed(gateways: Gateways, plan: StackPlan, say: Say = lambda _: None) -> Iterator[Proposal]:
+def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> Iterator[Proposal]:
     """Have CloudFormation make a change set; unless it is executed in the block, it is deleted at the end of the block.
 
     A new stack's change set needs an empty stack, a shell in REVIEW_IN_PROGRESS, which is deleted with it.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         plan: what to ask of CloudFormation.
         say: told what may be left when deleting fails or is interrupted.
 
@@ -236,8 +234,8 @@ def proposed(gateways: Gateways, plan: StackPlan, say: Say = lambda _: None) -> 
         ToptalkersError: CloudFormation cannot make the change set.
 
     """
-    name = f"{CHANGE_SET_PREFIX}{gateways.now():%Y%m%dT%H%M%S-%f}"
-    stacks, proposal = gateways.stacks, None
+    name = f"{CHANGE_SET_PREFIX}{account.now():%Y%m%dT%H%M%S-%f}"
+    stacks, proposal = account.stacks, None
     try:
         arn = stacks.create_change_set(
             plan.name, name, kind=plan.kind, template=plan.template, parameters=plan.parameters, tags=plan.tags
@@ -247,24 +245,24 @@ def proposed(gateways: Gateways, plan: StackPlan, say: Say = lambda _: None) -> 
             if may_be_done(error):
                 say(_what_is_left(plan, name))
                 stacks.delete_change_set(plan.name, name)
-            _remove_shell(gateways, plan, name)
+            _remove_shell(account, plan, name)
         raise
     try:
-        proposal = Proposal(gateways, plan, stacks.read_change_set(arn), name)
+        proposal = Proposal(account, plan, stacks.read_change_set(arn), name)
         if proposal.failure:
             raise ToptalkersError(f"CloudFormation cannot prepare the change: {proposal.failure}")
         yield proposal
     finally:
         if proposal is None or not proposal.is_executed:
-            _take_back(gateways, plan, name, say)
+            _take_back(account, plan, name, say)
 
 
-def _take_back(gateways: Gateways, plan: StackPlan, change_set: str, say: Say) -> None:
+def _take_back(account: Account, plan: StackPlan, change_set: str, say: Say) -> None:
     """Delete a change set, and the shell that it was made for; tell what may be left when that fails."""
 
     def take_back() -> None:
-        gateways.stacks.delete_change_set(plan.name, change_set)
-        _remove_shell(gateways, plan, change_set)
+        account.stacks.delete_change_set(plan.name, change_set)
+        _remove_shell(account, plan, change_set)
 
     try:
         take_back()
@@ -279,9 +277,9 @@ def _take_back(gateways: Gateways, plan: StackPlan, change_set: str, say: Say) -
             raise
 
 
-def _remove_shell(gateways: Gateways, plan: StackPlan, change_set: str) -> None:
+def _remove_shell(account: Account, plan: StackPlan, change_set: str) -> None:
     """Delete the empty stack that a change set of a new stack leaves behind, unless another change set needs it."""
-    stacks = gateways.stacks
+    stacks = account.stacks
     shell = stacks.find(plan.name) if plan.kind == "CREATE" else None
     if shell is None or shell.status != "REVIEW_IN_PROGRESS":
         return
@@ -304,14 +302,14 @@ def _what_is_left(plan: StackPlan, change_set: str) -> str:
     return f"the change set {change_set} may be left, which changes nothing by itself: deploy again, or {way}"
 
 
-def follow_stack(gateways: Gateways, arn: str, since: str | None, say: Say) -> tuple[list[StackEvent], Stack | None]:
+def follow_stack(account: Account, arn: str, since: str | None, say: Say) -> tuple[list[StackEvent], Stack | None]:
     """Tell events until no operation is under way, and give them all, with the stack as it is then."""
     events = []
     try:
-        for event in gateways.stacks.follow(arn, since):
+        for event in account.stacks.follow(arn, since):
             events.append(event)
             say(format_event(event))
-        return events, gateways.stacks.find(arn)
+        return events, account.stacks.find(arn)
     except BaseException:
         say("CloudFormation goes on without us; 'toptalkers status' shows how far it is")
         raise

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from toptalkers import locations
+from toptalkers.aws.account import Account
 from toptalkers.aws.flowlogs import FlowLog
-from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.metrics import Metric
-from toptalkers.aws.stack import Stack
 from toptalkers.aws.stream import Stream
 from toptalkers.capture.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs, format_shards
 from toptalkers.capture.flowlogs import explain_delivery, is_into
-from toptalkers.capture.ownership import MARKER, STACK_TAG, find_own, output_of
+from toptalkers.capture.our_stack import STACK_TAG, OurStack, find_own, no_stack
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
-from toptalkers.errors import ToptalkersError
 from toptalkers.visible import visible
 
 COUNTED_AT_MOST = 10_000
@@ -40,7 +38,7 @@ class Arrivals:
 class StatusReport:
     """All that `status` shows. What AWS has not measured is None."""
 
-    stack: Stack
+    stack: OurStack
     region: str
     at: datetime
     flow_logs: tuple[FlowLog, ...]
@@ -55,46 +53,42 @@ class StatusReport:
     costs: tuple[Cost, ...]
 
 
-def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
+def read_status(account: Account, stack_name: str) -> StatusReport:
     """Look at everything; nothing is changed for it.
 
     Raises:
         ToptalkersError: there is no such stack, or it is somebody else's.
 
     """
-    stack = find_own(gateways, stack_name)
+    stack = find_own(account, stack_name)
     if stack is None:
-        raise ToptalkersError(
-            f"there is no stack {stack_name!r} in {gateways.region}",
-            hint="'toptalkers deploy' makes it; --stack-name and --region choose another",
-        )
-    now = gateways.now()
-    if MARKER not in stack.outputs:
+        raise no_stack(account, stack_name)
+    now = account.now()
+    if not stack.is_up:
         # It has not come up: there is nothing yet that could be looked at.
-        own = gateways.flow_logs.find(tag=(STACK_TAG, stack_name))
+        own = account.flow_logs.find(tag=(STACK_TAG, stack_name))
         return StatusReport(
-            stack, gateways.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()
+            stack, account.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()
         )  # fmt: skip
-    bucket, function = output_of(stack, "BucketName"), ("FunctionName", output_of(stack, "FunctionName"))
+    bucket, function = stack.bucket, ("FunctionName", stack.function)
     flow_logs = [
         one
-        for one in gateways.flow_logs.find()
+        for one in account.flow_logs.find()
         if one.tags.get(STACK_TAG) == stack_name or is_into(one, stack)
     ]  # fmt: skip
-    captured = read_arrivals(gateways, bucket, locations.CAPTURED)
-    account = stack.arn.split(":")[4] if stack.arn.count(":") > 3 else ""
-    direct = read_arrivals(gateways, bucket, f"{locations.DIRECT}{account}/vpcflowlogs/{gateways.region}/")
+    captured = read_arrivals(account, bucket, locations.CAPTURED)
+    direct = read_arrivals(account, bucket, f"{locations.DIRECT}{stack.account_id}/vpcflowlogs/{account.region}/")
     kept = Metric(METRICS_NAMESPACE, "RecordsKept", function, "Sum")
-    incoming = Metric("AWS/Logs", "IncomingBytes", ("LogGroupName", output_of(stack, "LogGroupName")), "Sum")
+    incoming = Metric("AWS/Logs", "IncomingBytes", ("LogGroupName", stack.log_group), "Sum")
     lag = Metric("AWS/Lambda", "IteratorAge", function, "Maximum")
-    records_hour, lag_ms = gateways.metrics.read([kept, lag], since=now - HOUR, until=now)
-    records_day, logs_bytes = gateways.metrics.read([kept, incoming], since=now - DAY, until=now)
+    records_hour, lag_ms = account.metrics.read([kept, lag], since=now - HOUR, until=now)
+    records_day, logs_bytes = account.metrics.read([kept, incoming], since=now - DAY, until=now)
     if logs_bytes is None:
         logs_bytes = captured.bytes_day * PACKED
-    stream = gateways.streams.find(output_of(stack, "StreamName"))
+    stream = account.streams.find(stack.stream)
     return StatusReport(
         stack=stack,
-        region=gateways.region,
+        region=account.region,
         at=now,
         flow_logs=tuple(flow_logs),
         captured=captured,
@@ -102,8 +96,8 @@ def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
         records_hour=records_hour,
         records_day=records_day,
         lag_seconds=None if lag_ms is None else lag_ms / 1000,
-        quarantined=_count(gateways, bucket, locations.QUARANTINE),
-        failed_batches=_count(gateways, bucket, locations.FAILED_BATCHES),
+        quarantined=_count(account, bucket, locations.QUARANTINE),
+        failed_batches=_count(account, bucket, locations.FAILED_BATCHES),
         stream=stream,
         costs=estimate_costs(
             logs_gb_day=logs_bytes / GB, direct_gb_day=direct.bytes_day * PACKED / GB, stream=stream
@@ -111,12 +105,12 @@ def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
     )  # fmt: skip
 
 
-def read_arrivals(gateways: Gateways, bucket: str, prefix: str) -> Arrivals:
+def read_arrivals(account: Account, bucket: str, prefix: str) -> Arrivals:
     """Look at what came below a prefix that goes on with `YYYY/MM/DD/HH/`.
 
     Only the folders of the last day are listed; when they are empty, the newest one of all is looked for.
     """
-    now, storage = gateways.now(), gateways.storage
+    now, storage = account.now(), account.storage
     newest, newest_key, in_hour, in_day, size = None, "", 0, 0, 0
     for hours in range(25):
         for one in storage.list(bucket, f"{prefix}{now - hours * HOUR:%Y/%m/%d/%H}/"):
@@ -139,9 +133,9 @@ def read_arrivals(gateways: Gateways, bucket: str, prefix: str) -> Arrivals:
     return Arrivals(newest, newest_key, in_hour, in_day, size)
 
 
-def _count(gateways: Gateways, bucket: str, prefix: str) -> int:
+def _count(account: Account, bucket: str, prefix: str) -> int:
     count = 0
-    for _ in gateways.storage.list(bucket, prefix):
+    for _ in account.storage.list(bucket, prefix):
         count += 1
         if count == COUNTED_AT_MOST:
             break
@@ -151,7 +145,7 @@ def _count(gateways: Gateways, bucket: str, prefix: str) -> int:
 def format_status(report: StatusReport) -> str:
     """The report as lines."""
     stack = report.stack
-    made_by = f", toptalkers {stack.outputs[MARKER]}" if MARKER in stack.outputs else ""
+    made_by = f", toptalkers {stack.version}" if stack.is_up else ""
     lines = [f"stack        {stack.name} in {report.region}: {stack.status}{made_by}"]
     if stack.reason:
         lines.append(f"             {stack.reason}")

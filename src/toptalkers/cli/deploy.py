@@ -9,7 +9,7 @@ from toptalkers.cli.params import PAIR
 from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
-    from toptalkers.aws.gateways import Gateways
+    from toptalkers.aws.account import Account
 
 
 @click.command()
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @account_options
 def deploy(
     *,
-    gateways: "Gateways",
+    account: "Account",
     stack_name: str,
     shards: str | None,
     retention_days: str | None,
@@ -50,16 +50,16 @@ def deploy(
     """
     from toptalkers.capture import stack
     from toptalkers.capture.flowlogs import flow_log_format
-    from toptalkers.capture.ownership import require_own
+    from toptalkers.capture.our_stack import require_own
 
     chosen = {"Shards": shards, "RetentionDays": retention_days}
     chosen["LogFormat"] = None if log_format is None else flow_log_format(log_format)
     given = dict(parameters) | {key: value for key, value in chosen.items() if value is not None}
-    plan = stack.plan_stack(gateways, stack_name, parameters=given, tags=dict(tags))
+    plan = stack.plan_stack(account, stack_name, parameters=given, tags=dict(tags))
     if not plan.is_empty:
         if dry_run:
             say("CloudFormation makes a change set, which is deleted again; nothing is deployed.")
-        with stack.proposed(gateways, plan, say) as proposal:
+        with stack.proposed(account, plan, say) as proposal:
             if not proposal.is_empty:
                 (show if dry_run else say_lines)(stack.format_plan(plan, proposal.changes))
                 if not dry_run:
@@ -69,5 +69,5 @@ def deploy(
     if dry_run:
         show("Nothing to do.")
         return
-    say(f"Nothing to do: the stack {stack_name} in {gateways.region} is as asked.")
-    show(stack.format_outputs(require_own(gateways, stack_name)))
+    say(f"Nothing to do: the stack {stack_name} in {account.region} is as asked.")
+    show(stack.format_outputs(require_own(account, stack_name)))

@@ -9,7 +9,7 @@ from toptalkers.cli.progress import progress_bar
 from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
-    from toptalkers.aws.gateways import Gateways
+    from toptalkers.aws.account import Account
 
 
 @click.command()
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dry_run_option
 @yes_option
 @account_options
-def destroy(*, gateways: "Gateways", stack_name: str, delete_data: bool, dry_run: bool, yes: bool) -> None:
+def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: bool, yes: bool) -> None:
     """Turn the stack's flow logs off and delete the stack; the bucket and its data stay.
 
     \b
@@ -28,14 +28,14 @@ def destroy(*, gateways: "Gateways", stack_name: str, delete_data: bool, dry_run
     """
     from toptalkers.capture.destroy import execute_destroy, format_destroy, plan_destroy
 
-    plan = plan_destroy(gateways, stack_name, delete_data=delete_data)
+    plan = plan_destroy(account, stack_name, delete_data=delete_data)
     if plan.is_empty:
-        say(f"Nothing to do: there is no stack {stack_name} in {gateways.region}.")
+        say(f"Nothing to do: there is no stack {stack_name} in {account.region}.")
         return
     (show if dry_run else say_lines)(format_destroy(plan))
     if dry_run:
         return
     confirm("Destroy it?", yes=yes)
     execute_destroy(
-        gateways, plan, say, progress=lambda what, total: progress_bar(what, total, unit="objects")
+        account, plan, say, progress=lambda what, total: progress_bar(what, total, unit="objects")
     )  # fmt: skip

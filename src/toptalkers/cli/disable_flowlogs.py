@@ -9,7 +9,7 @@ from toptalkers.cli.talk import say, say_lines, show
 from toptalkers.errors import UsageError
 
 if TYPE_CHECKING:
-    from toptalkers.aws.gateways import Gateways
+    from toptalkers.aws.account import Account
 
 
 @click.command("disable-flowlogs")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def disable_flowlogs(
     ctx: click.Context,
     *,
-    gateways: "Gateways",
+    account: "Account",
     ids: tuple[str, ...],
     stack_name: str,
     everything: bool,
@@ -41,7 +41,7 @@ def disable_flowlogs(
 
     if everything == bool(ids):
         raise UsageError("which flow logs?", hint="name ids, or give --all")
-    plan = flowlogs.plan_disable(gateways, stack_name, None if everything else ids)
+    plan = flowlogs.plan_disable(account, stack_name, None if everything else ids)
     (show if dry_run else say_lines)(flowlogs.format_disable(plan))
-    if not dry_run and flowlogs.execute_disable(gateways, plan, say):
+    if not dry_run and flowlogs.execute_disable(account, plan, say):
         ctx.exit(1)

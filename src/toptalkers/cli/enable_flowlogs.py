@@ -8,8 +8,8 @@ from toptalkers.cli.options import account_options, dry_run_option, stack_name_o
 from toptalkers.cli.talk import say, say_lines, show
 
 if TYPE_CHECKING:
+    from toptalkers.aws.account import Account
     from toptalkers.aws.flowlogs import Traffic
-    from toptalkers.aws.gateways import Gateways
     from toptalkers.capture.flowlogs import Way
 
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def enable_flowlogs(
     ctx: click.Context,
     *,
-    gateways: "Gateways",
+    account: "Account",
     ids: tuple[str, ...],
     stack_name: str,
     traffic: "Traffic",
@@ -64,7 +64,7 @@ def enable_flowlogs(
     from toptalkers.capture import flowlogs
 
     plan = flowlogs.plan_enable(
-        gateways,
+        account,
         stack_name,
         ids,
         traffic=traffic,
@@ -75,10 +75,10 @@ def enable_flowlogs(
     (show if dry_run else say_lines)(flowlogs.format_enable(plan))
     if dry_run:
         ctx.exit(1 if plan.refused else 0)
-    made, refused = flowlogs.execute_enable(gateways, plan, say)
+    made, refused = flowlogs.execute_enable(account, plan, say)
     if made:
         show("\n".join(made))
-    failed = [] if no_wait or not made else flowlogs.await_delivery(gateways, stack_name, made, say)
+    failed = [] if no_wait or not made else flowlogs.await_delivery(account, stack_name, made, say)
     for one in (*plan.refused, *refused):
         say(f"Error: {one.resource} is not on: {one.reason}")
     if plan.refused or refused or failed:

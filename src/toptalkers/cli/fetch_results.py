@@ -9,7 +9,7 @@ from toptalkers.cli.options import account_options, answer_options, output_optio
 from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
-    from toptalkers.aws.gateways import Gateways
+    from toptalkers.aws.account import Account
 
 
 @click.command("fetch-results")
@@ -24,7 +24,7 @@ def fetch_results(
     ctx: click.Context,
     /,
     *,
-    gateways: "Gateways",
+    account: "Account",
     run: str | None,
     stack_name: str,
     top: str,
@@ -47,15 +47,14 @@ def fetch_results(
     from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
-    from toptalkers.capture.ownership import require_own
+    from toptalkers.capture.our_stack import require_own
     from toptalkers.question.query import Query
     from toptalkers.runs.listing import choose_answer
     from toptalkers.runs.outcome import tally_of
-    from toptalkers.runs.plan import bucket_of
     from toptalkers.runs.renamed import remove_renamed
 
-    bucket = bucket_of(require_own(gateways, stack_name))
-    record, notes = choose_answer(gateways, bucket, run)
+    bucket = require_own(account, stack_name).bucket
+    record, notes = choose_answer(account, bucket, run)
     kept = record.query.top
     query = Query.parse(**{**record.question, "top": top, "format": format})  # type: ignore[arg-type]
     say(f"run {record.run_id}: {describe_query(query)}")
@@ -63,10 +62,10 @@ def fetch_results(
         notes.append(f"the run kept the first {kept:,} talkers alone")
     for note in notes:
         say(note)
-    counters = tally_of(gateways, bucket, record)
+    counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
     limit = min(query.top or kept, kept or query.top)
-    chunks = fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=limit)
+    chunks = fetch_answer(account.storage, bucket, locations.answer_prefix(record.run_id), top=limit)
     first = next(chunks, b"")
     answer = Answer(query, (one for part in ([first], chunks) for one in part if one), tally)
     write_output(format_answer(answer), output)
@@ -76,5 +75,5 @@ def fetch_results(
         if line:
             say_lines(line)
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
-        remove_renamed(gateways.storage, bucket, record.run_id, say)
+        remove_renamed(account.storage, bucket, record.run_id, say)
     ctx.exit(exit_code(tally, strict=strict))

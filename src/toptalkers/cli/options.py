@@ -3,15 +3,17 @@
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toptalkers.cli.factory import Factory
 from toptalkers.cli.params import OUTPUT
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.aws.account import Account
 
 _QUESTION_OPTIONS = [
     click.option("--metric", default="records", show_default=True, help="What is summed: records, packets or bytes."),
@@ -88,13 +90,12 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
 
     if "region" not in given:
         raise UsageError("--log-format auto asks AWS, which this command does not", hint="name the columns instead")
-    factory = click.get_current_context().ensure_object(Factory)
-    gateways = factory.gateways(region=given["region"], profile=given["profile"])
+    account = open_account(region=given["region"], profile=given["profile"])
     paths = [*given.get("inputs", ()), *given.get("paths", ())]
     if given.get("manifest"):
         paths += [file.name for file in read_manifest(given["manifest"])]
     stack_name = None if given.get("hadoop_cluster") else given.get("stack_name")
-    log_format, line = find_log_format(gateways, paths, stack_name=stack_name)
+    log_format, line = find_log_format(account, paths, stack_name=stack_name)
     say(line)
     return log_format
 
@@ -128,15 +129,42 @@ yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
 
 
+class Opener:
+    """Opens the account that a command asks for; a test passes another opener as click's `obj`."""
+
+    def open(self, *, region: str | None, profile: str | None) -> "Account":
+        """Open the account and Region that are named, or else those that the AWS CLI would take."""
+        from toptalkers.aws import account  # imports boto3
+
+        return account.open_account(region=region, profile=profile, tell=say)
+
+
+def open_account(*, region: str | None, profile: str | None) -> "Account":
+    """Open the account of the options `--region` and `--profile`."""
+    return click.get_current_context().ensure_object(Opener).open(region=region, profile=profile)
+
+
+def region_options(command: Callable[..., Any], what: str = "AWS") -> Callable[..., Any]:
+    """Give a command `--region` and `--profile`; it opens the account itself, with `open_account`."""
+    options = [
+        click.option(
+            f"--{name.lower()}", metavar=name.upper(), help=f"{what} {name}.  [default: as the AWS CLI has it]"
+        )
+        for name in ("Region", "profile")
+    ]
+    return _with(options, command)
+
+
+def stored_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that may read S3 `--region` and `--profile`, as `region_options` does."""
+    return region_options(command, "For s3://: the AWS")
+
+
 def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--region` and `--profile`, and hand it the `gateways` of that account instead."""
+    """Give a command `--region` and `--profile`, and pass it the `account` instead of their values."""
 
     @functools.wraps(command)
-    @click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
-    @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: as the AWS CLI has it]")
-    @click.pass_context
-    def with_gateways(ctx: click.Context, /, *args: Any, region: str | None, profile: str | None, **given: Any) -> Any:
-        gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
-        return command(*args, gateways=gateways, **given)
+    def with_account(*args: Any, region: str | None, profile: str | None, **given: Any) -> Any:
+        return command(*args, account=open_account(region=region, profile=profile), **given)
 
-    return with_gateways
+    return region_options(with_account)

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from toptalkers.cli.factory import Factory
-from toptalkers.cli.options import dry_run_option, job_query_options, stack_name_option, strict_option, yes_option
+from toptalkers.cli.options import (
+    dry_run_option,
+    job_query_options,
+    open_account,
+    region_options,
+    stack_name_option,
+    strict_option,
+    yes_option,
+)
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
-    from toptalkers.aws.gateways import Gateways
+    from toptalkers.aws.account import Account
     from toptalkers.runs.record import RunRecord
 
 
@@ -44,8 +51,7 @@ if TYPE_CHECKING:
 @strict_option
 @dry_run_option
 @yes_option
-@click.option("--region", metavar="REGION", help="AWS Region.  [default: as the AWS CLI has it]")
-@click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: as the AWS CLI has it]")
+@region_options
 @click.pass_context
 def run_emr(
     ctx: click.Context,
@@ -77,17 +83,17 @@ def run_emr(
     """
     if hadoop_cluster:
         ctx.exit(_run_on_hadoop(query, inputs, strict=strict))
-    from toptalkers.capture.ownership import require_own
+    from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.request import ClusterOptions, render_request
     from toptalkers.runs.watch import execute_run
 
-    gateways = ctx.ensure_object(Factory).gateways(region=region, profile=profile)
+    account = open_account(region=region, profile=profile)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
-    stack = require_own(gateways, stack_name)
+    stack = require_own(account, stack_name)
     line = _LiveLine()
     plan = plan_run(
-        gateways,
+        account,
         stack,
         query,
         inputs=inputs,
@@ -102,11 +108,11 @@ def run_emr(
         show(render_request(plan.request))
         return
     confirm("Start the cluster?", yes=yes)
-    record = execute_run(gateways, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
+    record = execute_run(account, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
     if record.is_over:
-        code = _tell_outcome(gateways, plan.bucket, record, strict=strict)
-        hours = record.instance_hours(gateways.now())
+        code = _tell_outcome(account, plan.bucket, record, strict=strict)
+        hours = record.instance_hours(account.now())
         say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
     else:
         say(f"'toptalkers runs' shows how it goes on; 'toptalkers fetch-results {record.run_id}' fetches the answer")
@@ -114,7 +120,7 @@ def run_emr(
     ctx.exit(code)
 
 
-def _tell_outcome(gateways: "Gateways", bucket: str, record: "RunRecord", *, strict: bool) -> int:
+def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: bool) -> int:
     """Say what a run counted and what it left out; gives the exit code."""
     from toptalkers import locations
     from toptalkers.answer.answer import Tally
@@ -122,9 +128,9 @@ def _tell_outcome(gateways: "Gateways", bucket: str, record: "RunRecord", *, str
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.outcome import tally_of
 
-    counters = tally_of(gateways, bucket, record)
+    counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    first = next(fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=1), b"")
+    first = next(fetch_answer(account.storage, bucket, locations.answer_prefix(record.run_id), top=1), b"")
     for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):
         if line:
             say_lines(line)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from toptalkers.cli.factory import Factory
-from toptalkers.cli.options import output_option, query_options
+from toptalkers.cli.options import open_account, output_option, query_options, stored_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
@@ -35,8 +34,7 @@ from toptalkers.question.query import Query
     metavar="DIR",
     help="Keep each file's counts in DIR, and read only files that are new or have changed.",
 )
-@click.option("--region", metavar="REGION", help="For s3://: the AWS Region.  [default: as the AWS CLI has it]")
-@click.option("--profile", metavar="PROFILE", help="For s3://: the AWS profile.  [default: as the AWS CLI has it]")
+@stored_options
 @click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
 @click.pass_context
 def run_local(
@@ -109,7 +107,7 @@ def _answer(
     if stored:
         from toptalkers.records.stored import find_stored
 
-        reader = ctx.ensure_object(Factory).gateways(region=region, profile=profile).objects
+        reader = open_account(region=region, profile=profile).objects
         inputs += find_stored(reader, stored, since=query.since, until=query.until)
     files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems

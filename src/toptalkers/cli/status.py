@@ -8,13 +8,13 @@ from toptalkers.cli.options import account_options, stack_name_option
 from toptalkers.cli.talk import show
 
 if TYPE_CHECKING:
-    from toptalkers.aws.gateways import Gateways
+    from toptalkers.aws.account import Account
 
 
 @click.command()
 @stack_name_option
 @account_options
-def status(*, gateways: "Gateways", stack_name: str) -> None:
+def status(*, account: "Account", stack_name: str) -> None:
     """Show the stack, its flow logs, what arrives and what does not, and what it costs a month.
 
     \b
@@ -23,4 +23,4 @@ def status(*, gateways: "Gateways", stack_name: str) -> None:
     """
     from toptalkers.capture.status import format_status, read_status
 
-    show(format_status(read_status(gateways, stack_name)))
+    show(format_status(read_status(account, stack_name)))

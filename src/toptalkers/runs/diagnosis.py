@@ -7,11 +7,11 @@ hold what Hadoop's client said, `containers/<application>/<container>/stderr.gz`
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from toptalkers.aws.gateways import Gateways
+from toptalkers.aws.account import Account, Say
 from toptalkers.aws.storage import StoredObject
 from toptalkers.hadoop.runtime import LogReader, find_error, find_traceback
 
@@ -45,7 +45,7 @@ class Diagnosis:
     log: str
 
 
-def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str) -> Diagnosis | None:
+def diagnose(account: Account, bucket: str, logs: str, cluster: str, step: str) -> Diagnosis | None:
     """Find the first Python traceback of a step's scripts, else Hadoop's reason; None when no log says anything.
 
     Waits for logs that have not come, `LOG_MINUTES` at most. Hadoop's own reason ends the wait, unless it only
@@ -53,7 +53,7 @@ def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str
     known shape ends it too, with its last words.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         bucket: where the logs are.
         logs: the key that the run's LogUri has, ending in `/`.
         cluster: its id.
@@ -66,11 +66,11 @@ def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str
     seen: set[StoredObject] = set()
     for _ in range(LOG_MINUTES * 60 // POLL_SECONDS):
         last_words = ""
-        for log in _logs_of_scripts(gateways, bucket, here, step):
+        for log in _logs_of_scripts(account, bucket, here, step):
             if log in seen:
                 continue
             seen.add(log)
-            text = _read(gateways, bucket, log.key)
+            text = _read(account, bucket, log.key)
             if traceback := find_traceback(text):
                 return Diagnosis(traceback, f"s3://{bucket}/{log.key}")
             if "/containers/" in log.key and (lines := _words(text)):
@@ -78,7 +78,7 @@ def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str
         unknown_before, unknown = unknown, None
         for name in ("syslog", "stderr", "controller"):
             key = f"{here}steps/{step}/{name}.gz"
-            text = _plain(_read(gateways, bucket, key))
+            text = _plain(_read(account, bucket, key))
             error = find_error(text)
             if error and (found is None or name == "syslog"):
                 found = Diagnosis(error, f"s3://{bucket}/{key}")
@@ -91,42 +91,40 @@ def diagnose(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str
             return found
         if found and last_words:
             return Diagnosis(f"{found.reason}: {last_words}", found.log)
-        gateways.sleep(POLL_SECONDS)
+        account.sleep(POLL_SECONDS)
     return found
 
 
-def read_counters(gateways: Gateways, bucket: str, logs: str, cluster: str, step: str) -> Mapping[str, int]:
+def read_counters(account: Account, bucket: str, logs: str, cluster: str, step: str) -> Mapping[str, int]:
     """What a step's scripts counted (group `toptalkers`), from its log; empty when that is not there."""
     reader = LogReader()
-    for line in _plain(_read(gateways, bucket, f"{logs}{cluster}/steps/{step}/syslog.gz")).splitlines():
+    for line in _plain(_read(account, bucket, f"{logs}{cluster}/steps/{step}/syslog.gz")).splitlines():
         reader.read_line(line)
     return reader.counters.get("toptalkers", {})
 
 
-def await_counters(
-    gateways: Gateways, bucket: str, logs: str, cluster: str, step: str, say: Callable[[str], None]
-) -> Mapping[str, int]:
+def await_counters(account: Account, bucket: str, logs: str, cluster: str, step: str, say: Say) -> Mapping[str, int]:
     """What `read_counters` gives, waited for `LOG_MINUTES` at most; a Ctrl-C ends the waiting alone."""
     try:
         for look in range(LOG_MINUTES * 60 // POLL_SECONDS):
-            if counters := read_counters(gateways, bucket, logs, cluster, step):
+            if counters := read_counters(account, bucket, logs, cluster, step):
                 return counters
             if not look:
                 say(f"waiting for the log that says what was counted, {LOG_MINUTES} minutes at most")
-            gateways.sleep(POLL_SECONDS)
+            account.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         say("not waited for any longer")
     return {}
 
 
-def _logs_of_scripts(gateways: Gateways, bucket: str, here: str, step: str) -> list[StoredObject]:
+def _logs_of_scripts(account: Account, bucket: str, here: str, step: str) -> list[StoredObject]:
     """The logs of the newest application's containers, as many as are looked at, and the step's own."""
     folder = f"{here}containers/"
     logs = [
-        one for one in gateways.storage.list(bucket, folder) if one.key.rsplit("/", 1)[-1] in ("stderr", "stderr.gz")
+        one for one in account.storage.list(bucket, folder) if one.key.rsplit("/", 1)[-1] in ("stderr", "stderr.gz")
     ]
     newest = max((_application(one, folder) for one in logs), default="")
-    own = gateways.storage.head(bucket, f"{here}steps/{step}/stderr.gz")
+    own = account.storage.head(bucket, f"{here}steps/{step}/stderr.gz")
     return [one for one in logs if _application(one, folder) == newest][:MOST_CONTAINERS] + ([own] if own else [])
 
 
@@ -139,11 +137,11 @@ def _application(log: StoredObject, folder: str) -> str:
     return log.key.removeprefix(folder).partition("/")[0]
 
 
-def _read(gateways: Gateways, bucket: str, key: str) -> str:
+def _read(account: Account, bucket: str, key: str) -> str:
     """The beginning of a log; empty when it is not there."""
-    if gateways.storage.head(bucket, key) is None:
+    if account.storage.head(bucket, key) is None:
         return ""
-    with gateways.storage.get(bucket, key) as body:
+    with account.storage.get(bucket, key) as body:
         return _unpack(body, is_packed=key.endswith(".gz")).decode(errors="replace")
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from toptalkers import locations
 from toptalkers.answer.formats import describe_query
+from toptalkers.aws.account import Account
 from toptalkers.aws.failures import AwsError
-from toptalkers.aws.gateways import Gateways
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.runs.outcome import current_record, is_settled
 from toptalkers.runs.record import RecordError, RunRecord, has_answer, list_runs, load_record
@@ -23,7 +23,7 @@ class RunList:
     unknown: Sequence[str]
 
 
-def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
+def read_runs(account: Account, bucket: str, limit: int) -> RunList:
     """Look at the newest runs; one that cannot be read does not hide the others.
 
     Raises:
@@ -33,9 +33,9 @@ def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
     records: list[RunRecord] = []
     unknown: list[str] = []
     silence = ""
-    for _, run_id in zip(range(limit), list_runs(gateways.storage, bucket), strict=False):
+    for _, run_id in zip(range(limit), list_runs(account.storage, bucket), strict=False):
         try:
-            record = load_record(gateways.storage, bucket, run_id)
+            record = load_record(account.storage, bucket, run_id)
         except RecordError as error:
             unknown.append(error.message)
             continue
@@ -44,7 +44,7 @@ def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
         why = "" if is_settled(record) else silence
         if not why:
             try:
-                record = current_record(gateways, bucket, record)
+                record = current_record(account, bucket, record)
             except AwsError as error:
                 why = error.message
                 # Who does not answer is not asked about each run: a minute goes by every time.
@@ -56,7 +56,7 @@ def read_runs(gateways: Gateways, bucket: str, limit: int) -> RunList:
     return RunList(records, unknown)
 
 
-def choose_answer(gateways: Gateways, bucket: str, run_id: str | None) -> tuple[RunRecord, list[str]]:
+def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[RunRecord, list[str]]:
     """Find the run whose answer is asked for: the one named, or the newest that has one.
 
     Returns:
@@ -69,15 +69,15 @@ def choose_answer(gateways: Gateways, bucket: str, run_id: str | None) -> tuple[
 
     """
     if run_id is None:
-        return _newest_answer(gateways, bucket)
+        return _newest_answer(account, bucket)
     if not locations.is_run_id(run_id):
         raise UsageError(f"{run_id!r} is not the name of a run", hint="like 20261123T181500Z-4f2a")
-    record = load_record(gateways.storage, bucket, run_id)
+    record = load_record(account.storage, bucket, run_id)
     if record is None:
         raise ToptalkersError(f"there is no run {run_id} in s3://{bucket}", hint="'toptalkers runs' lists them")
-    if has_answer(gateways.storage, bucket, run_id):
+    if has_answer(account.storage, bucket, run_id):
         return record, []
-    record = current_record(gateways, bucket, record)
+    record = current_record(account, bucket, record)
     if record.state in ("FAILED", "CANCELLED"):
         raise JobFailedError(f"the run {run_id} has no answer, it {record.state.lower()}: {record.reason}")
     if not record.is_over:
@@ -87,21 +87,21 @@ def choose_answer(gateways: Gateways, bucket: str, run_id: str | None) -> tuple[
     raise ToptalkersError(f"the run {run_id} has no answer, or not any more, at {record.answer}")
 
 
-def _newest_answer(gateways: Gateways, bucket: str) -> tuple[RunRecord, list[str]]:
+def _newest_answer(account: Account, bucket: str) -> tuple[RunRecord, list[str]]:
     newer: list[tuple[str, str]] = []
     notes: list[str] = []
-    for run_id in list_runs(gateways.storage, bucket):
+    for run_id in list_runs(account.storage, bucket):
         try:
-            record = load_record(gateways.storage, bucket, run_id)
+            record = load_record(account.storage, bucket, run_id)
         except RecordError as error:
             notes.append(f"passed over: {error.message}")
             continue
         if record is None:
             continue
-        if has_answer(gateways.storage, bucket, run_id):
+        if has_answer(account.storage, bucket, run_id):
             return record, notes + [f"newer, and without an answer: the run {one} is {state}" for one, state in newer]
         try:
-            newer.append((run_id, current_record(gateways, bucket, record).state))
+            newer.append((run_id, current_record(account, bucket, record).state))
         except AwsError as error:
             if error.is_silent:
                 raise

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from toptalkers.aws.account import Account
 from toptalkers.aws.flowlogs import FlowLog
-from toptalkers.aws.gateways import Gateways
-from toptalkers.capture.ownership import require_own
+from toptalkers.capture.our_stack import require_own
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 from toptalkers.records.files import find_inputs
@@ -22,11 +22,11 @@ MOST_NAMES = 100_000
 _BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flow-logs' shows the formats there are"
 
 
-def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str | None = None) -> tuple[str, str]:
+def find_log_format(account: Account, paths: Iterable[str], *, stack_name: str | None = None) -> tuple[str, str]:
     """Find the format of what is to be read.
 
     Args:
-        gateways: the account and Region that the flow logs are in.
+        account: the account and Region that the flow logs are in.
         paths: files, folders and `s3://` addresses; none for the stack's own flow logs.
         stack_name: the stack, whose log group and bucket count as destinations of what is read; None for no stack.
 
@@ -41,12 +41,12 @@ def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str
     buckets = {path.removeprefix("s3://").split("/")[0] for path in paths if path.startswith("s3://")}
     groups: set[str] = set()
     if stack_name is not None:
-        outputs = require_own(gateways, stack_name).outputs
-        groups = {outputs["LogGroupName"]} if outputs.get("LogGroupName") else set()
-        if not paths and outputs.get("BucketName"):
-            buckets = {outputs["BucketName"]}
-    known = gateways.flow_logs.find()
-    ids = {found for name in _names(gateways, paths) for found in find_flow_log_ids(name)}
+        stack = require_own(account, stack_name)
+        groups = {stack.log_group}
+        if not paths:
+            buckets = {stack.bucket}
+    known = account.flow_logs.find()
+    ids = {found for name in _names(account, paths) for found in find_flow_log_ids(name)}
     if ids:
         matching = [one for one in known if one.id in ids]
         what = f"the flow logs named in the files: {_some(sorted(ids))}"
@@ -60,7 +60,7 @@ def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str
         what = f"flow logs that deliver to {_some(places)}"
     if not matching:
         raise ToptalkersError(
-            f"--log-format auto: {gateways.region} knows nothing of {what}",
+            f"--log-format auto: {account.region} knows nothing of {what}",
             hint=f"are they another account's or Region's, or deleted? {_BY_HAND}",
         )
     formats: dict[str, list[str]] = {}
@@ -75,12 +75,12 @@ def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str
     return log_format, f"the log format is that of {_some(names)}: {log_format}{rest}"
 
 
-def _names(gateways: Gateways, paths: Iterable[str]) -> Iterator[str]:
+def _names(account: Account, paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         yield path
         if path.startswith("s3://"):
             bucket, _, key = path.removeprefix("s3://").partition("/")
-            yield from (one.key for one in islice(gateways.storage.list(bucket, key), MOST_NAMES))
+            yield from (one.key for one in islice(account.storage.list(bucket, key), MOST_NAMES))
         elif path != "-" and Path(path).exists():
             yield from (file.name for file in find_inputs([path]).files)
 

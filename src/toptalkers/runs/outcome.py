@@ -1,22 +1,20 @@
 """What became of a run: by its cluster, its steps and their logs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from toptalkers import locations
+from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
-from toptalkers.aws.gateways import Gateways
 from toptalkers.errors import JobFailedError
 from toptalkers.runs.diagnosis import await_counters, diagnose, read_counters
 from toptalkers.runs.record import RunRecord, cluster_name, has_answer
 
 MOST_UNHEARD = timedelta(minutes=10)
 """A run that has no cluster by then is not being started any more."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +35,14 @@ def failure_of(record: RunRecord) -> JobFailedError:
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
 
-def find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
+def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
     """What became of a run, as far as its logs can be read."""
     cluster, steps = watched.cluster, watched.steps
     logs = locations.run_logs_prefix(record.run_id)
-    record = replace(judged(record, cluster, steps, gateways.now()), ended=cluster.ended or gateways.now())
+    record = replace(judged(record, cluster, steps, account.now()), ended=cluster.ended or account.now())
     if record.state == "COMPLETED":
         with suppress(AwsError):
-            record = replace(record, counters=await_counters(gateways, bucket, logs, record.cluster, steps[0].id, say))
+            record = replace(record, counters=await_counters(account, bucket, logs, record.cluster, steps[0].id, say))
         return record
     failed = next((step for step in steps if step.state == "FAILED"), None)
     if watched.gave_up or not failed:
@@ -52,7 +50,7 @@ def find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: Wa
     where = failed.log or f"s3://{bucket}/{logs}{record.cluster}/steps/{failed.id}/"
     say(f"looking for the reason in s3://{bucket}/{logs}{record.cluster}/")
     try:
-        found = diagnose(gateways, bucket, logs, record.cluster, failed.id)
+        found = diagnose(account, bucket, logs, record.cluster, failed.id)
     except AwsError as error:
         return replace(record, reason=f"{record.reason}; its logs cannot be read: {where}: {error.message}")
     except KeyboardInterrupt:
@@ -79,28 +77,28 @@ def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], no
     return replace(record, state="CANCELLED" if is_wanted else "FAILED", reason=why, ended=cluster.ended)
 
 
-def current_record(gateways: Gateways, bucket: str, record: RunRecord) -> RunRecord:
+def current_record(account: Account, bucket: str, record: RunRecord) -> RunRecord:
     """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more.
 
     A run without a cluster's id was interrupted while it was started: its cluster is looked for by its name.
     """
     if not record.cluster and not is_settled(record):
-        found = gateways.clusters.find(cluster_name(record.run_id), around=record.created)
+        found = account.clusters.find(cluster_name(record.run_id), around=record.created)
         if not found:
-            is_new = record.state == "STARTING" and gateways.now() - record.created < MOST_UNHEARD
+            is_new = record.state == "STARTING" and account.now() - record.created < MOST_UNHEARD
             return record if is_new else replace(record, state="UNKNOWN")
         record = replace(record, state="RUNNING", cluster=found[0])
     if is_settled(record):
         return record
     try:
-        cluster, steps = gateways.clusters.describe(record.cluster), gateways.clusters.steps(record.cluster)
+        cluster, steps = account.clusters.describe(record.cluster), account.clusters.steps(record.cluster)
     except AwsError as error:
         if error.code not in ("InvalidRequestException", "ValidationException"):
             raise
         # EMR forgets clusters after two months.
-        done = has_answer(gateways.storage, bucket, record.run_id)
+        done = has_answer(account.storage, bucket, record.run_id)
         return replace(record, state="COMPLETED" if done else "UNKNOWN")
-    return judged(record, cluster, steps, gateways.now())
+    return judged(record, cluster, steps, account.now())
 
 
 def is_settled(record: RunRecord) -> bool:
@@ -108,12 +106,12 @@ def is_settled(record: RunRecord) -> bool:
     return record.is_over and (bool(record.cluster) or record.state != "UNKNOWN")
 
 
-def tally_of(gateways: Gateways, bucket: str, record: RunRecord) -> Mapping[str, int]:
+def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, int]:
     """The mapper's counters of a run: as recorded, else from its log; empty when neither has them."""
     if record.counters or not record.cluster:
         return record.counters
     logs = locations.run_logs_prefix(record.run_id)
     with suppress(AwsError):
-        steps = gateways.clusters.steps(record.cluster)
-        return read_counters(gateways, bucket, logs, record.cluster, steps[0].id) if steps else {}
+        steps = account.clusters.steps(record.cluster)
+        return read_counters(account, bucket, logs, record.cluster, steps[0].id) if steps else {}
     return {}

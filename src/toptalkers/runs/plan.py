@@ -7,9 +7,8 @@ from typing import Any
 
 from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
-from toptalkers.aws.gateways import Gateways
-from toptalkers.aws.stack import Stack
-from toptalkers.capture.ownership import output_of
+from toptalkers.aws.account import Account
+from toptalkers.capture.our_stack import OurStack
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
@@ -36,8 +35,8 @@ class RunPlan:
 
 
 def plan_run(
-    gateways: Gateways,
-    stack: Stack,
+    account: Account,
+    stack: OurStack,
     query: Query,
     *,
     inputs: Sequence[str] = (),
@@ -49,8 +48,8 @@ def plan_run(
     """Work out what a run would do; nothing is changed for it.
 
     Args:
-        gateways: the account and Region.
-        stack: whose bucket and roles are used.
+        account: the account and Region.
+        stack: its bucket and its roles are used.
         query: the question.
         inputs: addresses of S3 to read instead of the stack's own flow logs.
         options: of the cluster.
@@ -66,13 +65,13 @@ def plan_run(
     """
     options = options or ClusterOptions()
     check_options(options)
-    bucket = bucket_of(stack)
-    roles = (output_of(stack, "EmrServiceRole"), output_of(stack, "EmrInstanceProfile"))
-    _require_release(gateways, options.release)
-    created = gateways.now().replace(microsecond=0)
+    bucket = stack.bucket
+    roles = (stack.emr_service_role, stack.emr_instance_profile)
+    _require_release(account, options.release)
+    created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
-        gateways.storage,
+        account.storage,
         bucket,
         query,
         given=inputs,
@@ -88,7 +87,7 @@ def plan_run(
         spot=options.spot,
         **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
-    if next(gateways.storage.list(bucket, locations.run_prefix(run_id)), None):
+    if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
@@ -114,12 +113,12 @@ def plan_run(
         bucket=bucket,
         run_id=run_id,
         roles=roles,
-        security_configuration=stack.outputs.get("EmrSecurityConfiguration", ""),
+        security_configuration=stack.emr_security_configuration,
         sizing=sizing,
         steps=steps,
         options=options,
     )
-    return RunPlan(bucket, gateways.region, record, read, sizing, bundle, request)
+    return RunPlan(bucket, account.region, record, read, sizing, bundle, request)
 
 
 def format_plan(plan: RunPlan) -> str:
@@ -143,16 +142,11 @@ def format_plan(plan: RunPlan) -> str:
     return "\n".join(map(visible, lines))
 
 
-def _require_release(gateways: Gateways, release: str) -> None:
-    known = gateways.clusters.releases("emr-")
+def _require_release(account: Account, release: str) -> None:
+    known = account.clusters.releases("emr-")
     if release not in known:
         known.sort(key=lambda label: [int(part) for part in re.findall("[0-9]+", label)], reverse=True)
         newest = ", ".join(known[:3])
         raise ToptalkersError(
-            f"EMR has no {release} in {gateways.region}", hint=f"--release chooses another: {newest}, ..."
+            f"EMR has no {release} in {account.region}", hint=f"--release chooses another: {newest}, ..."
         )
-
-
-def bucket_of(stack: Stack) -> str:
-    """The stack's bucket."""
-    return output_of(stack, "BucketName")

@@ -4,10 +4,11 @@ Hadoop unpacks by the end of a name alone. S3 makes the copies by itself, beside
 the run is over.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from toptalkers import locations
+from toptalkers.aws.account import Say
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.runs.input import Copy
@@ -15,7 +16,7 @@ from toptalkers.runs.input import Copy
 COPIES_AT_A_TIME = 8
 
 
-def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], say: Callable[[str], None]) -> None:
+def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], say: Say) -> None:
     """Copy objects into the stack's bucket, some at a time.
 
     Raises:
@@ -34,7 +35,7 @@ def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], s
     say(f"copied {len(copies):,} objects to s3://{bucket}/{copies[0].to_key.rpartition('/')[0]}/")
 
 
-def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Callable[[str], None]) -> None:
+def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Say) -> None:
     """Take a run's copies away; where that fails, say so."""
     folder = locations.renamed_prefix(run_id)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toptalkers import locations
-from toptalkers.capture.ownership import STACK_TAG
+from toptalkers.capture.our_stack import STACK_TAG
 from toptalkers.errors import UsageError
 from toptalkers.job.steps import Step, emr_steps, plan_steps
 from toptalkers.question.query import Query

@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError, may_be_done
-from toptalkers.aws.gateways import Gateways
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
-from toptalkers.runs.outcome import Say, Watched, failure_of, find_outcome
+from toptalkers.runs.outcome import Watched, failure_of, find_outcome
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, store_record
 from toptalkers.runs.renamed import copy_renamed, remove_renamed
@@ -41,12 +41,12 @@ Ask = Callable[[str], Literal["leave", "terminate"]]
 
 
 def execute_run(
-    gateways: Gateways, plan: RunPlan, *, say: Say, ask: Ask, look: Look = lambda _: None, wait: bool = True
+    account: Account, plan: RunPlan, *, say: Say, ask: Ask, look: Look = lambda _: None, wait: bool = True
 ) -> RunRecord:
     """Do it, and watch it to its end.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         plan: what to do.
         say: told of each change, a line.
         ask: asked what to do with the cluster when the user interrupts; given the cluster's id.
@@ -61,45 +61,45 @@ def execute_run(
     """
     say, look = _unfailing(say), _unfailing(look)
     try:
-        copy_renamed(gateways.storage, plan.bucket, plan.input.copies, say)
-        record = launch(gateways, plan, say)
+        copy_renamed(account.storage, plan.bucket, plan.input.copies, say)
+        record = launch(account, plan, say)
     except BaseException:
         if plan.input.copies:
-            remove_renamed(gateways.storage, plan.bucket, plan.record.run_id, say)
+            remove_renamed(account.storage, plan.bucket, plan.record.run_id, say)
         raise
     if not wait:
         return record
     is_ending = False
     while True:
         try:
-            watched = watch(gateways, record.cluster, say, look)
+            watched = watch(account, record.cluster, say, look)
             break
         except KeyboardInterrupt:
             if is_ending:
                 say(f"the cluster {record.cluster} goes on ending by itself")
                 raise
-            if _is_left(gateways, record.cluster, say, ask):
+            if _is_left(account, record.cluster, say, ask):
                 say(f"the cluster {record.cluster} goes on, and ends by itself; 'toptalkers runs' shows how it is")
                 return record
-            is_ending = _end_cluster(gateways, record.cluster, say)
+            is_ending = _end_cluster(account, record.cluster, say)
             if not is_ending:
                 raise
         except AwsError as error:
             raise ToptalkersError(
                 f"{error.message}; the cluster {record.cluster} of the run {record.run_id} goes on, and ends by itself",
                 hint=(f"{error.hint}; then " if error.hint else "")
-                + f"'toptalkers runs' shows how it is; {way_to_end(gateways.region, record.cluster)} ends it now",
+                + f"'toptalkers runs' shows how it is; {way_to_end(account.region, record.cluster)} ends it now",
             ) from error
         except BaseException:
-            say(f"the cluster {record.cluster} goes on: {way_to_end(gateways.region, record.cluster)} ends it now")
+            say(f"the cluster {record.cluster} goes on: {way_to_end(account.region, record.cluster)} ends it now")
             raise
-    record = find_outcome(gateways, plan.bucket, record, watched, say)
+    record = find_outcome(account, plan.bucket, record, watched, say)
     try:
-        store_record(gateways.storage, plan.bucket, record)
+        store_record(account.storage, plan.bucket, record)
     except AwsError as error:
         say(f"run.json is not brought up to date: {error.message}")
     if plan.input.copies:
-        remove_renamed(gateways.storage, plan.bucket, record.run_id, say)
+        remove_renamed(account.storage, plan.bucket, record.run_id, say)
     if record.state == "COMPLETED":
         return record
     if is_ending:
@@ -117,7 +117,7 @@ def _unfailing(tell: Say) -> Say:
     return told
 
 
-def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
+def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
     """Upload the bundle, write run.json, and start the cluster.
 
     Raises:
@@ -125,7 +125,7 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
         AwsError: no cluster was started; or, as is said then, it is not known whether one was.
 
     """
-    storage, record, cluster = gateways.storage, plan.record, ""
+    storage, record, cluster = account.storage, plan.record, ""
     for name, content in read_bundle().items():
         key = plan.bundle + name
         if storage.head(plan.bucket, key) is None:
@@ -134,12 +134,12 @@ def launch(gateways: Gateways, plan: RunPlan, say: Say) -> RunRecord:
     # Before the cluster: who may not write here learns it before anything costs.
     store_record(storage, plan.bucket, record)
     try:
-        cluster = _start(gateways, plan, say)
+        cluster = _start(account, plan, say)
         say(f"started the cluster {cluster}")
         record = replace(record, state="RUNNING", cluster=cluster)
         store_record(storage, plan.bucket, record)
     except BaseException as error:
-        _withdraw(gateways, plan, cluster, error, say)
+        _withdraw(account, plan, cluster, error, say)
         raise
     return record
 
@@ -155,7 +155,7 @@ def way_to_find(region: str, name: str) -> str:
     return f"aws emr list-clusters --region {region} --active --query '{query}' --output text"
 
 
-def _start(gateways: Gateways, plan: RunPlan, say: Say) -> str:
+def _start(account: Account, plan: RunPlan, say: Say) -> str:
     """Ask for the cluster, and find it by its name when the answer is lost.
 
     Raises:
@@ -165,32 +165,32 @@ def _start(gateways: Gateways, plan: RunPlan, say: Say) -> str:
     say(f"asking for the cluster {plan.request['Name']}")  # once, and for 20 seconds when EMR keeps silent
     for attempt in range(START_ATTEMPTS):
         try:
-            return gateways.clusters.start(plan.request)
+            return account.clusters.start(plan.request)
         except AwsError as error:
             if error.is_throttled and attempt + 1 < START_ATTEMPTS:
-                gateways.sleep(2**attempt)
+                account.sleep(2**attempt)
                 continue
             if not error.is_open:
                 raise
             say(f"whether a cluster was started is not known: {error.message}")
-            found = _look_for(gateways, plan, say)
+            found = _look_for(account, plan, say)
             if not found:
                 raise
             for twin in found[1:]:
                 say("the request came through twice")
-                _end_cluster(gateways, twin, say)
+                _end_cluster(account, twin, say)
             return found[0]
     raise AssertionError  # pragma: no cover - the last attempt has returned or raised
 
 
-def _look_for(gateways: Gateways, plan: RunPlan, say: Say) -> list[str]:
+def _look_for(account: Account, plan: RunPlan, say: Say) -> list[str]:
     """Wait for a cluster of the run's name; its id, of several the newest first, and nothing when none shows."""
     say(f"looking for the cluster {plan.request['Name']}, {(LOOKS - 1) * LOOK_SECONDS} seconds at most")
     for look in range(LOOKS):
         if look:
-            gateways.sleep(LOOK_SECONDS)
+            account.sleep(LOOK_SECONDS)
         try:
-            if found := gateways.clusters.find(str(plan.request["Name"]), around=plan.record.created):
+            if found := account.clusters.find(str(plan.request["Name"]), around=plan.record.created):
                 return found
         except AwsError as error:
             if not error.is_passing or error.is_silent:
@@ -199,11 +199,11 @@ def _look_for(gateways: Gateways, plan: RunPlan, say: Say) -> list[str]:
     return []
 
 
-def _withdraw(gateways: Gateways, plan: RunPlan, cluster: str, error: BaseException, say: Say) -> None:
+def _withdraw(account: Account, plan: RunPlan, cluster: str, error: BaseException, say: Say) -> None:
     """Undo a launch that did not come to its end: end what was started, or say that something may have been.
 
     Args:
-        gateways: the account and Region.
+        account: the account and Region.
         plan: what was to be done.
         cluster: the cluster, when its id is known.
         error: why.
@@ -213,44 +213,44 @@ def _withdraw(gateways: Gateways, plan: RunPlan, cluster: str, error: BaseExcept
     record = replace(plan.record, reason=error.message if isinstance(error, ToptalkersError) else "interrupted")
     found = [cluster] if cluster else []
     if not may_be_done(error) and not found:
-        record = replace(record, state="FAILED", ended=gateways.now())
+        record = replace(record, state="FAILED", ended=account.now())
     else:
         record = replace(record, state="RUNNING" if found else "UNKNOWN", cluster=cluster)
         try:
             if not found and not isinstance(error, AwsError):
-                found = _look_for(gateways, plan, say)
+                found = _look_for(account, plan, say)
         finally:
             if not found:
                 name = str(plan.request["Name"])
                 say(
                     f"a cluster {name} may come all the same, and be paid for until its steps are done;"
-                    f" this finds it: {way_to_find(gateways.region, name)}"
-                    f" - and this ends it: aws emr terminate-clusters --region {gateways.region} --cluster-ids ID"
+                    f" this finds it: {way_to_find(account.region, name)}"
+                    f" - and this ends it: aws emr terminate-clusters --region {account.region} --cluster-ids ID"
                 )
         for one in found:
-            _end_cluster(gateways, one, say)
+            _end_cluster(account, one, say)
             record = replace(record, state="RUNNING", cluster=one)
     with suppress(AwsError):
-        store_record(gateways.storage, plan.bucket, record)
+        store_record(account.storage, plan.bucket, record)
 
 
-def _is_left(gateways: Gateways, cluster: str, say: Say, ask: Ask) -> bool:
+def _is_left(account: Account, cluster: str, say: Say, ask: Ask) -> bool:
     try:
         return ask(cluster) == "leave"
     except BaseException:
-        say(f"the cluster {cluster} goes on: {way_to_end(gateways.region, cluster)} ends it now")
+        say(f"the cluster {cluster} goes on: {way_to_end(account.region, cluster)} ends it now")
         raise
 
 
-def _end_cluster(gateways: Gateways, cluster: str, say: Say) -> bool:
+def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
     """Tell a cluster to end; whether it will."""
     try:
-        gateways.clusters.terminate(cluster)
+        account.clusters.terminate(cluster)
     except BaseException as error:
         why = error.message if isinstance(error, AwsError) else "interrupted"
         say(
             f"the cluster {cluster} could not be told to end, and ends by itself after its steps: {why};"
-            f" {way_to_end(gateways.region, cluster)} ends it now"
+            f" {way_to_end(account.region, cluster)} ends it now"
         )
         if isinstance(error, AwsError):
             return False
@@ -259,7 +259,7 @@ def _end_cluster(gateways: Gateways, cluster: str, say: Say) -> bool:
     return True
 
 
-def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:
+def watch(account: Account, cluster_id: str, say: Say, look: Look) -> Watched:
     """Watch a cluster until it has ended, or is ending with all its steps done.
 
     EMR's own waiters give up after half an hour. A busy service, or a line that breaks, is waited for; a cluster
@@ -271,19 +271,19 @@ def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:
     """
     said: dict[str, str] = {}
     failures, gave_up = 0, ""
-    answered = gateways.now()
+    answered = account.now()
     while True:
         try:
-            cluster, steps = gateways.clusters.describe(cluster_id), gateways.clusters.steps(cluster_id)
-            failures, answered = 0, gateways.now()
+            cluster, steps = account.clusters.describe(cluster_id), account.clusters.steps(cluster_id)
+            failures, answered = 0, account.now()
             elapsed = answered - (cluster.created or answered)
             _tell_changes(cluster, steps, elapsed, said, say)
             if cluster.has_ended or (cluster.is_ending and steps and all(one.state == "COMPLETED" for one in steps)):
                 return Watched(cluster, steps, gave_up)
-            look(_progress(cluster, steps, gateways.now()))
+            look(_progress(cluster, steps, account.now()))
         except AwsError as error:
             failures += 1
-            if not error.is_passing or gateways.now() - answered > MOST_SILENT:
+            if not error.is_passing or account.now() - answered > MOST_SILENT:
                 raise
             if failures == 1:
                 minutes = MOST_SILENT.total_seconds() / 60
@@ -293,9 +293,9 @@ def watch(gateways: Gateways, cluster_id: str, say: Say, look: Look) -> Watched:
                 why = " ".join(cluster.reason.split())
                 gave_up = f"the cluster has not started within {format_elapsed(elapsed.total_seconds())}: {why}"
                 say(gave_up)
-                if not _end_cluster(gateways, cluster_id, say):
+                if not _end_cluster(account, cluster_id, say):
                     raise AwsError(gave_up)
-        gateways.sleep(min(POLL_SECONDS * 2**failures, 60))
+        account.sleep(min(POLL_SECONDS * 2**failures, 60))
 
 
 def _tell_changes(

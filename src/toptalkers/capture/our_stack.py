@@ -1,0 +1,148 @@
+"""Our stack: which stack is ours, and its outputs by name."""
+
+from dataclasses import dataclass, fields
+
+from toptalkers.aws.account import Account
+from toptalkers.aws.stack import Stack
+from toptalkers.errors import ToptalkersError
+
+MARKER = "ToptalkersVersion"
+"""A stack with this output is ours."""
+
+DESCRIPTION = "toptalkers:"
+"""The beginning of our template's description. It marks a stack of ours that failed before it had outputs."""
+
+STACK_TAG = "toptalkers:stack"
+"""The tag of the flow logs that we make; its value is the name of the stack."""
+
+CHANGE_SET_PREFIX = "toptalkers-"
+"""The beginning of the names of our change sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class OurStack(Stack):
+    """A stack of ours, in any state.
+
+    Asking for an output that it lacks raises ToptalkersError: an older version made the stack, or it is not up. Outputs
+    are not checked before they are asked for, so that a command only needs those that it uses.
+    """
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has come up, so that it has outputs."""
+        return MARKER in self.outputs
+
+    @property
+    def version(self) -> str:
+        """The version of toptalkers that deployed it last."""
+        return self._output(MARKER)
+
+    @property
+    def account_id(self) -> str:
+        """The number of the AWS account."""
+        return self.arn.split(":")[4] if self.arn.count(":") > 3 else ""
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket that holds records, code and runs."""
+        return self._output("BucketName")
+
+    @property
+    def log_group(self) -> str:
+        """The name of the log group that flow logs are delivered to."""
+        return self._output("LogGroupName")
+
+    @property
+    def delivery_role(self) -> str:
+        """The ARN of the role that delivers flow logs."""
+        return self._output("DeliverLogsPermissionArn")
+
+    @property
+    def log_format(self) -> str:
+        """The format of all flow logs on the stream, as CreateFlowLogs takes it."""
+        return self._output("LogFormat")
+
+    @property
+    def stream(self) -> str:
+        """The name of the Kinesis stream."""
+        return self._output("StreamName")
+
+    @property
+    def function(self) -> str:
+        """The name of the Lambda function."""
+        return self._output("FunctionName")
+
+    @property
+    def emr_service_role(self) -> str:
+        """The name of the role that EMR runs under."""
+        return self._output("EmrServiceRole")
+
+    @property
+    def emr_instance_profile(self) -> str:
+        """The name of the instance profile of a cluster's nodes."""
+        return self._output("EmrInstanceProfile")
+
+    @property
+    def emr_security_configuration(self) -> str:
+        """The name of EMR's security configuration; empty for none."""
+        return self.outputs.get("EmrSecurityConfiguration", "")
+
+    def _output(self, name: str) -> str:
+        if not self.outputs.get(name):
+            raise ToptalkersError(
+                f"the stack {self.name!r} has no output {name}",
+                hint=f"'toptalkers deploy --stack-name {self.name}' brings it up to date",
+            )
+        return self.outputs[name]
+
+
+def find_own(account: Account, name: str) -> OurStack | None:
+    """Find our stack of a name, in any state; None when there is no stack of that name.
+
+    A stack that is only a shell for change sets counts as ours when all its change sets are ours.
+
+    Raises:
+        ToptalkersError: the stack of that name is not ours.
+
+    """
+    stack = account.stacks.find(name)
+    if stack is None or stack.status == "DELETE_COMPLETE":
+        return None
+    if stack.status == "REVIEW_IN_PROGRESS":
+        is_ours = all(one.startswith(CHANGE_SET_PREFIX) for one in account.stacks.change_set_names(name))
+    else:
+        is_ours = MARKER in stack.outputs or (not stack.outputs and stack.description.startswith(DESCRIPTION))
+    if stack.status == "DELETE_IN_PROGRESS" and not (stack.outputs or stack.description):
+        # The shell of a change set, which does not say whose it was.
+        raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
+    if not is_ours:
+        raise ToptalkersError(
+            f"the stack {name!r} in {account.region} is somebody else's: it has no output {MARKER}",
+            hint="choose another name with --stack-name",
+        )
+    return OurStack(**{one.name: getattr(stack, one.name) for one in fields(stack)})
+
+
+def require_own(account: Account, name: str) -> OurStack:
+    """Find our stack of a name, which must be up.
+
+    Raises:
+        ToptalkersError: there is none, it is not ours, or it never came up.
+
+    """
+    stack = find_own(account, name)
+    if stack is None or stack.status == "REVIEW_IN_PROGRESS":
+        raise no_stack(account, name)
+    if not stack.is_up:
+        raise ToptalkersError(
+            f"the stack {name!r} is not up: {stack.status}", hint=f"'toptalkers status --stack-name {name}' says more"
+        )
+    return stack
+
+
+def no_stack(account: Account, name: str) -> ToptalkersError:
+    """Make the error for a stack that does not exist."""
+    return ToptalkersError(
+        f"there is no stack {name!r} in {account.region}",
+        hint="'toptalkers deploy' makes it; --stack-name and --region choose another",
+    )
