@@ -7,7 +7,7 @@ the options are, on the command line and on the mapper's.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Self, TypeVar, get_args
+from typing import ClassVar, Literal, Self, TypeVar, get_args
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, parse_log_format
@@ -129,6 +129,9 @@ class Query:
 
     """
 
+    key: ClassVar[tuple[str, ...]] = ("srcaddr", "dstaddr", "dstport")
+    """The fields whose values together name a talker. The same for every question, so far."""
+
     metric: Metric = "records"
     ports: PortRanges = ((0, 1024),)
     action: Action = "ACCEPT"
@@ -178,6 +181,11 @@ class Query:
         )
         query._require_fields()
         return query
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is summed per key, in order."""
+        return (self.metric,)
 
     @property
     def layout(self) -> Layout:
