@@ -113,6 +113,7 @@ def plan_run(
     stack: Stack,
     query: Query,
     *,
+    top: int = 0,
     inputs: Sequence[str] = (),
     options: ClusterOptions | None = None,
     skips: bool = False,
@@ -125,6 +126,7 @@ def plan_run(
         gateways: the account and Region.
         stack: whose bucket and roles are used.
         query: the question.
+        top: how many talkers are kept, 0 for all.
         inputs: addresses of S3 to read instead of the stack's own flow logs.
         options: of the cluster.
         skips: leave out what a cluster cannot read, instead of raising.
@@ -165,12 +167,12 @@ def plan_run(
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     record = RunRecord(
         run_id=run_id,
         stack=stack.name,
         state="STARTING",
-        question=question_of(query),
+        question=question_of(query, top),
         inputs=read.uris,
         input_objects=read.objects,
         input_bytes=read.size_bytes,
@@ -196,12 +198,21 @@ def plan_run(
 
 
 def plan_run_steps(
-    bucket: str, run_id: str, bundle: str, query: Query, read: RunInput, options: ClusterOptions, *, map_slots: int
+    bucket: str,
+    run_id: str,
+    bundle: str,
+    query: Query,
+    top: int,
+    read: RunInput,
+    options: ClusterOptions,
+    *,
+    map_slots: int,
 ) -> tuple[Step, ...]:
     """The steps of a run, everything in its place in the stack's bucket."""
     aggregate = locations.aggregate_prefix(run_id)
     return plan_steps(
         query,
+        top=top,
         inputs=read.uris,
         gluing=read.gluing,
         bundle=f"s3://{bucket}/{bundle}",
@@ -265,14 +276,14 @@ def cluster_request(
 
 
 def example_run(
-    query: Query, *, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
+    query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
     """The steps and the request of a run over a stack's own flow logs, without looking at any."""
     options = options or ClusterOptions()
     _check(options)
     read = RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers")
     sizing = size_cluster(0, core=options.core, task=options.task, spot=options.spot)
-    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     request = cluster_request(
         stack="toptalkers",
         bucket=bucket,
