@@ -27,6 +27,7 @@ def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
+    top: int = 0,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
     on_stage: Callable[[str], None] = lambda _: None,
@@ -35,6 +36,7 @@ def count_files(
 
     Args:
         query: the question.
+        top: how many talkers to answer with, 0 for all.
         files: what to read; each is packed for Hadoop first, and one that cannot be read is left out.
         on_read: called with the number of stored bytes of each read.
         on_problem: called for each file that is left out.
@@ -47,11 +49,12 @@ def count_files(
     """
     check_work_dir(Path(tempfile.gettempdir()))
     with scratch_folder(ENGINE_PREFIX) as folder:
-        return _count(query, files, folder, on_read, on_problem, on_stage)
+        return _count(query, top, files, folder, on_read, on_problem, on_stage)
 
 
 def _count(
     query: Query,
+    top: int,
     files: Sequence[InputFile],
     folder: Path,
     on_read: Callable[[int], None],
@@ -63,12 +66,13 @@ def _count(
     (folder / "code").mkdir()
     packed, tally = pack_files(query, files, folder / "input", on_read=on_read, on_problem=on_problem)
     if not packed:
-        return Answer(query, [], tally, 0)
+        return Answer(query, [], tally, 0, top)
     for name in ("count_flows.py", "port_filter.py"):
         copy(Path(count_flows.__file__).with_name(name), folder / "code")
     slots = os.cpu_count() or 1
     steps = plan_steps(
         query,
+        top=top,
         inputs=["input"],
         gluing="offsets",
         bundle="code/",
@@ -82,7 +86,7 @@ def _count(
     tally += Tally.from_counters(counters, files_read=0)
     # Open now: their names go with the folder, and what they hold with the last that reads it.
     parts = [gzip.GzipFile(part) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
-    return Answer(query, _read_parts(parts, query.top), tally)
+    return Answer(query, _read_parts(parts, top), tally, top=top)
 
 
 def _run(

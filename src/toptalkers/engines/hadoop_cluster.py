@@ -23,12 +23,13 @@ JOBCONF = {
 _INPUT = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:/=@+-]*")
 
 
-def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
+def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> Answer:
     """Answer a question from files that the cluster can read; a map a file.
 
     Args:
         query: the question.
         inputs: what mrjob takes: `hdfs:///flowlogs/`, `s3a://…`, or local files, which it uploads.
+        top: how many talkers to answer with, 0 for all.
 
     Raises:
         UsageError: an input that could be taken for something else.
@@ -44,7 +45,7 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
     logging.getLogger("mrjob").addHandler(logging.StreamHandler())
     logging.getLogger("mrjob").setLevel(logging.INFO)
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
-    arguments = [*query.mapper_arguments(), "--top", str(query.top), "-r", "hadoop", *settings]
+    arguments = [*query.mapper_arguments(), "--top", str(top), "-r", "hadoop", *settings]
     with ExitStack() as stack:
         try:
             runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
@@ -62,9 +63,10 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
             ) from error
         counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
-        chunks = _first_lines(runner, query.top, stack.pop_all())
+        chunks = _first_lines(runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
-    return Answer(query, chunks, Tally.from_counters(counters, files_read=0, files_unreadable=misfits))
+    tally = Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
+    return Answer(query, chunks, tally, top=top)
 
 
 def _first_lines(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
