@@ -15,7 +15,7 @@ from toptalkers.capture.ownership import MARKER, STACK_TAG, find_own, output_of
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
 from toptalkers.errors import ToptalkersError
 from toptalkers.records.hours import DAY, HOUR, Arrival
-from toptalkers.records.stored import arrivals, newest_object
+from toptalkers.records.stored import dated_folders, newest_object
 from toptalkers.visible import visible
 
 COUNTED_AT_MOST = 10_000
@@ -124,7 +124,8 @@ def read_arrivals(gateways: Gateways, bucket: str, prefix: str) -> Arrivals:
     """
     now, storage = gateways.now(), gateways.storage
     newest, in_hour, in_day, size = None, 0, 0, 0
-    for one in arrivals(storage, bucket, prefix, Arrival.of_last_day(now)):
+    levels = dated_folders(storage, bucket, Arrival.of_last_day(now), roots=[prefix])
+    for one in (one for level in levels for one in level.objects):
         if newest is None or one.modified > newest.modified:
             newest = one
         in_hour += one.modified > now - HOUR

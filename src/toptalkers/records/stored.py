@@ -53,7 +53,7 @@ def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[st
     Args:
         storage: S3.
         bucket: the bucket.
-        prefix: how all keys begin.
+        prefix: how all keys begin; it is listed even if a folder of this name is not wanted.
         wanted: says how much of a folder is wanted. All takes a request per thousand objects, some takes one per
             folder, none takes none.
 
@@ -61,7 +61,8 @@ def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[st
         AwsError: the bucket cannot be listed.
 
     """
-    waiting = [(prefix, wanted(prefix))]
+    first = wanted(prefix)
+    waiting: list[tuple[str, Part]] = [(prefix, "all" if first == "none" else first)]
     while waiting:
         folder, part = waiting.pop()
         if part == "all":
@@ -116,18 +117,23 @@ def find_stored(
     return Inputs(tuple(found.values()), tuple(problems), repeated)
 
 
-def own_folders(
+def dated_folders(
     storage: StorageGateway,
     bucket: str,
     arrival: Arrival,
-    on_odd: Callable[[str], None],
+    *,
+    roots: Iterable[str] = (locations.CAPTURED, locations.DIRECT),
+    on_odd: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Level]:
     """List the largest folders of a stack's bucket that lie in a time, and the smallest that reach into it.
+
+    The smallest is a folder of an hour, or of a day that has no hours.
 
     Args:
         storage: S3.
         bucket: the stack's.
         arrival: the time.
+        roots: trees of dates, or folders above them.
         on_odd: called with the address of each folder in a tree of dates whose name is not part of a date.
 
     """
@@ -140,17 +146,10 @@ def own_folders(
             on_odd(f"s3://{bucket}/{folder}")
         return part or "none"
 
-    for root in (locations.CAPTURED, locations.DIRECT):
+    for root in roots:
         for level in walk(storage, bucket, root, wanted):
-            is_day = len(_date_of(level.folder) or ()) >= 3
-            if level.is_deep or (is_day and not level.folders):
+            if level.is_deep or (not level.folders and len(_date_of(level.folder) or ()) >= 3):
                 yield level
-
-
-def arrivals(storage: StorageGateway, bucket: str, tree: str, arrival: Arrival) -> Iterator[StoredObject]:
-    """Give the objects of a tree of dates whose folders reach into a time."""
-    for level in walk(storage, bucket, tree, lambda folder: _wanted_in_tree(arrival, folder) or "none"):
-        yield from level.objects
 
 
 def newest_object(storage: StorageGateway, bucket: str, tree: str) -> StoredObject | None:

@@ -9,7 +9,7 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
 from toptalkers.records.hours import Arrival
-from toptalkers.records.stored import begins_with_header, object_at, own_folders
+from toptalkers.records.stored import begins_with_header, dated_folders, object_at
 from toptalkers.runs.renamed import Copy, plan_copies
 from toptalkers.runs.survey import GIVEN, Place, Survey, format_reasons
 
@@ -82,7 +82,7 @@ def pick_input(
                 raise ToptalkersError(f"there is nothing to read at s3://{place}/{key}")
     else:
         arrival = Arrival.of_records(query.since, query.until)
-        for level in own_folders(storage, bucket, arrival, lambda uri: notes.append(f"{_NO_DATE}: {uri}")):
+        for level in dated_folders(storage, bucket, arrival, on_odd=lambda uri: notes.append(f"{_NO_DATE}: {uri}")):
             survey.add(bucket, level.folder, level.objects)
     survey.look(on_look, needs_all=skips)
     if survey.unreadable and not skips:
