@@ -27,6 +27,12 @@ RUNS = "runs/"
 """One folder a run."""
 
 
+CAPTURED_KEY = re.compile(
+    re.escape(CAPTURED) + r"\d{4}/\d\d/\d\d/\d\d/(?P<shard>shardId-\d+)-(?P<first>\d+)-(?P<last>\d+)\.gz"
+)
+"""What `captured_key` makes."""
+
+
 def captured_key(arrival: datetime, shard: str, first: str, last: str) -> str:
     """The key of a batch's flow records; the same for a retry, which therefore overwrites.
 

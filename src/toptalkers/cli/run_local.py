@@ -113,8 +113,8 @@ def _answer(
     if stored:
         from toptalkers.records.stored import find_stored
 
-        reader = ctx.ensure_object(Factory).gateways(region=region, profile=profile).objects
-        inputs += find_stored(reader, stored, since=query.since, until=query.until)
+        storage = ctx.ensure_object(Factory).gateways(region=region, profile=profile).storage
+        inputs += find_stored(storage, stored, since=query.since, until=query.until)
     files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems
     known = None

@@ -3,14 +3,14 @@
 The same steps, scripts and Hadoop version as on a cluster, with the local disk in the place of HDFS and S3.
 """
 
-import gzip
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copy
 
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.parts import merge_parts
 from toptalkers.errors import JobFailedError
 from toptalkers.hadoop.runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
 from toptalkers.job import count_flows
@@ -19,8 +19,6 @@ from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.pack import pack_files
-
-_CHUNK_BYTES = 4 << 20
 
 
 def count_files(
@@ -84,9 +82,9 @@ def _count(
     results = [_run(step.name, step.arguments, folder, slots, on_stage) for step in steps]
     counters = results[0].counters.get("toptalkers", {})
     tally += Tally.from_counters(counters, files_read=0)
-    # Open now: their names go with the folder, and what they hold with the last that reads it.
-    parts = [gzip.GzipFile(part) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
-    return Answer(query, _read_parts(parts, top), tally, top=top)
+    # Opened now, because the folder may be gone when they are read.
+    parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
+    return Answer(query, merge_parts(parts, top), tally, top=top)
 
 
 def _run(
@@ -110,16 +108,3 @@ def _run(
     if result.exit_code:
         raise JobFailedError(f"step {name} failed: {result.why_failed() or 'Hadoop gave no reason'}")
     return result
-
-
-def _read_parts(parts: Sequence[gzip.GzipFile], top: int) -> Iterator[bytes]:
-    """The one reducer's lines, in chunks."""
-    lines_left = top or None
-    for part in parts:
-        with part as lines:
-            while chunk := lines.readlines(_CHUNK_BYTES):
-                if lines_left is not None:
-                    chunk = chunk[:lines_left]
-                    lines_left -= len(chunk)
-                if chunk:
-                    yield b"".join(chunk)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.parts import check_lines, first_lines
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.job.steps import UNSPLIT_BYTES
 from toptalkers.question.query import Query
@@ -63,22 +64,13 @@ def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> An
             ) from error
         counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
-        chunks = _first_lines(runner, top, stack.pop_all())
+        chunks = _read_output(runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
     tally = Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
     return Answer(query, chunks, tally, top=top)
 
 
-def _first_lines(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
-    """The job's output, in chunks of whole lines: each mapper of the second step sent its own first lines."""
-    rest, left = b"", top
+def _read_output(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
+    """The lines of the job's only reducer, in chunks; the stack is closed after the last."""
     with stack:
-        for block in runner.cat_output():
-            lines = (rest + block).splitlines(keepends=True)
-            rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-            yield b"".join(lines[:left] if top else lines)
-            left -= len(lines)
-            if top and left <= 0:
-                return
-        if rest:
-            yield rest
+        yield from first_lines([check_lines(runner.cat_output(), "the job's output")], top)
