@@ -21,18 +21,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A cluster at the end of a watch; `gave_up` says why, when it was the watch that ended it."""
+    """A cluster at the end of a watch; `gave_up` says why the watch ended a cluster that did not start, else it is empty."""
 
     cluster: Cluster
     steps: Sequence[ClusterStep]
     gave_up: str
 
 
-def failure_of(record: RunRecord) -> JobFailedError:
-    """What to tell of a run that did not complete."""
+def failure_of(record: RunRecord, watched: Watched) -> JobFailedError:
+    """Make the error for a run that did not complete."""
     verb = "was terminated" if record.state == "CANCELLED" else "failed"
     hint = None
-    if "capacity" in record.reason.lower() or "has not started" in record.reason:
+    if watched.gave_up or watched.cluster.lacks_capacity:
         hint = "another --instance-type, --subnet or Availability Zone may have room"
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
@@ -45,9 +45,11 @@ def find_outcome(gateways: Gateways, bucket: str, record: RunRecord, watched: Wa
         with suppress(AwsError):
             record = replace(record, counters=await_counters(gateways, _logs_of(bucket, record, steps[0]), say))
         return record
+    if watched.gave_up:
+        return replace(record, state="FAILED", reason=watched.gave_up)
     failed = next((step for step in steps if step.state == "FAILED"), None)
-    if watched.gave_up or not failed:
-        return replace(record, state="FAILED", reason=watched.gave_up) if watched.gave_up else record
+    if not failed:
+        return record
     logs = _logs_of(bucket, record, failed)
     where = failed.log or f"{logs.uri}steps/{failed.id}/"
     say(f"looking for the reason in {logs.uri}")
