@@ -12,7 +12,8 @@ from shutil import copy
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.parts import merge_parts
 from toptalkers.errors import JobFailedError
-from toptalkers.hadoop.runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
+from toptalkers.hadoop.logs import HadoopEvent
+from toptalkers.hadoop.runtime import StreamingResult, check_work_dir, run_streaming
 from toptalkers.job import count_flows
 from toptalkers.job.steps import plan_steps
 from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
