@@ -118,6 +118,7 @@ def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
     run("destroy", "--yes")
     assert "Nothing to do" in run("destroy", "--yes").stderr
     assert "delete_bucket" not in aws.mutations
+    assert run("deploy", "--dry-run").exit_code == 0  # leaves a deleted stack of the same name
     done = run("destroy", "--delete-data", "--yes")
     assert done.exit_code == 0
     assert "- delete  bucket toptalkers-bucket, FOR GOOD, with 1 objects" in done.stderr
