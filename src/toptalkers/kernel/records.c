@@ -27,7 +27,7 @@ enum { ABSENT = -1 };
 
 /* So much of a malformed line is looked at for what it tells; and how gzip, Zstandard, xz, bzip2 and zip begin. */
 enum { TELLING_BYTES = 4096 };
-static const char *const PACKED[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\xfd" "7zX", "1AY&SY", "PK\3\4"};
+static const char *const PACKED[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\3757zX", "1AY&SY", "PK\3\4"};
 
 /* The columns that tell whether lines fit their layout, by what they may hold. */
 enum kind { A_VERSION, A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
