@@ -1,15 +1,15 @@
-"""When flow logs arrive that hold the records of a time, and which hours a folder of a date holds."""
+"""When the flow logs with the records of a given time arrive, and which hours a dated folder covers."""
 
 from datetime import UTC, datetime, timedelta
 
 EARLIEST_ARRIVAL = timedelta(hours=-1)
 LATEST_ARRIVAL = timedelta(hours=2)
-"""How far from its start a record can arrive: ten minutes of gathering, ten of delivery (VPC user guide), five of
-batching, and what a retry takes; before it, only as far as clocks differ."""
+"""How long after its start a record can arrive: ten minutes of aggregation, ten of delivery (VPC user guide), five of
+batching, and the time of retries. It arrives earlier only as far as clocks differ."""
 
 
 def span_of_date(date: tuple[int, ...]) -> tuple[datetime, datetime] | None:
-    """From when to when a year, month, day or hour is; None when there is no such date."""
+    """Return the start and the end of a year, month, day or hour; None if there is no such date."""
     try:
         match date:
             case (year,):
@@ -30,5 +30,5 @@ def span_of_date(date: tuple[int, ...]) -> tuple[datetime, datetime] | None:
 
 
 def whole_hour(moment: datetime) -> datetime:
-    """When its hour began."""
+    """Return the start of the moment's hour."""
     return moment.replace(minute=0, second=0, microsecond=0)
