@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 EARLIEST_ARRIVAL = timedelta(hours=-1)
 LATEST_ARRIVAL = timedelta(hours=2)
-"""How far from its start a record can arrive: ten minutes of gathering, ten of delivery (VPC user guide), five of
-batching, and the time that a retry takes; earlier than its start only as far as clocks differ."""
+"""How far from its start a record can arrive: ten minutes of aggregation, ten of delivery (VPC user guide), five of
+batching, and the time of retries. It arrives earlier only as far as clocks differ."""
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
