@@ -1,7 +1,7 @@
 """The question on this machine: the default of `run-local`, and the fastest way to ask.
 
 Each worker thread takes one file after the other, unpacks it piece by piece (`records/`) and counts the
-pieces with a counter of its own (`kernel/door.py`; the rules are in `kernel/records.c`). At the end the counters' sums
+pieces with a counter of its own (`kernel/door.py`; the rules are in `kernel/rules.c`). At the end the counters' sums
 are added up and ranked. Memory holds one piece per thread and the sums by talker, not the records. Sums that memory
 does not hold wait on the disk (`spill.py`), except those of an archive that has not come to its end.
 """
