@@ -377,14 +377,16 @@ class FakeS3(FakeService):
         if self.is_deleted:
             raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        folders: set[str] = set()
         if Delimiter:
             rests = [key[len(Prefix) :] for key in keys]
-            folders = sorted({Prefix + rest.split("/")[0] + "/" for rest in rests if "/" in rest})
-            return {"CommonPrefixes": [{"Prefix": one} for one in folders]}
+            folders = {Prefix + rest.split("/")[0] + "/" for rest in rests if "/" in rest}
+            keys = [key for key in keys if "/" not in key[len(Prefix) :]]
         return {
+            "CommonPrefixes": [{"Prefix": one} for one in sorted(folders)],
             "Contents": [
                 {"Key": key, "Size": self.objects[key][0], "LastModified": self.objects[key][1]} for key in keys
-            ]
+            ],
         }
 
     @operation

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import SYSLOG
-from toptalkers.runs.diagnosis import LOG_MINUTES, diagnose
+from toptalkers.runs.logs import LOG_MINUTES, StepLogs, await_failure
 
 WORDS = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\n\r", exclude_categories=("Cc", "Zl", "Zp")), min_size=1)
@@ -24,7 +24,7 @@ def diagnosed(**logs: str) -> tuple[str, float]:
     account = FakeAccount()
     for name, text in logs.items():
         account.fake_s3.objects[f"logs/j-1/steps/s-1/{name}.gz"] = gzip.compress(text.encode())
-    found = diagnose(account.open(), BUCKET, "logs/", "j-1", "s-1")
+    found = await_failure(account.open(), StepLogs(BUCKET, "logs/j-1/", "s-1"))
     return found.reason if found else "", account.clock.seconds
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.hadoop.conftest import Embedded
 from toptalkers.errors import ToptalkersError
-from toptalkers.hadoop.runtime import HadoopEvent, S3Endpoint, run_streaming, write_settings
+from toptalkers.hadoop.logs import HadoopEvent
+from toptalkers.hadoop.runtime import S3Endpoint, run_streaming, write_settings
 
 pytestmark = pytest.mark.hadoop
 

@@ -20,7 +20,6 @@ from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError, explained
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.metrics import MetricsGateway
-from toptalkers.aws.objects import ObjectReader
 from toptalkers.aws.odd_answers import refuse_odd_answers
 from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
@@ -95,11 +94,6 @@ class Account:
     def storage(self) -> StorageGateway:
         """S3."""
         return StorageGateway(self.client("s3"))
-
-    @cached_property
-    def objects(self) -> ObjectReader:
-        """S3, for reading much."""
-        return ObjectReader(self.client("s3"))
 
     @cached_property
     def clusters(self) -> ClusterGateway:

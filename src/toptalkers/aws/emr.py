@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_emr import EMRClient
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
-STEP_ENDED = ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
 
 BEFORE, AFTER = timedelta(minutes=5), timedelta(hours=1)
 """How far the time at which a cluster was made may lie from the one at which it was asked for: clocks differ."""
@@ -27,7 +26,20 @@ _ID = re.compile(r"j-[0-9A-Za-z]+")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster as EMR describes it; the reason's code is one of EMR's ClusterStateChangeReasonCode."""
+    """A cluster as EMR describes it.
+
+    Attributes:
+        id: EMR's id.
+        name: its name.
+        state: one of EMR's ClusterState.
+        reason_code: why it is in this state, one of EMR's ClusterStateChangeReasonCode; may be empty.
+        reason: the same in EMR's words.
+        created: when it was asked for.
+        ready: when its first step could begin.
+        ended: when its instances were gone.
+        lacks_capacity: whether EC2 has no such instances to give, by EMR's error code or else EMR's words.
+
+    """
 
     id: str
     name: str
@@ -37,6 +49,7 @@ class Cluster:
     created: datetime | None = None
     ready: datetime | None = None
     ended: datetime | None = None
+    lacks_capacity: bool = False
 
     @property
     def is_starting(self) -> bool:
@@ -115,6 +128,8 @@ class ClusterGateway:
             created=times.get("CreationDateTime"),
             ready=times.get("ReadyDateTime"),
             ended=times.get("EndDateTime"),
+            lacks_capacity=any("CAPACITY" in one.get("ErrorCode", "") for one in status.get("ErrorDetails", []))
+            or "capacity" in reason.get("Message", "").lower(),
         )
 
     @explained("elasticmapreduce")

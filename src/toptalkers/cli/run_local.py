@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from toptalkers.answer.presentation import Presentation
 from toptalkers.cli.options import open_account, output_option, query_options, stored_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.cli.talk import say, say_lines
@@ -42,6 +43,7 @@ def run_local(
     *,
     paths: tuple[str, ...],
     query: Query,
+    presentation: Presentation,
     output: Path | None,
     engine: str,
     manifest: Path | None,
@@ -73,6 +75,7 @@ def run_local(
             ctx,
             paths,
             query,
+            presentation,
             output,
             engine=engine,
             manifest=manifest,
@@ -87,6 +90,7 @@ def _answer(
     ctx: click.Context,
     paths: tuple[str, ...],
     query: Query,
+    presentation: Presentation,
     output: Path | None,
     *,
     engine: str,
@@ -107,8 +111,8 @@ def _answer(
     if stored:
         from toptalkers.records.stored import find_stored
 
-        reader = open_account(region=region, profile=profile).objects
-        inputs += find_stored(reader, stored, since=query.since, until=query.until)
+        storage = open_account(region=region, profile=profile).storage
+        inputs += find_stored(storage, stored, since=query.since, until=query.until)
     files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems
     known = None
@@ -123,13 +127,14 @@ def _answer(
             engine,
             query,
             files,
+            top=presentation.top,
             on_read=on_read,
             on_problem=left_out.append,
             on_stage=say_on_terminal,
             scratch=output.parent if output else None,
             cache=known,
         )
-    write_output(format_answer(answer), output)
+    write_output(format_answer(answer, presentation.format), output)
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:

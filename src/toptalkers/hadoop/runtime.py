@@ -24,7 +24,6 @@ How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as seen; beside it, wh
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +38,7 @@ from xml.sax.saxutils import escape
 
 from toptalkers.errors import ToptalkersError
 from toptalkers.hadoop.jars import INSTALL_HINT, embedded_jars, fetch_jars
+from toptalkers.hadoop.logs import Counters, HadoopEvent, LogReader, explain_failure, read_log
 from toptalkers.machine.leash import leashed
 
 MAIN_CLASS = "org.apache.hadoop.streaming.HadoopStreaming"
@@ -63,24 +63,6 @@ log4j.logger.org.apache.hadoop.util.NativeCodeLoader=ERROR
 log4j.logger.org.apache.hadoop.metrics2=ERROR
 """
 
-_ONE_TRACEBACK = r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)+.+"
-TRACEBACK = re.compile(
-    rf"{_ONE_TRACEBACK}(?:\n\n(?:The above exception|During handling) .*\n\n{_ONE_TRACEBACK})*", re.MULTILINE
-)
-
-LOG_EVENT = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) (?P<logger>\S+): (?P<message>.*)", re.DOTALL
-)
-"""The first line of an event, as `LOG4J` has it written."""
-
-EXCEPTION = re.compile(
-    r"^(?:Exception in thread \"[^\"]*\" )?((?:[a-z]\w*\.)+[\w$]*(?:Exception|Error)\b.*)",
-    re.MULTILINE,
-)
-"""The first line of a Java stack trace."""
-
-Counters = Mapping[str, Mapping[str, int]]
-
 
 @dataclass(frozen=True)
 class S3Endpoint:
@@ -90,15 +72,6 @@ class S3Endpoint:
     region: str
     access_key: str
     secret_key: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class HadoopEvent:
-    """How far the job is, as Hadoop's client says it."""
-
-    job_id: str
-    map_percent: int
-    reduce_percent: int
 
 
 @dataclass(frozen=True)
@@ -117,20 +90,12 @@ class StreamingResult:
     stderr: Path
 
     def why_failed(self) -> str | None:
-        """The first Python traceback of a script, else Hadoop's reason; None when it did not fail, or none is given.
-
-        With Hadoop's reason stands the last that scripts said, when it is no more than a script's exit code.
-        """
+        """Why it failed, as `explain_failure` says; None when it did not fail, or when the logs do not tell."""
         if self.exit_code == 0:
             return None
-        said = self.stderr.read_text(errors="replace")
-        if traceback := find_traceback(said):
-            return traceback
-        error = find_error(self.syslog.read_text(errors="replace")) or find_error(said)
-        lines = [line for line in said.splitlines() if line.strip() and line != "Streaming Command Failed!"]
-        if error and "subprocess failed" in error and lines:
-            return f"{error}: {lines[-1]}"
-        return error or (lines[-1] if lines else None)
+        syslog, stderr = (read_log(path.name, path.read_text(errors="replace")) for path in (self.syslog, self.stderr))
+        found = explain_failure(scripts=[stderr], syslog=syslog, stderr=stderr)
+        return found.reason if found else None
 
 
 def find_java() -> Path:
@@ -240,69 +205,6 @@ def write_settings(conf_dir: Path, files: Mapping[str, Mapping[str, str]]) -> No
         path = conf_dir / file_name
         path.touch(mode=0o600)
         path.write_text(text)
-
-
-def find_traceback(text: str) -> str | None:
-    """The first Python traceback in a log, with those that it led to; None when there is none."""
-    match = TRACEBACK.search(text)
-    return match[0] if match else None
-
-
-def find_error(text: str) -> str | None:
-    """What Hadoop's log gives as the reason that a job failed, one line; None when it gives none.
-
-    An exception's last cause comes before an error: the client's last word on a failed job is but `Job not
-    successful!`. Of exceptions the one that ended the job comes first; a task may have logged others before.
-    """
-    end_of_job = text.find("WARN org.apache.hadoop.mapred.LocalJobRunner: job_")
-    if first := EXCEPTION.search(text, max(0, end_of_job)):
-        cause = first[1]
-        for line in text[first.end() + 1 :].splitlines():
-            if match := re.match(r"Caused by: (.+)", line):
-                cause = match[1]
-            elif not line.startswith("\t"):
-                break
-        return cause
-    error = re.search(r"^\S+ \S+ ERROR \S+: (.+)", text, re.MULTILINE)
-    return error[1] if error else None
-
-
-class LogReader:
-    """Reads Hadoop's log line by line: job id, progress, and in the end the job's counters.
-
-    `org.apache.hadoop.mapreduce.Job` prints the counters as one event of many lines, groups behind one tab
-    and counters behind two. Every task prints its own in the same shape; those are passed over.
-    """
-
-    def __init__(self, on_event: Callable[[HadoopEvent], None] | None = None) -> None:
-        """Tell `on_event` of each progress."""
-        self.job_id: str | None = None
-        self.counters: dict[str, dict[str, int]] = {}
-        self._on_event = on_event
-        self._in_counters = False
-        self._group: dict[str, int] = {}
-
-    def read_line(self, line: str) -> None:
-        """Take the next line of the log, with its line end or without."""
-        if event := LOG_EVENT.match(line):
-            self._in_counters = False
-            if event["logger"] == "org.apache.hadoop.mapreduce.Job":
-                self._read_job_event(event["message"])
-        elif self._in_counters:
-            if line.startswith("\t\t"):
-                name, _, value = line.strip().rpartition("=")
-                self._group[name.rstrip()] = int(value)
-            else:
-                self._group = self.counters.setdefault(line.strip(), {})
-
-    def _read_job_event(self, message: str) -> None:
-        if match := re.match(r"Running job: (\S+)", message):
-            self.job_id = match[1]
-        elif match := re.match(r" map (\d+)% reduce (\d+)%", message):
-            if self._on_event:
-                self._on_event(HadoopEvent(self.job_id or "", int(match[1]), int(match[2])))
-        elif message.startswith("Counters: "):
-            self._in_counters = True
 
 
 def _local_job_settings(map_slots: int, staging_dir: Path) -> dict[str, str]:

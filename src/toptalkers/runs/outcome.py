@@ -10,7 +10,7 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError
-from toptalkers.runs.diagnosis import await_counters, diagnose, read_counters
+from toptalkers.runs.logs import StepLogs, await_counters, await_failure, counters_of
 from toptalkers.runs.record import RunRecord, cluster_name, has_answer
 
 MOST_UNHEARD = timedelta(minutes=10)
@@ -19,18 +19,18 @@ MOST_UNHEARD = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A cluster at the end of a watch; `gave_up` says why, when it was the watch that ended it."""
+    """A cluster at the end of a watch; `gave_up` says why the watch ended one that did not start, else it is empty."""
 
     cluster: Cluster
     steps: Sequence[ClusterStep]
     gave_up: str
 
 
-def failure_of(record: RunRecord) -> JobFailedError:
-    """What to tell of a run that did not complete."""
+def failure_of(record: RunRecord, watched: Watched) -> JobFailedError:
+    """Make the error for a run that did not complete."""
     verb = "was terminated" if record.state == "CANCELLED" else "failed"
     hint = None
-    if "capacity" in record.reason.lower() or "has not started" in record.reason:
+    if watched.gave_up or watched.cluster.lacks_capacity:
         hint = "another --instance-type, --subnet or Availability Zone may have room"
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
@@ -38,19 +38,21 @@ def failure_of(record: RunRecord) -> JobFailedError:
 def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
     """What became of a run, as far as its logs can be read."""
     cluster, steps = watched.cluster, watched.steps
-    logs = locations.run_logs_prefix(record.run_id)
     record = replace(judged(record, cluster, steps, account.now()), ended=cluster.ended or account.now())
     if record.state == "COMPLETED":
         with suppress(AwsError):
-            record = replace(record, counters=await_counters(account, bucket, logs, record.cluster, steps[0].id, say))
+            record = replace(record, counters=await_counters(account, _logs_of(bucket, record, steps[0]), say))
         return record
+    if watched.gave_up:
+        return replace(record, state="FAILED", reason=watched.gave_up)
     failed = next((step for step in steps if step.state == "FAILED"), None)
-    if watched.gave_up or not failed:
-        return replace(record, state="FAILED", reason=watched.gave_up) if watched.gave_up else record
-    where = failed.log or f"s3://{bucket}/{logs}{record.cluster}/steps/{failed.id}/"
-    say(f"looking for the reason in s3://{bucket}/{logs}{record.cluster}/")
+    if not failed:
+        return record
+    logs = _logs_of(bucket, record, failed)
+    where = failed.log or f"{logs.uri}steps/{failed.id}/"
+    say(f"looking for the reason in {logs.uri}")
     try:
-        found = diagnose(account, bucket, logs, record.cluster, failed.id)
+        found = await_failure(account, logs)
     except AwsError as error:
         return replace(record, reason=f"{record.reason}; its logs cannot be read: {where}: {error.message}")
     except KeyboardInterrupt:
@@ -110,8 +112,11 @@ def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, i
     """The mapper's counters of a run: as recorded, else from its log; empty when neither has them."""
     if record.counters or not record.cluster:
         return record.counters
-    logs = locations.run_logs_prefix(record.run_id)
     with suppress(AwsError):
         steps = account.clusters.steps(record.cluster)
-        return read_counters(account, bucket, logs, record.cluster, steps[0].id) if steps else {}
+        return counters_of(account, _logs_of(bucket, record, steps[0])) if steps else {}
     return {}
+
+
+def _logs_of(bucket: str, record: RunRecord, step: ClusterStep) -> StepLogs:
+    return StepLogs(bucket, f"{locations.run_logs_prefix(record.run_id)}{record.cluster}/", step.id)

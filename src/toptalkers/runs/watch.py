@@ -104,7 +104,7 @@ def execute_run(
         return record
     if is_ending:
         raise KeyboardInterrupt
-    raise failure_of(record)
+    raise failure_of(record, watched)
 
 
 def _unfailing(tell: Say) -> Say:
