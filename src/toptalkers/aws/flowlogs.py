@@ -1,4 +1,4 @@
-"""EC2: flow logs, and where subnets and interfaces lie.
+"""EC2: flow logs, and which VPCs and subnets contain a resource.
 
 API operations: DescribeFlowLogs, DescribeVpcs, DescribeSubnets, DescribeNetworkInterfaces; and, changing
 things, CreateFlowLogs (with iam:PassRole for the delivery role, and ec2:CreateTags), DeleteFlowLogs.
@@ -25,7 +25,7 @@ FILTER_VALUES = 200
 
 @dataclass(frozen=True, slots=True)
 class FlowLog:
-    """A flow log as EC2 describes it. `delivery` is SUCCESS, FAILED, or empty while AWS has not said."""
+    """A flow log as EC2 describes it. `delivery` is SUCCESS, FAILED, or empty until AWS knows."""
 
     id: str
     resource: str
@@ -42,7 +42,7 @@ class FlowLog:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A resource that flow logs can be on, and what contains it: itself, its subnet, its VPC."""
+    """A resource that can have flow logs, and the ids that contain it: its own, its subnet, its VPC."""
 
     id: str
     inside: tuple[str, ...]
@@ -50,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where flow logs go: to a log group under a role, or to a bucket."""
+    """Where flow logs go: to a log group, under a role, or to a bucket."""
 
     log_group: str = ""
     role_arn: str = ""
@@ -59,7 +59,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """Flow logs to be made on resources of one kind, all the same but for the resource."""
+    """Flow logs to make on resources of one kind; they only differ in the resource."""
 
     kind: Kind
     resources: tuple[str, ...]
@@ -72,7 +72,7 @@ class Creation:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What AWS would not do, and why."""
+    """A resource for which AWS refused a request, and the reason."""
 
     resource: str
     reason: str
@@ -87,7 +87,7 @@ class FlowLogGateway:
 
     @explained("ec2")
     def find(self, *, tag: tuple[str, str] | None = None, ids: Sequence[str] = ()) -> list[FlowLog]:
-        """Describe flow logs: all of the Region, those with a tag, or those with these ids."""
+        """Describe all flow logs of the Region, or those with a tag, or those with the given ids."""
         wanted: dict[str, Any] = {}
         if tag:
             wanted["Filters"] = [{"Name": f"tag:{tag[0]}", "Values": [tag[1]]}]
@@ -98,9 +98,9 @@ class FlowLogGateway:
 
     @explained("ec2")
     def places(self, ids: Sequence[str]) -> dict[str, Place]:
-        """Where VPCs, subnets and interfaces lie, by id; what does not exist is left out."""
+        """Find what contains VPCs, subnets and interfaces, by their ids; what does not exist is left out."""
         found: dict[str, Place] = {}
-        # By filter, not by id: an id that does not exist would fail the request for all of them.
+        # By filter, not by id: one id that does not exist would fail the whole request.
         for some in _parts([one for one in ids if one.startswith("vpc-")], FILTER_VALUES):
             vpcs = self._client.get_paginator("describe_vpcs").paginate(Filters=[{"Name": "vpc-id", "Values": some}])
             for vpc in (vpc for page in vpcs for vpc in page["Vpcs"]):
@@ -122,7 +122,7 @@ class FlowLogGateway:
 
     @explained("ec2")
     def create(self, creation: Creation) -> tuple[list[str], list[Refusal]]:
-        """Make flow logs; the ids of those made, and what AWS would not do."""
+        """Make flow logs; return the ids of those made, and what AWS refused."""
         made: list[str] = []
         refused: list[Refusal] = []
         to = creation.destination
@@ -131,7 +131,7 @@ class FlowLogGateway:
             where = {
                 "LogDestinationType": "s3",
                 "LogDestination": to.bucket_arn,
-                # Folders by the hour let a question about an hour read that hour alone.
+                # With one folder per hour, a question about an hour only reads that hour.
                 "DestinationOptions": {
                     "FileFormat": "plain-text",
                     "HiveCompatiblePartitions": False,
@@ -165,7 +165,7 @@ class FlowLogGateway:
 
     @explained("ec2")
     def delete(self, ids: Sequence[str]) -> list[Refusal]:
-        """Delete flow logs by id; what AWS would not do comes back."""
+        """Delete flow logs by id; return what AWS refused."""
         refused: list[Refusal] = []
         for some in _parts(ids, RESOURCES_PER_REQUEST):
             refused += _parse_refusals(self._client.delete_flow_logs(FlowLogIds=some).get("Unsuccessful", []))

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 ChangeSetKind = Literal["CREATE", "UPDATE"]
 
 TEMPLATE_BODY_BYTES = 51_200
-"""The largest template that travels in a request (CloudFormation quotas)."""
+"""The largest template that fits in a request (CloudFormation quotas)."""
 
 POLL_SECONDS = 2.0
 
 QUIET_LOOKS = 10
-"""After so many looks at a stack where nothing happens, nothing will."""
+"""How many looks without an event show that nothing happens to a stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one resource; `replaced` is yes, perhaps, or no, as CloudFormation says."""
+    """What happens to one resource; `replaced` is yes, perhaps, or no, as CloudFormation says."""
 
     action: Literal["add", "change", "remove"]
     resource: str
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """A change set that is ready, or failed, with CloudFormation's reason."""
+    """A change set that is ready, or that failed, with CloudFormation's reason."""
 
     arn: str
     status: str
@@ -71,7 +71,7 @@ class ChangeSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it failed for the only reason that there is nothing to change."""
+        """Whether it failed only because there is nothing to change."""
         return self.status == "FAILED" and (
             "didn't contain changes" in self.reason or "No updates are to be performed" in self.reason
         )
@@ -93,7 +93,7 @@ class StackGateway:
     """CloudFormation through the client given."""
 
     def __init__(self, client: "CloudFormationClient", *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Take the client, and what waits between two looks."""
+        """Keep the client, and the function that waits between two looks."""
         self._client = client
         self._sleep = sleep
 
@@ -124,7 +124,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def deleted(self, name: str) -> list[str]:
-        """The ARNs of deleted stacks of a name, the newest first; CloudFormation knows them for 90 days."""
+        """List the ARNs of deleted stacks of a name, the newest first; CloudFormation keeps them for 90 days."""
         pages = self._client.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
         found = [one for page in pages for one in page["StackSummaries"] if one["StackName"] == name]
         found.sort(key=lambda one: one["CreationTime"], reverse=True)
@@ -132,7 +132,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def template(self, name: str) -> dict[str, Any]:
-        """The template that a stack was last given; empty when it was not JSON."""
+        """Return the template of a stack; empty when it is not JSON."""
         body: object = self._client.get_template(StackName=name).get("TemplateBody", "")
         if isinstance(body, str):
             try:
@@ -143,7 +143,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def physical_id(self, name: str, resource: str) -> str | None:
-        """The name that a resource of the stack has in AWS; None when it has none."""
+        """Find the name that a resource of a stack has in AWS; None when it has none."""
         try:
             detail = self._client.describe_stack_resource(StackName=name, LogicalResourceId=resource)
         except ClientError as error:
@@ -154,7 +154,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def change_set_names(self, name: str) -> list[str]:
-        """The names of the change sets that wait at a stack."""
+        """List the names of the change sets of a stack."""
         pages = self._client.get_paginator("list_change_sets").paginate(StackName=name)
         return [one.get("ChangeSetName", "") for page in pages for one in page["Summaries"]]
 
@@ -219,7 +219,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def execute(self, change_set: ChangeSet) -> None:
-        """Begin what a change set says. What it creates goes again if it fails, a bucket to be kept included."""
+        """Start a change set. If it fails, CloudFormation deletes what it created, even a bucket that is to be kept."""
         self._client.execute_change_set(ChangeSetName=change_set.arn, RetainExceptOnCreate=True)
 
     @explained("cloudformation")
@@ -246,7 +246,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def events_since(self, arn: str, seen: str | None) -> list[StackEvent]:
-        """The events after the one whose id is given, all for None; the oldest first."""
+        """List the events after the one with the given id, or all events for None; the oldest first."""
         new: list[StackEvent] = []
         for page in self._client.get_paginator("describe_stack_events").paginate(StackName=arn):
             for one in page["StackEvents"]:
@@ -266,17 +266,17 @@ class StackGateway:
 
     @explained("cloudformation")
     def last_event_id(self, arn: str) -> str | None:
-        """The id of the newest event, where following begins; None when nothing happened yet."""
+        """Return the id of the newest event, from where events are followed; None when there is none."""
         for page in self._client.get_paginator("describe_stack_events").paginate(StackName=arn):
             for one in page["StackEvents"]:
                 return one["EventId"]
         return None
 
     def follow(self, arn: str, since: str | None) -> Iterator[StackEvent]:
-        """Give the events after `since` as they happen, until no operation is under way any more."""
+        """Yield the events after `since` as they happen, until no operation is under way any more."""
         quiet = 0
         while True:
-            # The state first: what happens between the two looks is then seen in this round or the next.
+            # The state comes first: an event between the two requests is then seen in this round or the next.
             stack = self.find(arn)
             for event in self.events_since(arn, since):
                 since, quiet = event.id, QUIET_LOOKS
@@ -284,7 +284,7 @@ class StackGateway:
             if stack is None:
                 return
             if not stack.is_busy:
-                # An operation begins a moment after it was asked for, and has events then.
+                # An operation begins a moment after the request, and only then has events.
                 quiet += 1
                 if quiet > QUIET_LOOKS:
                     return

@@ -1,6 +1,6 @@
-"""What capturing costs a month, as a rule of thumb.
+"""Estimate what capturing costs per month.
 
-Prices of us-east-1 in US dollars, without free tier, discounts and tax; elsewhere they differ by up to half.
+Prices are those of us-east-1 in US dollars, without free tier, discounts and tax; other Regions differ by up to half.
 See aws.amazon.com/cloudwatch/pricing (Logs, Vended Logs) and aws.amazon.com/kinesis/data-streams/pricing.
 """
 
@@ -11,7 +11,7 @@ from toptalkers.aws.stream import Stream
 Tiers = tuple[tuple[float, float], ...]
 
 VENDED_TO_LOGS: Tiers = ((10_240, 0.50), (30_720, 0.25), (51_200, 0.10), (float("inf"), 0.05))
-"""Dollars a GB of unpacked flow logs to CloudWatch Logs, up to so many GB a month."""
+"""Tiers of (GB per month, dollars per GB): uncompressed flow logs to CloudWatch Logs."""
 
 VENDED_TO_S3: Tiers = ((10_240, 0.25), (30_720, 0.15), (51_200, 0.075), (float("inf"), 0.05))
 """The same for direct delivery to S3."""
@@ -19,25 +19,25 @@ VENDED_TO_S3: Tiers = ((10_240, 0.25), (30_720, 0.15), (51_200, 0.075), (float("
 SHARD_MONTH = 0.015 * 730
 ON_DEMAND_MONTH = 0.04 * 730
 ON_DEMAND_GB = 0.12
-"""A GB in and out of a stream on demand, as CloudWatch Logs sends it: packed."""
+"""Dollars per GB in and out of an on-demand stream; CloudWatch Logs sends records compressed."""
 
 STORED_GB = 0.023
 
-PACKED = 8
-"""How many times larger flow logs are unpacked than gzipped, give or take a third."""
+GZIP_RATIO = 8
+"""How many times larger flow logs are than their gzip, give or take a third."""
 
 DAYS = 30
 STORED_DAYS = 7
 
 ASSUMPTIONS = (
-    f"us-east-1, {DAYS} times the last day, gzip at 1:{PACKED}; Lambda, requests and metrics add a dollar or two;"
+    f"us-east-1, {DAYS} times the last day, gzip at 1:{GZIP_RATIO}; Lambda, requests and metrics add a dollar or two;"
     " clusters are extra"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One item of a month's bill."""
+    """One item of a monthly bill."""
 
     item: str
     dollars: float
@@ -47,9 +47,9 @@ def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream |
     """Estimate a month of capturing.
 
     Args:
-        logs_gb_day: GB of flow logs, unpacked, that came into CloudWatch Logs within a day.
-        direct_gb_day: the same straight to S3.
-        stream: the stream, None when there is none.
+        logs_gb_day: GB of uncompressed flow logs that CloudWatch Logs receives per day.
+        direct_gb_day: the same for direct delivery to S3.
+        stream: the stream; None when there is none.
 
     """
     costs = []
@@ -59,23 +59,23 @@ def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream |
     if direct_gb:
         costs.append(Cost("flow logs straight to S3", tiered(direct_gb, VENDED_TO_S3)))
     if stream and stream.is_on_demand:
-        costs.append(Cost(f"stream, {format_shards(stream)}", ON_DEMAND_MONTH + logs_gb / PACKED * ON_DEMAND_GB))
+        costs.append(Cost(f"stream, {format_shards(stream)}", ON_DEMAND_MONTH + logs_gb / GZIP_RATIO * ON_DEMAND_GB))
     elif stream:
         costs.append(Cost(f"stream, {format_shards(stream)}", stream.shards * SHARD_MONTH))
-    stored_gb = (logs_gb_day + direct_gb_day) / PACKED * STORED_DAYS
+    stored_gb = (logs_gb_day + direct_gb_day) / GZIP_RATIO * STORED_DAYS
     costs.append(Cost(f"S3, {STORED_DAYS} days of records", stored_gb * STORED_GB))
     return tuple(costs)
 
 
 def format_shards(stream: Stream) -> str:
-    """How large a stream is, in words."""
+    """Describe the size of a stream."""
     if stream.is_on_demand:
         return "on demand"
     return f"{stream.shards} shard{'' if stream.shards == 1 else 's'}"
 
 
 def tiered(gb: float, tiers: Tiers) -> float:
-    """The price of so many GB when each tier has its own."""
+    """Compute the price in dollars of an amount whose tiers have prices of their own."""
     dollars, below = 0.0, 0.0
     for up_to, price in tiers:
         dollars += max(0.0, min(gb, up_to) - below) * price

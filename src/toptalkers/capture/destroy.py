@@ -1,4 +1,4 @@
-"""Taking everything down: flow logs first, then the stack, and the bucket with its data only when asked."""
+"""Take everything down: the flow logs, then the stack, and the bucket with its data only when asked."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,19 +15,19 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.visible import visible
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far something is: takes what it is and how much in all, gives what is called with each advance."""
+"""Shows progress: called with a text and a total, it returns a context whose value is called with each advance."""
 
 BUCKET = "Bucket"
-"""The bucket's name in the template."""
+"""The logical id of the bucket in the template."""
 
 LATE_ROUNDS = 5
 LATE_SECONDS = 10
-"""What is still on its way when a bucket is emptied is waited for so often, so long."""
+"""How often, and with what pause, a bucket is emptied again while objects still arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class DestroyPlan:
-    """What destroying would do."""
+    """What destroying will do."""
 
     name: str
     region: str
@@ -45,10 +45,10 @@ class DestroyPlan:
 
 
 def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPlan:
-    """Work out what there is to destroy; nothing is changed for it.
+    """Work out what there is to destroy; this only reads.
 
     Raises:
-        ToptalkersError: the stack is somebody else's, or busy.
+        ToptalkersError: the stack belongs to somebody else, or is busy.
 
     """
     stack = find_own(account, name)
@@ -90,7 +90,7 @@ def _bucket_left(account: Account, name: str) -> str | None:
 
 
 def format_destroy(plan: DestroyPlan) -> str:
-    """The plan as lines."""
+    """Format a plan as lines."""
     lines = [f"Plan: destroy {plan.name} in {plan.region}"]
     lines += [f"  - off     {one.resource} ({one.id})" for one in plan.flow_logs]
     if plan.stack:
@@ -104,10 +104,10 @@ def format_destroy(plan: DestroyPlan) -> str:
 
 
 def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: Progress) -> None:
-    """Do it, in an order in which nothing writes any more when the data goes.
+    """Execute a plan. When the data is deleted, nothing writes to the bucket any more.
 
     Raises:
-        ToptalkersError: a flow log stays on, the stack is not deleted, or the bucket does not become empty.
+        ToptalkersError: a flow log cannot be turned off, the stack is not deleted, or the bucket does not become empty.
 
     """
     if plan.flow_logs:
@@ -132,7 +132,7 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
 
 @contextmanager
 def _told(say: Say, what: str) -> Iterator[None]:
-    """Tell what is left when what is done inside breaks off: is interrupted, or AWS does not go on with it."""
+    """Tell what is left when the block is interrupted, or AWS refuses to go on."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Flow logs of VPCs, subnets and interfaces: which to turn on or off, doing it, and whether they deliver."""
+"""Flow logs of VPCs, subnets and interfaces: plan to turn them on or off, do it, and see whether they are delivered."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Way = Literal["stream", "s3"]
 KINDS: dict[str, Kind] = {"vpc": "VPC", "subnet": "Subnet", "eni": "NetworkInterface"}
 
 DELIVERY_SECONDS = 120
-"""How long is waited for AWS to say whether flow logs are delivered; it mostly knows within one minute."""
+"""How long to wait until AWS says whether flow logs are delivered; it usually knows within one minute."""
 
 POLL_SECONDS = 5
 
@@ -34,7 +34,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class EnablePlan:
-    """What turning flow logs on would do."""
+    """What turning flow logs on will do."""
 
     stack: str
     region: str
@@ -47,7 +47,7 @@ class EnablePlan:
 
 @dataclass(frozen=True, slots=True)
 class DisablePlan:
-    """What turning flow logs off would do."""
+    """What turning flow logs off will do."""
 
     stack: str
     region: str
@@ -56,10 +56,10 @@ class DisablePlan:
 
 
 def flow_log_format(text: str) -> str:
-    """Read `default`, `rich` or a format; give it as CreateFlowLogs takes it.
+    """Convert `default`, `rich` or a format to the syntax of CreateFlowLogs.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text is none of these.
 
     """
     layout = NAMED_LAYOUTS.get(text) or parse_log_format(text)
@@ -67,7 +67,7 @@ def flow_log_format(text: str) -> str:
 
 
 def name_format(log_format: str) -> str:
-    """Name a format, if it has a name; else write it."""
+    """Describe a format by its name if it has one, else by its fields."""
     for name, layout in NAMED_LAYOUTS.items():
         if log_format == format_log_format(layout):
             return f"{name} format"
@@ -75,10 +75,10 @@ def name_format(log_format: str) -> str:
 
 
 def kind_of(resource: str) -> Kind:
-    """Tell what a resource is by the prefix of its id.
+    """Find the kind of a resource by the prefix of its id.
 
     Raises:
-        UsageError: flow logs of it are not made here.
+        UsageError: the id is not that of a VPC, a subnet or a network interface.
 
     """
     prefix, dash, rest = resource.partition("-")
@@ -100,20 +100,20 @@ def plan_enable(
     interval_seconds: int,
     log_format: str | None,
 ) -> EnablePlan:
-    """Work out which flow logs are to be made; nothing is changed for it.
+    """Work out which flow logs to make; this only reads.
 
     Args:
         account: the account and Region.
         stack_name: the stack whose log group or bucket they go to.
-        resources: ids of VPCs, subnets, interfaces; one named twice counts once.
+        resources: ids of VPCs, subnets and interfaces; an id given twice counts once.
         traffic: ACCEPT, REJECT or ALL.
-        way: over the stack's stream, or straight to its bucket.
+        way: over the stream of the stack, or straight to its bucket.
         interval_seconds: the longest time that a record covers, 60 or 600.
-        log_format: in CreateFlowLogs' syntax; None for the stack's.
+        log_format: in the syntax of CreateFlowLogs; None for the format of the stack.
 
     Raises:
-        UsageError: an id of another kind, or a format that is not the stream's.
-        ToptalkersError: the stack is not there, not up, or somebody else's.
+        UsageError: an id is of another kind, or the stream has another format.
+        ToptalkersError: the stack does not exist, is not up, or belongs to somebody else.
 
     """
     kinds = {resource: kind_of(resource) for resource in resources}
@@ -141,7 +141,7 @@ def plan_enable(
         if not same:
             new.append(resource)
             continue
-        # Nothing is said of an interval or a format that the answer leaves out.
+        # An interval or a format that EC2 leaves out is taken to be as asked.
         as_asked = [
             one
             for one in same
@@ -196,7 +196,7 @@ def _destination(stack: OurStack, way: Way) -> Destination:
 
 
 def is_into(flow_log: FlowLog, stack: OurStack, way: Way | None = None) -> bool:
-    """Whether what a flow log delivers comes into the stack, by a way or by any."""
+    """Whether a flow log delivers into the stack, by the given way, or by any way for None."""
     into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == stack.bucket
     into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == stack.log_group
     if flow_log.destination_type == "s3":
@@ -231,7 +231,7 @@ def _share(one: Place, other: Place) -> bool:
 
 
 def format_enable(plan: EnablePlan) -> str:
-    """The plan as lines."""
+    """Format a plan as lines."""
     to = "over the stream" if plan.way == "stream" else "straight to the bucket"
     lines = [f"Plan: flow logs of stack {plan.stack} in {plan.region}, {to}"]
     for creation in plan.creations:
@@ -251,7 +251,7 @@ def format_enable(plan: EnablePlan) -> str:
 
 
 def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
-    """Make the flow logs of a plan; the ids of those made, and what AWS would not do."""
+    """Make the flow logs of a plan; return the ids of those made, and what AWS refused."""
     made: list[str] = []
     refused: list[Refusal] = []
     for creation in plan.creations:
@@ -264,7 +264,7 @@ def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[s
 
 
 def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:
-    """Wait until AWS says of each flow log whether it delivers, `DELIVERY_SECONDS` at the longest.
+    """Wait until AWS says of each flow log whether it is delivered, but not longer than `DELIVERY_SECONDS`.
 
     Returns:
         The flow logs that are not delivered, each with AWS's error message.
@@ -290,7 +290,7 @@ def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: S
 
 
 def explain_delivery(flow_log: FlowLog) -> str:
-    """What AWS says about the delivery of a flow log, with what it means."""
+    """Explain what AWS says about the delivery of a flow log."""
     if not flow_log.delivery_error:
         return flow_log.delivery or "not reported yet"
     meaning = _MEANINGS.get(flow_log.delivery_error)
@@ -298,12 +298,12 @@ def explain_delivery(flow_log: FlowLog) -> str:
 
 
 def plan_disable(account: Account, stack_name: str, ids: Sequence[str] | None) -> DisablePlan:
-    """Work out which flow logs to delete: of those that the stack owns, the named ones or all.
+    """Work out which of the flow logs that the stack owns to delete; this only reads.
 
     Args:
         account: the account and Region.
-        stack_name: the owner; it need not be there any more.
-        ids: of flow logs, or of what they are on; None for all.
+        stack_name: the owner; it need not exist any more.
+        ids: ids of flow logs, or of the resources that they are on; None for all.
 
     """
     own = account.flow_logs.find(tag=(STACK_TAG, stack_name))
@@ -323,7 +323,7 @@ def plan_disable(account: Account, stack_name: str, ids: Sequence[str] | None) -
 
 
 def format_disable(plan: DisablePlan) -> str:
-    """The plan as lines."""
+    """Format a plan as lines."""
     lines = [f"Plan: flow logs of stack {plan.stack} in {plan.region}"]
     lines += [f"  - off  {one.resource} ({one.id}, {one.traffic}, {one.destination})" for one in plan.deletions]
     if not plan.deletions:
@@ -332,7 +332,7 @@ def format_disable(plan: DisablePlan) -> str:
 
 
 def execute_disable(account: Account, plan: DisablePlan, say: Say) -> list[Refusal]:
-    """Delete the flow logs of a plan; what AWS would not do comes back."""
+    """Delete the flow logs of a plan; return what AWS refused."""
     refused = account.flow_logs.delete([one.id for one in plan.deletions])
     kept = {one.resource for one in refused}
     for one in plan.deletions:

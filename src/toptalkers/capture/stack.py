@@ -44,7 +44,7 @@ class StackPlan:
     is_empty: bool
     """Whether template, parameters and tags are what the stack has already."""
     changed_parameters: Mapping[str, tuple[str, str]]
-    """Of parameters that get another value: the old one and the new one."""
+    """The parameters that get another value, each with its old and its new value."""
     notes: tuple[str, ...] = ()
 
 
@@ -192,7 +192,7 @@ class Proposal:
         before = stacks.find(name)
         arn = before.arn if before else name
         since = stacks.last_event_id(arn)
-        # Before the request: when its answer does not come, it may have been served, and nothing is taken back.
+        # Set before the request: when its answer is lost, it may have been served, and nothing must be deleted.
         self.is_executed = True
         try:
             stacks.execute(self._change_set)
@@ -303,7 +303,7 @@ def _what_is_left(plan: StackPlan, change_set: str) -> str:
 
 
 def follow_stack(account: Account, arn: str, since: str | None, say: Say) -> tuple[list[StackEvent], Stack | None]:
-    """Tell events until no operation is under way, and give them all, with the stack as it is then."""
+    """Tell events until no operation is under way; return them all, and the stack as it is then."""
     events = []
     try:
         for event in account.stacks.follow(arn, since):
@@ -316,7 +316,7 @@ def follow_stack(account: Account, arn: str, since: str | None, say: Say) -> tup
 
 
 def explain_failure(what: str, events: list[StackEvent]) -> str:
-    """Name the first resource that failed on its own account; the others were only cancelled."""
+    """Explain a failure by the first resource that failed by itself; the others were only cancelled."""
     for event in events:
         if event.status.endswith("_FAILED") and "cancelled" not in event.reason.lower():
             return f"{what}: {event.resource} ({event.type}) failed first: {event.reason or event.status}"
@@ -324,7 +324,7 @@ def explain_failure(what: str, events: list[StackEvent]) -> str:
 
 
 def format_event(event: StackEvent) -> str:
-    """One line of an event."""
+    """Format an event as a line."""
     line = f"{event.time:%H:%M:%S}  {event.status:<28}  {event.resource}  {event.type}"
     return line + (f"  {event.reason}" if event.reason and event.status.endswith("FAILED") else "")
 
@@ -344,6 +344,6 @@ def format_plan(plan: StackPlan, changes: tuple[Change, ...]) -> str:
 
 
 def format_outputs(stack: Stack) -> str:
-    """The outputs of a stack, a line each."""
+    """Format the outputs of a stack, one per line."""
     width = max((len(key) for key in stack.outputs), default=0)
     return "\n".join(visible(f"{key:<{width}}  {value}") for key, value in sorted(stack.outputs.items()))

@@ -1,4 +1,4 @@
-"""How the capture chain is: stack, flow logs, what arrives, what does not, and what it costs."""
+"""The state of the capture chain: stack, flow logs, what arrives, what fails, and the costs."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from toptalkers.aws.account import Account
 from toptalkers.aws.flowlogs import FlowLog
 from toptalkers.aws.metrics import Metric
 from toptalkers.aws.stream import Stream
-from toptalkers.capture.costs import ASSUMPTIONS, PACKED, Cost, estimate_costs, format_shards
+from toptalkers.capture.costs import ASSUMPTIONS, GZIP_RATIO, Cost, estimate_costs, format_shards
 from toptalkers.capture.flowlogs import explain_delivery, is_into
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, find_own, no_stack
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
@@ -17,7 +17,7 @@ from toptalkers.records.stored import dated_folders, newest_object
 from toptalkers.visible import visible
 
 COUNTED_AT_MOST = 10_000
-"""Where counting quarantined objects ends."""
+"""Quarantined objects are counted up to this many."""
 
 GB = 1024**3
 
@@ -36,7 +36,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that `status` shows. What AWS has not measured is None."""
+    """All that `status` shows. A measure that AWS does not have is None."""
 
     stack: OurStack
     region: str
@@ -54,10 +54,10 @@ class StatusReport:
 
 
 def read_status(account: Account, stack_name: str) -> StatusReport:
-    """Look at everything; nothing is changed for it.
+    """Read everything that `status` shows.
 
     Raises:
-        ToptalkersError: there is no such stack, or it is somebody else's.
+        ToptalkersError: the stack does not exist, or belongs to somebody else.
 
     """
     stack = find_own(account, stack_name)
@@ -65,7 +65,7 @@ def read_status(account: Account, stack_name: str) -> StatusReport:
         raise no_stack(account, stack_name)
     now = account.now()
     if not stack.is_up:
-        # It has not come up: there is nothing yet that could be looked at.
+        # It has not come up: there is nothing else to read yet.
         own = account.flow_logs.find(tag=(STACK_TAG, stack_name))
         return StatusReport(
             stack, account.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()
@@ -84,7 +84,7 @@ def read_status(account: Account, stack_name: str) -> StatusReport:
     records_hour, lag_ms = account.metrics.read([kept, lag], since=now - HOUR, until=now)
     records_day, logs_bytes = account.metrics.read([kept, incoming], since=now - DAY, until=now)
     if logs_bytes is None:
-        logs_bytes = captured.bytes_day * PACKED
+        logs_bytes = captured.bytes_day * GZIP_RATIO
     stream = account.streams.find(stack.stream)
     return StatusReport(
         stack=stack,
@@ -100,7 +100,7 @@ def read_status(account: Account, stack_name: str) -> StatusReport:
         failed_batches=_count(account, bucket, locations.FAILED_BATCHES),
         stream=stream,
         costs=estimate_costs(
-            logs_gb_day=logs_bytes / GB, direct_gb_day=direct.bytes_day * PACKED / GB, stream=stream
+            logs_gb_day=logs_bytes / GB, direct_gb_day=direct.bytes_day * GZIP_RATIO / GB, stream=stream
         ),
     )  # fmt: skip
 
@@ -140,7 +140,7 @@ def _count(account: Account, bucket: str, prefix: str) -> int:
 
 
 def format_status(report: StatusReport) -> str:
-    """The report as lines."""
+    """Format a report as lines."""
     stack = report.stack
     made_by = f", toptalkers {stack.version}" if stack.is_up else ""
     lines = [f"stack        {stack.name} in {report.region}: {stack.status}{made_by}"]
@@ -183,7 +183,7 @@ def _format_arrivals(arrivals: Arrivals, now: datetime) -> str:
 
 
 def format_age(age: timedelta) -> str:
-    """A time in its two largest units: `3 min 20 s`, `2 d 4 h`."""
+    """Format a time in its two largest units: `3 min 20 s`, `2 d 4 h`."""
     seconds = max(0, int(age.total_seconds()))
     for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if seconds >= size:

@@ -41,16 +41,16 @@ TEMPLATE_BODY_BYTES = 51_200
 LOG_RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 )  # fmt: skip
-"""What CloudWatch Logs accepts."""
+"""The values that CloudWatch Logs accepts."""
 
 STREAM_RETENTION_HOURS = 24
-"""The stream's default, and free."""
+"""The default of Kinesis, and free."""
 
 BATCH_AGE_SECONDS = 20 * 3600
-"""How long a failing batch is tried again: well within the stream's retention, then its payload is kept in S3."""
+"""How long Lambda retries a failing batch: well within the retention of the stream. Then its payload is kept in S3."""
 
 BATCH_ATTEMPTS = 10_000
-"""The most that Lambda allows; tries are spaced out, so that in practice `BATCH_AGE_SECONDS` ends them."""
+"""The most that Lambda allows; it waits between attempts, so that in practice `BATCH_AGE_SECONDS` ends them."""
 
 QUARANTINE_DAYS = 30
 
@@ -60,7 +60,7 @@ LOG_FORMAT_PATTERN = r"\$\{[a-z][a-z0-9-]*\}( \$\{[a-z][a-z0-9-]*\})*"
 
 
 def build_template() -> Template:
-    """Put the template together."""
+    """Build the template."""
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "toptalkers: VPC flow logs from CloudWatch Logs through Kinesis and Lambda to S3, and the roles "
@@ -79,7 +79,7 @@ def render_template() -> str:
 
 
 def inline_code() -> str:
-    """The pre-processor as it travels in the template: comments and docstrings stripped, the rest as it is."""
+    """Return the source of the pre-processor for the template, without comments and docstrings."""
     source = resources.files("toptalkers.capture").joinpath("preprocess.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
     for node in ast.walk(tree):
@@ -176,7 +176,7 @@ def _conditions() -> Template:
 
 
 def _bucket() -> Template:
-    """The bucket that holds everything, kept with its policy when the stack goes."""
+    """Build the bucket that holds everything; it is kept, with its policy, when the stack is deleted."""
     aws_managed: Template = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     customer_managed: Template = {
         "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": ref("KmsKeyArn")},
@@ -265,7 +265,7 @@ def _bucket() -> Template:
 
 
 def _log_group() -> Template:
-    """The log group, and the role under which VPC flow logs write into it."""
+    """Build the log group, and the role under which VPC flow logs are written to it."""
     return {
         "FlowLogGroup": {
             "Type": "AWS::Logs::LogGroup",
@@ -285,7 +285,7 @@ def _log_group() -> Template:
 
 
 def _stream() -> Template:
-    """The stream, and the subscription that feeds it."""
+    """Build the stream, and the subscription that feeds it."""
     return {
         "Stream": {
             "Type": "AWS::Kinesis::Stream",
@@ -320,7 +320,7 @@ def _stream() -> Template:
 
 
 def _function() -> Template:
-    """The pre-processor, its role, its log group, and what calls it."""
+    """Build the pre-processor, its role, its log group, and its event source."""
     return {
         "FunctionLogGroup": {
             "Type": "AWS::Logs::LogGroup",
@@ -393,7 +393,7 @@ def _function() -> Template:
 
 
 def _alarms() -> Template:
-    """What says that records are late, failing, or unreadable."""
+    """Build the alarms for records that are late, fail, or cannot be read."""
     return {
         "LateAlarm": _alarm(
             "Records wait on the stream for more than half an hour",

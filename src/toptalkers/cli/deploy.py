@@ -1,4 +1,4 @@
-"""`toptalkers deploy`: the capture chain, created or brought up to date."""
+"""`toptalkers deploy`: create the capture chain, or bring it up to date."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`toptalkers destroy`: flow logs off, the stack away, the data only when asked."""
+"""`toptalkers destroy`: turn flow logs off and delete the stack, and the data only when asked."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`toptalkers disable-flowlogs`: flow logs off, of those that the stack owns."""
+"""`toptalkers disable-flowlogs`: turn off flow logs that the stack owns."""
 
 from typing import TYPE_CHECKING
 

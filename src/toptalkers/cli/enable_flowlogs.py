@@ -1,4 +1,4 @@
-"""`toptalkers enable-flowlogs`: flow logs on, over the stream or straight to the bucket."""
+"""`toptalkers enable-flowlogs`: turn flow logs on, over the stream or straight to the bucket."""
 
 from typing import TYPE_CHECKING
 

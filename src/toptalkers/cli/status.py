@@ -1,4 +1,4 @@
-"""`toptalkers status`: how the capture chain is."""
+"""`toptalkers status`: the state of the capture chain."""
 
 from typing import TYPE_CHECKING
 
