@@ -74,7 +74,7 @@ def pick_input(
     if given:
         places = [_parse_given(uri) for uri in given]
         others = sorted({place for place, _ in places} - {bucket})
-        notes += [f"the nodes' role reads s3://{bucket} alone, and must be granted s3://{other}" for other in others]
+        notes += [f"the nodes' role can read only s3://{bucket}; it must be granted s3://{other}" for other in others]
         for place, key in places:
             found = object_at(storage, place, key)
             folder = "" if found else f"{key.rstrip('/')}/" if key else ""
@@ -84,7 +84,7 @@ def pick_input(
         arrival = Arrival.of_records(query.since, query.until)
         for level in dated_folders(storage, bucket, arrival, on_odd=lambda uri: notes.append(f"{_NO_DATE}: {uri}")):
             survey.add(bucket, level.folder, level.objects)
-    survey.look(on_look, needs_all=skips)
+    survey.inspect(on_look, needs_all=skips)
     if survey.unreadable and not skips:
         raise ToptalkersError(
             f"{len(survey.unreadable):,} of {survey.objects:,} objects cannot be read on a cluster:"
@@ -115,7 +115,7 @@ def pick_input(
     if not given and len({uri.split("/")[3] for uri in uris} & {"flowlogs", "AWSLogs"}) > 1:
         notes.append(
             f"flow logs come both ways, {locations.CAPTURED} and {locations.DIRECT}; what is logged both ways counts"
-            f" twice (--input s3://{bucket}/{locations.CAPTURED} reads one alone)"
+            f" twice (--input s3://{bucket}/{locations.CAPTURED} reads only the first)"
         )
     return RunInput(
         tuple(uris),
