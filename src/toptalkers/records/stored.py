@@ -34,7 +34,7 @@ class Level:
     """What a walk lists at a time.
 
     Attributes:
-        folder: a prefix of keys; it ends in `/`, but for where a walk may begin.
+        folder: a prefix of keys; it ends in `/`, except possibly where the walk begins.
         objects: all objects below the folder if `is_deep`, else those directly in it.
         folders: the folders directly in it; empty if `is_deep`.
         is_deep: whether all that is below the folder is wanted.
@@ -190,7 +190,7 @@ def object_at(storage: StorageGateway, bucket: str, key: str) -> StoredObject | 
 
 
 def is_read(key: str, folder: str) -> bool:
-    """Whether an object below a folder is read: it is no marker of a folder, and no part of its name is hidden."""
+    """Whether an object below a folder is read: it is not a folder's marker, and no part of its name is hidden."""
     return not key.endswith("/") and not any(map(is_hidden, key.removeprefix(folder).split("/")))
 
 
@@ -210,10 +210,7 @@ def _date_of(folder: str) -> tuple[int, ...] | None:
 def _wanted_in_tree(arrival: Arrival, folder: str) -> Part | None:
     """How much of a folder in a tree of dates is wanted; None when its name is not part of a date."""
     date = _date_of(folder)
-    try:
-        return None if date is None else arrival.part_of(date)
-    except ValueError:
-        return None
+    return None if date is None else arrival.part_of(date)
 
 
 def _file(storage: StorageGateway, bucket: str, listed: StoredObject) -> InputFile:
