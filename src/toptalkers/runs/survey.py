@@ -202,24 +202,24 @@ class Survey:
 
 
 def cover(folder: str, taken: Iterable[str], others: Iterable[str]) -> list[str]:
-    """The fewest folders and files below a folder that hold all that is taken and none of the others.
+    """Find the fewest folders and files that hold all keys that are taken and none of the others.
 
     Args:
-        folder: ends in `/`, or is empty for a whole bucket.
+        folder: where to look; ends in `/`, or is empty for a whole bucket.
         taken: keys below it.
         others: keys below it, none of them taken.
 
     """
-    parted = set()
+    split = set()
     for key in others:
         end = len(folder)
         while end >= 0:
-            parted.add(key[:end])
+            split.add(key[:end])
             end = key.find("/", end) + 1 or -1
     found: dict[str, None] = {}
     for key in taken:
         end = len(folder)
-        while key[:end] in parted:
+        while key[:end] in split:
             end = key.find("/", end) + 1 or len(key)
         found[key[:end]] = None
     return list(found)
