@@ -38,7 +38,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that `status` shows. A value that AWS has not measured is None."""
+    """All that `status` shows. What AWS has not measured is None."""
 
     stack: Stack
     region: str
@@ -56,7 +56,7 @@ class StatusReport:
 
 
 def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
-    """Read everything; nothing is changed.
+    """Look at everything; nothing is changed for it.
 
     Raises:
         ToptalkersError: there is no such stack, or it is somebody else's.
@@ -70,7 +70,7 @@ def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
         )
     now = gateways.now()
     if MARKER not in stack.outputs:
-        # It was not created: there is nothing yet to read.
+        # It has not come up: there is nothing yet that could be looked at.
         own = gateways.flow_logs.find(tag=(STACK_TAG, stack_name))
         return StatusReport(
             stack, gateways.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()

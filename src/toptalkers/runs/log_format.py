@@ -24,10 +24,10 @@ _BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flo
 
 
 def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str | None = None) -> tuple[str, str]:
-    """Find the format of the files that are to be read.
+    """Find the format of what is to be read.
 
     Args:
-        gateways: to the account and Region of the flow logs.
+        gateways: the account and Region that the flow logs are in.
         paths: files, folders and `s3://` addresses; none for the stack's own flow logs.
         stack_name: a stack whose log group and bucket count as places of the files; None for no stack.
 
