@@ -74,9 +74,8 @@ class FakeS3:
             raise self.error
         assert bucket == BUCKET, bucket
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Metadata: dict[str, str]) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
-        assert not Metadata
         self.objects[Key] = Body
         return {}
 
