@@ -106,7 +106,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     """A socket, a folder, a missing folder, a file as a folder, no name, too long a name: a line each."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
-        assert "no file, pipe or terminal" in refused(tmp_path / "socket")
+        assert "not a file, pipe or terminal" in refused(tmp_path / "socket")
         assert (tmp_path / "socket").is_socket()
     (tmp_path / "file").touch()
     for output in (tmp_path, "", tmp_path / "none" / "a", tmp_path / "file" / "a", tmp_path / ("x" * 300)):
