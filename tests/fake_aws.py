@@ -1,8 +1,7 @@
-"""A small AWS in memory, for the flows: CloudFormation, EC2's flow logs, S3, Kinesis and CloudWatch.
+"""A small AWS in memory, for tests of whole commands: CloudFormation, EC2's flow logs, S3, Kinesis and CloudWatch.
 
-It knows the operations that the gateways use, and no other: an unknown one is an AttributeError. Every call is
-recorded, and any operation can be made to fail. What it lets through, botocore's own models do not check; that
-is what the tests of the gateways are for.
+It knows only the operations that the gateways use: an unknown one is an AttributeError. Every call is recorded, and
+any operation can be made to fail. It does not check requests against botocore's models; the tests of the gateways do.
 """
 
 import functools
@@ -25,7 +24,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def operation(method: Method) -> Method:
-    """Record a call, and fail if it was said to fail."""
+    """Record a call, and fail if the test wants it to fail."""
 
     @functools.wraps(method)
     def recorded(self: "FakeService", **request: Any) -> Any:
@@ -38,13 +37,13 @@ def operation(method: Method) -> Method:
 
 
 def refuse(name: str, code: str, message: str) -> ClientError:
-    """An error as botocore raises it."""
+    """Make an error as botocore raises it."""
     title = "".join(part.capitalize() for part in name.split("_"))
     return ClientError({"Error": {"Code": code, "Message": message}}, title)
 
 
 class FakeService:
-    """What all services share."""
+    """The common part of all services."""
 
     def __init__(self, aws: "FakeAws") -> None:
         self.aws = aws
@@ -54,7 +53,7 @@ class FakeService:
 
 
 class Pages:
-    """All of an answer as one page."""
+    """Gives a whole answer as one page."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self._method = method
@@ -64,7 +63,7 @@ class Pages:
 
 
 class FakeCloudFormation(FakeService):
-    """Stacks that take two looks to finish, and fail at a resource that is named."""
+    """Stacks that finish at the second look, and can fail at a given resource."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -77,7 +76,7 @@ class FakeCloudFormation(FakeService):
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
-        """Put a stack there."""
+        """Add a stack."""
         stack = {
             "StackName": name,
             "StackId": f"arn:aws:cloudformation:{REGION}:123456789012:stack/{name}/1",
@@ -193,7 +192,7 @@ class FakeCloudFormation(FakeService):
         return {}
 
     def bring_up(self, stack: dict[str, Any], template: str, values: dict[str, str], tags: Any) -> None:
-        """Give a stack what it has when it is up."""
+        """Give a stack everything that a complete stack has."""
         declared = json.loads(template)
         parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
         outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
@@ -240,7 +239,7 @@ class FakeCloudFormation(FakeService):
 
 
 class FakeEc2(FakeService):
-    """One VPC of two subnets, an interface in the first; flow logs that deliver, or do not."""
+    """One VPC with two subnets, an interface in the first; flow logs that deliver or fail."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -249,7 +248,7 @@ class FakeEc2(FakeService):
         self.refuses: dict[str, str] = {}
 
     def add(self, resource: str, **more: Any) -> str:
-        """Put a flow log there."""
+        """Add a flow log."""
         own = f"fl-{len(self.flow_logs) + 1}"
         self.flow_logs.append({"FlowLogId": own, "ResourceId": resource, "TrafficType": "ACCEPT", "Tags": [], **more})
         return own
@@ -310,7 +309,7 @@ class FakeEc2(FakeService):
 
 
 class FakeS3(FakeService):
-    """One bucket, and what still arrives while it is emptied."""
+    """One bucket, and objects that still arrive while it is emptied."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -352,7 +351,7 @@ class FakeS3(FakeService):
 
 
 class FakeKinesis(FakeService):
-    """One stream of two shards."""
+    """One stream with two shards."""
 
     @operation
     def describe_stream_summary(self, *, StreamName: str) -> Any:  # noqa: N803
@@ -380,7 +379,7 @@ class FakeCloudWatch(FakeService):
 
 
 class FakeAws(Factory):
-    """The whole of it, and the factory that commands get it from."""
+    """All services, and the factory that gives them to commands."""
 
     def __init__(self) -> None:
         self.region = REGION
@@ -395,7 +394,7 @@ class FakeAws(Factory):
 
     @property
     def mutations(self) -> list[str]:
-        """The operations called that change something, in their order."""
+        """The called operations that change something, in order."""
         return [name for name, _ in self.calls if not name.startswith(READING)]
 
     def request(self, name: str) -> dict[str, Any]:
@@ -403,7 +402,7 @@ class FakeAws(Factory):
         return [request for called, request in self.calls if called == name][-1]
 
     def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
-        """Open it, whatever Region is asked for."""
+        """Give the gateways, for any Region."""
         del region, profile
 
         def sleep(seconds: float) -> None:
