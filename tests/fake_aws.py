@@ -63,7 +63,7 @@ class Pages:
 
 
 class FakeCloudFormation(FakeService):
-    """Stacks that finish at the second look, and can fail at a given resource."""
+    """Stacks that take two looks to finish, and fail at a resource that is named."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -76,7 +76,7 @@ class FakeCloudFormation(FakeService):
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
-        """Add a stack."""
+        """Put a stack there."""
         stack = {
             "StackName": name,
             "StackId": f"arn:aws:cloudformation:{REGION}:123456789012:stack/{name}/1",

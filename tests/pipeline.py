@@ -36,7 +36,7 @@ def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
 
 
 def run(query: Query, splits: list[bytes]) -> tuple[bytes, dict[str, int]]:
-    """Run the whole pipe, with one mapper per split; return the ranked lines and the sums of all record counters."""
+    """Run the whole pipe over splits, a mapper each; gives the ranked lines and all counters of records added up."""
     counted, counters = b"", dict[str, int]()
     for split in splits:
         lines, seen = count(query, split)

@@ -25,8 +25,8 @@ class Case:
     """One case.
 
     Attributes:
-        question: the arguments of `Query.parse`.
-        files: the files to count.
+        question: what `Query.parse` is given.
+        files: what is counted.
         way: one of WAYS.
         cut: how many bytes the kernel is fed at a time.
         read: the most bytes that the mapper reads at a time.

@@ -50,7 +50,7 @@ class Pieces(io.BytesIO):
 
 
 def count_by_scripts(case: Case) -> Outcome:
-    """Run a mapper per file, sort, reducer, filter, sort."""
+    """A mapper for each file, sort, reducer, filter, sort."""
     query = Query.parse(**case.question)
     counted, tallies = [], []
     reported: Counters[str] = Counters()
@@ -89,7 +89,7 @@ def _tally(tally: Tally, *, is_misfit: bool) -> tuple[tuple[str, int], ...]:
 
 
 def count_by_kernel(case: Case) -> Outcome:
-    """Count in the case's way; half of each file is fed again and taken back, and must leave nothing."""
+    """In the case's way; between the files stands what does not count, and must leave nothing."""
     query = Query.parse(**case.question)
     spill = Spill(None)
     tallies = []
@@ -121,7 +121,7 @@ def count_by_kernel(case: Case) -> Outcome:
         return Outcome(refused=True)
     finally:
         spill.close()
-    assert lines.count(b"\n") == min(talkers, query.top or talkers), "the number of talkers is wrong"
+    assert lines.count(b"\n") == min(talkers, query.top or talkers), "so many talkers were said"
     return Outcome(lines, tuple(tallies))
 
 
