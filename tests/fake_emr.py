@@ -1,4 +1,4 @@
-"""EMR as a run sees it: clusters that go through their states as a clock passes. Loud on what it does not know."""
+"""A fake EMR for runs: clusters that change their states with a clock. It raises on anything that it does not know."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -52,16 +52,16 @@ class FakeEmr:
     """EMR's client.
 
     Attributes:
-        failing: the step that fails, and the logs that it leaves: name to text, below the cluster's folder.
-        end_code: how the cluster ends before its first step: a reason's code.
-        never_starts: it stays STARTING.
-        log_delay: seconds until logs of a step are in S3.
-        errors: what the next calls raise, but for RunJobFlow.
-        start_error: what RunJobFlow raises; after the cluster was made, when `starts_anyway`, or before it is made,
-            so many seconds later, when `starts_late`.
-        on_start: called when RunJobFlow was.
-        requests: what RunJobFlow was given.
-        calls: operations asked for.
+        failing: the step that fails, and its logs: name to text, below the cluster's folder.
+        end_code: the reason code with which the cluster ends before its first step.
+        never_starts: whether the cluster stays STARTING.
+        log_delay: seconds until the logs of a step are in S3.
+        errors: raised by the next calls, except RunJobFlow.
+        start_error: raised by RunJobFlow; with `starts_anyway` after it made the cluster; with `starts_late` the
+            cluster is made that many seconds later.
+        on_start: called by RunJobFlow.
+        requests: the requests of RunJobFlow.
+        calls: the operations called.
 
     """
 
@@ -88,7 +88,7 @@ class FakeEmr:
 
     @property
     def running(self) -> list[str]:
-        """The clusters that nobody has told to end, and that have not ended."""
+        """The clusters that have not ended and are not ending."""
         return [one for one, cluster in self.clusters.items() if not cluster["Status"]["State"].startswith("TERM")]
 
     def _begin(self, operation: str, request: dict[str, Any]) -> None:
