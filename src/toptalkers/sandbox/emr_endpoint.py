@@ -1,7 +1,6 @@
-"""EMR's API over HTTP: AWS JSON 1.1, one POST an operation, checked against botocore's model of the service.
+"""The emulated EMR's API over HTTP: AWS JSON 1.1, one POST per operation.
 
-A request whose members, types or enumerated values do not fit the model is refused, as is an operation that
-the sandbox does not have: whoever relies on it should know at once. So is one that `signatures` does not trust.
+What `Emr.perform` refuses gets the status 400, and what `signatures` does not trust 403.
 """
 
 import json
@@ -14,13 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
-import botocore.session
-from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
-from botocore.validate import ParamValidator
-
-from toptalkers.sandbox.emr_service import EmrService, RefusedError
+from toptalkers.sandbox.emr import Emr, RefusedError
 from toptalkers.sandbox.signatures import (
     FindSecret,
     Head,
@@ -45,28 +40,14 @@ IDLE_SECONDS = 120
 
 
 @contextmanager
-def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
+def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
     """Serve on 127.0.0.1 until the end of the block; gives the endpoint's URL. Clusters are ended with it.
 
     Args:
-        service: what answers.
+        emr: what answers.
         find_secret: the secret of an access key; only requests that it signed are answered.
 
     """
-    model = botocore.session.Session().get_service_model("emr")
-    operations = service.operations()
-
-    def perform(operation: str, body: bytes) -> dict[str, Any]:
-        if operation not in operations:
-            raise RefusedError("UnknownOperationException", f"the sandbox's EMR does not know {operation!r}")
-        operation_model = model.operation_model(operation)
-        request = _read_request(body)
-        _check(request, operation_model.input_shape, "request")
-        answer = operations[operation](request)
-        # What the model does not have, clients would drop without a word.
-        if operation_model.output_shape is not None:
-            _check(answer, operation_model.output_shape, "answer")
-        return answer
 
     class Handler(BaseHTTPRequestHandler):
         """One connection."""
@@ -79,7 +60,7 @@ def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
             operation = self.headers.get("X-Amz-Target", "").removeprefix(TARGET_PREFIX)
             try:
                 body = self._trusted_body()
-                answer = perform(operation, body)
+                answer = emr.perform(operation, _read_request(body))
             except UntrustedError as error:
                 self._refuse(403, operation, error.code, str(error))
             except RefusedError as error:
@@ -146,7 +127,7 @@ def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        service.stop()
+        emr.stop()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -174,33 +155,6 @@ def _read_request(body: bytes) -> dict[str, Any]:
     if rb"\u0000" in text:
         raise RefusedError("SerializationException", "the body has a NUL character in it")
     return request
-
-
-def _check(value: dict[str, Any], shape: Shape | None, what: str) -> None:
-    if shape is None:
-        if value:
-            raise RefusedError("ValidationException", f"{what}: takes no members")
-        return
-    report = ParamValidator().validate(value, shape)
-    if report.has_errors():
-        raise RefusedError("ValidationException", f"{what}: {report.generate_report()}")
-    for problem in _wrong_enums(value, shape, what):
-        raise RefusedError("ValidationException", problem)
-
-
-def _wrong_enums(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """Values that are not among those that the model enumerates; botocore itself lets them pass."""
-    if isinstance(shape, StructureShape):
-        for name, member in cast("Mapping[str, Any]", value).items():
-            yield from _wrong_enums(member, shape.members[name], f"{path}.{name}")
-    elif isinstance(shape, ListShape):
-        for number, member in enumerate(value):
-            yield from _wrong_enums(member, shape.member, f"{path}[{number}]")
-    elif isinstance(shape, MapShape):
-        for name, member in value.items():
-            yield from _wrong_enums(member, shape.value, f"{path}.{name}")
-    elif isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
-        yield f"{path}: {value!r} is not one of {', '.join(shape.enum)}"
 
 
 def _format_moment(value: object) -> float:

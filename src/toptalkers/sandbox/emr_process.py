@@ -18,10 +18,10 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers.hadoop.runtime import S3Endpoint
-from toptalkers.sandbox.emr_cluster import Pace
+from toptalkers.sandbox.emr import Emr
+from toptalkers.sandbox.emr_cluster import Pace, in_thread
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults
-from toptalkers.sandbox.emr_service import EmrService
 from toptalkers.sandbox.guarded import die_with_parent
 from toptalkers.sandbox.hadoop_step import HadoopStepRunner
 
@@ -59,9 +59,10 @@ def main() -> None:
     credentials = session.get_credentials()
     assert credentials is not None  # noqa: S101 - the environment has them
     region = str(session.region_name)
-    service = EmrService(
+    hadoop = HadoopStepRunner(S3Endpoint(order.url, region, credentials.access_key, credentials.secret_key))
+    emr = Emr(
         state_dir=Path(order.state_dir),
-        run_step=HadoopStepRunner(S3Endpoint(order.url, region, credentials.access_key, credentials.secret_key)),
+        run_step=in_thread(hadoop),
         put_log=_LogStore(session.client("s3")).put,
         has_instance_profile=_Profiles(session.client("iam")).has,
         pace=Pace(**order.pace),
@@ -69,7 +70,7 @@ def main() -> None:
         account=order.account,
         region=region,
     )
-    with serve_emr(service, {credentials.access_key: credentials.secret_key}.get) as url:
+    with serve_emr(emr, {credentials.access_key: credentials.secret_key}.get) as url:
         print(url, flush=True)
         is_over.wait()
 
