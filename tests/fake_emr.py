@@ -10,7 +10,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from toptalkers.sandbox.emr import Emr, RefusedError
-from toptalkers.sandbox.emr_cluster import Clock, Pace, StepEnd, StepRun
+from toptalkers.sandbox.emr_cluster import Clock, Pace, PutLog, StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
 
 STEP_SECONDS = 60
@@ -64,9 +64,8 @@ class FakeEmr:
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, put_log: PutLog) -> None:
         self._clock = clock
-        self.put_log: Callable[[str, bytes], None] = lambda _uri, _content: None
         self.failing: tuple[str, dict[str, str]] | None = None
         self.faults: frozenset[Fault] = frozenset()
         self.log_delay = PACE.log_delay
@@ -82,7 +81,7 @@ class FakeEmr:
         self._emr = Emr(
             state_dir=Path(),
             run_step=self._run_step,
-            put_log=lambda uri, content: self.put_log(uri, content),
+            put_log=put_log,
             clock=clock,
             new_id=lambda prefix: next(ids[prefix]),
         )
@@ -160,7 +159,8 @@ class FakeEmr:
         try:
             return self._emr.perform(operation, request)
         except RefusedError as error:
-            assert error.code != "ValidationException", error
+            if error.code == "ValidationException":
+                raise AssertionError(error) from error
             raise ClientError({"Error": {"Code": error.code, "Message": str(error)}}, operation) from error
 
 

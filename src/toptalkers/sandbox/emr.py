@@ -129,19 +129,14 @@ class Emr:
         """Serve an operation, by its name in the API.
 
         Raises:
-            RefusedError: there is no such operation here, or EMR would refuse the request. An answer that does not fit
-                botocore's model is refused, too: clients would drop what the model does not have without a word.
+            RefusedError: there is no such operation here, or EMR would refuse the request.
 
         """
         if operation not in self._operations:
             raise RefusedError("UnknownOperationException", f"the sandbox's EMR does not know {operation!r}")
-        model = _model().operation_model(operation)
-        _check(request, model.input_shape, "request")
+        _check(request, _model().operation_model(operation).input_shape, "request")
         with self._machinery.lock:
-            answer = self._operations[operation](request)
-        if model.output_shape is not None:
-            _check(answer, model.output_shape, "answer")
-        return answer
+            return self._operations[operation](request)
 
     def stop(self) -> None:
         """End every cluster, and wait until their steps have stopped."""
@@ -371,6 +366,15 @@ class Emr:
 @cache
 def _model() -> ServiceModel:
     return botocore.session.Session().get_service_model("emr")
+
+
+def check_answer(operation: str, answer: Json) -> None:
+    """Raise RefusedError for an answer that does not fit botocore's model.
+
+    Without a word, clients would drop what the model does not have.
+    """
+    if shape := _model().operation_model(operation).output_shape:
+        _check(answer, shape, "answer")
 
 
 def _check_steps(steps: Sequence[Mapping[str, Any]], there_already: int) -> None:

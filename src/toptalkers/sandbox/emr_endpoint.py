@@ -15,7 +15,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from toptalkers.sandbox.emr import Emr, RefusedError
+from toptalkers.sandbox.emr import Emr, RefusedError, check_answer
 from toptalkers.sandbox.signatures import (
     FindSecret,
     Head,
@@ -61,6 +61,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
             try:
                 body = self._trusted_body()
                 answer = emr.perform(operation, _read_request(body))
+                check_answer(operation, answer)
             except UntrustedError as error:
                 self._refuse(403, operation, error.code, str(error))
             except RefusedError as error:
