@@ -1,7 +1,8 @@
-"""Builds the counting kernel (`src/toptalkers/kernel/`, C) when the package is installed or packed.
+"""Builds the counting kernel (`src/toptalkers/kernel/`, C) into a wheel or an editable checkout.
 
-With the compiler that `CC` names or the machine's `cc`; where there is none, with the one that the package `ziglang`
-brings, so that nothing but pip is needed. The library is not tied to a version of Python.
+The compiler is what `CC` names, or the machine's `cc`. Where there is none, it is the one in the package `ziglang`, so
+that a build needs nothing but pip. `TOPTALKERS_TARGET` names another platform to build for; that is always done by
+`ziglang`. The library does not depend on a version of Python.
 """
 
 import os
@@ -19,10 +20,27 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 KERNEL = Path(__file__).parent / "src/toptalkers/kernel"
 LIBRARY = "kernel.so"
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-pthread", "-D_GNU_SOURCE"]
+# Zig builds for the processor that it runs on, unless told otherwise.
+ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
+
+TARGETS = {
+    "manylinux2014_x86_64": "x86_64-linux-gnu.2.17",
+    "manylinux2014_aarch64": "aarch64-linux-gnu.2.17",
+    "musllinux_1_2_x86_64": "x86_64-linux-musl",
+    "musllinux_1_2_aarch64": "aarch64-linux-musl",
+    "macosx_11_0_x86_64": "x86_64-macos.11.0",
+    "macosx_11_0_arm64": "aarch64-macos.11.0",
+}
+"""The platforms of released wheels: the wheel's tag, and what Zig calls it."""
+
+
+def target() -> str | None:
+    """The platform to build for, a key of `TARGETS`; None for this machine."""
+    return os.environ.get("TOPTALKERS_TARGET") or None
 
 
 def compiler() -> list[str] | None:
-    """The machine's C compiler; None when it has none."""
+    """Give the C compiler of this machine; None when it has none."""
     if os.environ.get("CC"):
         return shlex.split(os.environ["CC"])
     found = shutil.which("cc")
@@ -30,32 +48,37 @@ def compiler() -> list[str] | None:
 
 
 class KernelBuildHook(BuildHookInterface[Any]):
-    """Compiles the kernel into the wheel, or into the checkout of an editable installation."""
+    """Called by hatchling before and after it writes the distribution."""
 
     def dependencies(self) -> list[str]:
         """What the build needs beside hatchling."""
-        return [] if compiler() else ["ziglang>=0.14,<0.18"]
+        return ["ziglang>=0.14,<0.18"] if target() or not compiler() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; a source distribution has the sources alone."""
+        """Compile; a source distribution holds only the sources."""
         if self.target_name != "wheel":
             return
-        # Zig builds for the processor that it runs on, unless it is told to build for any of its kind.
-        command = compiler() or [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
+        platform = target()
+        if platform:
+            command = [*ZIG, "-target", TARGETS[platform], "-s"]
+        else:
+            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            command = compiler() or ZIG
         self._folder = tempfile.TemporaryDirectory(dir=KERNEL if version == "editable" else None, prefix=".")
         library = Path(self._folder.name) / LIBRARY
         sources = [str(path) for path in sorted(KERNEL.glob("*.c"))]
-        subprocess.run([*command, *FLAGS, "-o", str(library), *sources], check=True)
+        # A library for macOS holds the name under which it was written.
+        subprocess.run([*command, *FLAGS, "-o", LIBRARY, *sources], cwd=library.parent, check=True)
         if version == "editable":
-            # Renamed, not written over: a process that runs may have it loaded.
+            # Renamed, not written over: a running process may have it loaded.
             library.replace(KERNEL / LIBRARY)
         else:
             build_data["force_include"][str(library)] = f"toptalkers/kernel/{LIBRARY}"
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        build_data["tag"] = f"py3-none-{platform}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Leave nothing behind."""
+        """Remove the temporary files."""
         del version, build_data, artifact_path
         if self.target_name == "wheel":
             self._folder.cleanup()

@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from toptalkers.aws.gateways import Gateways
-from toptalkers.capture.prediction import resolve_resources
 from toptalkers.cli.factory import Factory
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
@@ -64,25 +63,33 @@ class Pages:
 
 
 class FakeCloudFormation(FakeService):
-    """Stacks that take two looks to finish, and fail at a resource that is named."""
+    """Stacks that take two looks to finish, and fail at a resource that is named.
+
+    `replaces` holds what a change set says of resources that change: True or Conditional.
+    """
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
         self.stacks: dict[str, dict[str, Any]] = {}
+        self.gone: list[dict[str, Any]] = []
         self.templates: dict[str, str] = {}
         self.change_sets: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self.fails_at: dict[str, str] = {}
+        self.replaces: dict[str, str] = {}
         self.finds_nothing_to_change = False
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
-        """Put a stack there."""
+        """Put a stack there; one of the same name that was deleted is still known by its ARN."""
+        if self.stacks.get(name, {}).get("StackStatus") == "DELETE_COMPLETE":
+            self.gone.append(self.stacks[name])
+        number = 1 + len(self.gone)
         stack = {
             "StackName": name,
-            "StackId": f"arn:aws:cloudformation:{REGION}:123456789012:stack/{name}/1",
+            "StackId": f"arn:aws:cloudformation:{REGION}:123456789012:stack/{name}/{number}",
             "StackStatus": status,
-            "CreationTime": NOW,
+            "CreationTime": NOW + timedelta(seconds=number),
             "Parameters": [],
             "Outputs": [],
             "Tags": [],
@@ -92,7 +99,9 @@ class FakeCloudFormation(FakeService):
         return stack
 
     def _find(self, name: str) -> dict[str, Any]:
-        name = name.split("/")[1] if name.startswith("arn:") else name
+        for one in (*self.stacks.values(), *self.gone):
+            if one["StackId"] == name:
+                return one
         if name not in self.stacks:
             raise refuse("describe_stacks", "ValidationError", f"Stack with id {name} does not exist")
         return self.stacks[name]
@@ -108,7 +117,7 @@ class FakeCloudFormation(FakeService):
 
     @operation
     def list_stacks(self, *, StackStatusFilter: Any) -> Any:  # noqa: N803
-        found = [one for one in self.stacks.values() if one["StackStatus"] in StackStatusFilter]
+        found = [one for one in (*self.stacks.values(), *self.gone) if one["StackStatus"] in StackStatusFilter]
         return {
             "StackSummaries": [{key: one[key] for key in ("StackName", "StackId", "CreationTime")} for one in found]
         }
@@ -130,13 +139,17 @@ class FakeCloudFormation(FakeService):
 
     @operation
     def list_change_sets(self, *, StackName: str) -> Any:  # noqa: N803
-        found = [one for one in self.change_sets.values() if one["StackName"] == StackName]
+        name = self._find(StackName)["StackName"]
+        found = [one for one in self.change_sets.values() if one["StackName"] == name]
         return {"Summaries": [{"ChangeSetName": one["ChangeSetName"]} for one in found]}
 
     @operation
     def create_change_set(self, **request: Any) -> Any:
         name = request["StackName"]
-        if request["ChangeSetType"] == "CREATE":
+        if (
+            request["ChangeSetType"] == "CREATE"
+            and self.stacks.get(name, {}).get("StackStatus") != "REVIEW_IN_PROGRESS"
+        ):
             self.add(name, "REVIEW_IN_PROGRESS")
         stack = self._find(name)
         arn = f"arn:aws:cloudformation:{REGION}:123456789012:changeSet/{request['ChangeSetName']}/1"
@@ -154,17 +167,19 @@ class FakeCloudFormation(FakeService):
             reason = "The submitted information didn't contain changes. Submit different information to create one."
             return {"Status": "FAILED", "StatusReason": reason}
         made = self.change_sets[ChangeSetName]
-        return {
-            "Status": "CREATE_COMPLETE",
-            "Changes": [
-                {"ResourceChange": {"Action": "Add", "LogicalResourceId": name, "ResourceType": one["Type"]}}
-                for name, one in resolve_resources(json.loads(made["TemplateBody"]), made["_values"]).items()
-            ],
-        }
+        old = json.loads(self.templates.get(made["StackName"], "{}")) if made["ChangeSetType"] == "UPDATE" else {}
+        had = {one["ParameterKey"]: one["ParameterValue"] for one in self._find(made["StackName"])["Parameters"]}
+        changes = changes_between(old, had, json.loads(made["TemplateBody"]), made["_values"])
+        for one in changes:
+            if one["Action"] == "Modify":
+                one["Replacement"] = self.replaces.get(one["LogicalResourceId"], "False")
+        return {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": one} for one in changes]}
 
     @operation
-    def delete_change_set(self, *, ChangeSetName: str) -> Any:  # noqa: N803
-        del self.change_sets[ChangeSetName]
+    def delete_change_set(self, *, StackName: str, ChangeSetName: str) -> Any:  # noqa: N803
+        asked = (self._find(StackName)["StackName"], ChangeSetName)
+        waiting = self.change_sets.items()
+        self.change_sets = {arn: one for arn, one in waiting if (one["StackName"], one["ChangeSetName"]) != asked}
 
     @operation
     def execute_change_set(self, *, ChangeSetName: str, RetainExceptOnCreate: bool) -> Any:  # noqa: N803
@@ -223,6 +238,8 @@ class FakeCloudFormation(FakeService):
 
         self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", "DELETE_IN_PROGRESS")
         self._looks = 0
+        waiting = self.change_sets.items()
+        self.change_sets = {arn: one for arn, one in waiting if one["StackName"] != stack["StackName"]}
         stack["StackStatus"], stack["_then"] = "DELETE_IN_PROGRESS", finish
 
     def _happen(self, stack: dict[str, Any], resource: str, kind: str, status: str, reason: str = "") -> None:
@@ -237,6 +254,42 @@ class FakeCloudFormation(FakeService):
                 "ResourceStatusReason": reason,
             }
         )
+
+
+def changes_between(old: Any, had: dict[str, str], new: Any, values: dict[str, str]) -> list[dict[str, Any]]:
+    """What a change set says: a resource changes with its text, and with any parameter that it or a condition names."""
+    before, after = resources_made(old, had), resources_made(new, values)
+    changed = {f'"{name}"' for name in new["Parameters"] if name in had and had[name] != values.get(name, had[name])}
+    changed |= {f"${{{name[1:-1]}}}" for name in changed}
+    changed |= {
+        f'"{name}"' for name, one in new["Conditions"].items() if any(word in json.dumps(one) for word in changed)
+    }
+    actions = {name: "Add" for name in after if name not in before}
+    actions |= {
+        name: "Modify"
+        for name, one in after.items()
+        if name in before and (one != before[name] or any(word in json.dumps(one) for word in changed))
+    }
+    actions |= {name: "Remove" for name in before if name not in after}
+    return [
+        {"Action": action, "LogicalResourceId": name, "ResourceType": {**before, **after}[name]["Type"]}
+        for name, action in actions.items()
+    ]
+
+
+def resources_made(template: Any, given: dict[str, str]) -> dict[str, Any]:
+    """The resources of a template whose condition holds; conditions compare a parameter with a text, or negate that."""
+    values = {name: str(one.get("Default", "")) for name, one in template.get("Parameters", {}).items()} | given
+
+    def holds(condition: Any) -> bool:
+        if "Fn::Not" in condition:
+            return not holds(condition["Fn::Not"][0])
+        left, right = condition["Fn::Equals"]
+        return bool(values[left["Ref"]] == right)
+
+    met = {name for name, condition in template.get("Conditions", {}).items() if holds(condition)}
+    found = template.get("Resources", {}).items()
+    return {name: one for name, one in found if one.get("Condition") in {None, *met}}
 
 
 class FakeEc2(FakeService):
@@ -324,14 +377,16 @@ class FakeS3(FakeService):
         if self.is_deleted:
             raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
+        folders: set[str] = set()
         if Delimiter:
             rests = [key[len(Prefix) :] for key in keys]
-            folders = sorted({Prefix + rest.split("/")[0] + "/" for rest in rests if "/" in rest})
-            return {"CommonPrefixes": [{"Prefix": one} for one in folders]}
+            folders = {Prefix + rest.split("/")[0] + "/" for rest in rests if "/" in rest}
+            keys = [key for key in keys if "/" not in key[len(Prefix) :]]
         return {
+            "CommonPrefixes": [{"Prefix": one} for one in sorted(folders)],
             "Contents": [
                 {"Key": key, "Size": self.objects[key][0], "LastModified": self.objects[key][1]} for key in keys
-            ]
+            ],
         }
 
     @operation

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from toptalkers.job import count_flows, port_filter, sum_counts
-from toptalkers.question.query import Query, format_ports
+from toptalkers.question.query import Query
 
 STREAMING = Path(count_flows.__file__).parent
 
@@ -35,7 +35,7 @@ def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
     return out.getvalue(), counters
 
 
-def run(query: Query, splits: list[bytes]) -> tuple[bytes, dict[str, int]]:
+def run(query: Query, splits: list[bytes], top: int = 0) -> tuple[bytes, dict[str, int]]:
     """Run the whole pipe over splits, a mapper each; gives the ranked lines and all counters of records added up."""
     counted, counters = b"", dict[str, int]()
     for split in splits:
@@ -48,7 +48,7 @@ def run(query: Query, splits: list[bytes]) -> tuple[bytes, dict[str, int]]:
     summed = io.BytesIO()
     assert sum_counts.main(io.BytesIO(sort_bytes(counted)), summed, io.StringIO()) == 0
     kept = io.BytesIO()
-    arguments = ["--ports", format_ports(query.ports), "--top", str(query.top)]
+    arguments = [*query.filter_arguments(), "--top", str(top)]
     port_filter.main(arguments, io.BytesIO(summed.getvalue()), kept, io.StringIO())
     return rank(kept.getvalue()), counters
 

@@ -140,6 +140,10 @@ def files(draw: st.DrawFn, headerless: tuple[str, ...] = DEFAULT_FIELDS) -> byte
     return content if draw(st.booleans()) else content.rstrip(b"\n")
 
 
+TOPS = st.sampled_from([0, 0, 1, 3])
+"""How many talkers are asked for, 0 for all."""
+
+
 @st.composite
 def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
     """Any question; the log format is the caller's, since files depend on it."""
@@ -150,7 +154,6 @@ def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query
         since=draw(st.sampled_from([None, None, SINCE, "2026-11-01"])),
         until=draw(st.sampled_from([None, None, UNTIL])),
         log_format=" ".join(log_format) if log_format else None,
-        top=draw(st.sampled_from([0, 0, 1, 3])),
     )
 
 

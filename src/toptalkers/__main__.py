@@ -6,9 +6,9 @@ import os
 
 
 def main() -> None:
-    """Run the command line; exits."""
+    """Run the command line, and exit."""
     received: int | None = None
-    # Imports make some hundred thousand objects that stay: looking for garbage among them takes a tenth of the start.
+    # Imports create some hundred thousand lasting objects; searching them for garbage takes a tenth of the start time.
     gc.set_threshold(100_000, 20, 100)
     try:
         from toptalkers.cli import signals, streams
@@ -24,16 +24,16 @@ def main() -> None:
             received = signals.last_signal()
             signals.stop_no_more()
     except (KeyboardInterrupt, Exception) as error:
-        # Before there was a command, or after its end: there is nothing to clean up. Not every import that is
-        # interrupted raises KeyboardInterrupt.
+        # Before the command started or after it ended: there is nothing to clean up. An interrupted import may
+        # raise something other than KeyboardInterrupt.
         if received is None and not isinstance(error, KeyboardInterrupt):
             raise
         with contextlib.suppress(OSError):
             os.write(2, b"Stopped.\n")
         raise SystemExit(128 + (received or 2)) from None
     finally:
-        # CPython remembers an interrupt that came through exec, as of a dataclass that is made, until the next exec;
-        # remembering one at its end, it ends by SIGINT, whatever the exit code was to be.
+        # CPython remembers an interrupt that came during an exec (creating a dataclass runs one) until the next exec.
+        # If it still remembers one when it exits, it ends by SIGINT, whatever the exit code should be.
         exec("")  # noqa: S102 - an empty text
 
 

@@ -1,7 +1,7 @@
-"""What can go wrong, in one tree, with the exit code that each kind ends in.
+"""The errors that we explain to the user, in one tree, with the exit code of each kind.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the job on the cluster failed.
-`cli/failures.py` alone turns these into what a user sees.
+Only `cli/failures.py` turns these errors into what a user sees.
 """
 
 
@@ -17,19 +17,19 @@ class ToptalkersError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Keep the two lines apart; `str()` is the message alone."""
+        """Keep the two lines separate; `str()` gives only the message."""
         super().__init__(message)
         self.message = message
         self.hint = hint
 
 
 class UsageError(ToptalkersError):
-    """The question or the command line is wrong; nothing was begun."""
+    """The question or the command line is wrong; nothing was started."""
 
     exit_code = 2
 
 
 class JobFailedError(ToptalkersError):
-    """The job on the cluster failed; the command itself did its part."""
+    """The job on the cluster failed; the command itself worked."""
 
     exit_code = 3

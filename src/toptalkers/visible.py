@@ -1,11 +1,11 @@
-"""Texts that others chose - names of files, keys in S3, tags, logs - made fit for a terminal."""
+"""Make text that others wrote (file names, S3 keys, tags, logs) safe to print on a terminal."""
 
 
 def visible(text: str) -> str:
-    r"""Give a text as one line in which every character shows.
+    r"""Return a text as one line in which every character is visible.
 
-    What does not print - line ends, ESC and other controls, marks that turn the direction of writing, unpaired
-    surrogates, every space but the plain one - is written as Python would write it: `\n`, `\x1b`, `\u202e`.
+    Characters that do not print are escaped as Python does, as `\n`, `\x1b` or `\u202e`: line ends, ESC and other
+    control characters, marks that change the writing direction, unpaired surrogates, every space but the plain one.
     """
     if text.isprintable():
         return text
@@ -16,5 +16,5 @@ SHOWN_CHARACTERS = 40
 
 
 def quoted(text: str) -> str:
-    """Give a text in quotes, as much of it as tells: what is wrong may be as long as a command line can be."""
+    """Return a text in quotes, shortened: a wrong argument may be as long as a command line can be."""
     return repr(text) if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]!r}..."

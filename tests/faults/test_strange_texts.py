@@ -125,7 +125,7 @@ addresses = st.one_of(
 def test_a_table_holds_addresses_as_they_were_logged(rows: list[tuple[str, str, int, int]]) -> None:
     """Each row of a table is one line, and its words are rank, addresses, port and sum, to the letter."""
     chunks = [f"{format_talker(Talker(src, dst, port))}\t{number}\n".encode() for src, dst, port, number in rows]
-    table = b"".join(format_answer(Answer(Query(format="table"), chunks, Tally()))).decode()
+    table = b"".join(format_answer(Answer(Query(), chunks, Tally()), "table")).decode()
     shown = [line.split() for line in table.splitlines()[2:]]
     assert shown == [[str(at), src, dst, str(port), f"{n:,}"] for at, (src, dst, port, n) in enumerate(rows, 1)]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import reference
 from tests.functional.test_engines_agree import RECORD, run_engine, write_files
-from tests.strategies import cases
+from tests.strategies import TOPS, cases
 from toptalkers.answer.answer import Answer
 from toptalkers.cli.main import cli
 from toptalkers.engines import local
@@ -34,8 +34,10 @@ def many_talkers(number: int, *, step: int = 1) -> bytes:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases(), st.integers(1, 60), st.integers(200, 4000))
-def test_spilling_does_not_change_the_answer(case: tuple[Query, list[bytes]], rows: int, block_bytes: int) -> None:
+@given(cases(), st.integers(1, 60), st.integers(200, 4000), TOPS)
+def test_spilling_does_not_change_the_answer(
+    case: tuple[Query, list[bytes]], rows: int, block_bytes: int, top: int
+) -> None:
     """However few sums are held, in files of one block or several, answer and tally are those of the memory."""
     query, contents = case
     block_bytes = max(
@@ -49,9 +51,9 @@ def test_spilling_does_not_change_the_answer(case: tuple[Query, list[bytes]], ro
 
     expected = reference.count(query, contents, set(FIELDS)).whole
     assert expected
-    lines, answer, problems = run_engine(Spilling, query, contents)
-    _, in_memory, same_problems = run_engine(local, query, contents)
-    assert lines == expected.lines(query.top)
+    lines, answer, problems = run_engine(Spilling, query, contents, top)
+    _, in_memory, same_problems = run_engine(local, query, contents, top)
+    assert lines == expected.lines(top)
     assert (answer.tally, answer.talkers, problems and len(problems)) == (
         in_memory.tally,
         in_memory.talkers,
@@ -64,11 +66,10 @@ def test_many_rankings_are_merged_in_order(tmp_path: Path, top: int) -> None:
     """Rankings longer than what is read of them at a time, with ties, come out as one; the folder stays empty."""
     contents = [many_talkers(20_000), many_talkers(20_000, step=7), many_talkers(5_000, step=13)]
     files = find_inputs(write_files(tmp_path, contents)).files
-    query = Query.parse(top=top)
-    expected = b"".join(local.count_files(query, files).chunks)
+    expected = b"".join(local.count_files(Query(), files, top=top).chunks)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    answer = local.count_files(query, files, scratch=scratch, rows_held=4_000)
+    answer = local.count_files(Query(), files, top=top, scratch=scratch, rows_held=4_000)
     assert list(scratch.iterdir()) == []
     assert b"".join(answer.chunks) == expected
     assert answer.talkers == len(set(b"".join(contents).splitlines()))

@@ -86,14 +86,19 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     else:
         pytest.fail("MiniStack does not answer")
 
-    assert run(environment, "deploy", "--dry-run").returncode == 0
-    assert boto3.client("cloudformation").list_stacks()["StackSummaries"] == []
+    cloudformation = boto3.client("cloudformation")
+    assert "+ add     Stream" in run(environment, "deploy", "--dry-run", *WITHOUT_EMR).stdout
+    left = cloudformation.list_stacks()["StackSummaries"]
+    assert {one["StackStatus"] for one in left} <= {"DELETE_COMPLETE"}
     made = run(environment, "deploy", "--yes", *WITHOUT_EMR)
     assert made.returncode == 0
     outputs = dict(line.split(maxsplit=1) for line in made.stdout.splitlines())
     assert outputs["S3LogLocation"] == f"s3://{outputs['BucketName']}/flowlogs/"
     assert "Nothing to do" in run(environment, "deploy", "--yes").stderr
-    assert "~ change  Stream" in run(environment, "deploy", "--yes", "--shards", "2").stderr
+    assert "~ change  Stream" in run(environment, "deploy", "--dry-run", "--shards", "2").stdout
+    [executed] = cloudformation.list_change_sets(StackName="toptalkers")["Summaries"]
+    assert executed["ExecutionStatus"] == "EXECUTE_COMPLETE"
+    assert "Shards: '1' -> '2'" in run(environment, "deploy", "--yes", "--shards", "2").stderr
 
     on = run(environment, "enable-flowlogs", vpc, "vpc-0999", "--no-wait")
     assert on.returncode == 1
@@ -114,3 +119,5 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     assert s3.list_buckets()["Buckets"] == []
     assert ec2.describe_flow_logs()["FlowLogs"] == []
     assert "there is no stack" in run(environment, "status").stderr
+    assert run(environment, "deploy", "--dry-run", *WITHOUT_EMR).returncode == 0
+    assert "Nothing to do" in run(environment, "destroy", "--delete-data", "--yes").stderr

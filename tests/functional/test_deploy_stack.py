@@ -138,14 +138,17 @@ def test_a_change_set_of_another_owner(aws: FakeAws, run: Run) -> None:
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_dry_run_changes_nothing(aws: FakeAws, run: Run, exists: bool) -> None:
-    """The plan alone, on standard output, from reading alone; its resources are those of CloudFormation's plan."""
+def test_a_dry_run_deploys_nothing(aws: FakeAws, run: Run, exists: bool) -> None:
+    """The change set goes to standard output, and is deleted again, as is the shell of a new stack."""
     if exists:
         run("deploy", "--yes")
         aws.calls.clear()
     planned = run("deploy", "--shards", "on-demand", "--dry-run")
     assert planned.exit_code == 0
-    assert aws.mutations == []
+    assert aws.mutations == ["create_change_set", "delete_change_set", *([] if exists else ["delete_stack"])]
+    assert "a change set, which is deleted again; nothing is deployed" in planned.stderr
+    assert aws.cfn.change_sets == {}
+    assert aws.cfn.stacks["toptalkers"]["StackStatus"] == ("CREATE_COMPLETE" if exists else "DELETE_COMPLETE")
     assert "Shards: '1' -> 'on-demand'" in planned.stdout
     if exists:
         assert [line for line in planned.stdout.splitlines() if line.startswith("  ~")] == [
@@ -154,6 +157,37 @@ def test_a_dry_run_changes_nothing(aws: FakeAws, run: Run, exists: bool) -> None
     else:
         done = run("deploy", "--shards", "on-demand", "--yes")
         assert planned.stdout in done.stderr
+
+
+def test_a_dry_run_of_nothing(deployed: FakeAws, run: Run) -> None:
+    """When the stack is as asked, no change set is made; when CloudFormation finds nothing to change, it goes again."""
+    assert run("deploy", "--dry-run").stdout == "Nothing to do.\n"
+    assert deployed.mutations == []
+    deployed.cfn.finds_nothing_to_change = True
+    assert run("deploy", "--shards", "3", "--dry-run").stdout == "Nothing to do.\n"
+    assert deployed.mutations == ["create_change_set", "delete_change_set"]
+
+
+@pytest.mark.parametrize(
+    ("said_by_aws", "shown"),
+    [
+        ("True", "  ~ change  Stream (AWS::Kinesis::Stream, REPLACES the old one)"),
+        ("Conditional", "  ~ change  Stream (AWS::Kinesis::Stream, perhaps replaces the old one)"),
+    ],
+)
+def test_a_dry_run_says_what_is_replaced(deployed: FakeAws, run: Run, said_by_aws: str, shown: str) -> None:
+    """Only CloudFormation knows it, and its change set says it."""
+    deployed.cfn.replaces = {"Stream": said_by_aws}
+    assert shown in run("deploy", "--shards", "3", "--dry-run").stdout.splitlines()
+
+
+def test_a_dry_run_leaves_the_change_set_of_another_deploy(aws: FakeAws, run: Run) -> None:
+    """Where somebody's deploy waits for a yes, the shell of the new stack stays for it."""
+    aws.cfn.add("toptalkers", "REVIEW_IN_PROGRESS")
+    aws.cfn.change_sets["x"] = {"StackName": "toptalkers", "ChangeSetName": "toptalkers-20261123T181459-000001"}
+    assert run("deploy", "--dry-run").exit_code == 0
+    assert list(aws.cfn.change_sets) == ["x"]
+    assert aws.cfn.stacks["toptalkers"]["StackStatus"] == "REVIEW_IN_PROGRESS"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +219,7 @@ def test_access_denied(aws: FakeAws, run: Run) -> None:
     done = run("deploy", "--yes")
     assert done.exit_code == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("Error: access denied: cloudformation:CreateChangeSet is not allowed to you")
+    assert line.startswith("Error: access denied: you are not allowed to call cloudformation:CreateChangeSet")
 
 
 @pytest.mark.usefixtures("deployed")

@@ -47,6 +47,14 @@ def test_status_of_direct_delivery(aws: FakeAws, run: Run) -> None:
     assert "direct       objects: 1 in the last hour" in run("status").stdout
 
 
+def test_status_of_direct_delivery_by_the_day(aws: FakeAws, run: Run) -> None:
+    """By default AWS makes no folders of hours; objects count as in any other layout."""
+    for age in (timedelta(minutes=10), 5 * HOUR, 25 * HOUR):
+        day = f"AWSLogs/123456789012/vpcflowlogs/eu-west-1/{NOW - age:%Y/%m/%d}/"
+        aws.store.objects[f"{day}{age.seconds}.log.gz"] = (1, NOW - age)
+    assert "direct       objects: 1 in the last hour, 2 in the last day" in run("status").stdout
+
+
 def test_status_finds_what_came_long_ago(aws: FakeAws, run: Run) -> None:
     """When nothing came for days, the newest object is still found, with its age."""
     put(aws, "flowlogs/", 76 * HOUR)
@@ -110,6 +118,7 @@ def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
     run("destroy", "--yes")
     assert "Nothing to do" in run("destroy", "--yes").stderr
     assert "delete_bucket" not in aws.mutations
+    assert run("deploy", "--dry-run").exit_code == 0  # leaves a deleted stack of the same name
     done = run("destroy", "--delete-data", "--yes")
     assert done.exit_code == 0
     assert "- delete  bucket toptalkers-bucket, FOR GOOD, with 1 objects" in done.stderr

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests import pipeline, reference
-from tests.strategies import cases
+from tests.strategies import TOPS, cases
 from toptalkers.answer.answer import Answer
 from toptalkers.engines import local
 from toptalkers.engines import mrjob as mrjob_engine
@@ -46,33 +46,35 @@ def write_files(folder: Path, contents: list[bytes]) -> list[str]:
     return paths
 
 
-def run_engine(engine: object, query: Query, contents: list[bytes]) -> tuple[bytes, Answer, list[Problem]]:
+def run_engine(
+    engine: object, query: Query, contents: list[bytes], top: int = 0
+) -> tuple[bytes, Answer, list[Problem]]:
     """Write files, count them, and give the answer's bytes, the answer and what was left out."""
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
         files = find_inputs(write_files(Path(folder), contents)).files
-        answer = engine.count_files(query, files, on_problem=problems.append)  # type: ignore[attr-defined]
+        answer = engine.count_files(query, files, top=top, on_problem=problems.append)  # type: ignore[attr-defined]
         return b"".join(answer.chunks), answer, problems
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases())
-@example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8::1 10.0.0.1 0 ACCEPT"]))
-@example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8:0:0:0:0:0:1 fe80:: 0 ACCEPT\n"]))
-def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes]]) -> None:
+@given(cases(), TOPS)
+@example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8::1 10.0.0.1 0 ACCEPT"]), 0)
+@example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8:0:0:0:0:0:1 fe80:: 0 ACCEPT\n"]), 0)
+def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes]], top: int) -> None:
     """The pipe of scripts and the local engine give what the reference gives, byte for byte, and its tally."""
     query, contents = case
     expected = reference.count(query, contents, KNOWN)
-    piped, counters = pipeline.run(query, contents)
-    assert piped == expected.lines(query.top)
+    piped, counters = pipeline.run(query, contents, top)
+    assert piped == expected.lines(top)
     assert counters == expected.seen
-    bytes_, answer, problems = run_engine(local, query, contents)
+    bytes_, answer, problems = run_engine(local, query, contents, top)
     whole = expected.whole
     assert whole
     assert [problem.name.rpartition("/")[2].partition(".")[0] for problem in problems] == [
         str(number) for number, is_misfit in enumerate(expected.misfits) if is_misfit or not contents[number]
     ]
-    assert bytes_ == whole.lines(query.top)
+    assert bytes_ == whole.lines(top)
     assert answer.tally.records_read == whole.seen["records_read"]
     assert answer.tally.counted == whole.seen["counted"]
     skipped = {name: n for name, n in whole.seen.items() if name not in ("records_read", "counted")}
@@ -81,21 +83,23 @@ def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases())
-def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]]) -> None:
+@given(cases(), TOPS)
+def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]], top: int) -> None:
     """Mrjob's local runner, with a mapper a file and several reducers, gives what the reference gives."""
     query, contents = case
     expected = reference.count(query, contents, KNOWN).whole
     assert expected
-    bytes_, answer, _ = run_engine(mrjob_engine, query, contents)
-    assert bytes_ == expected.lines(query.top)
+    bytes_, answer, _ = run_engine(mrjob_engine, query, contents, top)
+    assert bytes_ == expected.lines(top)
     assert answer.tally.counted == expected.seen["counted"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases(), st.integers(1, 400), st.randoms(use_true_random=False))
-@example((Query(), [RECORD * 3 + b"\xff" * 2000 + b"\n" + RECORD]), 100, random.Random(1))
-def test_blocks_do_not_matter(case: tuple[Query, list[bytes]], block_bytes: int, order: random.Random) -> None:
+@given(cases(), st.integers(1, 400), st.randoms(use_true_random=False), TOPS)
+@example((Query(), [RECORD * 3 + b"\xff" * 2000 + b"\n" + RECORD]), 100, random.Random(1), 0)
+def test_blocks_do_not_matter(
+    case: tuple[Query, list[bytes]], block_bytes: int, order: random.Random, top: int
+) -> None:
     """However a file is cut into blocks, and in whatever order files come, the answer is the same."""
     query, contents = case
     block_bytes = max(
@@ -107,7 +111,7 @@ def test_blocks_do_not_matter(case: tuple[Query, list[bytes]], block_bytes: int,
         "Cut", (), {"count_files": staticmethod(lambda *a, **k: local.count_files(*a, block_bytes=block_bytes, **k))}
     )
     order.shuffle(contents)
-    assert run_engine(engine, query, contents)[0] == whole.lines(query.top)
+    assert run_engine(engine, query, contents, top)[0] == whole.lines(top)
 
 
 @settings(max_examples=60, deadline=None)

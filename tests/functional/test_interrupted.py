@@ -78,6 +78,37 @@ def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> 
         assert {"ParameterKey": "Shards", "ParameterValue": "2"} in stack["Parameters"]
 
 
+@pytest.mark.parametrize("kind", ["create", "update"])
+def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
+    """One break leaves no change set and no shell; what lasting ones leave is named; the stack stays as it was."""
+    if after and "ExpiredToken" in str(error):
+        return  # a refusal is none after the request was served
+    line = "deploy --dry-run --shards 2"
+    for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
+        assert "execute_change_set" not in aws.mutations
+        stack = aws.cfn.stacks.get("toptalkers", {"StackStatus": "none"})
+        for change_set in aws.cfn.change_sets.values():
+            assert lasting
+            assert change_set["ChangeSetName"] in done.stderr
+        if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+            assert lasting
+            assert "may be left" in done.stderr
+            assert "'toptalkers destroy --stack-name toptalkers' takes the stack's empty shell away" in done.stderr
+            assert again(aws, "destroy --yes").exit_code == 0
+        elif kind == "update":
+            assert stack["StackStatus"] == "CREATE_COMPLETE"
+        else:
+            assert stack["StackStatus"] in ("none", "DELETE_IN_PROGRESS", "DELETE_COMPLETE")
+        if aws.cfn.change_sets:
+            assert "'aws cloudformation delete-change-set --region eu-west-1 --stack-name toptalkers" in done.stderr
+            aws.cfn.change_sets.clear()
+        assert again(aws, line).exit_code == 0
+        assert aws.cfn.change_sets == {}
+        assert aws.cfn.stacks["toptalkers"]["StackStatus"] == (
+            "CREATE_COMPLETE" if kind == "update" else "DELETE_COMPLETE"
+        )
+
+
 def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
     """Destroying again finishes, the bucket of a stack that is gone included; until then the bucket is named."""
     if after and "ExpiredToken" in str(error):

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import COUNTERS
 from toptalkers.cli.main import cli
-from toptalkers.runs import input as run_input
+from toptalkers.runs import survey
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
 PACKED = gzip.compress(LINE)
@@ -158,7 +158,7 @@ def test_nothing_counted_is_said_at_the_end(account: FakeAccount) -> None:
 @pytest.mark.parametrize("skips", [False, True])
 def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, skips: bool) -> None:
     """When the sample finds one, the rest is not trusted: every bad one is named."""
-    assert run_input.SAMPLED < 600
+    assert survey.SAMPLED < 600
     put(account, **{f"{number:04}.gz": PACKED for number in range(600)})
     put(account, **{f"{number:04}.gz": LINE for number in range(0, 600, 2)})
     ran = ask(account, *(["--skip-unreadable"] if skips else []))

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.tiny_s3 import TinyS3, tiny_s3
-from toptalkers.aws import objects
+from toptalkers.aws import storage
 from toptalkers.cli.main import cli
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
@@ -53,7 +53,7 @@ def test_a_folder_of_several_pages(s3: TinyS3) -> None:
 
 def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that drop in mid-object, in any range, again and again, change nothing in the answer."""
-    monkeypatch.setattr(objects.ObjectReader.__init__, "__kwdefaults__", {"piece_bytes": 5_000, "pause_s": 0.001})
+    monkeypatch.setattr(storage.StorageGateway.__init__, "__kwdefaults__", {"piece_bytes": 5_000, "pause_s": 0.001})
     noise = "".join(random.Random(1).choices("abcdefgh", k=60_000)).encode()  # a malformed line that packs badly
     packed = gzip.compress(CONTENT + noise)
     assert len(packed) > 20_000
@@ -68,7 +68,7 @@ def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch:
 
 def test_what_cannot_be_had_is_left_out_by_name(s3: TinyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that changes while it is read, or always breaks off, is left out whole; the rest counts."""
-    monkeypatch.setattr(objects.ObjectReader.__init__, "__kwdefaults__", {"piece_bytes": 300, "pause_s": 0.001})
+    monkeypatch.setattr(storage.StorageGateway.__init__, "__kwdefaults__", {"piece_bytes": 300, "pause_s": 0.001})
     s3.objects |= {"changes.log": CONTENT, "drops.log": CONTENT, "good.log": CONTENT}
     s3.faults = {"changes.log": [None, CONTENT.replace(b"443", b"444")], "drops.log": [0] * 500}
     result = run("s3://bucket/")
@@ -96,7 +96,7 @@ def test_a_refusal_of_all_ends_the_run_in_one_line(s3: TinyS3) -> None:
     s3.faults = {f"{number}.log": [-403] for number in range(30)}
     result = run("s3://bucket/")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: access denied: s3:GetObject")
+    assert result.stderr.startswith("Error: access denied: you are not allowed to call s3:GetObject")
     assert result.stderr.count("\n") == 1
 
 

@@ -25,7 +25,7 @@ class Case:
     """One try.
 
     Attributes:
-        question: what `Query.parse` is given.
+        question: what `Query.parse` is given, and `top`.
         files: what is counted.
         way: one of WAYS.
         cut: how many bytes the kernel is fed at a time.

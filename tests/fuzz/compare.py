@@ -13,7 +13,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines.spill import Spill
 from toptalkers.job import count_flows, port_filter, sum_counts
 from toptalkers.kernel.door import Counter
-from toptalkers.question.query import Query, format_ports
+from toptalkers.question.query import Query
 
 T = TypeVar("T")
 
@@ -49,9 +49,16 @@ class Pieces(io.BytesIO):
         return super().read(self._most if size is None or size < 0 else min(size, self._most))
 
 
+def _asked(case: Case) -> tuple[Query, int]:
+    """The question of a case, and how many talkers it asks for, 0 for all."""
+    texts = dict(case.question)
+    top = int(texts.pop("top", "0"))
+    return Query.parse(**texts), top
+
+
 def count_by_scripts(case: Case) -> Outcome:
     """A mapper for each file, sort, reducer, filter, sort."""
-    query = Query.parse(**case.question)
+    query, top = _asked(case)
     counted, tallies = [], []
     reported: Counters[str] = Counters()
     for content in case.contents:
@@ -72,7 +79,7 @@ def count_by_scripts(case: Case) -> Outcome:
     summed, kept = io.BytesIO(), io.BytesIO()
     if sum_counts.main(io.BytesIO(pipeline.sort_bytes(b"".join(counted))), summed, io.StringIO()):
         return Outcome(refused=True)
-    arguments = ["--ports", format_ports(query.ports), "--top", str(query.top)]
+    arguments = [*query.filter_arguments(), "--top", str(top)]
     port_filter.main(arguments, io.BytesIO(summed.getvalue()), kept, io.StringIO())
     return Outcome(pipeline.rank(kept.getvalue()), tuple(tallies))
 
@@ -90,7 +97,7 @@ def _tally(tally: Tally, *, is_misfit: bool) -> tuple[tuple[str, int], ...]:
 
 def count_by_kernel(case: Case) -> Outcome:
     """In the case's way; between the files stands what does not count, and must leave nothing."""
-    query = Query.parse(**case.question)
+    query, top = _asked(case)
     spill = Spill(None)
     tallies = []
     try:
@@ -113,15 +120,15 @@ def count_by_kernel(case: Case) -> Outcome:
             return Outcome(refused=True)
         if spill.is_used:
             spill.take(total)
-            chunks, talkers = spill.ranked(query, case.rows)
+            chunks, talkers = spill.ranked(query, top, case.rows)
         else:
-            chunks, talkers = total.ranked(query.top), total.talkers
+            chunks, talkers = total.ranked(top), total.talkers
         lines = b"".join(chunks)
     except TooLargeError:
         return Outcome(refused=True)
     finally:
         spill.close()
-    assert lines.count(b"\n") == min(talkers, query.top or talkers), "so many talkers were said"
+    assert lines.count(b"\n") == min(talkers, top or talkers), "so many talkers were said"
     return Outcome(lines, tuple(tallies))
 
 

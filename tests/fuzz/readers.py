@@ -262,7 +262,7 @@ def ask(query: Query, content: bytes, name: str) -> tuple[bytes, bool]:
         lambda _: None,
     )
     engine.count()
-    chunks, _ = engine.ranked()
+    chunks, _ = engine.ranked(0)
     return b"".join(chunks), any(problem.is_failure and problem.reason for problem in engine.problems)
 
 

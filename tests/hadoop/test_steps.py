@@ -4,7 +4,6 @@ import gzip
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,9 +77,9 @@ def run(embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False
         return b"".join(line for _, line in read_part(body, "part-00000.gz"))
 
 
-def counted_here(embedded: Embedded, query: Query) -> bytes:
+def counted_here(embedded: Embedded, query: Query, top: int = 0) -> bytes:
     """The local engine's answer."""
-    return b"".join(local.count_files(query, find_inputs([str(embedded.directory / "in")]).files).chunks)
+    return b"".join(local.count_files(query, find_inputs([str(embedded.directory / "in")]).files, top=top).chunks)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +118,9 @@ def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPa
     """Each mapper of the second step sends its own first talkers; the first of all are the first of the output."""
     monkeypatch.setattr(steps, "REDUCER_BYTES", 1)
     embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(100))))})
-    query = Query.parse(metric="bytes", top=3)
+    query = Query.parse(metric="bytes")
     planned = plan_steps(
-        query, inputs=["in/"], gluing="offsets", bundle=BUNDLE, output="out/", between="sums/", input_bytes=3
+        query, top=3, inputs=["in/"], gluing="offsets", bundle=BUNDLE, output="out/", between="sums/", input_bytes=3
     )
     for step in planned:
         result = embedded.run(*step.arguments, map_slots=2)
@@ -130,7 +129,7 @@ def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPa
     (part,) = embedded.output()
     ranked = gzip.decompress(part).splitlines(keepends=True)
     assert len(ranked) > 3
-    assert b"".join(ranked[:3]) == counted_here(embedded, replace(query, top=3))
+    assert b"".join(ranked[:3]) == counted_here(embedded, query, top=3)
 
 
 def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> None:
@@ -153,6 +152,6 @@ def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    query = Query.parse(metric="bytes", top=9)
-    assert done.stdout == b"".join(local.count_files(query, find_inputs([str(tmp_path / "in")]).files).chunks)
+    query = Query.parse(metric="bytes")
+    assert done.stdout == b"".join(local.count_files(query, find_inputs([str(tmp_path / "in")]).files, top=9).chunks)
     assert b" counted, " in done.stderr

@@ -93,7 +93,7 @@ def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> dict[str
 
 def answer(folder: Path) -> tuple[list[Row], int]:
     """The local engine's answer on a folder, and how many records it counted."""
-    query = Query.parse(metric="bytes", ports="all", action="ALL", top="0")
+    query = Query.parse(metric="bytes", ports="all", action="ALL")
     left_out: list[Problem] = []
     files = find_inputs([str(folder)]).files
     found = count_files("local", query, files, on_read=lambda _: None, on_problem=left_out.append)

@@ -38,13 +38,13 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
         (boto.ReadTimeoutError(endpoint_url="https://x/"), "https://x/ does not answer", "a way to it"),
         (
             refused("UnauthorizedOperation", "User: u is not authorized to perform: iam:PassRole on resource: r"),
-            "access denied: iam:PassRole is not allowed",
-            "granted",
+            "access denied: you are not allowed to call iam:PassRole",
+            "ask your administrator",
         ),
         (
             refused("UnauthorizedOperation", "You are not authorized to perform this operation."),
-            "access denied: ec2:CreateFlowLogs is not allowed",
-            "granted",
+            "access denied: you are not allowed to call ec2:CreateFlowLogs",
+            "ask your administrator",
         ),
         (refused("RequestExpired", "x"), "credentials have expired", "aws sso login"),
         (refused("AuthFailure", "not able to validate"), "does not accept the credentials", "Region enabled"),

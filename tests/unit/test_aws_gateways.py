@@ -121,7 +121,8 @@ def test_a_change_set_is_made_waited_for_and_read_to_its_end(stubs: Stubs) -> No
         {"Status": "CREATE_COMPLETE", "Changes": [{"ResourceChange": second}]},
         {**asked, "NextToken": "t"},
     )
-    made = StackGateway(client, sleep=slept.append).create_change_set(
+    gateway = StackGateway(client, sleep=slept.append)
+    arn = gateway.create_change_set(
         "toptalkers",
         "c",
         kind="UPDATE",
@@ -129,6 +130,7 @@ def test_a_change_set_is_made_waited_for_and_read_to_its_end(stubs: Stubs) -> No
         parameters={"Shards": None, "RetentionDays": "3"},
         tags={"team": "network"},
     )
+    made = gateway.read_change_set(arn)
     assert made.changes == (Change("change", "A", "T", "perhaps"), Change("remove", "B", "T"))
     assert len(slept) == 1
 
@@ -140,11 +142,16 @@ def test_a_template_too_large_is_not_sent(stubs: Stubs) -> None:
         StackGateway(client).create_change_set("s", "c", kind="CREATE", template=" " * 51_201, parameters={}, tags={})
 
 
-def test_change_sets_are_executed_and_forgotten_by_their_arn(stubs: Stubs) -> None:
+def test_change_sets_are_executed_and_deleted(stubs: Stubs) -> None:
     """What a failed create made goes again, a bucket to be kept included."""
     client, stub = stubs("cloudformation")
     stub.add_response("execute_change_set", {}, {"ChangeSetName": CHANGE_SET, "RetainExceptOnCreate": True})
-    stub.add_response("delete_change_set", {}, {"ChangeSetName": CHANGE_SET})
+    named = {"StackName": "toptalkers", "ChangeSetName": "c"}
+    stub.add_client_error("delete_change_set", "InvalidChangeSetStatus", "it is being made", expected_params=named)
+    stub.add_response("delete_change_set", {}, named)
+    stub.add_client_error("delete_change_set", "ValidationError", "Stack [toptalkers] does not exist")
+    stub.add_client_error("delete_change_set", "ChangeSetNotFound", "ChangeSet [c] does not exist")
+    stub.add_client_error("delete_change_set", "AccessDenied", "no")
     stub.add_response("delete_stack", {}, {"StackName": ARN})
     summary = {"ChangeSetName": "toptalkers-1"}
     stub.add_response("list_change_sets", {"Summaries": [summary]}, {"StackName": "toptalkers"})
@@ -160,9 +167,12 @@ def test_change_sets_are_executed_and_forgotten_by_their_arn(stubs: Stubs) -> No
     asked = {"StackName": ARN, "LogicalResourceId": "Bucket"}
     stub.add_response("describe_stack_resource", {"StackResourceDetail": detail}, asked)
     stub.add_client_error("describe_stack_resource", "ValidationError", "does not exist", expected_params=asked)
-    gateway = StackGateway(client)
+    gateway = StackGateway(client, sleep=lambda _: None)
     gateway.execute(ChangeSet(CHANGE_SET, "CREATE_COMPLETE", ""))
-    gateway.delete_change_set(ChangeSet(CHANGE_SET, "FAILED", ""))
+    for _ in range(3):
+        gateway.delete_change_set("toptalkers", "c")
+    with pytest.raises(AwsError, match="access denied"):
+        gateway.delete_change_set("toptalkers", "c")
     gateway.delete(ARN)
     assert gateway.change_set_names("toptalkers") == ["toptalkers-1"]
     assert gateway.template("toptalkers") == {"Resources": {}}
@@ -374,7 +384,7 @@ def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
     assert list(gateway.folders("b", "p/")) == ["p/q/"]
     assert gateway.head("b", "p/1") == StoredObject("p/1", 7, NOW)
     assert gateway.head("b", "p/2") is None
-    with pytest.raises(AwsError, match="s3:GetObject is not allowed"):
+    with pytest.raises(AwsError, match="not allowed to call s3:GetObject"):
         gateway.head("b", "p/3")
     assert gateway.get("b", "p/1").read() == b"seven b"
     gateway.put("b", "k", b"x", metadata={"a": "1"})

@@ -1,13 +1,16 @@
-"""Docs that cannot lie: what is rendered is up to date, what is named exists, what is shown runs."""
+"""Docs that cannot lie: what is rendered is up to date, what is named exists."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.render import ROOT, rendered
+from toptalkers import __version__
 
-DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("path", rendered(), ids=lambda path: path.name)
@@ -31,3 +34,17 @@ def test_architecture_names_what_is_there() -> None:
         assert (package / room).is_dir(), room
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     assert rooms <= set(re.findall(r"`(\w+)/`", text))
+
+
+def test_changelog_dates_this_version() -> None:
+    """The package's version has a dated heading; headings are newest first, and hold known kinds of change only."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    dated = [re.fullmatch(r"\[(\S+)\] - (\d{4}-\d\d-\d\d)", heading) for heading in headings[1:]]
+    releases = [(Version(one[1]), date.fromisoformat(one[2])) for one in dated if one]
+    assert len(releases) == len(dated), headings
+    assert releases == sorted(releases, reverse=True)
+    assert Version(__version__) in dict(releases)
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

@@ -20,9 +20,9 @@ GROUPS = PYPROJECT["dependency-groups"]
 LOCKS = sorted(path.stem for path in (ROOT / "locks").iterdir())
 WHERE = [
     {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": system}
-    for python, system in itertools.product(("3.11", "3.12", "3.13"), ("linux", "darwin"))
+    for python, system in itertools.product(("3.11", "3.12", "3.13", "3.14"), ("linux", "darwin"))
 ]
-"""Where toptalkers is supported."""
+"""Where CI installs them."""
 
 
 def group(name: str) -> Iterator[str]:
@@ -44,6 +44,8 @@ ASKED = {
     "peers": [*group("bench")],
     "peers-quick": [*group("bench-quick")],
     "checkov": [*group("checkov")],
+    "docs": [*group("docs")],
+    "release": [*group("release")],
     "lock": [*group("lock")],
 }
 """What each file of locks/ is to hold, as scripts/lock makes them."""

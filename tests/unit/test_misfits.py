@@ -126,7 +126,7 @@ def test_packed_bytes_among_lines(pack: Callable[[bytes], bytes], end: str) -> N
     tally = counter.end_lines()
     found = counter.misfit()
     assert found
-    assert "packed bytes" in describe_misfit(found, tally, Query())
+    assert "compressed data" in describe_misfit(found, tally, Query())
 
 
 def test_a_broken_line_that_begins_as_packed_bytes_do() -> None:
@@ -205,7 +205,7 @@ def test_what_is_said() -> None:
     """The line says what the file looks like, and how to ask for it."""
     header = " ".join(name for name in DEFAULT_FIELDS if name != "action")
     no_action = header + "\n" + GOOD.replace(" ACCEPT", "")
-    assert describe(Query(), no_action).endswith("ACCEPT was asked for: ask with --action ALL")
+    assert describe(Query(), no_action).endswith("the question is for ACCEPT: ask with --action ALL")
     assert judge(EVERYTHING, no_action)[0] is None
     assert "its header names no dstport" in describe(Query(), header.replace(" dstport", "") + "\n1 2 3")
     assert "15 columns, and the default format has 14" in describe(Query(), (GOOD + " vpc-1\n") * 3)
@@ -222,7 +222,7 @@ def test_what_is_said() -> None:
         Query.parse(log_format="srcaddr dstaddr dstport action"), GOOD
     )
     header = " ".join(DEFAULT_FIELDS)
-    assert "'8,4' is no bytes" in describe(
+    assert "the column bytes cannot be '8,4'" in describe(
         Query.parse(metric="bytes"), f"{header}\n" + (GOOD + "\n").replace("840", "8,4") * 3
     )
     assert r"it begins with 'hello\x1b world'" in describe(Query(), "hello\x1b world\n" * 3)

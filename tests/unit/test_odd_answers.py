@@ -54,6 +54,7 @@ READING: list[tuple[str, Any, Callable[[Any], object]]] = [
         cloudformation,
         lambda one: one.create_change_set("x", "c", kind="CREATE", template="{}", parameters={}, tags={}),
     ),
+    ("cloudformation", cloudformation, lambda one: one.read_change_set("c")),
     ("s3", s3, lambda one: list(one.list("bucket"))),
     ("s3", s3, lambda one: list(one.folders("bucket", "x/"))),
     ("ec2", ec2, lambda one: one.find()),

@@ -7,16 +7,24 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.strategies import queries
+from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT
 from toptalkers.job import count_flows, port_filter
-from toptalkers.question.query import ALL_PORTS, Query, format_ports, parse_ports
+from toptalkers.question.clauses import ALL_PORTS, format_ports, parse_ports
+from toptalkers.question.query import Query
+
+
+def ask(*, top: str | None = None, format: str | None = None, **texts: str) -> tuple[Query, Presentation]:  # noqa: A002
+    """Parse what belongs to the question and what belongs to its answer."""
+    return Query.parse(**texts), Presentation.parse(top=top, format=format)
 
 
 def test_defaults_are_the_recipes() -> None:
     """Without options: records, ports up to 1024, ACCEPT, all time, the default format."""
     query = Query.parse()
     assert query == Query()
+    assert Presentation.parse() == Presentation()
     assert (query.metric, query.ports, query.action) == ("records", ((0, 1024),), "ACCEPT")
     assert query.layout is DEFAULT_LAYOUT
 
@@ -60,7 +68,7 @@ def test_defaults_are_the_recipes() -> None:
 def test_bad_values_give_one_clear_line(options: dict[str, str], message: str) -> None:
     """Each wrong value is named with its option, on one line, and ends in exit code 2."""
     with pytest.raises(UsageError) as caught:
-        Query.parse(**options)
+        ask(**options)
     assert caught.value.message == message
     assert "\n" not in caught.value.message
     assert caught.value.exit_code == 2
@@ -128,7 +136,7 @@ def test_mapper_understands_every_question(query: Query) -> None:
 def test_what_is_wrong_is_told_in_short(option: str, text: str) -> None:
     """However long the text of an option is, its error is a short line."""
     with pytest.raises(UsageError) as raised:
-        Query.parse(**{option: text})
+        ask(**{option: text})
     assert len(str(raised.value)) < 200
 
 
@@ -136,10 +144,10 @@ def test_what_is_wrong_is_told_in_short(option: str, text: str) -> None:
 def test_top_is_what_engines_can_count_to(top: int) -> None:
     """From 0 to 2^63 - 1 each number of talkers is taken as it is; any other is wrong usage, and a short line."""
     if 0 <= top < 2**63:
-        assert Query.parse(top=str(top)).top == top
+        assert Presentation.parse(top=str(top)).top == top
         return
     with pytest.raises(UsageError) as raised:
-        Query.parse(top=str(top))
+        Presentation.parse(top=str(top))
     assert len(str(raised.value)) < 100
 
 
@@ -147,5 +155,5 @@ def test_top_is_what_engines_can_count_to(top: int) -> None:
 def test_top_is_plain_digits(text: str) -> None:
     """Digits of other scripts, signs, spaces and thousands of digits are wrong usage, and a short line."""
     with pytest.raises(UsageError) as raised:
-        Query.parse(top=text)
+        Presentation.parse(top=text)
     assert len(str(raised.value)) < 100

@@ -1,7 +1,6 @@
 """What a run reads, how large a cluster it gets, and what is kept of it."""
 
 import gzip
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -160,14 +159,14 @@ def test_a_record_is_read_as_it_was_written() -> None:
     """Times and the question too; and what a later version adds is passed over."""
     query = Query.parse(
         metric="bytes", ports="22,443", since="2026-11-23T18:00", log_format="${srcaddr} ${dstaddr} ${dstport} "
-        "${start} ${action} ${bytes}", top=7,
+        "${start} ${action} ${bytes}",
     )  # fmt: skip
     created = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
     record = RunRecord(
         run_id="20261123T181500Z-4f2a",
         stack="toptalkers",
         state="RUNNING",
-        question=question_of(query),
+        question=question_of(query, 7),
         inputs=["s3://bucket/flowlogs/"],
         input_objects=1,
         input_bytes=2,
@@ -181,7 +180,9 @@ def test_a_record_is_read_as_it_was_written() -> None:
     )
     assert parse_record(format_record(record)) == record
     assert parse_record(format_record(record).replace(b"{", b'{"later": 1,', 1)) == record
-    assert replace(record.query, format="tsv") == query
+    assert (record.query, record.top) == (query, 7)
+    with_format = format_record(record).replace(b'"top": 7', b'"top": 7, "format": "csv"')
+    assert (parse_record(with_format).query, parse_record(with_format).top) == (query, 7)
     assert record.instance_hours(created.replace(hour=20)) == 6.0
     for text in (b"", b"[]", b"{}", format_record(record).replace(b"RUNNING", b"DANCING")):
         with pytest.raises(ToptalkersError, match="cannot be read"):

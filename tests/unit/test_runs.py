@@ -22,7 +22,7 @@ RECORD = RunRecord(
     run_id="20261123T181500Z-4f2a",
     stack="toptalkers",
     state="COMPLETED",
-    question=question_of(Query.parse(since="2026-11-23T18:00", until="2026-11-23T19:00", top=7)),
+    question=question_of(Query.parse(since="2026-11-23T18:00", until="2026-11-23T19:00"), 7),
     inputs=["s3://bucket/flowlogs/"],
     input_objects=1,
     input_bytes=2,

@@ -52,7 +52,7 @@ def test_the_two_steps() -> None:
 
 def test_generic_options_stand_first() -> None:
     """Hadoop refuses `-D` and `-files` behind an option of streaming's own."""
-    for step in plan(Query.parse(top=5), keep_aggregate=True):
+    for step in plan(top=5, keep_aggregate=True):
         last = max(at for at, word in enumerate(step.arguments) if word in ("-D", "-files"))
         assert set(step.arguments[: last + 1 : 2]) == {"-D", "-files"}
 
@@ -69,7 +69,7 @@ def test_generic_options_stand_first() -> None:
 )
 def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: bool, ports: str, mapper: str) -> None:
     """It filters ports that the first step kept, and cuts at the first N; otherwise it is `cat`."""
-    first, second = plan(Query.parse(ports=ports, top=top), keep_all_ports=keep_all_ports)
+    first, second = plan(Query.parse(ports=ports), top=top, keep_all_ports=keep_all_ports)
     assert option(second, "-mapper") == [mapper]
     wanted = "all" if keep_all_ports else ports
     assert f"--ports {wanted} " in option(first, "-mapper")[0]
@@ -158,9 +158,9 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
         action=data.draw(st.sampled_from(["ACCEPT", "REJECT", "ALL"])),
         since=data.draw(st.none() | st.datetimes(min_value=datetime(1970, 1, 1)).map(_iso)),  # noqa: DTZ001
         log_format="${start} ${action} ${srcaddr} ${dstaddr} ${dstport} ${packets} ${bytes}",
-        top=data.draw(st.integers(0, 10**6)),
     )
-    first, second = plan(query, keep_all_ports=data.draw(st.booleans()))
+    top = data.draw(st.integers(0, 10**6))
+    first, second = plan(query, top=top, keep_all_ports=data.draw(st.booleans()))
     words = option(first, "-mapper")[0].split(" ")
     assert shlex.split(" ".join(words)) == words
     counting = count_flows.parse_arguments(words[2:])
@@ -171,7 +171,7 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
     )
     words = option(second, "-mapper")[0].split(" ")
     if words != ["cat"]:
-        assert port_filter.parse_arguments(words[2:]).top == query.top
+        assert port_filter.parse_arguments(words[2:]).top == top
 
 
 def test_a_failed_step_ends_the_cluster() -> None:

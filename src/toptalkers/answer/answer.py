@@ -119,7 +119,8 @@ class Answer:
         query: the question.
         chunks: whole `<talker>` TAB `<sum>` lines, in the order of the answer, many in a chunk. Read them once.
         tally: what was read and skipped.
-        talkers: how many talkers there are in all, of which `query.top` are given; None when not known.
+        talkers: how many talkers there are in all; None when not known.
+        top: how many of them were asked for, 0 for all.
 
     """
 
@@ -127,6 +128,7 @@ class Answer:
     chunks: Iterable[bytes]
     tally: Tally
     talkers: int | None = None
+    top: int = 0
 
     def rows(self) -> Iterator[Row]:
         """The answer's lines, parsed. Reads the chunks."""

@@ -9,18 +9,15 @@ import json
 from collections.abc import Iterator
 
 from toptalkers.answer.answer import REASONS, Answer, Row, Tally
+from toptalkers.answer.presentation import Format
 from toptalkers.errors import ToptalkersError
-from toptalkers.question.query import Query, format_ports, format_time
+from toptalkers.question.clauses import CLAUSES
+from toptalkers.question.query import Query
 
 
-def format_answer(answer: Answer) -> Iterator[bytes]:
-    """Write an answer in its query's format, in chunks of UTF-8.
-
-    Args:
-        answer: what to write; its chunks are read.
-
-    """
-    match answer.query.format:
+def format_answer(answer: Answer, format: Format = "tsv") -> Iterator[bytes]:  # noqa: A002 - the option's name
+    """Write an answer, in chunks of UTF-8. Reads the answer's chunks."""
+    match format:
         case "tsv":
             yield from answer.chunks
         case "csv":
@@ -46,15 +43,8 @@ def format_tally(tally: Tally) -> str:
 
 
 def describe_query(query: Query) -> str:
-    """Say a question in words, one line."""
-    ports = "all ports" if format_ports(query.ports) == "all" else f"ports {format_ports(query.ports)}"
-    action = "all actions" if query.action == "ALL" else query.action
-    words = [f"top talkers by {query.metric}", ports, action]
-    if query.since:
-        words.append(f"since {format_time(query.since)}")
-    if query.until:
-        words.append(f"until {format_time(query.until)}")
-    return ", ".join(words)
+    """Write a question in words, as one line."""
+    return ", ".join(clause.describe(value) for clause, value in query.clauses() if clause.describe)
 
 
 def _in_order(tally: Tally) -> list[tuple[str, int]]:
@@ -88,14 +78,8 @@ def _format_csv(answer: Answer) -> Iterator[bytes]:
 
 def _format_json(answer: Answer) -> Iterator[bytes]:
     query, tally = answer.query, answer.tally
-    question = {
-        "metric": query.metric,
-        "ports": format_ports(query.ports),
-        "action": query.action,
-        "since": format_time(query.since) if query.since else None,
-        "until": format_time(query.until) if query.until else None,
-        "top": query.top,
-    }
+    texts = query.texts()
+    question = {clause.name: texts.get(clause.name) for clause in CLAUSES if clause.describe} | {"top": answer.top}
     counts = {
         "records_read": tally.records_read,
         "counted": tally.counted,

@@ -1,6 +1,6 @@
-"""The answer of a run, out of S3: its part files, any number of them, merged in the answer's order.
+"""The answer of a job: its part files, any number of them, in S3 or on this machine, merged in the answer's order.
 
-Nothing is held but a line of each part, so that an answer of any size passes through.
+Only one line of each part is held in memory, so an answer may be of any size.
 """
 
 import gzip
@@ -9,7 +9,7 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from itertools import islice
@@ -25,7 +25,7 @@ LINES_PER_CHUNK = 10_000
 READ_BYTES = 1 << 20
 
 SUCCESS = "_SUCCESS"
-"""What Hadoop's committer writes last (FileOutputCommitter): without it an answer is not whole."""
+"""What Hadoop's committer writes last (FileOutputCommitter): without it an answer is not complete."""
 
 LONGEST_LINE_BYTES = 1024
 """Far more than the longest line of an answer: two addresses, a port and a sum have about 150 bytes."""
@@ -36,18 +36,18 @@ _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _ADDRESS = rb"(?:%b(?:\.%b){3}|\[([0-9A-Fa-f:.]{2,45})\])" % (_OCTET, _OCTET)
 _PORT = rb"(?:[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _LINE = re.compile(rb"%b:%b:%b\t(0|[1-9][0-9]{0,37})\n?" % (_ADDRESS, _ADDRESS, _PORT))
-"""A line of an answer, but for what stands in brackets, which may be no IPv6 address."""
+"""A line of an answer. The text in brackets is not checked: it may not be an IPv6 address."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _AGAIN = "somebody deleted it, or is copying; 'toptalkers run-emr' asks again"
 
 Ranked = tuple[int, bytes]
-"""A line behind the negative of its sum: these compare as lines of the answer do."""
+"""The negative of a line's sum, and the line: these compare as the lines of an answer do."""
 
 
 def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int = 0) -> Iterator[bytes]:
-    """Give the lines of an answer, in chunks, in their order.
+    """Read an answer from S3: its lines in order, in chunks.
 
     Args:
         storage: S3.
@@ -56,21 +56,51 @@ def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int 
         top: how many lines, 0 for all.
 
     Raises:
-        ToptalkersError: there is no whole answer; or, while it is read, a part holds what is no line of one.
+        ToptalkersError: the answer is not complete; or, while it is read, a part holds something else than its lines.
 
     """
-    parts = find_parts(storage, bucket, prefix)
-    return _merged(storage, bucket, parts, top)
+    return _fetched(storage, bucket, find_parts(storage, bucket, prefix), top)
+
+
+def _fetched(storage: StorageGateway, bucket: str, keys: Iterable[str], top: int) -> Iterator[bytes]:
+    with explained("s3"):
+        yield from merge_parts(((f"s3://{bucket}/{key}", storage.get(bucket, key)) for key in keys), top)
+
+
+def merge_parts(parts: Iterable[tuple[str, IO[bytes]]], top: int) -> Iterator[bytes]:
+    """Merge part files in the order of an answer, and close them.
+
+    Args:
+        parts: what each part is called in an error, and the part, plain or gzip.
+        top: how many lines, 0 for all.
+
+    Returns:
+        The lines, in chunks.
+
+    Raises:
+        ToptalkersError: as for `read_part`.
+
+    """
+    with ExitStack() as stack:
+        yield from first_lines([read_part(stack.enter_context(body), name) for name, body in parts], top)
+
+
+def first_lines(parts: Sequence[Iterable[Ranked]], top: int) -> Iterator[bytes]:
+    """Merge the checked lines of parts, and give the first `top` of them in chunks; 0 for all."""
+    lines = iter(parts[0] if len(parts) == 1 else heapq.merge(*parts))
+    rest = islice(lines, min(top, sys.maxsize)) if top else lines
+    while chunk := b"".join(line for _, line in islice(rest, LINES_PER_CHUNK)):
+        yield chunk
 
 
 def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
-    """The keys of an answer's part files, in the order of their names.
+    """Find the keys of an answer's part files, in the order of their numbers.
 
-    Every reducer writes its part, numbered from 0, and a packed part of no lines still has 20 bytes. So a part that
-    is not there, or that is empty, was lost.
+    Every reducer writes one part, numbered from 0, and a compressed part without lines still has 20 bytes. So a part
+    that is missing or empty was lost.
 
     Raises:
-        ToptalkersError: the job did not finish them, or they are not all there any more.
+        ToptalkersError: the job did not finish, or some parts are missing.
 
     """
     where = f"the answer at s3://{bucket}/{prefix} is not whole"
@@ -96,51 +126,42 @@ def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
     return [parts[number] for number in sorted(parts)]
 
 
-def _merged(storage: StorageGateway, bucket: str, parts: list[str], top: int) -> Iterator[bytes]:
-    with ExitStack() as stack:
-        opened = []
-        for key in parts:
-            body = stack.enter_context(storage.get(bucket, key))
-            opened.append(read_part(body, f"s3://{bucket}/{key}"))
-        lines: Iterable[Ranked] = opened[0] if len(opened) == 1 else heapq.merge(*opened)
-        rest = islice(lines, min(top, sys.maxsize)) if top else iter(lines)
-        while chunk := b"".join(line for _, line in islice(rest, LINES_PER_CHUNK)):
-            yield chunk
-
-
 def read_part(body: IO[bytes], name: str) -> Iterator[Ranked]:
-    """Give the lines of one part file, plain or gzip, each checked, each behind the one before in order.
+    """Read and check the lines of one part file, plain or gzip.
 
     Args:
-        body: the object as it lies there.
+        body: the part as stored.
         name: what it is called in an error.
 
     Raises:
-        ToptalkersError: it ends early, or holds what is no line of an answer.
+        ToptalkersError: it ends early, or it is not lines of an answer in their order.
 
     """
-    last: Ranked | None = None
-    number = 0
     try:
-        for line in _lines(_blocks(body), name):
-            number += 1
-            match = _LINE.fullmatch(line)
-            if match is None or (match[1] and not _is_ipv6(match[1])) or (match[2] and not _is_ipv6(match[2])):
-                raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}")
-            if not line.endswith(b"\n"):
-                raise ToptalkersError(f"{name}: ends in the middle of line {number:,}")
-            ranked = (-int(match[3]), line)
-            if last is not None and ranked <= last:
-                raise ToptalkersError(f"{name}: line {number:,} is not in the order of an answer: {line[:100]!r}")
-            last = ranked
-            yield ranked
+        yield from check_lines(_blocks(body), name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ToptalkersError(f"{name}: cannot be unpacked: {error}") from error
 
 
+def check_lines(blocks: Iterable[bytes], name: str) -> Iterator[Ranked]:
+    """Check the lines of one part, given in blocks that may be cut anywhere; arguments and errors as in `read_part`."""
+    last: Ranked | None = None
+    for number, line in enumerate(_lines(blocks, name), 1):
+        match = _LINE.fullmatch(line)
+        if match is None or (match[1] and not _is_ipv6(match[1])) or (match[2] and not _is_ipv6(match[2])):
+            raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}")
+        if not line.endswith(b"\n"):
+            raise ToptalkersError(f"{name}: ends in the middle of line {number:,}")
+        ranked = (-int(match[3]), line)
+        if last is not None and ranked <= last:
+            raise ToptalkersError(f"{name}: line {number:,} is not in the order of an answer: {line[:100]!r}")
+        last = ranked
+        yield ranked
+
+
 def _blocks(body: IO[bytes]) -> Iterator[bytes]:
-    """What a part file holds, unpacked when it is packed: by its content, as the name may have been changed."""
-    with explained("s3"), io.BufferedReader(_Raw(body), READ_BYTES) as buffered:
+    """The decompressed content of a part file. Its first bytes tell the compression, as its name may have changed."""
+    with io.BufferedReader(_Raw(body), READ_BYTES) as buffered:
         if not buffered.peek(2).startswith(_GZIP_MAGIC):
             while block := buffered.read(READ_BYTES):
                 yield block
@@ -151,7 +172,7 @@ def _blocks(body: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Raw(io.RawIOBase):
-    """An object's body as io has streams; botocore's can be read, and little else."""
+    """A body as a stream of `io`: botocore's can be read, and little else."""
 
     def __init__(self, body: IO[bytes]) -> None:
         self._body = body
@@ -174,7 +195,7 @@ def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
         for line in lines:
             yield line + b"\n"
         number += len(lines)
-        # Before more is read: a packed part of some megabytes may hold a line that no memory holds.
+        # Checked before more is read: a compressed part of a few megabytes may hold a line larger than memory.
         if len(rest) > LONGEST_LINE_BYTES:
             raise ToptalkersError(
                 f"{name}: line {number + 1:,} is longer than {LONGEST_LINE_BYTES:,} bytes: {rest[:100]!r}"

@@ -1,1 +1,1 @@
-"""The only boto3: a factory of clients, one small gateway a service, one translation of what can go wrong."""
+"""What AWS is asked: an account's clients, one small gateway per service, and one translation of errors."""

@@ -184,7 +184,7 @@ def _explain_refusal(error: ClientError, service: str) -> AwsError:
         found = _ACTION.search(said)
         action = f"{service}:{operation}"
         action = found[1] if found else _ACTIONS.get(action, action)
-        return AwsError(f"access denied: {action} is not allowed to you: {said}", hint=_GRANT, code=code)
+        return AwsError(f"access denied: you are not allowed to call {action}: {said}", hint=_GRANT, code=code)
     if code in _EXPIRED:
         return AwsError("the AWS credentials have expired", hint=_LOG_IN, code=code)
     if code in _UNKNOWN_CREDENTIALS:
@@ -200,7 +200,7 @@ def _explain_refusal(error: ClientError, service: str) -> AwsError:
     return AwsError(f"{service} {operation}: {said or f'HTTP status {status}'}", code=code, is_open=status >= 500)
 
 
-_GRANT = "have it granted; docs/operations.md lists all that is needed"
+_GRANT = "ask your administrator for that permission"
 
 
 def _line(error: Exception) -> str:

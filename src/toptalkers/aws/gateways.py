@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.metrics import MetricsGateway
-from toptalkers.aws.objects import ObjectReader
 from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
@@ -87,11 +86,6 @@ class Gateways:
     def storage(self) -> StorageGateway:
         """S3."""
         return StorageGateway(self._clients.s3())
-
-    @cached_property
-    def objects(self) -> ObjectReader:
-        """S3, for reading much."""
-        return ObjectReader(self._clients.s3())
 
     @cached_property
     def clusters(self) -> ClusterGateway:

@@ -1,7 +1,8 @@
 """CloudFormation: stacks, change sets, events.
 
 API operations: DescribeStacks, ListStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
-DescribeChangeSet; and, changing things, CreateChangeSet, ExecuteChangeSet, DeleteChangeSet, DeleteStack.
+DescribeChangeSet; and, changing things, CreateChangeSet, ExecuteChangeSet, DeleteChangeSet, DeleteStack. A dry run of
+deploy also calls CreateChangeSet and DeleteChangeSet and, when the stack is new, DeleteStack.
 """
 
 import json
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from toptalkers.aws.failures import AwsError, explain, explained
+from toptalkers.aws.failures import AwsError, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -167,16 +168,19 @@ class StackGateway:
         template: str,
         parameters: Mapping[str, str | None],
         tags: Mapping[str, str],
-    ) -> ChangeSet:
-        """Have CloudFormation work out what a template would change, and wait for it.
+    ) -> str:
+        """Ask CloudFormation for a change set: what a template would change. CREATE makes an empty stack for it.
 
         Args:
             name: the stack.
             change_set: a name for the change set.
-            kind: CREATE for a stack that is not there yet.
+            kind: CREATE for a stack that does not exist yet.
             template: the body.
             parameters: by name; None keeps the value that the stack has.
             tags: all tags that the stack shall have.
+
+        Returns:
+            The ARN of the change set.
 
         """
         if len(template.encode()) > TEMPLATE_BODY_BYTES:
@@ -187,7 +191,7 @@ class StackGateway:
             else {"ParameterKey": key, "ParameterValue": value}
             for key, value in parameters.items()
         ]
-        arn = self._client.create_change_set(
+        return self._client.create_change_set(
             StackName=name,
             ChangeSetName=change_set,
             ChangeSetType=kind,
@@ -196,19 +200,10 @@ class StackGateway:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )["Id"]
-        try:
-            return self._read_change_set(arn)
-        except BaseException as error:
-            # Nobody else knows that it is there.
-            try:
-                self._client.delete_change_set(ChangeSetName=arn)
-            except (BotoCoreError, ClientError) as refusal:
-                if isinstance(error, Exception):
-                    told = explain(refusal, "cloudformation")
-                    raise AwsError(told.message, hint=told.hint, code=told.code, is_open=True) from error
-            raise
 
-    def _read_change_set(self, arn: str) -> ChangeSet:
+    @explained("cloudformation")
+    def read_change_set(self, arn: str) -> ChangeSet:
+        """Wait until a change set is ready or has failed, and read all its changes."""
         while True:
             seen = self._client.describe_change_set(ChangeSetName=arn)
             if seen["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
@@ -228,9 +223,21 @@ class StackGateway:
         self._client.execute_change_set(ChangeSetName=change_set.arn, RetainExceptOnCreate=True)
 
     @explained("cloudformation")
-    def delete_change_set(self, change_set: ChangeSet) -> None:
-        """Forget a change set."""
-        self._client.delete_change_set(ChangeSetName=change_set.arn)
+    def delete_change_set(self, name: str, change_set: str) -> None:
+        """Delete a change set of a stack, both by name. Nothing is done when either does not exist."""
+        for looks_left in reversed(range(QUIET_LOOKS)):
+            try:
+                self._client.delete_change_set(StackName=name, ChangeSetName=change_set)
+            except ClientError as error:
+                details = error.response.get("Error", {})
+                if details.get("Code") == "ChangeSetNotFound" or "does not exist" in details.get("Message", ""):
+                    return
+                # CloudFormation does not delete a change set that it is still making.
+                if details.get("Code") != "InvalidChangeSetStatus" or not looks_left:
+                    raise
+                self._sleep(POLL_SECONDS)
+            else:
+                return
 
     @explained("cloudformation")
     def delete(self, name: str) -> None:

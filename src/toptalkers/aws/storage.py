@@ -1,19 +1,25 @@
-"""S3: the objects of a bucket.
+"""S3: the objects of a bucket, listed, read, written, copied and deleted.
 
 API operations: ListObjectsV2, HeadObject, GetObject; and, changing things, PutObject, CopyObject, DeleteObjects,
 DeleteBucket.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import io
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
+import botocore.exceptions as boto
 from botocore.exceptions import ClientError
+from urllib3.exceptions import HTTPError
 
-from toptalkers.aws.failures import AwsError, explained
-from toptalkers.aws.objects import archived_in, why_object_is_refused
+from toptalkers.aws.failures import AwsError, explain, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,15 +27,51 @@ if TYPE_CHECKING:
 KEYS_PER_REQUEST = 1000
 """The most keys that one DeleteObjects takes (S3 API reference)."""
 
+CONNECTIONS = 8
+"""How many ranges are fetched at a time: one connection uses only a fraction of a machine's network."""
+
+PIECE_BYTES = 8 << 20
+"""The size of a range. Most flow-log objects are smaller, and so are fetched whole."""
+
+PIECES_AHEAD = 3
+"""How many further ranges of an object are fetched while one is being read."""
+
+ATTEMPTS = 5
+"""After how many attempts in a row without a byte an object is given up."""
+
+MOST_DENIED = 20
+"""If this many objects are denied before the first one is read, a permission is missing, and reading ends."""
+
+_READ_BYTES = 1 << 18
+
+_WITH_ARCHIVES = {"OptionalObjectAttributes": ["RestoreStatus"]}
+"""Has a listing tell which archived objects were restored."""
+
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+"""Storage classes whose objects must be restored before they can be read (S3 user guide, "Archived objects")."""
+
+_DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
+_GONE = {"NoSuchKey", "404", "MethodNotAllowed", "405"}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of a bucket; `archive` is what it would first have to be restored from, as far as the listing tells."""
+    """An object of a bucket, as it was when it was listed.
+
+    Attributes:
+        key: the object's key.
+        size_bytes: its size as stored.
+        modified: when it was written.
+        archive: the archive that it must be restored from before it can be read; empty when it can be read.
+        etag: changes when the content changes; empty where it was not asked for.
+
+    """
 
     key: str
     size_bytes: int
     modified: datetime
     archive: str = ""
+    etag: str = ""
 
 
 class ObjectRefusedError(AwsError):
@@ -37,20 +79,37 @@ class ObjectRefusedError(AwsError):
 
 
 class StorageGateway:
-    """S3 through the client given."""
+    """S3 through the client given.
 
-    def __init__(self, client: "S3Client") -> None:
-        """Take the client."""
+    Reading ahead takes bounded memory: the ranges ahead of each open stream, and the first range of each object that
+    was prefetched and not opened.
+    """
+
+    def __init__(self, client: "S3Client", *, piece_bytes: int = PIECE_BYTES, pause_s: float = 0.2) -> None:
+        """Take the client.
+
+        Args:
+            client: S3's.
+            piece_bytes: the size of the ranges that objects are fetched in.
+            pause_s: the wait before the first further attempt at a range, doubled for each after it.
+
+        """
         self._client = client
+        self._piece_bytes = piece_bytes
+        self._pause_s = pause_s
+        self._pool = ThreadPoolExecutor(CONNECTIONS, "fetch")
+        self._prefetched: dict[tuple[str, StoredObject], Future[bytes]] = {}
+        self._lock = threading.Lock()
+        self._denied: set[tuple[str, str]] | None = set()
 
     @explained("s3")
     def put(self, bucket: str, key: str, body: bytes | IO[bytes], *, metadata: Mapping[str, str] | None = None) -> None:
-        """Write an object whole, over one of the same key."""
+        """Write a whole object, replacing one of the same key."""
         self._client.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata or {})
 
     @explained("s3")
     def get(self, bucket: str, key: str) -> IO[bytes]:
-        """Open an object for reading; what is read comes as it is asked for."""
+        """Open an object for reading; bytes are fetched when they are read."""
         return cast("IO[bytes]", self._client.get_object(Bucket=bucket, Key=key)["Body"])
 
     @explained("s3")
@@ -58,14 +117,15 @@ class StorageGateway:
         """Read the beginning of an object that is not empty.
 
         Raises:
-            ObjectRefusedError: S3 does not give this object: it is archived, encrypted otherwise, another's, or gone.
+            ObjectRefusedError: S3 refuses this object: it is archived, gone, encrypted with another key, or another
+                account's.
 
         """
         try:
             with self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"] as body:
                 return body.read(count)
         except ClientError as error:
-            reason = why_object_is_refused(error)
+            reason = _why_refused(error)
             if reason is None:
                 raise
             code = error.response.get("Error", {}).get("Code", "")
@@ -73,7 +133,7 @@ class StorageGateway:
 
     @explained("s3")
     def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
-        """Copy an object of at most 5 GiB inside of S3; nothing travels."""
+        """Copy an object of at most 5 GiB within S3, without downloading it."""
         self._client.copy_object(CopySource={"Bucket": bucket, "Key": key}, Bucket=to_bucket, Key=to_key)
 
     @explained("s3")
@@ -88,31 +148,37 @@ class StorageGateway:
         return StoredObject(key, found["ContentLength"], found["LastModified"])
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
-        """Give the objects below a prefix in the order of their keys, a page of a thousand at a time."""
+        """Give all objects below a prefix, in the order of their keys; a page of a thousand is fetched at a time."""
+        for one in self._listed(bucket, prefix, **_WITH_ARCHIVES):
+            if isinstance(one, StoredObject):
+                yield one
+
+    def level(self, bucket: str, prefix: str) -> tuple[Sequence[StoredObject], Sequence[str]]:
+        """Give the objects whose keys have no further `/` after a prefix, and the prefixes one `/` longer."""
+        found = list(self._listed(bucket, prefix, Delimiter="/", **_WITH_ARCHIVES))
+        return [one for one in found if isinstance(one, StoredObject)], [one for one in found if isinstance(one, str)]
+
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Give the prefixes one `/` longer than a prefix, in their order."""
+        return (one for one in self._listed(bucket, prefix, Delimiter="/") if isinstance(one, str))
+
+    def _listed(self, bucket: str, prefix: str, **options: Any) -> Iterator[StoredObject | str]:
         with explained("s3"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix, OptionalObjectAttributes=["RestoreStatus"]
-            )
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
             for page in pages:
                 for one in page.get("Contents", []):
                     is_restored = "RestoreExpiryDate" in one.get("RestoreStatus", {})
-                    archive = archived_in(one.get("StorageClass", ""), is_restored=is_restored)
-                    yield StoredObject(one["Key"], one["Size"], one["LastModified"], archive)
-
-    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Give the prefixes one `/` further than a prefix, in their order."""
-        with explained("s3"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-            for page in pages:
-                for one in page.get("CommonPrefixes", []):
-                    yield one["Prefix"]
+                    archive = "" if is_restored or one.get("StorageClass") not in _ARCHIVES else one["StorageClass"]
+                    yield StoredObject(one["Key"], one["Size"], one["LastModified"], archive, one.get("ETag", ""))
+                for folder in page.get("CommonPrefixes", []):
+                    yield folder["Prefix"]
 
     @explained("s3")
     def delete_many(self, bucket: str, keys: Iterable[str], *, on_deleted: Callable[[int], None]) -> None:
-        """Delete objects, a thousand a request; `on_deleted` is told the number of each.
+        """Delete objects, a thousand per request; `on_deleted` is called with the number deleted by each.
 
         Raises:
-            AwsError: S3 would not delete one of them; those before it are gone.
+            AwsError: S3 does not delete one of them; the ones before it are gone.
 
         """
         rest = iter(keys)
@@ -129,7 +195,7 @@ class StorageGateway:
 
     @explained("s3")
     def has_bucket(self, bucket: str) -> bool:
-        """Whether a bucket is there, and may be listed."""
+        """Whether a bucket exists and may be listed."""
         try:
             self._client.list_objects_v2(Bucket=bucket, Prefix="", MaxKeys=1)
         except ClientError as error:
@@ -140,7 +206,7 @@ class StorageGateway:
 
     @explained("s3")
     def delete_bucket(self, bucket: str) -> bool:
-        """Delete an empty bucket; whether it was empty, and is gone (or was gone before)."""
+        """Delete a bucket that is empty; False when it is not. True also when there was no such bucket."""
         try:
             self._client.delete_bucket(Bucket=bucket)
         except ClientError as error:
@@ -150,3 +216,130 @@ class StorageGateway:
             if code != "NoSuchBucket":
                 raise
         return True
+
+    def prefetch(self, bucket: str, listed: StoredObject) -> None:
+        """Begin to fetch an object that will be opened soon."""
+        with self._lock:
+            if (bucket, listed) not in self._prefetched:
+                self._prefetched[bucket, listed] = self._submit(bucket, listed, 0)
+
+    def open_ahead(self, bucket: str, listed: StoredObject) -> "ObjectStream":
+        """Open a listed object for reading in order; several ranges of it are fetched at a time.
+
+        Reading the stream raises OSError when the object has changed since it was listed, is gone, or is refused. It
+        raises AwsError when AWS refuses all objects: the credentials are not valid, or the first `MOST_DENIED` objects
+        are denied.
+        """
+        with self._lock:
+            first = self._prefetched.pop((bucket, listed), None)
+        starts = range(0, listed.size_bytes, self._piece_bytes)
+        return ObjectStream(starts, lambda start: self._submit(bucket, listed, start), first)
+
+    def _submit(self, bucket: str, listed: StoredObject, start: int) -> Future[bytes]:
+        return self._pool.submit(self._fetch, bucket, listed, start, min(start + self._piece_bytes, listed.size_bytes))
+
+    def _fetch(self, bucket: str, listed: StoredObject, start: int, end: int) -> bytes:
+        """Fetch the bytes in [start, end); after a dropped connection, continue where it broke off."""
+        data = bytearray()
+        failures = 0
+        while start + len(data) < end:
+            before = len(data)
+            reason = "S3 sent less than was asked for"
+            try:
+                answer = self._client.get_object(
+                    Bucket=bucket,
+                    Key=listed.key,
+                    Range=f"bytes={start + before}-{end - 1}",
+                    IfMatch=listed.etag,
+                )
+                if answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                    raise OSError("the server gives no ranges of objects")
+                with answer["Body"] as body:
+                    self._denied = None
+                    while piece := body.read(_READ_BYTES):
+                        data += piece
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code", "")
+                if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
+                    raise OSError("the object changed while it was being read") from error
+                why = _why_refused(error)
+                if why is None or (code in _DENIED and "kms:" not in why and self._are_all_denied(bucket, listed.key)):
+                    raise explain(error, "s3") from error
+                raise OSError(why) from error
+            except (boto.HTTPClientError, boto.IncompleteReadError, HTTPError) as error:
+                reason = str(error).rstrip(".")
+            if start + len(data) >= end:
+                break
+            failures = 0 if len(data) > before else failures + 1
+            if failures >= ATTEMPTS:
+                raise OSError(f"S3 broke off {failures} times at byte {start + len(data):,}: {reason}")
+            time.sleep(self._pause_s * 2**failures)
+        return bytes(data)
+
+    def _are_all_denied(self, bucket: str, key: str) -> bool:
+        """Whether no object was read so far, and enough of them were denied."""
+        with self._lock:
+            if self._denied is not None:
+                self._denied.add((bucket, key))
+            return self._denied is not None and len(self._denied) >= MOST_DENIED
+
+
+class ObjectStream(io.RawIOBase):
+    """An object's bytes in order, fetched ahead of the reader."""
+
+    def __init__(
+        self, starts: range, submit: Callable[[int], Future[bytes]], first: Future[bytes] | None = None
+    ) -> None:
+        """Take the starts of the ranges, the function that fetches one, and the first range if it was prefetched."""
+        super().__init__()
+        self._starts = deque(starts)
+        self._submit = submit
+        self._coming: deque[Future[bytes]] = deque()
+        self._piece = memoryview(b"")
+        if first is not None and self._starts:
+            self._starts.popleft()
+            self._coming.append(first)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Give up to `size` bytes; b"" at the end."""
+        if not self._piece:
+            while self._starts and len(self._coming) <= PIECES_AHEAD:
+                self._coming.append(self._submit(self._starts.popleft()))
+            if not self._coming:
+                return b""
+            self._piece = memoryview(self._coming.popleft().result())
+        taken = self._piece if size < 0 else self._piece[:size]
+        self._piece = self._piece[len(taken) :]
+        return bytes(taken)
+
+    def close(self) -> None:
+        """Cancel what was not read."""
+        for future in self._coming:
+            future.cancel()
+        self._coming.clear()
+        self._starts.clear()
+        super().close()
+
+
+def describe_archive(archive: str) -> str:
+    """Say why an archived object cannot be read, and what to do."""
+    return f"archived ({archive}), and must be restored before it can be read"
+
+
+def _why_refused(error: ClientError) -> str | None:
+    """Why S3 refuses one object, in one line; None for an error that concerns all objects."""
+    code = error.response.get("Error", {}).get("Code", "")
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if code in _GONE:
+        return "the object is gone"
+    if code == "InvalidObjectState":
+        return describe_archive(str(error.response.get("StorageClass") or "an archive tier"))
+    if code in _DENIED:
+        return f"access denied, by another key or another owner: {said}"
+    if code == "InvalidRequest" or code.startswith("KMS."):
+        return f"S3 does not give it: {said}"
+    return None

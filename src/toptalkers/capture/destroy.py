@@ -68,17 +68,19 @@ def plan_destroy(gateways: Gateways, name: str, *, delete_data: bool) -> Destroy
 
 
 def _bucket_left(gateways: Gateways, name: str) -> str | None:
-    """The bucket that the stack last deleted under this name left; None when it left none that is still there.
+    """Find the bucket that the last stack of this name kept when it was deleted; None when there is none any more.
 
-    A destroy that is stopped between the stack and the data is finished so by the next one.
+    So the next destroy finishes one that was stopped between the stack and the data.
     """
-    for arn in gateways.stacks.deleted(name)[:1]:
+    for arn in gateways.stacks.deleted(name):
         stack = gateways.stacks.find(arn)
+        if stack and not (stack.outputs or stack.description):
+            continue  # the shell of a change set that was never executed
         if stack is None or not stack.description.startswith(DESCRIPTION):
             return None
         bucket = stack.outputs.get("BucketName") or gateways.stacks.physical_id(arn, BUCKET)
-        if bucket and gateways.storage.has_bucket(bucket):
-            return bucket
+        if bucket:
+            return bucket if gateways.storage.has_bucket(bucket) else None
     return None
 
 

@@ -1,6 +1,7 @@
-"""The stack: what would change, its change set, and following what happens.
+"""The stack: what to deploy, the change set that CloudFormation makes of it, and its execution.
 
-Plan (reads alone) -> proposal (a change set, CloudFormation's own plan) -> execution -> outputs.
+`plan_stack` only reads. `proposed` has CloudFormation make a change set, its own plan, and deletes it again unless it
+is executed; for a dry run it never is. `Proposal.execute` deploys it and follows the events.
 """
 
 import json
@@ -9,13 +10,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.gateways import Gateways
 from toptalkers.aws.stack import Change, ChangeSet, Stack, StackEvent
 from toptalkers.capture.ownership import CHANGE_SET_PREFIX, STACK_TAG, find_own
-from toptalkers.capture.prediction import default_parameters, predict_changes
 from toptalkers.capture.template import render_template
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
@@ -34,7 +34,7 @@ _UPDATABLE = {
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """What deploying would do."""
+    """What to ask of CloudFormation."""
 
     name: str
     region: str
@@ -43,34 +43,31 @@ class StackPlan:
     parameters: Mapping[str, str | None]
     """By name; None keeps the value that the stack has."""
     tags: Mapping[str, str]
-    changes: tuple[Change, ...]
     is_empty: bool
-    """Template, parameters and tags are what the stack has already."""
+    """Whether template, parameters and tags are what the stack has already."""
     changed_parameters: Mapping[str, tuple[str, str]]
     """Of parameters that get another value: the old one and the new one."""
     notes: tuple[str, ...] = ()
 
 
-def plan_stack(
-    gateways: Gateways, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str], template: str = ""
-) -> StackPlan:
-    """Work out what deploying would do; nothing is changed for it.
+def plan_stack(gateways: Gateways, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackPlan:
+    """Work out what to ask of CloudFormation; this only reads.
 
     Args:
         gateways: the account and Region.
         name: the stack.
-        parameters: values given now; the others keep what the stack has, or the template's default.
-        tags: given now, added to those that the stack has.
-        template: another template than ours, for trying things out.
+        parameters: the values given now; all others keep what the stack has, or the template's default.
+        tags: the tags given now, added to those that the stack has.
 
     Raises:
-        UsageError: a parameter that the template lacks.
-        ToptalkersError: the stack is somebody else's, is busy, or is in a state that cannot be updated.
+        UsageError: the template lacks a parameter, or does not take its value.
+        ToptalkersError: the stack belongs to somebody else, is busy, or is in a state that cannot be updated.
 
     """
-    template = template or render_template()
-    defaults = default_parameters(template)
-    check_parameters(template, parameters)
+    template = render_template()
+    new = json.loads(template)
+    defaults = {key: str(one.get("Default", "")) for key, one in new["Parameters"].items()}
+    check_parameters(new["Parameters"], parameters)
     stack = find_own(gateways, name)
     if stack is None or stack.status == "REVIEW_IN_PROGRESS":
         return StackPlan(
@@ -80,7 +77,6 @@ def plan_stack(
             template=template,
             parameters=parameters,
             tags=tags,
-            changes=predict_changes({}, {}, json.loads(template), parameters),
             is_empty=False,
             changed_parameters={
                 key: (defaults[key], value) for key, value in parameters.items() if value != defaults[key]
@@ -93,7 +89,6 @@ def plan_stack(
         for key, value in parameters.items()
         if value != kept.get(key, defaults[key])
     }
-    old, new = gateways.stacks.template(name), json.loads(template)
     return StackPlan(
         name=name,
         region=gateways.region,
@@ -101,21 +96,19 @@ def plan_stack(
         template=template,
         parameters={key: parameters.get(key) for key in kept} | dict(parameters),
         tags={**stack.tags, **tags},
-        changes=predict_changes(old, stack.parameters, new, {**kept, **parameters}),
-        is_empty=old == new and not changed and {**stack.tags, **tags} == stack.tags,
+        is_empty=not changed and {**stack.tags, **tags} == stack.tags and gateways.stacks.template(name) == new,
         changed_parameters=changed,
         notes=_misfit_notes(gateways, name, changed),
     )
 
 
-def check_parameters(template: str, parameters: Mapping[str, str]) -> None:
-    """Hold values to what the template says of its parameters, as CloudFormation will.
+def check_parameters(declared: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    """Check values against the parameters that the template declares, as CloudFormation will.
 
     Raises:
         UsageError: the template lacks the parameter, or does not take the value.
 
     """
-    declared = json.loads(template)["Parameters"]
     for key, value in parameters.items():
         if key not in declared:
             raise UsageError(f"the template has no parameter {key!r}", hint=f"it has {', '.join(sorted(declared))}")
@@ -148,7 +141,7 @@ def _refuse_state(stack: Stack) -> None:
 
 
 def _misfit_notes(gateways: Gateways, name: str, changed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
-    """What becomes of flow logs that are on when the stream's format changes."""
+    """Say what happens to flow logs that are on when the format of the stream changes."""
     if "LogFormat" not in changed:
         return ()
     layout = parse_log_format(changed["LogFormat"][1])
@@ -165,10 +158,10 @@ def _misfit_notes(gateways: Gateways, name: str, changed: Mapping[str, tuple[str
 
 
 class Proposal:
-    """A change set that waits for a yes."""
+    """A change set that waits to be executed."""
 
     def __init__(self, gateways: Gateways, plan: StackPlan, change_set: ChangeSet, name: str) -> None:
-        """Hold what `execute` needs; `name` is the change set's."""
+        """Hold what `execute` needs; `name` is the name of the change set."""
         self._name = name
         self._gateways = gateways
         self._plan = plan
@@ -181,15 +174,20 @@ class Proposal:
         return self._change_set.is_empty
 
     @property
+    def failure(self) -> str:
+        """Why CloudFormation could not make the change set; empty when it could."""
+        return self._change_set.reason if self._change_set.status == "FAILED" and not self.is_empty else ""
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """CloudFormation's own plan."""
         return self._change_set.changes
 
     def execute(self, say: Say) -> Stack:
-        """Do it, telling each event, and give the stack as it is then.
+        """Execute the change set, tell each event, and return the stack as it is afterwards.
 
         Raises:
-            ToptalkersError: it failed; with the first resource that did, and why.
+            ToptalkersError: it failed; the message names the first resource that failed, and the reason.
 
         """
         stacks, name = self._gateways.stacks, self._plan.name
@@ -225,52 +223,75 @@ def _way_out(plan: StackPlan, status: str) -> str:
 
 @contextmanager
 def proposed(gateways: Gateways, plan: StackPlan, say: Say = lambda _: None) -> Iterator[Proposal]:
-    """Have CloudFormation prepare a plan; what is not executed inside is taken back on leaving.
+    """Have CloudFormation make a change set; unless it is executed in the block, it is deleted at the end of the block.
+
+    A new stack's change set needs an empty stack, a shell in REVIEW_IN_PROGRESS, which is deleted with it.
 
     Args:
         gateways: the account and Region.
-        plan: what to prepare.
-        say: told of what may be left, when taking back fails or is interrupted.
+        plan: what to ask of CloudFormation.
+        say: told what may be left when deleting fails or is interrupted.
 
     Raises:
-        ToptalkersError: CloudFormation cannot make a change set of it.
+        ToptalkersError: CloudFormation cannot make the change set.
 
     """
     name = f"{CHANGE_SET_PREFIX}{gateways.now():%Y%m%dT%H%M%S-%f}"
+    stacks, proposal = gateways.stacks, None
     try:
-        change_set = gateways.stacks.create_change_set(
+        arn = stacks.create_change_set(
             plan.name, name, kind=plan.kind, template=plan.template, parameters=plan.parameters, tags=plan.tags
         )
     except BaseException as error:
-        if may_be_done(error):
-            say(_what_is_left(plan, name))
         with suppress(AwsError):
-            _remove_shell(gateways, plan)
+            if may_be_done(error):
+                say(_what_is_left(plan, name))
+                stacks.delete_change_set(plan.name, name)
+            _remove_shell(gateways, plan, name)
         raise
-    proposal = Proposal(gateways, plan, change_set, name)
     try:
-        if change_set.status == "FAILED" and not change_set.is_empty:
-            raise ToptalkersError(f"CloudFormation cannot prepare the change: {change_set.reason}")
+        proposal = Proposal(gateways, plan, stacks.read_change_set(arn), name)
+        if proposal.failure:
+            raise ToptalkersError(f"CloudFormation cannot prepare the change: {proposal.failure}")
         yield proposal
     finally:
-        if not proposal.is_executed:
-            try:
-                gateways.stacks.delete_change_set(change_set)
-                _remove_shell(gateways, plan)
-            except BaseException:
-                say(_what_is_left(plan, name))
-                raise
+        if proposal is None or not proposal.is_executed:
+            _take_back(gateways, plan, name, say)
 
 
-def _remove_shell(gateways: Gateways, plan: StackPlan) -> None:
-    """Delete the empty shell that a change set of a new stack leaves behind; what is more than that is not touched."""
-    shell = gateways.stacks.find(plan.name) if plan.kind == "CREATE" else None
-    if shell and shell.status == "REVIEW_IN_PROGRESS":
-        since = gateways.stacks.last_event_id(shell.arn)
-        gateways.stacks.delete(shell.arn)
-        # A deploy right after this one would meet the shell on its way out.
-        for _ in gateways.stacks.follow(shell.arn, since):
-            pass
+def _take_back(gateways: Gateways, plan: StackPlan, change_set: str, say: Say) -> None:
+    """Delete a change set, and the shell that it was made for; tell what may be left when that fails."""
+
+    def take_back() -> None:
+        gateways.stacks.delete_change_set(plan.name, change_set)
+        _remove_shell(gateways, plan, change_set)
+
+    try:
+        take_back()
+    except BaseException as error:
+        # A second time, so that one Ctrl-C or one lost answer leaves nothing behind.
+        try:
+            take_back()
+        except BaseException:
+            say(_what_is_left(plan, change_set))
+            raise
+        if not isinstance(error, AwsError):
+            raise
+
+
+def _remove_shell(gateways: Gateways, plan: StackPlan, change_set: str) -> None:
+    """Delete the empty stack that a change set of a new stack leaves behind, unless another change set needs it."""
+    stacks = gateways.stacks
+    shell = stacks.find(plan.name) if plan.kind == "CREATE" else None
+    if shell is None or shell.status != "REVIEW_IN_PROGRESS":
+        return
+    if any(one != change_set for one in stacks.change_set_names(plan.name)):
+        return
+    since = stacks.last_event_id(shell.arn)
+    stacks.delete(shell.arn)
+    # A deploy right after this one would meet the shell while it is being deleted.
+    for _ in stacks.follow(shell.arn, since):
+        pass
 
 
 def _what_is_left(plan: StackPlan, change_set: str) -> str:
@@ -310,15 +331,8 @@ def format_event(event: StackEvent) -> str:
     return line + (f"  {event.reason}" if event.reason and event.status.endswith("FAILED") else "")
 
 
-def format_plan(plan: StackPlan, changes: tuple[Change, ...], *, is_exact: bool) -> str:
-    """The plan as lines.
-
-    Args:
-        plan: what is planned.
-        changes: the resources of it, predicted or CloudFormation's own.
-        is_exact: whether they are CloudFormation's own, which alone knows what is replaced.
-
-    """
+def format_plan(plan: StackPlan, changes: tuple[Change, ...]) -> str:
+    """Format a plan with the changes of its change set, as lines."""
     verb = "create" if plan.kind == "CREATE" else "update"
     lines = [f"Plan: {verb} the stack {plan.name} in {plan.region}"]
     lines += [f"  {key}: {old!r} -> {new!r}" for key, (old, new) in plan.changed_parameters.items()]
@@ -326,9 +340,7 @@ def format_plan(plan: StackPlan, changes: tuple[Change, ...], *, is_exact: bool)
     notes = {"yes": ", REPLACES the old one", "perhaps": ", perhaps replaces the old one", "no": ""}
     lines += [f"  {signs[one.action]} {one.resource} ({one.type}{notes[one.replaced]})" for one in changes]
     if not changes:
-        lines.append("  no resource; outputs or tags alone")
-    if plan.kind == "UPDATE" and changes and not is_exact:
-        lines.append("  what a change replaces, and what follows from it, CloudFormation says when it prepares it")
+        lines.append("  no resource; only outputs or tags")
     lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(map(visible, lines))
 

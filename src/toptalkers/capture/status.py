@@ -14,26 +14,26 @@ from toptalkers.capture.flowlogs import explain_delivery, is_into
 from toptalkers.capture.ownership import MARKER, STACK_TAG, find_own, output_of
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
 from toptalkers.errors import ToptalkersError
+from toptalkers.records.hours import DAY, HOUR, Arrival
+from toptalkers.records.stored import dated_folders, newest_object
 from toptalkers.visible import visible
 
 COUNTED_AT_MOST = 10_000
 """Where counting quarantined objects ends."""
-
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 GB = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Objects below a prefix: the newest one, and how many came lately."""
+    """Objects below a prefix: the newest one, and how many arrived lately."""
 
     newest: datetime | None
     newest_key: str
     objects_hour: int
     objects_day: int
     bytes_day: int
-    """As stored, packed."""
+    """As stored, compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +112,28 @@ def read_status(gateways: Gateways, stack_name: str) -> StatusReport:
 
 
 def read_arrivals(gateways: Gateways, bucket: str, prefix: str) -> Arrivals:
-    """Look at what came below a prefix that goes on with `YYYY/MM/DD/HH/`.
+    """Read what arrived in a tree of folders of dates.
 
-    Only the folders of the last day are listed; when they are empty, the newest one of all is looked for.
+    Only the folders of the last day are listed; if they are empty, the newest object of all is searched for.
+
+    Args:
+        gateways: to AWS.
+        bucket: the stack's.
+        prefix: the top of the tree.
+
     """
     now, storage = gateways.now(), gateways.storage
-    newest, newest_key, in_hour, in_day, size = None, "", 0, 0, 0
-    for hours in range(25):
-        for one in storage.list(bucket, f"{prefix}{now - hours * HOUR:%Y/%m/%d/%H}/"):
-            if newest is None or one.modified > newest:
-                newest, newest_key = one.modified, one.key
-            in_hour += one.modified > now - HOUR
-            if one.modified > now - DAY:
-                in_day += 1
-                size += one.size_bytes
-    if newest is None:
-        folder = prefix
-        while further := max(storage.folders(bucket, folder), default=""):
-            folder = further
-        # Above the folders of hours there is nothing of ours.
-        last = (
-            max(storage.list(bucket, folder), key=lambda one: one.modified, default=None) if folder != prefix else None
-        )
-        if last:
-            newest, newest_key = last.modified, last.key
-    return Arrivals(newest, newest_key, in_hour, in_day, size)
+    newest, in_hour, in_day, size = None, 0, 0, 0
+    levels = dated_folders(storage, bucket, Arrival.of_last_day(now), roots=[prefix])
+    for one in (one for level in levels for one in level.objects):
+        if newest is None or one.modified > newest.modified:
+            newest = one
+        in_hour += one.modified > now - HOUR
+        if one.modified > now - DAY:
+            in_day += 1
+            size += one.size_bytes
+    newest = newest or newest_object(storage, bucket, prefix)
+    return Arrivals(newest.modified if newest else None, newest.key if newest else "", in_hour, in_day, size)
 
 
 def _count(gateways: Gateways, bucket: str, prefix: str) -> int:

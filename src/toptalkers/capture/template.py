@@ -1,23 +1,39 @@
 """The CloudFormation template of the capture chain and of the roles that a cluster runs under.
 
-One function a room: each returns resources by their logical ids, as plain data. `render_template()` writes all
-of it as JSON, the same bytes every time, small enough to be passed inline (51,200 bytes, CloudFormation
-quotas). Permissions name actions one by one, and resources of this stack; none is granted on `*`.
+Each function returns resources by their logical ids, as plain data; `cfn.py` has the words, `roles.py` the part of
+the cluster. `render_template()` writes all of it as JSON, the same bytes every time, small enough to be passed inline
+(51,200 bytes, CloudFormation quotas). Permissions name their actions and resources; none is granted on `*`.
 
-What a stack of it needs from who deploys it: CAPABILITY_NAMED_IAM, because Amazon EMR wants an instance
-profile to have the name of its role (EMR management guide, "Customize IAM roles").
+The stack needs CAPABILITY_NAMED_IAM, because Amazon EMR requires that an instance profile has the name of its role
+(EMR management guide, "Customize IAM roles").
 """
 
 import ast
 import json
 from importlib import resources
-from typing import Any
 
 from toptalkers import __version__, locations
 from toptalkers.capture import preprocess
+from toptalkers.capture.cfn import (
+    GOES,
+    KEPT,
+    NOTHING,
+    Template,
+    allow,
+    allow_key,
+    arn,
+    bucket_arn,
+    from_here,
+    get_att,
+    if_,
+    policy,
+    ref,
+    role,
+    skip,
+    trust,
+)
+from toptalkers.capture.roles import cluster_resources
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
-
-Template = dict[str, Any]
 
 TEMPLATE_BODY_BYTES = 51_200
 """The largest template that CloudFormation takes inline."""
@@ -51,7 +67,7 @@ def build_template() -> Template:
         "of the cluster that counts them",
         "Parameters": _parameters(),
         "Conditions": _conditions(),
-        "Resources": _bucket() | _log_group() | _stream() | _function() | _alarms() | _cluster(),
+        "Resources": _bucket() | _log_group() | _stream() | _function() | _alarms() | cluster_resources(),
         "Outputs": _outputs(),
     }
 
@@ -151,11 +167,11 @@ def _parameters() -> Template:
 
 def _conditions() -> Template:
     return {
-        "IsOnDemand": {"Fn::Equals": [_ref("Shards"), ON_DEMAND]},
-        "HasKmsKey": {"Fn::Not": [{"Fn::Equals": [_ref("KmsKeyArn"), ""]}]},
-        "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [_ref("AlarmTopicArn"), ""]}]},
-        "HasEmrCertificates": {"Fn::Not": [{"Fn::Equals": [_ref("EmrCertificates"), ""]}]},
-        "MakesEmrSecurityConfiguration": {"Fn::Equals": [_ref("EmrSecurityConfiguration"), ""]},
+        "IsOnDemand": {"Fn::Equals": [ref("Shards"), ON_DEMAND]},
+        "HasKmsKey": {"Fn::Not": [{"Fn::Equals": [ref("KmsKeyArn"), ""]}]},
+        "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
+        "HasEmrCertificates": {"Fn::Not": [{"Fn::Equals": [ref("EmrCertificates"), ""]}]},
+        "MakesEmrSecurityConfiguration": {"Fn::Equals": [ref("EmrSecurityConfiguration"), ""]},
     }
 
 
@@ -163,20 +179,20 @@ def _bucket() -> Template:
     """The bucket that holds everything, kept with its policy when the stack goes."""
     aws_managed: Template = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     customer_managed: Template = {
-        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": _ref("KmsKeyArn")},
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": ref("KmsKeyArn")},
         "BucketKeyEnabled": True,
     }
     return {
         "Bucket": {
             "Type": "AWS::S3::Bucket",
-            **_KEPT,
-            "Metadata": _skip(
+            **KEPT,
+            "Metadata": skip(
                 CKV_AWS_18="Access logs would outgrow what they watch; CloudTrail data events serve who needs them",
                 CKV_AWS_21="A retry overwrites an object with the same bytes; versions would double what is billed",
             ),
             "Properties": {
                 "BucketEncryption": {
-                    "ServerSideEncryptionConfiguration": [_if("HasKmsKey", customer_managed, aws_managed)]
+                    "ServerSideEncryptionConfiguration": [if_("HasKmsKey", customer_managed, aws_managed)]
                 },
                 "PublicAccessBlockConfiguration": {
                     "BlockPublicAcls": True,
@@ -187,8 +203,8 @@ def _bucket() -> Template:
                 "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
                 "LifecycleConfiguration": {
                     "Rules": [
-                        _expire("captured", locations.CAPTURED, _ref("RecordsExpireDays")),
-                        _expire("direct", locations.DIRECT, _ref("RecordsExpireDays")),
+                        _expire("captured", locations.CAPTURED, ref("RecordsExpireDays")),
+                        _expire("direct", locations.DIRECT, ref("RecordsExpireDays")),
                         _expire("quarantine", locations.QUARANTINE, QUARANTINE_DAYS),
                         _expire("failed-batches", locations.FAILED_BATCHES, QUARANTINE_DAYS),
                         {
@@ -203,16 +219,16 @@ def _bucket() -> Template:
         },
         "BucketPolicy": {
             "Type": "AWS::S3::BucketPolicy",
-            **_KEPT,
+            **KEPT,
             "Properties": {
-                "Bucket": _ref("Bucket"),
-                "PolicyDocument": _policy(
+                "Bucket": ref("Bucket"),
+                "PolicyDocument": policy(
                     {
                         "Sid": "TlsOnly",
                         "Effect": "Deny",
                         "Principal": "*",
                         "Action": "s3:*",
-                        "Resource": [_bucket_arn(), _bucket_arn("*")],
+                        "Resource": [bucket_arn(), bucket_arn("*")],
                         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                     },
                     # The two that direct delivery needs. AWS would else attach them itself when a flow log is
@@ -223,15 +239,15 @@ def _bucket() -> Template:
                         "Principal": {"Service": "delivery.logs.amazonaws.com"},
                         "Action": "s3:PutObject",
                         "Resource": [
-                            _bucket_arn(f"{locations.DIRECT}${{AWS::AccountId}}/*"),
-                            _bucket_arn(f"{locations.DIRECT}aws-account-id=${{AWS::AccountId}}/*"),
+                            bucket_arn(f"{locations.DIRECT}${{AWS::AccountId}}/*"),
+                            bucket_arn(f"{locations.DIRECT}aws-account-id=${{AWS::AccountId}}/*"),
                         ],
                         "Condition": {
                             "StringEquals": {
-                                "aws:SourceAccount": _ref("AWS::AccountId"),
+                                "aws:SourceAccount": ref("AWS::AccountId"),
                                 "s3:x-amz-acl": "bucket-owner-full-control",
                             },
-                            "ArnLike": {"aws:SourceArn": _arn("logs", "*")},
+                            "ArnLike": {"aws:SourceArn": arn("logs", "*")},
                         },
                     },
                     {
@@ -239,8 +255,8 @@ def _bucket() -> Template:
                         "Effect": "Allow",
                         "Principal": {"Service": "delivery.logs.amazonaws.com"},
                         "Action": "s3:GetBucketAcl",
-                        "Resource": _bucket_arn(),
-                        "Condition": _from_here("logs", "*"),
+                        "Resource": bucket_arn(),
+                        "Condition": from_here("logs", "*"),
                     },
                 ),
             },
@@ -253,17 +269,17 @@ def _log_group() -> Template:
     return {
         "FlowLogGroup": {
             "Type": "AWS::Logs::LogGroup",
-            **_GOES,
+            **GOES,
             # Only this class has subscription filters, and it cannot be changed later.
-            "Properties": {"LogGroupClass": "STANDARD", **_kept_for(_ref("RetentionDays"))},
+            "Properties": {"LogGroupClass": "STANDARD", **_kept_for(ref("RetentionDays"))},
         },
-        "DeliveryRole": _role(
-            _trust("vpc-flow-logs.amazonaws.com", _from_here("ec2", "vpc-flow-log/*")),
-            _allow(
-                ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], _get("FlowLogGroup", "Arn")
+        "DeliveryRole": role(
+            trust("vpc-flow-logs.amazonaws.com", from_here("ec2", "vpc-flow-log/*")),
+            allow(
+                ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], get_att("FlowLogGroup", "Arn")
             ),
             # Has no narrower resource: it lists groups.
-            _allow(["logs:DescribeLogGroups"], _arn("logs", "log-group:*")),
+            allow(["logs:DescribeLogGroups"], arn("logs", "log-group:*")),
         ),
     }
 
@@ -273,29 +289,29 @@ def _stream() -> Template:
     return {
         "Stream": {
             "Type": "AWS::Kinesis::Stream",
-            **_GOES,
+            **GOES,
             "Properties": {
-                "StreamModeDetails": {"StreamMode": _if("IsOnDemand", "ON_DEMAND", "PROVISIONED")},
-                "ShardCount": _if("IsOnDemand", _NOTHING, _ref("Shards")),
+                "StreamModeDetails": {"StreamMode": if_("IsOnDemand", "ON_DEMAND", "PROVISIONED")},
+                "ShardCount": if_("IsOnDemand", NOTHING, ref("Shards")),
                 "RetentionPeriodHours": STREAM_RETENTION_HOURS,
                 "StreamEncryption": {
                     "EncryptionType": "KMS",
-                    "KeyId": _if("HasKmsKey", _ref("KmsKeyArn"), "alias/aws/kinesis"),
+                    "KeyId": if_("HasKmsKey", ref("KmsKeyArn"), "alias/aws/kinesis"),
                 },
             },
         },
-        "SubscriptionRole": _role(
-            _trust("logs.amazonaws.com", _from_here("logs", "*")),
-            _allow(["kinesis:PutRecord"], _get("Stream", "Arn")),
-            _allow_key(["kms:GenerateDataKey"]),
+        "SubscriptionRole": role(
+            trust("logs.amazonaws.com", from_here("logs", "*")),
+            allow(["kinesis:PutRecord"], get_att("Stream", "Arn")),
+            allow_key(["kms:GenerateDataKey"]),
         ),
         "Subscription": {
             "Type": "AWS::Logs::SubscriptionFilter",
             "Properties": {
-                "LogGroupName": _ref("FlowLogGroup"),
+                "LogGroupName": ref("FlowLogGroup"),
                 "FilterPattern": "",
-                "DestinationArn": _get("Stream", "Arn"),
-                "RoleArn": _get("SubscriptionRole", "Arn"),
+                "DestinationArn": get_att("Stream", "Arn"),
+                "RoleArn": get_att("SubscriptionRole", "Arn"),
                 # By log stream, a busy network interface would be a busy shard.
                 "Distribution": "Random",
             },
@@ -308,13 +324,13 @@ def _function() -> Template:
     return {
         "FunctionLogGroup": {
             "Type": "AWS::Logs::LogGroup",
-            **_GOES,
+            **GOES,
             "Properties": _kept_for(14),
         },
-        "FunctionRole": _role(
+        "FunctionRole": role(
             # Lambda sends no source account or ARN when it takes a role; who may pass the role decides.
-            _trust("lambda.amazonaws.com"),
-            _allow(
+            trust("lambda.amazonaws.com"),
+            allow(
                 [
                     "kinesis:DescribeStream",
                     "kinesis:DescribeStreamSummary",
@@ -322,22 +338,22 @@ def _function() -> Template:
                     "kinesis:GetShardIterator",
                     "kinesis:ListShards",
                 ],
-                _get("Stream", "Arn"),
+                get_att("Stream", "Arn"),
             ),
-            _allow(["logs:CreateLogStream", "logs:PutLogEvents"], _get("FunctionLogGroup", "Arn")),
-            _allow(
+            allow(["logs:CreateLogStream", "logs:PutLogEvents"], get_att("FunctionLogGroup", "Arn")),
+            allow(
                 ["s3:PutObject"],
-                _bucket_arn(f"{locations.CAPTURED}*"),
-                _bucket_arn(f"{locations.QUARANTINE}*"),
-                _bucket_arn(f"{locations.FAILED_BATCHES}*"),
+                bucket_arn(f"{locations.CAPTURED}*"),
+                bucket_arn(f"{locations.QUARANTINE}*"),
+                bucket_arn(f"{locations.FAILED_BATCHES}*"),
             ),
             # Lambda asks for it of a bucket that keeps failed batches.
-            _allow(["s3:ListBucket"], _bucket_arn()),
-            _allow_key(["kms:Decrypt", "kms:GenerateDataKey"]),
+            allow(["s3:ListBucket"], bucket_arn()),
+            allow_key(["kms:Decrypt", "kms:GenerateDataKey"]),
         ),
         "Function": {
             "Type": "AWS::Lambda::Function",
-            "Metadata": _skip(
+            "Metadata": skip(
                 CKV_AWS_115="At most one invocation a shard runs at a time; a reservation would take from the account",
                 CKV_AWS_116="A dead-letter queue is for asynchronous calls; the event source has its own destination",
                 CKV_AWS_117="It talks to Kinesis and S3 alone; in a VPC it would need endpoints for both",
@@ -349,28 +365,28 @@ def _function() -> Template:
                 "Architectures": ["arm64"],
                 "Handler": "index.handler",
                 "Code": {"ZipFile": {"Fn::Join": ["\n", inline_code().split("\n")]}},
-                "Role": _get("FunctionRole", "Arn"),
-                "MemorySize": _ref("FunctionMemoryMb"),
+                "Role": get_att("FunctionRole", "Arn"),
+                "MemorySize": ref("FunctionMemoryMb"),
                 # The largest event takes seconds; the rest is for an S3 that answers slowly.
                 "Timeout": 300,
-                "LoggingConfig": {"LogGroup": _ref("FunctionLogGroup")},
-                "Environment": {"Variables": {"BUCKET": _ref("Bucket"), "LOG_FORMAT": _ref("LogFormat")}},
+                "LoggingConfig": {"LogGroup": ref("FunctionLogGroup")},
+                "Environment": {"Variables": {"BUCKET": ref("Bucket"), "LOG_FORMAT": ref("LogFormat")}},
             },
         },
         "EventSource": {
             "Type": "AWS::Lambda::EventSourceMapping",
             "Properties": {
-                "EventSourceArn": _get("Stream", "Arn"),
-                "FunctionName": _ref("Function"),
+                "EventSourceArn": get_att("Stream", "Arn"),
+                "FunctionName": ref("Function"),
                 "StartingPosition": "TRIM_HORIZON",
                 "BatchSize": 10_000,
-                "MaximumBatchingWindowInSeconds": _ref("BatchingWindowSeconds"),
+                "MaximumBatchingWindowInSeconds": ref("BatchingWindowSeconds"),
                 # Keys are made of a batch's bounds: a retry must come with the same ones.
                 "BisectBatchOnFunctionError": False,
                 "MaximumRetryAttempts": BATCH_ATTEMPTS,
                 "MaximumRecordAgeInSeconds": BATCH_AGE_SECONDS,
                 # Of the destinations only S3 gets the payload, below locations.FAILED_BATCHES.
-                "DestinationConfig": {"OnFailure": {"Destination": _get("Bucket", "Arn")}},
+                "DestinationConfig": {"OnFailure": {"Destination": get_att("Bucket", "Arn")}},
             },
         },
     }
@@ -406,108 +422,6 @@ def _alarms() -> Template:
     }
 
 
-def _cluster() -> Template:
-    """What Amazon EMR runs under: its service role, the nodes' instance profile, the security configuration."""
-    certificates = {"Fn::Select": [1, {"Fn::Split": ["s3://", _ref("EmrCertificates")]}]}
-    sse_s3: Template = {"S3EncryptionConfiguration": {"EncryptionMode": "SSE-S3"}}
-    sse_kms: Template = {
-        "S3EncryptionConfiguration": {"EncryptionMode": "SSE-KMS", "AwsKmsKey": _ref("KmsKeyArn")},
-        "LocalDiskEncryptionConfiguration": {
-            "EncryptionKeyProviderType": "AwsKms",
-            "AwsKmsKey": _ref("KmsKeyArn"),
-            "EnableEbsEncryption": True,
-        },
-    }
-    service_role = _role(
-        _trust("elasticmapreduce.amazonaws.com", _from_here("elasticmapreduce", "*")),
-        # The managed policy passes only roles of the default names.
-        {
-            "Effect": "Allow",
-            "Action": "iam:PassRole",
-            "Resource": _get("EmrInstanceRole", "Arn"),
-            "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
-        },
-        # For encrypted disks of the nodes (EMR management guide, "Encryption at rest using AWS KMS").
-        _allow_key(
-            [
-                "kms:CreateGrant",
-                "kms:Decrypt",
-                "kms:DescribeKey",
-                "kms:Encrypt",
-                "kms:GenerateDataKeyWithoutPlaintext",
-                "kms:ReEncryptFrom",
-                "kms:ReEncryptTo",
-            ]
-        ),
-    )
-    # It reaches only what is tagged for-use-with-amazon-emr-managed-policies=true: cluster, subnet, VPC.
-    service_role["Properties"]["ManagedPolicyArns"] = [
-        {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"}
-    ]
-    return {
-        "EmrServiceRole": service_role,
-        "EmrInstanceRole": _role(
-            # EC2 sends no source account or ARN when it takes a role; the PassRole above decides.
-            _trust("ec2.amazonaws.com"),
-            _allow(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], _bucket_arn()),
-            _allow(
-                ["s3:GetObject"],
-                *[
-                    _bucket_arn(f"{prefix}*")
-                    for prefix in (locations.CAPTURED, locations.DIRECT, locations.CODE, locations.RUNS)
-                ],
-            ),
-            # Deleting is what a job does with its temporary folders.
-            _allow(
-                ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                _bucket_arn(f"{locations.RUNS}*"),
-            ),
-            _allow_key(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]),
-            _if(
-                "HasEmrCertificates",
-                {
-                    "Effect": "Allow",
-                    "Action": "s3:GetObject",
-                    "Resource": {"Fn::Join": ["", ["arn:", _ref("AWS::Partition"), ":s3:::", certificates]]},
-                },
-                _NOTHING,
-            ),
-        ),
-        "EmrInstanceProfile": {
-            "Type": "AWS::IAM::InstanceProfile",
-            # EMR refuses a profile whose name is not its role's ("invalid instance profile").
-            "Properties": {"InstanceProfileName": _ref("EmrInstanceRole"), "Roles": [_ref("EmrInstanceRole")]},
-        },
-        "EmrSecurity": {
-            "Type": "AWS::EMR::SecurityConfiguration",
-            "Condition": "MakesEmrSecurityConfiguration",
-            "Properties": {
-                "SecurityConfiguration": {
-                    "InstanceMetadataServiceConfiguration": {
-                        "MinimumInstanceMetadataServiceVersion": 2,
-                        "HttpPutResponseHopLimit": 1,
-                    },
-                    "EncryptionConfiguration": {
-                        "EnableAtRestEncryption": True,
-                        "AtRestEncryptionConfiguration": _if("HasKmsKey", sse_kms, sse_s3),
-                        "EnableInTransitEncryption": _if("HasEmrCertificates", True, False),
-                        "InTransitEncryptionConfiguration": _if(
-                            "HasEmrCertificates",
-                            {
-                                "TLSCertificateConfiguration": {
-                                    "CertificateProviderType": "PEM",
-                                    "S3Object": _ref("EmrCertificates"),
-                                }
-                            },
-                            _NOTHING,
-                        ),
-                    },
-                }
-            },
-        },
-    }
-
-
 def _outputs() -> Template:
     command = (
         "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC --resource-ids <VPC-ID>"
@@ -515,19 +429,19 @@ def _outputs() -> Template:
         " --deliver-logs-permission-arn ${DeliveryRole.Arn} --log-format '${LogFormat}'"
     )
     values: Template = {
-        "LogGroupName": _ref("FlowLogGroup"),
-        "DeliverLogsPermissionArn": _get("DeliveryRole", "Arn"),
+        "LogGroupName": ref("FlowLogGroup"),
+        "DeliverLogsPermissionArn": get_att("DeliveryRole", "Arn"),
         "S3LogLocation": {"Fn::Sub": f"s3://${{Bucket}}/{locations.CAPTURED}"},
         "AddFlowLogToVpcCmd": {"Fn::Sub": command},
-        "LogFormat": _ref("LogFormat"),
-        "BucketName": _ref("Bucket"),
-        "StreamName": _ref("Stream"),
-        "FunctionName": _ref("Function"),
-        "EmrServiceRole": _ref("EmrServiceRole"),
+        "LogFormat": ref("LogFormat"),
+        "BucketName": ref("Bucket"),
+        "StreamName": ref("Stream"),
+        "FunctionName": ref("Function"),
+        "EmrServiceRole": ref("EmrServiceRole"),
         # The profile's name is its role's; not every implementation of CloudFormation has `Ref` give the name.
-        "EmrInstanceProfile": _ref("EmrInstanceRole"),
-        "EmrSecurityConfiguration": _if(
-            "MakesEmrSecurityConfiguration", _ref("EmrSecurity"), _ref("EmrSecurityConfiguration")
+        "EmrInstanceProfile": ref("EmrInstanceRole"),
+        "EmrSecurityConfiguration": if_(
+            "MakesEmrSecurityConfiguration", ref("EmrSecurity"), ref("EmrSecurityConfiguration")
         ),
         # By this output the commands know a stack as one of theirs.
         "ToptalkersVersion": __version__,
@@ -535,73 +449,9 @@ def _outputs() -> Template:
     return {name: {"Value": value} for name, value in values.items()}
 
 
-_NOTHING = {"Ref": "AWS::NoValue"}
-_KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-_GOES = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
-
-
-def _ref(name: str) -> Template:
-    return {"Ref": name}
-
-
-def _get(name: str, attribute: str) -> Template:
-    return {"Fn::GetAtt": [name, attribute]}
-
-
-def _if(condition: str, then: Any, otherwise: Any) -> Template:
-    return {"Fn::If": [condition, then, otherwise]}
-
-
-def _arn(service: str, resource: str) -> Template:
-    """Anything of a service in this account and Region."""
-    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"}
-
-
-def _bucket_arn(key: str | None = None) -> Template:
-    """The bucket, or keys in it (`*` and pseudo parameters are understood)."""
-    return _get("Bucket", "Arn") if key is None else {"Fn::Sub": f"${{Bucket.Arn}}/{key}"}
-
-
-def _policy(*statements: Template) -> Template:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
-def _allow(actions: list[str], *on: Template) -> Template:
-    return {"Effect": "Allow", "Action": actions, "Resource": list(on)}
-
-
-def _allow_key(actions: list[str]) -> Template:
-    """Use of the customer's key, where there is one."""
-    return _if("HasKmsKey", _allow(actions, _ref("KmsKeyArn")), _NOTHING)
-
-
-def _from_here(service: str, resource: str) -> Template:
-    """The condition against the confused deputy: the service acts for this account and such a resource."""
-    return {
-        "StringEquals": {"aws:SourceAccount": _ref("AWS::AccountId")},
-        "ArnLike": {"aws:SourceArn": _arn(service, resource)},
-    }
-
-
-def _trust(service: str, condition: Template | None = None) -> Template:
-    statement: Template = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    return statement if condition is None else {**statement, "Condition": condition}
-
-
-def _role(trust: Template, *statements: Template) -> Template:
-    """A role whose permissions are made together with it, so that what uses it finds them."""
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": _policy(trust),
-            "Policies": [{"PolicyName": "toptalkers", "PolicyDocument": _policy(*statements)}],
-        },
-    }
-
-
 def _kept_for(days: object) -> Template:
     """A log group's retention, and the customer's key, where there is one."""
-    return {"RetentionInDays": days, "KmsKeyId": _if("HasKmsKey", _ref("KmsKeyArn"), _NOTHING)}
+    return {"RetentionInDays": days, "KmsKeyId": if_("HasKmsKey", ref("KmsKeyArn"), NOTHING)}
 
 
 def _expire(name: str, prefix: str, days: object) -> Template:
@@ -616,18 +466,13 @@ def _alarm(description: str, *, namespace: str, metric: str, statistic: str, abo
             "AlarmDescription": description,
             "Namespace": namespace,
             "MetricName": metric,
-            "Dimensions": [{"Name": "FunctionName", "Value": _ref("Function")}],
+            "Dimensions": [{"Name": "FunctionName", "Value": ref("Function")}],
             "Statistic": statistic,
             "Period": 300,
             "EvaluationPeriods": periods,
             "Threshold": above,
             "ComparisonOperator": "GreaterThanThreshold",
             "TreatMissingData": "notBreaching",
-            "AlarmActions": _if("HasAlarmTopic", [_ref("AlarmTopicArn")], _NOTHING),
+            "AlarmActions": if_("HasAlarmTopic", [ref("AlarmTopicArn")], NOTHING),
         },
     }
-
-
-def _skip(**reasons: str) -> Template:
-    """Checks of checkov that do not apply to a resource, each with its reason."""
-    return {"checkov": {"skip": [{"id": check, "comment": reason} for check, reason in reasons.items()]}}

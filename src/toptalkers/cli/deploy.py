@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toptalkers.cli.options import account_options, dry_run_option, stack_name_option, yes_option
+from toptalkers.cli.options import account_options, stack_name_option, yes_option
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.talk import confirm, say, say_lines, show
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the stack and what it makes.")
 @click.option("--parameter", "parameters", type=PAIR, multiple=True, metavar="K=V", help="Any parameter of the stack.")
-@dry_run_option
+@click.option("--dry-run", is_flag=True, help="Creates a change set, shows it, and deletes it; nothing is deployed.")
 @yes_option
 @account_options
 def deploy(
@@ -40,8 +40,8 @@ def deploy(
 ) -> None:
     """Create or update the stack that captures flow logs.
 
-    What is not given stays as the stack has it. Shows the plan, asks, follows the events, and ends with the
-    stack's outputs.
+    What is not given stays as the stack has it. CloudFormation makes a change set, which is shown as the plan.
+    After a yes, it is executed, its events are shown, and at the end the stack's outputs. Otherwise it is deleted.
 
     \b
     Example:
@@ -56,15 +56,18 @@ def deploy(
     chosen["LogFormat"] = None if log_format is None else flow_log_format(log_format)
     given = dict(parameters) | {key: value for key, value in chosen.items() if value is not None}
     plan = stack.plan_stack(gateways, stack_name, parameters=given, tags=dict(tags))
-    if dry_run:
-        show("Nothing to do." if plan.is_empty else stack.format_plan(plan, plan.changes, is_exact=False))
-        return
     if not plan.is_empty:
+        if dry_run:
+            say("CloudFormation makes a change set, which is deleted again; nothing is deployed.")
         with stack.proposed(gateways, plan, say) as proposal:
             if not proposal.is_empty:
-                say_lines(stack.format_plan(plan, proposal.changes, is_exact=True))
-                confirm("Deploy it?", yes=yes)
-                show(stack.format_outputs(proposal.execute(say)))
+                (show if dry_run else say_lines)(stack.format_plan(plan, proposal.changes))
+                if not dry_run:
+                    confirm("Deploy it?", yes=yes)
+                    show(stack.format_outputs(proposal.execute(say)))
                 return
+    if dry_run:
+        show("Nothing to do.")
+        return
     say(f"Nothing to do: the stack {stack_name} in {gateways.region} is as asked.")
     show(stack.format_outputs(require_own(gateways, stack_name)))

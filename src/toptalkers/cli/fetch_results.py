@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from toptalkers.answer.presentation import Presentation, fewer
 from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option, strict_option
 from toptalkers.cli.talk import say, say_lines
 
@@ -27,8 +28,7 @@ def fetch_results(
     gateways: "Gateways",
     run: str | None,
     stack_name: str,
-    top: str,
-    format: str,  # noqa: A002 - the option is called so, and keeps its name
+    presentation: Presentation,
     output: Path | None,
     strict: bool,
 ) -> None:
@@ -48,7 +48,6 @@ def fetch_results(
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.capture.ownership import require_own
-    from toptalkers.question.query import Query
     from toptalkers.runs.listing import choose_answer
     from toptalkers.runs.outcome import tally_of
     from toptalkers.runs.plan import bucket_of
@@ -56,20 +55,19 @@ def fetch_results(
 
     bucket = bucket_of(require_own(gateways, stack_name))
     record, notes = choose_answer(gateways, bucket, run)
-    kept = record.query.top
-    query = Query.parse(**{**record.question, "top": top, "format": format})  # type: ignore[arg-type]
-    say(f"run {record.run_id}: {describe_query(query)}")
-    if kept and not 0 < query.top <= kept:
-        notes.append(f"the run kept the first {kept:,} talkers alone")
+    say(f"run {record.run_id}: {describe_query(record.query)}")
+    top = fewer(presentation.top, record.top)
+    if top != presentation.top:
+        notes.append(f"the run kept the first {top:,} talkers alone")
     for note in notes:
         say(note)
     counters = tally_of(gateways, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    limit = min(query.top or kept, kept or query.top)
-    chunks = fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=limit)
+    chunks = fetch_answer(gateways.storage, bucket, locations.answer_prefix(record.run_id), top=top)
     first = next(chunks, b"")
-    answer = Answer(query, (one for part in ([first], chunks) for one in part if one), tally)
-    write_output(format_answer(answer), output)
+    lines = (one for part in ([first], chunks) for one in part if one)
+    answer = Answer(record.query, lines, tally, top=presentation.top)
+    write_output(format_answer(answer, presentation.format), output)
     for one in record.left_out:
         say(f"left out: {one}")
     for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):

@@ -1,44 +1,22 @@
-"""Options that several commands share, each once. Their texts are checked by `Query.parse`, in one place."""
+"""Options that several commands share, each once. Those of the question are rows of `question/clauses.py`."""
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
 
+from toptalkers.answer.presentation import FORMAT, TOP, Presentation
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.params import OUTPUT
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
+from toptalkers.question.clauses import CLAUSES, Clause
 from toptalkers.question.query import Query
 
-_QUESTION_OPTIONS = [
-    click.option("--metric", default="records", show_default=True, help="What is summed: records, packets or bytes."),
-    click.option(
-        "--ports",
-        default="0-1024",
-        show_default=True,
-        metavar="SPEC",
-        help="Destination ports kept: 0-1024; 22,443,8000-8999; all.",
-    ),
-    click.option("--action", default="ACCEPT", show_default=True, help="ACCEPT, REJECT or ALL."),
-    click.option("--since", metavar="T", help="Records that start at T or later (ISO 8601, UTC)."),
-    click.option("--until", metavar="T", help="Records that start before T (ISO 8601, UTC)."),
-    click.option(
-        "--log-format",
-        metavar="'FORMAT'",
-        help="Columns of lines without a header: AWS's ${field} syntax, or names alone, as Vector, Athena and Terraform"
-        " write them too; auto takes them from the flow log that wrote the files.  [default: AWS's default format]",
-    ),
-]  # fmt: skip
-
-_ANSWER_OPTIONS = [
-    click.option("--top", metavar="N", help="How many talkers, 0 for all.  [default: 20 on a terminal, else 0]"),
-    click.option(
-        "--format", help="table, tsv, csv, json or ndjson.  [default: table on a terminal, else tsv]"
-    ),
-]  # fmt: skip
+_ON_TERMINAL = {"top": "20", "format": "table"}
+"""What stands for an option that is not given when a person reads the answer."""
 
 output_option = click.option(
     "--output",
@@ -49,31 +27,60 @@ output_option = click.option(
 
 
 def query_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the question's options, and hand it the checked `query` instead of their texts."""
-    return _with([*_QUESTION_OPTIONS, *_ANSWER_OPTIONS], _settling(_asking(command, (*_QUESTION, "top", "format"))))
+    """Give a command the options of a question and of its answer; it gets a `query` and a `presentation`."""
+    return _with(map(_option, CLAUSES), _asking(answer_options(command)))
 
 
 def job_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The question's options for a job whose answer is kept: all talkers, on a terminal too, and no format."""
-    top = click.option("--top", default="0", show_default=True, metavar="N", help="How many talkers, 0 for all.")
-    return _with([*_QUESTION_OPTIONS, top], _asking(command, (*_QUESTION, "top")))
+    """Give a command the options of a question whose answer is kept; it gets a `query`, and `top`, 0 for all."""
+
+    @functools.wraps(command)
+    def with_top(*args: Any, top: str, **given: Any) -> Any:
+        return command(*args, top=TOP.value(top), **given)
+
+    return _with(map(_option, (*CLAUSES, TOP)), _asking(with_top))
 
 
 def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--top` and `--format`, and hand it their texts; what is not given is settled."""
-    return _with(_ANSWER_OPTIONS, _settling(command))
+    """Give a command `--top` and `--format`; it gets a `presentation`, which depends on who reads the answer."""
+
+    @functools.wraps(command)
+    def with_presentation(*args: Any, top: str | None, format: str | None, **given: Any) -> Any:  # noqa: A002 - as named
+        if given.get("output") is None and is_terminal(sys.stdout):
+            top = _ON_TERMINAL["top"] if top is None else top
+            format = _ON_TERMINAL["format"] if format is None else format  # noqa: A001 - as named
+        return command(*args, presentation=Presentation.parse(top=top, format=format), **given)
+
+    return _with(map(_answer_option, (TOP, FORMAT)), with_presentation)
 
 
-def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(options):
+def _option(clause: Clause) -> Callable[..., Any]:
+    return click.option(
+        clause.option,
+        metavar=clause.metavar,
+        default=clause.default,
+        show_default=clause.default is not None,
+        help=clause.help,
+    )
+
+
+def _answer_option(clause: Clause) -> Callable[..., Any]:
+    default = f"  [default: {_ON_TERMINAL[clause.name]} on a terminal, else {clause.default}]"
+    return click.option(clause.option, metavar=clause.metavar, help=clause.help + default)
+
+
+def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(list(options)):
         command = option(command)
     return command
 
 
-def _asking(command: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand a command the checked `query` in the place of its texts."""
+
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
-        texts = {name: given.pop(name) for name in names}
+        texts = {clause.name: given.pop(clause.name) for clause in CLAUSES}
         if texts["log_format"] == "auto":
             texts["log_format"] = _ask_for_log_format(given)
         return command(*args, query=Query.parse(**texts), **given)
@@ -97,22 +104,6 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
     log_format, line = find_log_format(gateways, paths, stack_name=stack_name)
     say(line)
     return log_format
-
-
-def _settling(command: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(command)
-    def settled(*args: Any, **given: Any) -> Any:
-        interactive = given.get("output") is None and is_terminal(sys.stdout)
-        if given["top"] is None:
-            given["top"] = "20" if interactive else "0"
-        if given["format"] is None:
-            given["format"] = "table" if interactive else "tsv"
-        return command(*args, **given)
-
-    return settled
-
-
-_QUESTION = ("metric", "ports", "action", "since", "until", "log_format")
 
 
 # --- of commands that talk to AWS ---

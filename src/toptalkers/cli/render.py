@@ -52,7 +52,7 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @job_query_options
 @_run_options
 @output_option
-def steps(*, query: Query, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
+def steps(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
     """Write the steps of a run, as `aws emr create-cluster --steps` takes them.
 
     \b
@@ -64,7 +64,7 @@ def steps(*, query: Query, bucket: str, run_id: str, bundle: str | None, output:
     from toptalkers.job.steps import render_steps
     from toptalkers.runs.request import example_run
 
-    planned, _ = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
+    planned, _ = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_steps(planned).encode()], output)
 
 
@@ -72,7 +72,7 @@ def steps(*, query: Query, bucket: str, run_id: str, bundle: str | None, output:
 @job_query_options
 @_run_options
 @output_option
-def cluster(*, query: Query, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
+def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
     """Write the whole request for a run's cluster, as boto3's run_job_flow takes it.
 
     `run-emr --dry-run` writes the one that it would send, with the stack's own names.
@@ -84,7 +84,7 @@ def cluster(*, query: Query, bucket: str, run_id: str, bundle: str | None, outpu
     from toptalkers.answer.output import write_output
     from toptalkers.runs.request import example_run, render_request
 
-    _, request = example_run(query, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
+    _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)
 
 

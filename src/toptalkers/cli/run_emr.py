@@ -52,6 +52,7 @@ def run_emr(
     /,
     *,
     query: Query,
+    top: int,
     inputs: tuple[str, ...],
     skip_unreadable: bool,
     stack_name: str,
@@ -76,7 +77,7 @@ def run_emr(
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
-        ctx.exit(_run_on_hadoop(query, inputs, strict=strict))
+        ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
     from toptalkers.capture.ownership import require_own
     from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.request import ClusterOptions, render_request
@@ -90,6 +91,7 @@ def run_emr(
         gateways,
         stack,
         query,
+        top=top,
         inputs=inputs,
         options=options,
         skips=skip_unreadable,
@@ -162,7 +164,7 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-def _run_on_hadoop(query: Query, inputs: tuple[str, ...], *, strict: bool) -> int:
+def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: bool) -> int:
     from toptalkers.answer.formats import format_answer, format_tally
     from toptalkers.answer.outcome import describe_misfits, exit_code
     from toptalkers.answer.output import write_output
@@ -171,7 +173,7 @@ def _run_on_hadoop(query: Query, inputs: tuple[str, ...], *, strict: bool) -> in
 
     if not inputs:
         raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")
-    answer = count_on_cluster(query, inputs)
+    answer = count_on_cluster(query, inputs, top=top)
     write_output(format_answer(answer), None)
     if answer.tally.misfits:
         say(describe_misfits(answer.tally))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from toptalkers.answer.presentation import Presentation
 from toptalkers.cli.factory import Factory
 from toptalkers.cli.options import output_option, query_options
 from toptalkers.cli.progress import progress_bar, say_on_terminal
@@ -44,6 +45,7 @@ def run_local(
     *,
     paths: tuple[str, ...],
     query: Query,
+    presentation: Presentation,
     output: Path | None,
     engine: str,
     manifest: Path | None,
@@ -75,6 +77,7 @@ def run_local(
             ctx,
             paths,
             query,
+            presentation,
             output,
             engine=engine,
             manifest=manifest,
@@ -89,6 +92,7 @@ def _answer(
     ctx: click.Context,
     paths: tuple[str, ...],
     query: Query,
+    presentation: Presentation,
     output: Path | None,
     *,
     engine: str,
@@ -109,8 +113,8 @@ def _answer(
     if stored:
         from toptalkers.records.stored import find_stored
 
-        reader = ctx.ensure_object(Factory).gateways(region=region, profile=profile).objects
-        inputs += find_stored(reader, stored, since=query.since, until=query.until)
+        storage = ctx.ensure_object(Factory).gateways(region=region, profile=profile).storage
+        inputs += find_stored(storage, stored, since=query.since, until=query.until)
     files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
     left_out += inputs.problems
     known = None
@@ -125,13 +129,14 @@ def _answer(
             engine,
             query,
             files,
+            top=presentation.top,
             on_read=on_read,
             on_problem=left_out.append,
             on_stage=say_on_terminal,
             scratch=output.parent if output else None,
             cache=known,
         )
-    write_output(format_answer(answer), output)
+    write_output(format_answer(answer, presentation.format), output)
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:

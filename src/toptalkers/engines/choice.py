@@ -17,6 +17,7 @@ def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
+    top: int = 0,
     on_read: Callable[[int], None],
     on_problem: Callable[[Problem], None],
     on_stage: Callable[[str], None] = lambda _: None,
@@ -29,6 +30,7 @@ def count_files(
         engine: `local`, `mrjob` or `hadoop`.
         query: the question.
         files: what to read, each to count whole or not at all.
+        top: how many talkers to answer with, 0 for all.
         on_read: called with the number of stored bytes of each read, for progress.
         on_problem: called for each file that is left out.
         on_stage: called with a line when an engine of several stages goes on to something.
@@ -39,13 +41,13 @@ def count_files(
     if engine == "hadoop":
         from toptalkers.engines import hadoop
 
-        return hadoop.count_files(query, files, on_read=on_read, on_problem=on_problem, on_stage=on_stage)
+        return hadoop.count_files(query, files, top=top, on_read=on_read, on_problem=on_problem, on_stage=on_stage)
     if engine == "mrjob":
         from toptalkers.engines import mrjob
 
-        return mrjob.count_files(query, files, on_read=on_read, on_problem=on_problem)
+        return mrjob.count_files(query, files, top=top, on_read=on_read, on_problem=on_problem)
     from toptalkers.engines import local
 
     return local.count_files(
-        query, files, on_read=on_read, on_problem=on_problem, on_stage=on_stage, scratch=scratch, cache=cache
+        query, files, top=top, on_read=on_read, on_problem=on_problem, on_stage=on_stage, scratch=scratch, cache=cache
     )

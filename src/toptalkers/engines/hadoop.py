@@ -3,14 +3,14 @@
 The same steps, scripts and Hadoop version as on a cluster, with the local disk in the place of HDFS and S3.
 """
 
-import gzip
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copy
 
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.parts import merge_parts
 from toptalkers.errors import JobFailedError
 from toptalkers.hadoop.logs import HadoopEvent
 from toptalkers.hadoop.runtime import StreamingResult, check_work_dir, run_streaming
@@ -21,13 +21,12 @@ from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.pack import pack_files
 
-_CHUNK_BYTES = 4 << 20
-
 
 def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
+    top: int = 0,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
     on_stage: Callable[[str], None] = lambda _: None,
@@ -36,6 +35,7 @@ def count_files(
 
     Args:
         query: the question.
+        top: how many talkers to answer with, 0 for all.
         files: what to read; each is packed for Hadoop first, and one that cannot be read is left out.
         on_read: called with the number of stored bytes of each read.
         on_problem: called for each file that is left out.
@@ -48,11 +48,12 @@ def count_files(
     """
     check_work_dir(Path(tempfile.gettempdir()))
     with scratch_folder(ENGINE_PREFIX) as folder:
-        return _count(query, files, folder, on_read, on_problem, on_stage)
+        return _count(query, top, files, folder, on_read, on_problem, on_stage)
 
 
 def _count(
     query: Query,
+    top: int,
     files: Sequence[InputFile],
     folder: Path,
     on_read: Callable[[int], None],
@@ -64,12 +65,13 @@ def _count(
     (folder / "code").mkdir()
     packed, tally = pack_files(query, files, folder / "input", on_read=on_read, on_problem=on_problem)
     if not packed:
-        return Answer(query, [], tally, 0)
+        return Answer(query, [], tally, 0, top)
     for name in ("count_flows.py", "port_filter.py"):
         copy(Path(count_flows.__file__).with_name(name), folder / "code")
     slots = os.cpu_count() or 1
     steps = plan_steps(
         query,
+        top=top,
         inputs=["input"],
         gluing="offsets",
         bundle="code/",
@@ -81,9 +83,9 @@ def _count(
     results = [_run(step.name, step.arguments, folder, slots, on_stage) for step in steps]
     counters = results[0].counters.get("toptalkers", {})
     tally += Tally.from_counters(counters, files_read=0)
-    # Open now: their names go with the folder, and what they hold with the last that reads it.
-    parts = [gzip.GzipFile(part) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
-    return Answer(query, _read_parts(parts, query.top), tally)
+    # Opened now, because the folder may be gone when they are read.
+    parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
+    return Answer(query, merge_parts(parts, top), tally, top=top)
 
 
 def _run(
@@ -107,16 +109,3 @@ def _run(
     if result.exit_code:
         raise JobFailedError(f"step {name} failed: {result.why_failed() or 'Hadoop gave no reason'}")
     return result
-
-
-def _read_parts(parts: Sequence[gzip.GzipFile], top: int) -> Iterator[bytes]:
-    """The one reducer's lines, in chunks."""
-    lines_left = top or None
-    for part in parts:
-        with part as lines:
-            while chunk := lines.readlines(_CHUNK_BYTES):
-                if lines_left is not None:
-                    chunk = chunk[:lines_left]
-                    lines_left -= len(chunk)
-                if chunk:
-                    yield b"".join(chunk)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.parts import check_lines, first_lines
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.job.steps import UNSPLIT_BYTES
 from toptalkers.question.query import Query
@@ -23,12 +24,13 @@ JOBCONF = {
 _INPUT = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:/=@+-]*")
 
 
-def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
+def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> Answer:
     """Answer a question from files that the cluster can read; a map a file.
 
     Args:
         query: the question.
         inputs: what mrjob takes: `hdfs:///flowlogs/`, `s3a://…`, or local files, which it uploads.
+        top: how many talkers to answer with, 0 for all.
 
     Raises:
         UsageError: an input that could be taken for something else.
@@ -44,7 +46,7 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
     logging.getLogger("mrjob").addHandler(logging.StreamHandler())
     logging.getLogger("mrjob").setLevel(logging.INFO)
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
-    arguments = [*query.mapper_arguments(), "--top", str(query.top), "-r", "hadoop", *settings]
+    arguments = [*query.mapper_arguments(), "--top", str(top), "-r", "hadoop", *settings]
     with ExitStack() as stack:
         try:
             runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
@@ -62,21 +64,13 @@ def count_on_cluster(query: Query, inputs: Sequence[str]) -> Answer:
             ) from error
         counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
-        chunks = _first_lines(runner, query.top, stack.pop_all())
+        chunks = _read_output(runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
-    return Answer(query, chunks, Tally.from_counters(counters, files_read=0, files_unreadable=misfits))
+    tally = Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
+    return Answer(query, chunks, tally, top=top)
 
 
-def _first_lines(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
-    """The job's output, in chunks of whole lines: each mapper of the second step sent its own first lines."""
-    rest, left = b"", top
+def _read_output(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
+    """The lines of the job's only reducer, in chunks; the stack is closed after the last."""
     with stack:
-        for block in runner.cat_output():
-            lines = (rest + block).splitlines(keepends=True)
-            rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-            yield b"".join(lines[:left] if top else lines)
-            left -= len(lines)
-            if top and left <= 0:
-                return
-        if rest:
-            yield rest
+        yield from first_lines([check_lines(runner.cat_output(), "the job's output")], top)

@@ -1,7 +1,7 @@
 """The question on this machine: the default of `run-local`, and the fastest way to ask.
 
 Each worker thread takes one file after the other, unpacks it piece by piece (`records/`) and counts the
-pieces with a counter of its own (`kernel/door.py`; the rules are in `kernel/records.c`). At the end the counters' sums
+pieces with a counter of its own (`kernel/door.py`; the rules are in `kernel/rules.c`). At the end the counters' sums
 are added up and ranked. Memory holds one piece per thread and the sums by talker, not the records. Sums that memory
 does not hold wait on the disk (`spill.py`), except those of an archive that has not come to its end.
 """
@@ -43,6 +43,7 @@ def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
+    top: int = 0,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
     on_stage: Callable[[str], None] = lambda _: None,
@@ -56,6 +57,7 @@ def count_files(
     Args:
         query: the question.
         files: what to read, each to count whole or not at all.
+        top: how many talkers to answer with, 0 for all.
         on_read: called with the number of stored bytes of each read, from any thread, for progress.
         on_problem: called for each file that is left out, and why.
         on_stage: called with a line when all is read and there are so many talkers that ranking them takes a while.
@@ -82,8 +84,8 @@ def count_files(
                 on_problem(problem)
             if engine.rows >= MANY_ROWS:
                 on_stage("all is read; adding up and ranking the talkers")
-            chunks, talkers = engine.ranked()
-            return Answer(query, chunks, engine.tally, talkers)
+            chunks, talkers = engine.ranked(top)
+            return Answer(query, chunks, engine.tally, talkers, top)
     except BaseException:
         spill.close()
         raise
@@ -178,20 +180,20 @@ class LocalEngine:
         if failures:
             raise failures[0]
 
-    def ranked(self) -> tuple[Iterator[bytes], int]:
-        """The answer's lines, and how many talkers there are in all."""
+    def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
+        """The answer's first lines, 0 for all, and how many talkers there are in all."""
         if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
             raise TooLargeError
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
             self._counters.clear()
-            return self._spill.ranked(self._query, self._rows_held)
+            return self._spill.ranked(self._query, top, self._rows_held)
         first, *others = self._counters
         for other in others:
             first.absorb(other)
         self._counters.clear()
-        return first.ranked(self._query.top), first.talkers
+        return first.ranked(top), first.talkers
 
     def _count_file(self, counter: Counter, number: int, *, unpack_beside: bool) -> None:
         """Count a file into a counter, unless its counts are known."""

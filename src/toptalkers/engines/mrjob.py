@@ -19,6 +19,7 @@ def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
+    top: int = 0,
     on_read: Callable[[int], None] = lambda _: None,
     on_problem: Callable[[Problem], None] = lambda _: None,
 ) -> Answer:
@@ -31,21 +32,21 @@ def count_files(
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, on_read=on_read, on_problem=on_problem)
         if not packed:
-            return Answer(query, [], tally, 0)
+            return Answer(query, [], tally, 0, top)
         leash_forks()  # mrjob runs its tasks in forked processes
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
-        arguments = [*query.mapper_arguments(), "--top", str(query.top)]
+        arguments = [*query.mapper_arguments(), "--top", str(top)]
         job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", str(folder), *map(str, packed)])
         with job.make_runner() as runner:
             runner.run()
             counters = runner.counters()[0].get("toptalkers", {})
             lines = b"".join(runner.cat_output()).splitlines(keepends=True)
     lines.sort(key=_order)
-    talkers = len(lines) if not query.top else None
-    kept = lines[: query.top] if query.top else lines
+    talkers = len(lines) if not top else None
+    kept = lines[:top] if top else lines
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
     tally += Tally.from_counters(counters, files_read=0)
-    return Answer(query, chunks, tally, talkers)
+    return Answer(query, chunks, tally, talkers, top)
 
 
 def _order(line: bytes) -> tuple[int, bytes]:

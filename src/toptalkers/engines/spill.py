@@ -64,8 +64,8 @@ class Spill:
         except OSError as error:
             raise self._no_room(error) from error
 
-    def ranked(self, query: Query, rows_held: int) -> tuple[Iterator[bytes], int]:
-        """The answer's lines from all that is on the disk, and how many talkers there are in all.
+    def ranked(self, query: Query, top: int, rows_held: int) -> tuple[Iterator[bytes], int]:
+        """The answer's first lines, 0 for all, from all sums on the disk, and how many talkers there are in all.
 
         Raises:
             ToptalkersError: the disk has no room for the rankings, or memory none for a single part.
@@ -89,14 +89,14 @@ class Spill:
             talkers += counter.talkers
             start = end
             try:
-                for lines in counter.ranked(query.top):
+                for lines in counter.ranked(top):
                     end += _write_at(fd, lines, end)
             except OSError as error:
                 raise self._no_room(error) from error
             rankings.append((start, end))
             counter.clear()
         del counter
-        return self._merged(fd, rankings, query.top), talkers
+        return self._merged(fd, rankings, top), talkers
 
     def close(self) -> None:
         """Give the disk back."""

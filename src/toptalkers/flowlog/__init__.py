@@ -1,1 +1,1 @@
-"""What a flow-log record is: its fields by version, its layouts, its talkers. Standard library only."""
+"""What a flow-log record is: its fields by version, and its layouts. Standard library only."""

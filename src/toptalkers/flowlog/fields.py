@@ -1,7 +1,7 @@
 """Every field that a flow-log record can have: of a VPC, versions 2 to 11, and of a transit gateway, version 6.
 
 Sources: Amazon VPC user guide, "Flow log records", the table of available fields; Amazon VPC Transit Gateways guide,
-"Transit Gateway Flow Log records". A transit gateway's record has many of a VPC's fields, and no action.
+"Transit Gateway Flow Log records". A transit gateway's records have many of a VPC's fields, but no action.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class FieldType(StrEnum):
-    """How AWS types a field (the Parquet types of the same table)."""
+    """The type that AWS gives a field (the Parquet types of the same table)."""
 
     STRING = "STRING"
     INT_32 = "INT_32"
@@ -18,7 +18,7 @@ class FieldType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: its name as AWS writes it, the version that brought it, its type."""
+    """One field: its name as AWS writes it, the version that introduced it, its type."""
 
     name: str
     version: int
@@ -71,7 +71,7 @@ FIELDS: dict[str, Field] = {
 """Every field by its name, in the order of AWS's table."""
 
 DEFAULT_FIELDS: tuple[str, ...] = tuple(_NAMES_BY_VERSION[2].split())
-"""The columns of the default format, which is version 2 in this very order."""
+"""The columns of the default format: version 2, in this order."""
 
 TRANSIT_GATEWAY_FIELDS: tuple[str, ...] = (
     "version",

@@ -1,8 +1,8 @@
-"""Which column holds which field: from a header line, from AWS's format syntax, or the default.
+"""Which column holds which field: from a header line, from AWS's format syntax, or by default.
 
-The rules (docs/decisions/0001-lines-and-columns.md): a line splits at each single space; in a header line all
-columns look like field names, and the first or more than half of them are known, so that a field newer than our table
-passes through instead of making the whole file unreadable. `_` stands for `-`, as Athena, Vector and Terraform have it.
+The rules (docs/decisions/0001-lines-and-columns.md): a line splits at each single space. In a header line all columns
+look like field names, and the first one or more than half of them are known: a field newer than our table then does not
+make the whole file unreadable. `_` is accepted for `-`, as Athena, Vector and Terraform write it.
 """
 
 import re
@@ -27,11 +27,11 @@ class Layout:
         return field in self.columns
 
     def __len__(self) -> int:
-        """How many columns a record of this layout has."""
+        """Return how many columns a record of this layout has."""
         return len(self.columns)
 
     def position(self, field: str) -> int:
-        """The column of a field, counted from 0; ValueError when the layout lacks it."""
+        """Return the column of a field, counted from 0; ValueError if the layout lacks it."""
         return self.columns.index(field)
 
 
@@ -55,26 +55,26 @@ RICH_LAYOUT = Layout(
         "traffic-path",
     )
 )
-"""What later questions need: who started, where NAT was, which path. It begins with the default format."""
+"""What later questions need: which side started, where NAT was, which path. It begins with the default format."""
 
 TRANSIT_GATEWAY_LAYOUT = Layout(TRANSIT_GATEWAY_FIELDS)
 
 NAMED_LAYOUTS = {"default": DEFAULT_LAYOUT, "rich": RICH_LAYOUT}
-"""What a user may name instead of writing a format, where a VPC's flow logs are made."""
+"""Names that a user may give instead of a format when creating a VPC's flow logs."""
 
 READ_LAYOUTS = {**NAMED_LAYOUTS, "transit-gateway": TRANSIT_GATEWAY_LAYOUT}
-"""The same, where files are read."""
+"""The same, when reading files."""
 
 
 def parse_log_format(text: str) -> Layout:
     """Make a layout from AWS's `${field} ${field}` syntax, or from `default`, `rich` or `transit-gateway`.
 
-    Field names without it, separated by spaces or commas, are understood too: that is how a layout travels to a
-    mapper, where Hadoop would expand `${...}` and split the command at spaces. So are `log_status` for `log-status`,
+    Bare field names, separated by spaces or commas, are accepted too: that is how a layout is passed to a mapper,
+    because Hadoop would expand `${...}` and split the command at spaces. So are `log_status` for `log-status`,
     and Terraform's `$${...}`.
 
     Raises:
-        UsageError: for no field at all, an unknown one, or one named twice.
+        UsageError: there is no field, an unknown one, or one named twice.
 
     """
     if text.strip() in READ_LAYOUTS:
@@ -106,9 +106,9 @@ def format_log_format(layout: Layout) -> str:
 
 
 def parse_header(line: str) -> Layout | None:
-    """Make a layout from a header line; None when the line is not one.
+    """Make a layout from a header line; None if the line is not one.
 
-    A column may be a name that we do not know. The first of two columns of one name is the one used.
+    A column may have an unknown name. If two columns have the same name, the first one is used.
     """
     columns = line.rstrip(" ").split(" ")
     if not all(map(_FIELD_NAME.fullmatch, columns)):

@@ -1,4 +1,4 @@
-"""What AWS leaves beside flow logs in a bucket or folder, told by content: no flow logs, and no fault either."""
+"""Recognize, by content, other files that AWS writes beside flow logs: not flow logs, but not errors either."""
 
 import re
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ _JSON: tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...] = (
     ("the manifest of a DynamoDB or CloudWatch export", re.compile(rb"\{"), (b'"exportArn"',)),
     ("the manifest of a DynamoDB or CloudWatch export", re.compile(rb"\{"), (b'"manifestFilesS3Key"',)),
 )
-"""How JSON begins, and what stands in it somewhere, as JSON's keys have no order."""
+"""How the JSON begins, and words that it contains anywhere, because the keys of JSON have no order."""
 
 _EMPTY_NAMES = ("ConfigWritabilityCheckFile", "_SUCCESS")
 _RECORD_WORDS = (b" ACCEPT ", b" REJECT ", b" NODATA", b" SKIPDATA", b'-accept"', b"DATA_MESSAGE")
@@ -49,25 +49,25 @@ _RECORD_KEYS = (b'"log-status"', b'"log_status"', b'"logStatus"')
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """What a file is: in words, and the shape of each of its lines when it has one."""
+    """What a file is, in words, and a pattern for each of its lines if they have one."""
 
     what: str
     line: re.Pattern[bytes] | None = None
 
 
 def find_neighbour(name: str, head: bytes, *, is_whole: bool) -> Neighbour | None:
-    """Tell what a file is that AWS leaves beside flow logs; None when it may be a flow log.
+    """Say what a file is that AWS writes beside flow logs; None if it may be a flow log.
 
     Args:
         name: its name, with or without folders.
-        head: its first bytes, unpacked.
-        is_whole: whether these are all.
+        head: its first bytes, decompressed.
+        is_whole: whether these are all its bytes.
 
     """
     if is_whole and head.strip() == b"Permission Check Successful":
-        return Neighbour("the test of CloudWatch Logs that it may write")
+        return Neighbour("a write-permission test of CloudWatch Logs")
     if is_whole and re.fullmatch(rb"Enable [A-Za-z]+Log for ELB: [^\n]*\s*", head):
-        return Neighbour("the test of a load balancer that it may write")
+        return Neighbour("a write-permission test of a load balancer")
     if is_whole and not head.strip() and name.rpartition("/")[2].partition(".gz")[0] in _EMPTY_NAMES:
         return Neighbour("an empty marker")
     if may_hold_records(head):
@@ -88,5 +88,5 @@ def find_neighbour(name: str, head: bytes, *, is_whole: bool) -> Neighbour | Non
 
 
 def may_hold_records(piece: bytes) -> bool:
-    """Whether a piece of a file holds words that flow records have, and such files do not."""
+    """Whether a piece of a file contains words that only flow records have, not the files above."""
     return any(word in piece for word in (*_RECORD_WORDS, *_RECORD_KEYS))

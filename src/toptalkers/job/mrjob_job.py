@@ -14,15 +14,15 @@ from pathlib import Path
 from mrjob.job import MRJob
 from mrjob.step import MRStep, StepFailedException
 
+from toptalkers.answer.presentation import TOP
 from toptalkers.errors import UsageError
+from toptalkers.question.clauses import CLAUSES
 from toptalkers.question.query import Query
 
 StepFailedError = StepFailedException
 """What a runner raises when a step failed; its text says no more than which."""
 
 BUNDLE = Path(__file__).parent
-
-QUERY_OPTIONS = ("metric", "ports", "action", "since", "until", "log_format")
 
 SORT_JOBCONF = {
     "stream.num.map.output.key.fields": "2",
@@ -37,34 +37,32 @@ SORT_REDUCER = "cut -f1,2"
 
 
 class TopTalkersJob(MRJob):  # type: ignore[misc]  # mrjob has no types
-    """Aggregate, then sort; the options are those of a `Query`."""
+    """Aggregate, then sort; the options are those of a `Query`, and `--top`."""
 
     FILES = [str(BUNDLE / name) for name in ("count_flows.py", "port_filter.py", "sum_counts.py")]  # noqa: RUF012 - mrjob's
 
     def configure_args(self) -> None:
         """Add the query's options to mrjob's own."""
         super().configure_args()
-        for option in QUERY_OPTIONS:
-            self.add_passthru_arg(f"--{option.replace('_', '-')}")
-        self.add_passthru_arg("--top", type=int, default=0)
+        for clause in (*CLAUSES, TOP):
+            self.add_passthru_arg(clause.option)
         self.add_passthru_arg("--remote-python", default="python3", help="runs the scripts, where the tasks run")
 
-    def query(self) -> Query:
-        """The question that the options ask."""
-        given = {option: getattr(self.options, option) for option in QUERY_OPTIONS}
+    def question(self) -> tuple[Query, int]:
+        """The question that the options ask, and how many talkers to keep, 0 for all."""
         try:
-            return Query.parse(**{option: text for option, text in given.items() if text}, top=self.options.top)
+            query = Query.parse(**{clause.name: getattr(self.options, clause.name) or None for clause in CLAUSES})
+            return query, TOP.value(self.options.top)
         except UsageError as error:
             self.arg_parser.error(str(error))
             raise
 
     def steps(self) -> list[MRStep]:
         """The two steps. `-r local` knows no comparator, so that `engines/mrjob.py` puts its lines in order."""
-        query = self.query()
+        query, top = self.question()
         python = self.options.remote_python
-        ports = query.mapper_arguments()[3]
         count = shlex.join([python, "count_flows.py", *query.mapper_arguments()])
-        keep = shlex.join([python, "port_filter.py", "--ports", ports, "--top", str(query.top)])
+        keep = shlex.join([python, "port_filter.py", *query.filter_arguments(), "--top", str(top)])
         return [
             MRStep(mapper_cmd=count, reducer_cmd=f"{python} sum_counts.py"),
             MRStep(mapper_cmd=keep, reducer_cmd=SORT_REDUCER, jobconf=SORT_JOBCONF),

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from toptalkers.errors import UsageError
-from toptalkers.question.query import ALL_PORTS, Query, format_ports
+from toptalkers.question.clauses import ALL_PORTS
+from toptalkers.question.query import Query
 
 PYTHON = "python3"
 """On EMR 7 that is Amazon Linux 2023's own, 3.9."""
@@ -67,6 +68,7 @@ class Step:
 def plan_steps(
     query: Query,
     *,
+    top: int = 0,
     inputs: Sequence[str],
     gluing: Gluing,
     bundle: str,
@@ -82,6 +84,7 @@ def plan_steps(
 
     Args:
         query: the question.
+        top: how many talkers are kept, 0 for all.
         inputs: folders (read with all below them) or files, `s3://bucket/flowlogs/`.
         gluing: what may be done with small files.
         bundle: the folder with the scripts, ending in `/`.
@@ -106,9 +109,10 @@ def plan_steps(
             )
     if not inputs:
         raise UsageError("there is nothing to read")
+    of_all_ports = replace(query, ports=ALL_PORTS)
     return (
         _aggregate(
-            query if not keep_all_ports else _with_all_ports(query),
+            of_all_ports if keep_all_ports else query,
             inputs=inputs,
             gluing=gluing,
             script=bundle + "count_flows.py",
@@ -119,9 +123,9 @@ def plan_steps(
             python=python,
         ),
         _sort(
-            query,
+            query if keep_all_ports else of_all_ports,
+            top,
             source=between,
-            filters=keep_all_ports and query.ports != ALL_PORTS,
             script=bundle + "port_filter.py",
             output=output,
             python=python,
@@ -201,7 +205,7 @@ def _aggregate(
     )
 
 
-def _sort(query: Query, *, source: str, filters: bool, script: str, output: str, python: str) -> Step:
+def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str) -> Step:
     settings = {
         "mapreduce.job.name": "flowlogs-sort",
         "mapreduce.job.reduces": "1",
@@ -212,9 +216,8 @@ def _sort(query: Query, *, source: str, filters: bool, script: str, output: str,
         **_GZIPPED,
     }
     mapper = "cat"
-    if filters or query.top:
-        ports = format_ports(query.ports if filters else ALL_PORTS)
-        mapper = _command(python, "port_filter.py", "--ports", ports, "--top", str(query.top))
+    if query.ports != ALL_PORTS or top:
+        mapper = _command(python, "port_filter.py", *query.filter_arguments(), "--top", str(top))
     return Step(
         "flowlogs-sort",
         (
@@ -245,7 +248,3 @@ def _command(*words: str) -> str:
         if not _WORD.fullmatch(word):
             raise UsageError(f"this cannot travel to a cluster: {word!r}")
     return " ".join(words)
-
-
-def _with_all_ports(query: Query) -> Query:
-    return replace(query, ports=ALL_PORTS)

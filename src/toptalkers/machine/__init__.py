@@ -1,1 +1,1 @@
-"""What this machine gives and keeps: memory, folders, whole files, and processes that end with their starter."""
+"""Resources of this machine: memory, temporary folders, whole files, and processes that end with their parent."""

@@ -1,7 +1,7 @@
-"""Lets processes die with the one that started them, even when that is killed without a chance to clean up.
+"""Make processes end with their parent, even when the parent is killed without a chance to clean up.
 
-The starter holds the other end of a pipe; a shell in the group reads it, and its end, however it came, is the
-group's. That needs nothing but `/bin/sh` and `cat`, on Linux as on macOS.
+The parent holds one end of a pipe, and a shell in the child's process group reads the other. When the pipe closes,
+for whatever reason, the shell kills the group. This needs only `/bin/sh` and `cat`, on Linux and on macOS.
 """
 
 import os
@@ -13,10 +13,10 @@ _SHELL = 'exec 3<&0 </dev/null; { cat <&3; kill -9 0; } >/dev/null 2>&1 & exec 3
 
 
 def leashed(command: Sequence[str]) -> list[str]:
-    """A command that runs the given one on a leash.
+    """Return a command that runs the given one on a leash.
 
-    Start it with `start_new_session=True` and a pipe as its standard input. Kill its group in the end, before
-    the pipe is closed: the shell that reads is part of it. The command itself gets no input.
+    Start it with `start_new_session=True` and a pipe as its standard input. At the end, kill its process group
+    before closing the pipe: the shell that reads the pipe belongs to the group. The command itself gets no input.
     """
     return ["/bin/sh", "-c", _SHELL, "leash", *command]
 
@@ -25,8 +25,8 @@ _is_leashing = False
 
 
 def leash_forks() -> None:
-    """Have each process that is forked from this one, from now on, end when this one has."""
-    global _is_leashing  # noqa: PLW0603 - what is registered cannot be taken back, and once is enough
+    """Make every process that is forked from this one, from now on, end when this one ends."""
+    global _is_leashing  # noqa: PLW0603 - a registration cannot be undone, and one is enough
     if _is_leashing:
         return
     _is_leashing = True
@@ -34,7 +34,7 @@ def leash_forks() -> None:
     is_over, held = os.pipe()
 
     def begin() -> None:
-        if os.getppid() == starter:  # what is forked from a fork has it as its starter
+        if os.getppid() == starter:  # a process forked from a fork has another parent
             os.close(held)
             threading.Thread(target=wait, name="leash", daemon=True).start()
 

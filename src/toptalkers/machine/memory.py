@@ -1,4 +1,4 @@
-"""How much memory this process may still take, by whoever sets the narrowest bound."""
+"""How much memory this process may still take, by the tightest limit that applies."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from toptalkers.errors import ToptalkersError
 
 UNKNOWN_BYTES = 2 << 30
-"""What is taken for granted where nothing can be learned."""
+"""The assumption where nothing can be measured."""
 
 _MEMINFO = Path("/proc/meminfo")
 _STATM = Path("/proc/self/statm")
@@ -21,7 +21,7 @@ _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 @contextmanager
 def explain_no_memory() -> Iterator[None]:
-    """Turn whatever comes of a want of memory - of sums, threads, processes or libraries - into one line.
+    """Turn any error caused by a lack of memory (for sums, threads, processes or libraries) into one line.
 
     Raises:
         ToptalkersError: there is not enough memory.
@@ -43,7 +43,7 @@ _NO_MEMORY = ("can't start new thread", "failed to map segment", "annot allocate
 
 
 def available_bytes() -> int:
-    """Memory that may still be taken: what the system has free, less what a cgroup or `ulimit -v` forbids."""
+    """Return how much memory may still be taken: what the system has free, within cgroup and `ulimit -v` limits."""
     found = [_system_bytes(), _below_cgroup_bytes(), _below_limit_bytes()]
     return min((bytes_ for bytes_ in found if bytes_ is not None), default=UNKNOWN_BYTES)
 
@@ -56,14 +56,14 @@ def _system_bytes() -> int | None:
     except OSError:
         pass
     try:
-        # Elsewhere half of what is built in, since what others hold cannot be seen.
+        # Elsewhere, half of the physical memory: the use by other processes is unknown.
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (OSError, ValueError):
         return None
 
 
 def _below_cgroup_bytes() -> int | None:
-    """What the cgroup (version 2) of a container or service, and those above it, leave."""
+    """The memory that the cgroup (version 2) of a container or service, and its parents, still allow."""
     try:
         own = next(line for line in _CGROUP.read_text().splitlines() if line.startswith("0::"))
     except (OSError, StopIteration):
@@ -83,7 +83,7 @@ def _below_cgroup_bytes() -> int | None:
 
 
 def _below_limit_bytes() -> int | None:
-    """What `ulimit -v` leaves of addresses; libraries and threads have taken some already."""
+    """The address space that `ulimit -v` still allows; libraries and threads already use some."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY or sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""Temporary folders that nothing leaves behind: what a killed process could not remove, the next start does."""
+"""Temporary folders that are always removed: if a process is killed, the next one to start removes its folder."""
 
 import contextlib
 import fcntl
@@ -10,26 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ENGINE_PREFIX = "toptalkers-engine-"
-"""How the folders of engines are named that pack files for others to read."""
+"""The start of the names of folders where an engine compresses files for other programs to read."""
 
 LOCK = "lock"
-"""A file in each folder; as long as who made the folder lives, it is locked."""
+"""A file in each folder; it is locked as long as the process that made the folder is alive."""
 
 
 @contextmanager
 def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """A folder that only this user can look into, until the end of the block; what the dead left goes first.
+    """Make a folder that only this user can read, until the end of the block; first remove abandoned ones.
 
     Args:
-        prefix: how its name begins, and those of its kind that are looked for.
-        parent: where it is; None for the system's temporary folder (`TMPDIR`).
+        prefix: the start of its name; abandoned folders with the same prefix are removed.
+        parent: where to make it; None for the system's temporary folder (`TMPDIR`).
 
     """
     parent = parent or Path(tempfile.gettempdir())
     remove_abandoned(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
-        # Under its name only when it is locked: another that starts now would take this one for dead.
+        # The lock file gets its name only once it is locked: otherwise a starting process could remove this folder.
         new = folder / f"{LOCK}.new"
         with new.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -40,7 +40,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove this user's folders whose names begin so, and whose locks nobody holds: who made them is dead."""
+    """Remove this user's folders with this prefix whose lock nobody holds: the process that made them is dead."""
     for folder in parent.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():

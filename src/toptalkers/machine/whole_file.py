@@ -1,7 +1,7 @@
-"""Files that are whole or not there: written under another name beside the place, and renamed at the end.
+"""Files that are whole or absent: written beside their place under another name, and renamed at the end.
 
-The other name is `.NAME.PID.RANDOM.toptalkers`. Who writes holds a lock (flock) on it until the rename, so that what
-a killed process left can be told from what is being written, and removed.
+The other name is `.NAME.PID.RANDOM.toptalkers`. The writer holds a lock (flock) on it until the rename, so that files
+left by a killed process can be told from files that are being written, and removed.
 """
 
 import fcntl
@@ -16,30 +16,30 @@ from typing import BinaryIO
 _LEFTOVER = rb"(?s:\.(.*)\.[0-9]+\.[0-9a-f]{16}\.toptalkers)"
 
 _STEM_BYTES = 180
-"""What is kept of a name: with the rest it stays below the 255 bytes that file systems allow."""
+"""Longer names are cut to this: with the rest they stay below the 255 bytes that file systems allow."""
 
 
 @contextmanager
 def whole_file(
     path: Path, *, mode: int | None = None, owner: tuple[int, int] | None = None, folder: Path | None = None
 ) -> Iterator[BinaryIO]:
-    """Open a file that appears at `path` when the block ends, and not at all when it raises.
+    """Open a file that appears at `path` when the block ends, and does not appear if the block raises.
 
     Args:
-        path: where it will be; what is there is replaced.
+        path: where it will be; an existing file is replaced.
         mode: its permissions; None for those of new files.
         owner: its user and group; None for those of new files.
-        folder: where it is written; None for beside `path`. Must be on the same file system.
+        folder: where to write it, on the same file system; None for beside `path`.
 
     Raises:
-        OSError: it cannot be written; nothing is left of it.
+        OSError: it cannot be written; nothing is left behind.
 
     """
     stem = os.fsencode(path.name)[:_STEM_BYTES]
     name = b".%b.%d.%b.toptalkers" % (stem, os.getpid(), os.urandom(8).hex().encode())
     hidden = (folder or path.parent) / os.fsdecode(name)
     try:
-        # Named before it is made, so that no signal falls between making it and knowing what to remove.
+        # The name is chosen before the file exists, so that a signal at any moment leaves nothing unremoved.
         with os.fdopen(_make_locked(hidden, 0o666 if mode is None else 0o600), "wb") as file:
             yield file
             file.flush()
@@ -53,10 +53,10 @@ def whole_file(
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove what processes that were killed left in a folder: of one name, or of any.
+    """Remove the files that killed processes left in a folder: for one name, or for all.
 
-    Nothing else is touched: a leftover is a regular file of ours, named so, that no process has locked. A folder
-    that cannot be looked at has none.
+    Nothing else is touched: a leftover is a regular file of this user, with such a name, that no process has locked.
+    A folder that cannot be listed is skipped.
     """
     stem = None if name is None else os.fsencode(name)[:_STEM_BYTES]
     with suppress(OSError), os.scandir(os.fsencode(folder)) as entries:
@@ -70,11 +70,11 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 def _make_locked(path: Path, mode: int) -> int:
     while True:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with suppress(OSError):  # a file system without locks: what is left there stays there
+        with suppress(OSError):  # on a file system without locks, leftovers are never removed
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return handle
-        os.close(handle)  # another process took it for a leftover before it was locked
+        os.close(handle)  # another process removed it as a leftover before it was locked
 
 
 def _remove_if_dead(path: bytes) -> None:

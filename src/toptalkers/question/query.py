@@ -1,116 +1,17 @@
-"""What is asked: the one question that every engine understands, parsed and checked in one place.
+"""What is asked: the one question that every engine answers, parsed and checked in one place.
 
-A `Query` is frozen and complete: whoever holds one need not look at an option again. Its fields are named as
-the options are, on the command line and on the mapper's.
+A `Query` is frozen and complete. Its attributes are the clauses of `clauses.py`, and have the names of the options of
+the command line and of the mapper. How much of the answer is shown, and how it is written, is no part of it.
 """
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal, Self, TypeVar, get_args
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from toptalkers.errors import UsageError
-from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, parse_log_format
-from toptalkers.question.key import HIGHEST_PORT
-from toptalkers.visible import quoted
-
-Metric = Literal["records", "packets", "bytes"]
-Action = Literal["ACCEPT", "REJECT", "ALL"]
-Format = Literal["table", "tsv", "csv", "json", "ndjson"]
-
-Choice = TypeVar("Choice", bound=str)
-
-METRICS: tuple[Metric, ...] = get_args(Metric)
-ACTIONS: tuple[Action, ...] = get_args(Action)
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-PortRanges = tuple[tuple[int, int], ...]
-"""Inclusive ranges of ports, ascending, apart from each other."""
-
-ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
-
-MOST_TALKERS = 2**63 - 1
-"""What the engines count in; more talkers than that there cannot be."""
-
-_NUMBER = re.compile(r"[0-9]{1,19}")
-_PORTS_ITEM = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-
-
-def parse_ports(text: str) -> PortRanges:
-    """Read a port specification: `0-1024`, `22,443,8000-8999`, `all`.
-
-    Raises:
-        UsageError: for anything else, a port above 65535, or a range that ends before it begins.
-
-    """
-    if text == "all":
-        return ALL_PORTS
-    hint = "ports are written like 0-1024, 22,443,8000-8999 or all"
-    ranges = []
-    for item in text.split(","):
-        match = _PORTS_ITEM.fullmatch(item)
-        if match is None:
-            raise UsageError(f"--ports: {quoted(item)} is not a port or a range of ports", hint=hint)
-        low, high = int(match[1]), int(match[2] or match[1])
-        if max(low, high) > HIGHEST_PORT:
-            raise UsageError(f"--ports: {quoted(item)} is above the highest port, {HIGHEST_PORT}", hint=hint)
-        if low > high:
-            raise UsageError(f"--ports: the range {quoted(item)} ends before it begins", hint=hint)
-        ranges.append((low, high))
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def format_ports(ports: PortRanges) -> str:
-    """Write ranges of ports as `parse_ports` reads them."""
-    if ports == ALL_PORTS:
-        return "all"
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ports)
-
-
-def parse_time(option: str, text: str) -> datetime:
-    """Read a point in time, ISO 8601, to the second; without an offset it is UTC.
-
-    Raises:
-        UsageError: naming the option, when the text is not one or is finer than a second.
-
-    """
-    try:
-        time = datetime.fromisoformat(text)
-        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{option}: {quoted(text)} is not a time", hint="times are ISO 8601, in UTC: 2026-11-23T18:00:00Z"
-        ) from None
-    if time.microsecond:
-        raise UsageError(f"{option}: {quoted(text)} is finer than a second", hint="flow logs count in seconds")
-    return time
-
-
-def format_time(time: datetime) -> str:
-    """Write a time as `2026-11-23T18:00:00Z`, without a space or a sign that a shell would mind."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-def needed_fields(*, metric: Metric, action: Action, timed: bool) -> tuple[str, ...]:
-    """The fields that a layout must have for a question to be answerable.
-
-    The log status is looked at where a layout has it, but not needed: a record without data has no addresses
-    either, so it is never counted.
-    """
-    return (
-        "srcaddr",
-        "dstaddr",
-        "dstport",
-        *(("action",) if action != "ALL" else ()),
-        *(("start",) if timed else ()),
-        *((metric,) if metric != "records" else ()),
-    )
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout
+from toptalkers.question.clauses import CLAUSES, Action, Clause, Metric, PortRanges, Script, format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +20,16 @@ class Query:
 
     Attributes:
         metric: what is summed.
-        ports: destination ports that count.
-        action: the records' action that counts.
-        since: records that start at this time or later count; None for no bound.
-        until: records that start before this time count; None for no bound.
+        ports: the destination ports that count.
+        action: the action of the records that count.
+        since: records count that start at this time or later; None for no bound.
+        until: records count that start before this time; None for no bound.
         log_format: the layout of lines with no header before them; None for the default format.
-        top: how many talkers to answer with, 0 for all.
-        format: how the answer is written.
 
     """
+
+    key: ClassVar[tuple[str, ...]] = ("srcaddr", "dstaddr", "dstport")
+    """The fields whose values together name a talker. The same for every question, so far."""
 
     metric: Metric = "records"
     ports: PortRanges = ((0, 1024),)
@@ -135,49 +37,48 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     log_format: Layout | None = None
-    top: int = 0
-    format: Format = "tsv"
 
     @classmethod
-    def parse(
-        cls,
-        *,
-        metric: str = "records",
-        ports: str = "0-1024",
-        action: str = "ACCEPT",
-        since: str | None = None,
-        until: str | None = None,
-        log_format: str | None = None,
-        top: int | str = 0,
-        format: str = "tsv",  # noqa: A002 - the option is called so, and keeps its name
-    ) -> Self:
-        """Make a question from what a user wrote.
+    def parse(cls, **texts: str | None) -> Self:
+        """Make a question from a user's texts, by the names of the clauses.
+
+        Args:
+            texts: what was written for each clause; None, or no text at all, for its default.
 
         Raises:
-            UsageError: one clear line for the first value that is wrong.
+            UsageError: the first value that is wrong, as one line.
+            TypeError: there is no clause of that name.
 
         """
-        since_time = parse_time("--since", since) if since is not None else None
-        until_time = parse_time("--until", until) if until is not None else None
-        if since_time and until_time and since_time >= until_time:
-            raise UsageError(
-                f"--since {format_time(since_time)} is not before --until {format_time(until_time)}",
-                hint="records count that start in [since, until)",
-            )
-        if not _NUMBER.fullmatch(str(top)) or int(top) > MOST_TALKERS:
-            raise UsageError(f"--top: {quoted(str(top))} is not a number of talkers", hint="0 asks for all talkers")
-        query = cls(
-            metric=_one_of("--metric", metric, METRICS),
-            ports=parse_ports(ports),
-            action=_one_of("--action", action, ACTIONS),
-            since=since_time,
-            until=until_time,
-            log_format=parse_log_format(log_format) if log_format is not None else None,
-            top=int(top),
-            format=_one_of("--format", format, FORMATS),
-        )
-        query._require_fields()
+        if unknown := texts.keys() - {clause.name for clause in CLAUSES}:
+            raise TypeError(f"a question has no {min(unknown)!r}")
+        query = cls(**{clause.name: clause.value(texts.get(clause.name)) for clause in CLAUSES})
+        query._check()
         return query
+
+    def clauses(self) -> Iterator[tuple[Clause, Any]]:
+        """Give each clause that is set, with its value."""
+        for clause in CLAUSES:
+            value = getattr(self, clause.name)
+            if value is not None:
+                yield clause, value
+
+    def texts(self) -> dict[str, str]:
+        """The text of each clause that is set, as `parse` reads it back."""
+        return {clause.name: clause.format(value) for clause, value in self.clauses()}
+
+    def mapper_arguments(self) -> list[str]:
+        """The arguments of `count_flows.py`: no spaces, and nothing that a shell or Hadoop expands."""
+        return self._arguments("mapper")
+
+    def filter_arguments(self) -> list[str]:
+        """The arguments of `port_filter.py` that depend on the question."""
+        return self._arguments("port filter")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is summed per key, in order."""
+        return (self.metric,)
 
     @property
     def layout(self) -> Layout:
@@ -186,31 +87,29 @@ class Query:
 
     @property
     def needed_fields(self) -> tuple[str, ...]:
-        """The fields without which a record cannot be counted for this question."""
-        return needed_fields(metric=self.metric, action=self.action, timed=bool(self.since or self.until))
+        """The fields without which a record cannot be counted: of the key, of the conditions, of the sums.
 
-    def mapper_arguments(self) -> list[str]:
-        """What `count_flows.py` needs to know, as its arguments: no spaces, nothing for a shell to expand."""
-        arguments = ["--metric", self.metric, "--ports", format_ports(self.ports), "--action", self.action]
-        if self.since:
-            arguments += ["--since", format_time(self.since)]
-        if self.until:
-            arguments += ["--until", format_time(self.until)]
-        if self.log_format:
-            arguments += ["--log-format", ",".join(self.log_format.columns)]
-        return arguments
+        The log status is read where a layout has it, but is not needed: a record without data has no addresses
+        either, so it is never counted.
+        """
+        conditions = [field for clause, value in self.clauses() for field in clause.needs(value)]
+        sums = [metric for metric in self.metrics if metric != "records"]
+        return tuple(dict.fromkeys((*self.key, *conditions, *sums)))
 
-    def _require_fields(self) -> None:
+    def _arguments(self, script: Script) -> list[str]:
+        used = ((clause, value) for clause, value in self.clauses() if script in clause.scripts)
+        return [word for clause, value in used for word in (clause.option, clause.word(value))]
+
+    def _check(self) -> None:
+        """Check what concerns more than one clause."""
+        if self.since and self.until and self.since >= self.until:
+            raise UsageError(
+                f"--since {format_time(self.since)} is not before --until {format_time(self.until)}",
+                hint="records count that start in [since, until)",
+            )
         for field in self.needed_fields:
             if field not in self.layout:
                 hint = "--action ALL counts records of any action" if field == "action" else None
                 raise UsageError(
                     f"--log-format: the question needs the field {field!r}, which the format lacks", hint=hint
                 )
-
-
-def _one_of(option: str, text: str, choices: tuple[Choice, ...]) -> Choice:
-    for choice in choices:
-        if choice == text:
-            return choice
-    raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}")

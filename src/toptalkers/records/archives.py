@@ -1,7 +1,7 @@
-"""What is in a tar or zip archive, file by file, without writing any of it under a name of its own.
+"""The files in a tar or zip archive, one by one, without extracting any of them to disk.
 
-Memory holds a piece of one file at a time. A tar is read as it comes; a zip, whose list of files is at its end, is
-first copied to a temporary file, which has no name either.
+Memory holds a piece of one file at a time. A tar is read as a stream. A zip has its list of files at its end, so it is
+first copied to an unnamed temporary file.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import IO
 from toptalkers.records.source import Reader, Source, UnreadableError
 
 MOST_MEMBERS = 100_000
-"""How many files an archive may hold."""
+"""The most files that an archive may contain."""
 
 LONGEST_NAME = 300
-"""How much of a file's name in an archive is shown."""
+"""Messages cut the names of files in archives to this many characters."""
 
 _BLOCK = 512
 _MOST_EXTENSION_BYTES = 1 << 20
@@ -26,7 +26,7 @@ _ZIP_END_BYTES = 22
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in an archive: its name, and its bytes; or why they cannot be had."""
+    """A file in an archive: its name, and its bytes or the reason why they cannot be read."""
 
     name: str
     pieces: Iterator[bytes] = field(default_factory=lambda: iter(()))
@@ -34,7 +34,7 @@ class Member:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether bytes that begin so are a tar archive, of whatever age."""
+    """Whether data that begins like this is a tar archive, in an old or a new format."""
     if b"\0" not in head[:_BLOCK] or len(head) < _BLOCK:
         return False
     if head[257:262] == b"ustar":
@@ -44,15 +44,15 @@ def is_tar(head: bytes) -> bool:
 
 
 def is_zip(head: bytes) -> bool:
-    """Whether bytes that begin so are a zip archive."""
+    """Whether data that begins like this is a zip archive."""
     return head.startswith((b"PK\3\4", b"PK\5\6"))
 
 
 def tar_members(source: Source) -> Iterator[Member]:
-    """Give the files in a tar; folders, links and devices are none. Read each before the next.
+    """Give the files in a tar, without folders, links and devices. Read each file before the next.
 
     Raises:
-        UnreadableError: the archive is cut off or damaged, or holds too many files.
+        UnreadableError: the archive is cut off or damaged, or contains too many files.
 
     """
     import tarfile
@@ -63,7 +63,7 @@ def tar_members(source: Source) -> Iterator[Member]:
     is_ended = False
     while True:
         block = reader.read(_BLOCK)
-        if not block.strip(b"\0"):  # two blocks of zeros end an archive; another one may follow
+        if not block.strip(b"\0"):  # two blocks of zeros end an archive; another archive may follow
             is_ended = is_ended or len(block) == _BLOCK
             if len(block) < _BLOCK:
                 break
@@ -79,7 +79,7 @@ def tar_members(source: Source) -> Iterator[Member]:
         stored = info.size
         if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
             if not 0 <= stored <= _MOST_EXTENSION_BYTES:
-                raise UnreadableError("the tar archive is damaged: a name without an end")
+                raise UnreadableError("the tar archive is damaged: an extended header is too long")
             extension = reader.read(_padded(stored))
             if len(extension) < _padded(stored):
                 raise UnreadableError("the tar archive ends early: cut off")
@@ -102,11 +102,11 @@ def tar_members(source: Source) -> Iterator[Member]:
         if not has_data or (info.isdir() and stored < 0):
             stored = 0
         if stored < 0:
-            raise UnreadableError("the tar archive is damaged: a file of less than no bytes")
+            raise UnreadableError("the tar archive is damaged: a file has a negative size")
         own_name = shown(name or info.name)
         left = [stored]
         if info.type == tarfile.GNUTYPE_SPARSE or has_holes:
-            yield Member(own_name, problem="stored with holes; pack it anew with tar, without --sparse")
+            yield Member(own_name, problem="a sparse file; archive it again with tar, without --sparse")
         elif info.isreg():
             members += 1
             if members > MOST_MEMBERS:
@@ -122,10 +122,10 @@ def tar_members(source: Source) -> Iterator[Member]:
 
 
 def zip_members(source: Source) -> Iterator[Member]:
-    """Give the files in a zip; folders are none. Read each before the next.
+    """Give the files in a zip, without folders. Read each file before the next.
 
     Raises:
-        UnreadableError: the archive is cut off or damaged, holds too many files, or is no archive of files at all.
+        UnreadableError: the archive is cut off or damaged, contains too many files, or is an Office document.
 
     """
     import struct
@@ -146,7 +146,7 @@ def zip_members(source: Source) -> Iterator[Member]:
         if any(info.filename == "[Content_Types].xml" for info in infos):
             raise UnreadableError("an Office document (xlsx, docx); save the lines as text")
         if sum(info.compress_size for info in infos) > size:
-            raise UnreadableError("the zip archive is damaged: its files lie over one another")
+            raise UnreadableError("the zip archive is damaged: its files overlap")
         if _bytes_behind(stored, size, len(archive.comment)):
             raise UnreadableError("the zip archive is damaged: more data after its end")
         for info in infos:
@@ -154,18 +154,18 @@ def zip_members(source: Source) -> Iterator[Member]:
                 continue
             name = shown(info.filename)
             if info.flag_bits & 1:
-                yield Member(name, problem="encrypted; unpack it with its password first")
+                yield Member(name, problem="encrypted; extract it with its password first")
             else:
                 yield Member(name, _zip_pieces(archive, info))
 
 
 def is_marker(name: str) -> bool:
-    """Whether a name, or that of a folder on the way, begins with `.` or `_`: a marker, or not finished."""
+    """Whether a file's name, or a folder of its path, begins with `.` or `_`: a marker, or an unfinished file."""
     return any(part.startswith((".", "_")) and part not in (".", "..") for part in name.split("/"))
 
 
 def shown(name: str) -> str:
-    """A name as messages show it."""
+    """Return a file's name as messages show it."""
     name = name.encode("utf-8", "replace").decode()
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
 
@@ -175,7 +175,7 @@ def _padded(size: int) -> int:
 
 
 def _counted(reader: Reader, left: list[int]) -> Iterator[bytes]:
-    """What is left of a file, however much of it was read before."""
+    """Give the rest of a file: the `left[0]` bytes that were not read yet."""
     while left[0]:
         piece = reader.read(min(left[0], _PIECE_BYTES))
         if len(piece) < min(left[0], _PIECE_BYTES):
@@ -185,7 +185,7 @@ def _counted(reader: Reader, left: list[int]) -> Iterator[bytes]:
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """The `<length> <key>=<value>` lines of a header of the newer kind."""
+    """Parse the `<length> <key>=<value>` lines of a pax header."""
     records = {}
     at = 0
     while match := re.compile(rb"(\d{1,7}) ([^=]+)=").match(data, at):
@@ -198,7 +198,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
 
 
 def _bytes_behind(stored: IO[bytes], size: int, comment: int) -> int:
-    """How many bytes stand behind the record that ends a zip."""
+    """Return how many bytes follow the end record of a zip."""
     tail_bytes = min(size, _ZIP_END_BYTES + 0xFFFF)
     stored.seek(size - tail_bytes)
     tail = stored.read()
@@ -217,6 +217,6 @@ def _zip_pieces(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo") -> Iterator
             while piece := stream.read(_PIECE_BYTES):
                 yield piece
     except NotImplementedError as error:
-        raise UnreadableError(f"packed in a way that is not known: {error}") from error
+        raise UnreadableError(f"compressed by an unsupported method: {error}") from error
     except damage as error:
         raise UnreadableError(f"the zip archive is damaged: {error}") from error

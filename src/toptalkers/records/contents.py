@@ -1,4 +1,4 @@
-"""From the bytes of a stored file to the plain flow-log lines in it, part by part; an archive has several parts."""
+"""From the bytes of a stored file to the plain flow-log lines in it, part by part: an archive has several parts."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from toptalkers.records.archives import Member
 
 MOST_ARCHIVES = 3
-"""How deep archives may lie in archives."""
+"""How deep archives may be nested."""
 
 
 class Begin(NamedTuple):
-    """Here begins the part of that name; what follows are its lines. `wrapping` says what they were taken out of."""
+    """The start of a part, with its name; its lines follow. `wrapping` names what was around them."""
 
     name: str
     wrapping: str = ""
 
 
 class LeftOut(NamedTuple):
-    """A part that is not read, and why; `is_failure` is false for what is no flow log by intent."""
+    """A part that is skipped, and why; `is_failure` is false for a file that is not meant to be a flow log."""
 
     name: str
     reason: str
@@ -30,7 +30,7 @@ class LeftOut(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """The file is an archive: none of its parts may count before all of them have come."""
+    """The file is an archive: none of its parts may be counted before all of them were read."""
 
 
 Event = bytes | Begin | LeftOut | Archive
@@ -40,18 +40,18 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
     """Give the parts of a file, each as `Begin` and pieces of its lines, or as `LeftOut`.
 
     Args:
-        name: what the file is called.
+        name: the file's name.
         source: its bytes, as stored.
-        piece_bytes: how large a piece is, unpacked, at the most.
-        archives: in how many archives it lies.
+        piece_bytes: the largest size of a piece, decompressed.
+        archives: how many archives it is nested in.
 
     Raises:
-        UnreadableError: it ends early, or is damaged; nothing that came before may be used.
+        UnreadableError: it ends early, or is damaged; discard what came before.
 
     """
     is_empty = not source.peek(1)
     source = unpacked(source, piece_bytes)
-    # The first piece is kept by no name here: its memory is wanted for the next, while it is in the core's cache.
+    # No variable here keeps the first piece: its memory is reused for the next, while it is in the core's cache.
     if is_plain(source.peek(LOOK_BYTES)[:LOOK_BYTES]):
         yield Begin(name)
         yield from source
@@ -60,7 +60,7 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
 
 
 def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_empty: bool) -> Iterator[Event]:
-    """Give the parts of a file, unpacked, that does not begin as a plain one."""
+    """Give the parts of a file, decompressed, that does not begin with plain lines."""
     from toptalkers.flowlog.neighbours import find_neighbour
     from toptalkers.records.archives import is_tar, is_zip, tar_members, zip_members
     from toptalkers.records.kinds import name_kind
@@ -69,7 +69,7 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
     head = source.peek(LOOK_BYTES)
     if is_tar(head) or is_zip(head):
         if archives == MOST_ARCHIVES:
-            yield LeftOut(name, f"an archive in more than {MOST_ARCHIVES} archives")
+            yield LeftOut(name, f"an archive inside more than {MOST_ARCHIVES} archives")
             return
         yield Archive()
         files = 0
@@ -113,6 +113,6 @@ def _pass_over(name: str, what: str, source: Source) -> Iterator[Event]:
 
     for piece in source:
         if may_hold_records(piece):
-            yield LeftOut(name, f"looks like {what}, but holds flow records as well; part them")
+            yield LeftOut(name, f"looks like {what}, but contains flow records as well; separate them")
             return
     yield LeftOut(name, what, is_failure=False)

@@ -154,6 +154,11 @@ def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
             yield from (f"left out: {problem.name}: {problem.reason}" for problem in group)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is passed over for its name, as Hadoop's FileInputFormat has it: markers, unfinished."""
+    return name.startswith((".", "_"))
+
+
 def _files_at(path: str) -> tuple[list[InputFile], list[Problem]]:
     """The files that a path is or holds, and what it holds beside them."""
     if not Path(path).is_dir():
@@ -163,7 +168,7 @@ def _files_at(path: str) -> tuple[list[InputFile], list[Problem]]:
     found: list[InputFile] = []
     problems: list[Problem] = []
     for entry in _walk(path, problems):
-        if entry.name.startswith((".", "_")):
+        if is_hidden(entry.name):
             problems.append(Problem(entry.path, "a name that begins with . or _", is_failure=False))
         elif not _is(entry.is_file) and (kind := _special(entry.path)) is not None:
             problems.append(Problem(entry.path, kind, is_failure=False))
@@ -182,7 +187,7 @@ def _walk(top: str, problems: list[Problem]) -> Iterator["os.DirEntry[str]"]:
         folders = []
         for entry in _entries(waiting.pop(), problems):
             folder = None
-            if not entry.name.startswith((".", "_")):
+            if not is_hidden(entry.name):
                 folder = entry.path if _is(entry.is_dir) else _linked_by_text(entry)
             if folder is None:
                 yield entry

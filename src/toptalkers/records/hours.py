@@ -1,34 +1,78 @@
-"""When flow logs arrive that hold the records of a time, and which hours a folder of a date holds."""
+"""Which folders of dates can hold the flow logs of a time."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
 
 EARLIEST_ARRIVAL = timedelta(hours=-1)
 LATEST_ARRIVAL = timedelta(hours=2)
-"""How far from its start a record can arrive: ten minutes of gathering, ten of delivery (VPC user guide), five of
-batching, and what a retry takes; before it, only as far as clocks differ."""
+"""How far from its start a record can arrive: ten minutes of aggregation, ten of delivery (VPC user guide), five of
+batching, and the time of retries. It arrives earlier only as far as clocks differ."""
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+Part = Literal["all", "some", "none"]
+"""How much of a folder is wanted: all that lies below it, only some of it, or nothing."""
 
 
-def span_of_date(date: tuple[int, ...]) -> tuple[datetime, datetime] | None:
-    """From when to when a year, month, day or hour is; None when there is no such date."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A time in which flow logs arrived: from `start` to before `end`."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of_records(cls, since: datetime | None, until: datetime | None) -> Self:
+        """The whole hours in which records can have arrived that started in [since, until); None for no bound."""
+        return cls(
+            _whole_hour(since) + EARLIEST_ARRIVAL if since else EVER.start,
+            _whole_hour(until) + LATEST_ARRIVAL if until else EVER.end,
+        )
+
+    @classmethod
+    def of_last_day(cls, now: datetime) -> Self:
+        """The whole hours that reach into the 24 hours before now."""
+        return cls(_whole_hour(now) - DAY, _whole_hour(now) + HOUR)
+
+    def part_of(self, date: tuple[int, ...]) -> Part:
+        """How much of the folder of a year, month, day or hour is wanted: `date` are these numbers, as many as known.
+
+        Raises:
+            ValueError: there is no such date.
+
+        """
+        span = _span_of(date)
+        if span.end <= self.start or span.start >= self.end:
+            return "none"
+        is_whole = self.start <= span.start and span.end <= self.end
+        return "all" if is_whole or len(date) == 4 else "some"
+
+
+EVER = Arrival(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+
+def _span_of(date: tuple[int, ...]) -> Arrival:
     try:
         match date:
+            case ():
+                return EVER
             case (year,):
-                return datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+                return Arrival(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
             case (year, month):
                 begin = datetime(year, month, 1, tzinfo=UTC)
-                return begin, (begin + timedelta(days=31)).replace(day=1)
+                return Arrival(begin, (begin + timedelta(days=31)).replace(day=1))
             case (year, month, day):
                 begin = datetime(year, month, day, tzinfo=UTC)
-                return begin, begin + timedelta(days=1)
+                return Arrival(begin, begin + DAY)
             case (year, month, day, hour):
                 begin = datetime(year, month, day, hour, tzinfo=UTC)
-                return begin, begin + timedelta(hours=1)
+                return Arrival(begin, begin + HOUR)
             case _:
-                return None
-    except (ValueError, OverflowError):
-        return None
+                raise ValueError("no date")
+    except OverflowError as error:
+        raise ValueError("no date") from error
 
 
-def whole_hour(moment: datetime) -> datetime:
-    """When its hour began."""
+def _whole_hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)

@@ -1,6 +1,7 @@
 """Files of other kinds, known by their first bytes: what they are, and what to do with them."""
 
 _UNPACK = "unpack it first"
+_DECOMPRESS = "decompress it first"
 _AS_TEXT = "only text flow logs are read: have AWS deliver plain text, or export the rows as CSV"
 
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -25,17 +26,17 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xc7\x71", "a cpio archive", _UNPACK),
     (b"\xed\xab\xee\xdb", "an RPM package", _UNPACK),
     (b"hsqs", "a SquashFS image", _UNPACK),
-    (b"\x04\x22\x4d\x18", "packed with LZ4", _UNPACK + ": lz4 -d"),
-    (b"\x02\x21\x4c\x18", "packed with LZ4", _UNPACK + ": lz4 -d"),
-    (b"\xff\x06\0\0sNaPpY", "packed with Snappy", _UNPACK),
-    (b"\x82SNAPPY\0", "packed with Snappy", _UNPACK),
-    (b"LZIP", "packed with lzip", _UNPACK + ": lzip -d"),
-    (b"\x89LZO\0", "packed with LZO", _UNPACK + ": lzop -d"),
-    (b"]\0\0", "packed with LZMA", _UNPACK + ": xz -d --format=lzma"),
-    (b"\x1f\x9d", "packed with compress (.Z)", _UNPACK + ": uncompress"),
-    (b"\x1f\xa0", "packed with compress (.Z)", _UNPACK + ": uncompress"),
-    (b"\x1f\x1e", "packed with pack (.z)", _UNPACK + ": gzip -d"),
-    (b"\xce\xb2\xcf\x81", "packed with Brotli", _UNPACK),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4", _DECOMPRESS + ": lz4 -d"),
+    (b"\x02\x21\x4c\x18", "compressed with LZ4", _DECOMPRESS + ": lz4 -d"),
+    (b"\xff\x06\0\0sNaPpY", "compressed with Snappy", _DECOMPRESS),
+    (b"\x82SNAPPY\0", "compressed with Snappy", _DECOMPRESS),
+    (b"LZIP", "compressed with lzip", _DECOMPRESS + ": lzip -d"),
+    (b"\x89LZO\0", "compressed with LZO", _DECOMPRESS + ": lzop -d"),
+    (b"]\0\0", "compressed with LZMA", _DECOMPRESS + ": xz -d --format=lzma"),
+    (b"\x1f\x9d", "compressed with compress (.Z)", _DECOMPRESS + ": uncompress"),
+    (b"\x1f\xa0", "compressed with compress (.Z)", _DECOMPRESS + ": uncompress"),
+    (b"\x1f\x1e", "compressed with pack (.z)", _DECOMPRESS + ": gzip -d"),
+    (b"\xce\xb2\xcf\x81", "compressed with Brotli", _DECOMPRESS),
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)", "it holds packets, not flow logs"),
     (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)", "it holds packets, not flow logs"),
     (b"\x4d\x3c\xb2\xa1", "a packet capture (pcap)", "it holds packets, not flow logs"),
@@ -57,16 +58,16 @@ _MARKUP = ((b"<?xml", "XML"), (b"<!doctype html", "a web page"), (b"<html", "a w
 
 
 def name_kind(head: bytes) -> str | None:
-    """Say what a file is that begins so, and what to do; None when it may be a flow log."""
+    """Say what a file that begins like this is, and what to do; None if it may be a flow log."""
     for magic, what, advice in _KINDS:
         if head.startswith(magic):
-            return f"no flow log: {what}" + (f"; {advice}" if advice else "")
+            return f"not a flow log: {what}" + (f"; {advice}" if advice else "")
     if head[4:8] == b"ftyp":
-        return "no flow log: a film"
+        return "not a flow log: a video"
     if head[2:7] == b"-lh5-":
-        return f"no flow log: an LHA archive; {_UNPACK}"
+        return f"not a flow log: an LHA archive; {_UNPACK}"
     start = head[:64].lstrip().lower()
     for beginning, what in _MARKUP:
         if start.startswith(beginning):
-            return f"no flow log: {what}"
+            return f"not a flow log: {what}"
     return None

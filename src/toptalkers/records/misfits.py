@@ -1,4 +1,4 @@
-"""What a file that does not fit its layout looks like, and how to ask for it: one line for the user."""
+"""Explain to the user, in one line, why a file does not fit its layout, and how to ask for it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,13 +10,13 @@ from toptalkers.question.query import Query
 
 
 def why_left_out(counter: Counter, tally: Tally, query: Query, wrapping: str) -> str | None:
-    """Say why a file does not count for what its lines are, as all engines have it; None when it counts.
+    """Say why a file is left out because of its lines, in all engines alike; None if it counts.
 
     Args:
-        counter: which has just ended the file's lines.
-        tally: of them.
-        query: what was asked.
-        wrapping: what they were taken out of, in words; `""` for plain lines.
+        counter: the counter that has just read the file's last line.
+        tally: the tally of the file's lines.
+        query: the question.
+        wrapping: the name of the lines' wrapping; `""` for plain lines.
 
     """
     misfit = counter.misfit()
@@ -31,21 +31,21 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
 
     Args:
         misfit: its first line that does not fit.
-        tally: the file's.
-        query: what was asked; a header may lack what it needs.
+        tally: the tally of the file's lines.
+        query: the question; a header may lack fields that it needs.
 
     """
-    from toptalkers.job.count_flows import begins_packed, names_columns  # only for who has a misfit
+    from toptalkers.job.count_flows import begins_packed, names_columns  # loaded only if there is a misfit
 
     lacking = [name for name in query.needed_fields if name not in misfit.fields]
     if lacking:
         return _describe_lack(misfit, lacking, query)
     columns = misfit.line.rstrip(b" ").split(b" ")
     if not misfit.is_odd and begins_packed(misfit.line):
-        return "packed bytes follow its lines: split it there"
+        return "compressed data follows its lines: split the file there"
     if not misfit.is_odd and names_columns(misfit.line):
         start = misfit.line[:60].decode("utf-8", "replace")
-        return f"a line in it names columns, but is no header: {start!r}; write field names as AWS does, with blanks"
+        return f"a line names columns, but is not a header: {start!r}; write field names as AWS does, with blanks"
     whose = "its header names" if misfit.by_header else "the log format has"
     if misfit.is_odd:
         what = f"its lines have the right number of columns, but not what {whose}"
@@ -60,7 +60,7 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
 
 
 def _wrong(fields: Sequence[str], columns: list[bytes]) -> Iterator[tuple[str, bytes]]:
-    """The columns of a line that hold what they cannot hold, each with its name."""
+    """Give the name and the text of each column of a line that cannot have this text."""
     from toptalkers.job.count_flows import TELLING
 
     judges = {name.decode(): judge for name, judge in TELLING}
@@ -74,13 +74,13 @@ def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
     whose = "its header names no" if misfit.by_header else "its layout has no"
     if lacking == ["action"]:
         kind = " (transit gateway records have none)" if "tgw-id" in misfit.fields else ""
-        return f"{whose} action{kind}, and {query.action} was asked for: ask with --action ALL"
+        return f"{whose} action{kind}, and the question is for {query.action}: ask with --action ALL"
     return f"{whose} {names}, which the question needs"
 
 
 def _advise(misfit: Misfit, columns: list[bytes]) -> str:
     if misfit.line.startswith(b"{") and len(columns) == 1:
-        return f"no flow record is in {misfit.line[:60].decode('utf-8', 'replace')!r}"
+        return f"there is no flow record in {misfit.line[:60].decode('utf-8', 'replace')!r}"
     how = "name its format with --log-format '${field} ${field} ...'"
     if len(columns) == len(TRANSIT_GATEWAY_FIELDS) and not misfit.by_header:
         addresses = columns[TRANSIT_GATEWAY_FIELDS.index("srcaddr")], columns[TRANSIT_GATEWAY_FIELDS.index("dstaddr")]
@@ -92,12 +92,12 @@ def _advise(misfit: Misfit, columns: list[bytes]) -> str:
             if not wrong:
                 return "write its lines as AWS does"
             name, text = wrong[0]
-            said = f"{text.decode('utf-8', 'replace')!r} is no {name}"
-            return said if len(wrong) == 1 else f"{said}; if its columns are in another order, {how}"
+            reason = f"the column {name} cannot be {text.decode('utf-8', 'replace')!r}"
+            return reason if len(wrong) == 1 else f"{reason}; if its columns are in another order, {how}"
         if len(columns) == len(DEFAULT_FIELDS) and columns[0].isdigit() and columns[-1] in (b"OK", b"NODATA"):
             return "they look like the default format: ask with --log-format default"
         return f"they look like another flow-log format: {how}"
     if any(is_address(text.decode("latin-1")) for text in columns):
-        return f"they hold addresses: if this is a flow log, {how}"
+        return f"they contain addresses: if this is a flow log, {how}"
     start = misfit.line[:60].decode("utf-8", "replace")
     return f"if this is a flow log, {how}; it begins with {start!r}"

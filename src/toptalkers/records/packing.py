@@ -1,6 +1,6 @@
-"""From packed bytes to what is in them: gzip, Zstandard, bzip2 and xz, known by their first bytes, not by a name.
+"""Decompress gzip, Zstandard, bzip2 and xz, recognized by their first bytes, not by a file name.
 
-gzip is unpacked with ISA-L, several times faster than zlib, and outside of the interpreter's lock.
+gzip is decompressed with ISA-L, several times faster than zlib, and outside the interpreter's lock.
 """
 
 import sys
@@ -12,17 +12,17 @@ from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 from toptalkers.records.source import Source, UnreadableError
 
 MOST_LAYERS = 4
-"""How many times over something may be packed: Firehose packs what CloudWatch Logs packed; more is a trap."""
+"""How many times data may be compressed: Firehose compresses what CloudWatch Logs compressed; more is a trap."""
 
 HEAD_BYTES = 10
-"""How many first bytes tell a packing."""
+"""How many first bytes identify a compression."""
 
 _XZ_MEMORY_BYTES = 256 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BZIP2_MAGIC = b"BZh"
 _XZ_MAGIC = b"\xfd7zXZ\0"
-_GZIP_ERROR = cast("type[Exception]", IsalError)  # its stub forgets that it is a class
+_GZIP_ERROR = cast("type[Exception]", IsalError)  # its type stub does not say that it is a class
 
 
 class _Decompressor(Protocol):
@@ -36,7 +36,7 @@ class _Decompressor(Protocol):
 
 
 class _Packing(NamedTuple):
-    """A way to pack: how a member begins, what unpacks one, and what that raises when it is damaged."""
+    """A compression: how a member begins, what decompresses one, and what that raises for damaged data."""
 
     magic: bytes
     new_member: Callable[[], _Decompressor]
@@ -44,14 +44,14 @@ class _Packing(NamedTuple):
 
 
 def unpacked(source: Source, piece_bytes: int) -> Source:
-    """Unpack what is packed, as often as it is; what is not packed comes as it is.
+    """Decompress data, as many times as it was compressed; other data passes unchanged.
 
     Args:
         source: bytes as stored.
-        piece_bytes: how large a piece is, unpacked, at the most.
+        piece_bytes: the largest size of a piece, decompressed.
 
     Raises:
-        UnreadableError: it is packed too many times over; or, while it is read: it ends early, or is damaged.
+        UnreadableError: it is compressed too many times; or, during the iteration, it ends early or is damaged.
 
     """
     for _ in range(MOST_LAYERS):
@@ -60,17 +60,17 @@ def unpacked(source: Source, piece_bytes: int) -> Source:
             return source
         source = Source(_members(packing, iter(source), piece_bytes))
     if _packing(source.peek(HEAD_BYTES)) is not None:
-        raise UnreadableError(f"packed more than {MOST_LAYERS} times over")
+        raise UnreadableError(f"compressed more than {MOST_LAYERS} times over")
     return source
 
 
 def is_packed(head: bytes) -> bool:
-    """Whether bytes that begin so are packed in a way that is known."""
+    """Whether data that begins like this is compressed in a known way."""
     return _packing(head) is not None
 
 
 def holds_packed(lines: bytes) -> bool:
-    """Whether packed bytes, or a zip, begin somewhere among lines; `tells_misfit` of the mapper has the same."""
+    """Whether compressed data, or a zip, begins somewhere among lines; `tells_misfit` of the mapper checks the same."""
     return any(magic in lines for magic in (b"\x1f\x8b\x08", _ZSTD_MAGIC, _XZ_MAGIC[:4], b"1AY&SY", b"PK\3\4"))
 
 
@@ -98,7 +98,7 @@ def _packing(head: bytes) -> _Packing | None:
 
 
 def _is_skippable(head: bytes) -> bool:
-    """Whether a Zstandard frame begins here that holds no data, as pzstd writes one before each of its frames."""
+    """Whether a Zstandard frame without data begins here; pzstd writes one before each of its frames."""
     return 0x50 <= head[0] <= 0x5F and head[1:4] == b"\x2a\x4d\x18" if len(head) >= 4 else False
 
 
@@ -140,7 +140,7 @@ def _members(packing: _Packing, pieces: Iterator[bytes], piece_bytes: int) -> It
                 if not data:
                     raise UnreadableError(cut_off)
         data = member.unused_data
-        while not data.strip(b"\0"):  # zeros may fill up the last block, as tar and tapes leave them
+        while not data.strip(b"\0"):  # zeros may pad the last block, as on tapes and in tar files
             data = next(pieces, b"")
             if not data:
                 return

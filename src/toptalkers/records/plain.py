@@ -1,11 +1,11 @@
-"""Whether a file holds plain lines, at a glance: most do, and pass without anything else being loaded for them."""
+"""A quick check whether a file contains plain lines: most do, and need no other module to be loaded."""
 
 import re
 
 from toptalkers.flowlog.fields import FIELDS
 
 LOOK_BYTES = 64 << 10
-"""How much of a file is looked at."""
+"""How much of a file's beginning is examined."""
 
 _BLANKS_BYTES = 1 << 10
 
@@ -15,11 +15,11 @@ _PLAIN = re.compile(
     rb" [!-~]+(?: [!-~]+)*"
     rb"|([a-z][a-z0-9-]*)(?: [a-z][a-z0-9_-]*)+)[\r\n]"
 )
-"""A first line as AWS writes it, or as CloudWatch exports it, which the engines know."""
+"""A first line as AWS writes it, or as CloudWatch exports it; the engines know both."""
 
 
 def is_plain(head: bytes) -> bool:
-    """Whether a file that begins so plainly holds lines as AWS writes them, so that it can pass untouched."""
+    """Whether a file that begins like this has lines as AWS writes them, so that it can pass untouched."""
     if b'"' in head or b"\t" in head or b"{" in head or b"," in head:
         return False
     start = head[:_BLANKS_BYTES]

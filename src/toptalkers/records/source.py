@@ -1,26 +1,26 @@
-"""Bytes that come in pieces, with a look ahead; and what is wrong when they cannot be read."""
+"""Bytes that come in pieces, with lookahead; and the error for bytes that cannot be read."""
 
 from collections import deque
 from collections.abc import Iterator
 
 
 class UnreadableError(Exception):
-    """A file that cannot be read to its end; the text says why, one line."""
+    """A file cannot be read to its end; the text says why, in one line."""
 
 
 class Source:
-    """The bytes of a file, or of a part of one, in pieces that are cut anywhere. Iterate over it once."""
+    """The bytes of a file, or of a part of one, in pieces cut at any byte. Iterate over it once."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
-        """Take the pieces; none of them is empty."""
+        """Take the pieces; none of them may be empty."""
         self._pieces = pieces
         self._ahead: deque[bytes] = deque()
         self.is_whole = False
 
     def peek(self, size: int) -> bytes:
-        """Give the first bytes, at least `size` unless there are fewer; they are still to come.
+        """Return the first bytes, at least `size` unless there are fewer; the iteration still gives them.
 
-        `is_whole` says from then on whether these are all there are.
+        Afterwards `is_whole` says whether these are all the bytes.
         """
         have = sum(map(len, self._ahead))
         while have < size and not self.is_whole:
@@ -33,14 +33,14 @@ class Source:
         return self._ahead[0] if len(self._ahead) == 1 else b"".join(self._ahead)
 
     def __iter__(self) -> Iterator[bytes]:
-        """All pieces."""
+        """Give all pieces."""
         while self._ahead:
             yield self._ahead.popleft()
         yield from self._pieces
 
 
 class Reader:
-    """A source as a file that is read forwards, an exact number of bytes at a time."""
+    """Reads pieces like a file, forwards, an exact number of bytes at a time."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         """Take the pieces."""
@@ -60,5 +60,5 @@ class Reader:
             yield bytes(taken)
 
     def read(self, size: int) -> bytes:
-        """Give the next bytes; fewer than `size` only at the end."""
+        """Return the next bytes; fewer than `size` only at the end."""
         return b"".join(self.take(size))

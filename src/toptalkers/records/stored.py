@@ -1,42 +1,97 @@
-"""Flow logs in S3 as input for an engine on this machine: `s3://bucket/prefix` in, files to read out."""
+"""Flow logs in S3: the one walk to them, for this machine, a cluster and `status`."""
 
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
-from toptalkers.aws.objects import ListedObject, ObjectReader, Part, describe_archive
+from toptalkers import locations
+from toptalkers.aws.storage import StorageGateway, StoredObject, describe_archive
 from toptalkers.errors import UsageError
-from toptalkers.records.files import InputFile, Inputs, Problem
-from toptalkers.records.hours import EARLIEST_ARRIVAL, LATEST_ARRIVAL, span_of_date, whole_hour
+from toptalkers.records.files import InputFile, Inputs, Problem, is_hidden
+from toptalkers.records.hours import EVER, Arrival, Part
 
 _PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
-_DATED_FOLDER = re.compile(
-    r"(?:.*/)?(?:flowlogs|vpcflowlogs/[a-z0-9-]+|aws-service=vpcflowlogs/aws-region=[a-z0-9-]+)/"
-    r"((?:(?:year=|month=|day=|hour=)?[0-9]{2,4}/){1,4})"
+_TREE = re.compile(
+    r"(?:.*/)?(?:flowlogs|vpcflowlogs/[a-z0-9-]+|aws-service=vpcflowlogs/aws-region=[a-z0-9-]+)/(?P<below>(?:[^/]+/)*)"
 )
-"""A folder of a date: below what our Lambda writes, or AWS's direct delivery, plain or Hive."""
+"""A folder in a tree of dates: the one that our Lambda writes, or AWS's direct delivery, plain or Hive."""
+
+_DATE = re.compile(
+    r"(?:(?:year=)?([0-9]{4})/(?:(?:month=)?([0-9]{2})/(?:(?:day=)?([0-9]{2})/(?:(?:hour=)?([0-9]{2})/)?)?)?)?"
+)
+
+_ABOVE_TREES = re.compile(re.escape(locations.DIRECT) + r"(?:[^/]+/(?:(?:aws-service=)?vpcflowlogs/)?)?")
+"""The folders of direct delivery that lead to a tree of dates: of accounts, and of flow logs in them."""
+
+_DELIVERED = re.compile(r"(?:.*/)?" + re.escape(locations.DIRECT) + r".*_vpcflowlogs_[^/]*\.log\.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What a walk lists at a time.
+
+    Attributes:
+        folder: a prefix of keys; it ends in `/`, but for where a walk may begin.
+        objects: all objects below the folder if `is_deep`, else those directly in it.
+        folders: the folders directly in it; empty if `is_deep`.
+        is_deep: whether all that is below the folder is wanted.
+
+    """
+
+    folder: str
+    objects: Iterable[StoredObject]
+    folders: tuple[str, ...] = ()
+    is_deep: bool = False
+
+
+def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[str], Part]) -> Iterator[Level]:
+    """List what is wanted below a prefix, folders in the order of their names.
+
+    Args:
+        storage: S3.
+        bucket: the bucket.
+        prefix: how all keys begin; it is listed even if a folder of this name is not wanted.
+        wanted: says how much of a folder is wanted. All takes a request per thousand objects, some takes one per
+            folder, none takes none.
+
+    Raises:
+        AwsError: the bucket cannot be listed.
+
+    """
+    first = wanted(prefix)
+    waiting: list[tuple[str, Part]] = [(prefix, "all" if first == "none" else first)]
+    while waiting:
+        folder, part = waiting.pop()
+        if part == "all":
+            yield Level(folder, storage.list(bucket, folder), is_deep=True)
+        elif part == "some":
+            objects, folders = storage.level(bucket, folder)
+            waiting += reversed([(one, wanted(one)) for one in folders])
+            yield Level(folder, objects, tuple(folders))
 
 
 def find_stored(
-    reader: ObjectReader, uris: Iterable[str], *, since: datetime | None = None, until: datetime | None = None
+    storage: StorageGateway, uris: Iterable[str], *, since: datetime | None = None, until: datetime | None = None
 ) -> Inputs:
-    """Find the objects that addresses name, as files for an engine.
+    """Find the objects that addresses name, as files for an engine on this machine.
 
-    An address is an object, or a folder with all below it, but for names that begin with `.` or `_`. With a time,
-    folders of hours, days, months or years in which none of its records can have arrived are not even listed (the
-    margins are those of `records/hours.py`). What lies in an archive is not asked for: it is a problem, by its name.
+    An address names an object, or a folder with all objects below it, except those with a part of the name that begins
+    with `.` or `_`. With a time, folders of hours, days, months or years in which none of its records can have arrived
+    are not even listed (`records/hours.py`). An archived object is a problem, and not requested.
 
     Raises:
-        UsageError: an address is none.
+        UsageError: a text is not an address in S3.
         AwsError: a bucket cannot be listed.
 
     """
-    found: dict[ListedObject, InputFile] = {}
+    found: dict[tuple[str, StoredObject], InputFile] = {}
     archived: set[str] = set()
     problems: list[Problem] = []
     repeated = 0
+    arrival = Arrival.of_records(since, until)
     for uri in uris:
         place = _PLACE.fullmatch(uri)
         if place is None:
@@ -44,48 +99,114 @@ def find_stored(
         bucket, key = place[1], place[2] or ""
         folder = key if not key or key.endswith("/") else f"{key}/"
         before = len(found) + len(archived) + repeated
-        for listed in reader.walk(bucket, key, partial(_wanted, since=since, until=until)):
-            if listed.key != key and not listed.key.startswith(folder):
-                continue
-            below = listed.key.removeprefix(folder)
-            if listed.key.endswith("/") or any(name.startswith((".", "_")) for name in below.split("/")):
-                continue
-            if listed in found or listed.uri in archived:
-                repeated += 1
-            elif listed.archive:
-                archived.add(listed.uri)
-                problems.append(Problem(listed.uri, describe_archive(listed.archive)))
-            else:
-                found[listed] = _file(reader, listed)
+        for level in walk(storage, bucket, key, partial(_wanted_anywhere, arrival)):
+            for listed in level.objects:
+                address = f"s3://{bucket}/{listed.key}"
+                if not (listed.key == key or listed.key.startswith(folder)) or not is_read(listed.key, folder):
+                    continue
+                if (bucket, listed) in found or address in archived:
+                    repeated += 1
+                elif listed.archive:
+                    archived.add(address)
+                    problems.append(Problem(address, describe_archive(listed.archive)))
+                else:
+                    found[bucket, listed] = _file(storage, bucket, listed)
         if len(found) + len(archived) + repeated == before:
             when = " of the time asked for" if since or until else ""
             problems.append(Problem(uri, f"no objects{when} are there"))
     return Inputs(tuple(found.values()), tuple(problems), repeated)
 
 
-def _wanted(folder: str, *, since: datetime | None, until: datetime | None) -> Part:
-    if since is None and until is None:
-        return "all"
-    dated = _DATED_FOLDER.fullmatch(folder)
-    if dated is None:
-        return "some"
-    date = tuple(int(number) for number in re.findall("[0-9]+", dated[1]))
-    span = span_of_date(date)
-    if span is None:
-        return "all"
-    begin = whole_hour(since) + EARLIEST_ARRIVAL if since else datetime.min.replace(tzinfo=UTC)
-    end = whole_hour(until) + LATEST_ARRIVAL if until else datetime.max.replace(tzinfo=UTC)
-    if span[1] <= begin or span[0] >= end:
-        return "none"
-    is_whole = begin <= span[0] and span[1] <= end
-    return "all" if is_whole or len(date) == 4 else "some"
+def dated_folders(
+    storage: StorageGateway,
+    bucket: str,
+    arrival: Arrival,
+    *,
+    roots: Iterable[str] = (locations.CAPTURED, locations.DIRECT),
+    on_odd: Callable[[str], None] = lambda _: None,
+) -> Iterator[Level]:
+    """List the largest folders of a stack's bucket that lie in a time, and the smallest that reach into it.
+
+    The smallest is a folder of an hour, or of a day that has no hours.
+
+    Args:
+        storage: S3.
+        bucket: the stack's.
+        arrival: the time.
+        roots: trees of dates, or folders above them.
+        on_odd: called with the address of each folder in a tree of dates whose name is not part of a date.
+
+    """
+
+    def wanted(folder: str) -> Part:
+        if _TREE.fullmatch(folder) is None:
+            return "some" if _ABOVE_TREES.fullmatch(folder) else "none"
+        part = _wanted_in_tree(arrival, folder)
+        if part is None:
+            on_odd(f"s3://{bucket}/{folder}")
+        return part or "none"
+
+    for root in roots:
+        for level in walk(storage, bucket, root, wanted):
+            if level.is_deep or (not level.folders and len(_date_of(level.folder) or ()) >= 3):
+                yield level
 
 
-def _file(reader: ObjectReader, listed: ListedObject) -> InputFile:
+def newest_object(storage: StorageGateway, bucket: str, tree: str) -> StoredObject | None:
+    """The newest object of the last folder of a tree; None when the tree has no folders."""
+    folder = tree
+    while further := max(storage.folders(bucket, folder), default=""):
+        folder = further
+    if folder == tree:
+        return None
+    return max(storage.list(bucket, folder), key=lambda one: one.modified, default=None)
+
+
+def object_at(storage: StorageGateway, bucket: str, key: str) -> StoredObject | None:
+    """The object of exactly this key, by listing: that also finds objects that HeadObject would be denied."""
+    if not key or key.endswith("/"):
+        return None
+    # No key that begins with this one sorts before it.
+    first = next(storage.list(bucket, key), None)
+    return first if first and first.key == key else None
+
+
+def is_read(key: str, folder: str) -> bool:
+    """Whether an object below a folder is read: it is no marker of a folder, and no part of its name is hidden."""
+    return not key.endswith("/") and not any(map(is_hidden, key.removeprefix(folder).split("/")))
+
+
+def begins_with_header(key: str, *, is_own_bucket: bool) -> bool:
+    """Whether an object is of a kind that always begins with a header: our Lambda's, or AWS's direct delivery."""
+    ours = is_own_bucket and locations.CAPTURED_KEY.fullmatch(key) is not None
+    return ours or _DELIVERED.fullmatch(key) is not None
+
+
+def _date_of(folder: str) -> tuple[int, ...] | None:
+    """The date that a folder's name gives, none of it at the top of a tree; None when the name gives no date."""
+    tree = _TREE.fullmatch(folder)
+    date = _DATE.fullmatch(tree["below"]) if tree else None
+    return tuple(int(number) for number in date.groups() if number) if date else None
+
+
+def _wanted_in_tree(arrival: Arrival, folder: str) -> Part | None:
+    """How much of a folder in a tree of dates is wanted; None when its name is not part of a date."""
+    date = _date_of(folder)
+    try:
+        return None if date is None else arrival.part_of(date)
+    except ValueError:
+        return None
+
+
+def _wanted_anywhere(arrival: Arrival, folder: str) -> Part:
+    return "all" if arrival == EVER else _wanted_in_tree(arrival, folder) or "some"
+
+
+def _file(storage: StorageGateway, bucket: str, listed: StoredObject) -> InputFile:
     return InputFile(
-        listed.uri,
+        f"s3://{bucket}/{listed.key}",
         listed.size_bytes,
-        partial(reader.open, listed),  # type: ignore[arg-type] # of a BinaryIO, reading and closing is all that is used
-        prefetch=partial(reader.begin, listed),
+        partial(storage.open_ahead, bucket, listed),  # type: ignore[arg-type] # of a BinaryIO, only read and close are used
+        prefetch=partial(storage.prefetch, bucket, listed),
         version=lambda: listed.etag,
     )

@@ -1,7 +1,7 @@
-"""Flow-log lines out of what tools wrap around them: JSON, CSV, columns between tabs, stamps before a line, quotes.
+"""Extract flow-log lines from what tools wrap around them: JSON, CSV, tab-separated columns, time stamps, quotes.
 
-What wraps a file is told by how it begins, and then holds for the whole file: a line that is not wrapped so passes
-as it is, for the engine to tally. A file that begins with plain lines passes untouched, piece by piece.
+The beginning of a file decides its wrapping, for the whole file: a line that is not wrapped like that passes
+unchanged, for the engine to tally. A file that begins with plain lines passes untouched, piece by piece.
 """
 
 import codecs
@@ -15,13 +15,13 @@ from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
 
 LONGEST_LINE_BYTES = 1 << 20
-"""A longer line is cut there; the engines look at no more of it either."""
+"""Longer lines are cut to this; the engines read no more of a line either."""
 
 _LINES = 30
 _LINES_BYTES = 16 << 10
 _COLUMNS = 3
 _TITLES = 5
-"""So many lines may stand before a header, and it."""
+"""A header must be one of this many first lines."""
 
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -39,7 +39,7 @@ _PREFIX = re.compile(
     rb")(?:[^ \n]*-(?:all|accept|reject)(?:[ \t]+|(?=\n|$)))?",
     re.MULTILINE,
 )
-"""What stands before a line: syslog's (RFC 5424, RFC 3164) or `aws logs tail`'s; then the log stream, if any."""
+"""A prefix of a line: that of syslog (RFC 5424, RFC 3164) or of `aws logs tail`; then the log stream, if any."""
 
 _ADDRESS = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*")
 _NO_DATA = (b"NODATA", b"SKIPDATA")
@@ -55,7 +55,7 @@ _OTHER_NAMES = {
     "starttime": "start",
     "endtime": "end",
 }
-"""How AWS's documented Athena tables call fields, beside their own names."""
+"""The names that the Athena tables in AWS's documentation use for fields, besides the fields' own names."""
 
 _BY_SQUASHED_NAME = {**{name.replace("-", ""): name for name in FIELDS}, **_OTHER_NAMES}
 _MESSAGES = ("message", "@message")
@@ -63,7 +63,7 @@ _MESSAGES = ("message", "@message")
 
 @dataclass(frozen=True, slots=True)
 class _Wrapping:
-    """What lines are wrapped in: in words, what takes them out of a block, and whether a first line says so."""
+    """A wrapping: its name, the function that unwraps a block of lines, and whether a first line declares it."""
 
     words: str
     change: Callable[[bytes], bytes]
@@ -71,16 +71,16 @@ class _Wrapping:
 
 
 def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
-    """Give what the lines of a file are wrapped in, in words, and the lines without it, in pieces.
+    """Return the name of a file's wrapping, and its lines without the wrapping, in pieces.
 
     Args:
-        source: what is in the file, unpacked.
+        source: the file's content, decompressed.
 
     Returns:
-        `""` and the pieces as they are for a plain file; else a word for the wrapping, and pieces of whole lines.
+        For a plain file, `""` and its pieces, unchanged; else the name of the wrapping, and pieces of whole lines.
 
     Raises:
-        UnreadableError: while it is read: a JSON value does not end, or is too long.
+        UnreadableError: during the iteration: a JSON value does not end, or is too long.
 
     """
     head = source.peek(LOOK_BYTES)
@@ -104,7 +104,7 @@ def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
 
 
 def _first_lines(head: bytes, *, is_whole: bool) -> list[bytes]:
-    """Some lines of a file's beginning that are not blank, and not cut off."""
+    """Return some first lines of a file that are not blank and not cut off."""
     start = head if len(head) <= _LINES_BYTES else head[:_LINES_BYTES]
     lines = start.removeprefix(codecs.BOM_UTF8).replace(b"\r", b"\n").split(b"\n")
     if len(lines) > 1 and not (is_whole and start is head):
@@ -113,7 +113,7 @@ def _first_lines(head: bytes, *, is_whole: bool) -> list[bytes]:
 
 
 def _looks_right(line: bytes) -> bool:
-    """Whether a line may be a record or a header, of whatever columns."""
+    """Whether a line may be a record or a header, with any columns."""
     columns = line.split(b" ")
     if (
         len(columns) < _COLUMNS
@@ -129,19 +129,19 @@ def _looks_right(line: bytes) -> bool:
 
 
 def _helps(change: Callable[[bytes], bytes], wrong: list[bytes], lines: int) -> bool:
-    """Whether enough of the lines that look wrong look right with a change, or turn out to hold nothing."""
+    """Whether enough of the lines that look wrong look right after a change, or become empty."""
     mended = 0
     for line in wrong:
         changed = [one for one in change(line + b"\n").split(b"\n") if one.strip()]
         mended += _looks_right(changed[-1]) if changed else 1
     if change in (_without_blanks, _without_any):
-        # A single blank too many may as well be a column that is empty: this takes more than one line to believe.
+        # A double blank may also be an empty column: one such line is not enough evidence.
         return mended > max(1, lines - len(wrong))
     return mended * 3 > lines or (mended > 0 and change is _without_prefix)
 
 
 def _other_headers(lines: list[bytes]) -> Iterator["_Wrapping"]:
-    """A way to a header that stands in quotes, behind a mark, or is not written as AWS writes one."""
+    """Find a header that is in quotes, follows a mark, or is not written as AWS writes one."""
     for number, line in enumerate(lines[:_TITLES]):
         header = _header_in(line)
         if header is None or header == line:
@@ -156,7 +156,7 @@ def _other_headers(lines: list[bytes]) -> Iterator["_Wrapping"]:
 
 
 def _header_in(line: bytes) -> bytes | None:
-    """The names of columns that a line holds, in whatever writing, as AWS writes them; None when it holds none."""
+    """Return the column names in a line, in AWS's spelling whatever theirs is; None if it is not a header."""
     line = _PREFIX.sub(b"", line)
     words = [word.decode() for word in re.findall(rb"[A-Za-z][A-Za-z0-9_-]*", line)]
     names = [_BY_SQUASHED_NAME.get(re.sub("[_-]", "", word.lower())) for word in words]
@@ -181,13 +181,13 @@ def _unchanged(line: bytes) -> bytes:
 def _changed(blocks: Iterator[bytes], change: Callable[[bytes], bytes]) -> Iterator[bytes]:
     for block in blocks:
         if holds_packed(block):
-            raise UnreadableError("packed bytes begin among its lines; part them")
+            raise UnreadableError("compressed data begins among its lines; split the file there")
         if lines := change(block):
             yield lines
 
 
 def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Whole lines, each with a line feed, in blocks; without a byte order mark."""
+    """Give whole lines, each with a line feed, in blocks, without a byte order mark."""
     rest = b""
     is_first = True
     ends_in_carriage = False
@@ -221,7 +221,12 @@ def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _checked(text: str) -> str:
-    """A text, when it may be one: bytes of another kind come out as characters that do not exist."""
+    """Return the text if it is plausible: other data decodes to characters that do not exist.
+
+    Raises:
+        UnicodeError: it is not plausible.
+
+    """
     if not text.isascii():
         from unicodedata import category
 
@@ -259,11 +264,11 @@ _LINE_CHANGES = (
 )
 
 
-# --- columns between commas, tabs and the like ---
+# --- columns separated by commas, tabs and the like ---
 
 
 def _cells(line: bytes, separator: bytes) -> list[bytes]:
-    """A line's cells, without quotes. A quote that does not end holds for its own line only."""
+    """Split a line into its cells, without quotes. A quote that is not closed ends with its line."""
     if b'"' not in line:
         return line.split(separator)
     import csv
@@ -277,7 +282,7 @@ def _cells(line: bytes, separator: bytes) -> list[bytes]:
 
 
 def _tables(lines: list[bytes]) -> Iterator[_Wrapping]:
-    """The ways in which lines may be rows of a table, most telling first."""
+    """Give the ways to read the lines as rows of a table, the most certain first."""
     for separator, words in (
         (b"\t", "columns between tabs"),
         (b",", "CSV"),
@@ -329,7 +334,7 @@ def _table_of_fields(separator: bytes, fields: list[str | None], header: bytes) 
 
 
 def _rows(separator: bytes) -> Callable[[bytes], bytes]:
-    """Rows without names: those cells of each that are a record, or all of them as the columns of one."""
+    """Read rows without column names: a row's cells that are records, or else all its cells as one record's columns."""
     paging = re.compile(rb"SEARCHEDLOGSTREAMS\t.*|[bf]/\d+/s(?:\t[bf]/\d+/s)*")
 
     def change(block: bytes) -> bytes:
@@ -347,7 +352,7 @@ def _rows(separator: bytes) -> Callable[[bytes], bytes]:
                 if not paging.fullmatch(line):
                     out.append(b" ".join(cell or b"-" for cell in cells if cell or separator != b"|"))
             else:
-                # The message is the cell of the most columns; what it holds is for the engine to judge.
+                # The message is the cell with the most columns; the engine judges its content.
                 out.append(max(cells, key=lambda cell: cell.count(b" ")))
         return b"\n".join(out)
 
@@ -360,7 +365,7 @@ _MOST_VALUE_CHARACTERS = 256 << 20
 
 
 def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines in JSON values, however these are set: one a line, glued together, over many lines, in one list."""
+    """Give the lines in JSON values: one value per line, glued together, spread over lines, or all in one list."""
     import json
 
     decode = json.JSONDecoder().raw_decode
@@ -372,9 +377,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         at = _skip(text, at)
         if at < len(text):
             try:
-                value, end = decode(
-                    text, at if text[at] in '{["' else len(text)
-                )  # a number is no value that holds lines
+                value, end = decode(text, at if text[at] in '{["' else len(text))  # a number cannot contain lines
             except (json.JSONDecodeError, RecursionError) as error:
                 cut = (
                     isinstance(error, json.JSONDecodeError)
@@ -384,7 +387,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 if cut and is_ended:
                     raise UnreadableError("ends early: a JSON value is cut off, or still being written") from error
                 if not cut:
-                    # A line that is no JSON, among those that are.
+                    # A line that is not JSON, among lines of JSON.
                     end = text.find("\n", at)
                     end = len(text) if end < 0 else end
                     if end == len(text) and not is_ended and len(text) - at < LONGEST_LINE_BYTES:
@@ -408,7 +411,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             return
         if len(text) - at > _MOST_VALUE_CHARACTERS:
             raise UnreadableError(
-                f"a JSON value of more than {_MOST_VALUE_CHARACTERS >> 20} MiB; write one value a line"
+                f"a JSON value of more than {_MOST_VALUE_CHARACTERS >> 20} MiB; write one value per line"
             )
         text, is_ended = _more(pieces, decoder, text[at:], max(len(text) - at, LOOK_BYTES))
         at = 0
@@ -419,7 +422,7 @@ _LINES_TOGETHER = 1_000
 
 
 def _as_bytes(text: str) -> bytes:
-    """A text as it was stored; half a character that JSON wrote as an escape cannot be."""
+    """Return a text as it was stored; half a surrogate pair, from a JSON escape, becomes `?`."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -427,14 +430,14 @@ def _as_bytes(text: str) -> bytes:
 
 
 def _skip(text: str, at: int) -> int:
-    """Where the next value begins: behind blanks, commas between values, and marks."""
+    """Return where the next value begins: after blanks, commas between values, and marks."""
     while at < len(text) and text[at] in " \t\r\n,\ufeff\x1e\0":
         at += 1
     return at
 
 
 def _more(pieces: Iterator[bytes], decoder: codecs.IncrementalDecoder, text: str, characters: int) -> tuple[str, bool]:
-    """The text with so many more characters behind it, and whether that is all."""
+    """Return the text with that many more characters appended, and whether the input ended."""
     parts, have = [text], 0
     while have < characters:
         piece = next(pieces, None)
@@ -446,7 +449,7 @@ def _more(pieces: Iterator[bytes], decoder: codecs.IncrementalDecoder, text: str
 
 
 def _collect(value: object, out: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
-    """Append the lines that a JSON value holds; gives the columns of the last header among them."""
+    """Append the lines in a JSON value to `out`; return the columns of the last header among them."""
     try:
         found = _lines_in(value, names)
     except RecursionError:  # nested more deeply than any record
@@ -459,11 +462,11 @@ def _collect(value: object, out: list[str], names: tuple[str, ...]) -> tuple[str
 
 
 def _lines_in(value: object, names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
-    """The lines in a JSON value, and the columns of the last header among them; None when it can hold none."""
+    """Return the lines in a JSON value, and the columns of the last header among them; None if it cannot hold any."""
     if isinstance(value, str):
         return _lines_in_text(value, names)
     if isinstance(value, list):
-        if value and all(isinstance(one, dict) and set(one) == {"field", "value"} for one in value):  # of Insights
+        if value and all(isinstance(one, dict) and set(one) == {"field", "value"} for one in value):  # Logs Insights
             return _lines_in({one["field"]: one["value"] for one in value}, names)
         return _lines_in_list(value, names)
     if not isinstance(value, dict):
@@ -487,7 +490,7 @@ def _lines_in(value: object, names: tuple[str, ...]) -> tuple[list[str], tuple[s
 
 
 def _lines_in_some_key(value: dict[str, object], names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
-    """The lines under the one key that holds records, by whatever name; None when several hold different ones."""
+    """Return the lines under the one key that holds records, whatever its name; None if keys hold different records."""
     found = None
     for one in value.values():
         if isinstance(one, str) and not _looks_right(one.strip().encode("utf-8", "replace")):
@@ -502,7 +505,7 @@ def _lines_in_some_key(value: dict[str, object], names: tuple[str, ...]) -> tupl
 
 
 def _lines_in_list(values: list[object], names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
-    """The lines of a list's items; numbers beside them are times. None when there is nothing but numbers."""
+    """Return the lines in a list's items. Numbers beside them are times; None if there are only numbers."""
     out: list[str] = []
     items = [one for one in values if isinstance(one, dict | list) or (not re.fullmatch(r"[\d.]+", str(one)))]
     if values and not items:
@@ -523,6 +526,6 @@ def _as_column(value: object) -> str:
 
 
 def _no_record(value: object) -> str:
-    """A line that is no record, in place of something else; it shows what that was."""
+    """Return a line that is not a record, in place of a value; it shows the value's keys or its type."""
     keys = ",".join(value) if isinstance(value, dict) else type(value).__name__
     return "{" + re.sub(r"[^\w,]+", "_", keys)[:60] + "}"

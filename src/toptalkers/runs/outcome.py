@@ -21,10 +21,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A cluster at the end of a watch.
-
-    `gave_up` says why the watch ended a cluster that did not start; empty for all others.
-    """
+    """A cluster at the end of a watch; `gave_up` says why the watch ended one that did not start, else it is empty."""
 
     cluster: Cluster
     steps: Sequence[ClusterStep]

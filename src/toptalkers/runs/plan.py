@@ -40,6 +40,7 @@ def plan_run(
     stack: Stack,
     query: Query,
     *,
+    top: int = 0,
     inputs: Sequence[str] = (),
     options: ClusterOptions | None = None,
     skips: bool = False,
@@ -52,6 +53,7 @@ def plan_run(
         gateways: the account and Region.
         stack: whose bucket and roles are used.
         query: the question.
+        top: how many talkers are kept, 0 for all.
         inputs: addresses of S3 to read instead of the stack's own flow logs.
         options: of the cluster.
         skips: leave out what a cluster cannot read, instead of raising.
@@ -92,12 +94,12 @@ def plan_run(
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     record = RunRecord(
         run_id=run_id,
         stack=stack.name,
         state="STARTING",
-        question=question_of(query),
+        question=question_of(query, top),
         inputs=read.uris,
         input_objects=read.objects,
         input_bytes=read.size_bytes,

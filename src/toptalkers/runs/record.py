@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from toptalkers import locations
+from toptalkers.answer.presentation import Presentation
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.layout import format_log_format
-from toptalkers.question.query import Query, format_ports, format_time
+from toptalkers.question.clauses import format_time
+from toptalkers.question.query import Query
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 
@@ -47,7 +48,7 @@ class RunRecord:
         run_id: the run.
         stack: the stack that it belongs to.
         state: how it is, or how it was when it was last written.
-        question: the query's options, by their names in `Query.parse`.
+        question: the texts of the query, by the names of its clauses, and `top`, how many talkers are kept.
         inputs: what is read.
         input_objects: how many objects that is.
         input_bytes: how many bytes, packed.
@@ -92,7 +93,12 @@ class RunRecord:
     @property
     def query(self) -> Query:
         """The question."""
-        return Query.parse(**self.question)  # type: ignore[arg-type]
+        return _parse_question(self.question)[0]
+
+    @property
+    def top(self) -> int:
+        """How many talkers are kept, 0 for all."""
+        return _parse_question(self.question)[1].top
 
     def instance_hours(self, now: datetime) -> float:
         """What its instances come to, until now or its end; 0 without a cluster."""
@@ -106,21 +112,9 @@ def cluster_name(run_id: str) -> str:
     return f"toptalkers-{run_id}"
 
 
-def question_of(query: Query) -> dict[str, str | int]:
-    """A query as the options of `Query.parse`, those that are set."""
-    options: dict[str, str | int] = {
-        "metric": query.metric,
-        "ports": format_ports(query.ports),
-        "action": query.action,
-        "top": query.top,
-    }
-    if query.since:
-        options["since"] = format_time(query.since)
-    if query.until:
-        options["until"] = format_time(query.until)
-    if query.log_format:
-        options["log_format"] = format_log_format(query.log_format)
-    return options
+def question_of(query: Query, top: int = 0) -> dict[str, str | int]:
+    """The member `question` of a record: a query, and how many talkers are kept, 0 for all."""
+    return {**query.texts(), "top": top}
 
 
 def format_record(record: RunRecord) -> bytes:
@@ -251,8 +245,15 @@ def _state(value: object) -> RunState:
 
 def _question(value: object) -> dict[str, str | int]:
     question = {key: _number(one) if key == "top" else _text(one) for key, one in _members(value)}
-    Query.parse(**question)  # type: ignore[arg-type]
+    _parse_question(question)
     return question
+
+
+def _parse_question(question: Mapping[str, str | int]) -> tuple[Query, Presentation]:
+    """The question of a record, and how its answer is presented; a record may name a format, too."""
+    texts = {name: str(text) for name, text in question.items()}
+    presentation = Presentation.parse(top=texts.pop("top", None), format=texts.pop("format", None))
+    return Query.parse(**texts), presentation
 
 
 def store_record(storage: StorageGateway, bucket: str, record: RunRecord) -> None:

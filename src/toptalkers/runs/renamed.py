@@ -1,18 +1,37 @@
-"""Copies of what a run reads, by names that tell Hadoop how they are packed.
+"""Copies of objects that a run reads, with names that tell Hadoop their compression.
 
-Hadoop unpacks by the end of a name alone. S3 makes the copies by itself, beside the answer; they are taken away when
-the run is over.
+Hadoop decompresses only by the ending of a name. S3 makes the copies beside the answer, without a download. They are
+deleted when the run is over.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from toptalkers import locations
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.storage import StorageGateway
-from toptalkers.runs.input import Copy
+from toptalkers.runs.survey import Place
 
 COPIES_AT_A_TIME = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An object that a run reads under another name, in the stack's bucket."""
+
+    bucket: str
+    key: str
+    to_key: str
+
+
+def plan_copies(places: Iterable[Place], endings: Mapping[Place, str], folder: str) -> tuple[Copy, ...]:
+    """Give each object a new key in a folder: numbered, of plain characters, with the ending that it needs, if any."""
+    return tuple(
+        Copy(bucket, key, f"{folder}{number:05}-{_plain_name(key)}{endings.get((bucket, key), '')}")
+        for number, (bucket, key) in enumerate(places)
+    )
 
 
 def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], say: Callable[[str], None]) -> None:
@@ -35,7 +54,7 @@ def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], s
 
 
 def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Callable[[str], None]) -> None:
-    """Take a run's copies away; where that fails, say so."""
+    """Delete a run's copies; if that fails, say so."""
     folder = locations.renamed_prefix(run_id)
     try:
         keys = [one.key for one in storage.list(bucket, folder)]
@@ -43,3 +62,8 @@ def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Calla
             storage.delete_many(bucket, keys, on_deleted=lambda _: None)
     except AwsError as error:
         say(f"the copies at s3://{bucket}/{folder} are still there: {error.message}")
+
+
+def _plain_name(key: str) -> str:
+    """The last part of a key, in characters that have no special meaning in a path."""
+    return re.sub("[^A-Za-z0-9.-]", "-", key.rsplit("/", 1)[-1])[-100:]

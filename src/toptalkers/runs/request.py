@@ -55,12 +55,21 @@ def check_options(options: ClusterOptions) -> None:
 
 
 def plan_run_steps(
-    bucket: str, run_id: str, bundle: str, query: Query, read: RunInput, options: ClusterOptions, *, map_slots: int
+    bucket: str,
+    run_id: str,
+    bundle: str,
+    query: Query,
+    top: int,
+    read: RunInput,
+    options: ClusterOptions,
+    *,
+    map_slots: int,
 ) -> tuple[Step, ...]:
     """The steps of a run, everything in its place in the stack's bucket."""
     aggregate = locations.aggregate_prefix(run_id)
     return plan_steps(
         query,
+        top=top,
         inputs=read.uris,
         gluing=read.gluing,
         bundle=f"s3://{bucket}/{bundle}",
@@ -124,14 +133,14 @@ def cluster_request(
 
 
 def example_run(
-    query: Query, *, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
+    query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
     """The steps and the request of a run over a stack's own flow logs, without looking at any."""
     options = options or ClusterOptions()
     check_options(options)
     read = RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers")
     sizing = size_cluster(0, core=options.core, task=options.task, spot=options.spot)
-    steps = plan_run_steps(bucket, run_id, bundle, query, read, options, map_slots=sizing.map_slots)
+    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     request = cluster_request(
         stack="toptalkers",
         bucket=bucket,

@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers import locations
 from toptalkers.aws.failures import explained
+from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_log_format, parse_header, parse_log_format
 from toptalkers.records.files import InputFile, find_inputs
@@ -45,8 +46,6 @@ PROBE_EVERY = 100
 """A probe stands before every so many envelopes."""
 
 POLL_SECONDS = 0.25
-
-CAPTURED_KEY = re.compile(r"/(?P<shard>shardId-\d+)-(?P<first>\d+)-(?P<last>\d+)\.gz$")
 
 QUARANTINED_KEY = re.compile(r"/(?P<shard>shardId-\d+)-(?P<sequence>\d+)-(?P<reason>[a-z-]+)$")
 
@@ -199,7 +198,7 @@ def replay(
     if math.isnan(timeout_s):
         raise UsageError("--timeout must be a number of seconds")
     files = _checked_files(paths, target.layout)
-    watch = _Landing(clients.s3, target.bucket, timeout_s)
+    watch = _Landing(StorageGateway(clients.s3), target.bucket, timeout_s)
     stream = _Stream(clients.kinesis, target.stream)
     counts = {"records": 0, "kept": 0, "envelopes": 0, "probes": 0}
     placed: list[PlacedPoison] = []
@@ -250,7 +249,7 @@ def retry_batches(clients: Clients, target: Target, keys: Iterable[str]) -> int:
     stream = _Stream(clients.kinesis, target.stream)
     count = 0
     for key in keys:
-        match = CAPTURED_KEY.search(key)
+        match = locations.CAPTURED_KEY.fullmatch(key)
         if match is None:
             raise ToptalkersError(f"not the key of a batch: {key}")
         event = {"Records": stream.read(match["shard"], match["first"], match["last"])}
@@ -427,8 +426,8 @@ class _Landing:
     envelope with a record to keep has landed, all before it have.
     """
 
-    def __init__(self, s3: "S3Client", bucket: str, timeout_s: float) -> None:
-        self._s3 = s3
+    def __init__(self, storage: StorageGateway, bucket: str, timeout_s: float) -> None:
+        self._storage = storage
         self._bucket = bucket
         self._timeout_s = timeout_s
         self._first: dict[str, int] = {}
@@ -447,7 +446,7 @@ class _Landing:
         return tuple(
             key
             for key in self._keys(locations.CAPTURED)
-            if (match := CAPTURED_KEY.search(key))
+            if (match := locations.CAPTURED_KEY.fullmatch(key))
             and int(match["last"]) >= self._first.get(match["shard"], int(match["last"]) + 1)
         )
 
@@ -465,7 +464,7 @@ class _Landing:
     def _missing(self) -> str | None:
         landed: dict[str, int] = {}
         for key in self._keys(locations.CAPTURED):
-            if match := CAPTURED_KEY.search(key):
+            if match := locations.CAPTURED_KEY.fullmatch(key):
                 landed[match["shard"]] = max(int(match["last"]), landed.get(match["shard"], 0))
         late = [shard for shard, last in self._last.items() if landed.get(shard, 0) < last]
         if late:
@@ -481,6 +480,4 @@ class _Landing:
         return None
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
-            for found in page.get("Contents", []):
-                yield found["Key"]
+        return (found.key for found in self._storage.list(self._bucket, prefix))

@@ -1,0 +1,350 @@
+/* From the bytes of a file to records: lines, headers, columns.
+ *
+ * Most lines take the way of `count_lines`: spaces and line ends are found 64 bytes at a
+ * time, and only the columns that the question needs are looked at. A line that is not sound there may be a header,
+ * a record behind a time stamp, a blank line; it takes the way of `count_odd_line`, which looks at it from its
+ * first byte on.
+ */
+#include "reader.h"
+
+#include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+static bool begin_file(reader *r) {
+    r->rest_length = 0;
+    begin_stretch(r, 0);
+    r->malformed = 0;
+    r->packed_at = -1;
+    r->has_misfit = r->has_example = r->by_header = false;
+    return set_layout(r, r->headerless, strlen(r->headerless));
+}
+
+static bool is_field_name(const uint8_t *text, size_t length) {
+    if (!length || text[0] < 'a' || text[0] > 'z')
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        uint8_t c = text[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+            return false;
+    }
+    return true;
+}
+
+/* `text` is shaped like a field name. */
+static bool is_known_field(const reader *r, const uint8_t *text, size_t length) {
+    char name[48];
+    if (length + 3 > sizeof name || !(r->field_lengths[text[0] & 31] >> length & 1))
+        return false;
+    name[0] = ' ';
+    for (size_t i = 0; i < length; i++)
+        name[i + 1] = text[i] == '_' ? '-' : (char)text[i];
+    memcpy(name + 1 + length, " ", 2);
+    return strstr(r->fields, name) != NULL;
+}
+
+static bool is_header(const reader *r, const uint8_t *line, size_t length) {
+    const uint8_t *end = line + length;
+    size_t columns = 0, known = 0;
+    bool first_is_known = false;
+    for (const uint8_t *from = line; from <= end; columns++) {
+        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
+        if (!stop)
+            stop = end;
+        size_t wide = (size_t)(stop - from);
+        if (!is_field_name(from, wide))
+            return false;
+        known += is_known_field(r, from, wide);
+        if (!columns)
+            first_is_known = known > 0;
+        from = stop + 1;
+    }
+    return first_is_known || 2 * known > columns;
+}
+
+/* Where the columns of a line start, into `at`, with one more that starts behind its end; how many there are. */
+uint32_t split(reader *r, const uint8_t *line, size_t length) {
+    uint32_t columns = 0, most = (uint32_t)r->now.columns + 1;
+    const uint8_t *end = line + length;
+    for (const uint8_t *from = line; from <= end;) {
+        r->at[columns < most ? columns : most + 1] = (uint32_t)(from - line);
+        columns++;
+        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
+        from = (stop ? stop : end) + 1;
+    }
+    r->at[columns < most ? columns : most + 1] = (uint32_t)length + 1;
+    return columns;
+}
+
+/* Whether what stands before a line may hide that it is none, or another, when its columns are looked at. */
+static bool may_be_odd(const uint8_t *line, size_t length) {
+    return line[0] == 0xef || (length > 19 && line[10] == 'T' && line[4] == '-' && line[7] == '-');
+}
+
+/* Count a line that has its layout's columns, known by their starts; or say that it is not sound, and count nothing. */
+static inline bool count_record(counter *c, const uint8_t *base, const uint32_t *at, size_t line, size_t length) {
+    if (!c->reader->now.usable || base[line + length - 1] == ' ' || length > LONGEST_LINE || may_be_odd(base + line, length))
+        return false;
+    enum tally verdict = examine(c, base, at);
+    if (verdict >= MALFORMED_COLUMNS)
+        return false;
+    int64_t record = c->tally[RECORDS_READ]++;
+    c->tally[verdict]++;
+    if (__builtin_expect(record >= c->reader->lines.next_sample, 0))
+        sample_line(c->reader, record, base, at, length);
+    return true;
+}
+
+static bool is_blank(const uint8_t *line, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (line[i] != ' ' && (line[i] < '\t' || line[i] > '\r'))
+            return false;
+    }
+    return true;
+}
+
+/* How long the ISO 8601 time stamp is that CloudWatch's export puts before a line, with its space; 0 for none. */
+static size_t time_stamp_length(const uint8_t *line, size_t length) {
+    static const char shape[] = "0000-00-00T00:00:00";
+    size_t at = sizeof shape - 1;
+    if (length <= at)
+        return 0;
+    for (size_t i = 0; i < at; i++) {
+        if (shape[i] == '0' ? !is_digit(line[i]) : line[i] != shape[i])
+            return 0;
+    }
+    if (line[at] == '.') {
+        size_t digits = ++at;
+        while (at < length && is_digit(line[at]))
+            at++;
+        if (at == digits)
+            return 0;
+    }
+    if (at == length || line[at] != 'Z')
+        return 0;
+    at++;
+    return at == length ? at : line[at] == ' ' ? at + 1 : 0;
+}
+
+/* A line that may be anything, looked at from its first byte on. */
+__attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
+    reader *r = c->reader;
+    bool is_too_long = length > LONGEST_LINE;
+    if (length >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) {
+        line += 3;
+        length -= 3;
+    }
+    size_t stamp = time_stamp_length(line, length);
+    line += stamp;
+    length -= stamp;
+    if (!is_too_long && is_blank(line, length))
+        return;
+    while (length && line[length - 1] == ' ')
+        length--;
+    if (!is_too_long && is_header(r, line, length)) {
+        end_stretch(r, c->tally[RECORDS_READ]);
+        r->by_header = true;
+        if (!set_layout(r, (const char *)line, length))
+            c->failed = true;
+        return;
+    }
+    enum tally verdict = MALFORMED_COLUMNS;
+    if (!is_too_long && r->now.usable && split(r, line, length) == (uint32_t)r->now.columns)
+        verdict = examine(c, line, r->at);
+    int64_t record = c->tally[RECORDS_READ]++;
+    c->tally[verdict]++;
+    if (verdict >= MALFORMED_COLUMNS)
+        note_malformed(r, record, line, length, is_too_long);
+    else if (record >= r->lines.next_sample)
+        take_sample(r, record, line, r->at);
+}
+
+/* --- lines --- */
+
+/* One bit a byte: which of 64 bytes are spaces, and which end a line. */
+static inline void find_marks(const uint8_t *bytes, uint64_t *spaces, uint64_t *ends) {
+    *spaces = *ends = 0;
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' '), feed = _mm_set1_epi8('\n'), carriage = _mm_set1_epi8('\r');
+    for (int i = 0; i < 4; i++) {
+        __m128i some = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16 * i));
+        __m128i end = _mm_or_si128(_mm_cmpeq_epi8(some, feed), _mm_cmpeq_epi8(some, carriage));
+        *spaces |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(some, space)) << 16 * i;
+        *ends |= (uint64_t)(uint32_t)_mm_movemask_epi8(end) << 16 * i;
+    }
+#else
+    for (int i = 0; i < 64; i++) {
+        *spaces |= (uint64_t)(bytes[i] == ' ') << i;
+        *ends |= (uint64_t)(bytes[i] == '\n' || bytes[i] == '\r') << i;
+    }
+#endif
+}
+
+/* Count all lines that end within `data`; gives where the one begins that does not. */
+static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
+    reader *r = c->reader;
+    uint32_t *at = r->at, most = (uint32_t)r->now.columns + 1, looked_at = r->now.looked_at, columns = 1;
+    uint32_t line = 0;
+    uint8_t last[64];
+    at[0] = 0;
+    for (size_t base = 0; base < length; base += 64) {
+        const uint8_t *bytes = data + base;
+        if (length - base < 64) {
+            memset(last, 0, sizeof last);
+            memcpy(last, bytes, length - base);
+            bytes = last;
+        }
+        uint64_t spaces, ends;
+        find_marks(bytes, &spaces, &ends);
+        for (uint64_t marks = spaces | ends; marks; marks &= marks - 1) {
+            int bit = __builtin_ctzll(marks);
+            uint32_t next = (uint32_t)(base + (size_t)bit) + 1;
+            at[columns < most ? columns : most] = next;
+            columns++;
+            if (!(ends >> bit & 1)) {
+                if (columns > looked_at) { /* what is left of the line is but counted */
+                    uint64_t later = marks & (marks - 1), later_ends = later & ends;
+                    uint64_t up_to = later_ends ? (later_ends & -later_ends) - 1 : UINT64_MAX;
+                    columns += (uint32_t)__builtin_popcountll(later & up_to);
+                    marks &= ~(later & up_to);
+                }
+                continue;
+            }
+            size_t wide = next - 1 - line;
+            if (wide) {
+                if (__builtin_expect(columns != most, 0) || __builtin_expect(!count_record(c, data, at, line, wide), 0)) {
+                    count_odd_line(c, data + line, wide);
+                    at = r->at;
+                    most = (uint32_t)r->now.columns + 1;
+                    looked_at = r->now.looked_at;
+                }
+            }
+            line = next;
+            at[0] = next;
+            columns = 1;
+        }
+    }
+    return line;
+}
+
+static bool keep_rest(reader *r, const uint8_t *data, size_t length) {
+    if (r->rest_length > LONGEST_LINE)
+        return true; /* it is too long already, and no more of it matters */
+    if (r->rest_length + length > r->rest_room) {
+        size_t room = r->rest_length + length + 4096;
+        uint8_t *larger = realloc(r->rest, room);
+        if (!larger)
+            return false;
+        r->rest = larger;
+        r->rest_room = room;
+    }
+    memcpy(r->rest + r->rest_length, data, length);
+    r->rest_length += length;
+    return true;
+}
+
+static void count_rest(counter *c) {
+    reader *r = c->reader;
+    size_t length = r->rest_length;
+    r->rest_length = 0;
+    if (length)
+        count_odd_line(c, r->rest, length);
+}
+
+int counter_feed(counter *c, const uint8_t *data, size_t length) {
+    reader *r = c->reader;
+    if (r->rest_length) {
+        size_t end = 0;
+        while (end < length && data[end] != '\n' && data[end] != '\r')
+            end++;
+        if (!keep_rest(r, data, end))
+            return -1;
+        if (end == length)
+            return 0;
+        count_rest(c);
+        data += end;
+        length -= end;
+    }
+    size_t rest = count_lines(c, data, length);
+    if (rest < length && !keep_rest(r, data + rest, length - rest))
+        return -1;
+    c->failed |= !sums_add_waiting(&c->table);
+    return c->failed ? -1 : 0;
+}
+
+int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
+    count_rest(c);
+    end_stretch(c->reader, c->tally[RECORDS_READ]);
+    c->failed |= !sums_add_waiting(&c->table);
+    memcpy(tally, c->tally, sizeof c->tally);
+    return c->failed ? -1 : 0;
+}
+
+void counter_end_file(counter *c, int counts) {
+    if (!counts) {
+        c->is_too_large = c->total_before < 0;
+        c->total = c->is_too_large ? c->total : c->total_before;
+    }
+    c->total_before = counter_total(c);
+    memset(c->tally, 0, sizeof c->tally);
+    spill_settle(c, counts);
+    sums_end_file(&c->table, counts);
+    if (!begin_file(c->reader))
+        c->failed = true;
+}
+
+/* --- counters --- */
+
+counter *counter_new(const question *asked) {
+    counter *c = calloc(1, sizeof *c);
+    reader *r = calloc(1, sizeof *r);
+    if (!c || !r) {
+        free(c);
+        free(r);
+        return NULL;
+    }
+    c->reader = r;
+    r->fields = malloc(strlen(asked->fields) + 3);
+    r->headerless = malloc(strlen(asked->headerless) + 1);
+    if (!sums_init(&c->table, asked->seed) || !r->fields || !r->headerless) {
+        counter_free(c);
+        return NULL;
+    }
+    strcpy(r->fields, " ");
+    strcat(r->fields, asked->fields);
+    strcat(r->fields, " ");
+    strcpy(r->headerless, asked->headerless);
+    for (const char *name = asked->fields; *name;) {
+        size_t wide = strcspn(name, " ");
+        r->field_lengths[*name & 31] |= (uint64_t)1 << (wide & 63);
+        name += wide + (name[wide] == ' ');
+    }
+    memcpy(r->ports, asked->ports, sizeof r->ports);
+    strncpy(r->action, asked->action ? asked->action : "", sizeof r->action - 1);
+    strncpy(r->metric, asked->metric ? asked->metric : "", sizeof r->metric - 1);
+    r->since = asked->since;
+    r->until = asked->until;
+    r->timed = asked->timed;
+    if (!begin_file(r)) {
+        counter_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void counter_free(counter *c) {
+    if (!c)
+        return;
+    if (c->reader) {
+        free(c->reader->fields);
+        free(c->reader->headerless);
+        free(c->reader->at);
+        free(c->reader->columns);
+        free(c->reader->rest);
+        free(c->reader);
+    }
+    free(c->provisional);
+    sums_free(&c->table);
+    free(c);
+}

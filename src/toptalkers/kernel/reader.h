@@ -1,0 +1,124 @@
+/* What lines.c, rules.c, misfits.c and keys.c share: a counter's reader of lines, and small readers of columns. */
+#ifndef TOPTALKERS_READER_H
+#define TOPTALKERS_READER_H
+
+#include "kernel.h"
+
+#include <string.h>
+
+/* A longer line is malformed, whatever it holds. */
+enum { LONGEST_LINE = 1 << 20 };
+
+enum { ABSENT = -1 };
+
+/* The columns that tell whether lines fit their layout, by what they may hold. */
+enum kind { A_VERSION, A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
+
+typedef struct {
+    const char *name;
+    enum kind kind;
+} telling_field;
+
+enum { TELLINGS = 14, AT_PACKETS = 8, AT_BYTES, AT_START, AT_END };
+extern const telling_field TELLING[TELLINGS];
+
+/* The records from a header, or a file's beginning, to the next header or the end. */
+typedef struct {
+    int64_t first;          /* the number of its first record in the file */
+    int64_t next_sample;    /* the number of the record from which on the next sound one is a sample */
+    int64_t malformed, sampled, odd;
+    int64_t last_malformed; /* the number of the last malformed record */
+    int in_row, odd_in_row;
+    bool is_told; /* whether some lines have told that it is a misfit, however many others there are */
+} stretch;
+
+typedef struct {
+    int columns; /* how many columns a line of this layout has */
+    int src, dst, port, status, action, start, value;
+    int telling[TELLINGS];
+    uint32_t looked_at; /* how many columns there are up to the last that is looked at */
+    bool usable;        /* whether it has all that the question needs */
+} layout;
+
+typedef struct reader {
+    char *fields; /* known field names, parted by spaces, with one before and behind */
+    uint64_t field_lengths[32]; /* by the first letter of known field names: a bit for each length */
+    char *headerless;
+    uint8_t ports[1 << 16];
+    char action[8];
+    char metric[8];
+    int64_t since, until;
+    bool timed;
+    layout now;
+    stretch lines;
+    bool has_misfit;  /* whether a stretch of the file is one */
+    int64_t malformed;        /* how many records of the file are */
+    int64_t packed_at;        /* the number of the malformed record in which packed bytes began; -1 for none */
+    int64_t packed_malformed; /* how many were malformed up to that one */
+    bool has_example; /* whether `example` shows a line of the file */
+    misfit example;
+    char *columns;  /* of the layout now, separated by spaces */
+    bool by_header; /* whether a header set it */
+    uint32_t *at; /* where the columns of a line start; room for those of the layout, one more, and one to lose */
+    uint8_t *rest; /* the beginning of a line that goes on in the next piece */
+    size_t rest_length, rest_room;
+} reader;
+
+typedef struct {
+    const uint8_t *text;
+    size_t length;
+} column;
+
+#define COLUMN(number) ((column){base + at[number], at[(number) + 1] - at[number] - 1})
+
+static inline bool is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
+
+static inline bool is_text(column c, const char *text, size_t length) {
+    return c.length == length && !memcmp(c.text, text, length);
+}
+
+/* At most 15 digits, so that nine thousand sums of the largest fit 64 bits; -1 when it is not such a number. */
+static inline int64_t parse_number(column c) {
+    int64_t number = 0;
+    if (!c.length || c.length > 15)
+        return -1;
+    for (size_t i = 0; i < c.length; i++) {
+        if (!is_digit(c.text[i]))
+            return -1;
+        number = number * 10 + (c.text[i] - '0');
+    }
+    return number;
+}
+
+/* A decimal without leading zeros, 0 to 65535; -1 when it is not. */
+static inline int parse_port(column c) {
+    int port = 0;
+    if (!c.length || c.length > 5 || (c.text[0] == '0' && c.length > 1))
+        return -1;
+    for (size_t i = 0; i < c.length; i++) {
+        if (!is_digit(c.text[i]))
+            return -1;
+        port = port * 10 + (c.text[i] - '0');
+    }
+    return port > 65535 ? -1 : port;
+}
+
+/* keys.c */
+bool is_address(column text);
+int take_address(counter *c, column text, uint32_t *address, uint8_t text_kind, uint8_t *kinds);
+
+/* lines.c */
+uint32_t split(reader *r, const uint8_t *line, size_t length);
+
+/* rules.c */
+bool set_layout(reader *r, const char *names, size_t length);
+enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
+
+/* misfits.c */
+void begin_stretch(reader *r, int64_t record);
+void end_stretch(reader *r, int64_t record);
+void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t *at);
+void sample_line(reader *r, int64_t record, const uint8_t *base, const uint32_t *at, size_t length);
+void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long);
+
+#endif

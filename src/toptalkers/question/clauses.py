@@ -1,0 +1,232 @@
+"""The clauses of a question: one row per clause, which holds everything that is known about it.
+
+The options of the command line, the arguments of the mapper and the port filter, the question in `run.json` and in an
+answer, the words of a plan and the identity of a cache entry all come from these rows. Checks that concern two clauses
+are in `Query.parse`.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args
+
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.layout import Layout, format_log_format, parse_log_format
+from toptalkers.question.key import HIGHEST_PORT
+from toptalkers.visible import quoted
+
+Metric = Literal["records", "packets", "bytes"]
+Action = Literal["ACCEPT", "REJECT", "ALL"]
+
+METRICS: tuple[Metric, ...] = get_args(Metric)
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+Choice = TypeVar("Choice", bound=str)
+
+PortRanges = tuple[tuple[int, int], ...]
+"""Inclusive ranges of ports, ascending, with a gap between any two."""
+
+ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
+
+Script = Literal["mapper", "port filter"]
+"""A script of the job that takes clauses as its options: `count_flows.py`, `port_filter.py`."""
+
+_PORTS_ITEM = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """One clause: an option of the command line, and an attribute of `Query` or `Presentation`.
+
+    Attributes:
+        name: the attribute's name. The option is called the same.
+        help: the help text of the option.
+        parse: reads the value from a user's text; raises UsageError, which names the option.
+        format: writes a value so that `parse` reads it back.
+        default: the text that is parsed when the option is not given; None when the value is None then.
+        choices: all texts that `parse` accepts; empty when they cannot be listed.
+        form: what the help shows in the place of a value that cannot be listed.
+        needs: gives the flow-log fields that a record must have, by the value.
+        describe: writes a value for people. None for a clause that says how files are read, not what is asked:
+            neither a plan nor an answer tells it.
+        scripts: the scripts that take the clause as an option.
+        format_word: writes a value for a script, without spaces and signs that Hadoop expands; None for `format`.
+
+    """
+
+    name: str
+    help: str
+    parse: Callable[[str], Any]
+    format: Callable[[Any], str] = str
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    form: str = ""
+    needs: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    describe: Callable[[Any], str] | None
+    scripts: tuple[Script, ...]
+    format_word: Callable[[Any], str] | None = None
+
+    @property
+    def option(self) -> str:
+        """The option on a command line, the program's and the scripts': `--log-format`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def metavar(self) -> str:
+        """What the help shows in the place of the value: `[records|packets|bytes]`, `SPEC`."""
+        return f"[{'|'.join(self.choices)}]" if self.choices else self.form
+
+    def value(self, text: str | None) -> Any:
+        """The value for a user's text; None stands for an option that is not given."""
+        text = self.default if text is None else text
+        return None if text is None else self.parse(text)
+
+    def word(self, value: Any) -> str:
+        """A value as a script's argument."""
+        return (self.format_word or self.format)(value)
+
+
+def parse_choice(option: str, choices: tuple[Choice, ...], text: str) -> Choice:
+    """Read one of several words; UsageError, which names the option, for any other."""
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}")
+
+
+def parse_ports(text: str) -> PortRanges:
+    """Read a port specification: `0-1024`, `22,443,8000-8999`, `all`.
+
+    Raises:
+        UsageError: for anything else, a port above 65535, or a range that ends before it begins.
+
+    """
+    if text == "all":
+        return ALL_PORTS
+    hint = "ports are written like 0-1024, 22,443,8000-8999 or all"
+    ranges = []
+    for item in text.split(","):
+        match = _PORTS_ITEM.fullmatch(item)
+        if match is None:
+            raise UsageError(f"--ports: {quoted(item)} is not a port or a range of ports", hint=hint)
+        low, high = int(match[1]), int(match[2] or match[1])
+        if max(low, high) > HIGHEST_PORT:
+            raise UsageError(f"--ports: {quoted(item)} is above the highest port, {HIGHEST_PORT}", hint=hint)
+        if low > high:
+            raise UsageError(f"--ports: the range {quoted(item)} ends before it begins", hint=hint)
+        ranges.append((low, high))
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def format_ports(ports: PortRanges) -> str:
+    """Write ranges of ports so that `parse_ports` reads them back."""
+    if ports == ALL_PORTS:
+        return "all"
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ports)
+
+
+def parse_time(option: str, text: str) -> datetime:
+    """Read a point in time, ISO 8601, to the second; without an offset it is UTC.
+
+    Raises:
+        UsageError: the text is not a time, or is finer than a second; the error names the option.
+
+    """
+    try:
+        time = datetime.fromisoformat(text)
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option}: {quoted(text)} is not a time", hint="times are ISO 8601, in UTC: 2026-11-23T18:00:00Z"
+        ) from None
+    if time.microsecond:
+        raise UsageError(f"{option}: {quoted(text)} is finer than a second", hint="flow logs count in seconds")
+    return time
+
+
+def format_time(time: datetime) -> str:
+    """Write a time as `2026-11-23T18:00:00Z`, without a space or a sign that a shell expands."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def _describe_ports(ports: PortRanges) -> str:
+    return "all ports" if ports == ALL_PORTS else f"ports {format_ports(ports)}"
+
+
+def _fields_of_layout(layout: Layout) -> str:
+    return ",".join(layout.columns)
+
+
+CLAUSES: tuple[Clause, ...] = (
+    Clause(
+        name="metric",
+        help="What is summed.",
+        parse=partial(parse_choice, "--metric", METRICS),
+        default="records",
+        choices=METRICS,
+        describe="top talkers by {}".format,
+        scripts=("mapper",),
+    ),
+    Clause(
+        name="ports",
+        help="The destination ports that count: 0-1024; 22,443,8000-8999; all.",
+        parse=parse_ports,
+        format=format_ports,
+        default="0-1024",
+        form="SPEC",
+        needs=lambda _: ("dstport",),
+        describe=_describe_ports,
+        scripts=("mapper", "port filter"),
+    ),
+    Clause(
+        name="action",
+        help="The action of the records that count.",
+        parse=partial(parse_choice, "--action", ACTIONS),
+        default="ACCEPT",
+        choices=ACTIONS,
+        needs=lambda action: () if action == "ALL" else ("action",),
+        describe=lambda action: "all actions" if action == "ALL" else str(action),
+        scripts=("mapper",),
+    ),
+    Clause(
+        name="since",
+        help="Count records that start at T or later (ISO 8601, UTC).",
+        parse=partial(parse_time, "--since"),
+        format=format_time,
+        form="T",
+        needs=lambda _: ("start",),
+        describe=lambda time: f"since {format_time(time)}",
+        scripts=("mapper",),
+    ),
+    Clause(
+        name="until",
+        help="Count records that start before T (ISO 8601, UTC).",
+        parse=partial(parse_time, "--until"),
+        format=format_time,
+        form="T",
+        needs=lambda _: ("start",),
+        describe=lambda time: f"until {format_time(time)}",
+        scripts=("mapper",),
+    ),
+    Clause(
+        name="log_format",
+        help="The columns of lines without a header, in AWS's ${field} syntax, or only the names, as Vector, Athena and"
+        " Terraform also write them; auto takes them from the flow log that wrote the files.  [default: AWS's default"
+        " format]",
+        parse=parse_log_format,
+        format=format_log_format,
+        form="'FORMAT'",
+        describe=None,
+        scripts=("mapper",),
+        format_word=_fields_of_layout,
+    ),
+)
+"""Every clause of a `Query`, in the order of the command line."""

@@ -1,0 +1,232 @@
+"""What the objects are that a run may read, and how to name those that a cluster reads correctly."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject, describe_archive
+from toptalkers.errors import ToptalkersError
+from toptalkers.question.query import Query
+from toptalkers.records.stored import is_read
+from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
+
+MOST_LOOKED_INTO = 5_000
+"""The most objects to inspect that do not tell their compression by name; each takes a request."""
+
+SAMPLED = 200
+"""How many of the others are inspected."""
+
+LOOKS_AT_A_TIME = 8
+
+MOST_COPIED_BYTES = 5 << 30
+"""The largest object that S3 copies in one request (S3 API reference, CopyObject)."""
+
+LONGEST_URIS = 8_000
+"""The most characters of addresses in a step, which takes about 10,000 for all of its arguments."""
+
+NAMES_SHOWN = 3
+
+GIVEN = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9_.:/=@+-]*))?")
+"""An address that can be given to a step: a bucket and a key without characters that have a meaning to Hadoop."""
+
+Place = tuple[str, str]
+"""A bucket and a key."""
+
+
+def format_reasons(found: Mapping[str, str]) -> str:
+    """Format objects and what is wrong with them: grouped by reason, the first few by name, and how many more."""
+    by_reason: dict[str, list[str]] = {}
+    for uri, reason in found.items():
+        by_reason.setdefault(reason, []).append(uri)
+    lines = []
+    for reason, uris in by_reason.items():
+        more = f" and {len(uris) - NAMES_SHOWN:,} more" if len(uris) > NAMES_SHOWN else ""
+        lines.append(f"{reason}: {', '.join(uris[:NAMES_SHOWN])}{more}")
+    return "; ".join(lines)
+
+
+class Survey:
+    """Listed objects, and what each of them is.
+
+    Attributes:
+        taken: the objects that are read, with their stored sizes.
+        renamed: those of them that need another name, with the ending that it must have.
+        unreadable: the addresses of objects that a cluster cannot read, with the reasons.
+        neighbours: the addresses of objects that are not flow logs, with the names of what they are.
+
+    """
+
+    def __init__(self, storage: StorageGateway, query: Query) -> None:
+        """Take S3 and the question."""
+        self._storage = storage
+        self._query = query
+        self._roots: list[tuple[Place, list[Place]]] = []
+        self._seen: set[Place] = set()
+        self.taken: dict[Place, int] = {}
+        self.renamed: dict[Place, str] = {}
+        self.unreadable: dict[str, str] = {}
+        self.neighbours: dict[str, str] = {}
+
+    @property
+    def objects(self) -> int:
+        """The number of objects that Hadoop would read."""
+        return len(self._seen)
+
+    def add(self, bucket: str, folder: str, objects: Iterable[StoredObject]) -> bool:
+        """Add the objects of a folder, or a single object (then the folder is empty); whether Hadoop would read any."""
+        found: list[Place] = []
+        for one in objects:
+            if not is_read(one.key, folder) or not (one.size_bytes or one.key.endswith(tuple(PACKED))):
+                continue
+            place = (bucket, one.key)
+            found.append(place)
+            if place in self._seen:
+                continue
+            self._seen.add(place)
+            named = judge_name(one.key)
+            if named.kind == "neighbour":
+                self.neighbours[f"s3://{bucket}/{one.key}"] = named.what
+            elif one.archive:
+                self.unreadable[f"s3://{bucket}/{one.key}"] = describe_archive(one.archive)
+            elif named.kind == "unreadable" or not one.size_bytes:
+                self.unreadable[f"s3://{bucket}/{one.key}"] = named.what or "0 bytes, which is no compressed file"
+            else:
+                self.taken[place] = one.size_bytes
+        self._roots.append(((bucket, folder), found))
+        return bool(found)
+
+    def look(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
+        """Inspect all objects whose names do not tell their compression, and a sample of the others.
+
+        If one of the sample is not as its name tells, the rest of the others is inspected, too.
+
+        Args:
+            on_look: called with the number of objects inspected, and the number to inspect.
+            needs_all: whether all objects that are not right must be known.
+
+        Raises:
+            ToptalkersError: there are too many objects to inspect, some are not right, and all of them must be known:
+                because they need another name, or `needs_all`.
+
+        """
+        named = [place for place in self.taken if place[1].endswith(tuple(PACKED))]
+        silent = [place for place in self.taken if not place[1].endswith(tuple(PACKED))]
+        for places, few in ((silent, MOST_LOOKED_INTO), (named, SAMPLED)):
+            looked = _spread(places, few)
+            odd = self._look_into(looked, on_look)
+            if odd and len(looked) < len(places):
+                rest = sorted(set(places) - set(looked))
+                if len(rest) > MOST_LOOKED_INTO and (needs_all or self.renamed):
+                    raise ToptalkersError(
+                        f"of {len(places):,} objects some are not what their names tell Hadoop, and no more than"
+                        f" {MOST_LOOKED_INTO:,} are looked into; one is s3://{'/'.join(odd[0])}",
+                        hint="name fewer with --input, or have what writes them end their names as they are packed",
+                    )
+                self._look_into(_spread(rest, MOST_LOOKED_INTO), on_look)
+
+    def _look_into(self, places: Sequence[Place], on_look: Callable[[int, int], None]) -> list[Place]:
+        """Inspect objects, some at a time; returns those that a cluster does not read correctly as they are."""
+        odd = []
+        with ThreadPoolExecutor(LOOKS_AT_A_TIME, "look") as pool:
+            try:
+                for number, (place, content) in enumerate(zip(places, pool.map(self._look, places), strict=True), 1):
+                    if content.kind != "right":
+                        odd.append(place)
+                        self._judge(place, content)
+                    on_look(number, len(places))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return odd
+
+    def places(self) -> tuple[list[str], list[Place]]:
+        """Choose the addresses of folders and files that hold only objects to read, and the objects to copy.
+
+        An object is copied if it needs another name, or if naming each of such objects makes the step too long.
+
+        Raises:
+            ToptalkersError: too many objects would have to be copied.
+
+        """
+        uris: dict[str, None] = {}
+        files: dict[str, Place] = {}
+        named: set[Place] = set(self.renamed)
+        for (bucket, folder), found in self._roots:
+            taken = [place[1] for place in found if place in self.taken and place not in named]
+            others = [place[1] for place in found if place not in self.taken or place in named]
+            named.update(found)
+            for key in cover(folder, taken, others) if folder or len(found) != 1 else taken:
+                uris[f"s3://{bucket}/{key}"] = None
+                if key and not key.endswith("/"):
+                    files[f"s3://{bucket}/{key}"] = (bucket, key)
+        is_long = sum(map(len, uris)) > LONGEST_URIS and bool(self.renamed or self.unreadable or self.neighbours)
+        copied = {
+            uri: place
+            for uri, place in files.items()
+            if (is_long or not GIVEN.fullmatch(uri)) and self.taken[place] <= MOST_COPIED_BYTES
+        }
+        uris = {uri: None for uri in uris if uri not in copied}
+        is_long &= sum(map(len, uris)) > LONGEST_URIS
+        if is_long or len(copied) + len(self.renamed) > MOST_LOOKED_INTO:
+            raise ToptalkersError(
+                "what is to be read lies in too many places beside what is not:"
+                f" {format_reasons({**self.unreadable, **self.neighbours})}",
+                hint="name the folders to read with --input, some at a time",
+            )
+        return list(uris), [
+            place for place in self.taken if place in self.renamed or "s3://{}/{}".format(*place) in copied
+        ]
+
+    def _look(self, place: Place) -> Content:
+        bucket, key = place
+        try:
+            head = self._storage.first_bytes(bucket, key, LOOK_BYTES)
+        except ObjectRefusedError as error:
+            return Content("unreadable", error.message)
+        return judge_content(key, head, self._query, is_whole=len(head) == self.taken[place])
+
+    def _judge(self, place: Place, content: Content) -> None:
+        uri = "s3://{}/{}".format(*place)
+        if content.kind == "renamed" and self.taken[place] > MOST_COPIED_BYTES:
+            content = Content(
+                "unreadable", f"compressed, though its name does not end in {content.what}, and too large to be copied"
+            )
+        if content.kind == "renamed":
+            self.renamed[place] = content.what
+        elif content.kind == "neighbour":
+            self.neighbours[uri] = content.what
+        elif content.kind == "unreadable":
+            self.unreadable[uri] = content.what
+        if content.kind in ("neighbour", "unreadable"):
+            del self.taken[place]
+
+
+def cover(folder: str, taken: Iterable[str], others: Iterable[str]) -> list[str]:
+    """The fewest folders and files below a folder that hold all that is taken and none of the others.
+
+    Args:
+        folder: ends in `/`, or is empty for a whole bucket.
+        taken: keys below it.
+        others: keys below it, none of them taken.
+
+    """
+    parted = set()
+    for key in others:
+        end = len(folder)
+        while end >= 0:
+            parted.add(key[:end])
+            end = key.find("/", end) + 1 or -1
+    found: dict[str, None] = {}
+    for key in taken:
+        end = len(folder)
+        while key[:end] in parted:
+            end = key.find("/", end) + 1 or len(key)
+        found[key[:end]] = None
+    return list(found)
+
+
+def _spread(places: list[Place], most: int) -> list[Place]:
+    """At most so many of them, evenly spaced from the first to the last."""
+    if len(places) <= most:
+        return places
+    return [places[number * (len(places) - 1) // (most - 1)] for number in range(most)]

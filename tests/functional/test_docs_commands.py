@@ -1,0 +1,79 @@
+"""The commands that the docs show exist, with the options shown; those that need no AWS run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.render import ROOT
+from toptalkers.cli.main import cli
+
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "emr/README.md"]
+SHOWN = re.compile(r"(?<![\w/.-])toptalkers (?=[a-z-])([^`|#&;)\n]+)")
+
+
+def shown_commands(text: str) -> list[list[str]]:
+    """The arguments of each `toptalkers` command in code, in console blocks and between backticks."""
+    text = text.replace("\\\n", " ")
+    code = re.findall(r"```console\n(.*?)```", text, re.DOTALL) + re.findall(r"`(toptalkers [^`]+)`", text)
+    found = []
+    for piece in code:
+        for command in SHOWN.findall(piece):
+            arguments = shlex.split(command.replace("…", "").replace("...", ""))
+            if arguments and arguments[0] in cli.list_commands(click.Context(cli)):
+                found.append(arguments)
+            else:
+                assert not re.fullmatch(r"[a-z]+(-[a-z]+)*", arguments[0]), f"no such command: {command}"
+    return found
+
+
+COMMANDS = [(path.name, arguments) for path in DOCS for arguments in shown_commands(path.read_text())]
+
+
+def test_commands_are_found() -> None:
+    """The docs show commands, of which this test knows a good part."""
+    assert len({arguments[0] for _, arguments in COMMANDS}) > 8
+
+
+@pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=lambda value: " ".join(value)[:60])
+def test_shown_options_exist(name: str, arguments: list[str]) -> None:
+    """Click knows each option that a shown command has."""
+    del name
+    command: click.Command | None = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group) and arguments:
+        command = command.get_command(context, arguments[0])
+        arguments = arguments[1:]
+        assert command is not None
+        context = click.Context(command, parent=context)
+    assert command is not None
+    command.make_parser(context).parse_args(list(arguments))
+
+
+def test_the_commands_for_own_files_run(tmp_path: Path) -> None:
+    """What README.md shows for files on this machine runs as it stands, and gives an answer."""
+    subprocess.run(
+        [sys.executable, "-m", "toptalkers", "sample", "--records", "2000", "--layout", "aws-s3", "--out", "flowlogs"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "AWSLogs/2026").mkdir(parents=True)
+    for file in (tmp_path / "flowlogs").rglob("*.gz"):
+        (tmp_path / "AWSLogs/2026" / file.name).write_bytes(file.read_bytes())
+    lines = re.findall(r"^\$ toptalkers (run-local .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        done = subprocess.run(
+            [sys.executable, "-m", "toptalkers", *shlex.split(line)],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert "records" in done.stderr
+    assert (tmp_path / "who-knocks.csv.gz").stat().st_size > 0

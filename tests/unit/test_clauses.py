@@ -1,0 +1,116 @@
+"""The table of clauses: no clause is forgotten on its way to an option, a script, a record, a plan or a cache."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import queries
+from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.formats import describe_query, format_answer
+from toptalkers.answer.presentation import FORMAT, TOP, Presentation, fewer
+from toptalkers.cli.fetch_results import fetch_results
+from toptalkers.cli.render import cluster, steps
+from toptalkers.cli.run_emr import run_emr
+from toptalkers.cli.run_local import run_local
+from toptalkers.engines.cache import CountCache
+from toptalkers.flowlog.fields import FIELDS
+from toptalkers.job import count_flows, port_filter
+from toptalkers.question.clauses import CLAUSES, Clause
+from toptalkers.question.query import Query
+from toptalkers.runs.record import question_of
+
+OTHER = {
+    "metric": "bytes",
+    "ports": "22,443",
+    "action": "REJECT",
+    "since": "2026-11-01T00:00:00Z",
+    "until": "2026-11-02T00:00:00Z",
+    "log_format": "${start} ${action} ${srcaddr} ${dstaddr} ${dstport} ${packets} ${bytes}",
+}
+"""For each clause, a text that stands for another value than its default."""
+
+each_clause = pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.name)
+
+
+def test_every_clause_is_an_attribute_and_every_attribute_a_clause() -> None:
+    """In the same order, with the same default."""
+    assert tuple(clause.name for clause in CLAUSES) == tuple(field.name for field in fields(Query)) == tuple(OTHER)
+    assert (TOP.name, FORMAT.name) == tuple(field.name for field in fields(Presentation))
+    assert [clause.value(None) for clause in CLAUSES] == [getattr(Query(), clause.name) for clause in CLAUSES]
+
+
+@each_clause
+def test_a_clause_is_an_option_wherever_a_question_is_asked(clause: Clause) -> None:
+    """With its help, its choices or form, and its default."""
+    for command in (run_local, run_emr, steps, cluster):
+        shown = " ".join(command.get_help(click.Context(command, terminal_width=200)).split())
+        assert f"{clause.option} {clause.metavar} {' '.join(clause.help.split())}" in shown
+        if clause.default is not None:
+            assert f"{clause.help} [default: {clause.default}]" in shown
+
+
+def test_what_belongs_to_the_answer_is_an_option_wherever_one_is_written() -> None:
+    """--top and --format, with both of their defaults."""
+    for command in (run_local, fetch_results):
+        shown = " ".join(command.get_help(click.Context(command, terminal_width=200)).split())
+        assert f"--top N {TOP.help} [default: 20 on a terminal, else 0]" in shown
+        assert f"{FORMAT.metavar} {FORMAT.help} [default: table on a terminal, else tsv]" in shown
+
+
+@each_clause
+def test_another_value_changes_all_that_depends_on_it(clause: Clause, tmp_path: Path) -> None:
+    """The scripts' arguments, run.json, the plan, the question in a JSON answer, a cache entry's identity."""
+    plain, other = Query(), Query.parse(**{clause.name: OTHER[clause.name]})
+    assert plain != other
+    assert (plain.mapper_arguments() != other.mapper_arguments()) == ("mapper" in clause.scripts)
+    assert (plain.filter_arguments() != other.filter_arguments()) == ("port filter" in clause.scripts)
+    assert question_of(other)[clause.name] == OTHER[clause.name]
+    assert (describe_query(plain) != describe_query(other)) == (clause.describe is not None)
+    asked = [b"".join(format_answer(Answer(query, [], Tally()), "json")) for query in (plain, other)]
+    assert (asked[0] != asked[1]) == (clause.describe is not None)
+    caches = [CountCache(tmp_path, query) for query in (plain, other)]
+    assert (caches[0]._question != caches[1]._question) == ("mapper" in clause.scripts)
+
+
+@each_clause
+def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
+    """What a script does not know it refuses, so that a question is never answered in part."""
+    word = clause.word(clause.parse(OTHER[clause.name]))
+    for script, parse in (("mapper", count_flows.parse_arguments), ("port filter", port_filter.parse_arguments)):
+        if script in clause.scripts:
+            parse([clause.option, word])
+        else:
+            with pytest.raises(SystemExit):
+                parse([clause.option, word])
+
+
+@given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
+def test_questions_are_read_as_they_are_written(query: Query) -> None:
+    """From the texts of its clauses comes the same question, with fields that exist."""
+    assert Query.parse(**query.texts()) == query
+    assert set(query.needed_fields) <= set(FIELDS)
+    assert set(query.key) <= set(query.needed_fields)
+
+
+@given(queries(), queries())
+def test_questions_that_differ_are_different_everywhere(one: Query, other: Query) -> None:
+    """Two questions have the same arguments or texts only when they are the same."""
+    assert (one == other) == (one.mapper_arguments() == other.mapper_arguments())
+    assert (one == other) == (one.texts() == other.texts())
+
+
+def test_a_clause_that_is_not_known_is_refused() -> None:
+    """A later version's clause, in run.json, is not passed over: the question would be another."""
+    with pytest.raises(TypeError, match="'by'"):
+        Query.parse(by="dstport")
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_no_more_lines_than_are_kept(top: int, kept: int) -> None:
+    """0 means all, on both sides."""
+    lines = list(range(10))[: kept or None]
+    assert lines[: fewer(top, kept) or None] == lines[: top or None]

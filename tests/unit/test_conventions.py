@@ -1,0 +1,59 @@
+"""What CONTRIBUTING.md says of the code and its tests is so."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.render import ROOT
+from tests.unit.test_imports import FLOORS
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+# Of others' modules: what a test has to hold still.
+HELD_STILL = {"sleep", "tempfile.tempdir", "botocore.handlers.uuid.uuid4"}
+
+
+def replaced_attributes(path: Path) -> list[str]:
+    """The names that a test file replaces by `setattr`, in the order of its lines."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            name = next(
+                argument.value for argument in node.args if isinstance(argument, ast.Constant) and argument.value
+            )
+            found.append(str(name))
+    return found
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_replace_constants_only(path: Path) -> None:
+    """Tests lower limits, which are constants; they replace no function and no method of ours."""
+    for name in replaced_attributes(path):
+        assert name in HELD_STILL or name.rpartition(".")[2].isupper(), name
+
+
+def test_the_map_is_the_one_that_imports_follow() -> None:
+    """The floors that CONTRIBUTING.md draws are those that the import test holds, in the same order."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    drawn = re.search(r"```text\n(.*?)```", text, re.DOTALL)
+    assert drawn is not None
+    floors = [set(re.findall(r"\w+", line)) for line in drawn[1].split("→")]
+    by_floor: dict[int, set[str]] = {}
+    for room, floor in FLOORS.items():
+        by_floor.setdefault(floor, set()).add(room)
+    assert floors == [by_floor[floor] for floor in sorted(by_floor, reverse=True)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_message_sends_to_a_file_that_pip_does_not_install(path: Path) -> None:
+    """Texts for users name commands, not files of the repository."""
+    tree = ast.parse(path.read_text())
+    docstrings = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            assert "docs/" not in node.value, node.value
