@@ -77,3 +77,8 @@ def output_of(stack: Stack, name: str) -> str:
             hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
         )
     return stack.outputs[name]
+
+
+def bucket_of(stack: Stack) -> str:
+    """Give the name of our stack's bucket; ToptalkersError as in `output_of`."""
+    return output_of(stack, "BucketName")

@@ -47,10 +47,9 @@ def fetch_results(
     from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
-    from toptalkers.capture.ownership import require_own
+    from toptalkers.capture.ownership import bucket_of, require_own
     from toptalkers.runs.listing import choose_answer
     from toptalkers.runs.outcome import tally_of
-    from toptalkers.runs.plan import bucket_of
     from toptalkers.runs.renamed import remove_renamed
 
     bucket = bucket_of(require_own(gateways, stack_name))

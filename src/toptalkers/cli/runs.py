@@ -22,10 +22,9 @@ def runs(*, gateways: "Gateways", stack_name: str, limit: int) -> None:
     Example:
       toptalkers runs --region eu-central-1
     """
-    from toptalkers.capture.ownership import require_own
+    from toptalkers.capture.ownership import bucket_of, require_own
     from toptalkers.errors import ToptalkersError
     from toptalkers.runs.listing import format_runs, read_runs
-    from toptalkers.runs.plan import bucket_of
 
     bucket = bucket_of(require_own(gateways, stack_name))
     found = read_runs(gateways, bucket, limit)
