@@ -1,6 +1,6 @@
 """The emulated EMR's API over HTTP: AWS JSON 1.1, one POST per operation.
 
-What `Emr.perform` refuses gets the status 400, and what `signatures` does not trust 403.
+Requests that `Emr.perform` refuses get the status 400, those that `signatures` does not trust 403.
 """
 
 import json
@@ -33,19 +33,19 @@ TARGET_PREFIX = "ElasticMapReduce."
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 MAX_BODY_BYTES = 1 << 24
-"""More than 256 steps with 10,240 characters each, EMR's own limits, come to."""
+"""More than EMR's own limits allow: 256 steps with 10,240 characters each."""
 
 IDLE_SECONDS = 120
-"""What a connection may wait for its next bytes."""
+"""How long a connection may wait for its next bytes."""
 
 
 @contextmanager
 def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
-    """Serve on 127.0.0.1 until the end of the block; gives the endpoint's URL. Clusters are ended with it.
+    """Serve on 127.0.0.1 until the end of the block, and give the endpoint's URL; then end all clusters.
 
     Args:
-        emr: what answers.
-        find_secret: the secret of an access key; only requests that it signed are answered.
+        emr: serves the operations.
+        find_secret: gives the secret of an access key; only requests signed with it are served.
 
     """
 
@@ -82,7 +82,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
                 headers[key] = f"{headers[key]},{value}" if key in headers else value
             length = headers.get("content-length", "0")
             if "transfer-encoding" in headers or not re.fullmatch("[0-9]{1,8}", length) or int(length) > MAX_BODY_BYTES:
-                self.close_connection = True  # where the next request begins, nobody knows
+                self.close_connection = True  # it is not known where the next request begins
                 raise RefusedError("SerializationException", "the request has no Content-Length that can be right")
             path, _, query = self.path.partition("?")
             head = Head(self.command, path, query, headers)
@@ -93,7 +93,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
                 if secret is None:
                     check_signature(head, signature, None)
             except UntrustedError:
-                # A caller that is still sending would not see the answer; but nothing of it is kept.
+                # A caller that is still sending would not see the answer, so the body is read, and not kept.
                 for at in range(0, int(length), 1 << 16):
                     self.rfile.read(min(1 << 16, int(length) - at))
                 raise
@@ -138,7 +138,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's names
-        """Note a connection that broke down, in a line; it is the caller's."""
+        """Log a broken connection in one line; it is the caller's fault."""
         LOGGER.warning("a connection broke down: %r", sys.exc_info()[1])
 
 

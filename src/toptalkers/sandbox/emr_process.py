@@ -1,8 +1,8 @@
-"""Our EMR as a process of the sandbox: `python -m toptalkers.sandbox.emr_process`.
+"""The emulated EMR as a process of the sandbox: `python -m toptalkers.sandbox.emr_process`.
 
-A process of its own so that it, too, lives in the sandbox's environment: nothing of the user's AWS settings
-reaches its clients. It takes an order as a line of JSON on standard input, says its URL as a line on standard
-output, and ends its clusters, steps and itself when standard input ends.
+It is a process of its own so that it has the sandbox's environment: none of the user's AWS settings reaches its
+clients. It reads an order as a line of JSON from standard input, writes its URL as a line to standard output, and ends
+its clusters, their steps and itself when standard input ends.
 """
 
 import json
@@ -30,14 +30,14 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EmrOrder:
-    """What the process is to be.
+    """The settings of the process.
 
     Attributes:
-        url: of the other services; its clients' credentials and region come from the environment.
-        state_dir: holds a folder for each cluster.
-        account: in ARNs.
-        faults: what goes wrong with every cluster, as `parse_faults` reads it.
-        pace: of state changes; the fields of `Pace`.
+        url: the URL of the other services; credentials and Region come from the environment.
+        state_dir: the folder that holds a folder per cluster.
+        account: the account in ARNs.
+        faults: the faults of every cluster, as `parse_faults` reads them.
+        pace: the fields of `Pace`.
 
     """
 

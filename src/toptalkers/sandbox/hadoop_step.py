@@ -1,6 +1,6 @@
-"""Runs a cluster's steps: each a process of its own with the embedded Hadoop, so that it can be stopped for sure.
+"""Runs a cluster's steps, each in a process of its own with the embedded Hadoop, so that it can always be stopped.
 
-A process, because stopping a step means stopping a JVM and its scripts: SIGTERM makes the process end them.
+To stop a step is to stop a JVM and its scripts: on SIGTERM the process ends them.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from toptalkers.sandbox.emr_cluster import StepEnd, StepRun
 from toptalkers.sandbox.guarded import die_with_parent
 
 STOP_SECONDS = 10
-"""What a stopped step may take before it is killed."""
+"""How long a stopped step may take before it is killed."""
 
 HADOOP_SAYS = ("Streaming Command Failed!", "Exception in thread", "ERROR ", "Error: ", "Usage: ", "Try -help")
 """How a line begins that Hadoop's client, and no script, writes to standard error; the lines after it are also its."""
@@ -67,7 +67,7 @@ class HadoopStepRunner:
 
 
 def main() -> None:
-    """The process: take an order as a line of JSON on standard input, exit with Hadoop's exit code."""
+    """Read an order as a line of JSON from standard input, run it, and exit with Hadoop's exit code."""
     signal.signal(signal.SIGTERM, _leave)
     order = json.loads(sys.stdin.readline())
     die_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
