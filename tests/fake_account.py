@@ -147,8 +147,7 @@ class FakeAccount(Opener):
         self.clock = FakeClock()
         self.fake_s3 = FakeS3()
         self.fake_ec2: Any = None
-        self.fake_emr = FakeEmr(self.clock.now, self.clock.after)
-        self.fake_emr.put_log = self._put_log
+        self.fake_emr = FakeEmr(self.clock, self._put_log)
 
     def _put_log(self, uri: str, content: bytes) -> None:
         self.fake_s3.objects[uri.removeprefix(f"s3://{BUCKET}/")] = content

@@ -1,18 +1,20 @@
-"""A fake EMR for runs: clusters that change their states with a clock. It raises on anything that it does not know."""
+"""EMR as a run sees it: the sandbox's emulated EMR on the account's clock, with steps by a script."""
 
-import gzip
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from functools import cache
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-import botocore.session
+from botocore import xform_name
 from botocore.exceptions import ClientError
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
 
-STARTING, BOOTSTRAPPING, STEP, TERMINATING = 120, 120, 60, 60
-"""Seconds that each state takes."""
+from toptalkers.sandbox.emr import Emr, RefusedError
+from toptalkers.sandbox.emr_cluster import Clock, Pace, PutLog, StepEnd, StepRun
+from toptalkers.sandbox.emr_faults import Fault
+
+STEP_SECONDS = 60
+PACE = Pace(starting=120, bootstrapping=120, terminating=60, log_delay=30)
 
 TRACEBACK = """Traceback (most recent call last):
   File "count_flows.py", line 1, in <module>
@@ -43,38 +45,30 @@ Output directory s3://bucket/out already exists
 """
 
 
-@cache
-def _model() -> ServiceModel:
-    return botocore.session.get_session().get_service_model("emr")
-
-
 class FakeEmr:
-    """EMR's client.
+    """EMR's client. A request that EMR would refuse fails the test; operations are those of the sandbox.
 
     Attributes:
-        failing: the step that fails, and its logs: name to text, below the cluster's folder.
-        end_code: the reason code with which the cluster ends before its first step.
-        never_starts: whether the cluster stays STARTING.
-        log_delay: seconds until the logs of a step are in S3.
-        errors: raised by the next calls, except RunJobFlow.
-        start_error: raised by RunJobFlow; with `starts_anyway` after it made the cluster; with `starts_late` the
-            cluster is made that many seconds later.
-        on_start: called by RunJobFlow.
-        requests: the requests of RunJobFlow.
-        calls: the operations called.
+        failing: the step that fails, and the logs that it leaves: name to text, below the cluster's folder.
+        faults: what goes wrong with clusters, as in the sandbox.
+        log_delay: seconds until logs of a step are in S3.
+        errors: what the next calls raise.
+        start_error: what RunJobFlow raises; after the cluster was made, when `starts_anyway`, or before it is made,
+            so many seconds later, when `starts_late`.
+        on_start: called when RunJobFlow was.
+        on_done: called when the last step has ended well.
+        requests: what RunJobFlow was given.
+        calls: operations asked for.
 
     """
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
 
-    def __init__(self, now: Callable[[], datetime], after: Callable[[float, Callable[[], object]], None]) -> None:
-        self._now = now
-        self._after = after
-        self.put_log: Callable[[str, bytes], None] = lambda _uri, _content: None
+    def __init__(self, clock: Clock, put_log: PutLog) -> None:
+        self._clock = clock
         self.failing: tuple[str, dict[str, str]] | None = None
-        self.end_code = ""
-        self.never_starts = False
-        self.log_delay = 30
+        self.faults: frozenset[Fault] = frozenset()
+        self.log_delay = PACE.log_delay
         self.errors: list[ClientError] = []
         self.start_error: BaseException | None = None
         self.starts_anyway = False
@@ -82,143 +76,92 @@ class FakeEmr:
         self.on_start: Callable[[], None] = lambda: None
         self.on_done: Callable[[], None] = lambda: None
         self.requests: list[dict[str, Any]] = []
-        self.clusters: dict[str, dict[str, Any]] = {}
-        self.steps: dict[str, list[dict[str, Any]]] = {}
         self.calls: list[str] = []
+        ids = {"j-": (f"j-{number:013}" for number in count(1)), "s-": (f"s-{number}" for number in count(1))}
+        self._emr = Emr(
+            state_dir=Path(),
+            run_step=self._run_step,
+            put_log=put_log,
+            clock=clock,
+            new_id=lambda prefix: next(ids[prefix]),
+        )
+        self._operations = {xform_name(one): one for one in self._emr.operations}
+
+    @property
+    def clusters(self) -> dict[str, dict[str, Any]]:
+        """All clusters by their ids, the oldest first, as ListClusters has them."""
+        return {one["Id"]: one for one in reversed(self._emr.perform("ListClusters", {})["Clusters"])}
 
     @property
     def running(self) -> list[str]:
         """The clusters that have not ended and are not ending."""
         return [one for one, cluster in self.clusters.items() if not cluster["Status"]["State"].startswith("TERM")]
 
-    def _begin(self, operation: str, request: dict[str, Any]) -> None:
-        self.calls.append(operation)
-        shape = _model().operation_model(operation).input_shape
-        assert shape is not None
-        report = ParamValidator().validate(request, shape)
-        assert not report.has_errors(), report.generate_report()
-        if self.errors:
-            raise self.errors.pop(0)
+    def steps(self, cluster: str) -> list[dict[str, Any]]:
+        """The steps of a cluster, the first of them first, as ListSteps has them."""
+        return list(reversed(self._emr.perform("ListSteps", {"ClusterId": cluster})["Steps"]))
+
+    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
+        if name.startswith("_") or name not in self._operations:
+            raise AttributeError(name)
+        return lambda **request: self._call(self._operations[name], request)
+
+    def get_paginator(self, name: str) -> "_Pages":
+        return _Pages({"list_steps": self.list_steps, "list_clusters": self.list_clusters}[name])
 
     def list_release_labels(self, **request: Any) -> dict[str, Any]:
-        self._begin("ListReleaseLabels", request)
+        """Give one a page."""
+        self._begin("ListReleaseLabels")
         found = [one for one in self.releases if one.startswith(request["Filters"]["Prefix"])]
         at = int(request.get("NextToken", "0"))
         more = {"NextToken": str(at + 1)} if at + 1 < len(found) else {}
         return {"ReleaseLabels": found[at : at + 1], **more}
 
     def run_job_flow(self, **request: Any) -> dict[str, Any]:
-        self._begin("RunJobFlow", request)
+        self._begin("RunJobFlow")
         self.requests.append(request)
         self.on_start()
         if self.start_error and self.starts_late is not None:
-            self._after(self.starts_late, lambda: self._make(request))
+            self._clock.after(self.starts_late, lambda: self._make(request))
         if self.start_error and not self.starts_anyway:
             raise self.start_error
-        cluster_id = self._make(request)
+        made = self._make(request)
         if self.start_error:
             raise self.start_error
-        return {"JobFlowId": cluster_id}
+        return made
 
-    def _make(self, request: dict[str, Any]) -> str:
-        cluster_id = f"j-{len(self.clusters) + 1:013}"
-        status = {"State": "STARTING", "StateChangeReason": {}, "Timeline": {"CreationDateTime": self._now()}}
-        self.clusters[cluster_id] = {"Id": cluster_id, "Name": request["Name"], "Status": status}
-        self.steps[cluster_id] = [
-            {"Id": f"s-{number}", "Name": one["Name"], "Status": {"State": "PENDING", "Timeline": {}}}
-            for number, one in enumerate(request["Steps"], 1)
-        ]
-        log_uri = f"{request['LogUri']}{cluster_id}/"
-        if not self.never_starts:
-            self._after(STARTING, lambda: self._bootstrap(cluster_id, log_uri))
-        return cluster_id
+    def _make(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._emr.pace = replace(PACE, log_delay=self.log_delay)
+        self._emr.faults = self.faults
+        return self._perform("RunJobFlow", request)
 
-    def _bootstrap(self, cluster_id: str, log_uri: str) -> None:
-        if self._is_ending(cluster_id):
-            return
-        if self.end_code:
-            self._end(cluster_id, "TERMINATED_WITH_ERRORS", self.end_code, "there is no capacity")
-            return
-        self.clusters[cluster_id]["Status"]["State"] = "BOOTSTRAPPING"
-        self._after(BOOTSTRAPPING, lambda: self._run(cluster_id, 0, log_uri))
+    def _run_step(self, run: StepRun, done: Callable[[StepEnd], None]) -> None:
+        def finish() -> None:
+            if self.failing and self.failing[0] == run.name:
+                done(StepEnd(1, {name: text.encode() for name, text in self.failing[1].items()}))
+                return
+            if run.step_id == self.steps(run.cluster_id)[-1]["Id"] and not run.stop.is_set():
+                self.on_done()
+            done(StepEnd(0, run.name_logs(client={"syslog": COUNTERS.encode()}, scripts=b"")))
 
-    def _run(self, cluster_id: str, number: int, log_uri: str) -> None:
-        if self._is_ending(cluster_id):
-            return
-        if number == len(self.steps[cluster_id]):
-            self.on_done()
-            self._end(cluster_id, "TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed")
-            return
-        self.clusters[cluster_id]["Status"]["State"] = "RUNNING"
-        step = self.steps[cluster_id][number]
-        step["Status"]["State"] = "RUNNING"
-        step["Status"]["Timeline"]["StartDateTime"] = self._now()
-        self._after(STEP, lambda: self._finish(cluster_id, number, log_uri))
+        self._clock.after(STEP_SECONDS, finish)
 
-    def _finish(self, cluster_id: str, number: int, log_uri: str) -> None:
-        if self._is_ending(cluster_id):
-            return
-        step = self.steps[cluster_id][number]
-        step["Status"]["Timeline"]["EndDateTime"] = self._now()
-        logs = {f"steps/{step['Id']}/syslog": COUNTERS}
-        if self.failing and self.failing[0] == step["Name"]:
-            logs = self.failing[1]
-            step["Status"] |= {"State": "FAILED", "FailureDetails": {"Reason": "Unknown Error."}}
-            self._end(cluster_id, "TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
-        else:
-            step["Status"]["State"] = "COMPLETED"
-            self._run(cluster_id, number + 1, log_uri)
-        for name, text in logs.items():
-            packed = gzip.compress(text.encode())
-            self._after(self.log_delay, lambda name=name, packed=packed: self.put_log(f"{log_uri}{name}.gz", packed))  # type: ignore[misc]
+    def _begin(self, operation: str) -> None:
+        self.calls.append(operation)
+        if self.errors:
+            raise self.errors.pop(0)
 
-    def _is_ending(self, cluster_id: str) -> bool:
-        return bool(self.clusters[cluster_id]["Status"]["State"].startswith("TERM"))
+    def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        self._begin(operation)
+        return self._perform(operation, request)
 
-    def _end(self, cluster_id: str, state: str, code: str, message: str) -> None:
-        status = self.clusters[cluster_id]["Status"]
-        status |= {"State": "TERMINATING", "StateChangeReason": {"Code": code, "Message": message}}
-        for step in self.steps[cluster_id]:
-            if step["Status"]["State"] in ("PENDING", "RUNNING"):
-                step["Status"]["State"] = "CANCELLED"
-
-        def ended() -> None:
-            status["State"] = state
-            status["Timeline"]["EndDateTime"] = self._now()
-
-        self._after(TERMINATING, ended)
-
-    def describe_cluster(self, **request: Any) -> dict[str, Any]:
-        self._begin("DescribeCluster", request)
-        if request["ClusterId"] not in self.clusters:
-            raise ClientError(
-                {"Error": {"Code": "InvalidRequestException", "Message": "Cluster id is not valid."}}, "DescribeCluster"
-            )
-        return {"Cluster": self.clusters[request["ClusterId"]]}
-
-    def terminate_job_flows(self, **request: Any) -> dict[str, Any]:
-        self._begin("TerminateJobFlows", request)
-        for cluster_id in request["JobFlowIds"]:
-            if not self._is_ending(cluster_id):
-                self._end(cluster_id, "TERMINATED", "USER_REQUEST", "Terminated by user request")
-        return {}
-
-    def get_paginator(self, name: str) -> "_Pages":
-        return _Pages({"list_steps": self._list_steps, "list_clusters": self._list_clusters}[name])
-
-    def _list_steps(self, **request: Any) -> dict[str, Any]:
-        self._begin("ListSteps", request)
-        return {"Steps": self.steps[request["ClusterId"]][::-1]}
-
-    def _list_clusters(self, **request: Any) -> dict[str, Any]:
-        self._begin("ListClusters", request)
-        return {
-            "Clusters": [
-                one
-                for one in self.clusters.values()
-                if request["CreatedAfter"] <= one["Status"]["Timeline"]["CreationDateTime"] <= request["CreatedBefore"]
-            ]
-        }
+    def _perform(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._emr.perform(operation, request)
+        except RefusedError as error:
+            if error.code == "ValidationException":
+                raise AssertionError(error) from error
+            raise ClientError({"Error": {"Code": error.code, "Message": str(error)}}, operation) from error
 
 
 class _Pages:

@@ -19,6 +19,7 @@ from toptalkers.runs.plan import RunPlan, plan_run
 from toptalkers.runs.record import RunRecord, load_record
 from toptalkers.runs.request import ClusterOptions, render_request
 from toptalkers.runs.watch import LOOK_SECONDS, LOOKS, MOST_SILENT, MOST_STARTING, execute_run
+from toptalkers.sandbox.emr_faults import Fault as EmrFault
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n10.0.0.3:10.0.0.2:22\t1\n"
 AGGREGATE = "flowlogs-aggregate"
@@ -164,8 +165,8 @@ def test_a_script_that_says_no_more_than_its_exit_code(account: FakeAccount) -> 
 
 def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
     """EMR ends it; the reason and a way out are said."""
-    account.fake_emr.end_code = "INTERNAL_ERROR"
-    with pytest.raises(JobFailedError, match="there is no capacity") as raised:
+    account.fake_emr.faults = frozenset({EmrFault.NO_CAPACITY})
+    with pytest.raises(JobFailedError, match="insufficient capacity") as raised:
         execute(account)
     assert "--instance-type" in str(raised.value.hint)
     assert recorded(account).ended
@@ -173,7 +174,7 @@ def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
 
 def test_a_cluster_that_never_starts(account: FakeAccount) -> None:
     """It is waited for, then ended, and seen to end."""
-    account.fake_emr.never_starts = True
+    account.fake_emr.faults = frozenset({EmrFault.NEVER_STARTS})
     with pytest.raises(JobFailedError, match="has not started within"):
         execute(account)
     assert not account.fake_emr.running

@@ -1,16 +1,19 @@
 """The gateway to EMR asks what it should, and understands what it says; botocore's model checks both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from tests.fake_account import FakeAccount
 from toptalkers.aws.emr import AFTER, BEFORE, Cluster, ClusterGateway, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.question.query import Query
-from toptalkers.runs.request import ClusterOptions, example_run
+from toptalkers.runs.plan import plan_run
+from toptalkers.runs.request import ClusterOptions
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 OPTIONS = [
@@ -29,22 +32,25 @@ def emr() -> Iterator[tuple[ClusterGateway, Stubber]]:
         stubber.assert_no_pending_responses()
 
 
+def plan_request(options: ClusterOptions) -> Mapping[str, Any]:
+    account = FakeAccount()
+    account.capture("2026/11/23/18")
+    plan = plan_run(account.open(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106
+    return plan.request
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=["groups", "fleets", "a subnet"])
 def test_requests_fit_the_model(emr: tuple[ClusterGateway, Stubber], options: ClusterOptions) -> None:
     """What a run sends is what RunJobFlow takes, and is sent as it was planned."""
     gateway, stubber = emr
-    _, request = example_run(
-        Query.parse(), bucket="bucket", run_id="20261123T181500Z-4f2a", bundle="code/x/", options=options
-    )
-    stubber.add_response("run_job_flow", {"JobFlowId": "j-1"}, request)
+    request = plan_request(options)
+    stubber.add_response("run_job_flow", {"JobFlowId": "j-1"}, dict(request))
     assert gateway.start(request) == "j-1"
 
 
 def test_spot_and_subnets_make_fleets() -> None:
     """Core nodes stay on demand; Spot has types to choose from, and a time after which on-demand ones are taken."""
-    _, request = example_run(
-        Query.parse(), bucket="bucket", run_id="20261123T181500Z-4f2a", bundle="code/x/", options=OPTIONS[1]
-    )
+    request = plan_request(OPTIONS[1])
     assert "InstanceGroups" not in request["Instances"]
     primary, core, task = request["Instances"]["InstanceFleets"]
     assert primary["TargetOnDemandCapacity"] == core["TargetOnDemandCapacity"] == 1

@@ -1,4 +1,4 @@
-"""The fake EMR does what the tests of runs rely on."""
+"""The emulated EMR on a clock that the test turns, as the tests of runs rely on it."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def start(account: FakeAccount) -> str:
 
 
 def states(account: FakeAccount, cluster: str) -> tuple[str, ...]:
-    steps = account.fake_emr.steps[cluster]
+    steps = account.fake_emr.steps(cluster)
     return (
         account.fake_emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"],
         *(step["Status"]["State"] for step in steps),
@@ -67,6 +67,6 @@ def test_it_is_loud(account: FakeAccount) -> None:
     with pytest.raises(AssertionError, match="Missing required parameter"):
         account.fake_emr.run_job_flow(Name="x")
     with pytest.raises(AttributeError):
-        account.fake_emr.add_job_flow_steps()  # type: ignore[attr-defined]
+        account.fake_emr.list_studios()
     with pytest.raises(KeyError):
         account.fake_emr.get_paginator("list_instances")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
 BEFORE, AFTER = timedelta(minutes=5), timedelta(hours=1)
-"""How far the time at which a cluster was made may lie from the one at which it was asked for: clocks differ."""
+"""How far EMR's time of making a cluster may be from our time of asking for it: clocks differ."""
 
 _ID = re.compile(r"j-[0-9A-Za-z]+")
 
@@ -33,7 +33,7 @@ class Cluster:
         name: its name.
         state: one of EMR's ClusterState.
         reason_code: why it is in this state, one of EMR's ClusterStateChangeReasonCode; may be empty.
-        reason: the same in EMR's words.
+        reason: the same in EMR's words, one line.
         created: when it was asked for.
         ready: when its first step could begin.
         ended: when its instances were gone.
@@ -76,22 +76,22 @@ class ClusterStep:
     state: str
     reason: str = ""
     log: str = ""
-    """Where EMR says that the reason for a failure is to be found."""
+    """The log that EMR names for the reason of a failure."""
     started: datetime | None = None
     ended: datetime | None = None
 
 
 class ClusterGateway:
-    """EMR through the client given."""
+    """EMR, through the client given."""
 
     def __init__(self, client: "EMRClient", starter: "EMRClient | None" = None) -> None:
-        """Take the client, and the one for RunJobFlow, which must not repeat a request by itself."""
+        """Take the client, and one for RunJobFlow that does not repeat requests by itself."""
         self._client = client
         self._client_once = starter or client
 
     @explained("elasticmapreduce")
     def releases(self, prefix: str) -> list[str]:
-        """The labels of the releases that the account can have, in EMR's order, the newest first."""
+        """List the labels of the releases that the account can use, in EMR's order, the newest first."""
         answer = self._client.list_release_labels(Filters={"Prefix": prefix})
         found = [*answer["ReleaseLabels"]]
         seen: set[str] = set()
@@ -115,7 +115,7 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def describe(self, cluster_id: str) -> Cluster:
-        """How a cluster is."""
+        """Describe a cluster."""
         cluster = self._client.describe_cluster(ClusterId=cluster_id)["Cluster"]
         status: Mapping[str, Any] = cluster["Status"]
         reason, times = status.get("StateChangeReason", {}), status.get("Timeline", {})
@@ -124,7 +124,7 @@ class ClusterGateway:
             name=cluster.get("Name", ""),
             state=status["State"],
             reason_code=reason.get("Code", ""),
-            reason=reason.get("Message", ""),
+            reason=" ".join(reason.get("Message", "").split()),
             created=times.get("CreationDateTime"),
             ready=times.get("ReadyDateTime"),
             ended=times.get("EndDateTime"),
@@ -134,7 +134,7 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def steps(self, cluster_id: str) -> list[ClusterStep]:
-        """The steps of a cluster, the first of them first."""
+        """List the steps of a cluster, the first step first."""
         found = []
         for page in self._client.get_paginator("list_steps").paginate(ClusterId=cluster_id):
             for one in page["Steps"]:
@@ -156,7 +156,7 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def find(self, name: str, *, around: datetime) -> list[str]:
-        """The ids of clusters of a name that were made about then, whatever became of them; the newest first."""
+        """Find the ids of clusters by their name and the time when they were made, in any state; the newest first."""
         pages = self._client.get_paginator("list_clusters").paginate(
             CreatedAfter=around - BEFORE, CreatedBefore=around + AFTER
         )
@@ -164,5 +164,5 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def terminate(self, cluster_id: str) -> None:
-        """Have a cluster end, whatever it is doing."""
+        """Tell a cluster to end, whatever it is doing."""
         self._client.terminate_job_flows(JobFlowIds=[cluster_id])

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
 @click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
-@click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and look at --ports in the second step alone.")
+@click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is on its way.")
 @click.option(
     "--hadoop-cluster", is_flag=True, help="Run on the Hadoop that `hadoop` on the PATH leads to, and write the answer."
@@ -123,7 +123,7 @@ def run_emr(
 
 
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: bool) -> int:
-    """Say what a run counted and what it left out; gives the exit code."""
+    """Say what a run counted and left out; give the exit code."""
     from toptalkers import locations
     from toptalkers.answer.answer import Tally
     from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
@@ -159,7 +159,7 @@ class _LiveLine:
 
 
 def _ask(cluster: str) -> Literal["leave", "terminate"]:
-    """Ask what to do with a cluster; without an answer, and where there is nobody to give one, it is ended."""
+    """Ask the user whether to leave a cluster running; without an answer, or without a terminal, it is ended."""
     if last_signal() not in (None, signal.SIGINT) or not is_terminal(sys.stdin):
         return "terminate"
     say(f"The cluster {cluster} is running, and is paid for until its steps are done.")

@@ -1,11 +1,11 @@
 """The jars of a Hadoop: a pinned list in, verified files in the ordinary Maven cache out.
 
-A list names one artifact a line, `group:artifact:version sha256`. `jars.txt`, beside this file, is
-what Hadoop Streaming 3.4.2 with S3A needs in one JVM: the shaded client, and the modules of the AWS SDK in
-place of its 600 MB bundle. `scripts/pin-hadoop-jars` writes such lists.
+A list names one artifact per line, `group:artifact:version sha256`. `jars.txt`, beside this file, has all that
+Hadoop Streaming 3.4.2 with S3A needs in one JVM: the shaded client, and the modules of the AWS SDK in place of its
+600 MB bundle. `scripts/pin-hadoop-jars` writes such lists.
 
-jgo's Maven client downloads, each artifact by its exact version: so it reads no POM, which nobody has pinned.
-What it brings comes to a folder of its own first, and to its place only with the SHA-256 that is in the list.
+jgo's Maven client downloads each artifact by its exact version, so that it reads no POM, which the list does not pin.
+A download goes to a folder of its own first, and to its place only if its SHA-256 is the one in the list.
 """
 
 import contextlib
@@ -46,13 +46,13 @@ class Jar:
         return f"{self.group}:{self.artifact}:{self.version}"
 
     def path_in(self, repository: Path) -> Path:
-        """Where Maven's layout keeps it."""
+        """Give its place in a repository, by Maven's layout."""
         name = f"{self.artifact}-{self.version}.jar"
         return repository.joinpath(*self.group.split("."), self.artifact, self.version, name)
 
 
 def parse_jar_list(text: str) -> list[Jar]:
-    """Read a pinned list; ValueError names a line that is none of it."""
+    """Read a pinned list; ValueError names a line that does not belong in one."""
     jars = []
     for line in text.splitlines():
         match = _LINE.fullmatch(line.strip())
@@ -63,7 +63,7 @@ def parse_jar_list(text: str) -> list[Jar]:
 
 
 def embedded_jars() -> list[Jar]:
-    """What Hadoop Streaming with S3A needs in one JVM, in the order of the class path."""
+    """List the jars that Hadoop Streaming with S3A needs in one JVM, in the order of the class path."""
     return parse_jar_list(importlib.resources.files(__package__).joinpath("jars.txt").read_text())
 
 
@@ -79,20 +79,20 @@ def fetch_jars(
     progress: Callable[[int, int], None] | None = None,
     download: "Callable[[Jar, Path], None] | None" = None,
 ) -> list[Path]:
-    """Give the paths of these jars, in their order, each known to be what was pinned.
+    """Give the paths of these jars, in their order, each with the content that was pinned.
 
-    All are hashed each time: 73 MB in 0.1 s, cheaper than a note of what was checked, and always true.
-    What is missing or damaged is fetched, once; that alone needs the network.
+    All are hashed each time: 73 MB in 0.1 s, cheaper than a note of the last check, and always true.
+    Missing and damaged jars are fetched, once; only that needs the network.
 
     Args:
-        jars: what to fetch.
-        repository: the Maven cache to use, in place of `default_repository()`.
-        progress: told `(done, total)` jars, when there is anything to fetch.
-        download: brings a jar to its place in a repository that is given; by default jgo.
+        jars: the jars.
+        repository: the Maven cache to use; by default `default_repository()`.
+        progress: called with the number of jars fetched and of all, when there is anything to fetch.
+        download: downloads a jar to its place in a repository; by default with jgo.
 
     Raises:
-        ToptalkersError: jgo is missing, a jar cannot be fetched, what came is not what was pinned, or the cache
-            cannot be used.
+        ToptalkersError: jgo is missing, a jar cannot be fetched or is not the one that was pinned, or the cache cannot
+            be used.
 
     """
     repository = repository or default_repository()
@@ -147,11 +147,11 @@ def _fetch(jar: Jar, repository: Path, download: Callable[[Jar, Path], None]) ->
             )
         path = jar.path_in(repository)
         path.parent.mkdir(parents=True, exist_ok=True)
-        come.replace(path)  # in place of what is damaged, and never half of it
+        come.replace(path)  # replaces a damaged jar, and never halfway
 
 
 def download_by_jgo(jar: Jar, repository: Path) -> None:
-    """Bring a jar to its place in a repository; ToptalkersError when it cannot be had."""
+    """Download a jar to its place in a repository; ToptalkersError when that fails."""
     try:
         from jgo.maven import MavenContext
     except ImportError:
@@ -173,7 +173,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(repository: Path) -> Iterator[None]:
-    """Let one process at a time fetch: what one has fetched, the next need not."""
+    """Let one process at a time fetch, so that the next finds the jars there."""
     repository.mkdir(parents=True, exist_ok=True)
     with (repository / ".toptalkers.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

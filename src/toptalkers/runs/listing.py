@@ -1,4 +1,4 @@
-"""The runs of a stack: how they are now, and which of them has the answer that is asked for."""
+"""The runs of a stack: their present state, and the choice of an answer among them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ from toptalkers.visible import visible
 
 @dataclass(frozen=True, slots=True)
 class RunList:
-    """Runs as they are now, and a line for each of which that is not known."""
+    """Runs as they are now, and a line for each run whose state is not known."""
 
     records: Sequence[RunRecord]
     unknown: Sequence[str]
 
 
 def read_runs(account: Account, bucket: str, limit: int) -> RunList:
-    """Look at the newest runs; one that cannot be read does not hide the others.
+    """Read the newest runs; one that cannot be read does not hide the others.
 
     Raises:
         AwsError: S3 refuses to list or give them.
@@ -47,7 +47,7 @@ def read_runs(account: Account, bucket: str, limit: int) -> RunList:
                 record = current_record(account, bucket, record)
             except AwsError as error:
                 why = error.message
-                # Who does not answer is not asked about each run: a minute goes by every time.
+                # An EMR that does not answer is asked once, not for each run: it takes a minute every time.
                 silence = why if error.is_silent else ""
         if why:
             unknown.append(f"how the run {run_id} is, is not known: {why}")
@@ -57,10 +57,10 @@ def read_runs(account: Account, bucket: str, limit: int) -> RunList:
 
 
 def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[RunRecord, list[str]]:
-    """Find the run whose answer is asked for: the one named, or the newest that has one.
+    """Choose the run to fetch an answer from: the one named, or the newest that has an answer.
 
     Returns:
-        The run, and what is to be said of newer ones.
+        The run, and notes for the user about newer ones.
 
     Raises:
         UsageError: this is no name of a run.
@@ -117,7 +117,7 @@ def _newest_answer(account: Account, bucket: str) -> tuple[RunRecord, list[str]]
 
 
 def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
-    """Runs as a table: which, how it is, when, what was asked, how much was read, what it cost."""
+    """Write runs as a table: name, state, time taken, size of the input, instance-hours, question."""
     rows = [("run", "state", "took", "read", "instance-hours", "question")]
     for one in records:
         end = one.ended or now

@@ -1,4 +1,4 @@
-"""What became of a run: by its cluster, its steps and their logs."""
+"""The outcome of a run, from its cluster, its steps and their logs."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from toptalkers.runs.logs import StepLogs, await_counters, await_failure, counte
 from toptalkers.runs.record import RunRecord, cluster_name, has_answer
 
 MOST_UNHEARD = timedelta(minutes=10)
-"""A run that has no cluster by then is not being started any more."""
+"""A run that has no cluster by then is no longer being started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def failure_of(record: RunRecord, watched: Watched) -> JobFailedError:
 
 
 def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
-    """What became of a run, as far as its logs can be read."""
+    """Give the record of a run that is over, with the reason or the counters that its logs give."""
     cluster, steps = watched.cluster, watched.steps
     record = replace(judged(record, cluster, steps, account.now()), ended=cluster.ended or account.now())
     if record.state == "COMPLETED":
@@ -64,7 +64,7 @@ def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watc
 
 
 def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], now: datetime) -> RunRecord:
-    """A record with what its cluster and its steps say."""
+    """Give a record as the states of its cluster and steps make it."""
     if steps and all(step.state == "COMPLETED" for step in steps):
         last = max((step.ended for step in steps if step.ended), default=now)
         return replace(record, state="COMPLETED", ended=cluster.ended or (last if cluster.is_ending else None))
@@ -74,15 +74,15 @@ def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], no
         return replace(record, state="FAILED", reason=why, ended=cluster.ended)
     if not cluster.is_ending:
         return replace(record, state="RUNNING")
-    why = " ".join(cluster.reason.split()) or cluster.reason_code or cluster.state
+    why = cluster.reason or cluster.reason_code or cluster.state
     is_wanted = cluster.reason_code == "USER_REQUEST"
     return replace(record, state="CANCELLED" if is_wanted else "FAILED", reason=why, ended=cluster.ended)
 
 
 def current_record(account: Account, bucket: str, record: RunRecord) -> RunRecord:
-    """How a run is now, by its cluster; as it is recorded when it is over, or EMR does not know it any more.
+    """Give the record of a run as it is now: EMR is asked, unless the run is over or EMR has forgotten its cluster.
 
-    A run without a cluster's id was interrupted while it was started: its cluster is looked for by its name.
+    A run without a cluster's id was interrupted while it was started. Its cluster is looked for by its name.
     """
     if not record.cluster and not is_settled(record):
         found = account.clusters.find(cluster_name(record.run_id), around=record.created)
@@ -104,12 +104,12 @@ def current_record(account: Account, bucket: str, record: RunRecord) -> RunRecor
 
 
 def is_settled(record: RunRecord) -> bool:
-    """Whether a record says all, so that EMR is not asked."""
+    """Tell whether a record is final, so that EMR need not be asked."""
     return record.is_over and (bool(record.cluster) or record.state != "UNKNOWN")
 
 
 def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, int]:
-    """The mapper's counters of a run: as recorded, else from its log; empty when neither has them."""
+    """Give the mapper's counters of a run, from its record or else from its log; empty when neither has them."""
     if record.counters or not record.cluster:
         return record.counters
     with suppress(AwsError):

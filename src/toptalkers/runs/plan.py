@@ -1,4 +1,4 @@
-"""What a run would do: what it reads, on which cluster, and where its answer goes. Nothing is changed for it."""
+"""The plan of a run: its input, its cluster, and where its answer goes. Planning changes nothing in the account."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,20 +9,34 @@ from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack
-from toptalkers.errors import ToptalkersError
+from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput, pick_input
 from toptalkers.runs.record import RunRecord, question_of
-from toptalkers.runs.request import ClusterOptions, check_options, cluster_request, plan_run_steps
+from toptalkers.runs.request import RELEASE, ClusterOptions, cluster_request, plan_run_steps
 from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 
+_RELEASE = re.compile(r"emr-[0-9]+\.[0-9]+\.[0-9]+")
+_SUBNET = re.compile(r"subnet-[0-9a-f]+")
+
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run would do; `request` is RunJobFlow's, to the byte."""
+    """The plan of a run.
+
+    Attributes:
+        bucket: the stack's bucket.
+        region: the AWS Region.
+        record: the run's first record.
+        input: the objects to read.
+        sizing: how large the cluster is.
+        bundle: the key of the bundle's folder.
+        request: the request of RunJobFlow, exactly as it will be sent.
+
+    """
 
     bucket: str
     region: str
@@ -30,7 +44,6 @@ class RunPlan:
     input: RunInput
     sizing: Sizing
     bundle: str
-    """The bundle's folder, its key."""
     request: Mapping[str, Any]
 
 
@@ -46,27 +59,27 @@ def plan_run(
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
     token: str,
 ) -> RunPlan:
-    """Work out what a run would do; nothing is changed for it.
+    """Plan a run; this changes nothing in the account.
 
     Args:
         account: the account and Region.
-        stack: its bucket and its roles are used.
+        stack: the stack whose bucket and roles are used.
         query: the question.
         top: how many talkers are kept, 0 for all.
-        inputs: addresses of S3 to read instead of the stack's own flow logs.
-        options: of the cluster.
-        skips: leave out what a cluster cannot read, instead of raising.
-        on_look: told how many objects of how many were looked into.
-        token: four hexadecimal digits, by chance, for the run's name.
+        inputs: S3 addresses to read instead of the stack's own flow logs.
+        options: the user's options for the cluster.
+        skips: whether to leave out objects that a cluster cannot read, instead of raising.
+        on_look: called with the number of objects looked into and the number of all.
+        token: four random hexadecimal digits for the run's name.
 
     Raises:
-        UsageError: an option that cannot be.
-        ToptalkersError: there is nothing to read, or something that a cluster cannot read, EMR has no such release,
-            or the stack is too old.
+        UsageError: an option is not valid.
+        ToptalkersError: there is nothing to read, a cluster cannot read some object, EMR has no such release, or the
+            stack is too old.
 
     """
     options = options or ClusterOptions()
-    check_options(options)
+    _check(options)
     bucket = stack.bucket
     roles = (stack.emr_service_role, stack.emr_instance_profile)
     _require_release(account, options.release)
@@ -124,7 +137,7 @@ def plan_run(
 
 
 def format_plan(plan: RunPlan) -> str:
-    """The plan as lines."""
+    """Write the plan as lines of text."""
     sizing, record = plan.sizing, plan.record
     nodes = f"1 primary, {sizing.core} core"
     if sizing.task:
@@ -152,3 +165,11 @@ def _require_release(account: Account, release: str) -> None:
         raise ToptalkersError(
             f"EMR has no {release} in {account.region}", hint=f"--release chooses another: {newest}, ..."
         )
+
+
+def _check(options: ClusterOptions) -> None:
+    if not _RELEASE.fullmatch(options.release):
+        raise UsageError(f"--release: {options.release!r} is not a release of EMR", hint=f"like {RELEASE}")
+    for subnet in options.subnets:
+        if not _SUBNET.fullmatch(subnet):
+            raise UsageError(f"--subnet: {subnet!r} is not the id of a subnet", hint="like subnet-0123456789abcdef0")

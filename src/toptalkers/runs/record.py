@@ -1,7 +1,7 @@
-"""The record of a run, `run.json`, kept beside its answer in S3: what was asked, of which input, on which cluster.
+"""The record of a run, `run.json`, beside its answer in S3: the question, the input, the cluster and the outcome.
 
-It is written before a cluster is asked for, when there is one, and when the run is over. In between EMR knows better:
-`outcome.current_record` asks it.
+It is written before the cluster is requested, when there is a cluster, and when the run is over. In between, EMR knows
+better: `outcome.current_record` asks EMR.
 """
 
 import json
@@ -37,32 +37,32 @@ _CLUSTER = re.compile(r"|j-[0-9A-Za-z]+")
 
 
 class RecordError(ToptalkersError):
-    """A `run.json` is no record of a run."""
+    """A `run.json` is not a record of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What `run.json` says.
+    """The content of `run.json`.
 
     Attributes:
-        run_id: the run.
+        run_id: the name of the run.
         stack: the stack that it belongs to.
-        state: how it is, or how it was when it was last written.
+        state: its state when the record was last written.
         question: the texts of the query, by the names of its clauses, and `top`, how many talkers are kept.
-        inputs: what is read.
-        input_objects: how many objects that is.
-        input_bytes: how many bytes, packed.
-        answer: where the answer lies.
-        aggregate: where the first step's sums lie, when they are kept; else empty.
-        versions: of what the answer depends on: toptalkers, bundle (its hash), release.
-        instance_type: of all nodes.
-        instances: how many nodes.
-        created: when it was asked for.
-        cluster: EMR's id, when there is one.
-        ended: when it was seen to be over.
-        reason: why it failed, one line.
+        inputs: the addresses that are read.
+        input_objects: how many objects are read.
+        input_bytes: their size in bytes, compressed.
+        answer: the address of the answer.
+        aggregate: the address of the first step's sums when they are kept, else empty.
+        versions: the versions that the answer depends on: toptalkers, bundle (its hash), release.
+        instance_type: the type of all nodes.
+        instances: how many nodes there are.
+        created: when the run was asked for.
+        cluster: EMR's id of the cluster; empty when there is none.
+        ended: when the run was seen to be over.
+        reason: why the run failed, one line.
         counters: the mapper's tally, by the names of `answer.REASONS`; empty when not known.
-        left_out: what was asked for and is not read: an address and a reason each.
+        left_out: objects that were asked for and are not read, an address and a reason each.
 
     """
 
@@ -101,14 +101,14 @@ class RunRecord:
         return _parse_question(self.question)[1].top
 
     def instance_hours(self, now: datetime) -> float:
-        """What its instances come to, until now or its end; 0 without a cluster."""
+        """Compute the instance-hours of its cluster until `now` or its end; 0 without a cluster."""
         if not self.cluster:
             return 0.0
         return round(self.instances * max(0, ((self.ended or now) - self.created).total_seconds()) / 3600, 2)
 
 
 def cluster_name(run_id: str) -> str:
-    """The name of a run's cluster, by which it is found when its id is not known."""
+    """Give the name of a run's cluster, by which it is found when its id is not known."""
     return f"toptalkers-{run_id}"
 
 
@@ -123,11 +123,11 @@ def format_record(record: RunRecord) -> bytes:
 
 
 def parse_record(text: bytes, *, name: str = "this run.json") -> RunRecord:
-    """Read a record; members that this version does not know are passed over.
+    """Read a record; members that this version does not know are ignored.
 
     Args:
-        text: what lies there.
-        name: what it is called in an error.
+        text: the content of the object.
+        name: the name to use in an error.
 
     Raises:
         RecordError: it is none: it is no JSON, or a member, which is named, is missing or of another kind.
@@ -257,7 +257,7 @@ def _parse_question(question: Mapping[str, str | int]) -> tuple[Query, Presentat
 
 
 def store_record(storage: StorageGateway, bucket: str, record: RunRecord) -> None:
-    """Write a run's record over what is there."""
+    """Write a run's record, replacing the one before."""
     storage.put(bucket, locations.run_record_key(record.run_id), format_record(record))
 
 

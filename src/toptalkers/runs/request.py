@@ -1,14 +1,12 @@
-"""A run's request of EMR: the cluster, by options and size, and the two steps that it is to run."""
+"""The request that a run sends to EMR: the cluster, by its options and size, and the two steps that it is to run."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from toptalkers import locations
 from toptalkers.capture.our_stack import STACK_TAG
-from toptalkers.errors import UsageError
 from toptalkers.job.steps import Step, emr_steps, plan_steps
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput
@@ -19,19 +17,15 @@ RELEASE = "emr-7.14.0"
 """Hadoop 3.4.2, Python 3.9 (EMR release guide)."""
 
 IDLE_SECONDS = 3600
-"""The second safety: EMR ends a cluster that does nothing for so long, should the first one fail."""
+"""EMR ends a cluster that has been idle for so long, should it not end with its steps."""
 
 SPOT_MINUTES = 20
 """How long to wait for Spot instances, before on-demand ones are taken."""
 
-_RELEASE = re.compile(r"emr-[0-9]+\.[0-9]+\.[0-9]+")
-
-_SUBNET = re.compile(r"subnet-[0-9a-f]+")
-
 
 @dataclass(frozen=True, slots=True)
 class ClusterOptions:
-    """What a user can say about the cluster; see `size_cluster` for what is left out."""
+    """The user's options for the cluster; `size_cluster` decides those that are None."""
 
     instance_type: str | None = None
     core: int | None = None
@@ -46,14 +40,6 @@ class ClusterOptions:
     keep_all_ports: bool = False
 
 
-def check_options(options: ClusterOptions) -> None:
-    if not _RELEASE.fullmatch(options.release):
-        raise UsageError(f"--release: {options.release!r} is not a release of EMR", hint=f"like {RELEASE}")
-    for subnet in options.subnets:
-        if not _SUBNET.fullmatch(subnet):
-            raise UsageError(f"--subnet: {subnet!r} is not the id of a subnet", hint="like subnet-0123456789abcdef0")
-
-
 def plan_run_steps(
     bucket: str,
     run_id: str,
@@ -65,7 +51,7 @@ def plan_run_steps(
     *,
     map_slots: int,
 ) -> tuple[Step, ...]:
-    """The steps of a run, everything in its place in the stack's bucket."""
+    """Plan the steps of a run, with everything in its place in the stack's bucket."""
     aggregate = locations.aggregate_prefix(run_id)
     return plan_steps(
         query,
@@ -94,9 +80,9 @@ def cluster_request(
     steps: Sequence[Step],
     options: ClusterOptions,
 ) -> dict[str, Any]:
-    """The request of RunJobFlow: a cluster that runs the steps and ends.
+    """Make the request of RunJobFlow for a cluster that runs the steps and ends.
 
-    Instance groups, or fleets where several subnets or Spot leave EMR a choice to make.
+    It has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
     """
     instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
     if options.spot or len(options.subnets) > 1:
@@ -112,7 +98,7 @@ def cluster_request(
     tags = dict(options.tags) | {
         STACK_TAG: stack,
         "toptalkers:run": run_id,
-        # What EMR's managed policy for its service role asks of a cluster (AmazonEMRServicePolicy_v2).
+        # EMR's managed policy for its service role demands this tag (AmazonEMRServicePolicy_v2).
         "for-use-with-amazon-emr-managed-policies": "true",
     }
     request: dict[str, Any] = {
@@ -133,13 +119,12 @@ def cluster_request(
 
 
 def example_run(
-    query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str, options: ClusterOptions | None = None
+    query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
-    """The steps and the request of a run over a stack's own flow logs, without looking at any."""
-    options = options or ClusterOptions()
-    check_options(options)
+    """Make the steps and the request of a run over a stack's own flow logs, without looking at any."""
+    options = ClusterOptions()
     read = RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers")
-    sizing = size_cluster(0, core=options.core, task=options.task, spot=options.spot)
+    sizing = size_cluster(0)
     steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     request = cluster_request(
         stack="toptalkers",
@@ -155,7 +140,7 @@ def example_run(
 
 
 def render_request(request: Mapping[str, Any]) -> str:
-    """The request as JSON, ending in a line feed; boto3's `run_job_flow(**request)` takes it back."""
+    """Write the request as JSON, as boto3's `run_job_flow(**request)` takes it; it ends in a line feed."""
     return json.dumps(request, indent=2) + "\n"
 
 

@@ -10,25 +10,25 @@ DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
 """The smallest Graviton that EMR has; counting wants processors, not memory (docs/benchmarks.md)."""
 
 BYTES_PER_VCPU_SECOND = 5 << 20
-"""Compressed flow logs that one vCPU counts in a second, unpacking and Hadoop's own work included: cautious."""
+"""Bytes of compressed flow logs that one vCPU counts per second, with decompression and Hadoop's own work: cautious."""
 
 WANTED_MINUTES = 15
 """How long the first step should take at most."""
 
 MOST_NODES = 20
-"""Of itself a run asks for no more: beyond it takes longer, or --core and --task say more."""
+"""A run asks for no more nodes by itself. Larger inputs take longer, unless --core and --task ask for more."""
 
 STARTING_MINUTES = 8
 STEPS_MINUTES = 3
-"""What starting a cluster and starting two steps takes, whatever there is to read."""
+"""How long it takes to start a cluster, and to start two steps, whatever the input is."""
 
 NODES_PER_TASK_NODE = 100
-"""The published recipe's rule: ten task nodes for a thousand nodes in the VPC."""
+"""The rule of the recipe: ten task nodes for a thousand nodes in the VPC."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9-]*\.(?:([0-9]*)(xlarge)|[a-z0-9-]+)")
 
 _ALIKE = (("m7g", "m6g", "r7g", "r6g"), ("m7i", "m6i", "r7i", "r6i"))
-"""Families of one architecture that can stand for each other where Spot is short."""
+"""Families of one architecture that can replace each other when Spot instances are scarce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Sizing:
     """How many instances of which type.
 
     Attributes:
-        instance_type: of all nodes.
-        core: nodes that also hold HDFS, on demand.
-        task: nodes that only count.
-        spot: task nodes are Spot.
-        minutes: how long it will take, a guess.
-        reason: why so many.
+        instance_type: the type of all nodes.
+        core: how many on-demand nodes also hold HDFS.
+        task: how many nodes only count.
+        spot: whether the task nodes are Spot instances.
+        minutes: how long the run will take, a guess.
+        reason: why there are so many nodes.
 
     """
 
@@ -54,12 +54,12 @@ class Sizing:
 
     @property
     def instances(self) -> int:
-        """All of them, the primary node too."""
+        """How many nodes there are, with the primary node."""
         return 1 + self.core + self.task
 
     @property
     def instance_hours(self) -> float:
-        """What is paid for: all instances for all of the time."""
+        """Instance-hours to pay for: all instances for all of the time."""
         return round(self.instances * self.minutes / 60, 1)
 
     @property
@@ -69,7 +69,7 @@ class Sizing:
 
     @property
     def spot_types(self) -> tuple[str, ...]:
-        """The type and those that may stand for it."""
+        """The type, and the types that can replace it."""
         family, _, size = self.instance_type.partition(".")
         for alike in _ALIKE:
             if family in alike:
@@ -78,10 +78,10 @@ class Sizing:
 
 
 def vcpus(instance_type: str) -> int:
-    """How many vCPUs a type has, by its name: 4 to an `xlarge`; 4 too where the name does not say.
+    """Tell how many vCPUs a type has, by its name: 4 per `xlarge`; also 4 when the name does not say.
 
     Raises:
-        UsageError: it is no name of a type.
+        UsageError: it is not the name of a type.
 
     """
     match = _TYPE.fullmatch(instance_type)
@@ -101,18 +101,18 @@ def size_cluster(
     vpc_nodes: int | None = None,
     spot: bool = False,
 ) -> Sizing:
-    """Decide on a cluster: by what is asked, by the recipe's rule, else by the bytes to read.
+    """Decide how large a cluster is: by the options, by the recipe's rule, or by the bytes to read.
 
     Args:
-        input_bytes: compressed.
-        instance_type: of all nodes.
-        core: core nodes, at least 1; None to have them counted.
-        task: task nodes; None to have them counted.
+        input_bytes: the compressed size of the input.
+        instance_type: the type of all nodes.
+        core: how many core nodes, at least 1; None to compute it.
+        task: how many task nodes; None to compute it.
         vpc_nodes: how many nodes the VPC has, for the recipe's rule.
-        spot: task nodes shall be Spot, and all nodes but one be task nodes.
+        spot: whether task nodes are Spot instances; then all nodes but one are task nodes.
 
     Raises:
-        UsageError: no type, or two rules at once.
+        UsageError: the type is not one, two rules are asked for at once, or there are no task nodes for Spot.
 
     """
     if task is not None and vpc_nodes is not None:

@@ -24,16 +24,16 @@ from toptalkers.runs.units import format_elapsed
 POLL_SECONDS = 5
 
 MOST_SILENT = timedelta(minutes=10)
-"""How long EMR may be too busy to answer, or out of reach, before the watch is given up."""
+"""How long EMR may be too busy or out of reach before the watch gives up."""
 
 START_ATTEMPTS = 5
-"""How often a cluster is asked for while EMR asks to slow down: it has made none then."""
+"""How many requests for a cluster EMR may throttle; a throttled request makes no cluster."""
 
 LOOKS, LOOK_SECONDS = 13, 5
-"""A request of which nothing was heard may still be served: its cluster is looked for so often, so long apart."""
+"""EMR may still serve a request that it did not answer: how often, and how far apart, its cluster is looked for."""
 
 MOST_STARTING = timedelta(minutes=45)
-"""A cluster that has not begun its first step by then is not going to: EC2 gives no instances."""
+"""A cluster that has not begun its first step by then will not begin it: EC2 has no instances for it."""
 
 Look = Callable[[str], None]
 
@@ -43,20 +43,20 @@ Ask = Callable[[str], Literal["leave", "terminate"]]
 def execute_run(
     account: Account, plan: RunPlan, *, say: Say, ask: Ask, look: Look = lambda _: None, wait: bool = True
 ) -> RunRecord:
-    """Do it, and watch it to its end.
+    """Carry out a plan, and watch the run to its end.
 
     Args:
         account: the account and Region.
-        plan: what to do.
-        say: told of each change, a line.
-        ask: asked what to do with the cluster when the user interrupts; given the cluster's id.
-        look: told how far it is at every look, a line that replaces the last.
-        wait: False to return when the cluster is on its way.
+        plan: the plan.
+        say: called with a line for each change.
+        ask: called with the cluster's id when the user interrupts; decides what becomes of the cluster.
+        look: called at every look with a line about the progress, which replaces the last such line.
+        wait: whether to wait for the end; if not, return as soon as the cluster is started.
 
     Raises:
-        JobFailedError: the run failed, with the reason; the cluster has ended, or is ending.
+        JobFailedError: the run failed, for the reason given; the cluster has ended or is ending.
         KeyboardInterrupt: the user interrupted before there was a cluster, or had it terminated.
-        ToptalkersError: something else failed; where there is a cluster, it ends by itself.
+        ToptalkersError: something else failed; if there is a cluster, it ends by itself.
 
     """
     say, look = _unfailing(say), _unfailing(look)
@@ -108,7 +108,7 @@ def execute_run(
 
 
 def _unfailing(tell: Say) -> Say:
-    """What tells, or keeps silent where nobody hears: a terminal that is gone must not keep a cluster from its end."""
+    """Ignore errors of `tell`: a terminal that is gone must not stop us from ending a cluster."""
 
     def told(line: str) -> None:
         with suppress(OSError, ValueError):
@@ -121,8 +121,8 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
     """Upload the bundle, write run.json, and start the cluster.
 
     Raises:
-        KeyboardInterrupt: interrupted; should the request come through, its cluster is told to end.
-        AwsError: no cluster was started; or, as is said then, it is not known whether one was.
+        KeyboardInterrupt: the user interrupted; a cluster that comes of the request is told to end.
+        AwsError: no cluster was started, or it is not known whether one was, which was said then.
 
     """
     storage, record, cluster = account.storage, plan.record, ""
@@ -131,7 +131,7 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
         if storage.head(plan.bucket, key) is None:
             storage.put(plan.bucket, key, content)
             say(f"uploaded s3://{plan.bucket}/{key}")
-    # Before the cluster: who may not write here learns it before anything costs.
+    # Before the cluster, so that a missing right to write here is found before anything costs.
     store_record(storage, plan.bucket, record)
     try:
         cluster = _start(account, plan, say)
@@ -184,7 +184,7 @@ def _start(account: Account, plan: RunPlan, say: Say) -> str:
 
 
 def _look_for(account: Account, plan: RunPlan, say: Say) -> list[str]:
-    """Wait for a cluster of the run's name; its id, of several the newest first, and nothing when none shows."""
+    """Wait for clusters of the run's name; give their ids, the newest first, or none when none appears."""
     say(f"looking for the cluster {plan.request['Name']}, {(LOOKS - 1) * LOOK_SECONDS} seconds at most")
     for look in range(LOOKS):
         if look:
@@ -200,14 +200,14 @@ def _look_for(account: Account, plan: RunPlan, say: Say) -> list[str]:
 
 
 def _withdraw(account: Account, plan: RunPlan, cluster: str, error: BaseException, say: Say) -> None:
-    """Undo a launch that did not come to its end: end what was started, or say that something may have been.
+    """Undo a launch that failed: end the cluster, or say that there may be one.
 
     Args:
         account: the account and Region.
-        plan: what was to be done.
+        plan: the plan of the run.
         cluster: the cluster, when its id is known.
-        error: why.
-        say: told of what is done.
+        error: why the launch failed.
+        say: called with a line for each thing done.
 
     """
     record = replace(plan.record, reason=error.message if isinstance(error, ToptalkersError) else "interrupted")
@@ -243,7 +243,7 @@ def _is_left(account: Account, cluster: str, say: Say, ask: Ask) -> bool:
 
 
 def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
-    """Tell a cluster to end; whether it will."""
+    """Tell a cluster to end; give whether EMR accepted that."""
     try:
         account.clusters.terminate(cluster)
     except BaseException as error:
@@ -262,11 +262,11 @@ def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
 def watch(account: Account, cluster_id: str, say: Say, look: Look) -> Watched:
     """Watch a cluster until it has ended, or is ending with all its steps done.
 
-    EMR's own waiters give up after half an hour. A busy service, or a line that breaks, is waited for; a cluster
-    that does not start is ended.
+    EMR's own waiters give up after half an hour. A busy service or a broken connection is waited for. A cluster that
+    does not start is told to end.
 
     Raises:
-        AwsError: EMR refuses to say how it is, or did not answer for too long.
+        AwsError: EMR refuses to describe the cluster, or did not answer for too long.
 
     """
     said: dict[str, str] = {}
@@ -290,8 +290,8 @@ def watch(account: Account, cluster_id: str, say: Say, look: Look) -> Watched:
                 say(f"EMR does not say how the cluster is: {error.message}; asked again for {minutes:.0f} minutes")
         else:
             if cluster.is_starting and elapsed > MOST_STARTING and not gave_up:
-                why = " ".join(cluster.reason.split())
-                gave_up = f"the cluster has not started within {format_elapsed(elapsed.total_seconds())}: {why}"
+                took = format_elapsed(elapsed.total_seconds())
+                gave_up = f"the cluster has not started within {took}: {cluster.reason}"
                 say(gave_up)
                 if not _end_cluster(account, cluster_id, say):
                     raise AwsError(gave_up)
@@ -301,7 +301,7 @@ def watch(account: Account, cluster_id: str, say: Say, look: Look) -> Watched:
 def _tell_changes(
     cluster: Cluster, steps: Sequence[ClusterStep], elapsed: timedelta, said: dict[str, str], say: Say
 ) -> None:
-    why = f" ({' '.join(cluster.reason.split())})" if cluster.is_ending and cluster.reason else ""
+    why = f" ({cluster.reason})" if cluster.is_ending and cluster.reason else ""
     lines = {cluster.id: (f"cluster {cluster.id}", f"{cluster.state}{why}")}
     lines |= {step.id: (f"step {step.name}", step.state) for step in steps}
     for key, (what, state) in lines.items():

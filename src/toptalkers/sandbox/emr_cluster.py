@@ -1,29 +1,26 @@
-"""The life of one cluster and its steps, as Amazon EMR tells it through its API.
+"""The life of one emulated cluster and its steps, as Amazon EMR reports it through its API.
 
 States, reason codes and the rules of ActionOnFailure are EMR's (management guide, "Understanding the cluster
-lifecycle", "Submit work to a cluster"; API reference, ClusterStatus, StepConfig). A cluster lives in a thread of
-its own; steps run one after the other through a function that is handed in.
+lifecycle", "Submit work to a cluster"; API reference, ClusterStatus, StepConfig). A cluster goes on when its clock
+calls it or when one of its steps ends. The clock and the runner of steps are passed in: the sandbox has the time of
+this machine and a real Hadoop, the unit tests have a clock that they turn and scripted steps.
 """
 
 import gzip
-import math
-import secrets
+import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from toptalkers.sandbox.emr_faults import LATE_LOGS_SECONDS, Fault
+from toptalkers.sandbox.emr_faults import CALLS_BEFORE_EXPIRY, LATE_LOGS_SECONDS, THROTTLED_CALLS, Fault
 
-ID_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LOGGER = logging.getLogger(__name__)
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
-
-NORMALIZED_HOURS = {"xlarge": 8, "2xlarge": 16, "4xlarge": 32, "8xlarge": 64, "12xlarge": 96, "16xlarge": 128}
-"""Normalized instance hours that EMR counts for an hour of an instance, by its size."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +32,101 @@ class Pace:
     terminating: float = 0.5
     log_delay: float = 0.2
     idle_scale: float = 1.0
-    """What a second of an AutoTerminationPolicy lasts."""
+    """How long one second of an AutoTerminationPolicy is."""
+
+
+class Clock(Protocol):
+    """What time it is, and who is called when."""
+
+    def now(self) -> datetime:
+        """Give the time, in UTC."""
+
+    def after(self, seconds: float, do: Callable[[], object]) -> None:
+        """Call `do` in so many seconds, from any thread, but not from within this call."""
+
+
+class WallClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Give the time, in UTC."""
+        return datetime.now(UTC)
+
+    def after(self, seconds: float, do: Callable[[], object]) -> None:
+        """Call `do` in a thread of its own."""
+        timer = threading.Timer(seconds, do)
+        timer.daemon = True
+        timer.start()
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """One step on its way to whatever runs it.
+    """One step on its way to its runner.
 
     Attributes:
+        cluster_id: the id of the cluster.
+        step_id: the id of the step.
+        name: the step's name.
+        application: the number that YARN would give the job, in the names of its containers.
         arguments: those of `command-runner.jar`, `hadoop-streaming` first.
-        work_dir: of the cluster; a path without a scheme is relative to it, as it is to the user's home in HDFS.
-        log_dir: where `syslog`, `stderr` and `stdout` are to be left, what there is of them.
+        work_dir: a folder of the cluster; paths without a scheme are relative to it, as to the user's home in HDFS.
+        log_dir: a folder of the step, for the runner's files. The runner makes both folders.
         stop: set when the step is cancelled or its cluster terminated; the run must end then.
 
     """
 
+    cluster_id: str
+    step_id: str
+    name: str
+    application: str
     arguments: tuple[str, ...]
     work_dir: Path
     log_dir: Path
     stop: threading.Event
 
+    def name_logs(self, *, client: Mapping[str, bytes], scripts: bytes) -> dict[str, bytes]:
+        """Name logs as EMR does, below the cluster's folder; empty ones are left out.
 
-RunStep = Callable[[StepRun], int]
-"""Runs a step to its end; its exit code comes back, 0 for success."""
+        Args:
+            client: those of Hadoop's client: `syslog`, `stderr`, `stdout`.
+            scripts: what the scripts wrote to standard error, on EMR in their containers' logs and never in the step's.
+
+        """
+        container = f"containers/application_{self.application}/container_{self.application}_01_000002/stderr"
+        named = {f"steps/{self.step_id}/{name}": text for name, text in client.items()} | {container: scripts}
+        return {name: text for name, text in named.items() if text}
+
+
+@dataclass(frozen=True)
+class StepEnd:
+    """How a step ended: its exit code, 0 for success, and its logs by their names below the cluster's folder."""
+
+    exit_code: int
+    logs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+RunStep = Callable[[StepRun, Callable[[StepEnd], None]], None]
+"""Begins to run a step, and calls back once when it has ended, but not before it has returned."""
 
 PutLog = Callable[[str, bytes], None]
 """Puts an object at an `s3://` address."""
+
+
+def in_thread(run: Callable[[StepRun], StepEnd]) -> RunStep:
+    """Make a runner of a function that returns when the step has ended; each step gets a thread."""
+
+    def work(step: StepRun, done: Callable[[StepEnd], None]) -> None:
+        try:
+            end = run(step)
+        except Exception:
+            LOGGER.exception("step %s broke down", step.step_id)
+            end = StepEnd(1)
+        done(end)
+
+    def begin(step: StepRun, done: Callable[[StepEnd], None]) -> None:
+        threading.Thread(target=work, args=(step, done), name=step.step_id, daemon=True).start()
+
+    return begin
 
 
 @dataclass
@@ -78,314 +144,267 @@ class Step:
 
     @property
     def on_failure(self) -> str:
-        """What its failure does. EMR does not document a default: the strictest, here."""
+        """What its failure does. EMR does not document a default; here it is the strictest."""
         given = str(self.config.get("ActionOnFailure", "TERMINATE_CLUSTER"))
         return "TERMINATE_CLUSTER" if given == "TERMINATE_JOB_FLOW" else given
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its runner has not called back."""
+        return self.state in ("RUNNING", "CANCEL_PENDING")
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """What all clusters of an emulated EMR share.
+
+    Attributes:
+        clock: by which they go on.
+        run_step: runs a step.
+        put_log: stores a log file, gzipped.
+        new_id: makes an id that begins with `j-` or `s-`.
+        state_dir: holds a folder for each cluster.
+        lock: held by all that read or change a cluster; notified when a step ends.
+
+    """
+
+    clock: Clock
+    run_step: RunStep
+    put_log: PutLog
+    new_id: Callable[[str], str]
+    state_dir: Path
+    lock: threading.Condition = field(default_factory=threading.Condition)
+
 
 class Cluster:
-    """One cluster. Public methods may be called from any thread."""
+    """One cluster. Callers hold the lock of its machinery."""
 
     def __init__(
-        self,
-        cluster_id: str,
-        request: Mapping[str, Any],
-        *,
-        work_dir: Path,
-        run_step: RunStep,
-        put_log: PutLog,
-        pace: Pace,
-        faults: frozenset[Fault],
+        self, request: Mapping[str, Any], machinery: Machinery, *, pace: Pace, faults: frozenset[Fault]
     ) -> None:
-        """Take a checked RunJobFlow request; nothing happens before `start()`."""
-        self.id = cluster_id
+        """Begin to start, by a checked RunJobFlow request."""
+        self.id = machinery.new_id("j-")
         self.request = request
-        self.created = _now()
+        self.created = machinery.clock.now()
         self.ready: datetime | None = None
         self.ended: datetime | None = None
         self.state = "STARTING"
         self.reason: dict[str, str] = {}
         self.error_details: list[dict[str, Any]] = []
-        self.steps = [_new_step(config, self.created) for config in request.get("Steps", [])]
-        self.idle_timeout_s: int | None = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
-        instances = request["Instances"]
-        self.is_kept_alive = bool(instances.get("KeepJobFlowAliveWhenNoSteps", False))
-        self.is_protected = bool(instances.get("TerminationProtected", False))
-        self.tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
-        self.lock = threading.Condition()
-        self._faults = faults
-        self._work_dir = work_dir
-        self._run_step = run_step
-        self._put_log = put_log
+        self.steps: list[Step] = []
+        self.is_kept_alive = bool(request["Instances"].get("KeepJobFlowAliveWhenNoSteps", False))
+        self.calls_to_refuse = THROTTLED_CALLS if Fault.THROTTLING in faults else 0
+        self.calls_to_answer = CALLS_BEFORE_EXPIRY if Fault.EXPIRED_CREDENTIALS in faults else None
+        self._machinery = machinery
         self._pace = pace
-        self._ending: tuple[str, str, str] | None = None
-        self._application_number = 0
-        self._thread = threading.Thread(target=self._live, name=cluster_id, daemon=True)
-
-    def start(self) -> None:
-        """Begin its life."""
-        self._thread.start()
-
-    def join(self, timeout_s: float | None = None) -> bool:
-        """Wait until its life is over; whether it is."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        self._faults = faults
+        self._final_state = "TERMINATED"
+        self.add_steps(request.get("Steps", []))
+        if Fault.NEVER_STARTS in faults:
+            self.reason = {"Message": "Provisioning Amazon EC2 capacity"}
+        else:
+            self._later(pace.starting, self._bootstrap)
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended or is ending: EMR lets nobody change it then."""
-        return self._ending is not None or self.state in ("TERMINATING", *ENDED)
+        return self.state in ("TERMINATING", *ENDED)
 
     def add_steps(self, configs: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Append steps; their ids."""
-        with self.lock:
-            new = [_new_step(config, _now()) for config in configs]
-            self.steps += new
-            self.lock.notify_all()
-            return [step.id for step in new]
+        """Append steps; gives their ids."""
+        now = self._machinery.clock.now()
+        new = [Step(self._machinery.new_id("s-"), config, now) for config in configs]
+        self.steps += new
+        if self.state == "WAITING":
+            self._go_on()
+        return [step.id for step in new]
 
     def cancel_step(self, step_id: str) -> str | None:
-        """Cancel a step that has not ended; why not, when not."""
-        with self.lock:
-            step = next((step for step in self.steps if step.id == step_id), None)
-            if step is None:
-                return "Step does not exist."
+        """Cancel a step that has not ended; gives the reason when it cannot be cancelled."""
+        step = next((step for step in self.steps if step.id == step_id), None)
+        if step is None:
+            return "Step does not exist."
+        if step.state == "PENDING":
+            self._end_step(step, "CANCELLED")
+        elif step.state == "RUNNING":
+            step.state = "CANCEL_PENDING"
+            step.stop.set()
+        else:
+            return f"Step is already {step.state}."
+        return None
+
+    def end(
+        self,
+        final_state: str = "TERMINATED",
+        code: str = "USER_REQUEST",
+        message: str = "Terminated by user request",
+        error_code: str = "",
+    ) -> None:
+        """Have it end, whatever it is doing; nothing happens when it is ending already.
+
+        Args:
+            final_state: one of `ENDED`.
+            code: EMR's code for the reason.
+            message: the same in words.
+            error_code: EMR's code for what went wrong, when EMR gives one.
+
+        """
+        if self.is_over:
+            return
+        self._final_state = final_state
+        self._set_state("TERMINATING", message, code)
+        if error_code:
+            self.error_details = [{"ErrorCode": error_code, "ErrorMessage": message, "ErrorData": []}]
+        for step in self.steps:
             if step.state == "PENDING":
                 self._end_step(step, "CANCELLED")
-            elif step.state == "RUNNING":
-                step.state = "CANCEL_PENDING"
-                step.stop.set()
-            else:
-                return f"Step is already {step.state}."
-            return None
+            step.stop.set()
+        self._terminate()
 
-    def terminate(self, code: str = "USER_REQUEST", message: str = "Terminated by user request") -> None:
-        """End it, in whatever state it is."""
-        with self.lock:
-            if self.is_over:
-                return
-            self._ending = ("TERMINATED", code, message)
-            for step in self.steps:
-                step.stop.set()
-            self.lock.notify_all()
-
-    def normalized_instance_hours(self) -> int:
-        """What it has cost so far: hours begun, times instances, times the weight of their size."""
-        hours = math.ceil(((self.ended or _now()) - (self.ready or self.created)).total_seconds() / 3600)
-        weight = sum(
-            count * NORMALIZED_HOURS.get(instance_type.partition(".")[2], 8)
-            for instance_type, count in instance_counts(self.request["Instances"])
-        )
-        return weight * max(hours, 1) if self.ready else 0
-
-    def _live(self) -> None:
-        if self._start_up():
-            self._run_steps()
-        with self.lock:
-            # Someone may have asked for its end in the meantime; the first reason stays.
-            final, code, message = self._ending or ("TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed")
-            self._ending = (final, code, message)
-            for step in self.steps:
-                if step.state == "PENDING":
-                    self._end_step(step, "CANCELLED")
-            self.reason = {"Code": code, "Message": message}
-            self.state = "TERMINATING"
-            self.lock.notify_all()
-        time.sleep(self._pace.terminating)
-        with self.lock:
-            self.state = final
-            self.ended = _now()
-            self.lock.notify_all()
-
-    def _start_up(self) -> bool:
-        """Go to RUNNING; False when it ends before."""
-        if Fault.NEVER_STARTS in self._faults:
-            with self.lock:
-                self.reason = {"Message": "Provisioning Amazon EC2 capacity"}
-            self._pause(None)
-        self._pause(self._pace.starting)
+    def _bootstrap(self) -> None:
         if Fault.NO_CAPACITY in self._faults:
-            self._fail_to_start(
+            self.end(
+                "TERMINATED_WITH_ERRORS",
                 "INTERNAL_ERROR",
                 "EC2 has insufficient capacity for the requested instance type in the requested Availability Zone",
                 "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ",
             )
-        if not self._set_state("BOOTSTRAPPING", "Running bootstrap actions"):
-            return False
-        self._pause(self._pace.bootstrapping)
+            return
+        self._set_state("BOOTSTRAPPING", "Running bootstrap actions")
+        self._later(self._pace.bootstrapping, self._become_ready)
+
+    def _become_ready(self) -> None:
         if Fault.BOOTSTRAP_FAILURE in self._faults:
-            self._fail_to_start(
+            self.end(
+                "TERMINATED_WITH_ERRORS",
                 "BOOTSTRAP_FAILURE",
                 "On the master instance (i-0123456789abcdef0), bootstrap action 1 returned a non-zero return code",
                 "BOOTSTRAP_FAILURE_PRIMARY_WITH_NON_ZERO_CODE",
             )
-        with self.lock:
-            if self._ending is None:
-                self.ready = _now()
-            return self._ending is None
+            return
+        self.ready = self._machinery.clock.now()
+        self._go_on()
 
-    def _run_steps(self) -> None:
-        """Run what is there and what is added, until there is a reason to end."""
-        failed = False
-        while True:
-            with self.lock:
-                if self._ending:
-                    return
-                step = next((step for step in self.steps if step.state == "PENDING"), None)
-                if step is None:
-                    if not self.is_kept_alive:
-                        message = "Steps completed with errors" if failed else "Steps completed"
-                        self._ending = ("TERMINATED", "ALL_STEPS_COMPLETED", message)
-                        return
-                    self._wait_for_work()
-                    continue
-                step.state, step.started = "RUNNING", _now()
-                self.state, self.reason = "RUNNING", {"Message": "Running step"}
-                self.lock.notify_all()
-            exit_code = self._run(step)
-            with self.lock:
-                self._settle(step, exit_code)
-                failed = failed or step.state == "FAILED"
+    def _go_on(self) -> None:
+        """Run the next step; without one, wait or end."""
+        step = next((step for step in self.steps if step.state == "PENDING"), None)
+        if step:
+            step.state, step.started = "RUNNING", self._machinery.clock.now()
+            self._set_state("RUNNING", "Running step")
+            self._run(step)
+        elif not self.is_kept_alive:
+            failed = any(step.state == "FAILED" for step in self.steps)
+            message = "Steps completed with errors" if failed else "Steps completed"
+            self.end("TERMINATED", "ALL_STEPS_COMPLETED", message)
+        else:
+            self._set_state("WAITING", "Cluster ready to run steps.")
+            idle_s = self.request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
+            if idle_s is not None:
+                self._later(idle_s * self._pace.idle_scale, partial(self._end_idle, len(self.steps)))
 
-    def _wait_for_work(self) -> None:
-        """Be WAITING until a step comes, someone ends it, or the idle time-out does. Holds the lock."""
-        self.state, self.reason = "WAITING", {"Message": "Cluster ready to run steps."}
-        self.lock.notify_all()
-        since = time.monotonic()
-        while self._ending is None and all(step.state != "PENDING" for step in self.steps):
-            left = None
-            if self.idle_timeout_s is not None:
-                left = self.idle_timeout_s * self._pace.idle_scale - (time.monotonic() - since)
-                if left <= 0:
-                    self._ending = ("TERMINATED", "ALL_STEPS_COMPLETED", "Terminated by its auto-termination policy")
-                    return
-            self.lock.wait(left)
+    def _end_idle(self, steps: int) -> None:
+        """End it for its idle time-out, unless it was given steps in the meantime."""
+        if len(self.steps) == steps:
+            self.end("TERMINATED", "ALL_STEPS_COMPLETED", "Terminated by its auto-termination policy")
 
-    def _run(self, step: Step) -> int:
-        """Run one step and see to its logs."""
-        log_dir = self._work_dir / "logs" / step.id
-        log_dir.mkdir(parents=True)
-        home = self._work_dir / "home"
-        home.mkdir(exist_ok=True)
+    def _run(self, step: Step) -> None:
+        number = self.steps.index(step)
         arguments = tuple(step.config["HadoopJarStep"].get("Args", []))
-        if Fault.STEP_FAILURE in self._faults and step is self.steps[0]:
+        if Fault.STEP_FAILURE in self._faults and number == 0:
             arguments = with_dying_mapper(arguments)
-        controller = [_log_line(f"INFO startExec 'hadoop jar command-runner.jar {' '.join(arguments)}'")]
-        began = time.monotonic()
-        exit_code = self._run_step(StepRun(arguments, home, log_dir, step.stop))
-        took_s = int(time.monotonic() - began)
-        controller.append(_log_line(f"INFO waitProcessCompletion ended with exit code {exit_code}"))
-        outcome = "INFO Step succeeded" if exit_code == 0 else f"WARN Step failed with exitCode {exit_code}"
-        controller.append(_log_line(f"{outcome} and took {took_s} seconds"))
-        (log_dir / "controller").write_text("\n".join(controller) + "\n")
-        threading.Thread(target=self._push_logs, args=(step, log_dir), name=f"logs of {step.id}", daemon=True).start()
-        return exit_code
+        folder = self._machinery.state_dir / self.id
+        run = StepRun(
+            cluster_id=self.id,
+            step_id=step.id,
+            name=step.config["Name"],
+            application=f"{int(self.created.timestamp() * 1000)}_{number + 1:04d}",
+            arguments=arguments,
+            work_dir=folder / "home",
+            log_dir=folder / "logs" / step.id,
+            stop=step.stop,
+        )
+        self._machinery.run_step(run, partial(self._finish, step, arguments))
+
+    def _finish(self, step: Step, arguments: Sequence[str], end: StepEnd) -> None:
+        """Take the end of a step from its runner, in the runner's thread."""
+        with self._machinery.lock:
+            began, now = step.started or self.created, self._machinery.clock.now()
+            outcome = f"WARN Step failed with exitCode {end.exit_code}" if end.exit_code else "INFO Step succeeded"
+            controller = [
+                (began, f"INFO startExec 'hadoop jar command-runner.jar {' '.join(arguments)}'"),
+                (now, f"INFO waitProcessCompletion ended with exit code {end.exit_code}"),
+                (now, f"{outcome} and took {(now - began).total_seconds():.0f} seconds"),
+            ]
+            text = "".join(f"{time:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z {line}\n" for time, line in controller)
+            delay_s = LATE_LOGS_SECONDS if Fault.LATE_LOGS in self._faults else self._pace.log_delay
+            logs = {f"steps/{step.id}/controller": text.encode(), **end.logs}
+            self._machinery.clock.after(delay_s, partial(self._push_logs, logs))
+            was_over = self.is_over
+            self._settle(step, end.exit_code)
+            if was_over:
+                self._terminate()
+            elif not self.is_over:
+                self._go_on()
+            self._machinery.lock.notify_all()
 
     def _settle(self, step: Step, exit_code: int) -> None:
-        """Note how a step ended and do what its ActionOnFailure says. Holds the lock."""
-        if step.stop.is_set():
-            self._end_step(step, "CANCELLED")
-            return
-        if exit_code == 0:
-            self._end_step(step, "COMPLETED")
+        """Record how a step ended and do what its ActionOnFailure says."""
+        if step.stop.is_set() or exit_code == 0:
+            self._end_step(step, "CANCELLED" if step.stop.is_set() else "COMPLETED")
             return
         step.failure = {"Reason": "Unknown Error."}
-        if address := self._step_log_uri(step):
-            step.failure["LogFile"] = f"{address}stderr.gz"
+        if log_uri := self._log_uri():
+            step.failure["LogFile"] = f"{log_uri}{self.id}/steps/{step.id}/stderr.gz"
         self._end_step(step, "FAILED")
         if step.on_failure == "CONTINUE":
             return
         for other in self.steps:
             if other.state == "PENDING":
                 self._end_step(other, "CANCELLED")
-        # A protected cluster outlives a step's failure, unless it is to end with its steps anyway.
-        stays = self.is_kept_alive and self.is_protected
-        if step.on_failure == "TERMINATE_CLUSTER" and not stays and self._ending is None:
-            self._ending = ("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
+        if step.on_failure == "TERMINATE_CLUSTER":
+            self.end("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
+
+    def _terminate(self) -> None:
+        """Go from TERMINATING to the final state, some time after the last step was stopped."""
+        if not any(step.is_running for step in self.steps):
+            self._machinery.clock.after(self._pace.terminating, self._become_ended)
+
+    def _become_ended(self) -> None:
+        with self._machinery.lock:
+            self.state, self.ended = self._final_state, self._machinery.clock.now()
 
     def _end_step(self, step: Step, state: str) -> None:
-        step.state, step.ended = state, _now()
-        self.lock.notify_all()
+        step.state, step.ended = state, self._machinery.clock.now()
 
-    def _push_logs(self, step: Step, log_dir: Path) -> None:
-        """Put a step's logs where EMR puts them, gzipped, some time after its end.
+    def _set_state(self, state: str, message: str, code: str = "") -> None:
+        self.state = state
+        self.reason = {"Message": message} | ({"Code": code} if code else {})
 
-        What the step's scripts wrote to standard error is on EMR in the log of their container, never in the
-        step's; the sandbox has it in one file, and puts it there.
-        """
-        log_uri = self._log_uri()
-        if log_uri is None:
-            return
-        time.sleep(LATE_LOGS_SECONDS if Fault.LATE_LOGS in self._faults else self._pace.log_delay)
-        texts = {path.name: path.read_bytes() for path in sorted(log_dir.iterdir()) if path.is_file()}
-        scripts = texts.pop("container-stderr", b"")
-        for name in ("controller", "syslog", "stderr", "stdout"):
-            if text := texts.get(name, b""):
-                self._put_log(f"{self._step_log_uri(step)}{name}.gz", gzip.compress(text, mtime=0))
-        if scripts:
-            number = f"{int(self.created.timestamp() * 1000)}_{self.steps.index(step) + 1:04d}"
-            self._put_log(
-                f"{log_uri}{self.id}/containers/application_{number}/container_{number}_01_000002/stderr.gz",
-                gzip.compress(scripts, mtime=0),
-            )
+    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do something later, unless the cluster is ending by then."""
 
-    def _log_uri(self) -> str | None:
-        given = self.request.get("LogUri")
-        return None if not given else str(given).rstrip("/").replace("s3n://", "s3://") + "/"
+        def due() -> None:
+            with self._machinery.lock:
+                if not self.is_over:
+                    do()
 
-    def _step_log_uri(self, step: Step) -> str | None:
-        log_uri = self._log_uri()
-        return f"{log_uri}{self.id}/steps/{step.id}/" if log_uri else None
+        self._machinery.clock.after(seconds, due)
 
-    def _fail_to_start(self, code: str, message: str, error_code: str) -> None:
-        with self.lock:
-            if self._ending is None:
-                self._ending = ("TERMINATED_WITH_ERRORS", code, message)
-                self.error_details = [{"ErrorCode": error_code, "ErrorMessage": message, "ErrorData": []}]
+    def _push_logs(self, logs: Mapping[str, bytes]) -> None:
+        """Put logs where EMR puts them, gzipped. Does not need the lock."""
+        if log_uri := self._log_uri():
+            for name, text in logs.items():
+                self._machinery.put_log(f"{log_uri}{self.id}/{name}.gz", gzip.compress(text, mtime=0))
 
-    def _set_state(self, state: str, message: str) -> bool:
-        with self.lock:
-            if self._ending is None:
-                self.state, self.reason = state, {"Message": message}
-                self.lock.notify_all()
-            return self._ending is None
-
-    def _pause(self, seconds: float | None) -> None:
-        with self.lock:
-            self.lock.wait_for(lambda: self._ending is not None, seconds)
+    def _log_uri(self) -> str:
+        """Where logs are to go, ending in `/`; empty when the request does not say."""
+        given = str(self.request.get("LogUri", ""))
+        return given.rstrip("/").replace("s3n://", "s3://") + "/" if given else ""
 
 
 def with_dying_mapper(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The same arguments with a mapper that raises at once, so that real Hadoop fails in its own words."""
+    """Give the same arguments with a mapper that raises at once, so that real Hadoop fails in its own words."""
     broken = list(arguments)
     if "-mapper" in broken[:-1]:
         broken[broken.index("-mapper") + 1] = "python3 -c 1/0"
     return tuple(broken)
-
-
-def instance_counts(instances: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Instance types of a request's `Instances`, and how many of each; of a fleet its first type."""
-    counts = [
-        (str(group["InstanceType"]), int(group["InstanceCount"])) for group in instances.get("InstanceGroups", [])
-    ]
-    for fleet in instances.get("InstanceFleets", []):
-        capacity = int(fleet.get("TargetOnDemandCapacity", 0)) + int(fleet.get("TargetSpotCapacity", 0))
-        counts += [(str(config["InstanceType"]), capacity) for config in fleet.get("InstanceTypeConfigs", [])[:1]]
-    return counts
-
-
-def new_id(prefix: str) -> str:
-    """An id as EMR makes them: `j-`, `s-`, `ig-`, `if-` and letters."""
-    return prefix + "".join(secrets.choice(ID_LETTERS) for _ in range(13))
-
-
-def _new_step(config: Mapping[str, Any], created: datetime) -> Step:
-    return Step(new_id("s-"), config, created)
-
-
-def _log_line(text: str) -> str:
-    return f"{_now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z {text}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -1,7 +1,6 @@
-"""EMR's API over HTTP: AWS JSON 1.1, one POST an operation, checked against botocore's model of the service.
+"""The emulated EMR's API over HTTP: AWS JSON 1.1, one POST per operation.
 
-A request whose members, types or enumerated values do not fit the model is refused, as is an operation that
-the sandbox does not have: whoever relies on it should know at once. So is one that `signatures` does not trust.
+Requests that `Emr.perform` refuses get the status 400, those that `signatures` does not trust 403.
 """
 
 import json
@@ -14,13 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
-import botocore.session
-from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
-from botocore.validate import ParamValidator
-
-from toptalkers.sandbox.emr_service import EmrService, RefusedError
+from toptalkers.sandbox.emr import Emr, RefusedError, check_answer
 from toptalkers.sandbox.signatures import (
     FindSecret,
     Head,
@@ -38,35 +33,21 @@ TARGET_PREFIX = "ElasticMapReduce."
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 MAX_BODY_BYTES = 1 << 24
-"""More than 256 steps with 10,240 characters each, EMR's own limits, come to."""
+"""More than EMR's own limits allow: 256 steps with 10,240 characters each."""
 
 IDLE_SECONDS = 120
-"""What a connection may wait for its next bytes."""
+"""How long a connection may wait for its next bytes."""
 
 
 @contextmanager
-def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
-    """Serve on 127.0.0.1 until the end of the block; gives the endpoint's URL. Clusters are ended with it.
+def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
+    """Serve on 127.0.0.1 until the end of the block, and give the endpoint's URL; then end all clusters.
 
     Args:
-        service: what answers.
-        find_secret: the secret of an access key; only requests that it signed are answered.
+        emr: serves the operations.
+        find_secret: gives the secret of an access key; only requests signed with it are served.
 
     """
-    model = botocore.session.Session().get_service_model("emr")
-    operations = service.operations()
-
-    def perform(operation: str, body: bytes) -> dict[str, Any]:
-        if operation not in operations:
-            raise RefusedError("UnknownOperationException", f"the sandbox's EMR does not know {operation!r}")
-        operation_model = model.operation_model(operation)
-        request = _read_request(body)
-        _check(request, operation_model.input_shape, "request")
-        answer = operations[operation](request)
-        # What the model does not have, clients would drop without a word.
-        if operation_model.output_shape is not None:
-            _check(answer, operation_model.output_shape, "answer")
-        return answer
 
     class Handler(BaseHTTPRequestHandler):
         """One connection."""
@@ -79,7 +60,8 @@ def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
             operation = self.headers.get("X-Amz-Target", "").removeprefix(TARGET_PREFIX)
             try:
                 body = self._trusted_body()
-                answer = perform(operation, body)
+                answer = emr.perform(operation, _read_request(body))
+                check_answer(operation, answer)
             except UntrustedError as error:
                 self._refuse(403, operation, error.code, str(error))
             except RefusedError as error:
@@ -100,7 +82,7 @@ def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
                 headers[key] = f"{headers[key]},{value}" if key in headers else value
             length = headers.get("content-length", "0")
             if "transfer-encoding" in headers or not re.fullmatch("[0-9]{1,8}", length) or int(length) > MAX_BODY_BYTES:
-                self.close_connection = True  # where the next request begins, nobody knows
+                self.close_connection = True  # it is not known where the next request begins
                 raise RefusedError("SerializationException", "the request has no Content-Length that can be right")
             path, _, query = self.path.partition("?")
             head = Head(self.command, path, query, headers)
@@ -111,7 +93,7 @@ def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
                 if secret is None:
                     check_signature(head, signature, None)
             except UntrustedError:
-                # A caller that is still sending would not see the answer; but nothing of it is kept.
+                # A caller that is still sending would not see the answer, so the body is read, and not kept.
                 for at in range(0, int(length), 1 << 16):
                     self.rfile.read(min(1 << 16, int(length) - at))
                 raise
@@ -146,7 +128,7 @@ def serve_emr(service: EmrService, find_secret: FindSecret) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        service.stop()
+        emr.stop()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -156,7 +138,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's names
-        """Note a connection that broke down, in a line; it is the caller's."""
+        """Log a broken connection in one line; it is the caller's fault."""
         LOGGER.warning("a connection broke down: %r", sys.exc_info()[1])
 
 
@@ -174,33 +156,6 @@ def _read_request(body: bytes) -> dict[str, Any]:
     if rb"\u0000" in text:
         raise RefusedError("SerializationException", "the body has a NUL character in it")
     return request
-
-
-def _check(value: dict[str, Any], shape: Shape | None, what: str) -> None:
-    if shape is None:
-        if value:
-            raise RefusedError("ValidationException", f"{what}: takes no members")
-        return
-    report = ParamValidator().validate(value, shape)
-    if report.has_errors():
-        raise RefusedError("ValidationException", f"{what}: {report.generate_report()}")
-    for problem in _wrong_enums(value, shape, what):
-        raise RefusedError("ValidationException", problem)
-
-
-def _wrong_enums(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """Values that are not among those that the model enumerates; botocore itself lets them pass."""
-    if isinstance(shape, StructureShape):
-        for name, member in cast("Mapping[str, Any]", value).items():
-            yield from _wrong_enums(member, shape.members[name], f"{path}.{name}")
-    elif isinstance(shape, ListShape):
-        for number, member in enumerate(value):
-            yield from _wrong_enums(member, shape.member, f"{path}[{number}]")
-    elif isinstance(shape, MapShape):
-        for name, member in value.items():
-            yield from _wrong_enums(member, shape.value, f"{path}.{name}")
-    elif isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
-        yield f"{path}: {value!r} is not one of {', '.join(shape.enum)}"
 
 
 def _format_moment(value: object) -> float:

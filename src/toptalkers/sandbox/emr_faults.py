@@ -12,17 +12,17 @@ TAG = "sandbox:fault"
 VARIABLE = "TOPTALKERS_SANDBOX_FAULT"
 
 THROTTLED_CALLS = 8
-"""More in a row than botocore repeats by itself (4 in its default mode): the caller must be patient as well."""
+"""More than botocore retries by itself (4 in its default mode), so that the caller must retry as well."""
 
 CALLS_BEFORE_EXPIRY = 3
 """How many calls about a cluster are answered before the caller's credentials expire."""
 
 LATE_LOGS_SECONDS = 20
-"""How much later logs come under `late-logs`; on EMR it is up to five minutes."""
+"""How much later logs come with `late-logs`; on EMR it is up to five minutes."""
 
 
 class Fault(StrEnum):
-    """What goes wrong, and when."""
+    """A fault, by its name in the tag."""
 
     STEP_FAILURE = "step-failure"
     """The first step's mapper dies of a ZeroDivisionError in every task."""

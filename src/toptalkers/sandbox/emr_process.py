@@ -1,8 +1,8 @@
-"""Our EMR as a process of the sandbox: `python -m toptalkers.sandbox.emr_process`.
+"""The emulated EMR as a process of the sandbox: `python -m toptalkers.sandbox.emr_process`.
 
-A process of its own so that it, too, lives in the sandbox's environment: nothing of the user's AWS settings
-reaches its clients. It takes an order as a line of JSON on standard input, says its URL as a line on standard
-output, and ends its clusters, steps and itself when standard input ends.
+It is a process of its own so that it has the sandbox's environment: none of the user's AWS settings reaches its
+clients. It reads an order as a line of JSON from standard input, writes its URL as a line to standard output, and ends
+its clusters, their steps and itself when standard input ends.
 """
 
 import json
@@ -18,10 +18,10 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers.hadoop.runtime import S3Endpoint
-from toptalkers.sandbox.emr_cluster import Pace
+from toptalkers.sandbox.emr import Emr
+from toptalkers.sandbox.emr_cluster import Pace, in_thread
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults
-from toptalkers.sandbox.emr_service import EmrService
 from toptalkers.sandbox.guarded import die_with_parent
 from toptalkers.sandbox.hadoop_step import HadoopStepRunner
 
@@ -30,14 +30,14 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EmrOrder:
-    """What the process is to be.
+    """The settings of the process.
 
     Attributes:
-        url: of the other services; its clients' credentials and region come from the environment.
-        state_dir: holds a folder for each cluster.
-        account: in ARNs.
-        faults: what goes wrong with every cluster, as `parse_faults` reads it.
-        pace: of state changes; the fields of `Pace`.
+        url: the URL of the other services; credentials and Region come from the environment.
+        state_dir: the folder that holds a folder per cluster.
+        account: the account in ARNs.
+        faults: the faults of every cluster, as `parse_faults` reads them.
+        pace: the fields of `Pace`.
 
     """
 
@@ -59,9 +59,10 @@ def main() -> None:
     credentials = session.get_credentials()
     assert credentials is not None  # noqa: S101 - the environment has them
     region = str(session.region_name)
-    service = EmrService(
+    hadoop = HadoopStepRunner(S3Endpoint(order.url, region, credentials.access_key, credentials.secret_key))
+    emr = Emr(
         state_dir=Path(order.state_dir),
-        run_step=HadoopStepRunner(S3Endpoint(order.url, region, credentials.access_key, credentials.secret_key)),
+        run_step=in_thread(hadoop),
         put_log=_LogStore(session.client("s3")).put,
         has_instance_profile=_Profiles(session.client("iam")).has,
         pace=Pace(**order.pace),
@@ -69,7 +70,7 @@ def main() -> None:
         account=order.account,
         region=region,
     )
-    with serve_emr(service, {credentials.access_key: credentials.secret_key}.get) as url:
+    with serve_emr(emr, {credentials.access_key: credentials.secret_key}.get) as url:
         print(url, flush=True)
         is_over.wait()
 

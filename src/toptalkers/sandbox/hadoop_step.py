@@ -1,6 +1,6 @@
-"""Runs a cluster's steps: each a process of its own with the embedded Hadoop, so that it can be stopped for sure.
+"""Runs a cluster's steps, each in a process of its own with the embedded Hadoop, so that it can always be stopped.
 
-A process, because stopping a step means stopping a JVM and its scripts: SIGTERM makes the process end them.
+To stop a step is to stop a JVM and its scripts: on SIGTERM the process ends them.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from types import FrameType
 
 from toptalkers.errors import ToptalkersError
 from toptalkers.hadoop.runtime import S3Endpoint, run_streaming
-from toptalkers.sandbox.emr_cluster import StepRun
+from toptalkers.sandbox.emr_cluster import StepEnd, StepRun
 from toptalkers.sandbox.guarded import die_with_parent
 
 STOP_SECONDS = 10
-"""What a stopped step may take before it is killed."""
+"""How long a stopped step may take before it is killed."""
 
 HADOOP_SAYS = ("Streaming Command Failed!", "Exception in thread", "ERROR ", "Error: ", "Usage: ", "Try -help")
-"""How a line begins that Hadoop's client, and no script, writes to standard error; what follows is its as well."""
+"""How a line begins that Hadoop's client, and no script, writes to standard error; the lines after it are also its."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class HadoopStepRunner:
     s3: S3Endpoint
     map_slots: int = os.cpu_count() or 2
 
-    def __call__(self, run: StepRun) -> int:
-        """Run a step to its end, or until it is stopped; its exit code."""
+    def __call__(self, run: StepRun) -> StepEnd:
+        """Run a step to its end, or until it is stopped."""
         if run.arguments[:1] != ("hadoop-streaming",):
-            (run.log_dir / "stderr").write_text(f"the sandbox runs hadoop-streaming alone, not {run.arguments[:1]}\n")
-            return 1
+            stderr = f"the sandbox runs only hadoop-streaming, not {run.arguments[:1]}\n".encode()
+            return StepEnd(1, run.name_logs(client={"stderr": stderr}, scripts=b""))
+        run.work_dir.mkdir(parents=True, exist_ok=True)
+        run.log_dir.mkdir(parents=True)
         order = {
             "arguments": run.arguments[1:],
             "work_dir": str(run.work_dir),
@@ -58,12 +60,14 @@ class HadoopStepRunner:
             while process.poll() is None and not run.stop.wait(0.05):
                 pass
             _stop(process)
-        _part_stderr(run.log_dir)
-        return process.returncode
+        syslog = run.log_dir / "syslog"
+        scripts, stderr = _separate_stderr(run.log_dir)
+        client = {"syslog": syslog.read_bytes() if syslog.exists() else b"", "stderr": stderr}
+        return StepEnd(process.returncode, run.name_logs(client=client, scripts=scripts))
 
 
 def main() -> None:
-    """The process: take an order as a line of JSON on standard input, exit with Hadoop's exit code."""
+    """Read an order as a line of JSON from standard input, run it, and exit with Hadoop's exit code."""
     signal.signal(signal.SIGTERM, _leave)
     order = json.loads(sys.stdin.readline())
     die_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -97,16 +101,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _part_stderr(log_dir: Path) -> None:
-    """Separate what scripts wrote to standard error from what Hadoop's client did, as on a cluster."""
-    path, runner = log_dir / "stderr", log_dir / "runner"
+def _separate_stderr(log_dir: Path) -> tuple[bytes, bytes]:
+    """Give what scripts wrote to standard error and what Hadoop's client wrote, which a cluster keeps apart."""
+    path = log_dir / "stderr"
     if not path.exists():
-        runner.rename(path)  # it broke down before Hadoop began
-        return
+        return b"", (log_dir / "runner").read_bytes()  # it broke down before Hadoop began
     lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
     first = next((number for number, line in enumerate(lines) if line.startswith(HADOOP_SAYS)), len(lines))
-    (log_dir / "container-stderr").write_text("".join(lines[:first]))
-    path.write_text("".join(lines[first:]))
+    return "".join(lines[:first]).encode(), "".join(lines[first:]).encode()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,23 @@
-"""What the operations of EMR's API answer: clusters by id, requests checked as EMR checks them.
+"""An emulated EMR: what the operations of its API answer, with requests checked as EMR checks them.
 
-Each operation takes a request that already fits botocore's model of it, and returns an answer that does. What
-is refused beyond the model are the rules that a request for these clusters can break.
+The operations are those that `toptalkers` calls, and those that `aws emr create-cluster`, `describe-cluster`,
+`list-clusters`, `add-steps`, `describe-step`, `cancel-steps` and `terminate-clusters` call. What is refused beyond
+botocore's model of a request are the rules that a request for these clusters can break.
 """
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
-from toptalkers.sandbox.emr_cluster import ENDED, Cluster, Pace, PutLog, RunStep, Step, instance_counts, new_id
-from toptalkers.sandbox.emr_faults import CALLS_BEFORE_EXPIRY, TAG, THROTTLED_CALLS, Fault, parse_faults
+import botocore.session
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
+from botocore.validate import ParamValidator
+
+from toptalkers.sandbox.emr_cluster import ENDED, Clock, Cluster, Machinery, Pace, PutLog, RunStep, Step, WallClock
+from toptalkers.sandbox.emr_faults import TAG, Fault, parse_faults
 
 Json = dict[str, Any]
 
@@ -25,16 +31,22 @@ HADOOP_BY_RELEASE = {
 }
 """Releases that can be asked for, and their Hadoop; the steps run on 3.4.2 whichever it is."""
 
-MEMORY_PER_VCPU_GB = {"c": 2, "m": 4, "r": 8}
-
 FAMILIES = ("c6i", "c7i", "m5", "m6i", "m7i", "r6i", "r7i", "c6g", "c7g", "m6g", "m7g", "m8g", "r6g", "r7g", "r8g")
 
-VCPUS = {"xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64}
+SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
 
 MAX_STEPS = 256
 
 PAGE = 50
-"""Clusters or steps in an answer; the rest comes by Marker."""
+"""How many clusters or steps an answer holds; its Marker leads to the rest."""
+
+STOP_SECONDS = 20
+"""How long to wait for steps that are told to stop."""
+
+CAPACITIES = ("InstanceCount", "TargetOnDemandCapacity", "TargetSpotCapacity")
+"""What says how large an instance group or fleet is to be."""
+
+ID_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class RefusedError(Exception):
@@ -46,8 +58,20 @@ class RefusedError(Exception):
         self.code = code
 
 
-class EmrService:
-    """All clusters of a sandbox. Operations may be called from any thread."""
+def new_id(prefix: str) -> str:
+    """Make an id as EMR does: `j-` or `s-` and letters."""
+    return prefix + "".join(secrets.choice(ID_LETTERS) for _ in range(13))
+
+
+class Emr:
+    """All clusters of an account. Operations may be called from any thread.
+
+    Attributes:
+        pace: how long state changes take, for clusters made from now on.
+        faults: what goes wrong with every cluster made from now on.
+        operations: the names of the operations that there are.
+
+    """
 
     def __init__(
         self,
@@ -55,11 +79,13 @@ class EmrService:
         state_dir: Path,
         run_step: RunStep,
         put_log: PutLog,
+        clock: Clock | None = None,
         pace: Pace | None = None,
         faults: frozenset[Fault] = frozenset(),
         account: str = "123456789012",
         region: str = "us-east-1",
         has_instance_profile: Callable[[str], bool] = lambda _: True,
+        new_id: Callable[[str], str] = new_id,
     ) -> None:
         """Begin without a cluster.
 
@@ -67,89 +93,71 @@ class EmrService:
             state_dir: holds a folder for each cluster: its home directory and its logs.
             run_step: runs a step.
             put_log: stores a log file.
-            pace: how long state changes take.
-            faults: what goes wrong with every cluster.
+            clock: by which clusters go on; by default this machine's.
+            pace: see above.
+            faults: see above.
             account: in ARNs.
             region: in ARNs.
-            has_instance_profile: whether IAM knows an instance profile; EMR refuses one that it does not.
+            has_instance_profile: whether IAM knows an instance profile; EMR refuses one that it does not know.
+            new_id: makes an id that begins with `j-` or `s-`.
 
         """
-        self._state_dir = state_dir
-        self._run_step = run_step
-        self._put_log = put_log
-        self._pace = pace or Pace()
-        self._faults = faults
+        self.pace = pace or Pace()
+        self.faults = faults
+        self._machinery = Machinery(clock or WallClock(), run_step, put_log, new_id, state_dir)
         self._arn = f"arn:aws:elasticmapreduce:{region}:{account}:cluster/"
         self._region = region
         self._has_instance_profile = has_instance_profile
         self._clusters: dict[str, Cluster] = {}
-        self._throttled: dict[str, int] = {}
-        """Calls about a cluster that are still to be refused."""
-        self._answered: dict[str, int] = {}
-        """Calls about a cluster that are still to be answered, where the credentials expire."""
-        self._lock = threading.Lock()
-
-    def operations(self) -> dict[str, Callable[[Json], Json]]:
-        """What is understood, by its name in the API."""
-        return {
+        self._operations: dict[str, Callable[[Json], Json]] = {
             "AddJobFlowSteps": self._add_job_flow_steps,
             "CancelSteps": self._cancel_steps,
             "DescribeCluster": lambda request: {"Cluster": self._describe(self._find(request["ClusterId"]))},
-            "DescribeReleaseLabel": self._describe_release_label,
             "DescribeStep": self._describe_step,
-            "GetAutoTerminationPolicy": self._get_auto_termination_policy,
             "ListBootstrapActions": self._list_bootstrap_actions,
             "ListClusters": self._list_clusters,
             "ListInstanceFleets": self._list_instance_fleets,
             "ListInstanceGroups": self._list_instance_groups,
-            "ListInstances": self._list_instances,
             "ListReleaseLabels": self._list_release_labels,
             "ListSteps": self._list_steps,
-            "ListSupportedInstanceTypes": self._list_supported_instance_types,
-            "PutAutoTerminationPolicy": self._put_auto_termination_policy,
-            "RemoveAutoTerminationPolicy": self._put_auto_termination_policy,
             "RunJobFlow": self._run_job_flow,
-            "SetKeepJobFlowAliveWhenNoSteps": self._set_keep_alive,
-            "SetTerminationProtection": self._set_termination_protection,
             "TerminateJobFlows": self._terminate_job_flows,
         }
+        self.operations = tuple(self._operations)
+
+    def perform(self, operation: str, request: Json) -> Json:
+        """Serve an operation, by its name in the API.
+
+        Raises:
+            RefusedError: there is no such operation here, or EMR would refuse the request.
+
+        """
+        if operation not in self._operations:
+            raise RefusedError("UnknownOperationException", f"the sandbox's EMR does not know {operation!r}")
+        _check(request, _model().operation_model(operation).input_shape, "request")
+        with self._machinery.lock:
+            return self._operations[operation](request)
 
     def stop(self) -> None:
-        """End every cluster, and see their steps end."""
-        with self._lock:
-            clusters = list(self._clusters.values())
-        for cluster in clusters:
-            cluster.terminate()
-        for cluster in clusters:
-            cluster.join(20)
+        """End every cluster, and wait until their steps have stopped."""
+        with self._machinery.lock:
+            for cluster in self._clusters.values():
+                cluster.end()
+            steps = [step for cluster in self._clusters.values() for step in cluster.steps]
+            self._machinery.lock.wait_for(lambda: not any(step.is_running for step in steps), STOP_SECONDS)
 
     def _run_job_flow(self, request: Json) -> Json:
         self._check_cluster(request)
         _check_steps(request.get("Steps", []), 0)
         try:
-            faults = self._faults | parse_faults(
+            faults = self.faults | parse_faults(
                 " ".join(tag.get("Value", "") for tag in request.get("Tags", []) if tag.get("Key") == TAG)
             )
         except ValueError as error:
             raise RefusedError("ValidationException", f"tag {TAG}: {error}") from None
-        cluster_id = new_id("j-")
-        cluster = Cluster(
-            cluster_id,
-            request,
-            work_dir=self._state_dir / cluster_id,
-            run_step=self._run_step,
-            put_log=self._put_log,
-            pace=self._pace,
-            faults=faults,
-        )
-        with self._lock:
-            self._clusters[cluster_id] = cluster
-            if Fault.THROTTLING in faults:
-                self._throttled[cluster_id] = THROTTLED_CALLS
-            if Fault.EXPIRED_CREDENTIALS in faults:
-                self._answered[cluster_id] = CALLS_BEFORE_EXPIRY
-        cluster.start()
-        return {"JobFlowId": cluster_id, "ClusterArn": self._arn + cluster_id}
+        cluster = Cluster(request, self._machinery, pace=self.pace, faults=faults)
+        self._clusters[cluster.id] = cluster
+        return {"JobFlowId": cluster.id, "ClusterArn": self._arn + cluster.id}
 
     def _check_cluster(self, request: Json) -> None:
         instances = request["Instances"]
@@ -170,14 +178,12 @@ class EmrService:
         release = request.get("ReleaseLabel")
         if release not in HADOOP_BY_RELEASE:
             raise RefusedError("ValidationException", f"The supplied release label is invalid: {release}.")
-        supported = {supported["Type"] for supported in supported_instance_types()}
-        asked = [instance_type for instance_type, _ in instance_counts(instances)]
-        asked += [config["InstanceType"] for fleet in fleets for config in fleet.get("InstanceTypeConfigs", [])]
-        for instance_type in asked:
-            if instance_type not in supported:
-                raise RefusedError("ValidationException", f"Instance type '{instance_type}' is not supported.")
-        for _, count in instance_counts(instances):
-            if count < 1:
+        for one in [*groups, *(config for fleet in fleets for config in fleet.get("InstanceTypeConfigs", []))]:
+            family, _, size = one["InstanceType"].partition(".")
+            if family not in FAMILIES or size not in SIZES:
+                raise RefusedError("ValidationException", f"Instance type '{one['InstanceType']}' is not supported.")
+        for one in of:
+            if sum(one.get(of_market, 0) for of_market in CAPACITIES) < 1:
                 raise RefusedError("ValidationException", "An instance group or fleet needs at least one instance.")
         if not request.get("ServiceRole"):
             raise RefusedError("ValidationException", "ServiceRole is required for creating cluster.")
@@ -188,7 +194,10 @@ class EmrService:
             raise RefusedError("ValidationException", "The log URI must be an S3 location.")
         if request.get("StepConcurrencyLevel", 1) != 1:
             raise RefusedError("ValidationException", "The sandbox runs one step at a time: StepConcurrencyLevel.")
-        _check_idle_timeout(request.get("AutoTerminationPolicy", {}))
+        if instances.get("TerminationProtected"):
+            raise RefusedError("ValidationException", "The sandbox does not protect clusters: TerminationProtected.")
+        if not 60 <= request.get("AutoTerminationPolicy", {}).get("IdleTimeout", 60) <= 604_800:
+            raise RefusedError("ValidationException", "IdleTimeout must be between 60 and 604800 seconds.")
 
     def _add_job_flow_steps(self, request: Json) -> Json:
         cluster = self._find(request["JobFlowId"])
@@ -212,72 +221,33 @@ class EmrService:
         return {"CancelStepsInfoList": answers}
 
     def _terminate_job_flows(self, request: Json) -> Json:
-        clusters = [self._find(cluster_id) for cluster_id in request["JobFlowIds"]]
-        for cluster in clusters:
-            if not cluster.is_protected:
-                cluster.terminate()
-        if any(cluster.is_protected for cluster in clusters):
-            raise RefusedError(
-                "ValidationException", "Could not shut down one or more job flows since they are termination protected."
-            )
+        for cluster in [self._find(cluster_id) for cluster_id in request["JobFlowIds"]]:
+            cluster.end()
         return {}
-
-    def _set_termination_protection(self, request: Json) -> Json:
-        for cluster_id in request["JobFlowIds"]:
-            self._find(cluster_id).is_protected = request["TerminationProtected"]
-        return {}
-
-    def _set_keep_alive(self, request: Json) -> Json:
-        for cluster_id in request["JobFlowIds"]:
-            cluster = self._find(cluster_id)
-            with cluster.lock:
-                cluster.is_kept_alive = request["KeepJobFlowAliveWhenNoSteps"]
-        return {}
-
-    def _put_auto_termination_policy(self, request: Json) -> Json:
-        policy = request.get("AutoTerminationPolicy", {})
-        _check_idle_timeout(policy)
-        cluster = self._find(request["ClusterId"])
-        with cluster.lock:
-            cluster.idle_timeout_s = policy.get("IdleTimeout")
-            cluster.lock.notify_all()
-        return {}
-
-    def _get_auto_termination_policy(self, request: Json) -> Json:
-        timeout_s = self._find(request["ClusterId"]).idle_timeout_s
-        return {} if timeout_s is None else {"AutoTerminationPolicy": {"IdleTimeout": timeout_s}}
 
     def _describe_step(self, request: Json) -> Json:
-        cluster = self._find(request["ClusterId"])
-        with cluster.lock:
-            for step in cluster.steps:
-                if step.id == request["StepId"]:
-                    return {"Step": _describe_step(step)}
+        for step in self._find(request["ClusterId"]).steps:
+            if step.id == request["StepId"]:
+                return {"Step": _describe_step(step)}
         raise RefusedError("InvalidRequestException", f"Step id '{request['StepId']}' is not valid.")
 
     def _list_steps(self, request: Json) -> Json:
-        cluster = self._find(request["ClusterId"])
-        with cluster.lock:
-            steps = [
-                _describe_step(step)
-                for step in reversed(cluster.steps)  # the newest first, as EMR has it
-                if step.state in request.get("StepStates", [step.state])
-                and step.id in request.get("StepIds", [step.id])
-            ]
+        steps = [
+            _describe_step(step)
+            for step in reversed(self._find(request["ClusterId"]).steps)  # the newest first, as EMR has it
+            if step.state in request.get("StepStates", [step.state]) and step.id in request.get("StepIds", [step.id])
+        ]
         return _page("Steps", steps, request.get("Marker"))
 
     def _list_clusters(self, request: Json) -> Json:
-        with self._lock:
-            clusters = sorted(self._clusters.values(), key=lambda cluster: cluster.created, reverse=True)
         found = [
             {
                 "Id": cluster.id,
                 "Name": cluster.request["Name"],
                 "Status": _describe_status(cluster),
-                "NormalizedInstanceHours": cluster.normalized_instance_hours(),
                 "ClusterArn": self._arn + cluster.id,
             }
-            for cluster in clusters
+            for cluster in reversed(self._clusters.values())  # the newest first, as EMR has it
             if cluster.state in request.get("ClusterStates", [cluster.state])
             and cluster.created >= _moment(request.get("CreatedAfter", 0))
             and cluster.created < _moment(request.get("CreatedBefore", 1e11))
@@ -339,46 +309,13 @@ class EmrService:
             ]
         }
 
-    def _list_instances(self, request: Json) -> Json:
-        cluster = self._find(request["ClusterId"])
-        for narrowing in ("InstanceGroupId", "InstanceGroupTypes", "InstanceFleetId", "InstanceFleetType"):
-            if narrowing in request:
-                raise RefusedError("ValidationException", f"The sandbox lists all instances: {narrowing}.")
-        state = _capacity_state(cluster).replace("TERMINATING", "TERMINATED")
-        instances: list[Json] = []
-        for instance_type, count in instance_counts(cluster.request["Instances"]):
-            for _ in range(count):
-                number = len(instances) + 1
-                instances.append(
-                    {
-                        "Id": f"ci-{number:013d}",
-                        "Ec2InstanceId": f"i-{number:017d}",
-                        "PrivateIpAddress": f"10.0.{number // 250}.{number % 250 + 4}",
-                        "InstanceType": instance_type,
-                        "Status": {"State": state},
-                    }
-                )
-        wanted = request.get("InstanceStates", [state])
-        return _page("Instances", instances if state in wanted else [], request.get("Marker"))
-
     def _list_release_labels(self, request: Json) -> Json:
         filters = request.get("Filters", {})
         if "Application" in filters:
-            raise RefusedError("ValidationException", "The sandbox filters releases by Prefix alone.")
+            raise RefusedError("ValidationException", "The sandbox filters releases only by Prefix.")
         return {
             "ReleaseLabels": [label for label in HADOOP_BY_RELEASE if label.startswith(filters.get("Prefix", "emr"))]
         }
-
-    def _describe_release_label(self, request: Json) -> Json:
-        label = request.get("ReleaseLabel", "")
-        if label not in HADOOP_BY_RELEASE:
-            raise RefusedError("InvalidRequestException", f"Release label {label} is not valid.")
-        return {"ReleaseLabel": label, "Applications": [{"Name": "Hadoop", "Version": HADOOP_BY_RELEASE[label]}]}
-
-    def _list_supported_instance_types(self, request: Json) -> Json:
-        if request["ReleaseLabel"] not in HADOOP_BY_RELEASE:
-            raise RefusedError("InvalidRequestException", f"Release label {request['ReleaseLabel']} is not valid.")
-        return _page("SupportedInstanceTypes", supported_instance_types(), request.get("Marker"))
 
     def _describe(self, cluster: Cluster) -> Json:
         request, instances = cluster.request, cluster.request["Instances"]
@@ -387,61 +324,57 @@ class EmrService:
             "EbsRootVolumeSize", "Configurations", "OSReleaseLabel", "LogEncryptionKmsKeyId",
         )  # fmt: skip
         subnets = instances.get("Ec2SubnetIds", []) or [instances.get("Ec2SubnetId", "subnet-0123456789abcdef0")]
-        with cluster.lock:
-            return {
-                "Id": cluster.id,
-                **{name: request[name] for name in kept if name in request},
-                "Status": _describe_status(cluster),
-                "ClusterArn": self._arn + cluster.id,
-                "AutoTerminate": not cluster.is_kept_alive,
-                "TerminationProtected": cluster.is_protected,
-                "VisibleToAllUsers": True,
-                "Applications": [
-                    {"Name": application["Name"], "Version": HADOOP_BY_RELEASE[request["ReleaseLabel"]]}
-                    for application in request.get("Applications", [{"Name": "Hadoop"}])
-                    if application["Name"] == "Hadoop"
-                ],
-                "InstanceCollectionType": "INSTANCE_FLEET" if "InstanceFleets" in instances else "INSTANCE_GROUP",
-                "NormalizedInstanceHours": cluster.normalized_instance_hours(),
-                "MasterPublicDnsName": "ip-10-0-0-5.ec2.internal" if cluster.ready else "",
-                "StepConcurrencyLevel": 1,
-                "Ec2InstanceAttributes": {
-                    "IamInstanceProfile": request["JobFlowRole"],
-                    "Ec2SubnetId": subnets[0],
-                    "RequestedEc2SubnetIds": subnets,
-                    "Ec2AvailabilityZone": f"{self._region}a",
-                    **({"Ec2KeyName": instances["Ec2KeyName"]} if "Ec2KeyName" in instances else {}),
-                },
-            }
+        return {
+            "Id": cluster.id,
+            **{name: request[name] for name in kept if name in request},
+            "Status": _describe_status(cluster),
+            "ClusterArn": self._arn + cluster.id,
+            "AutoTerminate": not cluster.is_kept_alive,
+            "TerminationProtected": False,
+            "VisibleToAllUsers": True,
+            "Applications": [
+                {"Name": application["Name"], "Version": HADOOP_BY_RELEASE[request["ReleaseLabel"]]}
+                for application in request.get("Applications", [{"Name": "Hadoop"}])
+                if application["Name"] == "Hadoop"
+            ],
+            "InstanceCollectionType": "INSTANCE_FLEET" if "InstanceFleets" in instances else "INSTANCE_GROUP",
+            "MasterPublicDnsName": "ip-10-0-0-5.ec2.internal" if cluster.ready else "",
+            "StepConcurrencyLevel": 1,
+            "Ec2InstanceAttributes": {
+                "IamInstanceProfile": request["JobFlowRole"],
+                "Ec2SubnetId": subnets[0],
+                "RequestedEc2SubnetIds": subnets,
+                "Ec2AvailabilityZone": f"{self._region}a",
+                **({"Ec2KeyName": instances["Ec2KeyName"]} if "Ec2KeyName" in instances else {}),
+            },
+        }
 
     def _find(self, cluster_id: str) -> Cluster:
-        with self._lock:
-            if cluster_id not in self._clusters:
-                raise RefusedError("InvalidRequestException", f"Cluster id '{cluster_id}' is not valid.")
-            if self._throttled.get(cluster_id):
-                self._throttled[cluster_id] -= 1
-                raise RefusedError("ThrottlingException", "Rate exceeded")
-            if cluster_id in self._answered:
-                if not self._answered[cluster_id]:
-                    raise RefusedError("ExpiredTokenException", "The security token included in the request is expired")
-                self._answered[cluster_id] -= 1
-            return self._clusters[cluster_id]
+        cluster = self._clusters.get(cluster_id)
+        if cluster is None:
+            raise RefusedError("InvalidRequestException", f"Cluster id '{cluster_id}' is not valid.")
+        if cluster.calls_to_refuse:
+            cluster.calls_to_refuse -= 1
+            raise RefusedError("ThrottlingException", "Rate exceeded")
+        if cluster.calls_to_answer == 0:
+            raise RefusedError("ExpiredTokenException", "The security token included in the request is expired")
+        if cluster.calls_to_answer:
+            cluster.calls_to_answer -= 1
+        return cluster
 
 
-def supported_instance_types() -> list[Json]:
-    """The instance types that can be asked for: some of EMR's, sizes from xlarge."""
-    return [
-        {
-            "Type": f"{family}.{size}",
-            "VCPU": vcpus,
-            "MemoryGB": float(vcpus * MEMORY_PER_VCPU_GB[family[0]]),
-            "Architecture": "ARM64" if family.endswith("g") else "X86_64",
-            "EbsStorageOnly": True,
-            "InstanceFamilyId": family,
-        }
-        for family in FAMILIES
-        for size, vcpus in VCPUS.items()
-    ]
+@cache
+def _model() -> ServiceModel:
+    return botocore.session.Session().get_service_model("emr")
+
+
+def check_answer(operation: str, answer: Json) -> None:
+    """Raise RefusedError for an answer that does not fit botocore's model.
+
+    Without a word, clients would drop what the model does not have.
+    """
+    if shape := _model().operation_model(operation).output_shape:
+        _check(answer, shape, "answer")
 
 
 def _check_steps(steps: Sequence[Mapping[str, Any]], there_already: int) -> None:
@@ -449,12 +382,7 @@ def _check_steps(steps: Sequence[Mapping[str, Any]], there_already: int) -> None
         raise RefusedError("ValidationException", f"Maximum number of steps for job flow exceeded: {MAX_STEPS}.")
     for step in steps:
         if PurePosixPath(step["HadoopJarStep"]["Jar"]).name != "command-runner.jar":
-            raise RefusedError("ValidationException", f"The sandbox runs command-runner.jar alone: {step['Name']}.")
-
-
-def _check_idle_timeout(policy: Mapping[str, Any]) -> None:
-    if not 60 <= policy.get("IdleTimeout", 60) <= 604_800:
-        raise RefusedError("ValidationException", "IdleTimeout must be between 60 and 604800 seconds.")
+            raise RefusedError("ValidationException", f"The sandbox runs only command-runner.jar: {step['Name']}.")
 
 
 def _describe_status(cluster: Cluster) -> Json:
@@ -509,5 +437,32 @@ def _page(name: str, items: list[Json], marker: str | None) -> Json:
     return answer
 
 
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _moment(time: datetime | float) -> datetime:
+    return time if isinstance(time, datetime) else datetime.fromtimestamp(time, UTC)
+
+
+def _check(value: dict[str, Any], shape: Shape | None, what: str) -> None:
+    if shape is None:
+        if value:
+            raise RefusedError("ValidationException", f"{what}: takes no members")
+        return
+    report = ParamValidator().validate(value, shape)
+    if report.has_errors():
+        raise RefusedError("ValidationException", f"{what}: {report.generate_report()}")
+    for problem in _wrong_enums(value, shape, what):
+        raise RefusedError("ValidationException", problem)
+
+
+def _wrong_enums(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """Values that are not among those that the model enumerates; botocore itself lets them pass."""
+    if isinstance(shape, StructureShape):
+        for name, member in cast("Mapping[str, Any]", value).items():
+            yield from _wrong_enums(member, shape.members[name], f"{path}.{name}")
+    elif isinstance(shape, ListShape):
+        for number, member in enumerate(value):
+            yield from _wrong_enums(member, shape.member, f"{path}[{number}]")
+    elif isinstance(shape, MapShape):
+        for name, member in value.items():
+            yield from _wrong_enums(member, shape.value, f"{path}.{name}")
+    elif isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
+        yield f"{path}: {value!r} is not one of {', '.join(shape.enum)}"
