@@ -1,4 +1,4 @@
-"""Builds the counting kernel (`src/toptalkers/kernel/`, C) into a wheel, or into the checkout of an editable installation.
+"""Builds the counting kernel (`src/toptalkers/kernel/`, C) into a wheel or an editable checkout.
 
 The compiler is what `CC` names, or the machine's `cc`. Where there is none, it is the one in the package `ziglang`, so
 that a build needs nothing but pip. `TOPTALKERS_TARGET` names another platform to build for; that is always done by
@@ -41,7 +41,7 @@ def target() -> str | None:
 
 
 def compiler() -> list[str] | None:
-    """This machine's C compiler; None when it has none."""
+    """The C compiler of this machine; None when it has none."""
     if os.environ.get("CC"):
         return shlex.split(os.environ["CC"])
     found = shutil.which("cc")
