@@ -41,7 +41,7 @@ def target() -> str | None:
 
 
 def compiler() -> list[str] | None:
-    """The C compiler of this machine; None when it has none."""
+    """Give the C compiler of this machine; None when it has none."""
     if os.environ.get("CC"):
         return shlex.split(os.environ["CC"])
     found = shutil.which("cc")
