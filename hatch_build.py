@@ -20,6 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 KERNEL = Path(__file__).parent / "src/toptalkers/kernel"
 LIBRARY = "kernel.so"
 FLAGS = ["-std=c11", "-O3", "-fPIC", "-shared", "-pthread", "-D_GNU_SOURCE"]
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror"]
 # Zig builds for the processor that it runs on, unless told otherwise.
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 
@@ -60,7 +61,7 @@ class KernelBuildHook(BuildHookInterface[Any]):
             return
         platform = target()
         if platform:
-            command = [*ZIG, "-target", TARGETS[platform], "-s"]
+            command = [*ZIG, "-target", TARGETS[platform], "-s", *WARNINGS]
         else:
             platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             command = compiler() or ZIG
