@@ -93,7 +93,7 @@ def test_it_says_seed_and_speed_and_knows_its_usage() -> None:
     command = [sys.executable, "-m", "tests.fuzz"]
     done = subprocess.run([*command, "1", "12"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"seed 12\n[0-9]+ cases agree, [0-9]+ a second\n", done.stdout)
+    assert re.fullmatch(r"seed 12\n[0-9]+ cases agree, [0-9]+ per second\n", done.stdout)
     for arguments in ([], ["x"], ["1", "2", "3"]):
         wrong = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
