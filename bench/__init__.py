@@ -1,1 +1,1 @@
-"""Measures toptalkers beside what a user would pick instead, in one run: `scripts/bench PART`."""
+"""Compare toptalkers with what users would choose instead, in one run: `scripts/bench PART`."""

@@ -1,7 +1,7 @@
-"""Measure toptalkers beside what a user would pick instead, whole process against whole process.
+"""Compare toptalkers with what users would choose instead, by whole processes.
 
-Answers are checked equal before any time is shown; ratios come first, for they travel and seconds do not. Tables
-(Markdown) go to standard output, progress to standard error. Samples are made once, and kept.
+No time is shown before all answers are equal. Ratios come first, because they hold on other machines and seconds do
+not. Tables (Markdown) go to standard output, progress to standard error. Samples are made once and kept.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from bench.report import write_section
 from bench.tools import ROOT, find_tools, machine
 
 PARTS = {
-    "local": ("local", "run-local beside its peers; other layouts, other questions"),
-    "growth": ("growth", "run-local over records, files, talkers; a table and a chart"),
-    "mapper": ("mapper", "the streaming scripts under Python 3.9 beside gawk"),
-    "hadoop": ("hadoop", "both steps on the embedded Hadoop beside the recipe's and Spark"),
+    "local": ("local", "run-local and its peers; other layouts, other questions"),
+    "growth": ("growth", "run-local by number of records, files, talkers; a table and a chart"),
+    "mapper": ("mapper", "the streaming scripts under Python 3.9, and gawk"),
+    "hadoop": ("hadoop", "both steps on the embedded Hadoop, the recipe's steps, and Spark"),
     "lambda": ("preprocessor", "the Lambda pre-processor"),
     "startup": ("startup", "start-up of commands, and of imports"),
     "memory": ("memory", "more talkers than memory"),
-    "emr": ("emr", "on paper: what the rates mean for 1 TB an hour on EMR"),
+    "emr": ("emr", "on paper: what the rates mean for 1 TB per hour on EMR"),
 }
 QUICK_PARTS = ("local", "mapper", "startup")
 RECORDS, QUICK_RECORDS = 4_000_000, 1_000_000
@@ -33,7 +33,7 @@ PAGE = ROOT / "docs/benchmarks.md"
 
 
 def main() -> int:
-    """Run the parts that were named, or all."""
+    """Run the named parts, or all."""
     options = _parse_arguments()
     options.work.mkdir(parents=True, exist_ok=True)
     context = Context(
@@ -52,7 +52,7 @@ def main() -> int:
         ratios |= section.ratios
         if options.write:
             write_section(PAGE, part, text, section.charts)
-            say(f"written: {PAGE.relative_to(ROOT)}, its section {part}")
+            say(f"written: section {part} of {PAGE.relative_to(ROOT)}")
     if options.quick:
         lines, all_hold = check(ratios)
         print("\n## Expected\n")
@@ -63,37 +63,35 @@ def main() -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     width = max(map(len, PARTS))
-    parts = "\n".join(f"  {name:{width}}  {what}" for name, (_, what) in PARTS.items())
+    parts = "\n".join(f"  {name:{width}}  {description}" for name, (_, description) in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=__doc__,
         epilog=f"parts:\n{parts}\n\nexample:\n  scripts/bench local startup --write",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; without any, everything")
-    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of what is quick (default {RUNS})")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; by default everything")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each quick command (default {RUNS})")
     parser.add_argument(
         "--records",
         type=int,
         metavar="N",
         help=f"records of the main sample (default {RECORDS:,}), a multiple of 40000",
     )
-    parser.add_argument(
-        "--write", action="store_true", help="put the tables into docs/benchmarks.md, each into its section"
-    )
+    parser.add_argument("--write", action="store_true", help="write each table into its section of docs/benchmarks.md")
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"for CI: {', '.join(QUICK_PARTS)} on less, with light peers; exit code 1 when a ratio is far off",
+        help=f"for CI: {', '.join(QUICK_PARTS)}, with less data and light peers; exit code 1 if a ratio is far off",
     )
-    parser.add_argument("--work", type=Path, default=ROOT / "build/bench", metavar="DIR", help="where samples lie")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/bench", metavar="DIR", help="the folder of samples")
     parser.add_argument("--peers-python", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     if options.quick and (options.write or set(options.parts) - set(QUICK_PARTS)):
-        parser.error(f"--quick is for {', '.join(QUICK_PARTS)}, and is not written down")
+        parser.error(f"--quick is only for {', '.join(QUICK_PARTS)}, and not for --write")
     if options.records is not None and (options.records < 160_000 or options.records % 40_000):
         parser.error("--records: a multiple of 40000, at least 160000")
     return options

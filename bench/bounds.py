@@ -1,7 +1,7 @@
-"""How far off a ratio may be before `scripts/bench --quick` fails: generous, for machines are noisy.
+"""How large a ratio may be before `scripts/bench --quick` fails: generous, because machines are noisy.
 
-Each is at least one and a half times what is seen on a quiet machine: it catches an engine that lost its way, not a
-slow afternoon. What is measured well stands in docs/benchmarks.md.
+Each bound is at least 1.5 times the ratio on a quiet machine: it catches a regression, not a busy machine.
+docs/benchmarks.md has the exact measurements.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A ratio's name, the most it may be, and why so much."""
+    """A ratio's name, its upper bound, and the reason for the bound."""
 
     ratio: str
     most: float
@@ -18,19 +18,19 @@ class Bound:
 
 
 BOUNDS = (
-    Bound("run-local / DuckDB", 0.8, "the aim, of 4 M records; of the quick sample's, start-up is a larger part"),
-    Bound("run-local / Polars", 1.0, "the aim, with every line checked by the rules; half of it is what is seen"),
-    Bound("run-local / unpacking", 4.0, "the aim is 3 of 4 M records; two is what is seen"),
-    Bound("count_flows.py / gawk", 2.5, "the aim is 1.3 of 2 M records; of fewer, Python's start-up weighs more"),
-    Bound("sum_counts.py / gawk", 1.5, "the aim is 2 M lines a second, and gawk does less than that"),
-    Bound("port_filter.py / gawk", 2.5, "the aim is 2 M lines a second, gawk does a third more"),
+    Bound("run-local / DuckDB", 0.8, "the aim for 4 M records; with the quick sample, start-up is a larger part"),
+    Bound("run-local / Polars", 1.0, "the aim, with every line checked by the rules; 0.5 is usual"),
+    Bound("run-local / decompression", 4.0, "the aim for 4 M records is 3; 2 is usual"),
+    Bound("count_flows.py / gawk", 2.5, "the aim for 2 M records is 1.3; with fewer, Python's start-up weighs more"),
+    Bound("sum_counts.py / gawk", 1.5, "the aim is 2 M lines per second, and gawk is slower than that"),
+    Bound("port_filter.py / gawk", 2.5, "the aim is 2 M lines per second, and gawk is a third faster"),
     Bound("toptalkers --help / python", 12.0, "the aim is 0.15 s, and a bare Python takes 0.01 s and more"),
     Bound("toptalkers run-local --help / python", 12.0, "the same"),
 )
 
 
 def check(ratios: Mapping[str, float], bounds: tuple[Bound, ...] = BOUNDS) -> tuple[list[str], bool]:
-    """Compare what was measured; gives a line a bound, and whether all hold. What was not measured holds."""
+    """Compare ratios with their bounds; return one line per bound, and whether all hold. A missing ratio holds."""
     lines, all_hold = [], True
     for bound in bounds:
         got = ratios.get(bound.ratio)

@@ -1,4 +1,4 @@
-"""Line charts on two logarithmic axes, as SVG by hand: a few panels, a legend, for light pages and dark ones."""
+"""Line charts on two logarithmic axes, written as SVG: a few panels and a legend, for light and dark pages."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart: what the axes are, and points (both above 0) by name of the line."""
+    """One chart: the labels of its axes, and the points of each line by its name (both coordinates above 0)."""
 
     title: str
     x_label: str
@@ -38,7 +38,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], columns: int) -> str:
-    """Draw panels in rows of so many; a name has the same colour in all."""
+    """Draw panels in rows of `columns`; a name has the same colour in all panels."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     classes = {name: "abc"[number % 3] for number, name in enumerate(names)}
     width, height = WIDTH * columns, HEIGHT * -(-len(panels) // columns) + LEGEND
@@ -95,7 +95,7 @@ def _draw_panel(panel: Panel, classes: Mapping[str, str]) -> list[str]:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Ticks within a range: powers of ten when it is wide, else 1, 2, 5 of each; at least two, if need be around it."""
+    """Return at least two ticks: powers of ten for a wide range, else 1, 2, 5 of each; if needed, outside the range."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     fine = [digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5)]
     inside = [value for value in fine if low <= value <= high]

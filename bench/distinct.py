@@ -1,4 +1,4 @@
-"""Flow logs with as many talkers as wanted, up to one a record: what no machine holds for long."""
+"""Flow logs with any number of talkers, up to one per record: in the end they exceed the memory of any machine."""
 
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from isal import igzip
 
-_RECORDS_A_FILE = 250_000
+_RECORDS_PER_FILE = 250_000
 
 
 def write_distinct(folder: Path, records: int, talkers: int) -> None:
-    """Write that many default-format records, gzipped, into a folder, the talkers in turn."""
+    """Write that many default-format records, gzipped, into a folder; the talkers take turns."""
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(_write_file, folder, records, talkers), range(0, records, _RECORDS_A_FILE)))
+        list(pool.map(partial(_write_file, folder, records, talkers), range(0, records, _RECORDS_PER_FILE)))
 
 
 def _write_file(folder: Path, records: int, talkers: int, start: int) -> None:
     lines = []
-    for number in range(start, min(records, start + _RECORDS_A_FILE)):
-        # Multiplied by an odd number, numbers below 2**32 give each a number of its own, in no order.
+    for number in range(start, min(records, start + _RECORDS_PER_FILE)):
+        # Multiplication by an odd number, modulo 2**32, gives distinct numbers in no visible order.
         talker = number % talkers * 2_654_435_761 & 0xFFFFFFFF
         lines.append(
             "2 123456789012 eni-0a1b2c3d4e5f60718"

@@ -1,6 +1,6 @@
-"""On paper: what the rates measured here mean for 1 TB of compressed flow logs an hour on EMR, step by step.
+"""On paper: what the rates measured here mean for 1 TB of compressed flow logs per hour on EMR, step by step.
 
-Rates and sizes are measured; prices and what AWS does are assumptions, all in one place below, and named in the text.
+Rates and sizes are measured; prices and the behaviour of AWS are assumptions, all listed below and in the text.
 """
 
 import math
@@ -18,20 +18,20 @@ from bench.tools import STREAMING, find_python39, version_of
 
 INPUT_BYTES = 10**12
 
-DOLLARS_A_NODE_HOUR = 0.1632 + 0.0408
-"""An m7g.xlarge on demand in us-east-1, about: EC2, and EMR's quarter on top."""
+DOLLARS_PER_NODE_HOUR = 0.1632 + 0.0408
+"""About the price of an m7g.xlarge on demand in us-east-1: EC2, plus a quarter of it for EMR."""
 
 OBJECT_BYTES = 5 * 10**6
-"""Of one object as direct delivery writes it for a busy interface every five minutes; it may be up to 75 MB."""
+"""An object that direct delivery writes for a busy interface every five minutes; it can have up to 75 MB."""
 
-KEYS_A_LIST, SECONDS_A_LIST = 1000, 0.1
-"""What one ListObjectsV2 gives, and takes, one after the other."""
+KEYS_PER_LIST, SECONDS_PER_LIST = 1000, 0.1
+"""How many keys one ListObjectsV2 returns, and how long it takes; the calls are sequential."""
 
-NODE_BYTES_A_SECOND = 10**9 / 8
-"""What an m7g.xlarge reads from the network for hours: its baseline is about 1.9 Gbit/s, half of it is taken here."""
+NODE_BYTES_PER_SECOND = 10**9 / 8
+"""How fast an m7g.xlarge can read from the network for hours: about half of its baseline of 1.9 Gbit/s."""
 
 SHUFFLE_SHARE = 0.5
-"""Share of a node's network that the shuffle gets while maps still read."""
+"""The shuffle's share of a node's network while maps still read."""
 
 TALKERS = (1_000_000, 10_000_000, 100_000_000)
 
@@ -40,42 +40,42 @@ SORTED_TALKERS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What was measured, all on one core.
+    """The measurements, all on one core.
 
     Attributes:
-        record_bytes: text of a record.
-        packed_record_bytes: of a record, at gzip's usual level.
-        unpacked_per_s: packed bytes that zlib unpacks a second.
-        mapped_per_s: records a second through `count_flows.py`.
-        step_cpu_s_per_byte: CPU seconds of a whole first step a packed byte more, its JVM's too.
-        talkers_a_map: sums that leave the mapper of as many records as a map gets.
-        sum_bytes: of one of them.
-        ranked_per_s: talkers a second through the second step with its one reducer.
+        record_bytes: size of a record as text.
+        compressed_record_bytes: size of a record, compressed at gzip's default level.
+        decompressed_per_s: compressed bytes that zlib decompresses per second.
+        mapped_per_s: records that `count_flows.py` reads per second.
+        step_cpu_s_per_byte: CPU seconds of a whole first step, JVM included, per additional compressed byte.
+        sums_per_map: sums that a mapper writes for as many records as a map gets.
+        sum_bytes: size of one of these sums.
+        ranked_per_s: talkers per second through the second step, with its one reducer.
 
     """
 
     record_bytes: float
-    packed_record_bytes: float
-    unpacked_per_s: float
+    compressed_record_bytes: float
+    decompressed_per_s: float
     mapped_per_s: float
     step_cpu_s_per_byte: float
-    talkers_a_map: int
+    sums_per_map: int
     sum_bytes: float
     ranked_per_s: float
 
 
 def run(context: Context) -> Section:
-    """Measure the rates, and do the sums."""
+    """Measure the rates, and do the arithmetic."""
     rates, python = measure(context)
     return Section(f"{_format_rates(rates, python)}\n\n{format_plan(rates)}")
 
 
 def measure(context: Context) -> tuple[Rates, str]:
-    """Measure on one core what the sums need; gives it, and the mapper's Python."""
+    """Measure, on one core, the rates for the arithmetic; return them and the mapper's Python."""
     work = context.work
     folder = samples.sample(work, context.records)
-    small = samples.packed_at(work, samples.some_files(work, folder, max(1, context.records // 160_000)))
-    whole = samples.packed_at(work, folder)
+    small = samples.recompressed(work, samples.some_files(work, folder, max(1, context.records // 160_000)))
+    whole = samples.recompressed(work, folder)
     texts = [text for _, text in samples.unpacked(small)]
     records = sum(text.count(b"\n") for text in texts)
 
@@ -100,15 +100,15 @@ def measure(context: Context) -> tuple[Rates, str]:
         run_folder = work / "emr-runs" / source.name
         shutil.rmtree(run_folder, ignore_errors=True)
         spent[source] = run_steps(our_steps(source, run_folder)[:1], run_folder)
-    more_bytes = samples.packed_bytes(whole) - samples.packed_bytes(small)
+    more_bytes = samples.stored_bytes(whole) - samples.stored_bytes(small)
     return (
         Rates(
             record_bytes=sum(map(len, texts)) / records,
-            packed_record_bytes=samples.packed_bytes(whole) / context.records,
-            unpacked_per_s=sum(map(len, packed)) / unpack_s,
+            compressed_record_bytes=samples.stored_bytes(whole) / context.records,
+            decompressed_per_s=sum(map(len, packed)) / unpack_s,
             mapped_per_s=context.records / timing.median_cpu_s,
             step_cpu_s_per_byte=(spent[whole].cpu_s - spent[small].cpu_s) / more_bytes,
-            talkers_a_map=len(sum_lines),
+            sums_per_map=len(sum_lines),
             sum_bytes=sum(map(len, sum_lines)) / len(sum_lines),
             ranked_per_s=_ranked_per_s(work),
         ),
@@ -117,7 +117,7 @@ def measure(context: Context) -> tuple[Rates, str]:
 
 
 def _ranked_per_s(work: Path) -> float:
-    """Run the second step on few talkers and on many: the difference leaves start-up out."""
+    """Run the second step on few and on many talkers: the difference excludes the start-up."""
     times = []
     for talkers in (SORTED_TALKERS // 20, SORTED_TALKERS):
         say(f"  step 2 on the embedded Hadoop, {talkers:,} talkers")
@@ -138,25 +138,25 @@ def _ranked_per_s(work: Path) -> float:
 def _format_rates(rates: Rates, python: str) -> str:
     rows = [
         ["text of a record", f"{rates.record_bytes:.0f} bytes"],
-        [f"the same packed (gzip, level {samples.PACKED_LEVEL})", f"{rates.packed_record_bytes:.1f} bytes"],
+        [f"the same, compressed (gzip, level {samples.GZIP_LEVEL})", f"{rates.compressed_record_bytes:.1f} bytes"],
         [
-            f"unpacking with zlib {zlib.ZLIB_RUNTIME_VERSION}, as Java and Hadoop do",
-            f"{rates.unpacked_per_s / 1e6:.0f} MB/s packed",
+            f"decompression with zlib {zlib.ZLIB_RUNTIME_VERSION}, as in Java and Hadoop",
+            f"{rates.decompressed_per_s / 1e6:.0f} MB/s compressed",
         ],
         [f"`count_flows.py` under {python}", f"{rates.mapped_per_s / 1e6:.2f} M records/s"],
-        ["", f"= {rates.mapped_per_s * rates.packed_record_bytes / 1e6:.1f} MB/s packed"],
+        ["", f"= {rates.mapped_per_s * rates.compressed_record_bytes / 1e6:.1f} MB/s compressed"],
         [
             "the whole first step on the embedded Hadoop, CPU of JVM and mapper",
-            f"{1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB/s packed",
+            f"{1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB/s compressed",
         ],
-        ["sums that leave a map", f"{rates.talkers_a_map:,} of {rates.sum_bytes:.0f} bytes"],
+        ["sums that a map writes", f"{rates.sums_per_map:,} of {rates.sum_bytes:.0f} bytes"],
         ["the second step, one reducer", f"{rates.ranked_per_s / 1e3:,.0f} k talkers/s"],
     ]
     return table(("measured here, on one core", "rate or size"), rows)
 
 
 def format_plan(rates: Rates) -> str:
-    """The arithmetic, step by step, for the cluster that `run-emr` plans and for one that keeps up with an hour."""
+    """Do the arithmetic, step by step, for the cluster that `run-emr` plans and for one that keeps up with the logs."""
     from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
     from toptalkers.runs.sizing import (
         BYTES_PER_VCPU_SECOND,
@@ -171,20 +171,20 @@ def format_plan(rates: Rates) -> str:
 
     planned = size_cluster(INPUT_BYTES)
     cores = vcpus(DEFAULT_INSTANCE_TYPE)
-    records = INPUT_BYTES / rates.packed_record_bytes
+    records = INPUT_BYTES / rates.compressed_record_bytes
     cpu_s = INPUT_BYTES * rates.step_cpu_s_per_byte
     fixed = STARTING_MINUTES + STEPS_MINUTES
-    # Enough to be done with an hour's logs within the hour, start-up and all: else the next hour waits.
+    # Enough nodes to process an hour's logs within an hour, start-up included: otherwise a backlog grows.
     enough = math.ceil(cpu_s / cores / 60 / (60 - fixed))
     maps = math.ceil(INPUT_BYTES / LARGEST_SPLIT_BYTES)
     map_s = LARGEST_SPLIT_BYTES * rates.step_cpu_s_per_byte
     wanted = math.ceil(INPUT_BYTES / (BYTES_PER_VCPU_SECOND * cores * WANTED_MINUTES * 60))
     reducers = min(MOST_REDUCERS, 1 + INPUT_BYTES // REDUCER_BYTES)
-    shuffled = maps * rates.talkers_a_map * rates.sum_bytes
+    shuffled = maps * rates.sums_per_map * rates.sum_bytes
     objects = math.ceil(INPUT_BYTES / OBJECT_BYTES)
 
     steps = [
-        ["records", f"10^12 bytes / {rates.packed_record_bytes:.1f}", f"{records / 1e9:.1f} billion"],
+        ["records", f"10^12 bytes / {rates.compressed_record_bytes:.1f}", f"{records / 1e9:.1f} billion"],
         [
             "text",
             f"{records / 1e9:.1f} billion x {rates.record_bytes:.0f} bytes",
@@ -192,8 +192,8 @@ def format_plan(rates: Rates) -> str:
         ],
         [
             "listing",
-            f"{objects:,} objects of {OBJECT_BYTES / 1e6:.0f} MB / {KEYS_A_LIST} a call x {SECONDS_A_LIST} s",
-            f"{_minutes(objects / KEYS_A_LIST * SECONDS_A_LIST)}, before the first map",
+            f"{objects:,} objects of {OBJECT_BYTES / 1e6:.0f} MB / {KEYS_PER_LIST} per call x {SECONDS_PER_LIST} s",
+            f"{_minutes(objects / KEYS_PER_LIST * SECONDS_PER_LIST)}, before the first map",
         ],
         [
             "maps",
@@ -201,9 +201,9 @@ def format_plan(rates: Rates) -> str:
             f"{maps:,}, of {records / maps / 1e6:.1f} M records, {map_s:.0f} s each",
         ],
         [
-            "unpacking",
-            f"10^12 / {rates.unpacked_per_s / 1e6:.0f} MB/s",
-            f"{INPUT_BYTES / rates.unpacked_per_s / 3600:.1f} vCPU hours",
+            "decompression",
+            f"10^12 / {rates.decompressed_per_s / 1e6:.0f} MB/s",
+            f"{INPUT_BYTES / rates.decompressed_per_s / 3600:.1f} vCPU hours",
         ],
         [
             "mapper",
@@ -211,13 +211,13 @@ def format_plan(rates: Rates) -> str:
             f"{records / rates.mapped_per_s / 3600:.1f} vCPU hours",
         ],
         [
-            "step 1, all of it",
+            "whole step 1",
             f"10^12 / {1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB/s",
             f"{cpu_s / 3600:.1f} vCPU hours",
         ],
         [
             "shuffle",
-            f"{maps:,} maps x {rates.talkers_a_map:,} sums x {rates.sum_bytes:.0f} bytes",
+            f"{maps:,} maps x {rates.sums_per_map:,} sums x {rates.sum_bytes:.0f} bytes",
             f"{shuffled / 1e9:.0f} GB, to {reducers} reducers",
         ],
     ]
@@ -227,8 +227,8 @@ def format_plan(rates: Rates) -> str:
     planned_s = INPUT_BYTES / (BYTES_PER_VCPU_SECOND * cores * planned.core)
     for name, nodes, counting_s in (
         ("`run-emr` plans", planned.core, planned_s),
-        ("the same, by the rate measured", planned.core, cpu_s / cores / planned.core),
-        ("keeps up with an hour", enough, cpu_s / cores / enough),
+        ("the same, at the measured rate", planned.core, cpu_s / cores / planned.core),
+        ("keeps up with the logs", enough, cpu_s / cores / enough),
     ):
         minutes = fixed + counting_s / 60
         hours = (nodes + 1) * minutes / 60
@@ -238,22 +238,22 @@ def format_plan(rates: Rates) -> str:
                 f"1 + {nodes}",
                 f"{fixed} + {counting_s / 60:.0f} = {minutes:.0f}",
                 f"{hours:.1f}",
-                f"${hours * DOLLARS_A_NODE_HOUR:.2f}",
-                _minutes(INPUT_BYTES / NODE_BYTES_A_SECOND / nodes),
-                _minutes(shuffled / (NODE_BYTES_A_SECOND * SHUFFLE_SHARE) / nodes),
+                f"${hours * DOLLARS_PER_NODE_HOUR:.2f}",
+                _minutes(INPUT_BYTES / NODE_BYTES_PER_SECOND / nodes),
+                _minutes(shuffled / (NODE_BYTES_PER_SECOND * SHUFFLE_SHARE) / nodes),
             ]
         )
     head = (
-        f"cluster of {DEFAULT_INSTANCE_TYPE}", "nodes", "minutes", "instance hours", "on demand, about",
+        f"cluster of {DEFAULT_INSTANCE_TYPE}", "nodes", "minutes", "instance hours", "approx. price",
         "reading from S3", "shuffle",
     )  # fmt: skip
     text += [
         table(head, rows),
         "",
         (
-            f"`run-emr` takes {BYTES_PER_VCPU_SECOND / 2**20:.0f} MiB ({BYTES_PER_VCPU_SECOND / 1e6:.1f} MB)"
-            f" a vCPU second for granted; measured: {1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB. To be done in"
-            f" {WANTED_MINUTES} minutes it would want {wanted} nodes, but asks for no more than {MOST_NODES} of itself."
+            f"`run-emr` assumes {BYTES_PER_VCPU_SECOND / 2**20:.0f} MiB ({BYTES_PER_VCPU_SECOND / 1e6:.1f} MB)"
+            f" per vCPU second; measured: {1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB. To finish in"
+            f" {WANTED_MINUTES} minutes it would need {wanted} nodes; its automatic limit is {MOST_NODES}."
         ),
         "",
     ]
@@ -265,7 +265,7 @@ def format_plan(rates: Rates) -> str:
         ]
         for talkers in TALKERS
     ]
-    text.append(table(("talkers in all", "into the one reducer", "ranked in"), rows))
+    text.append(table(("talkers in total", "input of the one reducer", "ranked in"), rows))
     return "\n".join(text)
 
 

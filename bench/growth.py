@@ -1,4 +1,4 @@
-"""How time and memory of `run-local` grow with records, files and talkers, DuckDB beside; a table and a chart."""
+"""How the time and memory of `run-local` and DuckDB grow with records, files and talkers; a table and a chart."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ FILES = (1, 10, 100, 1000)
 
 
 def run(context: Context) -> Section:
-    """Measure each input with both, and draw."""
+    """Measure both with each input, and draw the chart."""
     work, records = context.work, context.records
     default = samples.sample(work, records)
     talkers = (1000, records // 8, records)
@@ -34,7 +34,7 @@ def run(context: Context) -> Section:
             say(f"  {size:,} {grows}")
             timings[grows][size], _ = measure(context, folder, peers, RUNS)
     constant = {
-        "records": "the sample, 40,000 records a file",
+        "records": "the sample, 40,000 records per file",
         "files": f"the sample's {records:,} records",
         "talkers": f"{records:,} records",
     }
@@ -47,7 +47,7 @@ def run(context: Context) -> Section:
     if rival:
         head += [f"{rival.name}: time", "its peak memory"]
     text = [
-        f"Medians of {RUNS} alternating runs after one to warm up; the answers are the same.",
+        f"Medians of {RUNS} alternating runs after one warm-up run; the answers are the same.",
         "",
         table(head, rows),
         "",

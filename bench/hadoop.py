@@ -1,4 +1,4 @@
-"""The two steps on the embedded Hadoop: this bundle beside the recipe's own way, and beside Spark. Once each."""
+"""The two steps on the embedded Hadoop: this bundle, the recipe's own steps, and Spark. Once each."""
 
 import gzip
 import os
@@ -23,14 +23,14 @@ OURS, RECIPE = "toptalkers", "the recipe"
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a run took: by the clock, and of all processors."""
+    """The wall time of a run, and its CPU time on all processors."""
 
     wall_s: float
     cpu_s: float
 
 
 def run(context: Context) -> Section:
-    """Measure; the answers are compared first."""
+    """Measure, and compare the answers."""
     source = samples.accepted_ipv4(context.work, samples.sample(context.work, context.records), FILES)
     runs = context.work / "hadoop-runs"
     shutil.rmtree(runs, ignore_errors=True)
@@ -42,7 +42,7 @@ def run(context: Context) -> Section:
     spent[OURS] = run_steps(our_steps(source, ours), ours)
     answers[OURS] = b"".join(gzip.decompress(p.read_bytes()) for p in sorted(ours.glob("toptalkers/part-*")))
 
-    say("  the recipe's steps; some minutes")
+    say("  the recipe's steps; this takes some minutes")
     recipe = runs / "recipe"
     spent[RECIPE] = run_steps(_recipe_steps(source, recipe), recipe)
     answers[RECIPE] = b"".join(p.read_bytes() for p in sorted(recipe.glob("toptalkers/part-*")))
@@ -51,17 +51,17 @@ def run(context: Context) -> Section:
     rival = spark(context)
     for peer in (rival, run_local()):
         if peer is None:
-            missing = "Spark was not measured: it needs pyspark, and a Java of the machine's own.\n"
+            missing = "Spark was not measured: it needs pyspark and a system Java.\n"
             continue
         say(f"  {peer.name}")
         output = context.output(f"{peer.name} beside Hadoop")
         shutil.rmtree(output, ignore_errors=True)
         wall, cpu, _ = run_once(peer.command(source, output))
         spent[peer.name] = Spent(wall, cpu)
-        assert peer.read is not None  # noqa: S101 - both answer
+        assert peer.read is not None  # noqa: S101 - both give an answer
         answers[peer.name] = peer.read(output)
 
-    said = same(answers)
+    sameness = same(answers)
     rows = [
         [
             name,
@@ -73,12 +73,14 @@ def run(context: Context) -> Section:
     ]
     head = ("both steps, once each", "time / ours", "time", "CPU")
     records, files = samples.count_records(source), len(list(source.iterdir()))
-    intro = f"{records:,} records (ACCEPT, OK, IPv4: what the recipe's scripts understand) in {files:,} files. {said}"
+    intro = (
+        f"{records:,} records (ACCEPT, OK, IPv4: all that the recipe's scripts can read) in {files:,} files. {sameness}"
+    )
     return Section(f"{intro}\n{missing}\n{table(head, rows)}")
 
 
 def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
-    """The steps as `run-emr` plans them, with the scripts laid where they look for them."""
+    """Return the steps that `run-emr` plans, and copy the scripts to where the steps expect them."""
     from toptalkers.job.steps import plan_steps
     from toptalkers.question.query import Query
 
@@ -92,14 +94,14 @@ def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
         bundle="code/",
         output="toptalkers/",
         between="aggregate/",
-        input_bytes=samples.packed_bytes(source),
+        input_bytes=samples.stored_bytes(source),
         map_slots=os.cpu_count() or 1,
     )
     return [step.arguments for step in steps]
 
 
 def run_steps(steps: Sequence[Sequence[str]], folder: Path) -> Spent:
-    """Run steps one after the other."""
+    """Run steps one after another."""
     from toptalkers.hadoop.runtime import run_streaming
 
     begin, cpu = time.perf_counter(), _children_cpu_s()
@@ -111,7 +113,7 @@ def run_steps(steps: Sequence[Sequence[str]], folder: Path) -> Spent:
 
 
 def _recipe_steps(source: Path, folder: Path) -> list[list[str]]:
-    """`shlex`, a line a record, a map a file, ports filtered in step 2."""
+    """Return the recipe's steps: `shlex`, one output line per record, one map per file, ports filtered in step 2."""
     (folder / "code").mkdir(parents=True)
     for name in ("recipe_mapper.py", "portfilter.awk"):
         shutil.copy(PEERS / name, folder / "code")
@@ -119,7 +121,7 @@ def _recipe_steps(source: Path, folder: Path) -> list[list[str]]:
         ["-D", "mapreduce.job.reduces=1", "-files", "code/recipe_mapper.py", "-mapper", "python3 recipe_mapper.py"]
         + ["-reducer", "aggregate", "-input", str(source), "-output", "aggregate/"],
         ["-D", f"mapreduce.job.output.key.comparator.class={COMPARATOR}", "-D", "stream.num.map.output.key.fields=2"]
-        # Ties in order, and clean lines, so that the answers can be compared; it costs nothing here.
+        # Ordered ties and clean lines make the answers comparable; they cost nothing here.
         + ["-D", "mapreduce.partition.keycomparator.options=-k2,2nr -k1,1", "-D", "mapreduce.job.reduces=1"]
         + ["-files", "code/portfilter.awk", "-mapper", "awk -f portfilter.awk", "-reducer", "cut -f1,2"]
         + ["-input", "aggregate/", "-output", "toptalkers/"],
@@ -127,6 +129,6 @@ def _recipe_steps(source: Path, folder: Path) -> list[list[str]]:
 
 
 def _children_cpu_s() -> float:
-    """Of all processes that have ended below this one: the JVM, and the scripts that it started."""
+    """Return the CPU time of all child processes that have ended: the JVM, and the scripts that it started."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

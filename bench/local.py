@@ -1,4 +1,4 @@
-"""`run-local` beside what its users would pick instead; the same traffic in other layouts; other questions."""
+"""`run-local` and what its users would choose instead; the same traffic in other layouts; other questions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ QUESTIONS = {
 
 
 def run(context: Context) -> Section:
-    """Measure; the quick way stops behind the first table."""
+    """Measure; with --quick, only the first table."""
     folder = samples.sample(context.work, context.records)
-    timings, said = measure(context, folder, [run_local(), unpacking(), *quick_peers(context)], context.runs)
+    timings, sameness = measure(context, folder, [run_local(), unpacking(), *quick_peers(context)], context.runs)
     text = [
         _input(folder, context.records),
-        said,
+        sameness,
         _runs(context.runs),
         "",
         table(BESIDE_HEAD, beside(timings, RUN_LOCAL)),
@@ -42,7 +42,7 @@ def run(context: Context) -> Section:
 def measure(
     context: Context, folder: Path, peers: Sequence[Peer], runs: int, *, warm_up: bool = True
 ) -> tuple[dict[str, Timing], str]:
-    """Run peers in turn over a folder, and compare their answers; gives times, and the sentence on the answers."""
+    """Run peers in turn over a folder, and compare their answers; return the times, and a sentence on the answers."""
     timings = alternate(
         {peer.name: peer.command(folder, context.output(peer.name)) for peer in peers}, runs, warm_up=warm_up
     )
@@ -50,7 +50,7 @@ def measure(
 
 
 def _slow(context: Context, folder: Path) -> list[str]:
-    """Peers that take long, on less and fewer times, each with run-local on the very same input beside it."""
+    """Measure slow peers, with less data and only once, each next to run-local with the same input."""
     whole = f"{context.records:,}"
     quarter, tenth = max(1, context.records // 160_000), max(1, context.records // 400_000)
     some = samples.some_files(context.work, folder, quarter)
@@ -87,7 +87,7 @@ def _slow(context: Context, folder: Path) -> list[str]:
             ]
         )
     head = (
-        "slow, so once, and on less",
+        "slow, so only once, with less",
         "records",
         "ours / it, wall",
         "ours / it, CPU",
@@ -96,14 +96,14 @@ def _slow(context: Context, folder: Path) -> list[str]:
         "its CPU",
         "its peak memory",
     )
-    text = [table(head, rows), "", "Same answers here, too, each on its own input."]
+    text = [table(head, rows), "", "Here, too, the answers are the same."]
     if missing:
-        text.append(f"Not measured, since not there: {', '.join(missing)}.")
+        text.append(f"Not measured, because not installed: {', '.join(missing)}.")
     return text
 
 
 def _layouts(context: Context, folder: Path) -> list[str]:
-    """The same traffic in other layouts: its time over that of the clean default files."""
+    """Measure the same traffic in other layouts: the time divided by that of the clean default files."""
     work, records = context.work, context.records
     custom = samples.custom(work, folder)
     cases: dict[str, tuple[Path, list[str]]] = {
@@ -125,23 +125,23 @@ def _layouts(context: Context, folder: Path) -> list[str]:
         },
         context.runs,
     )
-    said = same({name: context.output(f"layout {number}").read_bytes() for number, name in enumerate(cases)})
+    sameness = same({name: context.output(f"layout {number}").read_bytes() for number, name in enumerate(cases)})
     first = next(iter(cases))
     rows = [
         [
             name,
             "1" if name == first else f"{wall_ratio(timings[name], timings[first]):.2f}",
             *columns(timings[name]),
-            f"{samples.packed_bytes(source) / 1e6:,.0f} MB",
+            f"{samples.stored_bytes(source) / 1e6:,.0f} MB",
         ]
         for name, (source, _) in cases.items()
     ]
     head = ("the same records as", "time / default's", "median", "spread", "CPU", "peak memory", "files")
-    return [table(head, rows), "", said if len(said) < 60 else "Same answer from all of them."]
+    return [table(head, rows), "", sameness if len(sameness) < 60 else "All answers are the same."]
 
 
 def _questions(context: Context, folder: Path) -> list[str]:
-    """Other questions: their time over the default one's."""
+    """Measure other questions: the time divided by that of the default question."""
     timings = alternate(
         {name: run_local(*options).command(folder, context.output("question")) for name, options in QUESTIONS.items()},
         context.runs,
@@ -160,9 +160,9 @@ def _input(folder: Path, records: int) -> str:
     say(f"  {folder.name}: {text / 1e6:,.0f} MB")
     return (
         f"{records:,} default-format records in {files:,} `.gz` files"
-        f" ({samples.packed_bytes(folder) / 1e6:,.0f} MB, {text / 1e6:,.0f} MB unpacked)."
+        f" ({samples.stored_bytes(folder) / 1e6:,.0f} MB, {text / 1e6:,.0f} MB uncompressed)."
     )
 
 
 def _runs(runs: int) -> str:
-    return f"{runs} alternating runs after one to warm up."
+    return f"{runs} alternating runs after one warm-up run."

@@ -1,4 +1,4 @@
-"""The streaming scripts under the Python of a cluster node, beside gawk doing the same work."""
+"""The streaming scripts under the Python of a cluster node, and gawk doing the same work."""
 
 import shutil
 import sys
@@ -11,7 +11,7 @@ from bench.part import BESIDE_HEAD, Context, Section, beside, same, table
 from bench.tools import PEERS, STREAMING, find_python39, version_of
 
 TALKERS, MAPS = 500_000, 4
-"""Of what `sum_counts.py` gets: talkers, and how many maps each comes from."""
+"""The input of `sum_counts.py`: how many talkers, and from how many maps each comes."""
 
 WANTED_PORTS = (22, 53, 443)
 OTHER_PORTS = (5432, 8080, 40001)
@@ -22,8 +22,8 @@ def run(context: Context) -> Section:
     gawk = shutil.which("gawk")
     if gawk is None:
         if context.is_quick:
-            return Section("Not measured: there is no gawk here.")
-        sys.exit("bench mapper needs gawk, which is what cluster nodes have (on Debian: apt install gawk)")
+            return Section("Not measured: gawk is not installed.")
+        sys.exit("bench mapper needs gawk, because cluster nodes have it (on Debian: apt install gawk)")
     python = [find_python39(), "-I", "-S"]
     share = 8 if context.is_quick else 1
     files = context.records // 80_000
@@ -53,7 +53,7 @@ def run(context: Context) -> Section:
             },
             context.runs,
         )
-        said = same({script: _sums(ours), "gawk": _sums(gawks)})
+        sameness = same({script: _sums(ours), "gawk": _sums(gawks)})
         ratios[f"{script} / gawk"] = wall_ratio(timings[script], timings["gawk"])
         count = int(what.split(" ")[0].replace(",", ""))
         rates.append(
@@ -65,16 +65,16 @@ def run(context: Context) -> Section:
                 what,
             ]
         )
-        text += ["", f"{what} on standard input. {said}", "", table(BESIDE_HEAD, beside(timings, script))]
-    head = ("script", "ours / gawk, wall", "ours, lines a second", "gawk", "of")
+        text += ["", f"{what} on standard input. {sameness}", "", table(BESIDE_HEAD, beside(timings, script))]
+    head = ("script", "ours / gawk, wall", "ours, lines per second", "gawk", "of")
     intro = (
-        f"{version_of(python[0])} (`-I -S`), {version_of(gawk)}; {context.runs} alternating runs after one to warm up."
+        f"{version_of(python[0])} (`-I -S`), {version_of(gawk)}; {context.runs} alternating runs after one warm-up run."
     )
     return Section("\n".join([intro, "", table(head, rates), *text]), ratios)
 
 
 def _write_sums(folder: Path, talkers: int) -> None:
-    """Sums of several maps, sorted as the shuffle leaves them; and distinct talkers, half with ports not wanted."""
+    """Write sums of several maps, sorted as after the shuffle; and distinct talkers, half of them on unwanted ports."""
     addresses = [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}:10.0.0.9" for number in range(talkers)]
     lines = [f"LongValueSum:{address}:443\t{number}\n" for address in addresses for number in range(1, MAPS + 1)]
     lines.sort()

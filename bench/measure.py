@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside: wall time, CPU time, peak memory; alternating, several times."""
+"""Measure whole processes from outside: wall time, CPU time, peak memory; in several alternating runs."""
 
 import os
 import resource
@@ -11,23 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LOOK_SECONDS = 0.02
-"""How often a running process is looked at."""
+SAMPLE_SECONDS = 0.02
+"""The interval between two samples of a running process."""
 
 LEAST_SECONDS = 0.1
-"""Below it, times are shown in milliseconds."""
+"""Shorter times are shown in milliseconds."""
 
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class RunFailedError(Exception):
-    """A command ended with another exit code than 0; the text says which and what it said, its last line last."""
+    """A command ended with an exit code other than 0; the text has the command, the code and its standard error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is run: the words; standard input and output, if not empty and thrown away; more environment."""
+    """A command: its words, its standard output and input (default: dropped, empty), and its additional environment."""
 
     words: Sequence[str]
     stdout: Path | None = None
@@ -41,9 +41,9 @@ class Timing:
     """The runs of one command.
 
     Attributes:
-        wall_s: seconds from start to end, a run each.
-        cpu_s: seconds of user and system time, of the process and its children, a run each.
-        peak_mib: the largest resident memory of any run, of the process and its children together.
+        wall_s: seconds from start to end, per run.
+        cpu_s: seconds of user and system time of the process and its children, per run.
+        peak_mib: the largest resident memory of the process and its children together, in any run.
 
     """
 
@@ -63,7 +63,7 @@ class Timing:
 
     @property
     def spread(self) -> str:
-        """Fastest to slowest, in the unit of the median."""
+        """The fastest and the slowest run, in the unit of the median."""
         low, high = min(self.wall_s), max(self.wall_s)
         if self.median_s < LEAST_SECONDS:
             return f"{low * 1000:.0f}-{high * 1000:.0f}"
@@ -71,7 +71,7 @@ class Timing:
 
 
 def run_once(command: Command) -> tuple[float, float, float]:
-    """Run a command to its end; gives wall seconds, CPU seconds and peak MiB. RunFailedError when it fails."""
+    """Run a command to its end; return wall seconds, CPU seconds and peak MiB. RunFailedError if it fails."""
     environment = {**os.environ, **(command.environment or {})}
     limit = command.address_space_bytes
 
@@ -90,7 +90,7 @@ def run_once(command: Command) -> tuple[float, float, float]:
             stdout=sink,
             stderr=subprocess.PIPE,
             env=environment,
-            preexec_fn=set_limit if limit is not None else None,  # noqa: PLW1509 - no thread of ours holds a lock
+            preexec_fn=set_limit if limit is not None else None,  # noqa: PLW1509 - none of our threads holds a lock
         )
         watch = _Watch(process.pid)
         assert process.stderr is not None  # noqa: S101 - it is a pipe
@@ -109,13 +109,13 @@ def run_once(command: Command) -> tuple[float, float, float]:
         raise RunFailedError(
             f"{' '.join(command.words)} ended with {process.returncode}:\n{talk.decode(errors='replace').strip()}"
         )
-    # A process that nobody waits for, as Spark's JVM, is missing in what the system adds up.
+    # A process that nobody waits for, like Spark's JVM, is missing from the system's total.
     cpu = max(usage.ru_utime + usage.ru_stime, watch.cpu_s)
     return wall, cpu, max(watch.peak_mib, _own_peak_mib(usage))
 
 
 def alternate(commands: Mapping[str, Command], runs: int, *, warm_up: bool = True) -> dict[str, Timing]:
-    """Run commands in turn, `runs` times each, after a round that is not counted but fills the caches."""
+    """Run commands in turn, `runs` times each, after an uncounted round that fills the caches."""
     timings = {name: Timing() for name in commands}
     for number in range(0 if warm_up else 1, runs + 1):
         for name, command in commands.items():
@@ -129,22 +129,22 @@ def alternate(commands: Mapping[str, Command], runs: int, *, warm_up: bool = Tru
 
 
 def wall_ratio(one: Timing, other: Timing) -> float:
-    """How much of the other's time one takes by the clock: the median of neighbouring runs."""
+    """Return one's wall time divided by the other's: the median over neighbouring runs."""
     return _ratio(one.wall_s, other.wall_s)
 
 
 def cpu_ratio(one: Timing, other: Timing) -> float:
-    """The same by the processor."""
+    """Return the same ratio of CPU times."""
     return _ratio(one.cpu_s, other.cpu_s)
 
 
 def format_seconds(seconds: float) -> str:
-    """A time for people."""
+    """Format a time for people."""
     return f"{seconds * 1000:.0f} ms" if seconds < LEAST_SECONDS else f"{seconds:.2f} s"
 
 
 def say(text: str) -> None:
-    """Tell whoever waits what is going on."""
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -155,14 +155,14 @@ def _ratio(ones: Sequence[float], others: Sequence[float]) -> float:
 
 
 def _own_peak_mib(usage: resource.struct_rusage) -> float:
-    """What the system says of the largest process, unless that may be what this one held when it forked."""
+    """Return the system's peak of the largest process; 0 if that may be this process's own memory at the fork."""
     unit = 1 if sys.platform == "darwin" else 1024
     peak, floor = usage.ru_maxrss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * unit / 2**20 if peak > floor or sys.platform == "darwin" else 0.0
 
 
 class _Watch:
-    """Looks at a process and its descendants until told to end. Pages that they share count for each of them."""
+    """Samples a process and its descendants until `end`. Shared pages count for each process."""
 
     def __init__(self, pid: int) -> None:
         self.peak_mib = 0.0
@@ -174,28 +174,28 @@ class _Watch:
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds of all that were seen, each when it was seen last: a little low."""
+        """CPU seconds of all processes, each at its last sample, and therefore a little low."""
         return sum(self._cpu_s.values())
 
     def end(self) -> None:
-        """Stop looking."""
+        """Stop sampling."""
         self._is_over.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        wait = LOOK_SECONDS / 10
+        wait = SAMPLE_SECONDS / 10
         while not self._is_over.wait(wait):
             resident_mib = 0.0
             for pid in _family(self._pid):
-                cpu_s, mib = _look_at(pid)
+                cpu_s, mib = _sample(pid)
                 resident_mib += mib
                 self._cpu_s[pid] = max(cpu_s, self._cpu_s.get(pid, 0.0))
             self.peak_mib = max(self.peak_mib, resident_mib)
-            wait = min(wait * 1.5, LOOK_SECONDS)
+            wait = min(wait * 1.5, SAMPLE_SECONDS)
 
 
 def _family(pid: int) -> list[int]:
-    """A process and its descendants, as far as the system shows them."""
+    """Return a process and its descendants, as far as the system shows them."""
     pids = [pid]
     for one in pids:
         try:
@@ -206,11 +206,11 @@ def _family(pid: int) -> list[int]:
     return pids
 
 
-def _look_at(pid: int) -> tuple[float, float]:
-    """CPU seconds and resident MiB of a process by itself; zeros when it has gone, or cannot be seen."""
+def _sample(pid: int) -> tuple[float, float]:
+    """Return CPU seconds and resident MiB of one process; zeros if it is gone or not visible."""
     try:
-        # Behind the name, which may hold anything: fields 14, 15 and 24 of proc(5).
+        # After the name, which may contain anything: fields 14, 15 and 24 of proc(5).
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND, int(fields[21]) * _PAGE_MIB
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND, int(fields[21]) * _PAGE_MIB
     except (OSError, IndexError):
         return 0.0, 0.0

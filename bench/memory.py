@@ -1,4 +1,4 @@
-"""More talkers than memory: all sums held, and as on a machine that has 2 GiB left; the same answer."""
+"""More talkers than memory: once with all sums in memory, once as on a machine with 2 GiB left; the same answer."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ TIMES = 50
 
 
 def run(context: Context) -> Section:
-    """Measure, once each, for they are long."""
+    """Measure, only once each, because the runs are long."""
     records, talkers = RECORDS, TALKERS
     if context.records < 4_000_000:
         records, talkers = context.records, context.records * 9 // 10
@@ -47,4 +47,4 @@ def run(context: Context) -> Section:
     same(digests[0] | digests[1])
     same(digests[2] | digests[3])
     text = table(("once each", "time", "CPU", "peak memory"), rows)
-    return Section(f"{text}\n\nSame answers within the limit as without.")
+    return Section(f"{text}\n\nThe answers with and without the limit are the same.")

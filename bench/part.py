@@ -1,4 +1,4 @@
-"""What every part of the bench is given, and what it gives back."""
+"""The input and the result of every part of the bench."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ class Context:
     """How to measure.
 
     Attributes:
-        work: where samples and answers lie.
-        runs: how many runs of what is quick.
-        records: of the main sample.
+        work: the folder of samples and answers.
+        runs: how many runs of each quick command.
+        records: the size of the main sample.
         tools: the peers.
-        is_quick: for CI: less of everything.
+        is_quick: whether to measure less of everything, for CI.
 
     """
 
@@ -29,18 +29,18 @@ class Context:
     is_quick: bool = False
 
     def output(self, name: str) -> Path:
-        """Where an answer goes."""
+        """Return the file of an answer."""
         return self.work / f"answer-{name.replace(' ', '-').replace('/', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What a part found out.
+    """The result of a part.
 
     Attributes:
         text: Markdown, for people.
         ratios: by name, for `bench.bounds`.
-        charts: SVG by file name, to lie beside the page.
+        charts: SVG by file name, to be written beside the page.
 
     """
 
@@ -50,7 +50,7 @@ class Section:
 
 
 def same(answers: Mapping[str, object]) -> str:
-    """Refuse to go on unless all say the same; gives the sentence that says so."""
+    """Exit unless all answers are the same; return a sentence that says so."""
     (first, expected), *others = answers.items()
     for name, answer in others:
         if answer != expected:
@@ -59,7 +59,7 @@ def same(answers: Mapping[str, object]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table that reads well as text, too; columns but the first are for numbers."""
+    """Format a Markdown table that is also readable as text; all columns except the first are for numbers."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(head))]
 
@@ -75,7 +75,7 @@ BESIDE_HEAD = ("whole process", "ours / it, wall", "ours / it, CPU", "median", "
 
 
 def beside(timings: Mapping[str, Timing], ours: str) -> list[list[str]]:
-    """Rows of `BESIDE_HEAD`: the ratios first, ours in the first row."""
+    """Return rows for `BESIDE_HEAD`: the ratios come first, ours in the first row."""
     return [
         [
             name,
@@ -88,7 +88,7 @@ def beside(timings: Mapping[str, Timing], ours: str) -> list[list[str]]:
 
 
 def columns(timing: Timing) -> list[str]:
-    """Median, spread, CPU and peak, as words."""
+    """Format median, spread, CPU time and peak."""
     return [
         format_seconds(timing.median_s),
         timing.spread,

@@ -1,4 +1,4 @@
-"""The peers of `run-local`: each as its own user would write it, in its own process."""
+"""The peers of `run-local`: each as its own users would write it, in its own process."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from bench.part import Context
 from bench.tools import PEERS, TOPTALKERS, find_awk, find_java, version_of
 
 RUN_LOCAL = "run-local"
-UNPACKING = "unpacking alone"
+UNPACKING = "decompression only"
 
 
 def _read(output: Path) -> bytes:
@@ -23,12 +23,12 @@ def _read_parts(output: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Something that answers the question.
+    """A program that answers the question.
 
     Attributes:
         name: for the table, with its version.
-        command: makes what is run of the folder to read and the output.
-        read: gives the answer from the output; None when there is none.
+        command: makes the command from the input folder and the output file.
+        read: reads the answer from the output; None if there is no answer.
 
     """
 
@@ -38,18 +38,18 @@ class Peer:
 
 
 def run_local(*options: str) -> Peer:
-    """What is measured: toptalkers itself."""
+    """Return toptalkers itself."""
     return Peer(RUN_LOCAL, lambda folder, output: Command([TOPTALKERS, "run-local", *options, str(folder)], output))
 
 
 def unpacking() -> Peer:
-    """The limit: the same files only unpacked, by the same library, on two threads."""
+    """Return the limit: the same files, only decompressed, by the same library, on two threads."""
     script = str(PEERS / "unpack_script.py")
     return Peer(UNPACKING, lambda folder, output: Command([sys.executable, script, str(folder)], output), None)
 
 
 def quick_peers(context: Context) -> list[Peer]:
-    """Those that take seconds, as far as they are there."""
+    """Return the installed peers that take only seconds."""
     peers = [
         _script(context, "Polars", "polars", "polars_script.py"),
         _script(context, "DuckDB", "duckdb", "duckdb_script.py", writes_itself=True),
@@ -60,7 +60,7 @@ def quick_peers(context: Context) -> list[Peer]:
 
 
 def spark(context: Context) -> Peer | None:
-    """Spark in local mode, if there is a Java for it."""
+    """Return Spark in local mode, if it is installed and there is a Java for it."""
     java = find_java()
     if not context.tools.has("pyspark") or not java:
         return None
@@ -73,18 +73,18 @@ def spark(context: Context) -> Peer | None:
 
 
 def flowlogs_reader(context: Context) -> Peer | None:
-    """The record class of flowlogs-reader, if it is there."""
+    """Return the record class of flowlogs-reader, if it is installed."""
     return _script(context, "flowlogs-reader", "flowlogs-reader", "flowlogs_reader_script.py")
 
 
 def recipe() -> Peer:
-    """The recipe's scripts, in a pipe."""
+    """Return the recipe's scripts, in a pipe."""
     pipe = str(PEERS / "recipe_pipe")
     return Peer("the recipe's scripts", lambda folder, output: Command([pipe, str(folder)], output))
 
 
 def _script(context: Context, name: str, package: str, script: str, *, writes_itself: bool = False) -> Peer | None:
-    """A Python script that prints its answer, or writes it to the file that it is given."""
+    """Return a Python script that prints its answer, or writes it to a given file."""
     if not context.tools.has(package):
         return None
     words = [str(context.tools.python), str(PEERS / script)]

@@ -9,7 +9,7 @@ from bench.tools import ROOT
 
 
 def run(context: Context) -> Section:
-    """Have `scripts/bench-lambda` measure, and set its lines as a table."""
+    """Run `scripts/bench-lambda`, and format its lines as a table."""
     del context
     words = [sys.executable, str(ROOT / "scripts/bench-lambda")]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
@@ -27,5 +27,5 @@ def run(context: Context) -> Section:
                 f"{case['peak_mib']} MiB",
             ]
         )
-    head = ("event", "size", "unpacked", "MiB a CPU second", "records a CPU second", "peak memory")
+    head = ("event", "size", "uncompressed", "MiB per CPU second", "records per CPU second", "peak memory")
     return Section(table(head, rows))

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: generated sections between markers; what stands outside of them is written by hand."""
+"""docs/benchmarks.md has generated sections between markers; the text outside of them is written by hand."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ END = "<!-- to here: {part} -->"
 
 
 def replace_section(page: str, part: str, text: str) -> str:
-    """Put a part's text between its markers; ValueError when they are not there, once each and in order."""
+    """Put a part's text between its markers; ValueError unless the page has both, once each and in order."""
     begin, end = BEGIN.format(part=part), END.format(part=part)
     if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
         raise ValueError(f"the page lacks a pair of lines, or has it twice:\n{begin}\n{end}")

@@ -1,4 +1,4 @@
-"""What is measured with: flow logs made up once, kept below the work folder, and never seen half made."""
+"""The input of the measurements: flow logs made once, kept below the work folder, and never visible half made."""
 
 import gzip
 import shutil
@@ -15,14 +15,14 @@ CUSTOM_FIELDS = (
     "protocol", "packets", "bytes", "start", "end", "vpc-id",
 )  # fmt: skip
 CUSTOM_FORMAT = " ".join(f"${{{name}}}" for name in CUSTOM_FIELDS)
-"""Other columns in another order, as a user would give it to `create-flow-logs` and `--log-format`."""
+"""Other columns in another order, as a user would pass them to `create-flow-logs` and `--log-format`."""
 
-PACKED_LEVEL = 6
-"""gzip's usual, and about what AWS delivers."""
+GZIP_LEVEL = 6
+"""gzip's default, and about as AWS compresses."""
 
 
 def once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Give a folder, made under another name first if it is not there."""
+    """Return a folder; if it does not exist, make it under another name and rename it."""
     if not folder.exists():
         say(f"  making {folder.name}")
         making = folder.with_name(f"making-{folder.name}")
@@ -34,7 +34,7 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def sample(work: Path, records: int, layout: str = "default", *, dirty: bool = False) -> Path:
-    """`toptalkers sample` of that many records."""
+    """Make a `toptalkers sample` of that many records."""
     words = [TOPTALKERS, "sample", "--records", str(records), "--layout", layout, *(["--dirty"] if dirty else [])]
     return once(
         work / f"{'dirty' if dirty else layout}-{records}",
@@ -43,7 +43,7 @@ def sample(work: Path, records: int, layout: str = "default", *, dirty: bool = F
 
 
 def unpacked(folder: Path, most: int | None = None) -> Iterator[tuple[str, bytes]]:
-    """The files of a headerless sample, in order: name without `.gz`, and text; empty ones left out."""
+    """Give the files of a headerless sample in order, without empty ones: name without `.gz`, and text."""
     for path in sorted(folder.glob("*.gz"))[:most]:
         text = gzip.decompress(path.read_bytes())
         if text:
@@ -51,7 +51,7 @@ def unpacked(folder: Path, most: int | None = None) -> Iterator[tuple[str, bytes
 
 
 def plain(work: Path, source: Path) -> Path:
-    """The same files unpacked."""
+    """Make the same files, uncompressed."""
 
     def make(folder: Path) -> None:
         for name, text in unpacked(source):
@@ -61,7 +61,7 @@ def plain(work: Path, source: Path) -> Path:
 
 
 def zstandard(work: Path, source: Path) -> Path:
-    """The same files packed with Zstandard."""
+    """Make the same files, compressed with Zstandard."""
 
     def make(folder: Path) -> None:
         if sys.version_info >= (3, 14):
@@ -75,7 +75,7 @@ def zstandard(work: Path, source: Path) -> Path:
 
 
 def custom(work: Path, source: Path) -> Path:
-    """The same records in `CUSTOM_FORMAT`, headerless."""
+    """Make files of the same records in `CUSTOM_FORMAT`, without headers."""
 
     def make(folder: Path) -> None:
         for name, text in unpacked(source):
@@ -93,7 +93,7 @@ def custom(work: Path, source: Path) -> Path:
 
 
 def glued(work: Path, source: Path, files: int) -> Path:
-    """The same records, in order, in that many files."""
+    """Make that many files of the same records, in the same order."""
 
     def make(folder: Path) -> None:
         lines = [line for _, text in unpacked(source) for line in text.splitlines(keepends=True)]
@@ -105,30 +105,30 @@ def glued(work: Path, source: Path, files: int) -> Path:
 
 
 def accepted_ipv4(work: Path, source: Path, files: int) -> Path:
-    """What the recipe's chain would have captured of a sample, and its filter understands: ACCEPT, OK, IPv4."""
+    """Make files of the records that the recipe's chain would capture and its filter can read: ACCEPT, OK, IPv4."""
 
     def make(folder: Path) -> None:
         for name, text in unpacked(source, files):
             kept = [
                 line for line in text.splitlines(keepends=True) if line.endswith(b" ACCEPT OK\n") and b":" not in line
             ]
-            (folder / f"{name}.gz").write_bytes(gzip.compress(b"".join(kept), PACKED_LEVEL, mtime=0))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(b"".join(kept), GZIP_LEVEL, mtime=0))
 
     return once(work / f"accepted-{files}-{source.name}", make)
 
 
-def packed_at(work: Path, source: Path) -> Path:
-    """The same files packed as AWS would, where the sample is packed in haste."""
+def recompressed(work: Path, source: Path) -> Path:
+    """Make the same files, compressed as AWS does; the sample itself is compressed fast."""
 
     def make(folder: Path) -> None:
         for name, text in unpacked(source):
-            (folder / f"{name}.gz").write_bytes(gzip.compress(text, PACKED_LEVEL, mtime=0))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(text, GZIP_LEVEL, mtime=0))
 
     return once(work / f"packed-{source.name}", make)
 
 
 def some_files(work: Path, source: Path, files: int) -> Path:
-    """The first files of a sample."""
+    """Copy the first files of a sample."""
 
     def make(folder: Path) -> None:
         for path in sorted(source.glob("*.gz"))[:files]:
@@ -138,7 +138,7 @@ def some_files(work: Path, source: Path, files: int) -> Path:
 
 
 def joined(work: Path, source: Path, files: int) -> Path:
-    """The first files of a sample as one file of lines, for standard input."""
+    """Join the first files of a sample into one file of lines, for standard input."""
 
     def make(folder: Path) -> None:
         with (folder / "lines.log").open("wb") as out:
@@ -149,12 +149,12 @@ def joined(work: Path, source: Path, files: int) -> Path:
 
 
 def count_records(folder: Path) -> int:
-    """How many lines the files of a headerless sample have."""
+    """Return how many lines the files of a headerless sample have."""
     return sum(text.count(b"\n") for _, text in unpacked(folder))
 
 
-def packed_bytes(folder: Path) -> int:
-    """What the files of a folder take."""
+def stored_bytes(folder: Path) -> int:
+    """Return the size of the files of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -1,4 +1,4 @@
-"""How long it takes to begin: the commands that read nothing or little, and what an import alone costs."""
+"""How long the start takes: of commands that read little or nothing, and of single imports."""
 
 import gzip
 import sys
@@ -14,7 +14,7 @@ BARE = "`python -c pass`"
 
 
 def run(context: Context) -> Section:
-    """Measure; everything over an empty Python program."""
+    """Measure; every time is divided by that of an empty Python program."""
     tiny = samples.once(context.work / "tiny", _write_tiny)
     commands = {
         BARE: Command([sys.executable, "-c", "pass"]),
@@ -35,7 +35,7 @@ def run(context: Context) -> Section:
     ]
     head = ("whole process", "time / bare Python's", "median", "spread", "CPU", "peak memory")
     ratios = {f"{name.strip('`')} / python": wall_ratio(timing, timings[BARE]) for name, timing in timings.items()}
-    return Section(f"{runs} alternating runs after one to warm up.\n\n{table(head, rows)}", ratios)
+    return Section(f"{runs} alternating runs after one warm-up run.\n\n{table(head, rows)}", ratios)
 
 
 def _write_tiny(folder: Path) -> None:

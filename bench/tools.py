@@ -1,4 +1,4 @@
-"""Where the programs are that are measured, and which versions they have."""
+"""The measured programs: where they are, and which versions they have."""
 
 import json
 import os
@@ -24,11 +24,11 @@ PEER_PACKAGES = ("chdb", "duckdb", "flowlogs-reader", "polars", "pyspark")
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What peers there are.
+    """The installed peers.
 
     Attributes:
         python: the Python of the peers' environment, or None.
-        versions: of the peers' packages that are installed there.
+        versions: the versions of the peers' packages that are installed there.
 
     """
 
@@ -36,12 +36,12 @@ class Tools:
     versions: dict[str, str]
 
     def has(self, *packages: str) -> bool:
-        """Whether packages are there to be measured."""
+        """Whether packages are installed."""
         return all(package in self.versions for package in packages)
 
 
 def find_tools(python: str | None) -> Tools:
-    """Look which packages an environment has."""
+    """Find which of the peers' packages an environment has."""
     if python is None:
         return Tools(None, {})
     code = (
@@ -54,38 +54,37 @@ def find_tools(python: str | None) -> Tools:
 
 @cache
 def find_java() -> str | None:
-    """A Java of the machine's own: Spark wants a module that the one of the sandbox leaves out."""
+    """Return the system's Java: Spark needs a module that the sandbox's Java lacks."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin/java") if home else shutil.which("java")
-    return java if java and _says([java, "-version"]) else None
+    return java if java and _output([java, "-version"]) else None
 
 
 @cache
 def find_awk() -> str | None:
-    """The quickest awk there is: Debian's own if it is there."""
+    """Return the fastest awk that is installed: mawk, if there is one."""
     return shutil.which("mawk") or shutil.which("awk")
 
 
 @cache
 def find_python39() -> str:
-    """The Python of a cluster node, else the one that runs this."""
+    """Return the Python of a cluster node, else the one that runs this."""
     named = shutil.which("python3.9")
-    if named and _says([named, "-V"]):
+    if named and _output([named, "-V"]):
         return named
     return str(next(iter(sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9"))), sys.executable))
 
 
 @cache
 def version_of(program: str) -> str:
-    """Name and version of a program, as it says itself."""
+    """Return the name and version that a program prints."""
     flags = {"java": ["-version"], "mawk": ["-W", "version"]}.get(Path(program).name, ["--version"])
-    said = _says([program, *flags])
-    found = re.match(r"(.*?) (?:version )?\"?([0-9][0-9.]*[0-9])", said)
+    found = re.match(r"(.*?) (?:version )?\"?([0-9][0-9.]*[0-9])", _output([program, *flags]))
     return f"{found[1].replace('openjdk', 'OpenJDK')} {found[2]}" if found else Path(program).name
 
 
 def machine() -> str:
-    """The machine in a line, without its name."""
+    """Describe the machine in one line, without its name."""
     model = ""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -100,7 +99,7 @@ def machine() -> str:
     )
 
 
-def _says(words: Sequence[str]) -> str:
+def _output(words: Sequence[str]) -> str:
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError:

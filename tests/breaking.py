@@ -1,4 +1,4 @@
-"""Calls that break off: any call of a made-up AWS, by its number, before or after it was served."""
+"""Calls that fail: any call to a fake AWS, selected by its number, before or after it took effect."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from tests.fake_aws import FakeAws
 
 @dataclass
 class Fault:
-    """What happens at a call: `error` is raised at call `number` (from 0), or from then on when it is `lasting`.
+    """A failing call: `error` is raised at call `number` (from 0), and at all later calls if `lasting`.
 
-    `after` raises it when the call was served already, as when the answer is lost.
+    With `after` it is raised after the call took effect, as when the answer is lost.
     """
 
     number: int
@@ -23,7 +23,7 @@ class Fault:
     calls: int = 0
 
     def is_due(self) -> bool:
-        """Count a call; whether it is one that breaks off."""
+        """Count a call; return whether it fails."""
         if not self.is_armed:
             return False
         self.calls += 1
@@ -31,7 +31,7 @@ class Fault:
 
 
 class FaultyClient:
-    """A client whose calls, and whose pages, break off as the fault says."""
+    """A client whose calls and pages fail according to the fault."""
 
     def __init__(self, client: Any, fault: Fault) -> None:
         self._client = client
@@ -67,7 +67,7 @@ class _FaultyPages:
 
 
 class FaultyAccount(FakeAccount):
-    """The account of runs, with a fault."""
+    """The fake account for runs, with a fault."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class FaultyAccount(FakeAccount):
 
 
 class FaultyAws(FakeAws):
-    """The account of deployments, with a fault."""
+    """The fake account for deployments, with a fault."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__()

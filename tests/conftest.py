@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings for all tests."""
 
 import signal
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-# Tests check what is true, not how fast: a busy machine must not make one fail.
+# Tests check results, not speed: a busy machine must not make one fail.
 settings.register_profile("toptalkers", deadline=None)
 settings.load_profile("toptalkers")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keys that commands make for their user are made in a temporary folder."""
+    """Let commands create their users' keys in a temporary folder."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -21,7 +21,7 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_ignored_signals() -> None:
-    """A shell starts what runs in the background with Ctrl-C ignored, `nohup` with SIGHUP; commands inherit that."""
+    """Restore signals: shells start background jobs with Ctrl-C ignored, `nohup` with SIGHUP; commands inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:

@@ -1,4 +1,4 @@
-"""A small made-up account: a clock that passes when it is slept on, S3, a stack, and EMR (`fake_emr`)."""
+"""A small fake account: a clock that advances only by sleeping, S3, a stack, and EMR (`fake_emr`)."""
 
 import heapq
 import io
@@ -26,9 +26,9 @@ OUTPUTS = {
 
 
 class FakeClock:
-    """Time passes by sleeping alone; what is due happens meanwhile.
+    """Time passes only by sleeping; events that are due happen meanwhile.
 
-    `interrupt_at` holds how many seconds after its beginning a Ctrl-C comes, each once.
+    `interrupt_at` lists the seconds since the start at which a Ctrl-C comes, each once.
     """
 
     def __init__(self, start: datetime = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)) -> None:
@@ -56,9 +56,9 @@ class FakeClock:
 
 
 class FakeS3:
-    """Objects in memory; `calls` are the operations asked for, `error` is raised by all of them when set.
+    """Objects in memory; `calls` are the operations called, and all of them raise `error` if it is set.
 
-    `archived` holds keys that are listed as GLACIER, `refused` what GetObject says of keys: a code and a message.
+    `archived` has keys that are listed as GLACIER, `refused` GetObject's refusals by key: a code and a message.
     """
 
     def __init__(self) -> None:
@@ -74,9 +74,8 @@ class FakeS3:
             raise self.error
         assert bucket == BUCKET, bucket
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, Metadata: dict[str, str]) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
-        assert not Metadata
         self.objects[Key] = Body
         return {}
 
@@ -131,7 +130,7 @@ class _ListObjects:
 
 
 class FakeCloudFormation:
-    """One stack, which is ours."""
+    """One stack of ours."""
 
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
@@ -139,7 +138,7 @@ class FakeCloudFormation:
 
 
 class FakeAccount(Factory):
-    """What makes clients, for `Gateways`; and what makes gateways, for the commands' `obj`."""
+    """Makes clients for `Gateways`, and gateways for the commands' `obj`."""
 
     region = "us-east-1"
 
@@ -162,17 +161,17 @@ class FakeAccount(Factory):
         return self.fake_s3
 
     def cloudwatch(self) -> Any:
-        raise AssertionError("no run asks CloudWatch")
+        raise AssertionError("no run calls CloudWatch")
 
     def ec2(self) -> Any:
-        assert self.fake_ec2, "a run asks EC2 for the format alone"
+        assert self.fake_ec2, "a run asks EC2 only for the format"
         return self.fake_ec2
 
     def emr_once(self) -> Any:
         return self.emr()
 
     def kinesis(self) -> Any:
-        raise AssertionError("no run asks Kinesis")
+        raise AssertionError("no run calls Kinesis")
 
     def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
         assert region is None
@@ -184,17 +183,17 @@ class FakeAccount(Factory):
         return Stack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS)
 
     def capture(self, hour: str, size: int = 100, number: int = 0) -> str:
-        """Put an object where the Lambda would, for an hour like `2026/11/23/18`; its key."""
+        """Put an object where the Lambda would, for an hour like `2026/11/23/18`; return its key."""
         key = f"flowlogs/{hour}/shardId-000000000000-{number}-{number}.gz"
         self.fake_s3.objects[key] = gzip_of_size(size)
         return key
 
 
 def gzip_of_size(size: int) -> bytes:
-    """A gzip of no content that is so many bytes long, from 21 on: the name in its header fills it up."""
+    """Make a gzip file of that many bytes (at least 21) without content: the name in its header fills it."""
     return b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * (size - 21) + b"\0" + b"\x03\0" + bytes(8)
 
 
 def refusal(code: str, message: str, operation: str) -> ClientError:
-    """An error as botocore raises it."""
+    """Make an error as botocore raises it."""
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)

@@ -1,8 +1,7 @@
-"""A small AWS in memory, for the flows: CloudFormation, EC2's flow logs, S3, Kinesis and CloudWatch.
+"""A small AWS in memory, for tests of whole commands: CloudFormation, EC2's flow logs, S3, Kinesis and CloudWatch.
 
-It knows the operations that the gateways use, and no other: an unknown one is an AttributeError. Every call is
-recorded, and any operation can be made to fail. What it lets through, botocore's own models do not check; that
-is what the tests of the gateways are for.
+It knows only the operations that the gateways use: an unknown one is an AttributeError. Every call is recorded, and
+any operation can be made to fail. It does not check requests against botocore's models; the tests of the gateways do.
 """
 
 import functools
@@ -24,7 +23,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def operation(method: Method) -> Method:
-    """Record a call, and fail if it was said to fail."""
+    """Record a call, and fail if the test wants it to fail."""
 
     @functools.wraps(method)
     def recorded(self: "FakeService", **request: Any) -> Any:
@@ -37,13 +36,13 @@ def operation(method: Method) -> Method:
 
 
 def refuse(name: str, code: str, message: str) -> ClientError:
-    """An error as botocore raises it."""
+    """Make an error as botocore raises it."""
     title = "".join(part.capitalize() for part in name.split("_"))
     return ClientError({"Error": {"Code": code, "Message": message}}, title)
 
 
 class FakeService:
-    """What all services share."""
+    """The common part of all services."""
 
     def __init__(self, aws: "FakeAws") -> None:
         self.aws = aws
@@ -53,7 +52,7 @@ class FakeService:
 
 
 class Pages:
-    """All of an answer as one page."""
+    """Gives a whole answer as one page."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self._method = method
@@ -208,7 +207,7 @@ class FakeCloudFormation(FakeService):
         return {}
 
     def bring_up(self, stack: dict[str, Any], template: str, values: dict[str, str], tags: Any) -> None:
-        """Give a stack what it has when it is up."""
+        """Give a stack everything that a complete stack has."""
         declared = json.loads(template)
         parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
         outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
@@ -293,7 +292,7 @@ def resources_made(template: Any, given: dict[str, str]) -> dict[str, Any]:
 
 
 class FakeEc2(FakeService):
-    """One VPC of two subnets, an interface in the first; flow logs that deliver, or do not."""
+    """One VPC with two subnets, an interface in the first; flow logs that deliver or fail."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -302,7 +301,7 @@ class FakeEc2(FakeService):
         self.refuses: dict[str, str] = {}
 
     def add(self, resource: str, **more: Any) -> str:
-        """Put a flow log there."""
+        """Add a flow log."""
         own = f"fl-{len(self.flow_logs) + 1}"
         self.flow_logs.append({"FlowLogId": own, "ResourceId": resource, "TrafficType": "ACCEPT", "Tags": [], **more})
         return own
@@ -363,7 +362,7 @@ class FakeEc2(FakeService):
 
 
 class FakeS3(FakeService):
-    """One bucket, and what still arrives while it is emptied."""
+    """One bucket, and objects that still arrive while it is emptied."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -407,7 +406,7 @@ class FakeS3(FakeService):
 
 
 class FakeKinesis(FakeService):
-    """One stream of two shards."""
+    """One stream with two shards."""
 
     @operation
     def describe_stream_summary(self, *, StreamName: str) -> Any:  # noqa: N803
@@ -435,7 +434,7 @@ class FakeCloudWatch(FakeService):
 
 
 class FakeAws(Factory):
-    """The whole of it, and the factory that commands get it from."""
+    """All services, and the factory that gives them to commands."""
 
     def __init__(self) -> None:
         self.region = REGION
@@ -450,7 +449,7 @@ class FakeAws(Factory):
 
     @property
     def mutations(self) -> list[str]:
-        """The operations called that change something, in their order."""
+        """The called operations that change something, in order."""
         return [name for name, _ in self.calls if not name.startswith(READING)]
 
     def request(self, name: str) -> dict[str, Any]:
@@ -458,7 +457,7 @@ class FakeAws(Factory):
         return [request for called, request in self.calls if called == name][-1]
 
     def gateways(self, *, region: str | None = None, profile: str | None = None) -> Gateways:
-        """Open it, whatever Region is asked for."""
+        """Give the gateways, for any Region."""
         del region, profile
 
         def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""An EMR on this machine that answers late, never, twice or in tongues: `FakeEmr` behind HTTP, for real clients."""
+"""A local EMR that answers late, never, twice or with garbage: `FakeEmr` behind HTTP, for real clients."""
 
 import json
 import re
@@ -35,16 +35,16 @@ Mode = Literal[
 ]
 GARBAGE = b"<html>It works!</html>"
 LATE_S = 4
-"""How much later a late request is served, on the account's clock."""
+"""The delay of a late request, on the account's clock."""
 
 
 class OddEmr(ThreadingHTTPServer):
-    """Answers as its mode says. `asked` counts the requests by operation."""
+    """Answers according to its mode. `asked` counts the requests by operation."""
 
     daemon_threads = True
 
     def __init__(self, account: FakeAccount, mode: Mode, *, garbage: bytes, times: int) -> None:
-        """Listen on a free port; `times` is how often answers of the watch are odd."""
+        """Listen on a free port; `times` is the number of odd answers to the watch."""
         super().__init__(("127.0.0.1", 0), _Handler)
         self.account, self.mode, self.garbage, self.times = account, mode, garbage, times
         self.asked: Counter[str] = Counter()
@@ -52,7 +52,7 @@ class OddEmr(ThreadingHTTPServer):
 
 
 class OddAccount(FakeAccount):
-    """An account whose EMR is asked by botocore, over HTTP, as the environment says; each sleep is a long one."""
+    """An account that calls EMR by botocore, over HTTP, at the endpoint in the environment; every sleep is long."""
 
     def __init__(self, *, attempts: int = 1, read_timeout: float = 20) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ def odd_emr(account: FakeAccount, mode: Mode, *, garbage: bytes = GARBAGE, times
 class _Handler(BaseHTTPRequestHandler):
     server: OddEmr
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet: a client that holds back its ACK costs 40 ms
+    wbufsize = -1  # head and body in one packet: a client's delayed ACK costs 40 ms
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
         pass

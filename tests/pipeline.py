@@ -1,4 +1,4 @@
-"""The streaming scripts, run as the pipe of the README runs them, but with splits and reducers of our choice."""
+"""The streaming scripts, run like the pipe in the README, but with chosen splits and reducers."""
 
 import io
 import subprocess
@@ -17,14 +17,14 @@ def sort_bytes(lines: bytes) -> bytes:
 
 
 def rank(lines: bytes) -> bytes:
-    """The order of the answer, as `sort -k2,2nr -k1,1` on two columns under LC_ALL=C."""
+    """Sort lines into the order of the answer, as `sort -k2,2nr -k1,1` does on two columns under LC_ALL=C."""
     pairs = [line.split(b"\t") for line in lines.splitlines()]
     pairs.sort(key=lambda pair: (-int(pair[1]), pair[0]))
     return b"".join(b"%b\t%b\n" % (talker, total) for talker, total in pairs)
 
 
 def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
-    """Run the mapper over one split; gives its lines and its counters."""
+    """Run the mapper over one split; return its lines and its counters."""
     out, err = io.BytesIO(), io.StringIO()
     count_flows.main(query.mapper_arguments(), io.BytesIO(split), out, err)
     counters = {}

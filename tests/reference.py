@@ -1,6 +1,6 @@
-"""The counting rules once more, as plainly as they can be written: what every engine is compared with.
+"""The counting rules again, written as plainly as possible: every engine is compared with this.
 
-Shares no code with the package but the question. Reads whole files at once and is slow, which nobody minds here.
+Shares no code with the package except the question. It reads whole files at once and is slow, which does not matter.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ class Reference:
     """Sums by talker, the tally, and which files are misfits.
 
     Attributes:
-        whole: sums and tally of the files that fit, which is what an engine gives that leaves the others out.
+        whole: sums and tally of only the files that fit: the result of an engine that leaves the others out.
 
     """
 
@@ -45,18 +45,18 @@ class Reference:
     whole: "Reference | None" = None
 
     def lines(self, top: int = 0) -> bytes:
-        """The answer as `<talker>` TAB `<sum>` lines."""
+        """Format the answer as `<talker>` TAB `<sum>` lines."""
         ranked = sorted(self.sums.items(), key=lambda item: (-item[1], item[0].encode()))
         return "".join(f"{talker}\t{total}\n" for talker, total in ranked[: top or None]).encode()
 
 
 def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference:
-    """Count unpacked files; `seen` has the mapper's `misfit_files` only as a number of stretches."""
+    """Count uncompressed files; of the mapper's `misfit_files`, `seen` has only the number of stretches."""
     answer = Reference(whole=Reference())
     for content in files:
         one = Reference()
         ends_packed = False
-        stretches: list[list[str | None]] = [[]]  # of each record why it is malformed, "odd", or None
+        stretches: list[list[str | None]] = [[]]  # for each record: why it is malformed, "odd", or None
         columns = list(query.log_format.columns) if query.log_format else DEFAULT
         for raw in re.split(rb"[\r\n]", content):
             line = raw.removeprefix(b"\xef\xbb\xbf")
@@ -74,7 +74,7 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
             one.seen[reason or "counted"] += 1
             if reason and reason.startswith("malformed"):
                 start = b"" if is_too_long else line.rstrip(b" ")[:4096]
-                stretches[-1].append("told" if _names_columns(start) else "malformed")
+                stretches[-1].append("names columns" if _names_columns(start) else "malformed")
                 ends_packed = ends_packed or re.search(PACKED, start) is not None
             else:
                 ends_packed = False
@@ -82,7 +82,7 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
                 stretches[-1].append("odd" if _is_odd(record) else None)
         bad = sum(_is_misfit(stretch) for stretch in stretches)
         records = [verdict for stretch in stretches for verdict in stretch]
-        if not bad and (ends_packed or (records and set(records) <= {"malformed", "told"})):
+        if not bad and (ends_packed or (records and set(records) <= {"malformed", "names columns"})):
             bad = 1
         if bad:
             one.seen["misfit_files"] = bad
@@ -100,7 +100,7 @@ def _is_header(values: list[str], known_fields: set[str]) -> bool:
 
 
 def _is_misfit(verdicts: list[str | None]) -> bool:
-    if "told" in verdicts:
+    if "names columns" in verdicts:
         return True
     malformed = verdicts.count("malformed")
     if malformed > 1 and malformed > len(verdicts) / 4:

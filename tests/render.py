@@ -1,4 +1,4 @@
-"""What is written from the code and checked in: `python -m tests.render` writes it, tests compare."""
+"""Files that are generated from the code and checked in: `python -m tests.render` writes them, tests compare them."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def cli_reference() -> str:
-    """docs/cli.md: the help of every command."""
+    """Render docs/cli.md: the help of every command."""
     from toptalkers.cli.main import cli
 
     parts = ["# Commands\n\nWritten by `python -m tests.render` from the commands' own help.\n"]
@@ -29,7 +29,7 @@ def cli_reference() -> str:
 
 
 def permissions() -> str:
-    """docs/permissions.md: what each gateway to AWS calls, from its docstring."""
+    """Render docs/permissions.md: the operations that each AWS gateway calls, from its docstring."""
     import ast
 
     parts = [
@@ -44,7 +44,7 @@ def permissions() -> str:
 
 
 def emr_examples() -> dict[Path, str]:
-    """emr/: the steps and the request of a run of documentation's own, its scripts in `code/example/`."""
+    """Render emr/: the steps and the request of an example run, with its scripts in `code/example/`."""
     from toptalkers.job.steps import render_steps
     from toptalkers.question.query import Query
     from toptalkers.runs.request import example_run, render_request
@@ -56,7 +56,7 @@ def emr_examples() -> dict[Path, str]:
 
 
 def rendered() -> dict[Path, str]:
-    """Every rendered file of the repository, by its path."""
+    """Return every generated file of the repository, by its path."""
     from toptalkers.capture.template import render_template
 
     return {

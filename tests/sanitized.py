@@ -1,4 +1,4 @@
-"""The kernel built anew, with the sanitizers that there are, in a copy of the package."""
+"""Build the kernel with the available sanitizers, in a copy of the package."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ ZIG = (sys.executable, "-m", "ziglang", "cc")
 
 
 def build(folder: Path, ways: list[tuple[tuple[str, ...], list[str]]]) -> int:
-    """Copy the package into a folder, with a kernel built anew in the first way that works; gives which one that is."""
+    """Copy the package into a folder, and build the kernel in the first way that works; return that way's number."""
     shutil.copytree(
         ROOT / "src/toptalkers", folder / "toptalkers", ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
@@ -30,10 +30,10 @@ def build(folder: Path, ways: list[tuple[tuple[str, ...], list[str]]]) -> int:
 
 
 def build_watched(folder: Path) -> dict[str, str]:
-    """Copy the package into a folder with a kernel that sanitizers watch; gives the environment of who uses it.
+    """Copy the package into a folder, and build a kernel with sanitizers; return the environment to use it.
 
-    With the machine's compiler addresses are watched, too; with the one that a package brings, undefined behaviour.
-    Any warning is an error.
+    The system's compiler checks addresses and undefined behaviour; the compiler from a Python package only undefined
+    behaviour. Any warning is an error.
     """
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     watching = {"cc": "-fsanitize=address,undefined", "zig": "-fsanitize=undefined"}

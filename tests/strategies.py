@@ -80,7 +80,7 @@ NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", "packets", "b
 
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[str, ...]:
-    """Columns of a custom format that can answer every question, in any order; sometimes without a log status."""
+    """Columns of a custom format that can answer every question, in any order, sometimes without a log status."""
     others = draw(st.lists(st.sampled_from([name for name in FIELDS if name not in NEEDED]), max_size=4, unique=True))
     needed = [name for name in NEEDED if name != "log-status" or draw(st.integers(0, 3))]
     return tuple(draw(st.permutations(needed + others)))
@@ -116,7 +116,7 @@ def _odd_lines(draw: st.DrawFn, columns: tuple[str, ...]) -> bytes:
 
 @st.composite
 def files(draw: st.DrawFn, headerless: tuple[str, ...] = DEFAULT_FIELDS) -> bytes:
-    """One file, unpacked: with or without a header, in one layout or several, clean or dirty."""
+    """One uncompressed file: with or without a header, in one layout or several, clean or dirty."""
     dirty = draw(st.booleans())
     values = _VALUES if dirty else _CLEAN
     columns = headerless
@@ -146,7 +146,7 @@ TOPS = st.sampled_from([0, 0, 1, 3])
 
 @st.composite
 def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
-    """Any question; the log format is the caller's, since files depend on it."""
+    """Any question; the caller chooses the log format, because the files depend on it."""
     return Query.parse(
         metric=draw(st.sampled_from(["records", "packets", "bytes"])),
         ports=draw(st.sampled_from(["0-1024", "all", "22,443,8000-8999", "0", "65535", "1025-65535"])),
@@ -159,7 +159,7 @@ def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
-    """A question and the unpacked files to ask it of."""
+    """A question and the uncompressed files that it is asked of."""
     log_format = draw(st.none() | layouts())
     query = draw(queries(log_format))
     return query, draw(st.lists(files(log_format or DEFAULT_FIELDS), max_size=4))

@@ -1,4 +1,4 @@
-"""A tiny S3 on this machine: lists and gives objects as S3 does, and breaks off where a test wants it to."""
+"""A tiny local S3: it lists and sends objects like S3, and breaks off where a test wants it to."""
 
 import hashlib
 import re
@@ -13,9 +13,9 @@ PAGE_KEYS = 3
 
 
 class TinyS3(ThreadingHTTPServer):
-    """One bucket. `requests` holds what was asked; `faults` how many bytes each next answer for a key gives.
+    """One bucket. `requests` has all requests; `faults` has, by key, how many bytes the next answers send.
 
-    `archived` holds keys that are listed as GLACIER; a fault below 0 is a refusal with that status.
+    `archived` has keys that are listed as GLACIER; a fault below 0 is a refusal with that status.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def _etag(content: bytes) -> str:
 
 @contextmanager
 def tiny_s3() -> Iterator[TinyS3]:
-    """Run the server; it is stopped for sure."""
+    """Run the server until the end of the block."""
     server = TinyS3()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -1,4 +1,4 @@
-"""Texts as a stranger might choose them, to forge a line or to steer a terminal."""
+"""Texts that an attacker might choose, to forge a line or to control a terminal."""
 
 from hypothesis import strategies as st
 
@@ -15,9 +15,9 @@ HARMFUL = [
 
 pieces = st.one_of(st.sampled_from(HARMFUL), st.text(min_size=1, max_size=5))
 texts = st.lists(pieces, min_size=1, max_size=6).map("".join)
-"""Any text, most with something in it that a terminal would obey."""
+"""Any text; most contain something that a terminal would obey."""
 
 
 def is_harmless(text: str) -> bool:
-    """Whether a terminal shows each character of some lines, and nothing else happens."""
+    """Whether a terminal only shows the characters of some lines."""
     return all(line.isprintable() for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""`--cache` under attack: what its folder holds can never put a sum into an answer, nor end in a traceback."""
+"""`--cache` under attack: nothing in its folder can put a sum into an answer or cause a traceback."""
 
 import hashlib
 import hmac
@@ -22,7 +22,7 @@ ANSWER = (FLOWLOGS / "default.tsv").read_text()
 
 
 def ask(folder: Path) -> Result:
-    """Ask with the cache of a folder; the answer is right, whatever the cache holds."""
+    """Ask with the cache of a folder; the answer is right, whatever is in the cache."""
     result = CliRunner().invoke(cli, ["run-local", str(folder / "a.log"), "--cache", str(folder / "cache")])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     assert result.exit_code != 0 or result.stdout == ANSWER
@@ -30,7 +30,7 @@ def ask(folder: Path) -> Result:
 
 
 def entry_of(folder: Path) -> Path:
-    """Ask once, and give the one entry that is made."""
+    """Ask once, and return the one entry that this creates."""
     (folder / "a.log").write_bytes((FLOWLOGS / "default.log").read_bytes())
     os.utime(folder / "a.log", (1, 1))
     ask(folder)
@@ -40,7 +40,7 @@ def entry_of(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files written just now count as old enough."""
+    """Let new files count as old enough."""
     monkeypatch.setattr("toptalkers.records.files.YOUNGEST_S", -3600.0)
 
 
@@ -52,7 +52,7 @@ json_values = st.recursive(
 
 
 def _forged(data: st.DataObject, content: bytes) -> bytes:
-    """An entry with other sums or another head, and a check value as one who knows the code would make it."""
+    """Make an entry with other sums or another head, and a check value as made by an attacker who knows the code."""
     _, head, packed = content.split(b"\n", 2)
     match data.draw(st.integers(0, 3)):
         case 0:
@@ -72,7 +72,7 @@ def _forged(data: st.DataObject, content: bytes) -> bytes:
 @settings(max_examples=60)
 @given(st.data())
 def test_a_forged_entry_counts_for_nothing(data: st.DataObject) -> None:
-    """Without the user's key no entry is believed: the file is read, and the entry made anew."""
+    """An entry without the user's key is not trusted: the file is read, and the entry is replaced."""
     with tempfile.TemporaryDirectory() as name:
         entry = entry_of(Path(name))
         entry.write_bytes(_forged(data, entry.read_bytes()))
@@ -83,7 +83,7 @@ def test_a_forged_entry_counts_for_nothing(data: st.DataObject) -> None:
 @settings(max_examples=60)
 @given(st.data())
 def test_an_odd_head_is_no_traceback_even_when_signed(data: st.DataObject) -> None:
-    """A head that is no tally, with a right check value, is damage as well."""
+    """A head that is not a tally is damage, even with a correct check value."""
     with tempfile.TemporaryDirectory() as name:
         entry = entry_of(Path(name))
         _, head, packed = entry.read_bytes().split(b"\n", 2)
@@ -98,7 +98,7 @@ def test_an_odd_head_is_no_traceback_even_when_signed(data: st.DataObject) -> No
 @settings(max_examples=100)
 @given(st.data())
 def test_odd_sums_count_for_nothing_even_when_signed(data: st.DataObject) -> None:
-    """Rows that are cut off, of no address, or below 0, with a right check value, are damage as well."""
+    """Rows that are cut off, without an address, or below 0 are damage, even with a correct check value."""
     address = b"\x0b2001:db8::1"
     rows = data.draw(
         st.one_of(
@@ -125,7 +125,7 @@ def test_odd_sums_count_for_nothing_even_when_signed(data: st.DataObject) -> Non
 
 
 def test_entries_that_are_no_files(tmp_path: Path) -> None:
-    """A pipe, a link and a folder in the place of an entry neither hang nor are followed."""
+    """A pipe, a link or a folder in the place of an entry is not read or followed, and nothing hangs."""
     entry = entry_of(tmp_path)
     kept = tmp_path / "kept"
     entry.rename(kept)
@@ -143,7 +143,7 @@ def test_entries_that_are_no_files(tmp_path: Path) -> None:
 
 
 def test_all_is_private(tmp_path: Path) -> None:
-    """Folders are 0700, entries and the key 0600, and there is nothing else."""
+    """Folders have mode 0700, entries and the key 0600, and nothing else is there."""
     entry = entry_of(tmp_path)
     cache = tmp_path / "cache"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, entry.parent, entry)] == [0o700, 0o700, 0o600]
@@ -153,7 +153,7 @@ def test_all_is_private(tmp_path: Path) -> None:
 
 @given(st.integers(0, 0o777))
 def test_a_folder_that_others_may_write_is_refused(mode: int) -> None:
-    """It is used when its owner alone may write to it, and else refused in one line."""
+    """The folder is used if only its owner may write to it, and otherwise refused in one line."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "a.log").write_bytes((FLOWLOGS / "default.log").read_bytes())
         (Path(name) / "cache").mkdir()
@@ -168,7 +168,7 @@ def test_a_folder_that_others_may_write_is_refused(mode: int) -> None:
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As is one that cannot be made; a key that is cut off is made anew, and so are the entries."""
+    """So is a key that cannot be created; a key that is cut off is replaced, and so are the entries."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     entry_of(tmp_path)
     key_path().write_bytes(b"short")

@@ -26,7 +26,7 @@ COMMANDS = [["status"], ["runs"], ["fetch-results"], ["deploy", "--yes"], ["run-
 
 
 class Broken(Factory):
-    """No account: asking for it raises an error."""
+    """A factory without an account: it raises an error."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -79,7 +79,7 @@ def test_exit_codes(error: BaseException, code: int) -> None:
 
 
 def test_an_unexpected_error_says_where_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody thought of is named with its place and what to report; TOPTALKERS_DEBUG=1 shows the traceback."""
+    """An unexpected error is shown with its place and what to report; TOPTALKERS_DEBUG=1 shows the traceback."""
     result = CliRunner().invoke(cli, ["status"], obj=Broken(LookupError("gone")))
     assert "unexpected LookupError at cli/options.py:" in result.stderr
     assert "TOPTALKERS_DEBUG=1" in result.stderr
@@ -91,7 +91,7 @@ def test_an_unexpected_error_says_where_to_go(monkeypatch: pytest.MonkeyPatch) -
 
 
 def shell(command: str, **environment: str) -> tuple[int, str, str]:
-    """Run a command in a shell; it never shows a traceback, nor what Python says of streams at its exit."""
+    """Run a command in a shell; it never shows a traceback, nor Python's messages about streams at exit."""
     done = subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, text=True, env={**os.environ, **environment}, check=False
     )
@@ -101,15 +101,15 @@ def shell(command: str, **environment: str) -> tuple[int, str, str]:
 
 
 def test_closed_streams(tmp_path: Path) -> None:
-    """Without a standard error there is the answer; without an input or output there is a line, and no file is hit."""
+    """Without standard error there is the answer; without input or output there is one line; no file is harmed."""
     ask = f"{TOPTALKERS} run-local {DEFAULT}"
     assert shell(f"{ask} 2>&-") == (0, ANSWER, "")
-    code, shown, said = shell(f"{ask} >&-")
+    code, shown, stderr = shell(f"{ask} >&-")
     assert (code, shown) == (1, "")
-    assert said.startswith("Error: cannot write to standard output: ")
-    code, shown, said = shell(f"{TOPTALKERS} run-local - <&-")
+    assert stderr.startswith("Error: cannot write to standard output: ")
+    code, shown, stderr = shell(f"{TOPTALKERS} run-local - <&-")
     assert (code, shown) == (1, "")
-    assert said.startswith("left out: standard input: ")
+    assert stderr.startswith("left out: standard input: ")
     assert shell(f"{ask} --output {tmp_path}/a <&- >&- 2>&-") == (0, "", "")
     assert (tmp_path / "a").read_text() == ANSWER
     assert shell(f"{ask} --format nonsense <&- >&- 2>&-") == (2, "", "")
@@ -122,11 +122,11 @@ def test_closed_streams(tmp_path: Path) -> None:
      "run-local {logs} --format table", "run-local {logs} --format ndjson", "render template", "render steps"],
 )  # fmt: skip
 def test_an_output_that_is_full_or_not_read(tmp_path: Path, command: str) -> None:
-    """A standard output that takes nothing more is told in one line, exit code 1; one that nobody reads, in none."""
+    """A full standard output gives one line and exit code 1; one that nobody reads gives no line and exit code 1."""
     command = f"{TOPTALKERS} {command.format(logs=DEFAULT)}"
-    code, _, said = shell(f"ulimit -f 0; exec {command} > {tmp_path}/full")
+    code, _, stderr = shell(f"ulimit -f 0; exec {command} > {tmp_path}/full")
     assert code == 1
-    assert said == "Error: cannot write to standard output: File too large\n"
+    assert stderr == "Error: cannot write to standard output: File too large\n"
     read, written = os.pipe()
     os.close(read)
     try:
@@ -137,7 +137,7 @@ def test_an_output_that_is_full_or_not_read(tmp_path: Path, command: str) -> Non
 
 
 def test_a_full_standard_error_costs_no_answer(tmp_path: Path) -> None:
-    """What cannot be told is not told; the answer and the exit code are the same."""
+    """Messages that cannot be written are dropped; the answer and the exit code are the same."""
     assert shell(f"ulimit -f 0; exec {TOPTALKERS} run-local {DEFAULT} 2> {tmp_path}/full") == (0, ANSWER, "")
     read, written = os.pipe()
     os.close(read)
@@ -150,16 +150,16 @@ def test_a_full_standard_error_costs_no_answer(tmp_path: Path) -> None:
 
 
 def test_an_output_file_that_does_not_fit(tmp_path: Path) -> None:
-    """A limit on the size of files leaves no file, half or whole, and one line."""
-    code, shown, said = shell(f"ulimit -f 0; exec {TOPTALKERS} run-local {DEFAULT} --output {tmp_path}/a")
+    """A limit on file sizes gives one line, and leaves no file, neither half nor whole."""
+    code, shown, stderr = shell(f"ulimit -f 0; exec {TOPTALKERS} run-local {DEFAULT} --output {tmp_path}/a")
     assert (code, shown) == (1, "")
-    assert said == f"Error: cannot write {tmp_path}/a: File too large\n"
+    assert stderr == f"Error: cannot write {tmp_path}/a: File too large\n"
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
 def test_any_encoding(tmp_path: Path, encoding: str) -> None:
-    """Names that the terminal's encoding lacks are written out, whatever the encoding; the answer is as ever."""
+    """Characters that the terminal's encoding lacks are escaped, in any encoding; the answer does not change."""
     (tmp_path / "größe-日本.parquet").write_bytes(b"PAR1")
     command = f"{TOPTALKERS} run-local {DEFAULT} {tmp_path} 2> /dev/null"
     assert shell(command, PYTHONIOENCODING=encoding, LC_ALL="C")[:2] == (1, ANSWER)

@@ -1,4 +1,4 @@
-"""`--output`: a file is whole or not there, and nothing that is no file is ever replaced by one."""
+"""`--output`: a file is whole or absent, and nothing that is not a file is ever replaced by one."""
 
 import gzip
 import os
@@ -26,7 +26,7 @@ ANSWER = (FLOWLOGS / "default.tsv").read_bytes()
 
 
 def run(output: Path | str) -> Result:
-    """Ask, with an --output; whatever comes, it is no traceback, and nothing hidden is left."""
+    """Ask, with an --output; there is never a traceback, and no hidden file is left."""
     result = CliRunner().invoke(cli, ["run-local", DEFAULT, "--output", str(output)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     if Path(output).parent.is_dir():
@@ -35,7 +35,7 @@ def run(output: Path | str) -> Result:
 
 
 def refused(output: Path | str) -> str:
-    """The one line that says why, before anything was read."""
+    """Return the one line of the refusal, which comes before anything is read."""
     result = run(output)
     assert result.exit_code in (1, 2)
     assert result.stderr.count("\n") == 1
@@ -46,7 +46,7 @@ def refused(output: Path | str) -> str:
 @settings(max_examples=40)
 @given(st.integers(0, 0o777), st.booleans(), st.booleans())
 def test_a_file_keeps_its_mode_or_is_refused(mode: int, packed: bool, linked: bool) -> None:
-    """A file of any mode is written and keeps mode, owner and links to it; a read-only one stays as it was."""
+    """A file of any mode is written, and keeps mode, owner and links to it; a read-only file does not change."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "a.gz" if packed else "a")
         file.write_bytes(b"before")
@@ -69,7 +69,7 @@ def test_a_file_keeps_its_mode_or_is_refused(mode: int, packed: bool, linked: bo
 
 
 def test_a_new_file_has_the_mode_of_new_files(tmp_path: Path) -> None:
-    """What was not there gets what the umask leaves."""
+    """A new file gets the mode that the umask allows."""
     mask = os.umask(0o027)
     try:
         run(tmp_path / "a")
@@ -79,7 +79,7 @@ def test_a_new_file_has_the_mode_of_new_files(tmp_path: Path) -> None:
 
 
 def test_links(tmp_path: Path) -> None:
-    """A link to nothing makes the file that it names; a link in a circle is refused."""
+    """A dangling link creates its target; a circular link is refused."""
     (tmp_path / "dangling").symlink_to("made")
     assert run(tmp_path / "dangling").exit_code == 0
     assert (tmp_path / "made").read_bytes() == ANSWER
@@ -90,7 +90,7 @@ def test_links(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
 def test_a_named_pipe_is_written_through(tmp_path: Path, name: str) -> None:
-    """Who reads it gets the answer, and it stays a pipe."""
+    """The reader of the pipe gets the answer, and the pipe stays a pipe."""
     os.mkfifo(tmp_path / name)
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.append((tmp_path / name).read_bytes()))
@@ -103,10 +103,10 @@ def test_a_named_pipe_is_written_through(tmp_path: Path, name: str) -> None:
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    """A socket, a folder, a missing folder, a file as a folder, no name, too long a name: a line each."""
+    """A socket, a folder, a missing folder, a file as a folder, no name, too long a name: one line each."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
-        assert "no file, pipe or terminal" in refused(tmp_path / "socket")
+        assert "not a file, pipe or terminal" in refused(tmp_path / "socket")
         assert (tmp_path / "socket").is_socket()
     (tmp_path / "file").touch()
     for output in (tmp_path, "", tmp_path / "none" / "a", tmp_path / "file" / "a", tmp_path / ("x" * 300)):
@@ -117,8 +117,8 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("linked", [True, False])
 def test_standard_output_by_name(tmp_path: Path, linked: bool) -> None:
-    """To a pipe and to the end of a file, as without --output; what was in the file stays."""
-    # A link of our own, so that no fault could replace the system's.
+    """It is written to a pipe or to the end of a file, as without --output; the file's old content stays."""
+    # A link of our own, so that a bug could not replace the system's.
     (tmp_path / "stdout").symlink_to("/dev/fd/1")
     output = str(tmp_path / "stdout") if linked else "-"
     command = [sys.executable, "-m", "toptalkers", "run-local", DEFAULT, "--output", output]
@@ -132,7 +132,7 @@ def test_standard_output_by_name(tmp_path: Path, linked: bool) -> None:
 
 @given(st.integers(0, 5), st.booleans())
 def test_half_an_answer_is_none(chunks: int, existed: bool) -> None:
-    """When the answer breaks off at any chunk, what was there is there, whole, and nothing else."""
+    """If the answer breaks off at any chunk, the old file is there, whole, and nothing else."""
 
     def broken() -> object:
         for _ in range(chunks):
@@ -149,7 +149,7 @@ def test_half_an_answer_is_none(chunks: int, existed: bool) -> None:
 
 
 def test_only_what_the_dead_left_is_removed(tmp_path: Path) -> None:
-    """Leftovers of this name go; of other names, of living writers, links and folders named so stay."""
+    """Leftovers of this name go; those of other names or of living writers stay, and so do links and folders."""
     number = f"{os.getpid()}.{'0' * 16}"
     (tmp_path / f".a.{number}.toptalkers").touch()
     stays = {f".b.{number}.toptalkers", ".a.tsv", f".a.{number}", f".a.x.{'0' * 16}.toptalkers", ".toptalkers"}

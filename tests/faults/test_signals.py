@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP leave nothing behind and end in exit codes; what SIGKILL leaves goes at the next start."""
+"""Ctrl-C, SIGTERM and SIGHUP leave nothing behind and give exit codes; the next start removes what SIGKILL leaves."""
 
 import os
 import random
@@ -40,11 +40,11 @@ class Forever(failures.FailureGroup):
 signals.stop_on_signals()
 Forever()(["write"])
 """
-"""A command that is for ever in the middle of its --output."""
+"""A command that never finishes writing its --output."""
 
 
 def writing(output: Path) -> "subprocess.Popen[str]":
-    """Start one, and wait until it has begun to write."""
+    """Start such a command, and wait until it has begun to write."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITING, str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -56,7 +56,7 @@ def writing(output: Path) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_in_the_middle_of_writing(tmp_path: Path, number: signal.Signals) -> None:
-    """Nothing is left, one line is said, and the exit code is 128 and the signal's number."""
+    """No file is left, there is one line, and the exit code is 128 plus the signal's number."""
     process = writing(tmp_path / "o.csv.gz")
     process.send_signal(number)
     assert process.communicate(timeout=60) == ("", "Stopped.\n")
@@ -65,7 +65,7 @@ def test_a_signal_in_the_middle_of_writing(tmp_path: Path, number: signal.Signal
 
 
 def test_what_a_killed_one_left_goes_at_the_next_start(tmp_path: Path) -> None:
-    """Beside the same --output; what a living one writes there stays, and so does what else is there."""
+    """The next command with the same --output removes it; files of living writers and all other files stay."""
     (tmp_path / ".o.csv.gz.mine").touch()
     killed, living = writing(tmp_path / "o.csv.gz"), writing(tmp_path / "o.csv.gz")
     killed.kill()
@@ -94,12 +94,12 @@ signals.stop_on_signals()
 print("ready", flush=True)
 Asking()(["ask"])
 """
-"""A command that asks, and goes no further without an answer."""
+"""A command that asks, and waits for the answer."""
 
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_while_something_is_asked(number: signal.Signals) -> None:
-    """It is no answer, and not taken for an input that has ended."""
+    """The signal is not an answer, and is not mistaken for the end of the input."""
     process = subprocess.Popen(
         [sys.executable, "-c", ASKING],
         stdin=subprocess.PIPE,
@@ -112,14 +112,14 @@ def test_a_signal_while_something_is_asked(number: signal.Signals) -> None:
     time.sleep(0.5)
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
-    _, said = process.communicate()
-    assert said.endswith("Stopped.\n")
-    assert "ended" not in said
+    _, stderr = process.communicate()
+    assert stderr.endswith("Stopped.\n")
+    assert "ended" not in stderr
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """So many that counting them takes a while."""
+    """Enough logs that counting them takes a while."""
     folder = tmp_path_factory.mktemp("logs")
     write_sample(folder, records=300_000)
     for path in folder.rglob("*.gz"):
@@ -129,7 +129,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_signals_at_any_time(tmp_path: Path, logs: Path, number: signal.Signals) -> None:
-    """Whenever the signal comes, there is no hang, no traceback, no temporary file, and never half an answer."""
+    """Whenever the signal comes, there is no hang, no traceback, no temporary file, and no half answer."""
     output, cache = tmp_path / "out" / "o.csv.gz", tmp_path / "cache"
     output.parent.mkdir()
     drawn = random.Random(number)
@@ -144,10 +144,10 @@ def test_signals_at_any_time(tmp_path: Path, logs: Path, number: signal.Signals)
             time.sleep(0.01)
         time.sleep(drawn.uniform(0, 0.8))
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode in (0, 128 + number), said
-        assert "Traceback" not in said
-        assert process.returncode == 0 or said == "Stopped.\n"
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode in (0, 128 + number), stderr
+        assert "Traceback" not in stderr
+        assert process.returncode == 0 or stderr == "Stopped.\n"
         assert not list(tmp_path.rglob(".*"))
         assert process.returncode == 0 or not output.exists()
         output.unlink(missing_ok=True)
@@ -156,21 +156,21 @@ def test_signals_at_any_time(tmp_path: Path, logs: Path, number: signal.Signals)
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_signals_to_an_engine_of_many_processes(tmp_path: Path, number: signal.Signals) -> None:
-    """Its processes end with it, without a word and without a file, whenever the signal comes."""
+    """Its processes end with it, without a message and without a file, whenever the signal comes."""
     drawn = random.Random(number)
     for _ in range(2):
         process = asking("mrjob", tmp_path)
         time.sleep(drawn.uniform(0, 0.6))
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode in (0, 128 + number), said
-        assert process.returncode == 0 or said == "Stopped.\n"
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode in (0, 128 + number), stderr
+        assert process.returncode == 0 or stderr == "Stopped.\n"
         assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("engine", ["mrjob", pytest.param("hadoop", marks=pytest.mark.hadoop)])
 def test_what_a_killed_engine_left_goes_at_the_next_start(tmp_path: Path, engine: str) -> None:
-    """Its temporary folder, as soon as its last process has ended; what else is there stays."""
+    """Its temporary folder is removed as soon as its last process has ended; everything else stays."""
     (tmp_path / "toptalkers-engine-mine").mkdir()
     process = asking(engine, tmp_path)
     process.kill()
@@ -185,7 +185,7 @@ def test_what_a_killed_engine_left_goes_at_the_next_start(tmp_path: Path, engine
 
 
 def test_forked_processes_end_with_the_one_that_forked_them() -> None:
-    """Even when that is killed, and they wait for what nobody will give them."""
+    """They end even if it is killed while they wait for something that never comes."""
     script = """
         import os, time
         from toptalkers.machine.leash import leash_forks
@@ -223,21 +223,21 @@ def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:
-    """As `nohup` has it: a SIGHUP ends nothing then."""
+    """With an ignored SIGHUP, as under `nohup`, that signal ends nothing."""
     command = f'trap "" HUP; exec {sys.executable} -m toptalkers run-local -'
     process = subprocess.Popen(
         ["/bin/sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     time.sleep(1)
     process.send_signal(signal.SIGHUP)
-    _, said = process.communicate("", timeout=60)
+    _, stderr = process.communicate("", timeout=60)
     assert process.returncode == 1
-    assert "standard input" in said
+    assert "standard input" in stderr
 
 
 @pytest.mark.parametrize("seconds", [5, 150, 260])
 def test_a_run_that_is_stopped_ends_its_cluster(seconds: int) -> None:
-    """Where nobody can be asked, an interrupted run-emr ends the cluster, says so, and exits with 130."""
+    """If nobody can be asked, an interrupted run-emr ends the cluster, says so, and exits with 130."""
     account = FakeAccount()
     account.capture("2026/11/23/18")
     account.clock.interrupt_at = [seconds]

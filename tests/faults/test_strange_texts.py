@@ -1,4 +1,4 @@
-"""What others chose - names, keys, tags, reasons - can neither steer a terminal nor forge a line."""
+"""Texts that others chose (names, keys, tags, reasons) can neither control a terminal nor forge a line."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ TALK = {"click.echo", "click.secho", "click.confirm", "click.prompt", "print", "
 
 @given(texts)
 def test_visible_texts_are_one_line_that_shows(text: str) -> None:
-    """Whatever goes in, each character that comes out prints; and what prints stays as it is."""
+    """Every character of the result is printable, for any input; printable texts do not change."""
     shown = visible(text)
     assert shown.isprintable()
     assert shown.encode().decode() == shown
@@ -40,7 +40,7 @@ def test_visible_texts_are_one_line_that_shows(text: str) -> None:
 
 
 def test_commands_talk_through_one_door() -> None:
-    """No module of the command line but `talk` prints, echoes, asks or writes to a standard stream."""
+    """Only the module `talk` of the command line prints, echoes, asks or writes to a standard stream."""
     for path in Path(toptalkers.cli.__file__).parent.glob("*.py"):
         if path.name == "talk.py":
             continue
@@ -50,7 +50,7 @@ def test_commands_talk_through_one_door() -> None:
 
 
 def run(*arguments: str, account: object = None) -> Result:
-    """Run a command; whatever it says is harmless."""
+    """Run a command; all its messages are harmless."""
     result = CliRunner().invoke(cli, arguments, obj=account)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     assert is_harmless(result.stderr), result.stderr
@@ -60,7 +60,7 @@ def run(*arguments: str, account: object = None) -> Result:
 @settings(max_examples=25)
 @given(texts)
 def test_names_of_files(text: str) -> None:
-    """A file whose name is anything is left out in one line, and its name in --output is one line of an error."""
+    """A file with any name is left out in one line, and its name in --output gives one line of error."""
     raw = os.fsencode("".join(one for one in text if one not in "/\0").encode("utf-8", "replace").decode())[:100]
     name = "n" + os.fsdecode(raw)
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +77,7 @@ def test_names_of_files(text: str) -> None:
 @settings(max_examples=25)
 @given(texts)
 def test_keys_reasons_and_tags_of_status(text: str) -> None:
-    """`status` shows as many lines as with harmless texts, each of which a terminal shows."""
+    """`status` prints as many lines as with harmless texts, and a terminal shows every character."""
 
     def lines(text: str) -> int:
         aws = FakeAws()
@@ -96,7 +96,7 @@ def test_keys_reasons_and_tags_of_status(text: str) -> None:
 @settings(max_examples=20)
 @given(texts)
 def test_reasons_of_runs(text: str) -> None:
-    """A reason in run.json, and an error of AWS, are one line of `runs` and `fetch-results`."""
+    """A reason in run.json or an error of AWS takes one line of `runs` and `fetch-results`."""
     account = FakeAccount()
     account.capture("2026/11/23/18")
     plan = plan_run(account.gateways(), account.stack, Query(), options=ClusterOptions(), token="4f2a")  # noqa: S106
@@ -123,7 +123,7 @@ addresses = st.one_of(
 
 @given(st.lists(st.tuples(addresses, addresses, st.integers(0, 65535), st.integers(1, 2**63 - 1)), min_size=1))
 def test_a_table_holds_addresses_as_they_were_logged(rows: list[tuple[str, str, int, int]]) -> None:
-    """Each row of a table is one line, and its words are rank, addresses, port and sum, to the letter."""
+    """Each row of a table is one line, and its words are exactly the rank, the addresses, the port and the sum."""
     chunks = [f"{format_talker(Talker(src, dst, port))}\t{number}\n".encode() for src, dst, port, number in rows]
     table = b"".join(format_answer(Answer(Query(), chunks, Tally()), "table")).decode()
     shown = [line.split() for line in table.splitlines()[2:]]
@@ -132,5 +132,5 @@ def test_a_table_holds_addresses_as_they_were_logged(rows: list[tuple[str, str, 
 
 @pytest.mark.parametrize("text", ["plain", "größer", "日本", "a b"])
 def test_texts_that_print_stay(text: str) -> None:
-    """Letters of any script and plain spaces are no controls."""
+    """Letters of any script and plain spaces are not control characters."""
     assert visible(text) == text

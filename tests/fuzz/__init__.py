@@ -1,1 +1,1 @@
-"""Fuzzing: random files and questions, counted by the kernel and by the pipe of scripts, which must agree."""
+"""Fuzzing: the kernel and the pipe of scripts count random files for random questions, and must agree."""

@@ -1,7 +1,7 @@
-"""`scripts/fuzz SECONDS [SEED]`: tries random cases on a kernel that sanitizers watch, until one differs.
+"""`scripts/fuzz SECONDS [SEED]`: tries random cases on a kernel with sanitizers, until one differs.
 
-The tries run in a process of their own, which says by a file how far it is. So that a case that ends the process, or
-never ends, is known, too.
+The tries run in a separate process, which writes the number of the current case to a file. A case that ends the
+process, or never ends, is therefore known, too.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ FOUND = Path(__file__).with_name("found")
 LONGEST_TRY_SECONDS = 60
 
 DIFFERS = 10
-"""The exit code of a process that found a difference; sanitizers end it with 1, and Python does so, too."""
+"""The exit code of a process that found a difference; sanitizers and Python errors end it with 1."""
 
 
 def drawn(seed: int, number: int) -> Case:
-    """The case of a number."""
+    """Return the case of a number."""
     return draw(Random(f"{seed} {number}"))
 
 
 def write_found(case: Case) -> Path:
-    """Keep a case for the tests; gives its file."""
+    """Keep a case for the tests; return its file."""
     text = dump(case)
     path = FOUND / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
     FOUND.mkdir(exist_ok=True)
@@ -39,7 +39,7 @@ def write_found(case: Case) -> Path:
 
 
 def try_cases(seconds: float, seed: int, progress: Path) -> int:
-    """Try one case after the other; 0 when all agree, else DIFFERS."""
+    """Try one case after another; return 0 if all agree, else DIFFERS."""
     began = time.monotonic()
     number = 0
     with progress.open("wb", buffering=0) as at:
@@ -47,24 +47,24 @@ def try_cases(seconds: float, seed: int, progress: Path) -> int:
             os.pwrite(at.fileno(), b"%d" % number, 0)
             case = drawn(seed, number)
             if difference(case):
-                print(f"case {number} of seed {seed} differs; looking for the least that does", flush=True)
+                print(f"case {number} of seed {seed} differs; searching for the smallest that does", flush=True)
                 least = shrink(case, lambda smaller: difference(smaller) is not None)
                 print(f"{write_found(least)}:\n{difference(least)}")
                 return DIFFERS
             number += 1
-    print(f"{number} cases agree, {number / (time.monotonic() - began):.0f} a second")
+    print(f"{number} cases agree, {number / (time.monotonic() - began):.0f} per second")
     return 0
 
 
 def try_one(path: Path) -> int:
-    """Try the case in a file; gives what `try_cases` gives."""
+    """Try the case in a file; return the same as `try_cases`."""
     found = difference(load(path.read_text()))
     print(found or "agrees")
     return DIFFERS if found else 0
 
 
 def main(seconds: float, seed: int) -> int:
-    """Build the kernel, try cases on it, and keep what it fails on; gives the exit code."""
+    """Build the kernel, try cases on it, and keep one that it fails on; return the exit code."""
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -83,7 +83,7 @@ def main(seconds: float, seed: int) -> int:
         if code in (0, DIFFERS):
             return min(code, 1)
         number = int(progress.read_text())
-        print(f"case {number} of seed {seed} ends the process, or never ends; looking for the least", flush=True)
+        print(f"case {number} of seed {seed} ends the process, or never ends; searching for the smallest", flush=True)
 
         def fails(case: Case) -> bool:
             tried = folder / "tried.json"

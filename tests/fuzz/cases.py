@@ -1,4 +1,4 @@
-"""What is tried: a question, files, and how they are read; drawn at random, kept as JSON."""
+"""Test cases: a question, files, and how to read them; drawn at random, kept as JSON."""
 
 import ipaddress
 import json
@@ -10,10 +10,10 @@ from tests import strategies
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
 
 Segments = list[tuple[str, int]]
-"""A file: pieces of text (Latin-1, a character a byte), mostly a line each, and how often each stands there."""
+"""A file: pieces of text (Latin-1, one byte per character), mostly one line each, and how often each is repeated."""
 
 WAYS = ("one", "absorbed", "packed", "spilled")
-"""How the kernel comes to its sums: in one counter, in one a file that are put together, or over the disk."""
+"""How the kernel gets its sums: in one counter, in one counter per file that are then combined, or by the disk."""
 
 LONGEST_SUM = (1 << 63) - 1
 LARGEST_NUMBER = 999_999_999_999_999
@@ -22,14 +22,14 @@ LONGEST_LINE = 1 << 20
 
 @dataclass(frozen=True)
 class Case:
-    """One try.
+    """One case.
 
     Attributes:
         question: what `Query.parse` is given, and `top`.
         files: what is counted.
         way: one of WAYS.
         cut: how many bytes the kernel is fed at a time.
-        read: how many bytes the mapper reads at a time, at most.
+        read: the most bytes that the mapper reads at a time.
         rows: how many sums are held before they are spilled.
 
     """
@@ -43,24 +43,24 @@ class Case:
 
     @property
     def contents(self) -> list[bytes]:
-        """The files as bytes."""
+        """The content of the files."""
         return ["".join(text * times for text, times in file).encode("latin-1") for file in self.files]
 
 
 def dump(case: Case) -> str:
-    """A case as JSON."""
+    """Write a case as JSON."""
     return json.dumps(asdict(case), indent=1) + "\n"
 
 
 def load(text: str) -> Case:
-    """A case from what `dump` gave."""
+    """Read a case from the text of `dump`."""
     fields = json.loads(text)
     fields["files"] = [[(text, times) for text, times in file] for file in fields["files"]]
     return Case(**fields)
 
 
 def draw(random: Random) -> Case:
-    """A random case."""
+    """Draw a random case."""
     columns = DEFAULT_FIELDS if random.random() < 0.6 else _columns(random)
     question = {
         "metric": random.choice(["records", "packets", "bytes"]),
@@ -88,14 +88,14 @@ def draw(random: Random) -> Case:
 
 
 def _ports(random: Random) -> str:
-    """Mostly few: the scripts take long to make a set of many."""
+    """Draw ports, mostly few: the scripts take long to make a large set."""
     if random.random() < 0.01:
         return random.choice(["all", "1025-65535", "0-65534", "0,2-65535"])
     return random.choice(["0-1024"] * 3 + ["0-1024,8080"] * 3 + ["22,443,8000-8999", "443", "0", "65535"])
 
 
 def _columns(random: Random) -> tuple[str, ...]:
-    """Columns that can answer any question, in any order."""
+    """Draw columns that can answer any question, in any order."""
     others = [name for name in FIELDS if name not in strategies.NEEDED]
     needed = [name for name in strategies.NEEDED if name != "log-status" or random.random() < 0.7]
     columns = needed + random.sample(others, random.randint(0, 5))
@@ -217,7 +217,7 @@ def _stamp(random: Random) -> str:
 
 
 def _changed(random: Random, line: str) -> str:
-    """A character more, less or other."""
+    """Add, remove or replace one character."""
     at = random.randint(0, len(line))
     new: str = random.choice(["", *" \t\r\n\x00\x0b\x0c:.-0aAZT$%[]\"',\xa0\xef\xff", "  ", "\xef\xbb\xbf", "::"])
     return line[:at] + new + line[at + random.randint(0, 1) :]
@@ -254,7 +254,7 @@ DIRT: list[Callable[[Random, str], str]] = [
 
 
 def _long_line(random: Random, columns: tuple[str, ...]) -> str:
-    """A line of about as many bytes as a line may have, the bound itself and those around it included."""
+    """Make a line of about the largest allowed length, including the limit itself and its neighbours."""
     line = _record(random, columns, ["10.0.0.1", "10.0.0.2", "443"])
     missing = LONGEST_LINE + random.choice([-2, -1, 0, 1, 2, 70, 300_000]) - len(line)
     longer: list[Callable[[], str]] = [
@@ -270,7 +270,7 @@ def _long_line(random: Random, columns: tuple[str, ...]) -> str:
 
 
 def _large_sum(random: Random, columns: tuple[str, ...], metric: str) -> Segments:
-    """Lines of one talker that come to what a sum can hold, or nearly."""
+    """Make lines of one talker that add up to about the largest possible sum."""
     total = LONGEST_SUM + random.choice([-1, 0, 1, 2, LARGEST_NUMBER, LONGEST_SUM // 3])
     times, rest = divmod(total, LARGEST_NUMBER)
     values = {"srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2", "dstport": "443", "start": "1793491200"}

@@ -1,4 +1,4 @@
-"""Counting a case by the kernel and by the pipe of scripts, and finding the least case on which they differ."""
+"""Count a case with the kernel and with the pipe of scripts, and find the smallest case on which they differ."""
 
 import io
 import time
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What counting came to: the answer's lines and the tally of each file; or that it was refused."""
+    """The result of counting: the answer's lines and the tally of each file; or a refusal."""
 
     lines: bytes = b""
     tallies: tuple[tuple[tuple[str, int], ...], ...] = ()
     refused: bool = False
 
     def __str__(self) -> str:
-        """In few lines."""
+        """Format the outcome in a few lines."""
         if self.refused:
             return "refused"
         return "\n".join([*map(str, map(dict, self.tallies)), repr(self.lines[:2000])])
@@ -37,15 +37,15 @@ Count = Callable[[Case], Outcome]
 
 
 class Pieces(io.BytesIO):
-    """A stream that gives no more than some bytes at a time, as a pipe may."""
+    """A stream that gives only some bytes at a time, as a pipe may."""
 
     def __init__(self, content: bytes, most: int) -> None:
-        """Take what it gives, and how much at a time."""
+        """Take the content, and the most bytes to give at a time."""
         super().__init__(content)
         self._most = most
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         return super().read(self._most if size is None or size < 0 else min(size, self._most))
 
 
@@ -140,10 +140,10 @@ def _feed(counter: Counter, content: bytes, case: Case, spill: Spill | None) -> 
 
 
 def difference(case: Case, kernel: Count = count_by_kernel, scripts: Count = count_by_scripts) -> str | None:
-    """In what the two differ, in words; None when they agree."""
+    """Describe the difference between the two; None if they agree."""
     try:
         by_kernel, by_scripts = kernel(case), scripts(case)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is found
+    except Exception as error:  # noqa: BLE001 - any exception is a finding
         return f"{type(error).__name__}: {error}"
     if by_kernel == by_scripts:
         return None
@@ -151,7 +151,7 @@ def difference(case: Case, kernel: Count = count_by_kernel, scripts: Count = cou
 
 
 def shrink(case: Case, differs: Callable[[Case], bool], seconds: float = 60) -> Case:
-    """The least case that still differs: fewer files, lines and words, a plainer question; as far as time allows."""
+    """Return the smallest case found in time that still differs: fewer files, lines and words, a plainer question."""
     end = time.monotonic() + seconds
     found = True
     while found and time.monotonic() < end:
@@ -192,7 +192,7 @@ def _smaller_files(file: Segments) -> Iterator[Segments]:
 
 
 def _without_parts(parts: list[T]) -> Iterator[list[T]]:
-    """The list without its halves, quarters and so on."""
+    """Give the list without each of its halves, quarters and so on."""
     size = len(parts)
     while size := size // 2 if size > 1 else 0:
         for start in range(0, len(parts), size):

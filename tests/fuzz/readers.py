@@ -1,8 +1,8 @@
-"""`python -m tests.fuzz.readers NUMBER [SEED]`: good files, disguised as drawn, are read right or named.
+"""`python -m tests.fuzz.readers NUMBER [SEED]`: good files, in a random disguise, are read correctly or named.
 
-A few flow records are written in a drawn layout, wrapped, packed, put into an archive and damaged, each or not, and
-then asked for in this process. Whatever comes of it, the answer is the good file's, or the file is left out by name;
-an answer with less, more or else, and an exception, is a failure. A case is known by its seed and number.
+A few flow records are written in a random layout; each file is or is not wrapped, compressed, put into an archive and
+damaged, and is then counted in this process. Either the answer is that of the good file, or the file is left out by
+name; any other answer, and any exception, is a failure. The seed and the number identify a case.
 """
 
 import bz2
@@ -39,14 +39,14 @@ Packing = Callable[[bytes], bytes]
 
 @dataclass(frozen=True)
 class Case:
-    """A good file, what it was made into, and by which kinds.
+    """A good file, its disguise, and the kinds of the disguise.
 
     Attributes:
-        kinds: what was drawn: layout, wrapping, packing, archive, damage.
+        kinds: the draws: layout, wrapping, compression, archive, damage.
         plain: the good file.
-        content: the other.
-        name: of the other.
-        is_damaged: whether bytes were changed where no checksum tells: then it may be anything but an exception.
+        content: the disguised file.
+        name: the name of the disguised file.
+        is_damaged: whether bytes changed that no checksum protects: then any outcome but an exception is right.
 
     """
 
@@ -251,7 +251,7 @@ def _damaged(chance: Random, content: bytes) -> bytes:
 
 
 def ask(query: Query, content: bytes, name: str) -> tuple[bytes, bool]:
-    """The answer from a file, and whether anything of it was left out by name."""
+    """Return the answer from a file, and whether any part of it was left out by name."""
     engine = local.LocalEngine(
         query,
         [InputFile(name, len(content), lambda: io.BytesIO(content))],
@@ -267,10 +267,10 @@ def ask(query: Query, content: bytes, name: str) -> tuple[bytes, bool]:
 
 
 def outcome(case: Case, query: Query) -> str:
-    """What comes of a case, in a word: `read` and `named` are right, all else is a failure."""
+    """Return the outcome of a case in one word: `read`, `named` and `damaged` are right, all others are failures."""
     try:
         answer, is_named = ask(query, case.content, case.name)
-    except Exception as error:  # noqa: BLE001 - that is what is looked for
+    except Exception as error:  # noqa: BLE001 - the test looks for exceptions
         return f"exception {error!r}"
     if is_named and not answer:
         return "named"
@@ -282,7 +282,7 @@ def outcome(case: Case, query: Query) -> str:
 
 
 def run(number: int, seed: int) -> Counter[tuple[str, str]]:
-    """Try cases; gives how often each kind came to each outcome, and prints the first failures."""
+    """Try cases; return how often each kind had each outcome, and print the first failures."""
     seen: Counter[tuple[str, str]] = Counter()
     failures = 0
     for at in range(number):
@@ -300,7 +300,7 @@ def run(number: int, seed: int) -> Counter[tuple[str, str]]:
 
 
 def main() -> int:
-    """Try as many cases as were asked for; 1 when any fails."""
+    """Try the given number of cases; return 1 if any fails."""
     number = int(sys.argv[1])
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else SystemRandom().randrange(1 << 32)
     began = time.monotonic()
@@ -308,7 +308,7 @@ def main() -> int:
     for (kind, came), times in sorted(seen.items()):
         print(f"{times:8,}  {came:9}  {kind}")
     failed = seen["all", "failed"]
-    print(f"seed {seed}: {number:,} cases, {failed:,} failures, {number / (time.monotonic() - began):.0f} a second")
+    print(f"seed {seed}: {number:,} cases, {failed:,} failures, {number / (time.monotonic() - began):.0f} per second")
     return 1 if failed else 0
 
 

@@ -51,5 +51,5 @@ def test_the_capture_story(tmp_path: Path, options: list[str]) -> None:
     )
     print(done.stdout, done.stderr)  # what pytest shows of a failure
     assert done.returncode == 0
-    assert "batches given a second time" in done.stderr
+    assert "batches sent a second time" in done.stderr
     assert (tmp_path / "found").read_bytes() == (tmp_path / "expected").read_bytes() != b""

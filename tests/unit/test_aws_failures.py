@@ -25,8 +25,8 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
         (boto.NoRegionError(), "you must specify a region", "--region"),
         (boto.InvalidRegionError(region_name="eu west"), "eu west", "--region"),
         (boto.ProfileNotFound(profile="p"), "(p) could not be found", "list-profiles"),
-        (boto.SSOTokenLoadError(error_msg="none"), "single sign-on session is over", "aws sso login"),
-        (boto.TokenRetrievalError(provider="sso", error_msg="gone"), "single sign-on session is over", "sso login"),
+        (boto.SSOTokenLoadError(error_msg="none"), "single sign-on session has expired", "aws sso login"),
+        (boto.TokenRetrievalError(provider="sso", error_msg="gone"), "single sign-on session has expired", "sso login"),
         (boto.CredentialRetrievalError(provider="p", error_msg="x"), "no AWS credentials", "AWS_PROFILE"),
         # A Region that does not exist, or that lacks the service, has no such host.
         (
@@ -34,8 +34,8 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
             "cannot reach https://elasticmapreduce.eu-nowhere-1.amazonaws.com/",
             "does it offer the service",
         ),
-        (boto.ConnectTimeoutError(endpoint_url="https://x/"), "cannot reach https://x/", "a way to it"),
-        (boto.ReadTimeoutError(endpoint_url="https://x/"), "https://x/ does not answer", "a way to it"),
+        (boto.ConnectTimeoutError(endpoint_url="https://x/"), "cannot reach https://x/", "can this machine reach it"),
+        (boto.ReadTimeoutError(endpoint_url="https://x/"), "https://x/ does not answer", "can this machine reach it"),
         (
             refused("UnauthorizedOperation", "User: u is not authorized to perform: iam:PassRole on resource: r"),
             "access denied: you are not allowed to call iam:PassRole",
@@ -49,7 +49,7 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
         (refused("RequestExpired", "x"), "credentials have expired", "aws sso login"),
         (refused("AuthFailure", "not able to validate"), "does not accept the credentials", "Region enabled"),
         (refused("OptInRequired", "subscribe"), "may not use ec2 in this Region: subscribe", None),
-        (refused("RequestLimitExceeded", "too much"), "slow down at ec2 CreateFlowLogs", "later"),
+        (refused("RequestLimitExceeded", "too much"), "throttles ec2 CreateFlowLogs", "later"),
         (refused("InvalidParameter", "no\n such  thing"), "ec2 CreateFlowLogs: no such thing", None),
     ],
 )

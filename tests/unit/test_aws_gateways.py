@@ -374,7 +374,7 @@ def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
     stub.add_client_error("head_object", "404", "Not Found")
     stub.add_client_error("head_object", "403", "Forbidden")
     stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"seven b"), 7)}, {"Bucket": "b", "Key": "p/1"})
-    stub.add_response("put_object", {}, {"Bucket": "b", "Key": "k", "Body": b"x", "Metadata": {"a": "1"}})
+    stub.add_response("put_object", {}, {"Bucket": "b", "Key": "k", "Body": b"x"})
     gateway = StorageGateway(client)
     assert list(gateway.list("b", "p/")) == [
         StoredObject("p/1", 7, NOW),
@@ -387,7 +387,7 @@ def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
     with pytest.raises(AwsError, match="not allowed to call s3:GetObject"):
         gateway.head("b", "p/3")
     assert gateway.get("b", "p/1").read() == b"seven b"
-    gateway.put("b", "k", b"x", metadata={"a": "1"})
+    gateway.put("b", "k", b"x")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How a command that answers ends: the same words and exit codes for files here and for a cluster."""
+"""How a command that gives an answer ends: the same words and exit codes for local files and for a cluster."""
 
 from collections.abc import Mapping
 
@@ -9,27 +9,27 @@ EMPTY = "The answer is empty: no record counts for the question."
 
 
 def describe_misfits(tally: Tally) -> str:
-    """Say how many files were counted only in part, since their lines do not fit, and what to do; `""` for none."""
+    """Say how many files were counted only in part because their lines do not fit, and what to do; `""` for none."""
     if not tally.misfits:
         return ""
     files = "1 file, or part of one, does" if tally.misfits == 1 else f"{tally.misfits:,} files, or parts of them, do"
     return (
-        f"not counted whole: {files} not fit the layout; 'toptalkers run-local' names such files"
+        f"not counted completely: {files} not fit the layout; 'toptalkers run-local' names such files"
         " (--log-format names their columns, and --log-format auto asks AWS for them)"
     )
 
 
 def describe_tally(counters: Mapping[str, int], tally: Tally) -> str:
-    """Write a run's tally in words, or say that it is not known."""
-    return format_tally(tally) if counters else "What was skipped is not known: the log of the run is not there."
+    """Write a run's tally in words, or say that it is unknown."""
+    return format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
 
 
 def exit_code(tally: Tally, *, left_out: int = 0, strict: bool = False) -> int:
-    """The exit code of a command whose answer is given: 0 when all was read, 1 when something was left out.
+    """Return the exit code of a command that gave an answer: 0 if everything was read, 1 if something was left out.
 
     Args:
-        tally: the answer's.
-        left_out: what was left out and does not stand in the tally.
+        tally: the answer's tally.
+        left_out: how many files were left out that the tally does not include.
         strict: whether a malformed record is a failure, too.
 
     """

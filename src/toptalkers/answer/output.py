@@ -1,4 +1,4 @@
-"""Where an answer is written: standard output, or a file that is whole or not there."""
+"""Write an answer to standard output, or to a file that is whole or absent."""
 
 import os
 import stat
@@ -12,10 +12,10 @@ from toptalkers.machine.whole_file import remove_leftovers, whole_file
 
 
 def check_output(output: Path) -> None:
-    """See whether a file can be written, before there is something to write; remove what a killed process left of it.
+    """Check that a file can be written, before there is anything to write; remove what killed processes left of it.
 
     Raises:
-        ToptalkersError: it is a folder, a disk or a socket, is read-only or somebody else's, or cannot be made.
+        ToptalkersError: it is a folder, a disk or a socket, is read-only or another user's, or cannot be created.
 
     """
     target = Path(os.path.realpath(output))
@@ -24,11 +24,11 @@ def check_output(output: Path) -> None:
         if before is None:
             (target.parent / ".").stat()
         elif stat.S_ISREG(before.st_mode):
-            target.stat()  # a file that is open somewhere, and has no name any more, cannot be replaced
+            target.stat()  # a deleted file that is still open somewhere cannot be replaced
     except OSError as error:
         raise ToptalkersError(f"cannot write {output}: {error.strerror or error}") from error
     if before is not None and not _can_be_written(before.st_mode):
-        what = "a folder" if stat.S_ISDIR(before.st_mode) else "no file, pipe or terminal"
+        what = "a folder" if stat.S_ISDIR(before.st_mode) else "not a file, pipe or terminal"
         raise ToptalkersError(f"cannot write {output}: it is {what}")
     if before is None or (stat.S_ISREG(before.st_mode) and not _is_stdout(before)):
         if before is not None:
@@ -39,15 +39,15 @@ def check_output(output: Path) -> None:
 
 
 def write_output(chunks: Iterable[bytes], output: Path | None) -> None:
-    """Write chunks to a file, gzipped when it is so named, or to standard output when there is none.
+    """Write chunks to a file, compressed if its name ends in `.gz`, or to standard output if `output` is None.
 
-    A regular file is written under a temporary name beside it and renamed, so that it never is half a file; it keeps
-    the mode and owner of the one that it replaces, but not its ACL. A link stays, and what it leads to is written. A
-    pipe, a terminal or another character device is written through.
+    A regular file is written under a temporary name beside it and renamed, so that it is never half written; it keeps
+    the mode and owner of the file that it replaces, but not its ACL. If it is a link, the link stays and its target is
+    written. A pipe, a terminal or another character device is written directly.
 
     Raises:
         ToptalkersError: it cannot be written.
-        BrokenPipeError: who reads standard output has enough.
+        BrokenPipeError: the reader of standard output has stopped.
 
     """
     if output is None:
@@ -56,7 +56,7 @@ def write_output(chunks: Iterable[bytes], output: Path | None) -> None:
     check_output(output)
     before = _status(output)
     if output.suffix == ".gz":
-        chunks = _packed(chunks)
+        chunks = _compressed(chunks)
     if before is not None and _is_stdout(before):
         write_stdout(chunks)
         return
@@ -77,11 +77,11 @@ def write_stdout(chunks: Iterable[bytes]) -> None:
     """Write chunks to standard output.
 
     Raises:
-        ToptalkersError: it is closed, or cannot hold them.
-        BrokenPipeError: who reads it has enough.
+        ToptalkersError: it is closed or full.
+        BrokenPipeError: its reader has stopped.
 
     """
-    if sys.stdout is None:  # as Python has it when it was started without one
+    if sys.stdout is None:  # Python was started without one
         raise ToptalkersError("cannot write to standard output: it is closed")
     sys.stdout.flush()
     for chunk in chunks:
@@ -101,7 +101,7 @@ def _write(chunk: bytes) -> None:
 
 
 def _status(output: Path) -> os.stat_result | None:
-    """What is there, or what a link leads to; None when nothing is."""
+    """Return the status of a file, or of a link's target; None if it does not exist."""
     try:
         return output.stat()
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def _can_be_written(mode: int) -> bool:
 
 
 def _is_stdout(status: os.stat_result) -> bool:
-    """Whether a file is what standard output leads to: `/dev/stdout`, or the name after the shell's own `>`."""
+    """Whether standard output goes to this file: `/dev/stdout`, or the file after the shell's `>`."""
     try:
         return os.path.samestat(status, os.fstat(sys.stdout.fileno()))
     except (AttributeError, OSError, ValueError):
@@ -121,7 +121,7 @@ def _is_stdout(status: os.stat_result) -> bool:
 
 
 def _require_ours(output: Path, before: os.stat_result) -> None:
-    # Root may write all; that a file is read-only was said by somebody, and holds for root as well.
+    # Root may write any file; but if a user made a file read-only, that holds for root as well.
     if not before.st_mode & 0o222 or not os.access(output, os.W_OK):
         raise ToptalkersError(f"cannot write {output}: it is read-only", hint="remove it first, or name another")
     if os.geteuid() not in (0, before.st_uid):
@@ -130,8 +130,8 @@ def _require_ours(output: Path, before: os.stat_result) -> None:
         )
 
 
-def _packed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     for chunk in chunks:
-        yield packer.compress(chunk)
-    yield packer.flush()
+        yield compressor.compress(chunk)
+    yield compressor.flush()

@@ -1,4 +1,4 @@
-"""EC2: flow logs, and where subnets and interfaces lie.
+"""EC2: flow logs, and which VPC and subnet a resource is in.
 
 API operations: DescribeFlowLogs, DescribeVpcs, DescribeSubnets, DescribeNetworkInterfaces; and, changing
 things, CreateFlowLogs (with iam:PassRole for the delivery role, and ec2:CreateTags), DeleteFlowLogs.
@@ -25,7 +25,7 @@ FILTER_VALUES = 200
 
 @dataclass(frozen=True, slots=True)
 class FlowLog:
-    """A flow log as EC2 describes it. `delivery` is SUCCESS, FAILED, or empty while AWS has not said."""
+    """A flow log as EC2 describes it. `delivery` is SUCCESS, FAILED, or empty while it is unknown."""
 
     id: str
     resource: str
@@ -42,7 +42,7 @@ class FlowLog:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A resource that flow logs can be on, and what contains it: itself, its subnet, its VPC."""
+    """A resource that flow logs can be on, and the ids that contain it: its own, its subnet's, its VPC's."""
 
     id: str
     inside: tuple[str, ...]
@@ -50,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where flow logs go: to a log group under a role, or to a bucket."""
+    """Where flow logs are delivered: to a log group, by a role, or to a bucket."""
 
     log_group: str = ""
     role_arn: str = ""
@@ -59,7 +59,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """Flow logs to be made on resources of one kind, all the same but for the resource."""
+    """Flow logs to create on resources of one kind; only the resource differs."""
 
     kind: Kind
     resources: tuple[str, ...]
@@ -72,14 +72,14 @@ class Creation:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What AWS would not do, and why."""
+    """A resource for which AWS refused, and why."""
 
     resource: str
     reason: str
 
 
 class FlowLogGateway:
-    """EC2's flow logs through the client given."""
+    """EC2's flow logs, through the given client."""
 
     def __init__(self, client: "EC2Client") -> None:
         """Take the client."""
@@ -98,7 +98,7 @@ class FlowLogGateway:
 
     @explained("ec2")
     def places(self, ids: Sequence[str]) -> dict[str, Place]:
-        """Where VPCs, subnets and interfaces lie, by id; what does not exist is left out."""
+        """Return the places of VPCs, subnets and interfaces by id, without those that do not exist."""
         found: dict[str, Place] = {}
         # By filter, not by id: an id that does not exist would fail the request for all of them.
         for some in _parts([one for one in ids if one.startswith("vpc-")], FILTER_VALUES):
@@ -122,7 +122,7 @@ class FlowLogGateway:
 
     @explained("ec2")
     def create(self, creation: Creation) -> tuple[list[str], list[Refusal]]:
-        """Make flow logs; the ids of those made, and what AWS would not do."""
+        """Create flow logs; return the ids of the new ones, and what AWS refused."""
         made: list[str] = []
         refused: list[Refusal] = []
         to = creation.destination
@@ -131,7 +131,7 @@ class FlowLogGateway:
             where = {
                 "LogDestinationType": "s3",
                 "LogDestination": to.bucket_arn,
-                # Folders by the hour let a question about an hour read that hour alone.
+                # With one folder per hour, a question about an hour reads only that hour.
                 "DestinationOptions": {
                     "FileFormat": "plain-text",
                     "HiveCompatiblePartitions": False,
@@ -165,7 +165,7 @@ class FlowLogGateway:
 
     @explained("ec2")
     def delete(self, ids: Sequence[str]) -> list[Refusal]:
-        """Delete flow logs by id; what AWS would not do comes back."""
+        """Delete flow logs by id; return what AWS refused."""
         refused: list[Refusal] = []
         for some in _parts(ids, RESOURCES_PER_REQUEST):
             refused += _parse_refusals(self._client.delete_flow_logs(FlowLogIds=some).get("Unsuccessful", []))

@@ -1,4 +1,4 @@
-"""CloudWatch: what was measured.
+"""CloudWatch: the values of metrics.
 
 API operations: GetMetricData.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric, and how its values over a time become one."""
+    """One metric, and the statistic that makes one value of its values over a time."""
 
     namespace: str
     name: str
@@ -25,7 +25,7 @@ class Metric:
 
 
 class MetricsGateway:
-    """CloudWatch's metrics through the client given."""
+    """CloudWatch's metrics, through the given client."""
 
     def __init__(self, client: "CloudWatchClient") -> None:
         """Take the client."""
@@ -33,7 +33,7 @@ class MetricsGateway:
 
     @explained("cloudwatch")
     def read(self, metrics: Sequence[Metric], *, since: datetime, until: datetime) -> list[float | None]:
-        """The sum or maximum of each metric in [since, until); None where nothing was measured."""
+        """Return the sum or maximum of each metric in [since, until); None where there are no values."""
         values: list[list[float]] = [[] for _ in metrics]
         pages = self._client.get_paginator("get_metric_data").paginate(
             MetricDataQueries=[

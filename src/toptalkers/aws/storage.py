@@ -8,7 +8,7 @@ import io
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,9 +103,9 @@ class StorageGateway:
         self._denied: set[tuple[str, str]] | None = set()
 
     @explained("s3")
-    def put(self, bucket: str, key: str, body: bytes | IO[bytes], *, metadata: Mapping[str, str] | None = None) -> None:
+    def put(self, bucket: str, key: str, body: bytes) -> None:
         """Write a whole object, replacing one of the same key."""
-        self._client.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata or {})
+        self._client.put_object(Bucket=bucket, Key=key, Body=body)
 
     @explained("s3")
     def get(self, bucket: str, key: str) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""Kinesis: the stream that flow records come on.
+"""Kinesis: the stream that flow records arrive on.
 
 API operations: DescribeStreamSummary.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream; on demand, AWS chooses the shards."""
+    """A stream; for an on-demand stream, AWS chooses the number of shards."""
 
     name: str
     status: str
@@ -25,7 +25,7 @@ class Stream:
 
 
 class StreamGateway:
-    """Kinesis through the client given."""
+    """Kinesis, through the given client."""
 
     def __init__(self, client: "KinesisClient") -> None:
         """Take the client."""
@@ -33,7 +33,7 @@ class StreamGateway:
 
     @explained("kinesis")
     def find(self, name: str) -> Stream | None:
-        """Describe a stream; None when there is none."""
+        """Describe a stream; None if it does not exist."""
         try:
             found = self._client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         except ClientError as error:

@@ -1,28 +1,28 @@
-"""Lambda: a batch of a Kinesis stream in, one gzip object of flow records in S3 out.
+"""Lambda: read a batch of a Kinesis stream, write one gzip object of flow records to S3.
 
-Self-contained, the standard library and the runtime's boto3 alone: the stack's template carries this file
-inline. Each record of the stream is what a CloudWatch Logs subscription puts there: a gzipped JSON envelope
+Self-contained: it needs only the standard library and the runtime's boto3, because the stack's template has this
+file inline. Each record of the stream comes from a CloudWatch Logs subscription: a gzipped JSON envelope
 (Amazon CloudWatch Logs user guide, "Log group-level subscription filters").
 
-What happens to what comes in:
+What happens to each kind of input:
 
 - `CONTROL_MESSAGE` envelopes, CloudWatch's probes, are counted and skipped.
-- A flow record whose log-status is OK is kept, in the order in which it came. NODATA and SKIPDATA are
-  tallied. A layout without log-status keeps every record that fits it.
-- A message that does not fit the layout is a misfit: another number of columns, a column that cannot be what
-  the layout says, anything but printable ASCII, a line that readers would take for a header. It is tallied, and
-  all misfits of the batch are kept in one object under `quarantine/`, a JSON string per line.
-- A payload that cannot be decoded, or is more than a stream of flow logs ever holds, goes to `quarantine/` byte
-  for byte, the reason in its metadata. From the 501st of a batch on they share one object.
-- An event that is not of a Kinesis stream is refused: the function is wired to something else.
-- A failure of S3 is raised: Kinesis sends the whole batch again, with the same bounds. Every key is made of
-  the batch's shard, sequence numbers and arrival time, and every object's bytes of the batch alone, so that a
-  retry overwrites itself and nothing counts twice.
+- A flow record whose log-status is OK is kept; the order stays. NODATA and SKIPDATA are tallied. With a layout
+  without log-status, every record that fits is kept.
+- A message that does not fit the layout is a misfit: it has another number of columns, a column with a value that
+  the layout excludes, or a character other than printable ASCII, or readers would take it for a header. It is tallied,
+  and all misfits of the batch are kept in one object under `quarantine/`, one JSON string per line.
+- A payload that cannot be decoded, or is larger than any of a stream of flow logs, goes to `quarantine/` unchanged,
+  with the reason in its metadata. From the 501st of a batch on they share one object.
+- An event that is not of a Kinesis stream is refused: the function is connected to something else.
+- A failure of S3 is raised: Kinesis sends the whole batch again, with the same bounds. Every key depends only on
+  the batch's shard, sequence numbers and arrival time, and every object's bytes only on the batch, so that a
+  retry overwrites its own objects and nothing counts twice.
 
-Memory: an envelope is unpacked and parsed piece by piece, and what is to be written is held compressed, so that
-the peak does not depend on what the envelope holds. `scripts/bench-lambda` measures it, and
-`tests/unit/test_preprocess_memory.py` holds it. Time: a batch has a bound on its effort, and what is beyond it goes
-to quarantine instead of blocking the shard.
+Memory: an envelope is decompressed and parsed piece by piece, and the output is held compressed, so that the peak
+does not depend on the content of the envelope. `scripts/bench-lambda` measures it, and
+`tests/unit/test_preprocess_memory.py` checks it. Time: the effort of a batch is limited, and payloads beyond the
+limit go to quarantine instead of blocking the shard.
 """
 
 import base64
@@ -45,32 +45,32 @@ DEFAULT_FIELDS = (
 )
 
 UNPACKED_BYTES = 24 * 1024 * 1024
-"""The largest envelope that is read. A record of the stream has at most 1 MiB; flow logs pack 10 to 20 fold."""
+"""The largest envelope that is read. A record of the stream has at most 1 MiB; flow logs compress 10 to 20 fold."""
 
 PIECE_BYTES = 128 * 1024
-"""How much of an envelope is unpacked at a time."""
+"""How much of an envelope is decompressed at a time."""
 
 VALUE_CHARACTERS = 1024 * 1024
-"""The longest text of one JSON value, give or take a piece: CloudWatch Logs takes no larger log events."""
+"""The longest text of one JSON value, give or take a piece: CloudWatch Logs accepts no larger log events."""
 
 BATCH_EFFORT = 1024 * 1024 * 1024
-"""The most effort that one batch is given, twentyfold of what the largest batch of flow logs takes: well below the
-function's timeout with the least memory, for which Lambda gives a seventh of a processor."""
+"""The most effort that one batch may take, 20 times that of the largest batch of flow logs. It takes well below the
+function's timeout even with the least memory, for which Lambda gives a seventh of a processor."""
 
 VALUE_EFFORT = 200
-"""What a value costs beside its bytes, in bytes."""
+"""The cost of a value in addition to its bytes, in bytes."""
 
 GZIP_MEMBERS = 16
-"""The most gzip members in one record of the stream. CloudWatch Logs writes one; each costs time though it be empty."""
+"""The most gzip members in one record of the stream. CloudWatch Logs writes one; even an empty one costs time."""
 
 QUARANTINE_OBJECTS = 500
-"""The most objects that quarantine gets for single records of a batch: each put takes time."""
+"""The most objects in quarantine for single records of a batch: each put takes time."""
 
 GZIP_LEVEL = 4
-"""Twice as fast as zlib's own 6, a tenth larger (scripts/bench-lambda)."""
+"""Twice as fast as zlib's default of 6; the output is a tenth larger (scripts/bench-lambda)."""
 
 GZIP_WBITS = 31
-"""zlib's sign for a gzip member: its header then has no time, so that a retry gives the same bytes."""
+"""zlib's value for gzip: the header then has no time, so that a retry gives the same bytes."""
 
 DROPPED_STATUS = {"NODATA": "nodata", "SKIPDATA": "skipdata"}
 
@@ -90,7 +90,7 @@ FIELD_NAMES = frozenset(
     packets-lost-blackhole packets-lost-mtu-exceeded packets-lost-ttl-expired
     """.split()
 )
-"""Every field of VPC and transit gateway flow logs: by one of them readers know a header line."""
+"""Every field of VPC and transit gateway flow logs: readers recognize a header line by one of them."""
 
 FIELD_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -99,7 +99,7 @@ HEADER_COLUMN = re.compile(r"[a-z][a-z0-9_-]*")
 IPV4 = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
 ADDRESS = rf"(?:{IPV4}(?:\.{IPV4}){{3}}|-|((?=[0-9A-Fa-f.]*+:)[0-9A-Fa-f:.]{{2,45}}+))"
-"""IPv4, no address, or what may be IPv6: that one is captured, and looked at again."""
+"""IPv4, no address, or possibly IPv6: that one is captured, and checked again."""
 
 NUMBER = r"(?:-|[0-9]++)"
 
@@ -110,7 +110,7 @@ COLUMN_PATTERNS = {
     **dict.fromkeys(["srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr"], ADDRESS),
     **dict.fromkeys(["srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "tcp-flags"], NUMBER),
 }
-"""How the columns look that tell one layout from another."""
+"""The patterns of the columns that distinguish layouts."""
 
 ANY_COLUMN = "[!-~]++"
 
@@ -127,7 +127,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Batch:
-    """One invocation's records: where and when they were put on the stream, and their bounds."""
+    """The records of one invocation: their shard and arrival time, and their bounds."""
 
     shard: str
     first: str
@@ -143,20 +143,20 @@ class Batch:
         return f"quarantine/{self.arrival:%Y/%m/%d/%H}/{self.shard}-{self.first}-{self.last}-misfit.ndjson.gz"
 
     def surplus_key(self) -> str:
-        """The key of the object with the undecodable records beyond `QUARANTINE_OBJECTS`, a JSON object per line."""
+        """The key of the object with the undecodable records beyond `QUARANTINE_OBJECTS`, one JSON object per line."""
         return f"quarantine/{self.arrival:%Y/%m/%d/%H}/{self.shard}-{self.first}-{self.last}-surplus.ndjson.gz"
 
     def quarantine_key(self, sequence: str, reason: str) -> str:
-        """The key of one record of the stream that could not be decoded."""
+        """The key of one stream record that could not be decoded."""
         return f"quarantine/{self.arrival:%Y/%m/%d/%H}/{self.shard}-{sequence}-{reason}"
 
 
 class Undecodable(Exception):  # noqa: N818 - a finding about the payload, not an error of ours
-    """A record of the stream that is not what CloudWatch Logs puts there; its text is the reason, a slug."""
+    """A record of the stream did not come from CloudWatch Logs; the text is the reason, a slug."""
 
 
 class GzipText:
-    """Lines on their way into one gzip member in memory."""
+    """Compresses lines into one gzip member in memory."""
 
     def __init__(self) -> None:
         """Begin an empty member."""
@@ -173,18 +173,18 @@ class GzipText:
             self._compress()
 
     def mark(self) -> tuple[Any, int]:
-        """Where the text ends now, for `undo`."""
+        """Return the current end of the text, for `undo`."""
         self._compress()
         return self._deflate.copy(), len(self._chunks)
 
     def undo(self, mark: tuple[Any, int]) -> None:
-        """Forget what was written after a mark; each mark is good for once."""
+        """Forget what was written after a mark; a mark can be used only once."""
         self._deflate, chunks = mark
         del self._chunks[chunks:]
         self._lines, self._characters = [], 0
 
     def finish(self) -> bytes:
-        """End the member and hand over its bytes."""
+        """End the member and return its bytes."""
         self._compress()
         self._chunks.append(self._deflate.flush())
         return b"".join(self._chunks)
@@ -198,14 +198,14 @@ class GzipText:
 
 
 class JsonText:
-    """JSON that comes in pieces, of which one value at a time is held.
+    """A parser for JSON that comes in pieces; it holds one value at a time.
 
-    Every method raises Undecodable for what is no JSON, for a value that is too long, for a batch that takes too
-    much effort, and what the pieces raise.
+    Every method raises Undecodable for text that is not JSON, for a value that is too long, and for a batch that takes
+    too much effort, and passes on what the pieces raise.
     """
 
     def __init__(self, pieces: Iterator[str], effort: Counter[str]) -> None:
-        """Begin before the first piece; effort is counted up, for all texts of a batch."""
+        """Start before the first piece; `effort` is increased, and shared by all texts of a batch."""
         self._pieces = pieces
         self._effort = effort
         self._text = ""
@@ -214,7 +214,7 @@ class JsonText:
         self._decode = json.JSONDecoder().raw_decode
 
     def peek(self) -> str:
-        """The next character that is no white space; nothing at the end."""
+        """Return the next character that is not white space; `""` at the end."""
         while True:
             self._at = _SPACE(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
@@ -223,7 +223,7 @@ class JsonText:
                 return ""
 
     def take(self, characters: str) -> str:
-        """Pass over the next character, which must be one of these."""
+        """Consume and return the next character, which must be one of these."""
         found = self.peek()
         if not found or found not in characters:
             raise Undecodable("not-json")
@@ -231,7 +231,7 @@ class JsonText:
         return found
 
     def value(self) -> Any:
-        """Pass over a whole value, and hand it over."""
+        """Consume and return a whole value."""
         self.peek()
         # One by one, values take about twice the time of `_read_run`.
         self._effort["spent"] += 2 * VALUE_EFFORT
@@ -240,13 +240,13 @@ class JsonText:
             try:
                 value, end = self._decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                # An error at the end of the text, and a text without an end, may be for want of more.
+                # An error near the end of the text, or an unterminated string, may only mean that more text is needed.
                 if error.pos < len(self._text) - 16 and not error.msg.startswith("Unterminated"):
                     raise Undecodable("not-json") from None
             except (ValueError, RecursionError):
                 raise Undecodable("not-json") from None
             if end is None or end == len(self._text):
-                # What ends with the text may go on, as numbers do.
+                # A value that ends with the text may continue, as numbers do.
                 if len(self._text) - self._at > VALUE_CHARACTERS:
                     raise Undecodable("too-large")
                 start = self._at
@@ -259,7 +259,7 @@ class JsonText:
             return value
 
     def items(self) -> Iterator[list[Any]]:
-        """The values of an array in their order, some at a time."""
+        """Give the values of an array in their order, some at a time."""
         self.take("[")
         if self.peek() == "]":
             self.take("]")
@@ -270,8 +270,8 @@ class JsonText:
                 return
 
     def _read_run(self) -> list[Any]:
-        """Pass over most values of a piece at once, several times as fast as one by one; none where that fails."""
-        # Once per piece: if the cut is within a text, each try would be in vain.
+        """Consume most values of a piece at once, several times as fast as one by one; none if that fails."""
+        # Only once per piece: if the cut is within a string, every attempt would fail.
         cut = self._text.rfind("},{", self._at) + 1 if self._is_fresh else 0
         self._is_fresh = False
         if not cut:
@@ -285,7 +285,7 @@ class JsonText:
         return values
 
     def members(self) -> Iterator[Any]:
-        """The names of an object, one after the other; after each its value must be taken."""
+        """Give the names of an object, one by one; the caller must consume the value after each."""
         self.take("{")
         if self.peek() == "}":
             self.take("}")
@@ -317,10 +317,10 @@ _SPACE = re.compile(r"[ \t\n\r]*+").match
 
 
 class Sorter:
-    """Where the messages of a batch go: to the flow records that are kept, to the misfits, or into the tally alone."""
+    """Sorts the messages of a batch: into the flow records that are kept, the misfits, or only the tally."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
-        """Begin with a header line and nothing else."""
+        """Start with only a header line."""
         self._read_status = make_status_reader(columns)
         self.captured = GzipText()
         self.captured.write(" ".join(columns))
@@ -331,7 +331,7 @@ class Sorter:
     def take(self, messages: list[str]) -> None:
         """Write or tally messages, in their order."""
         statuses = list(map(self._read_status, messages))
-        # A trailing space would be one more column, for who reads the object.
+        # A reader of the object would see a trailing space as one more column.
         kept = [message.rstrip(" ") for message, status in zip(messages, statuses, strict=True) if status == "OK"]
         self.captured.write(*kept)
         self.kept += len(kept)
@@ -344,21 +344,21 @@ class Sorter:
                 self.misfits.write(json.dumps(message))
 
     def mark(self) -> tuple[Any, ...]:
-        """What was taken so far, for `undo`."""
+        """Return the current state, for `undo`."""
         return self.captured.mark(), self.misfits.mark(), self.kept, self.dropped.copy()
 
     def undo(self, mark: tuple[Any, ...]) -> None:
-        """Forget what was taken after a mark; each mark is good for once."""
+        """Forget what was taken after a mark; a mark can be used only once."""
         captured, misfits, self.kept, self.dropped = mark
         self.captured.undo(captured)
         self.misfits.undo(misfits)
 
 
 def parse_columns(log_format: str) -> tuple[str, ...]:
-    """Read AWS's `${field} ${field}` syntax, or plain names; nothing at all means the default format.
+    """Read AWS's `${field} ${field}` syntax, or plain names; an empty text means the default format.
 
     Raises:
-        ValueError: for what cannot be a field name, in one line.
+        ValueError: a word cannot be a field name; the message is one line.
 
     """
     words = log_format.replace(",", " ").split()
@@ -373,14 +373,14 @@ def parse_columns(log_format: str) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=8)
 def make_status_reader(columns: tuple[str, ...]) -> Callable[[str], str]:
-    """Make the function that says what a message is: its log-status (OK for a layout without one), or `MISFIT`."""
+    """Make the function that classifies a message: its log-status (OK for a layout without one), or `MISFIT`."""
     patterns: list[str] = []
     for position, name in enumerate(columns):
         known = COLUMN_PATTERNS.get(name, ANY_COLUMN)
         patterns.append(ANY_COLUMN if name in columns[:position] else known)
     fits = re.compile(" ".join(patterns) + " *+").fullmatch
     has_status = "log-status" in columns
-    # A header line fits a layout alone whose every column may hold any word.
+    # A header line fits a layout only if every column of it may hold any word.
     any_word = not COLUMN_PATTERNS.keys() & set(columns)
 
     def read_status(message: str) -> str:
@@ -395,7 +395,7 @@ def make_status_reader(columns: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _is_ipv6(text: str | None) -> bool:
-    """Whether a captured group is an IPv6 address, no group at all, or a word without a colon."""
+    """Whether a captured group is an IPv6 address, empty, or a word without a colon."""
     if text is None or ":" not in text:
         return True
     try:
@@ -406,16 +406,16 @@ def _is_ipv6(text: str | None) -> bool:
 
 
 def _is_header(message: str) -> bool:
-    """Whether a reader may take a line for a header: it looks like names alone, and one of them is a field's."""
+    """Whether a reader may take a line for a header: it has only names, and one of them is a field's."""
     names = message.split(" ")
     return all(map(HEADER_COLUMN.fullmatch, names)) and any(name.replace("_", "-") in FIELD_NAMES for name in names)
 
 
 def read_records(event: Any) -> list[dict[str, Any]]:
-    """Take the records out of an event of a Kinesis stream.
+    """Return the records of an event of a Kinesis stream.
 
     Raises:
-        ValueError: for any other event, in one line that says what came and how the function is wired.
+        ValueError: it is another event; one line says what came and how to connect the function.
 
     """
     records = event.get("Records") if isinstance(event, dict) else None
@@ -439,7 +439,7 @@ def _is_kinesis_record(record: Any) -> bool:
 
 
 def _name_event(event: Any) -> str:
-    """Say what an event is that is not of a Kinesis stream."""
+    """Describe an event that is not of a Kinesis stream."""
     if not isinstance(event, dict):
         return f"a JSON {type(event).__name__}"
     if "awslogs" in event:
@@ -458,7 +458,7 @@ def _name_event(event: Any) -> str:
 
 
 def read_batch(records: list[dict[str, Any]]) -> Batch:
-    """Take a batch's bounds from its first and last record (an event has records of one shard only)."""
+    """Read a batch's bounds from its first and last record (an event has records of only one shard)."""
     first, last = records[0], records[-1]
     return Batch(
         shard=first["eventID"].partition(":")[0],
@@ -469,7 +469,7 @@ def read_batch(records: list[dict[str, Any]]) -> Batch:
 
 
 def unpack(payload: bytes) -> Iterator[bytes]:
-    """Undo gzip, one member or several, piece by piece up to `UNPACKED_BYTES`; Undecodable for anything else."""
+    """Decompress gzip, of one or several members, in pieces, up to `UNPACKED_BYTES`; Undecodable for anything else."""
     if not payload:
         raise Undecodable("not-gzip")
     room = UNPACKED_BYTES
@@ -495,15 +495,15 @@ def unpack(payload: bytes) -> Iterator[bytes]:
 
 
 def read_envelope(payload: bytes, take: Callable[[list[str]], None], effort: Counter[str]) -> bool:
-    """Hand over the messages of one record of the stream, some at a time; whether it holds data, or is a probe.
+    """Pass on the messages of one record of the stream, some at a time; True for data, False for a probe.
 
     Args:
         payload: the record.
-        take: called with messages, in their order. What it is given counts only if this function returns True.
-        effort: what the batch has cost so far.
+        take: called with messages, in their order. They count only if this function returns True.
+        effort: the effort of the batch so far; increased.
 
     Raises:
-        Undecodable: for what is no envelope.
+        Undecodable: it is not an envelope.
 
     """
     pieces = unpack(payload)
@@ -511,7 +511,7 @@ def read_envelope(payload: bytes, take: Callable[[list[str]], None], effort: Cou
         return _read_json_envelope(JsonText(codecs.iterdecode(pieces, "utf-8"), effort), take)
     except Undecodable as found:
         if str(found) == "not-json":
-            # What is no gzip either says so, not what is in it.
+            # If it is not gzip either, that is the reason to report.
             for piece in pieces:
                 effort["spent"] += len(piece)
         raise
@@ -543,7 +543,7 @@ def _read_json_envelope(text: JsonText, take: Callable[[list[str]], None]) -> bo
 
 
 def _read_log_events(text: JsonText, take: Callable[[list[str]], None]) -> bool:
-    """Hand over the messages of an array of log events; whether it is one."""
+    """Pass on the messages of an array of log events; return whether it is one."""
     if text.peek() != "[":
         text.value()
         return False
@@ -561,15 +561,15 @@ def _read_log_events(text: JsonText, take: Callable[[list[str]], None]) -> bool:
 
 
 def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any]:
-    """Carry one batch to S3; the tally of what became of its records comes back.
+    """Write one batch to S3; return the tally of its records.
 
     Args:
-        event: what Lambda hands over for a Kinesis event source mapping.
-        s3: a boto3 S3 client; of it `put_object` is called, and what it raises is passed on.
+        event: the event that Lambda passes for a Kinesis event source mapping.
+        s3: a boto3 S3 client; only its `put_object` is called, and its exceptions are passed on.
         settings: the bucket and the layout.
 
     Raises:
-        ValueError: for an event of anything but a Kinesis stream.
+        ValueError: the event is not of a Kinesis stream.
 
     """
     records = read_records(event)
@@ -639,9 +639,9 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
 
 
 def format_log_line(tally: dict[str, Any], function_name: str, time_ms: int) -> str:
-    """Write the tally as one JSON line that is also metrics, in CloudWatch's embedded metric format.
+    """Format the tally as one JSON line that also sets metrics, in CloudWatch's embedded metric format.
 
-    Each metric name is a custom metric of the account, and billed as such.
+    Each metric name is a custom metric of the account, and billed as one.
     """
     units = {"RecordsKept": "Count", "Quarantined": "Count", "BytesOut": "Bytes"}
     values = {
@@ -668,7 +668,7 @@ def format_log_line(tally: dict[str, Any], function_name: str, time_ms: int) -> 
 
 
 def handler(event: dict[str, Any], context: Any) -> None:
-    """What Lambda calls: settings from the environment (BUCKET, LOG_FORMAT), the tally to the log."""
+    """Lambda calls this: read the settings from the environment (BUCKET, LOG_FORMAT), print the tally to the log."""
     settings = Settings(os.environ["BUCKET"], parse_columns(os.environ.get("LOG_FORMAT", "")))
     tally = process(event, _s3_client(), settings)
     print(format_log_line(tally, context.function_name, int(time.time() * 1000)))
@@ -676,11 +676,11 @@ def handler(event: dict[str, Any], context: Any) -> None:
 
 @functools.cache
 def _s3_client() -> Any:
-    """Make the client once an execution environment; tests pass their own and need no boto3."""
+    """Make the client, once per execution environment; tests pass their own and need no boto3."""
     import boto3
     from botocore.config import Config
 
-    # Above all tries stands the function's timeout: a hanging S3 must end in an error that is retried.
+    # All attempts together take less than the function's timeout: if S3 hangs, the result must be an error and a retry.
     return boto3.client(
         "s3",
         config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),

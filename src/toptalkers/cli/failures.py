@@ -1,4 +1,4 @@
-"""What a user sees of an error: one line of what happened and what to do, and the exit code."""
+"""What a user sees of an error: one line that says what happened and what to do, and the exit code."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ from toptalkers.cli.talk import is_terminal, say, say_lines
 from toptalkers.errors import ToptalkersError
 
 DEBUG = "TOPTALKERS_DEBUG"
-"""Set to 1, the traceback of an error is told as well."""
+"""If this variable is 1, the traceback of an error is shown as well."""
 
 
 class FailureGroup(click.Group):
-    """A group whose commands end in the exit codes of `toptalkers.errors`, without usage texts around a line."""
+    """A group whose commands end with the exit codes of `toptalkers.errors`, and without a usage text around errors."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and exit.
 
-        0 done, 1 failed or something left out, 2 wrong usage, 3 the job on the cluster failed; 128 and the number
-        of the signal that stopped it.
+        Exit codes: 0 done, 1 failed or something was left out, 2 wrong usage, 3 the job on the cluster failed; 128
+        plus the signal's number if a signal stopped it.
         """
         extra["standalone_mode"] = False
         try:
@@ -35,7 +35,7 @@ class FailureGroup(click.Group):
             code = error.exit_code
         except _CarriedError as carried:
             code = _end_of(carried.error, prog_name)
-        except BaseException as error:  # noqa: BLE001 - nothing that goes wrong is shown in another way than here
+        except BaseException as error:  # noqa: BLE001 - every error is shown here, and nowhere else
             code = _end_of(error, prog_name)
         lost = flush_or_drop(sys.stdout)
         if lost is not None and not isinstance(lost, BrokenPipeError) and code == 0:
@@ -44,7 +44,7 @@ class FailureGroup(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what click would make its own sense of is carried past it."""
+        """Run a command; errors that click would handle in its own way are carried past it."""
         try:
             return super().invoke(ctx)
         except (EOFError, KeyboardInterrupt, OSError) as error:
@@ -58,13 +58,13 @@ class _CarriedError(Exception):
 
 
 def _end_of(error: BaseException, prog_name: str | None) -> int:
-    """Tell what went wrong; gives the exit code."""
-    if isinstance(error, SystemExit):  # click's own word for a pipe that nobody reads
+    """Print what went wrong, and return the exit code."""
+    if isinstance(error, SystemExit):  # click raises it for a pipe that nobody reads
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        return 1  # who reads us has enough (`| head`): nothing more to say
+        return 1  # the reader has stopped (`| head`): there is nothing to report
     is_known = isinstance(error, (ToptalkersError, click.ClickException))
-    # Interrupted in the wrong place, Python makes another error of it.
+    # In some places Python turns an interrupt into another error.
     if isinstance(error, (click.Abort, KeyboardInterrupt)) or (last_signal() and not is_known):
         return _stopped(error)
     if os.environ.get(DEBUG) == "1":
@@ -84,19 +84,19 @@ def _end_of(error: BaseException, prog_name: str | None) -> int:
         name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
         return _fail(f"{name}{error.strerror or error}", None, 1)
     if isinstance(error, RecursionError):
-        return _fail("what was read is nested too deeply", None, 1)
+        return _fail("the input is nested too deeply", None, 1)
     explained = _explained_by_aws(error)
     if explained is not None:
         return _fail(explained.message, explained.hint, 1)
     return _fail(
         f"unexpected {type(error).__name__}{_place_of(error)}: {error}",
-        f"a fault of toptalkers; please report it to its developers, with what {DEBUG}=1 shows",
+        f"a bug in toptalkers; please report it to its developers, with the output of {DEBUG}=1",
         1,
     )
 
 
 def _stopped(error: BaseException) -> int:
-    say_lines("\nStopped." if is_terminal(sys.stderr) else "Stopped.")  # a terminal's line begins with ^C
+    say_lines("\nStopped." if is_terminal(sys.stderr) else "Stopped.")  # a terminal has printed ^C on this line
     by = last_signal() or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
     return 128 + by if by else 1
 
@@ -110,7 +110,7 @@ def _explained_by_aws(error: BaseException) -> ToptalkersError | None:
 
 
 def _place_of(error: BaseException) -> str:
-    """The innermost line of ours that an error came through: ` at file.py:12`."""
+    """Return the innermost line of this package that raised an error, as ` at file.py:12`."""
     package = str(Path(__file__).parents[1])
     import traceback
 

@@ -1,4 +1,4 @@
-"""Types of options: text in, a checked value out."""
+"""Types of options: they turn text into a checked value."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 
 class PairType(click.ParamType[tuple[str, str]]):
-    """`key=value`; the value may hold further `=`."""
+    """`key=value`; the value may contain more `=`."""
 
     name = "k=v"
 
@@ -24,7 +24,7 @@ class OutputType(click.ParamType[Path | None]):
     name = "file"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path | None:
-        """Check it before there is something to write."""
+        """Check the file before there is anything to write."""
         from toptalkers.answer.output import check_output
 
         if value in ("-", None):

@@ -1,4 +1,4 @@
-"""`toptalkers sample`: real-shaped flow logs, made up."""
+"""`toptalkers sample`: made-up, realistic flow logs."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,11 +17,11 @@ from toptalkers.cli.talk import say
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same records.")
 @click.option(
     "--layout", type=click.Choice(["default", "rich", "aws-s3"]), default="default", show_default=True,
-    help="Headerless default format; a rich format with headers; AWS's own tree and headers.",
+    help="default: no headers; rich: more fields, with headers; aws-s3: default, with AWS's folders and headers.",
 )  # fmt: skip
-@click.option("--dirty", is_flag=True, help="Add what real life adds: broken lines, changing headers, ...")
+@click.option("--dirty", is_flag=True, help="Add the defects of real files: broken lines, changing headers, ...")
 def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "rich", "aws-s3"], dirty: bool) -> None:
-    """Write flow logs of a small made-up company, for trying things out.
+    """Write the flow logs of a small made-up company, to try things out.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`toptalkers sandbox`: a whole AWS on this machine, for trying and testing."""
+"""`toptalkers sandbox`: a whole AWS on this machine, for trials and tests."""
 
 from pathlib import Path
 
@@ -24,18 +24,18 @@ def sandbox() -> None:
 @click.option("--auth", is_flag=True, help="Enforce IAM: roles may do only what their policies allow.")
 @click.option(
     "--logs", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-    help="Keep the logs of the sandbox in DIR, an empty or new folder, which only you can look into.",
+    help="Keep the logs of the sandbox in DIR, an empty or new folder, which only you can read.",
 )  # fmt: skip
-@click.option("--quiet", is_flag=True, help="Say nothing but what the command says.")
+@click.option("--quiet", is_flag=True, help="Show only what the command prints.")
 @click.pass_context
 def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path | None, quiet: bool) -> None:
-    """Run COMMAND with a local AWS around it; all is stopped and forgotten when it ends.
+    """Run COMMAND with a local AWS around it, which is stopped and deleted when COMMAND ends.
 
-    Ends with COMMAND's exit code. COMMAND finds the local AWS by its environment (AWS_ENDPOINT_URL,
-    AWS_ENDPOINT_URL_EMR and credentials made for this run), as every AWS tool does. Without these
-    credentials nobody is answered: other users of this machine and web pages are kept out.
+    The exit code is that of COMMAND. Like every AWS tool, COMMAND finds the local AWS through its environment
+    (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_EMR and credentials made for this run). Requests without these
+    credentials are refused: other users of this machine and web pages are kept out.
 
-    TOPTALKERS_SANDBOX_FAULT, or a tag `sandbox:fault` on a cluster, makes clusters go wrong: step-failure,
+    TOPTALKERS_SANDBOX_FAULT, or a tag `sandbox:fault` on a cluster, makes clusters fail: step-failure,
     bootstrap-failure, no-capacity, never-starts, throttling, expired-credentials, late-logs.
 
     \b
@@ -50,14 +50,14 @@ def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path 
 
 @sandbox.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--stream", metavar="NAME", help="The stream; else that of the stack.")
-@click.option("--stack-name", default="toptalkers", show_default=True, help="The stack whose stream is meant.")
-@click.option("--wait", is_flag=True, help="Wait until every record has landed in S3.")
+@click.option("--stream", metavar="NAME", help="The stream; by default, that of the stack.")
+@click.option("--stack-name", default="toptalkers", show_default=True, help="The stack whose stream to use.")
+@click.option("--wait", is_flag=True, help="Wait until every record is in S3.")
 @click.option(
     "--retry", is_flag=True,
-    help="Give the function every batch a second time, as Kinesis does when an answer was lost; waits as well.",
+    help="Send every batch to the function a second time, as Kinesis does when an answer was lost; implies --wait.",
 )  # fmt: skip
-@click.option("--poison", type=click.IntRange(min=0), default=0, metavar="N", help="Put N unreadable records between.")
+@click.option("--poison", type=click.IntRange(min=0), default=0, metavar="N", help="Add N unreadable records.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0), default=120, show_default=True, metavar="S", help="Seconds to wait."
 )
@@ -66,7 +66,7 @@ def replay(
 ) -> None:
     """Put flow-log files on the stack's stream, as CloudWatch Logs would.
 
-    PATH is a file, a folder or a glob. Records must be in the stack's format: on its stream there is no other.
+    PATH is a file, a folder or a glob. Records must be in the stack's format, the only one on its stream.
 
     \b
     Example:
@@ -82,10 +82,10 @@ def replay(
             paths, clients, target, poison=poison, retry=retry, wait=wait, timeout_s=timeout, on_records=on_records
         )
     say(
-        f"{report.records:,} records of {report.files:,} files in {report.envelopes:,} envelopes,"
+        f"{report.records:,} records from {report.files:,} files in {report.envelopes:,} envelopes,"
         f" {report.probes:,} probes, {len(report.poison):,} unreadable"
     )
     if wait or retry:
         say(f"{len(report.objects):,} objects in s3://{target.bucket}/")
     if retry:
-        say(f"{report.retried:,} batches given a second time")
+        say(f"{report.retried:,} batches sent a second time")

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: all end a command in the same way, so that each leaves as little behind."""
+"""Ctrl-C, SIGTERM and SIGHUP: all end a command in the same way, so that none of them leaves more behind."""
 
 import os
 import signal
@@ -11,14 +11,14 @@ _own_process = os.getpid()
 
 
 def stop_on_signals() -> None:
-    """Let each of the signals raise KeyboardInterrupt, but for those that who started us had ignored (`nohup`)."""
+    """Let each of the signals raise KeyboardInterrupt, except those that our parent process ignores (`nohup`)."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def stop_no_more() -> None:
-    """Ignore the signals, as all is done and said; unless one came, and somebody may grow impatient."""
+    """Ignore the signals, because the work is done; but not after a signal, so that the user can send another."""
     if not _received:
         for number in SIGNALS:
             if signal.getsignal(number) is _stop:
@@ -26,14 +26,14 @@ def stop_no_more() -> None:
 
 
 def last_signal() -> int | None:
-    """The signal that came last; None when none did."""
+    """Return the signal that came last; None if there was none."""
     return _received[-1] if _received else None
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del frame
     if os.getpid() != _own_process:
-        # A process that mrjob forked for a task: it ends its script, and has nothing to say.
+        # A process that mrjob forked for a task: end it without a message.
         raise SystemExit(128 + number)
     _received.append(number)
     raise KeyboardInterrupt

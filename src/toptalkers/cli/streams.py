@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or of another encoding."""
+"""Handle standard streams that are closed, full or of another encoding."""
 
 import os
 import sys
@@ -6,9 +6,10 @@ from typing import TextIO
 
 
 def open_closed_streams() -> None:
-    """Put something where a standard stream is closed, so that no file opened later is taken for it.
+    """Open a placeholder for each closed standard stream, so that no file opened later gets its number.
 
-    Reading such an input fails, as does writing such an output; what is told on such a standard error is lost.
+    Reading from a closed input fails, and so does writing to a closed output; messages to a closed standard error
+    are lost.
     """
     for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -25,7 +26,7 @@ def open_closed_streams() -> None:
 
 
 def show_any_text() -> None:
-    """Let characters that a stream's encoding lacks be written as Python would write them, instead of failing."""
+    """Write characters that a stream's encoding lacks as Python escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -33,10 +34,10 @@ def show_any_text() -> None:
 
 
 def flush_or_drop(stream: TextIO | None) -> OSError | None:
-    """Flush a stream; when that fails, drop what waits in it, so that nothing is said of it at exit.
+    """Flush a stream; if that fails, drop its buffer, so that Python does not report it again at exit.
 
     Returns:
-        Why it failed, if it did.
+        The error if it failed, else None.
 
     """
     if stream is None or stream.closed:

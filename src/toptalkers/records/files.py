@@ -17,10 +17,10 @@ from toptalkers.errors import UsageError
 STDIN_NAME = "standard input"
 
 LONGEST_LINK_BYTES = 1023
-"""A link's target is no longer than this on any system that makes links of it."""
+"""The longest target of a link on any system that makes links."""
 
 YOUNGEST_S = 2.0
-"""From this age on a file's times tell one content from the next, on every file system."""
+"""A younger file may change again without a visible change of its times (on the coarsest file systems: 2 s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class InputFile:
     """One file of flow logs.
 
     Attributes:
-        name: how messages call it.
-        size_bytes: as stored, packed or not; 0 when it is not known beforehand.
+        name: its name in messages.
+        size_bytes: as stored, compressed or not; 0 if it is not known beforehand.
         open: opens it for reading, as stored.
-        prefetch: called some files before it is opened, so that what is far away can be on its way.
-        version: what changes when the content does, as it is now; empty when that cannot be known.
-        identity: what is the same for all names of a file.
+        prefetch: called a few files before it is opened, to begin fetching a remote file.
+        version: returns a text that changes when the content changes; empty if that cannot be known.
+        identity: equal for all names of one file.
 
     """
 
@@ -47,7 +47,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that was left out: its name and why, one line; no failure when it is no flow log by intent."""
+    """A file or argument that was left out, and why, in one line; not a failure if it is not meant to be a flow log."""
 
     name: str
     reason: str
@@ -56,12 +56,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What was found, and what was not.
+    """The files that were found, and what was left out.
 
     Attributes:
         files: the files to read, each once, in the order of their names within an argument.
-        problems: arguments that give no file.
-        repeated: how many times a file was named again; it is read once.
+        problems: arguments without a file, and files that are left out.
+        repeated: how many times a file was named again; it is read only once.
 
     """
 
@@ -77,10 +77,10 @@ class Inputs:
 def find_inputs(paths: Iterable[str]) -> Inputs:
     """Find the files that paths name; see `Inputs`.
 
-    A folder is taken with all below it, linked folders included, but for names that begin with `.` or `_` (as
-    Hadoop's FileInputFormat leaves out: markers and unfinished files) and for what is no file; both are passed over
-    by name. A name with `*`, `?` or `[` that is no file itself is a glob; `**` goes through folders. No folder is
-    gone through twice for one path, whatever links lead to it. A file is read once, whatever names it has.
+    A folder stands for all files below it, in linked folders, too. Names that begin with `.` or `_` are passed over
+    (as Hadoop's FileInputFormat does: markers and unfinished files), and so are pipes and devices; `problems` names
+    both. A name with `*`, `?` or `[` that is not a file itself is a glob; `**` goes through folders. No folder is
+    searched twice for one path, whatever links lead to it. A file is read once, whatever names it has.
     """
     files: dict[object, InputFile] = {}
     problems: list[Problem] = []
@@ -113,10 +113,10 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
 
 
 def read_manifest(manifest: Path) -> list[InputFile]:
-    """Read a list of files, a path a line; blank lines mean nothing.
+    """Read a list of files, one path per line; blank lines are ignored.
 
-    Each counts as often as it stands there, which is how much is asked of a machine by few files. Paths are taken
-    from the current folder, as `xargs` takes them. A path may hold anything but a line feed.
+    A file counts as often as it is listed, so a few files can make a large test. Relative paths start at the current
+    folder, as with `xargs`. A path may contain any character except a line feed.
 
     Raises:
         UsageError: the manifest cannot be read.
@@ -134,11 +134,11 @@ def read_manifest(manifest: Path) -> list[InputFile]:
 
 
 MANY = 5
-"""So many names are given of what is left out for one reason; of more, how many they are."""
+"""The most names that are given for one reason; of the rest only the number."""
 
 
 def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
-    """Write what was left out or passed over: a line for each name, or one for a reason that many share."""
+    """Give one line per file that was left out or passed over, or one line for a reason that many files share."""
     groups: dict[tuple[bool, str], list[Problem]] = {}
     for problem in problems:
         groups.setdefault((not problem.is_failure, re.sub("[0-9][0-9,]*", "0", problem.reason)), []).append(problem)
@@ -155,7 +155,7 @@ def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is passed over for its name, as Hadoop's FileInputFormat has it: markers, unfinished."""
+    """Whether a file or folder is passed over for its name, as by Hadoop's FileInputFormat: a marker, or unfinished."""
     return name.startswith((".", "_"))
 
 

@@ -1,5 +1,6 @@
 """Which folders of dates can hold the flow logs of a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
@@ -35,14 +36,16 @@ class Arrival:
         """The whole hours that reach into the 24 hours before now."""
         return cls(_whole_hour(now) - DAY, _whole_hour(now) + HOUR)
 
-    def part_of(self, date: tuple[int, ...]) -> Part:
-        """How much of the folder of a year, month, day or hour is wanted: `date` are these numbers, as many as known.
+    def part_of(self, date: Sequence[int]) -> Part | None:
+        """How much of the folder of a date is wanted; None when there is no such date.
 
-        Raises:
-            ValueError: there is no such date.
+        Args:
+            date: the year, month, day and hour, as many of them as the folder's name gives.
 
         """
         span = _span_of(date)
+        if span is None:
+            return None
         if span.end <= self.start or span.start >= self.end:
             return "none"
         is_whole = self.start <= span.start and span.end <= self.end
@@ -52,7 +55,7 @@ class Arrival:
 EVER = Arrival(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
-def _span_of(date: tuple[int, ...]) -> Arrival:
+def _span_of(date: Sequence[int]) -> Arrival | None:
     try:
         match date:
             case ():
@@ -69,9 +72,9 @@ def _span_of(date: tuple[int, ...]) -> Arrival:
                 begin = datetime(year, month, day, hour, tzinfo=UTC)
                 return Arrival(begin, begin + HOUR)
             case _:
-                raise ValueError("no date")
-    except OverflowError as error:
-        raise ValueError("no date") from error
+                return None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _whole_hour(moment: datetime) -> datetime:

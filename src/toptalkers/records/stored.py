@@ -34,7 +34,7 @@ class Level:
     """What a walk lists at a time.
 
     Attributes:
-        folder: a prefix of keys; it ends in `/`, but for where a walk may begin.
+        folder: a prefix of keys; it ends in `/`, except possibly where the walk begins.
         objects: all objects below the folder if `is_deep`, else those directly in it.
         folders: the folders directly in it; empty if `is_deep`.
         is_deep: whether all that is below the folder is wanted.
@@ -73,48 +73,66 @@ def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[st
             yield Level(folder, objects, tuple(folders))
 
 
+def objects_at(storage: StorageGateway, uri: str, arrival: Arrival = EVER) -> Iterator[tuple[str, StoredObject]]:
+    """Find what an address names: an object, or a folder with all objects below it; each is given with its bucket.
+
+    Objects with a part of the name that begins with `.` or `_` are passed over. With a time, folders of dates in which
+    nothing arrived are not even listed.
+
+    Raises:
+        UsageError: the text is not an address in S3.
+        AwsError: the bucket cannot be listed.
+
+    """
+    place = _PLACE.fullmatch(uri)
+    if place is None:
+        raise UsageError(f"{uri!r} is no address in S3", hint="it is written s3://bucket/folder/")
+    bucket, key = place[1], place[2] or ""
+    folder = key if not key or key.endswith("/") else f"{key}/"
+
+    def wanted(below: str) -> Part:
+        if below != key and not below.startswith(folder):
+            return "none"
+        return "all" if arrival == EVER else _wanted_in_tree(arrival, below) or "some"
+
+    for level in walk(storage, bucket, key, wanted):
+        for listed in level.objects:
+            if (listed.key == key or listed.key.startswith(folder)) and is_read(listed.key, folder):
+                yield bucket, listed
+
+
 def find_stored(
     storage: StorageGateway, uris: Iterable[str], *, since: datetime | None = None, until: datetime | None = None
 ) -> Inputs:
-    """Find the objects that addresses name, as files for an engine on this machine.
+    """Find the objects that addresses name, as files for an engine on this machine; see `objects_at`.
 
-    An address names an object, or a folder with all objects below it, except those with a part of the name that begins
-    with `.` or `_`. With a time, folders of hours, days, months or years in which none of its records can have arrived
-    are not even listed (`records/hours.py`). An archived object is a problem, and not requested.
+    The time is that of records; `records/hours.py` says when they can have arrived. An archived object is a problem,
+    and is not requested.
 
     Raises:
         UsageError: a text is not an address in S3.
         AwsError: a bucket cannot be listed.
 
     """
-    found: dict[tuple[str, StoredObject], InputFile] = {}
-    archived: set[str] = set()
+    found: dict[tuple[str, StoredObject], InputFile | None] = {}
     problems: list[Problem] = []
     repeated = 0
     arrival = Arrival.of_records(since, until)
     for uri in uris:
-        place = _PLACE.fullmatch(uri)
-        if place is None:
-            raise UsageError(f"{uri!r} is no address in S3", hint="it is written s3://bucket/folder/")
-        bucket, key = place[1], place[2] or ""
-        folder = key if not key or key.endswith("/") else f"{key}/"
-        before = len(found) + len(archived) + repeated
-        for level in walk(storage, bucket, key, partial(_wanted_anywhere, arrival)):
-            for listed in level.objects:
-                address = f"s3://{bucket}/{listed.key}"
-                if not (listed.key == key or listed.key.startswith(folder)) or not is_read(listed.key, folder):
-                    continue
-                if (bucket, listed) in found or address in archived:
-                    repeated += 1
-                elif listed.archive:
-                    archived.add(address)
-                    problems.append(Problem(address, describe_archive(listed.archive)))
-                else:
-                    found[bucket, listed] = _file(storage, bucket, listed)
-        if len(found) + len(archived) + repeated == before:
+        is_empty = True
+        for bucket, listed in objects_at(storage, uri, arrival):
+            is_empty = False
+            if (bucket, listed) in found:
+                repeated += 1
+            elif listed.archive:
+                found[bucket, listed] = None
+                problems.append(Problem(f"s3://{bucket}/{listed.key}", describe_archive(listed.archive)))
+            else:
+                found[bucket, listed] = _file(storage, bucket, listed)
+        if is_empty:
             when = " of the time asked for" if since or until else ""
             problems.append(Problem(uri, f"no objects{when} are there"))
-    return Inputs(tuple(found.values()), tuple(problems), repeated)
+    return Inputs(tuple(file for file in found.values() if file), tuple(problems), repeated)
 
 
 def dated_folders(
@@ -172,7 +190,7 @@ def object_at(storage: StorageGateway, bucket: str, key: str) -> StoredObject | 
 
 
 def is_read(key: str, folder: str) -> bool:
-    """Whether an object below a folder is read: it is no marker of a folder, and no part of its name is hidden."""
+    """Whether an object below a folder is read: it is not a folder's marker, and no part of its name is hidden."""
     return not key.endswith("/") and not any(map(is_hidden, key.removeprefix(folder).split("/")))
 
 
@@ -192,14 +210,7 @@ def _date_of(folder: str) -> tuple[int, ...] | None:
 def _wanted_in_tree(arrival: Arrival, folder: str) -> Part | None:
     """How much of a folder in a tree of dates is wanted; None when its name is not part of a date."""
     date = _date_of(folder)
-    try:
-        return None if date is None else arrival.part_of(date)
-    except ValueError:
-        return None
-
-
-def _wanted_anywhere(arrival: Arrival, folder: str) -> Part:
-    return "all" if arrival == EVER else _wanted_in_tree(arrival, folder) or "some"
+    return None if date is None else arrival.part_of(date)
 
 
 def _file(storage: StorageGateway, bucket: str, listed: StoredObject) -> InputFile:

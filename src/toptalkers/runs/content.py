@@ -1,8 +1,8 @@
-"""What an object is by its first bytes, and whether a cluster reads it right.
+"""What an object is, by its first bytes, and whether a cluster reads it correctly.
 
-Hadoop decides by the end of the name how an object is packed, and takes everything else for text: a gzip object without
-`.gz` gives lines that are none. What is only packed otherwise than its name says can be given another name; what is
-no text of flow-log lines when it is unpacked cannot be read on a cluster at all.
+Hadoop tells the compression of an object by the ending of its name, and reads everything else as text: a gzip object
+without `.gz` becomes malformed lines. An object whose name only gives the wrong compression can be copied under another
+name. An object that is not flow-log lines after decompression cannot be read on a cluster at all.
 """
 
 import bz2
@@ -18,10 +18,10 @@ from toptalkers.records.kinds import name_kind
 from toptalkers.records.misfits import describe_misfit
 
 LOOK_BYTES = 16 << 10
-"""How much of an object is looked at, as stored: some hundred records, packed or not."""
+"""How much of an object is inspected, as stored: about a hundred records, compressed or not."""
 
 UNPACKED_BYTES = 64 << 10
-"""How much is unpacked of it, at the most."""
+"""At most how much of it is decompressed."""
 
 NOT_FOR_HADOOP = {
     ".7z": "7z",
@@ -36,10 +36,10 @@ NOT_FOR_HADOOP = {
     ".zip": "zip",
     ".zst": "Zstandard",
 }
-"""Ends of names of what Hadoop Streaming cannot read on a cluster: it fails the job, or takes it for text."""
+"""Endings of names that Hadoop Streaming cannot read on a cluster: they fail the job, or are read as text."""
 
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
-"""What Hadoop unpacks by the end of its name, and how that begins."""
+"""Endings of names that Hadoop decompresses, and the first bytes of such objects."""
 
 _WORDS = {".gz": "gzip", ".bz2": "bzip2"}
 
@@ -52,7 +52,7 @@ _MAGIC = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""How begins what this machine unpacks or decodes, and a cluster does not."""
+"""First bytes of formats that this machine decompresses or decodes and a cluster does not."""
 
 _MARK = b"\xef\xbb\xbf"
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
@@ -62,7 +62,7 @@ _NEIGHBOUR_FOLDER = re.compile(
     r"(CloudTrail|CloudTrail-Digest|CloudTrail-Insight|Config|GuardDuty|WAFLogs|elasticloadbalancing|network-firewall"
     r"|vpcdnsquerylogs)/.+"
 )
-"""Folders of AWS's other services, in the tree that it delivers flow logs to."""
+"""Folders of other AWS services, in the tree that flow logs are delivered to."""
 
 _FLOW_LOG_ID = re.compile(r"(?<![A-Za-z0-9])fl-[0-9a-f]{8,17}(?![0-9a-f])")
 
@@ -74,9 +74,9 @@ class Content:
     """What an object is.
 
     Attributes:
-        kind: `right` when a cluster reads it as it is; `renamed` when it would by a name that ends in `what`;
-            `neighbour` when it is something else that AWS leaves beside flow logs; `unreadable` otherwise.
-        what: the ending, or what it is, in words.
+        kind: `right` if a cluster reads it as it is; `renamed` if it would under a name that ends in `what`;
+            `neighbour` if AWS puts such objects beside flow logs; `unreadable` otherwise.
+        what: the ending, or a description of the object.
 
     """
 
@@ -88,7 +88,7 @@ RIGHT = Content("right")
 
 
 def judge_name(key: str) -> Content:
-    """What an object's key alone says; `right` when it says nothing against it."""
+    """Judge an object by its key only; `right` if the key says nothing against it."""
     if folder := _NEIGHBOUR_FOLDER.fullmatch(key):
         return Content("neighbour", folder[1])
     for ending, what in NOT_FOR_HADOOP.items():
@@ -100,13 +100,13 @@ def judge_name(key: str) -> Content:
 
 
 def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Content:
-    """What an object is, by its key and its first bytes.
+    """Judge an object by its key and its first bytes.
 
     Args:
         key: the object's.
-        head: how it begins, as stored.
-        query: the question: which layout lines have without a header, and which fields must be there.
-        is_whole: whether this is all of it.
+        head: its first bytes, as stored.
+        query: the question: it tells the layout of lines without a header, and the fields that must be there.
+        is_whole: whether these are all bytes of the object.
 
     """
     named = next((ending for ending in PACKED if key.endswith(ending)), "")
@@ -127,12 +127,12 @@ def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Con
 
 
 def find_flow_log_ids(text: str) -> set[str]:
-    """The ids of flow logs, `fl-...`, that stand in a name."""
+    """Find the ids of flow logs, `fl-...`, in a name."""
     return set(_FLOW_LOG_ID.findall(text))
 
 
 def _unpack(head: bytes, packing: str) -> tuple[bytes, bool]:
-    """Unpack what is there; and whether it came to an end."""
+    """Decompress the bytes; returns them, and whether the compressed data is complete."""
     unpacked = b""
     while True:
         if packing == ".gz":
@@ -176,7 +176,7 @@ def _judge_unpacked(content: bytes, key: str, query: Query, *, is_whole: bool) -
 
 
 def _judge_lines(lines: list[str], key: str, query: Query) -> Content:
-    """Whether lines fit their layout, by the rules of the local engine."""
+    """Judge whether lines fit their layout, by the rules of the local engine."""
     counter = Counter(query)
     counter.feed("\n".join(lines).encode("ascii", "replace"))
     tally = counter.end_lines()

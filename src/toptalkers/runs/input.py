@@ -13,7 +13,7 @@ from toptalkers.records.stored import begins_with_header, dated_folders, object_
 from toptalkers.runs.renamed import Copy, plan_copies
 from toptalkers.runs.survey import GIVEN, Place, Survey, format_reasons
 
-_NO_DATE = "left out, as its name is no part of a date"
+_NO_DATE = "left out, as its name is not part of a date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def pick_input(
         storage: S3.
         bucket: the stack's bucket, where flow logs are if none are given.
         query: the question, whose time chooses among the stack's own flow logs.
-        given: addresses of folders, `s3://bucket/folder/`, or of objects. All of them is read; only the mapper looks
-            at the question's time.
+        given: addresses of folders, `s3://bucket/folder/`, or of objects. They are read completely; only the mapper
+            compares records with the question's time.
         renamed: the folder in the stack's bucket for copies with better names.
         skips: whether to leave out what a cluster cannot read, instead of raising.
         on_look: called with the number of objects inspected, and the number to inspect.
@@ -74,7 +74,7 @@ def pick_input(
     if given:
         places = [_parse_given(uri) for uri in given]
         others = sorted({place for place, _ in places} - {bucket})
-        notes += [f"the nodes' role reads s3://{bucket} alone, and must be granted s3://{other}" for other in others]
+        notes += [f"the nodes' role can read only s3://{bucket}; it must be granted s3://{other}" for other in others]
         for place, key in places:
             found = object_at(storage, place, key)
             folder = "" if found else f"{key.rstrip('/')}/" if key else ""
@@ -84,7 +84,7 @@ def pick_input(
         arrival = Arrival.of_records(query.since, query.until)
         for level in dated_folders(storage, bucket, arrival, on_odd=lambda uri: notes.append(f"{_NO_DATE}: {uri}")):
             survey.add(bucket, level.folder, level.objects)
-    survey.look(on_look, needs_all=skips)
+    survey.inspect(on_look, needs_all=skips)
     if survey.unreadable and not skips:
         raise ToptalkersError(
             f"{len(survey.unreadable):,} of {survey.objects:,} objects cannot be read on a cluster:"
@@ -106,16 +106,16 @@ def pick_input(
     if copies:
         uris.append(f"s3://{bucket}/{renamed}")
         number = "1 object is" if len(copies) == 1 else f"{len(copies):,} objects are"
-        why = "Hadoop unpacks by the end of a name" if survey.renamed else "they lie among what is left out"
+        why = "Hadoop goes by the ending of a name" if survey.renamed else "they are among objects left out"
         notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over, as {why}")
     if survey.neighbours:
-        notes.append(f"passed over, as they are no flow logs: {format_reasons(survey.neighbours)}")
+        notes.append(f"passed over, as they are not flow logs: {format_reasons(survey.neighbours)}")
     if survey.unreadable:
         notes.append(f"left out, as a cluster cannot read them: {format_reasons(survey.unreadable)}")
     if not given and len({uri.split("/")[3] for uri in uris} & {"flowlogs", "AWSLogs"}) > 1:
         notes.append(
             f"flow logs come both ways, {locations.CAPTURED} and {locations.DIRECT}; what is logged both ways counts"
-            f" twice (--input s3://{bucket}/{locations.CAPTURED} reads one alone)"
+            f" twice (--input s3://{bucket}/{locations.CAPTURED} reads only the first)"
         )
     return RunInput(
         tuple(uris),

@@ -1,7 +1,7 @@
-"""The format of flow logs without typing it: `--log-format auto` takes it from the flow log that wrote the files.
+"""`--log-format auto`: the format of files is that of the flow log that wrote them.
 
-Which that is stands in the names of what AWS delivers (`..._fl-0123456789abcdef0_...`); else it is told by where flow
-logs deliver to.
+AWS puts the id of a flow log into the names of the files that it delivers (`..._fl-0123456789abcdef0_...`). For other
+names, the flow logs are those that deliver to the place of the files.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,10 +14,11 @@ from toptalkers.capture.ownership import require_own
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 from toptalkers.records.files import find_inputs
+from toptalkers.records.stored import objects_at
 from toptalkers.runs.content import find_flow_log_ids
 
 MOST_NAMES = 100_000
-"""How many names of objects are looked at for the ids of flow logs."""
+"""In how many names of objects per address ids of flow logs are searched for."""
 
 _BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flow-logs' shows the formats there are"
 
@@ -28,13 +29,14 @@ def find_log_format(gateways: Gateways, paths: Iterable[str], *, stack_name: str
     Args:
         gateways: the account and Region that the flow logs are in.
         paths: files, folders and `s3://` addresses; none for the stack's own flow logs.
-        stack_name: the stack, whose log group and bucket count as destinations of what is read; None for no stack.
+        stack_name: a stack whose log group and bucket count as places of the files; None for no stack.
 
     Returns:
-        The format as CreateFlowLogs takes it, and a line that says where it comes from.
+        The format as CreateFlowLogs takes it, and a line that names the flow logs it was taken from.
 
     Raises:
-        ToptalkersError: no flow log wrote these files, as far as can be told, or several of different formats did.
+        UsageError: a text is not an address in S3.
+        ToptalkersError: no known flow log wrote these files, or several with different formats did.
 
     """
     paths = list(paths)
@@ -79,8 +81,7 @@ def _names(gateways: Gateways, paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         yield path
         if path.startswith("s3://"):
-            bucket, _, key = path.removeprefix("s3://").partition("/")
-            yield from (one.key for one in islice(gateways.storage.list(bucket, key), MOST_NAMES))
+            yield from (one.key for _, one in islice(objects_at(gateways.storage, path), MOST_NAMES))
         elif path != "-" and Path(path).exists():
             yield from (file.name for file in find_inputs([path]).files)
 

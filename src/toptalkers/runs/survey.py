@@ -10,13 +10,13 @@ from toptalkers.question.query import Query
 from toptalkers.records.stored import is_read
 from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
 
-MOST_LOOKED_INTO = 5_000
+MOST_INSPECTED = 5_000
 """The most objects to inspect that do not tell their compression by name; each takes a request."""
 
 SAMPLED = 200
 """How many of the others are inspected."""
 
-LOOKS_AT_A_TIME = 8
+INSPECTED_AT_A_TIME = 8
 
 MOST_COPIED_BYTES = 5 << 30
 """The largest object that S3 copies in one request (S3 API reference, CopyObject)."""
@@ -95,7 +95,7 @@ class Survey:
         self._roots.append(((bucket, folder), found))
         return bool(found)
 
-    def look(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
+    def inspect(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
         """Inspect all objects whose names do not tell their compression, and a sample of the others.
 
         If one of the sample is not as its name tells, the rest of the others is inspected, too.
@@ -111,25 +111,25 @@ class Survey:
         """
         named = [place for place in self.taken if place[1].endswith(tuple(PACKED))]
         silent = [place for place in self.taken if not place[1].endswith(tuple(PACKED))]
-        for places, few in ((silent, MOST_LOOKED_INTO), (named, SAMPLED)):
-            looked = _spread(places, few)
-            odd = self._look_into(looked, on_look)
-            if odd and len(looked) < len(places):
-                rest = sorted(set(places) - set(looked))
-                if len(rest) > MOST_LOOKED_INTO and (needs_all or self.renamed):
+        for places, few in ((silent, MOST_INSPECTED), (named, SAMPLED)):
+            inspected = _spread(places, few)
+            odd = self._inspect_all(inspected, on_look)
+            if odd and len(inspected) < len(places):
+                rest = sorted(set(places) - set(inspected))
+                if len(rest) > MOST_INSPECTED and (needs_all or self.renamed):
                     raise ToptalkersError(
-                        f"of {len(places):,} objects some are not what their names tell Hadoop, and no more than"
-                        f" {MOST_LOOKED_INTO:,} are looked into; one is s3://{'/'.join(odd[0])}",
-                        hint="name fewer with --input, or have what writes them end their names as they are packed",
+                        f"of {len(places):,} objects some are not what their names tell Hadoop, and at most"
+                        f" {MOST_INSPECTED:,} are inspected; one is s3://{'/'.join(odd[0])}",
+                        hint="name fewer with --input, or end the names of compressed objects in .gz or .bz2",
                     )
-                self._look_into(_spread(rest, MOST_LOOKED_INTO), on_look)
+                self._inspect_all(_spread(rest, MOST_INSPECTED), on_look)
 
-    def _look_into(self, places: Sequence[Place], on_look: Callable[[int, int], None]) -> list[Place]:
+    def _inspect_all(self, places: Sequence[Place], on_look: Callable[[int, int], None]) -> list[Place]:
         """Inspect objects, some at a time; returns those that a cluster does not read correctly as they are."""
         odd = []
-        with ThreadPoolExecutor(LOOKS_AT_A_TIME, "look") as pool:
+        with ThreadPoolExecutor(INSPECTED_AT_A_TIME, "inspect") as pool:
             try:
-                for number, (place, content) in enumerate(zip(places, pool.map(self._look, places), strict=True), 1):
+                for number, (place, content) in enumerate(zip(places, pool.map(self._inspect, places), strict=True), 1):
                     if content.kind != "right":
                         odd.append(place)
                         self._judge(place, content)
@@ -167,9 +167,9 @@ class Survey:
         }
         uris = {uri: None for uri in uris if uri not in copied}
         is_long &= sum(map(len, uris)) > LONGEST_URIS
-        if is_long or len(copied) + len(self.renamed) > MOST_LOOKED_INTO:
+        if is_long or len(copied) + len(self.renamed) > MOST_INSPECTED:
             raise ToptalkersError(
-                "what is to be read lies in too many places beside what is not:"
+                "the objects to read are in too many places among others that are not read:"
                 f" {format_reasons({**self.unreadable, **self.neighbours})}",
                 hint="name the folders to read with --input, some at a time",
             )
@@ -177,7 +177,7 @@ class Survey:
             place for place in self.taken if place in self.renamed or "s3://{}/{}".format(*place) in copied
         ]
 
-    def _look(self, place: Place) -> Content:
+    def _inspect(self, place: Place) -> Content:
         bucket, key = place
         try:
             head = self._storage.first_bytes(bucket, key, LOOK_BYTES)
@@ -202,24 +202,24 @@ class Survey:
 
 
 def cover(folder: str, taken: Iterable[str], others: Iterable[str]) -> list[str]:
-    """The fewest folders and files below a folder that hold all that is taken and none of the others.
+    """Find the fewest folders and files that hold all keys that are taken and none of the others.
 
     Args:
-        folder: ends in `/`, or is empty for a whole bucket.
+        folder: where to look; ends in `/`, or is empty for a whole bucket.
         taken: keys below it.
         others: keys below it, none of them taken.
 
     """
-    parted = set()
+    split = set()
     for key in others:
         end = len(folder)
         while end >= 0:
-            parted.add(key[:end])
+            split.add(key[:end])
             end = key.find("/", end) + 1 or -1
     found: dict[str, None] = {}
     for key in taken:
         end = len(folder)
-        while key[:end] in parted:
+        while key[:end] in split:
             end = key.find("/", end) + 1 or len(key)
         found[key[:end]] = None
     return list(found)

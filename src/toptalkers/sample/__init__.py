@@ -1,1 +1,1 @@
-"""Real-shaped flow logs of a made-up company, to try, to test and to measure with. Standard library only."""
+"""Realistic flow logs of a made-up company, for trials, tests and measurements. Standard library only."""

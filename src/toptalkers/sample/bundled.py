@@ -1,6 +1,6 @@
-"""The small sample that travels in the package, so that a first run needs nothing.
+"""The small sample inside the package, so that a first run needs no other data.
 
-`python -m toptalkers.sample.bundled`, in a checkout, makes its files again; a test compares.
+In a checkout, `python -m toptalkers.sample.bundled` writes its files again; a test compares them.
 """
 
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ def bundled_sample() -> AbstractContextManager[Path]:
 
 
 def write_bundled_sample(out: Path) -> SampleReport:
-    """Write what the package carries into another folder."""
+    """Write the bundled sample into another folder."""
     return write_sample(out, records=BUNDLED_RECORDS, records_per_file=BUNDLED_RECORDS_PER_FILE)
 
 

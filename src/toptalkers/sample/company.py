@@ -2,14 +2,14 @@
 
 One VPC, 10.0.0.0/16 with an IPv6 block, in two Availability Zones: load balancers, NAT gateways and a bastion in
 the public subnets; web, application and batch instances in the private ones, with directory servers (DNS, NTP,
-LDAP) and monitoring beside them; databases and caches in the data subnets; a few interfaces that never talk.
+LDAP) and monitoring beside them; databases and caches in the data subnets; a few interfaces without traffic.
 Outside: customers, offices behind a VPN, internet services such as an S3-like store, and scanners.
 
-The company is the same for every seed, only what it says differs: one list of its names fits every sample.
-Addresses are RFC 5737, RFC 3849 and 10.0.0.0/8; the account is the one of AWS's documentation.
+The company is the same for every seed; only its traffic differs. One list of its names therefore fits every sample.
+Addresses are from RFC 5737, RFC 3849 and 10.0.0.0/8; the account is the one in AWS's documentation.
 
 Two things are missing because VPC flow logs do not capture them (AWS, "Flow log limitations"): DNS to the
-Amazon resolver, so the company runs name servers of its own, and time from 169.254.169.123.
+Amazon resolver, so the company runs its own name servers, and time from 169.254.169.123.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ REGION = "us-east-1"
 
 
 def resource_id(prefix: str, name: str) -> str:
-    """Make an id as EC2 does, `eni-` and 17 hexadecimal digits, always the same for a name."""
+    """Make an id like EC2's, such as `eni-` and 17 hexadecimal digits, always the same for the same name."""
     return f"{prefix}-0{hashlib.sha256(f'{prefix} {name}'.encode()).hexdigest()[:16]}"
 
 
@@ -32,7 +32,7 @@ FLOW_LOG_ID = resource_id("fl", "company")
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet: its id, its zone's id and the heads of its IPv4 /24 and its IPv6 /64."""
+    """A subnet: its id, its zone's id and the prefixes of its IPv4 /24 and its IPv6 /64."""
 
     subnet_id: str
     az_id: str
@@ -42,9 +42,9 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Host:
-    """One network interface and what is behind it; equal to itself alone.
+    """One network interface and its host; it is equal only to itself.
 
-    `instance_id` is `-` where AWS owns the machine. `ipv6` is set for the load balancers alone.
+    `instance_id` is `-` where AWS owns the machine. `ipv6` is set only for the load balancers.
     """
 
     name: str
@@ -67,7 +67,7 @@ def _build_subnets() -> dict[str, tuple[Subnet, Subnet]]:
     }
 
 
-# tier, subnets, how many interfaces, the first one's host number, whether an instance of the company is behind
+# tier, subnets, number of interfaces, the first one's host number, whether the interfaces belong to own instances
 _TIERS = (
     ("load-balancer", "public", 3, 10, False),
     ("nat", "public", 2, 220, False),
@@ -107,11 +107,11 @@ def _build_hosts() -> tuple[Host, ...]:
 
 
 HOSTS = _build_hosts()
-"""Every interface of the VPC; those of a tier stand together, its zones take turns."""
+"""Every interface of the VPC, by tier; within a tier, the zones alternate."""
 
 
 def hosts_of(*tiers: str) -> tuple[Host, ...]:
-    """Give the hosts of some tiers, in the order of `HOSTS`."""
+    """Return the hosts of some tiers, in the order of `HOSTS`."""
     return tuple(host for host in HOSTS if host.tier in tiers)
 
 
@@ -121,7 +121,7 @@ _INSTANCES = tuple(host for host in HOSTS if host.instance_id != "-")
 
 
 def _scattered(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Order addresses as chance would: the loud ones are not those with the low numbers."""
+    """Shuffle addresses, the same way every time, so that the busiest are not those with the lowest numbers."""
     return tuple(sorted(addresses, key=lambda address: hashlib.sha256(address.encode()).digest()))
 
 
@@ -143,21 +143,21 @@ SCANNERS = _scattered(
 )
 
 
-class Path(Enum):
-    """How a conversation crosses the VPC, and so which interfaces log it."""
+class Route(Enum):
+    """How a conversation crosses the VPC, which decides which interfaces log it."""
 
     INSIDE = auto()
     """Between two hosts of the VPC: both interfaces log both directions, 4 records."""
     FROM_INTERNET = auto()
-    """From an internet client to a public interface, which alone logs it: 2 records."""
+    """From an internet client to a public interface, the only one to log it: 2 records."""
     FROM_OFFICE = auto()
     """From an office through the VPN: 2 records."""
     THROUGH_NAT = auto()
     """To the internet through the zone's NAT gateway: the host logs 2 records, the gateway's two faces 4."""
     DENIED = auto()
-    """Inside, but the server's security group says no: ACCEPT leaving, REJECT arriving, no reply."""
+    """Inside, but denied by the server's security group: ACCEPT at the client, REJECT at the server, no reply."""
     SCAN = auto()
-    """From the internet to a port that no security group opens: one REJECT record."""
+    """From the internet to a port that no security group allows: one REJECT record."""
 
 
 TCP, UDP, ICMP = 6, 17, 1
@@ -165,7 +165,7 @@ TCP, UDP, ICMP = 6, 17, 1
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """What one direction carries in a capture window: packets, and bytes a packet, each from ... to."""
+    """The traffic of one direction in a capture window: ranges of packets, and of bytes per packet."""
 
     packets: tuple[int, int]
     packet_bytes: tuple[int, int]
@@ -173,28 +173,28 @@ class Flows:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Who asks whom for what.
+    """A kind of traffic: its clients, its servers and its size.
 
     Attributes:
-        name: for readers.
-        weight: how often it speaks, against the weights of all others.
-        path: which interfaces log it.
-        clients: the hosts of the VPC or the outside addresses that ask; the first ones ask most.
-        servers: the hosts or addresses that are asked.
+        name: for readers of this file only.
+        weight: how often it is drawn, relative to the weights of all others.
+        route: which interfaces log it.
+        clients: the hosts of the VPC or the outside addresses that send requests; the first ones send most.
+        servers: the hosts or addresses that reply.
         port: the destination port of requests; 0 for ICMP.
         protocol: the IANA number.
-        windows: capture windows a connection lives through, on average; 1 is a connection a request.
+        windows: the average lifetime of a connection in capture windows; 1 means one connection per request.
         open_at_once: how many connections are open at a time.
-        request: what goes from client to server.
-        reply: what comes back.
-        skew: how much the first clients are preferred: the power that a uniform draw is raised to.
+        request: the traffic from client to server.
+        reply: the traffic from server to client.
+        skew: how much the first clients are preferred: the power to which a uniform draw is raised.
         client_port: a fixed source port (NTP's 123); 0 for an ephemeral one, and for ICMP.
 
     """
 
     name: str
     weight: int
-    path: Path
+    route: Route
     clients: tuple[Host, ...] | tuple[str, ...]
     servers: tuple[Host, ...] | tuple[str, ...]
     port: int
@@ -210,7 +210,7 @@ class Service:
 _SMALL_TCP = Flows((4, 40), (52, 220))
 _PAGE = Flows((6, 900), (300, 1400))
 _BULK = Flows((40, 60_000), (900, 1460))
-_ONE_DATAGRAM = Flows((1, 3), (58, 90))
+_DATAGRAM = Flows((1, 3), (58, 90))
 _ACKS = Flows((20, 24_000), (40, 60))
 _PROBE = Flows((1, 3), (40, 60))
 
@@ -223,46 +223,46 @@ _PUBLIC = hosts_of("load-balancer", "nat", "bastion")
 
 def _scan(port: int, weight: int, *, protocol: int = TCP) -> Service:
     return Service(
-        f"scan of {port}", weight, Path.SCAN, SCANNERS, _PUBLIC, port, protocol, 2, 40, _PROBE, _PROBE, skew=3
+        f"scan of {port}", weight, Route.SCAN, SCANNERS, _PUBLIC, port, protocol, 2, 40, _PROBE, _PROBE, skew=3
     )
 
 
 # fmt: off
 SERVICES = (
-    Service("shop", 200, Path.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 443, TCP, 3, 600, _SMALL_TCP, _PAGE, skew=4),
-    Service("shop in clear", 22, Path.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 80, TCP, 1, 60, _SMALL_TCP, _SMALL_TCP, 4),
-    Service("shop over IPv6", 72, Path.FROM_INTERNET, CUSTOMERS_IPV6, _LB, 443, TCP, 3, 300, _SMALL_TCP, _PAGE, skew=4),
-    Service("back office", 80, Path.FROM_OFFICE, OFFICES, _INTERNAL_LB, 443, TCP, 4, 300, _SMALL_TCP, _PAGE, skew=4),
-    Service("office names", 24, Path.FROM_OFFICE, OFFICES, _DIRECTORY, 53, UDP, 1, 50, _ONE_DATAGRAM, _ONE_DATAGRAM, 3),
-    Service("pages", 130, Path.INSIDE, _LB, _WEB, 80, TCP, 25, 90, _SMALL_TCP, _PAGE, skew=1),
-    Service("back-office pages", 20, Path.INSIDE, _INTERNAL_LB, _APP, 8080, TCP, 25, 40, _SMALL_TCP, _PAGE, skew=1),
-    Service("application", 120, Path.INSIDE, _WEB, _APP, 8080, TCP, 20, 160, _SMALL_TCP, _PAGE),
-    Service("orders", 60, Path.INSIDE, _APP, _ORDERS, 5432, TCP, 120, 72, _SMALL_TCP, _PAGE),
-    Service("replication", 6, Path.INSIDE, _ORDERS[:1], _ORDERS[1:], 5432, TCP, 900, 2, _BULK, _ACKS),
-    Service("content", 24, Path.INSIDE, _WEB, _CONTENT, 3306, TCP, 120, 32, _SMALL_TCP, _PAGE),
-    Service("cache", 56, Path.INSIDE, _APP, _CACHE, 6379, TCP, 200, 48, _SMALL_TCP, _SMALL_TCP),
-    Service("names", 40, Path.INSIDE, _INSTANCES, _DIRECTORY, 53, UDP, 1, 40, _ONE_DATAGRAM, _ONE_DATAGRAM, skew=1),
-    Service("long names", 2, Path.INSIDE, _INSTANCES, _DIRECTORY, 53, TCP, 1, 10, _SMALL_TCP, _SMALL_TCP),
-    Service("accounts", 8, Path.INSIDE, _APP, _DIRECTORY, 389, TCP, 12, 20, _SMALL_TCP, _SMALL_TCP),
-    Service("time", 8, Path.INSIDE, _INSTANCES, _DIRECTORY, 123, UDP, 9, 30, _ONE_DATAGRAM, _ONE_DATAGRAM, 1, 123),
-    Service("true time", 2, Path.THROUGH_NAT, _DIRECTORY, TIME_SERVERS, 123, UDP, 9, 4, _ONE_DATAGRAM, _ONE_DATAGRAM,
+    Service("shop", 200, Route.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 443, TCP, 3, 600, _SMALL_TCP, _PAGE, skew=4),
+    Service("shop in clear", 22, Route.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 80, TCP, 1, 60, _SMALL_TCP, _SMALL_TCP, 4),
+    Service("shop over IPv6", 72, Route.FROM_INTERNET, CUSTOMERS_IPV6, _LB, 443, TCP, 3, 300, _SMALL_TCP, _PAGE, 4),
+    Service("back office", 80, Route.FROM_OFFICE, OFFICES, _INTERNAL_LB, 443, TCP, 4, 300, _SMALL_TCP, _PAGE, skew=4),
+    Service("office names", 24, Route.FROM_OFFICE, OFFICES, _DIRECTORY, 53, UDP, 1, 50, _DATAGRAM, _DATAGRAM, 3),
+    Service("pages", 130, Route.INSIDE, _LB, _WEB, 80, TCP, 25, 90, _SMALL_TCP, _PAGE, skew=1),
+    Service("back-office pages", 20, Route.INSIDE, _INTERNAL_LB, _APP, 8080, TCP, 25, 40, _SMALL_TCP, _PAGE, skew=1),
+    Service("application", 120, Route.INSIDE, _WEB, _APP, 8080, TCP, 20, 160, _SMALL_TCP, _PAGE),
+    Service("orders", 60, Route.INSIDE, _APP, _ORDERS, 5432, TCP, 120, 72, _SMALL_TCP, _PAGE),
+    Service("replication", 6, Route.INSIDE, _ORDERS[:1], _ORDERS[1:], 5432, TCP, 900, 2, _BULK, _ACKS),
+    Service("content", 24, Route.INSIDE, _WEB, _CONTENT, 3306, TCP, 120, 32, _SMALL_TCP, _PAGE),
+    Service("cache", 56, Route.INSIDE, _APP, _CACHE, 6379, TCP, 200, 48, _SMALL_TCP, _SMALL_TCP),
+    Service("names", 40, Route.INSIDE, _INSTANCES, _DIRECTORY, 53, UDP, 1, 40, _DATAGRAM, _DATAGRAM, skew=1),
+    Service("long names", 2, Route.INSIDE, _INSTANCES, _DIRECTORY, 53, TCP, 1, 10, _SMALL_TCP, _SMALL_TCP),
+    Service("accounts", 8, Route.INSIDE, _APP, _DIRECTORY, 389, TCP, 12, 20, _SMALL_TCP, _SMALL_TCP),
+    Service("time", 8, Route.INSIDE, _INSTANCES, _DIRECTORY, 123, UDP, 9, 30, _DATAGRAM, _DATAGRAM, 1, 123),
+    Service("true time", 2, Route.THROUGH_NAT, _DIRECTORY, TIME_SERVERS, 123, UDP, 9, 4, _DATAGRAM, _DATAGRAM,
             skew=1, client_port=123),
-    Service("data lake, up", 12, Path.THROUGH_NAT, _BATCH, OBJECT_STORE, 443, TCP, 6, 24, _BULK, _ACKS),
-    Service("data lake, down", 8, Path.THROUGH_NAT, _BATCH, OBJECT_STORE, 443, TCP, 6, 16, _ACKS, _BULK),
-    Service("payments", 8, Path.THROUGH_NAT, _APP, PAYMENT_SERVICE, 443, TCP, 4, 16, _SMALL_TCP, _SMALL_TCP),
-    Service("updates", 3, Path.THROUGH_NAT, _INSTANCES, PACKAGE_MIRROR, 443, TCP, 2, 6, _ACKS, _BULK),
-    Service("exports", 10, Path.INSIDE, _BATCH, _ORDERS[1:], 5432, TCP, 60, 12, _SMALL_TCP, _BULK),
-    Service("administration", 2, Path.FROM_OFFICE, OFFICES[:12], _BASTION, 22, TCP, 60, 4, _SMALL_TCP, _SMALL_TCP),
-    Service("shells", 4, Path.INSIDE, _BASTION, _INSTANCES, 22, TCP, 60, 6, _SMALL_TCP, _SMALL_TCP),
-    Service("metrics", 16, Path.INSIDE, _MONITORING, _INSTANCES, 9100, TCP, 300, 31, _SMALL_TCP, _PAGE, skew=1),
-    Service("ping", 6, Path.INSIDE, _MONITORING, BUSY_HOSTS, 0, ICMP, 60, 40, Flows((1, 5), (84, 84)),
+    Service("data lake, up", 12, Route.THROUGH_NAT, _BATCH, OBJECT_STORE, 443, TCP, 6, 24, _BULK, _ACKS),
+    Service("data lake, down", 8, Route.THROUGH_NAT, _BATCH, OBJECT_STORE, 443, TCP, 6, 16, _ACKS, _BULK),
+    Service("payments", 8, Route.THROUGH_NAT, _APP, PAYMENT_SERVICE, 443, TCP, 4, 16, _SMALL_TCP, _SMALL_TCP),
+    Service("updates", 3, Route.THROUGH_NAT, _INSTANCES, PACKAGE_MIRROR, 443, TCP, 2, 6, _ACKS, _BULK),
+    Service("exports", 10, Route.INSIDE, _BATCH, _ORDERS[1:], 5432, TCP, 60, 12, _SMALL_TCP, _BULK),
+    Service("administration", 2, Route.FROM_OFFICE, OFFICES[:12], _BASTION, 22, TCP, 60, 4, _SMALL_TCP, _SMALL_TCP),
+    Service("shells", 4, Route.INSIDE, _BASTION, _INSTANCES, 22, TCP, 60, 6, _SMALL_TCP, _SMALL_TCP),
+    Service("metrics", 16, Route.INSIDE, _MONITORING, _INSTANCES, 9100, TCP, 300, 31, _SMALL_TCP, _PAGE, skew=1),
+    Service("ping", 6, Route.INSIDE, _MONITORING, BUSY_HOSTS, 0, ICMP, 60, 40, Flows((1, 5), (84, 84)),
             Flows((1, 5), (84, 84)), skew=1),
-    Service("ping from outside", 4, Path.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 0, ICMP, 6, 10, Flows((1, 5), (84, 84)),
+    Service("ping from outside", 4, Route.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 0, ICMP, 6, 10, Flows((1, 5), (84, 84)),
             Flows((1, 5), (84, 84))),
-    Service("old report", 8, Path.DENIED, _BATCH[:2], _CONTENT, 3306, TCP, 1, 4, _PROBE, _PROBE),
+    Service("old report", 8, Route.DENIED, _BATCH[:2], _CONTENT, 3306, TCP, 1, 4, _PROBE, _PROBE),
     _scan(22, 30), _scan(23, 40), _scan(3389, 24), _scan(445, 20), _scan(5900, 6), _scan(8080, 8), _scan(1433, 6),
     _scan(6379, 6), _scan(2222, 4), _scan(25, 3), _scan(161, 3, protocol=UDP), _scan(5060, 4, protocol=UDP),
     _scan(8443, 3), _scan(9200, 3), _scan(27017, 3),
 )
 # fmt: on
-"""Everything that is said in the company. The loudest first."""
+"""All the traffic of the company."""

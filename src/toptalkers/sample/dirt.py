@@ -1,8 +1,8 @@
-"""What real life adds to a flow-log file, a kind a file.
+"""The defects of real flow-log files, one kind per file.
 
-Files are glued together, exported through CloudWatch, opened with an editor on Windows, cut by a full disk.
-Every kind but the broken lines keeps each record countable, under the rules of `job/count_flows.py`.
-Lines are text of one byte a character (Latin-1), because broken ones are not UTF-8.
+Files are concatenated, exported through CloudWatch, opened with an editor on Windows, cut off by a full disk.
+Every kind except the broken lines keeps each record countable, under the rules of `job/count_flows.py`.
+Lines are text with one byte per character (Latin-1), because broken ones are not UTF-8.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from toptalkers.flowlog.layout import Layout, format_header
 
 BYTE_ORDER_MARK = "\xef\xbb\xbf"
-_RECORDS_A_BROKEN_LINE = 25
+_RECORDS_PER_BROKEN_LINE = 25
 
 
 class Dirt(Enum):
-    """What is odd about a file. The first six are in its lines, the last two in how it is packed."""
+    """A file's defect. The first six concern its lines, the last two its compression."""
 
     RECURRING_HEADERS = "recurring headers"
     COLUMN_ORDERS = "other column orders"
@@ -31,16 +31,16 @@ class Dirt(Enum):
 
 
 class DirtyText(NamedTuple):
-    """The text of a file, and how many lines in it are no records though they look like some."""
+    """The text of a file, and how many of its lines look like records but are not."""
 
     text: str
     broken_lines: int = 0
 
 
 def format_dirty(dirt: Dirt, records: Sequence[str], layout: Layout, *, headed: bool) -> DirtyText:
-    """Write record lines of a layout as the text of a file with that dirt in its lines.
+    """Write record lines of a layout as the text of a file, with that defect in its lines.
 
-    `headed`: whether the file begins with the header of its layout. Without one, the layout is the default one.
+    `headed`: whether the file begins with the header of its layout; if not, the layout must be the default one.
     """
     header = format_header(layout)
     head = [header] if headed else []
@@ -86,7 +86,7 @@ def _reordered(lines: Sequence[str], columns: Sequence[str], order: Sequence[str
 
 
 def _with_time_stamps(lines: Sequence[str], layout: Layout) -> list[str]:
-    """Put before each record the time stamp that CloudWatch Logs has for it, its start, as an export prints it."""
+    """Put before each record the time stamp that a CloudWatch Logs export prints for it: its start."""
     at = layout.position("start")
     stamps: dict[str, str] = {}
     stamped = []
@@ -133,17 +133,17 @@ BROKEN: dict[str, Callable[[str, Layout], str]] = {
     "port by name": _with("dstport", "https"),
     "another log": lambda *_: "END RequestId: 3f2a7c1e-8d0b-4f6a-9c55-0e1d2b3a4c5d",
 }
-"""Every way in which a line is broken: a record line and its layout in, a line that no question counts out."""
+"""Every way to break a line: a function from a record line and its layout to a line that no question counts."""
 
 
 def _with_broken_lines(head: Sequence[str], records: Sequence[str], layout: Layout) -> DirtyText:
-    every = max(1, min(_RECORDS_A_BROKEN_LINE, len(records) // (2 * len(BROKEN))))
+    every = max(1, min(_RECORDS_PER_BROKEN_LINE, len(records) // (2 * len(BROKEN))))
     ways = list(BROKEN.values())
     lines = list(head)
     broken = 0
     for number, line in enumerate(records):
         lines.append(line)
-        # Only what a question for accepted records would count else: a broken NODATA is hardly a loss.
+        # Only records that a question for accepted records would otherwise count: a broken NODATA loses nothing.
         if number % every == 0 and " ACCEPT OK" in line:
             lines.append(ways[broken % len(ways)](line, layout))
             broken += 1

@@ -1,11 +1,11 @@
-"""What the company says in a day, as flow records: lines in the default format or in the rich one.
+"""The company's traffic of one day as flow records: lines in the default format or in the rich one.
 
-A conversation is made once, as the heads and tails of all the records that its interfaces log. Each time it
-speaks, one draw of sizes and one of times is put between them. That is what makes it fast, and it is also true:
+A conversation is made once, as the heads and tails of all the records that its interfaces log. Each time it is
+drawn, one draw of sizes and one of times is put between them. This makes it fast, and also realistic:
 both interfaces of a conversation inside the VPC log the same packets.
 
-The same seed gives the same lines on every platform and Python: of `random.Random` only `random()` is used, and
-of floating point only multiplication, which IEEE 754 defines to the last bit (powers are not).
+The same seed gives the same lines on every platform and Python: the only random function is `Random.random()`, and
+the only floating-point operation is multiplication, which IEEE 754 defines to the last bit (powers are not).
 """
 
 import random
@@ -28,7 +28,7 @@ from toptalkers.sample.company import (
     VPC_ID,
     Flows,
     Host,
-    Path,
+    Route,
     Service,
     hosts_of,
 )
@@ -39,7 +39,7 @@ RICH_FIELDS: Final = (
     "region", "az-id", "pkt-src-aws-service", "pkt-dst-aws-service", "flow-direction", "traffic-path",
 )
 # fmt: on
-"""Versions 2 to 5: enough to tell clients from servers, see through NAT, and know zones and ways out."""
+"""Versions 2 to 5: enough to tell clients from servers, see through NAT, and know zones and routes out."""
 
 FIRST_SECOND = 1_793_491_200
 """2026-11-01T00:00:00Z, in seconds since 1970."""
@@ -52,14 +52,14 @@ SLICES = 288
 
 _HOURLY_SHARES = (5, 4, 3, 3, 3, 4, 6, 9, 12, 14, 15, 15, 14, 14, 15, 15, 14, 13, 13, 14, 13, 11, 9, 7)
 _BATCH_RECORDS = 20_000
-_RECORDS_A_NODATA = 80
-_RECORDS_A_SKIPDATA = 1500
+_RECORDS_PER_NODATA = 80
+_RECORDS_PER_SKIPDATA = 1500
 _DRAWN_SIZES = 512
 _LOWEST_EPHEMERAL_PORT, _EPHEMERAL_PORTS = 32768, 28232
 _LONGEST_CONVERSATION = 6
-"""Records that one capture window of one conversation gives at most (through NAT)."""
+"""The most records that one capture window of one conversation gives (through NAT)."""
 
-# Which of the parts of a tick a record takes: one end's request and reply, the other end's, or a request denied.
+# Which part of a drawn window a record uses: one end's request or reply, the other end's, or a denied request.
 _NEAR_REQUEST, _NEAR_REPLY, _FAR_REQUEST, _FAR_REPLY, _DENIED_REQUEST = range(5)
 
 # traffic-path of the flow-log records, for egress only.
@@ -68,14 +68,14 @@ _PATH_SAME_VPC, _PATH_VPN, _PATH_INTERNET = "1", "3", "8"
 _AWS_SERVICES = dict.fromkeys(OBJECT_STORE, "S3") | dict.fromkeys(PAYMENT_SERVICE, "AMAZON")
 
 _Record = tuple[Callable[[str], None], int, str, str, str]
-"""Where its lines go, which part it takes, and what stands before the part, before the flags and after them."""
+"""Where its lines go, which part it uses, and the texts before the part, before the flags and after them."""
 
 _Sizes = tuple[str, str, tuple[str, str, str, str, str]]
 """`packets bytes` of a request and of its reply, and the TCP flags of each part."""
 
 
 def records_by_slice(records: int) -> list[int]:
-    """Part a day's records among its slices, more by day than by night; their sum is exact."""
+    """Split a day's records among its slices, more by day than by night; the sum is exact."""
     total = sum(_HOURLY_SHARES) * (SLICES // 24)
     edges = [0]
     for number in range(SLICES):
@@ -84,7 +84,7 @@ def records_by_slice(records: int) -> list[int]:
 
 
 class _Voice:
-    """One service speaking: its open connections and the sizes that it draws from."""
+    """The state of one service: its open connections, and the sizes that it draws from."""
 
     __slots__ = ("closing", "connections", "service", "sizes")
 
@@ -97,7 +97,7 @@ class _Voice:
 
 @cache
 def _sizes_of_services() -> tuple[list[_Sizes], ...]:
-    """Draw what each service may say. It belongs to the company, as the services do: the seed is not asked."""
+    """Draw the possible sizes of each service. Like the services, they do not depend on the seed."""
     draw = random.Random(FIRST_SECOND).random  # noqa: S311 - made-up traffic, not secrets
     return tuple([_draw_sizes(service, draw) for _ in range(_DRAWN_SIZES)] for service in SERVICES)
 
@@ -114,10 +114,10 @@ def _draw_sizes(service: Service, draw: Callable[[], float]) -> _Sizes:
         return f" {packets} {packets * low + int(packets * (high - low) * draw())}"
 
     request, reply = "0", "0"
-    if service.path in {Path.SCAN, Path.DENIED}:
+    if service.route in {Route.SCAN, Route.DENIED}:
         request = "2" if service.protocol == TCP else "0"
     elif service.protocol == TCP:
-        # SYN 2 and SYN-ACK 18 in the first window, FIN 1 in the last, ORed when they are one.
+        # SYN 2 and SYN-ACK 18 in the first window, FIN 1 in the last, ORed if these are the same window.
         stage = draw() * service.windows
         if service.windows == 1:
             request, reply = "3", "19"
@@ -132,7 +132,7 @@ class Traffic:
     """A day of the company's traffic, for one seed and one format."""
 
     def __init__(self, seed: int, *, rich: bool) -> None:
-        """Open no connection and make no record yet."""
+        """Start without connections and records."""
         self._draw = random.Random(seed).random  # noqa: S311 - made-up traffic, not secrets
         self._rich = rich
         self._version = "5" if rich else "2"
@@ -140,14 +140,14 @@ class Traffic:
         self._turns = [voice for voice in self._voices for _ in range(voice.service.weight)]
         self._lines: dict[Host, list[str]] = {host: [] for host in HOSTS}
         self._nat = {host.subnet.az_id: host for host in hosts_of("nat")}
-        self._until_nodata = _RECORDS_A_NODATA
-        self._until_skipdata = _RECORDS_A_SKIPDATA
+        self._until_nodata = _RECORDS_PER_NODATA
+        self._until_skipdata = _RECORDS_PER_SKIPDATA
 
     def batches(self, records: int) -> Iterator[list[str]]:
-        """Give that many record lines, without line ends, in batches of at most some ten thousand.
+        """Give that many record lines, without line ends, in batches of up to some ten thousand.
 
-        A batch covers five minutes or a part of them and holds the interfaces one after the other, as delivery
-        does. No batch goes beyond its slice: `records_by_slice` says where they end.
+        A batch covers five minutes or a part of them and has the interfaces one after the other, as in real
+        deliveries. No batch crosses the end of its slice; `records_by_slice` says where the slices end.
         """
         for number, wanted in enumerate(records_by_slice(records)):
             batches = -(-wanted // _BATCH_RECORDS)
@@ -172,7 +172,7 @@ class Traffic:
             if connection is None or draw() < voice.closing:
                 connection = connections[at] = self._open(voice.service)
             if left < _LONGEST_CONVERSATION:
-                # The last conversation of a batch is logged as far as there is room for it.
+                # The last conversation of a batch is cut to the records that are left.
                 connection = connection[:left]
             request, reply, flags = voice.sizes[int(draw() * _DRAWN_SIZES)]
             near, far, denied = times[(records - left) * slots // records]
@@ -191,7 +191,7 @@ class Traffic:
         return lines
 
     def _times(self, start: int, seconds: int, slots: int) -> list[tuple[str, str, str]]:
-        """Draw capture windows along a batch: `start end action status` as near, far and denying end log it."""
+        """Draw capture windows along a batch: `start end action status` as the near, far and denying ends log it."""
         draw = self._draw
         last = FIRST_SECOND + SLICES * SLICE_SECONDS - 1
         times = []
@@ -206,15 +206,15 @@ class Traffic:
         return times
 
     def _log_silence(self, start: int, seconds: int, records: int) -> int:
-        """Log the windows without traffic and those that AWS could not keep; how many."""
+        """Log the windows without traffic and those that AWS could not record; return how many."""
         self._until_nodata -= records
         self._until_skipdata -= records
         silent: list[tuple[Host, str]] = []
         while self._until_nodata <= 0:
-            self._until_nodata += _RECORDS_A_NODATA
+            self._until_nodata += _RECORDS_PER_NODATA
             silent.append((IDLE_HOSTS[int(self._draw() * len(IDLE_HOSTS))], "NODATA"))
         while self._until_skipdata <= 0:
-            self._until_skipdata += _RECORDS_A_SKIPDATA
+            self._until_skipdata += _RECORDS_PER_SKIPDATA
             silent.append((BUSY_HOSTS[int(self._draw() * len(BUSY_HOSTS))], "SKIPDATA"))
         for host, status in silent:
             begin = start + int(seconds * self._draw())
@@ -228,7 +228,7 @@ class Traffic:
         return len(silent)
 
     def _open(self, service: Service) -> list[_Record]:
-        """Open a connection: every record that one capture window of it gives."""
+        """Open a connection: make every record that one capture window of it gives."""
         draw = self._draw
         uniform = draw()
         preferred = uniform
@@ -245,13 +245,13 @@ class Traffic:
         answers = f" {service.port} {client_port} {service.protocol}"
         if isinstance(client, Host):
             if isinstance(server, Host):
-                return self._inside(client, server, asks, answers, denied=service.path is Path.DENIED)
+                return self._inside(client, server, asks, answers, denied=service.route is Route.DENIED)
             return self._through_nat(client, server, service, asks, answers)
         assert isinstance(server, Host)  # noqa: S101 - the table of services has no other kind
         address = server.ipv6 if ":" in client else server.ipv4
-        if service.path is Path.SCAN:
+        if service.route is Route.SCAN:
             return [self._record(server, _DENIED_REQUEST, client, address, asks)]
-        out = _PATH_VPN if service.path is Path.FROM_OFFICE else _PATH_INTERNET
+        out = _PATH_VPN if service.route is Route.FROM_OFFICE else _PATH_INTERNET
         return [
             self._record(server, _FAR_REQUEST, client, address, asks),
             self._record(server, _FAR_REPLY, address, client, answers, path=out),
@@ -271,8 +271,8 @@ class Traffic:
     def _through_nat(self, client: Host, server: str, service: Service, asks: str, answers: str) -> list[_Record]:
         """Log both faces of the NAT gateway as AWS does ("Traffic through a NAT gateway").
 
-        srcaddr and dstaddr on the gateway's interface are the gateway's own on its side; the pkt- fields alone
-        keep the address behind.
+        On the gateway's interface, srcaddr and dstaddr have the gateway's own address on its side; only the pkt-
+        fields keep the original address.
         """
         nat = self._nat[client.subnet.az_id]
         host, gateway = client.ipv4, nat.ipv4
@@ -299,7 +299,7 @@ class Traffic:
         path: str = "",
         packet: tuple[str, str] | None = None,
     ) -> _Record:
-        """Prepare the records that an interface logs of one direction; `path` is set for what leaves it."""
+        """Prepare the records that an interface logs for one direction; `path` is set for outgoing traffic."""
         head = f"{self._version} {ACCOUNT_ID} {host.interface_id} {src} {dst}{ports}"
         if not self._rich:
             return self._lines[host].append, part, head, "", ""
@@ -315,10 +315,10 @@ class Traffic:
 
 
 def sample_lines(records: int, *, seed: int = 1, rich: bool = False) -> Iterator[str]:
-    """Give a day's record lines, without headers and line ends, for who wants them without files.
+    """Give a day's record lines, without headers and line ends, for callers that need no files.
 
-    They come five minutes at a time, and in these the interfaces one after the other, so that a caller can make
-    a log stream of each (the third column). `rich` is the format of `RICH_FIELDS`, else the default one.
+    They come in slices of five minutes, within a slice one interface after the other, so that a caller can make
+    a log stream per interface (the third column). `rich` selects the format of `RICH_FIELDS`, else it is the default.
     """
     for batch in Traffic(seed, rich=rich).batches(records):
         yield from batch

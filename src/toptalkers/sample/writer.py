@@ -1,6 +1,6 @@
-"""Writes the sample as files: their layouts, names and packing; clean, or with what real life adds.
+"""Writes the sample as files, with their layouts, names and compression; clean, or with the defects of real files.
 
-Nothing is overwritten, and no file is ever seen half written: each is made under a hidden name and renamed.
+Nothing is overwritten, and no file is ever visible half written: each is written under a hidden name and renamed.
 """
 
 import gzip
@@ -29,14 +29,14 @@ from toptalkers.sample.traffic import (
 SampleLayout = Literal["default", "rich", "aws-s3"]
 
 RECORDS_PER_FILE = 40_000
-"""About what one file of a busy VPC holds; a file's text is held in memory."""
+"""About as many as a file of a busy VPC has; a file's text is held in memory."""
 
 _DIRTY_TURNS = (*Dirt, *[None] * len(Dirt))
-"""What is odd about each file in turn: as many are clean as are dirty."""
+"""The defects of the files in turn: half of the files are clean."""
 
 _RECORDS_WORTH_A_FILE = 5_000
-_SLICES_A_FILE = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36)
-"""From five minutes a file up to three hours, so that a day is never less than eight files."""
+_SLICES_PER_FILE = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36)
+"""From five minutes per file to three hours, so that a day has at least eight files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class SampleReport:
 
     Attributes:
         files: every file, in the order of their records.
-        records: records written, those with log status NODATA and SKIPDATA among them.
+        records: records written, including those with log status NODATA and SKIPDATA.
         bytes_written: the size of the files on disk.
-        broken_lines: lines between the records that no question counts; 0 unless dirty.
+        broken_lines: lines among the records that no question counts; 0 unless dirty.
 
     """
 
@@ -59,7 +59,7 @@ class SampleReport:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file to come: its name below the folder, how many of the day's next records it takes, what is odd."""
+    """A planned file: its name below the folder, how many of the day's next records it takes, its defect."""
 
     name: PurePosixPath
     records: int
@@ -76,23 +76,23 @@ def write_sample(
     progress: Callable[[int], None] | None = None,
     records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
-    """Write real-shaped flow logs of one day, 2026-11-01 UTC, into a folder.
+    """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder.
 
-    The same arguments give the same files, names and unpacked bytes, on every platform and Python.
+    The same arguments give the same files, names and uncompressed bytes, on every platform and Python.
 
     Args:
-        out: the folder; made when it is missing.
+        out: the folder; created if it is missing.
         records: how many records in all.
-        seed: which of the possible days.
+        seed: selects one of the possible days.
         layout: `default`, version-2 lines without a header; `rich`, a custom format of versions 2 to 5 with
             headers; `aws-s3`, version 2 with headers in the tree of AWS's own delivery to S3.
-        dirty: add what real life adds, in every other run of files, and an empty file at the end.
+        dirty: add the defects of real files, in every other run of files, and an empty file at the end.
         progress: called after each file with the records written so far.
-        records_per_file: at most so many in one file; memory grows with it.
+        records_per_file: the most records in one file; memory grows with it.
 
     Raises:
-        UsageError: for less than one record.
-        ToptalkersError: when a file of ours is there already (nothing is written then), or cannot be written.
+        UsageError: there is less than one record.
+        ToptalkersError: one of the files already exists (then nothing is written), or cannot be written.
 
     """
     plan = plan_files(records, seed=seed, layout=layout, dirty=dirty, records_per_file=records_per_file)
@@ -126,7 +126,7 @@ def plan_files(
     if records < 1 or records_per_file < 1:
         raise UsageError("a sample needs at least one record, in all and in a file")
     if dirty:
-        # Each kind of dirt needs a file, and the last one is the empty one.
+        # Each kind of defect needs a file, and the last file is the empty one.
         records_per_file = min(records_per_file, -(-records // len(Dirt)))
     parts = _aws_parts(records, seed, records_per_file) if layout == "aws-s3" else _parts(records, records_per_file)
     plan = []
@@ -140,7 +140,7 @@ def plan_files(
 
 
 def _parts(records: int, records_per_file: int) -> Iterator[tuple[str, int]]:
-    """Names without `.gz`, and how many records; an empty one at the end."""
+    """Give the files' names without `.gz`, and their numbers of records; an empty file at the end."""
     files = -(-records // records_per_file)
     for number in range(files):
         yield f"flowlogs-{number:04d}.log", min(records_per_file, records - number * records_per_file)
@@ -148,10 +148,10 @@ def _parts(records: int, records_per_file: int) -> Iterator[tuple[str, int]]:
 
 
 def _aws_parts(records: int, seed: int, records_per_file: int) -> Iterator[tuple[str, int]]:
-    """Name the same in AWS's own tree, by time (Amazon VPC user guide, "Flow log files")."""
+    """Give the same in AWS's own folders, by time (Amazon VPC user guide, "Flow log files")."""
     by_slice = records_by_slice(records)
     wanted = min(_RECORDS_WORTH_A_FILE, records_per_file)
-    together = next((n for n in _SLICES_A_FILE if records * n >= wanted * SLICES), _SLICES_A_FILE[-1])
+    together = next((n for n in _SLICES_PER_FILE if records * n >= wanted * SLICES), _SLICES_PER_FILE[-1])
     for first in range(0, SLICES, together):
         count = sum(by_slice[first : first + together])
         time = datetime.fromtimestamp(FIRST_SECOND + first * SLICE_SECONDS, UTC)
@@ -170,7 +170,7 @@ def _aws_name(time: datetime, of: str) -> str:
 
 
 def _pack(planned: PlannedFile, lines: Iterator[str], columns: Layout, *, headed: bool) -> tuple[bytes, int]:
-    """Take a file's records from the day and give the file's bytes, and how many lines in it are broken."""
+    """Take a file's records from the day; return the file's bytes, and how many of its lines are broken."""
     records = list(islice(lines, planned.records))
     if not records:
         return _compress(b""), 0
@@ -182,7 +182,7 @@ def _pack(planned: PlannedFile, lines: Iterator[str], columns: Layout, *, headed
     if planned.dirt is Dirt.PLAIN:
         return data, broken
     if planned.dirt is Dirt.MEMBERS:
-        # Cut anywhere, in the middle of a line too: members are one stream (RFC 1952, section 2.2).
+        # Cut anywhere, even within a line: the members are one stream (RFC 1952, section 2.2).
         third = len(data) // 3
         return _compress(data[:third]) + _compress(data[third : 2 * third]) + _compress(data[2 * third :]), broken
     return _compress(data), broken
@@ -198,7 +198,7 @@ def _refuse_to_overwrite(out: Path, plan: tuple[PlannedFile, ...]) -> None:
     for planned in plan:
         if (out / planned.name).exists():
             raise ToptalkersError(
-                f"{out / planned.name} is there already", hint="name an empty folder, or remove the files first"
+                f"{out / planned.name} already exists", hint="name an empty folder, or remove the files first"
             )
 
 

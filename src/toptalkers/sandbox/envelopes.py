@@ -1,7 +1,7 @@
-"""From flow records to what a CloudWatch Logs subscription puts on a stream: gzipped envelopes of log events.
+"""Make, from flow records, what a CloudWatch Logs subscription puts on a stream: gzipped envelopes of log events.
 
-Source of the shapes: Amazon CloudWatch Logs user guide, "Log group-level subscription filters". One envelope holds
-events of one log stream, and flow logs have a log stream for each network interface.
+The format is that of the Amazon CloudWatch Logs user guide, "Log group-level subscription filters". One envelope has
+events of one log stream, and flow logs have one log stream per network interface.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from toptalkers.capture.preprocess import make_status_reader
 from toptalkers.flowlog.layout import Layout
 
 BATCH_BYTES = 1_048_576
-"""The most that one batch of log events holds: their UTF-8 bytes and 26 for each (quotas of PutLogEvents)."""
+"""The largest batch of log events: their UTF-8 bytes, and 26 per event (quotas of PutLogEvents)."""
 
 EVENT_OVERHEAD_BYTES = 26
 
@@ -23,13 +23,13 @@ BATCH_EVENTS = 10_000
 """The most events in a batch (quotas of PutLogEvents)."""
 
 EVENT_BYTES = 262_144 - EVENT_OVERHEAD_BYTES
-"""The most bytes that one event's message may have here: however badly it packs, its envelope fits on the stream."""
+"""The longest message of an event here: its envelope fits on the stream even if it hardly compresses."""
 
 RECORD_BYTES = 1_048_576 - 256
-"""The most that a record of the stream holds (quotas of Kinesis), less its partition key."""
+"""The largest record of the stream (quotas of Kinesis), less its partition key."""
 
 WAITING_EVENTS, WAITING_BYTES = 100_000, 64 << 20
-"""How much waits here in all, before each interface's records go off in the envelopes they have."""
+"""How much waits here in total, before the records of all interfaces are sent in unfilled envelopes."""
 
 OWNER = "123456789012"
 LOG_GROUP = "toptalkers-FlowLogGroup"
@@ -40,11 +40,11 @@ GZIP_LEVEL = 6
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What one record of the stream holds.
+    """One record of the stream.
 
     Attributes:
-        data: the record's bytes.
-        records: how many flow records it carries.
+        data: its bytes.
+        records: how many flow records it contains.
         kept_records: how many of them have log-status OK and fit the layout, so that the pre-processor keeps them.
 
     """
@@ -56,18 +56,18 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """A record of the stream that no subscription would put there, and the reason that quarantine gives for it."""
+    """A record of the stream that no subscription would put there, and the reason that quarantine records for it."""
 
     data: bytes
     reason: str
 
 
 def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
-    """Cut flow records into envelopes, every record into one, those of an interface in their order.
+    """Put flow records into envelopes, each record into one, the records of an interface in their order.
 
     Args:
-        lines: flow records without line ends, in the stack's layout, of `EVENT_BYTES` at the most.
-        layout: where the interface, the start and the log status stand in a record.
+        lines: flow records without line ends, in the stack's layout, of at most `EVENT_BYTES`.
+        layout: which columns of a record hold the interface, the start and the log status.
 
     """
     waiting: dict[str, list[str]] = {}
@@ -124,7 +124,7 @@ def pack_envelope(lines: list[str], interface: str, layout: Layout) -> Envelope:
 
 
 def pack_probe() -> Envelope:
-    """A `CONTROL_MESSAGE`, with which CloudWatch Logs tries whether it can reach the stream."""
+    """Make a `CONTROL_MESSAGE`, with which CloudWatch Logs checks whether it can reach the stream."""
     message = {
         "messageType": "CONTROL_MESSAGE",
         "owner": "CloudwatchLogs",
@@ -143,7 +143,7 @@ def pack_probe() -> Envelope:
 
 
 def make_poison(number: int) -> Poison:
-    """Make what cannot be read: five kinds in turn, each number's bytes its own and the same every time."""
+    """Make an unreadable record: five kinds in turn; the same number always gives the same bytes."""
     noise = random.Random(number).randbytes(200)  # noqa: S311 - a test's noise
     unknown = {"messageType": "SURPRISE_MESSAGE", "logEvents": [], "number": number}
     kinds = (

@@ -1,7 +1,7 @@
-"""The guard before MiniStack: an ASGI application that lets only requests pass that `signatures` trusts.
+"""The guard before MiniStack: an ASGI application that passes on only the requests that `signatures` trusts.
 
-It stands in MiniStack's own process, where the keys that IAM and STS gave out are known. There is no way around it:
-MiniStack's web server is given the guard, and listens nowhere else.
+It runs in MiniStack's own process, where the keys that IAM and STS issued are known. There is no way around it:
+MiniStack's web server serves the guard, and listens nowhere else.
 """
 
 import json
@@ -23,7 +23,7 @@ from toptalkers.sandbox.signatures import (
 )
 
 MAX_BODY_BYTES = 1 << 27
-"""Of a request whose signature cannot be checked before its body is there; a function's code is the largest."""
+"""The limit for a request whose signature cannot be checked without its body; a function's code is the largest."""
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,9 +39,9 @@ def guarded(application: Application, find_secret: FindSecret, port: int) -> App
     """Put the guard before an application that is served at a port of 127.0.0.1.
 
     Args:
-        application: gets what is trusted, with its body already read.
-        find_secret: the secret of an access key.
-        port: where all of it is served.
+        application: gets the trusted requests, with their bodies already read.
+        find_secret: returns the secret of an access key.
+        port: the port where both are served.
 
     """
 
@@ -51,7 +51,7 @@ def guarded(application: Application, find_secret: FindSecret, port: int) -> App
             return
         if scope["type"] != "http":
             await receive()
-            await send({"type": "websocket.close", "code": 1008})  # no command of ours needs one
+            await send({"type": "websocket.close", "code": 1008})  # none of our commands needs one
             return
         service, incoming = "", _Body(receive)
         try:
@@ -101,7 +101,7 @@ def _read_head(scope: Any) -> Head:
 
 
 class _Body:
-    """The body of one request, on its way."""
+    """The body of one request, while it arrives."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -113,11 +113,11 @@ class _Body:
             parts.append(await self._part())
             size += len(parts[-1])
             if most is not None and size > most:
-                raise UntrustedError("RequestEntityTooLarge", f"more than {most} bytes: name their hash in a header")
+                raise UntrustedError("RequestEntityTooLarge", f"more than {most} bytes: send their hash in a header")
         return b"".join(parts)
 
     async def discard(self) -> None:
-        """Read what is left: a caller that is still sending would not see the answer."""
+        """Read the rest: a caller that is still sending would not see the answer."""
         left = MAX_BODY_BYTES
         while left > 0 and not self._is_over:
             left -= len(await self._part())
@@ -139,7 +139,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """What was read, to be read once more; then whatever comes next."""
+    """Return a `receive` that gives the body that was already read, and then what comes next."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
@@ -149,7 +149,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _without_cors(send: Send) -> Send:
-    """Send on, without what would let pages of other sites read the answer."""
+    """Return a `send` that drops the headers that would let pages of other sites read the answer."""
 
     async def send_without(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -162,7 +162,7 @@ def _without_cors(send: Send) -> Send:
 
 
 async def _answer(send: Send, status: int, service: str, code: str, message: str, *, has_body: bool) -> None:
-    """Refuse in the way in which the service's clients understand it."""
+    """Refuse a request, in the format that the service's clients understand."""
     error = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
     kind = "text/xml"
     if service == "s3":
@@ -178,7 +178,7 @@ async def _answer(send: Send, status: int, service: str, code: str, message: str
         (b"content-type", kind.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"x-amzn-errortype", code.encode()),
-        (b"connection", b"close"),  # there may be more of a body than is worth reading
+        (b"connection", b"close"),  # the rest of the body may be too long to read
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

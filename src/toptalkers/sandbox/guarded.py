@@ -1,7 +1,7 @@
-"""Lets a process die with the sandbox that started it, even when that is killed without a chance to clean up.
+"""Make a process end with the sandbox that started it, even when the sandbox is killed without a chance to clean up.
 
-The sandbox holds the other end of the process's standard input and never writes to it again: its end is the
-sandbox's end.
+The sandbox holds the other end of the process's standard input and never writes to it again, so the input ends when
+the sandbox ends.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 def die_with_parent(end: Callable[[], None]) -> None:
-    """Call `end` in a thread of its own when standard input comes to its end."""
+    """Call `end`, in a thread of its own, when standard input ends."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 4096):
@@ -23,5 +23,5 @@ def die_with_parent(end: Callable[[], None]) -> None:
 
 
 def kill_own_group() -> None:
-    """Kill this process and all that it started, at once; it must lead a process group of its own."""
+    """Kill this process and all processes that it started, at once; it must lead its own process group."""
     os.killpg(os.getpgid(0), signal.SIGKILL)

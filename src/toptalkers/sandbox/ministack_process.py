@@ -1,7 +1,7 @@
 """MiniStack as a process of the sandbox: `python -m toptalkers.sandbox.ministack_process FD`.
 
-FD is a socket that listens already, handed down by the sandbox: nobody can take the port first. All else comes
-from the environment. Its own `main()` would listen by itself, with nothing before it.
+FD is a listening socket, inherited from the sandbox, so that no other process can take the port first. All other
+settings come from the environment. MiniStack's own `main()` would listen by itself, without the guard.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def find_secret(access_key: str) -> str | None:
-    """The secret of the root user, of a user's access key or of a role's session; None for any other."""
+    """Return the secret of the root user, of a user's access key or of a role's session; None for any other."""
     evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
     account = access_key if re.fullmatch(r"[0-9]{12}", access_key) else None
     found = evaluator.resolve_credential(access_key, account or evaluator.find_iam_access_key_account(access_key))

@@ -1,4 +1,4 @@
-"""Runs a command with a local AWS around it, and leaves nothing behind, however the command or the sandbox ends."""
+"""Run a command with a local AWS around it, and leave nothing behind, however the command or the sandbox ends."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ from toptalkers.sandbox.keeper import PREFIX, Keeper
 from toptalkers.sandbox.local_aws import LocalAws, local_aws
 
 GRACE_SECONDS = 10
-"""What a command may take to end by itself after a signal to end, before it is killed."""
+"""How long a command may take to end by itself after a signal, before it is killed."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class _Stopped(Exception):  # noqa: N818 - it is no error
-    """A signal came while no command was running that could take it."""
+class _Stopped(Exception):  # noqa: N818 - it is not an error
+    """A signal came while no command was running that could receive it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -39,17 +39,17 @@ def run_in_sandbox(
 ) -> int:
     """Start a local AWS, run a command with its environment, stop everything.
 
-    A signal to end is passed on to the command (a terminal's Ctrl-C reaches it anyway), which gets
-    `GRACE_SECONDS` to end by itself - at a terminal, after a Ctrl-C, as long as it wants, so that it can ask.
+    A signal to end is passed on to the command (a terminal's Ctrl-C reaches it anyway), which then has `GRACE_SECONDS`
+    to end by itself. After a Ctrl-C at a terminal it has all the time it wants, so that it can ask the user.
 
     Args:
-        command: what to run.
+        command: the command and its arguments.
         enforce_iam: see `local_aws`.
-        logs_dir: keep the logs of MiniStack, EMR and the steps there; else they go with the rest.
-        say: told what goes on, a line at a time.
+        logs_dir: keep the logs of MiniStack, EMR and the steps there; by default they are removed.
+        say: called with each line of progress.
 
     Returns:
-        The command's exit code; 128 and the signal's number when one ended it, as a shell has it.
+        The command's exit code; like a shell, 128 plus the signal's number if a signal ended it.
 
     Raises:
         ToptalkersError: the sandbox does not start, or the command cannot be run.
@@ -68,7 +68,7 @@ def run_in_sandbox(
                 state_dir, folder = logs_dir, None
             ends.keeper = Keeper(folder)
             stack.callback(ends.keeper.close)
-            aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam, look_up=ends.look_up))
+            aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam, check_stopped=ends.check))
             say(_describe(aws))
             return ends.run(command, aws.environment)
         except _Stopped as stopped:
@@ -76,9 +76,10 @@ def run_in_sandbox(
 
 
 class _Ends:
-    """Signals to end, and to whom they go: to the command while it runs, else to the sandbox that starts.
+    """Signals to end, which go to the command while it runs, and before that to the sandbox that is starting.
 
-    That looks up where it can stop: a signal must not come between a process's start and its being known.
+    The sandbox checks for them where it can stop: a signal must not strike between the start of a process and the
+    moment when the sandbox knows that process.
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,7 @@ class _Ends:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Take the signals until the end of the block."""
+        """Receive the signals until the end of the block."""
         before = {number: signal.signal(number, self._take) for number in SIGNALS}
         try:
             yield
@@ -97,14 +98,14 @@ class _Ends:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def look_up(self) -> None:
+    def check(self) -> None:
         """Raise _Stopped if a signal came."""
         if self._number is not None:
             raise _Stopped(self._number)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a command to its end; its exit code. Unless it has the terminal, all that it started ends with it."""
-        self.look_up()
+        """Run a command and return its exit code. Unless it has the terminal, all that it started ends with it."""
+        self.check()
         has_terminal = _is_at_terminal()
         try:
             process = subprocess.Popen(command, env=environment, start_new_session=not has_terminal)
@@ -149,7 +150,7 @@ class _Ends:
 
 
 def _is_at_terminal() -> bool:
-    """Whether this process is a terminal's foreground job, so that Ctrl-C reaches what it started as well."""
+    """Whether this process is a terminal's foreground job, so that Ctrl-C reaches its child processes as well."""
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):

@@ -1,10 +1,10 @@
-"""Who may speak to the sandbox: those who sign with a key that it gave out, and no web page.
+"""Check who sends requests to the sandbox: it answers only those signed with a key that it issued, and no web page.
 
-What it serves runs code, so that a port on 127.0.0.1 is not guard enough: every user of this machine reaches it, and
-so does every page in a browser. Signatures are AWS's version 4 ("Signature Version 4 signing process", IAM user
-guide), in the header or in the query; chunked uploads are S3's ("Signature calculations for the Authorization
-header: transferring payload in multiple chunks"). boto3 still presigns S3's URLs with version 2, unless told
-otherwise: those are known, too ("Signing and authenticating REST requests", S3 user guide).
+The sandbox runs code for its callers, and a port on 127.0.0.1 alone does not protect it: every user of this machine
+can reach it, and every page in a browser. Signatures are AWS's version 4 ("Signature Version 4 signing process", IAM
+user guide), in the header or in the query; chunked uploads are S3's ("Signature calculations for the Authorization
+header: transferring payload in multiple chunks"). By default boto3 still presigns S3's URLs with version 2: these are
+accepted, too ("Signing and authenticating REST requests", S3 user guide).
 """
 
 import base64
@@ -19,24 +19,24 @@ from urllib.parse import quote, unquote
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 UNSIGNED = ("UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
-"""What stands for the body's hash when the body is not signed."""
+"""The values in place of the body's hash if the body is not signed."""
 
 CHUNKED = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
-"""What stands for it when each chunk of the body is signed by itself."""
+"""The values in place of the body's hash if each chunk of the body is signed separately."""
 
 MAX_SKEW = timedelta(minutes=15)
 
 MAX_EXPIRY_S = 7 * 24 * 3600
-"""What a presigned URL may be good for, as on AWS."""
+"""The longest time for which a presigned URL is valid, as on AWS."""
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 FindSecret = Callable[[str], str | None]
-"""The secret of an access key; None when it is not known."""
+"""Returns the secret of an access key; None if the key is unknown."""
 
 
 class UntrustedError(Exception):
-    """A request that is not answered, with AWS's error code for it."""
+    """A request is refused, with AWS's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         """Take the code and the message."""
@@ -52,7 +52,7 @@ class Head:
         method: in capitals.
         path: as it was sent, still quoted, without the query.
         query: as it was sent, without the question mark.
-        headers: by their names in small letters; of a repeated header all values, with commas between.
+        headers: by their names in lower case; all values of a repeated header, separated by commas.
 
     """
 
@@ -64,7 +64,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a request says of its signature: see `read_signature`."""
+    """A request's signature and what it declares: see `read_signature`."""
 
     access_key: str
     day: str
@@ -83,17 +83,17 @@ class Signature:
 
 
 def check_caller(headers: Mapping[str, str], port: int) -> None:
-    """Refuse what a web page sends, and what was meant for another host.
+    """Refuse requests from web pages, and requests meant for another host.
 
-    A page of another site cannot hide its `Origin`; one that made its own name lead to 127.0.0.1 cannot hide its
-    `Host`. No AWS SDK sends the first, and all send the second.
+    A page of another site cannot hide its `Origin`; a page whose domain name resolves to 127.0.0.1 cannot hide its
+    `Host`. No AWS SDK sends `Origin`, and all of them send `Host`.
 
     Raises:
         UntrustedError: it is such a request.
 
     """
     if headers.get("host", "").lower() not in (f"127.0.0.1:{port}", f"localhost:{port}"):
-        raise UntrustedError("AccessDenied", "the sandbox answers at 127.0.0.1 and localhost alone")
+        raise UntrustedError("AccessDenied", "the sandbox answers only at 127.0.0.1 and localhost")
     if "origin" in headers or headers.get("sec-fetch-site", "none").lower() != "none":
         raise UntrustedError("AccessDenied", "the sandbox does not answer web pages")
 
@@ -148,10 +148,10 @@ def is_old(head: Head) -> bool:
 
 
 def check_old(head: Head, find_secret: FindSecret, now: datetime | None = None) -> None:
-    """See that an S3 URL was presigned with version 2, by a known key, and is still good. The body is not signed.
+    """Check that an S3 URL was presigned with version 2, by a known key, and is still valid. The body is not signed.
 
     Raises:
-        UntrustedError: it was not.
+        UntrustedError: it was not, or is not.
 
     """
     query = dict(_query_pairs(head.query))
@@ -176,7 +176,7 @@ def check_old(head: Head, find_secret: FindSecret, now: datetime | None = None) 
 
 
 def needs_body(head: Head, signature: Signature) -> bool:
-    """Whether the signature can be checked with the body alone: no header names the body's hash."""
+    """Whether the signature can be checked only with the body: no header has the body's hash."""
     is_presigned_s3 = signature.expires_s is not None and signature.service == "s3"
     return not is_presigned_s3 and "x-amz-content-sha256" not in head.headers
 
@@ -189,14 +189,14 @@ def check_signature(
     body: bytes = b"",
     now: datetime | None = None,
 ) -> None:
-    """See that a request was signed with a secret, not long ago; `check_body` is the other half.
+    """Check that a request was signed with a secret, not long ago; `check_body` is the other half.
 
     Args:
         head: the request.
-        signature: what `read_signature` found in it.
-        secret: of its access key; None when nobody was given that key.
-        body: the body, where `needs_body` says so.
-        now: the moment of checking.
+        signature: its signature, from `read_signature`.
+        secret: the secret of its access key; None if that key was not issued.
+        body: the body, if `needs_body` is true.
+        now: the time of the check; by default the current time.
 
     Raises:
         UntrustedError: it was not.
@@ -214,7 +214,7 @@ def check_signature(
 
 
 def check_body(head: Head, signature: Signature, secret: str, body: bytes) -> None:
-    """See that the body is what the headers, which are signed, say it is.
+    """Check that the body is the one that the signed headers declare.
 
     Raises:
         UntrustedError: it is not.
@@ -234,7 +234,7 @@ def _check_moment(signature: Signature, now: datetime) -> None:
     try:
         signed = datetime.strptime(signature.moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
-        raise UntrustedError("IncompleteSignature", "the moment of signing is none") from None
+        raise UntrustedError("IncompleteSignature", "the time of signing is not valid") from None
     if signature.day != signature.moment[:8]:
         raise UntrustedError("SignatureDoesNotMatch", "the day of the credential is not that of the request")
     good_for = timedelta(seconds=min(signature.expires_s or 0, MAX_EXPIRY_S)) if signature.expires_s else MAX_SKEW
@@ -249,7 +249,7 @@ def _body_hash(head: Head, signature: Signature, body: bytes) -> str:
 
 
 def _canonical_request(head: Head, signature: Signature, body_hash: str) -> str:
-    # S3 signs the path as it is sent; the others quote it once more, without its dots.
+    # S3 signs the path as it is sent; the other services quote it again, without its dots.
     path = head.path if signature.service == "s3" else quote(_without_dots(head.path), safe="/~")
     pairs = [(quote(name, safe="~"), quote(value, safe="~")) for name, value in _query_pairs(head.query)]
     if signature.expires_s is not None:
@@ -284,7 +284,7 @@ def _without_dots(path: str) -> str:
 
 
 def _are_chunks_signed(body: bytes, signature: Signature, key: bytes) -> bool:
-    """Whether each chunk's signature, and that of what trails behind the last, follows from the one before."""
+    """Whether the signature of each chunk, and of the trailers after the last, follows from the previous one."""
     previous, at, size = signature.signature, 0, -1
     while size:
         end = body.find(b"\r\n", at)
