@@ -1,4 +1,4 @@
-"""EMR as a run sees it: the sandbox's emulated EMR on the account's clock, with steps by a script."""
+"""A fake EMR for runs: the emulated EMR of the sandbox on the clock of the fake account, with scripted steps."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -46,19 +46,19 @@ Output directory s3://bucket/out already exists
 
 
 class FakeEmr:
-    """EMR's client. A request that EMR would refuse fails the test; operations are those of the sandbox.
+    """EMR's client, with the operations of the sandbox. A request that EMR would refuse as invalid fails the test.
 
     Attributes:
-        failing: the step that fails, and the logs that it leaves: name to text, below the cluster's folder.
-        faults: what goes wrong with clusters, as in the sandbox.
-        log_delay: seconds until logs of a step are in S3.
-        errors: what the next calls raise.
-        start_error: what RunJobFlow raises; after the cluster was made, when `starts_anyway`, or before it is made,
-            so many seconds later, when `starts_late`.
-        on_start: called when RunJobFlow was.
-        on_done: called when the last step has ended well.
-        requests: what RunJobFlow was given.
-        calls: operations asked for.
+        failing: the step that fails, and its logs: name to text, below the cluster's folder.
+        faults: the faults of clusters made from now on, as in the sandbox.
+        log_delay: seconds until the logs of a step are in S3.
+        errors: raised by the next calls.
+        start_error: raised by RunJobFlow; with `starts_anyway` after it made the cluster; with `starts_late` the
+            cluster is made that many seconds later.
+        on_start: called by RunJobFlow.
+        on_done: called when the last step has succeeded.
+        requests: the requests of RunJobFlow.
+        calls: the operations called.
 
     """
 
@@ -110,8 +110,8 @@ class FakeEmr:
         return _Pages({"list_steps": self.list_steps, "list_clusters": self.list_clusters}[name])
 
     def list_release_labels(self, **request: Any) -> dict[str, Any]:
-        """Give one a page."""
-        self._begin("ListReleaseLabels")
+        """List one label per page."""
+        self._call("ListReleaseLabels", request)
         found = [one for one in self.releases if one.startswith(request["Filters"]["Prefix"])]
         at = int(request.get("NextToken", "0"))
         more = {"NextToken": str(at + 1)} if at + 1 < len(found) else {}
