@@ -21,6 +21,9 @@
 #error "ranks are sorted byte by byte, the least significant first"
 #endif
 
+/* Functions that Python does not call are hidden: they are called directly, and may be inlined. */
+#pragma GCC visibility push(hidden)
+
 /* What is counted of a file, in the order of Tally and of count_flows.REASONS. */
 enum tally {
     RECORDS_READ, COUNTED,
@@ -153,11 +156,23 @@ typedef struct key_order key_order;
 key_order *key_order_new(const sums *table);
 void key_order_free(key_order *order);
 /* How many bytes the ranks of a key take. */
-size_t rank_bytes(const shape *of);
+size_t rank_bytes(shape of);
 /* Keys compare as their ranks do, the last byte being the most significant. */
 void rank_key(const key_order *order, const row *one, uint8_t *ranks);
 uint8_t *print_key(const key_order *order, const uint8_t *ranks, uint8_t *to);
-uint8_t *print_number(uint8_t *to, uint64_t number);
+
+static inline uint8_t *print_number(uint8_t *to, uint64_t number) {
+    uint8_t digits[LONGEST_NUMBER];
+    int n = 0;
+    do
+        digits[n++] = (uint8_t)('0' + number % 10);
+    while (number /= 10);
+    while (n)
+        *to++ = digits[--n];
+    return to;
+}
+
+#pragma GCC visibility pop
 
 /* --- for Python --- */
 
@@ -244,6 +259,8 @@ int64_t merge_read(merge *m, uint8_t *room, size_t length);
 
 /* --- within the kernel --- */
 
+#pragma GCC visibility push(hidden)
+
 /* What the values add up to, per sum. */
 typedef struct {
     int64_t sums[MOST_SUMS];
@@ -264,5 +281,7 @@ struct counter {
 void spill_settle(counter *c, bool counts);
 /* Add to a talker's sums, and to the totals, or note that these are too large; false without memory. */
 bool counter_add(counter *c, const talker *whose, const int64_t *values);
+
+#pragma GCC visibility pop
 
 #endif

@@ -9,6 +9,11 @@
 
 #include <stdlib.h>
 
+/* The default question's shape. Its loops are compiled apart, with the number of parts known to the compiler. */
+static const shape USUAL = {3, 1, 3};
+
+static bool is_usual(shape of) { return of.parts == USUAL.parts && of.addresses == USUAL.addresses; }
+
 /* --- read --- */
 
 static bool parse_ipv4(column c, uint32_t *address) {
@@ -108,8 +113,7 @@ enum tally take_part(counter *c, column text, size_t part, talker *whose) {
 
 /* --- packed: which parts are texts, then per part 4 bytes, a length and a text, or 2 bytes --- */
 
-uint8_t *pack_key(const sums *table, const row *one, uint8_t *to) {
-    const shape of = table->of;
+static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, uint8_t *to) {
     uint32_t texts = one->texts;
     *to++ = (uint8_t)texts;
     for (size_t part = 0; part < of.parts; part++) {
@@ -126,8 +130,13 @@ uint8_t *pack_key(const sums *table, const row *one, uint8_t *to) {
     return to;
 }
 
-const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose) {
-    const shape of = table->of;
+uint8_t *pack_key(const sums *table, const row *one, uint8_t *to) {
+    shape of = table->of;
+    return is_usual(of) ? pack_parts(table, USUAL, one, to) : pack_parts(table, of, one, to);
+}
+
+static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *from, const uint8_t *end,
+                                          talker *whose) {
     uint32_t texts = *from++;
     if (texts & ~of.addresses)
         return NULL;
@@ -159,6 +168,11 @@ const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, 
         from += width;
     }
     return from;
+}
+
+const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose) {
+    shape of = table->of;
+    return is_usual(of) ? unpack_parts(table, USUAL, from, end, whose) : unpack_parts(table, of, from, end, whose);
 }
 
 /* --- ordered --- */
@@ -246,19 +260,18 @@ void key_order_free(key_order *o) {
 }
 
 /* Ranks lie last part first: of a number 2 bytes, of an address 4 bytes and whether it is a text. */
-static size_t part_rank_bytes(const shape *of, size_t part) { return of->addresses >> part & 1 ? 5 : 2; }
+static inline size_t part_rank_bytes(shape of, size_t part) { return of.addresses >> part & 1 ? 5 : 2; }
 
-size_t rank_bytes(const shape *of) {
+size_t rank_bytes(shape of) {
     size_t bytes = 0;
-    for (size_t part = 0; part < of->parts; part++)
+    for (size_t part = 0; part < of.parts; part++)
         bytes += part_rank_bytes(of, part);
     return bytes;
 }
 
-void rank_key(const key_order *o, const row *one, uint8_t *ranks) {
-    const shape of = o->table->of;
+static inline void rank_parts(const key_order *o, shape of, const row *one, uint8_t *ranks) {
     const uint16_t *before_dot = o->octet_rank[0];
-    for (size_t part = of.parts; part--; ranks += part_rank_bytes(&of, part)) {
+    for (size_t part = of.parts; part--; ranks += part_rank_bytes(of, part)) {
         bool before_colon = part + 1 < of.parts;
         uint32_t value = one->part[part], rank;
         if (!(of.addresses >> part & 1)) {
@@ -274,18 +287,15 @@ void rank_key(const key_order *o, const row *one, uint8_t *ranks) {
     }
 }
 
-/* --- printed --- */
-
-uint8_t *print_number(uint8_t *to, uint64_t number) {
-    uint8_t digits[LONGEST_NUMBER];
-    int n = 0;
-    do
-        digits[n++] = (uint8_t)('0' + number % 10);
-    while (number /= 10);
-    while (n)
-        *to++ = digits[--n];
-    return to;
+void rank_key(const key_order *o, const row *one, uint8_t *ranks) {
+    shape of = o->table->of;
+    if (is_usual(of))
+        rank_parts(o, USUAL, one, ranks);
+    else
+        rank_parts(o, of, one, ranks);
 }
+
+/* --- printed --- */
 
 static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool before_colon, uint8_t *to) {
     uint32_t rank;
@@ -305,13 +315,13 @@ static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool bef
     return print_number(to, o->octet[before_colon][rank & 255]);
 }
 
-uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
-    const shape *of = &o->table->of;
-    ranks += rank_bytes(of);
-    for (size_t part = 0; part < of->parts; part++) {
-        bool before_colon = part + 1 < of->parts;
+static inline uint8_t *print_parts(const key_order *o, shape of, const uint8_t *ranks, uint8_t *to) {
+    for (size_t part = of.parts; part--;)
+        ranks += part_rank_bytes(of, part);
+    for (size_t part = 0; part < of.parts; part++) {
+        bool before_colon = part + 1 < of.parts;
         ranks -= part_rank_bytes(of, part);
-        if (of->addresses >> part & 1) {
+        if (of.addresses >> part & 1) {
             to = print_address(o, ranks, before_colon, to);
         } else {
             uint16_t rank;
@@ -322,4 +332,9 @@ uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
             *to++ = ':';
     }
     return to;
+}
+
+uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
+    shape of = o->table->of;
+    return is_usual(of) ? print_parts(o, USUAL, ranks, to) : print_parts(o, of, ranks, to);
 }

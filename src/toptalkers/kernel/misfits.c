@@ -8,7 +8,7 @@ static const int64_t EPOCH_FROM = 1000000000, EPOCH_UNTIL = 4000000000;
 /* How much of a malformed line is searched. */
 enum { TELLING_BYTES = 4096 };
 /* The first bytes of gzip, Zstandard, xz, bzip2 and zip. */
-static const char *const MAGIC[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\xfd" "7zX", "1AY&SY", "PK\3\4"};
+static const char *const MAGIC[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\3757zX", "1AY&SY", "PK\3\4"};
 
 const telling_field TELLING[TELLINGS] = {
     {"version", A_VERSION}, {"srcaddr", AN_ADDRESS}, {"dstaddr", AN_ADDRESS}, {"pkt-srcaddr", AN_ADDRESS},

@@ -130,7 +130,7 @@ ranking *ranking_new(counter *c, size_t top) {
         return NULL;
     r->c = c;
     r->order = key_order_new(&c->table);
-    r->below_at = rank_bytes(&c->table.of);
+    r->below_at = rank_bytes(c->table.of);
     r->sorted_bytes = r->below_at + sizeof(int64_t);
     r->words = (r->below_at + c->table.of.sums * sizeof(int64_t) + 7) / 8;
     if (!r->order || !fill(r, top)) {

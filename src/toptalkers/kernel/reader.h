@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#pragma GCC visibility push(hidden)
+
 /* A longer line is malformed, whatever it holds. */
 enum { LONGEST_LINE = 1 << 20 };
 
@@ -133,5 +135,7 @@ void end_stretch(reader *r, int64_t record);
 void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t *at);
 void sample_line(reader *r, int64_t record, const uint8_t *base, const uint32_t *at, size_t length);
 void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long);
+
+#pragma GCC visibility pop
 
 #endif
