@@ -35,7 +35,15 @@ def build_watched(folder: Path) -> dict[str, str]:
     The system's compiler checks addresses and undefined behaviour; the compiler from a Python package only undefined
     behaviour. Any warning is an error.
     """
-    flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    flags = [
+        "-O1",
+        "-DFILE_BITS=4",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fno-sanitize-recover=undefined",
+        "-fno-omit-frame-pointer",
+    ]
     watching = {"cc": "-fsanitize=address,undefined", "zig": "-fsanitize=undefined"}
     way = build(folder, [(CC, [*flags, watching["cc"]]), (ZIG, [*flags, watching["zig"]])])
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "ASAN_OPTIONS": "detect_leaks=0"}

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,102 @@ def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, in
     counter = count(query, [content])
     assert lines(counter).splitlines() == [b"%b\t%d" % one for one in order]
     assert lines(counter, 5).splitlines() == [b"%b\t%d" % one for one in order[:5]]
+
+
+COLUMNS = ("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes")
+VALUES = [IPV4 | IPV6, IPV4 | IPV6, *[st.integers(0, 65535) | st.integers(0, 20)] * 2, st.integers(0, 255)]
+RECORDS = st.lists(st.tuples(*VALUES, st.integers(0, 3), st.integers(0, 10**15 - 1)), max_size=40)
+KEYS = st.lists(st.sampled_from(COLUMNS[:5]), min_size=1, max_size=4, unique=True)
+SUMS = st.lists(st.sampled_from(["records", "packets", "bytes"]), min_size=1, max_size=4)
+
+
+@settings(max_examples=200 // LESS, deadline=None)
+@given(RECORDS, KEYS, SUMS, st.integers(0, 5), st.integers(1, 40))
+def test_any_key_and_several_sums(
+    records: list[tuple[bytes | int, ...]], key: list[str], metrics: list[str], top: int, cut: int
+) -> None:
+    """Counted at once, or in parts that are absorbed, packed, or spilled and merged: a plain count's sums in order."""
+    query = Query.parse(ports="all", action="ALL", log_format=" ".join(COLUMNS))
+    texts = [[one if isinstance(one, bytes) else b"%d" % one for one in record] for record in records]
+    sums: dict[bytes, list[int]] = {}
+    for record in texts:
+        of = dict(zip(COLUMNS, record, strict=True))
+        printed = b":".join(b"[%b]" % of[name] if b":" in of[name] else of[name] for name in key)
+        values = [int(of.get(name, b"1")) for name in metrics]
+        sums[printed] = [one + value for one, value in zip(sums.get(printed, [0] * 4), values, strict=False)]
+    order = sorted(sums.items(), key=lambda one: (-one[1][0], one[0]))
+    expected = [b"\t".join([one, *(b"%d" % value for value in values)]) for one, values in order[: top or None]]
+
+    def counted(some: list[list[bytes]]) -> native.Counter:
+        counter = native.Counter(query, key, metrics)
+        for half in (some[::2], some[1::2]):
+            counter.feed(b"".join(b" ".join(record) + b"\n" for record in half))
+            assert counter.end_lines().counted == len(half)
+            counter.end_file(counts=True)
+        return counter
+
+    absorbing, unpacking, fetched = (native.Counter(query, key, metrics) for _ in range(3))
+    with tempfile.TemporaryFile(buffering=0) as file:
+        spilled = native.SpilledSums(file.fileno())
+        for start in range(0, len(texts), cut):
+            some = texts[start : start + cut]
+            unpacking.add_packed(counted(some).pack())
+            absorbing.absorb(counted(some))
+            spilled.take(counted(some))
+        end = spilled.bytes_
+        rankings = []
+        for part in range(native.PARTS):
+            spilled.fetch(part, fetched)
+            printed = lines(fetched)
+            fetched.clear()
+            os.pwrite(file.fileno(), printed, end)
+            rankings.append((end, end + len(printed)))
+            end += len(printed)
+        merged = b"".join(native.merge_rankings(file.fileno(), rankings, top))
+    answers = [lines(counted(texts), top), lines(absorbing, top), lines(unpacking, top), merged]
+    assert [answer.splitlines() for answer in answers] == [expected] * 4
+
+
+def test_only_what_the_key_needs_is_looked_at() -> None:
+    """Without addresses in the key a bad one counts; a bad number in the key, or in any sum, is malformed."""
+    query = Query.parse(ports="all", action="ALL", log_format=" ".join(COLUMNS))
+    content = b"x y z 443 6 1 2\nx y z x 256 1 2\nx y z x 17 1 x\nx y z - - - -\n"
+    counter = native.Counter(query, ["protocol"], ["packets", "bytes"])
+    counter.feed(content)
+    assert counter.end_lines().skipped == {"malformed_number": 2, "nodata": 1}
+    counter.end_file(counts=True)
+    assert lines(counter) == b"6\t1\t2\n"
+    only_web = native.Counter(Query.parse(ports="443", action="ALL", log_format=" ".join(COLUMNS)), ["protocol"])
+    only_web.feed(content)
+    assert only_web.end_lines().skipped == {"malformed_port": 2, "nodata": 1}
+
+
+def test_each_sum_may_become_too_large() -> None:
+    """Also one by which the answer is not ordered."""
+    query = Query.parse(action="ALL", log_format="srcaddr dstaddr dstport packets bytes")
+    for metrics in (["packets", "bytes"], ["bytes", "packets"]):
+        counter = native.Counter(query, metrics=metrics)
+        counter.feed(b"10.0.0.1 10.0.0.2 443 1 999999999999999\n" * 9224)
+        counter.end_lines()
+        counter.end_file(counts=True)
+        with pytest.raises(TooLargeError):
+            _ = counter.total
+
+
+@pytest.mark.parametrize(
+    ("key", "metrics"),
+    [([], ["bytes"]), (["dstport"] * 5, ["bytes"]), (["dstport"], ["bytes"] * 5), (["bytes"], ["bytes"])],
+)
+def test_a_question_beyond_the_kernel_is_refused(key: list[str], metrics: list[str]) -> None:
+    """No key, more parts or sums than a row can hold, a field that is neither an address nor a small number."""
+    with pytest.raises(ValueError, match="cannot"):
+        native.Counter(Query(), key, metrics)
+
+
+def test_the_sums_of_many_files_add_up() -> None:
+    """Also when the numbers of files are used up, which they are in the build for the sanitizers."""
+    counter = count(Query(), [b"2 1 eni-1 10.0.0.1 10.0.0.2 1 443 6 1 1 1793491200 1793491200 ACCEPT OK\n"] * 40)
+    assert lines(counter) == b"10.0.0.1:10.0.0.2:443\t40\n"
 
 
 def test_a_line_has_its_layouts_columns() -> None:

@@ -1,11 +1,11 @@
-"""Sums by talker that may be more than memory holds.
+"""Sums by talker that may not fit into memory.
 
-When a counter holds more sums than it may, they go to a file in the temporary folder, in parts by a hash of the
-talker, so that all sums of one talker lie in the same part. At the end parts are added up, as many at a time as
-memory holds, ranked and written behind them; the rankings are merged while the answer is printed. A question that
-fits never touches the disk.
+When a counter holds too many sums, they are moved to a file in the temporary folder, divided into parts by a hash of
+the talker, so that all sums of one talker are in the same part. At the end parts are added up, as many at a time as
+memory holds, ranked, and the rankings written to the same file; they are merged while the answer is printed. A
+question that fits never touches the disk.
 
-The file has no name: it is gone when the process is, however it ends.
+The file has no name: it disappears with the process, however that ends.
 """
 
 import errno
@@ -22,21 +22,21 @@ from toptalkers.machine.memory import available_bytes
 from toptalkers.question.query import Query
 
 ROW_BYTES = 200
-"""What a talker costs at the worst moment, when its table doubles or the answer is ranked: measured."""
+"""Memory per talker at the worst moment, when the table doubles or the answer is ranked: measured."""
 
 LEAST_ROWS_HELD = 500_000
 
 
 def default_rows_held() -> int:
-    """How many sums may be held: half of the memory that is left for them."""
+    """How many talkers may be held: they may take half of the available memory."""
     return max(LEAST_ROWS_HELD, available_bytes() // 2 // ROW_BYTES)
 
 
 class Spill:
-    """The file in which sums wait, made when first needed; for any number of threads."""
+    """A file for sums, created when first needed; any number of threads may use it."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Take the folder; None for the system's temporary one (`TMPDIR`)."""
+        """Take the folder; None for the system's temporary folder (`TMPDIR`)."""
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._sums: SpilledSums | None = None
@@ -65,10 +65,10 @@ class Spill:
             raise self._no_room(error) from error
 
     def ranked(self, query: Query, top: int, rows_held: int) -> tuple[Iterator[bytes], int]:
-        """The answer's first lines, 0 for all, from all sums on the disk, and how many talkers there are in all.
+        """The first `top` lines of the answer (0 for all) from all sums on the disk, and the number of talkers.
 
         Raises:
-            ToptalkersError: the disk has no room for the rankings, or memory none for a single part.
+            ToptalkersError: the disk has no room for the rankings, or a single part does not fit into memory.
 
         """
         if self._file is None or self._sums is None:
@@ -99,7 +99,7 @@ class Spill:
         return self._merged(fd, rankings, top), talkers
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Free the disk."""
         self._sums = None
         if self._file is not None:
             self._file.close()
@@ -107,7 +107,7 @@ class Spill:
 
     def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
         try:
-            if rankings:  # none when the only files that came here were left out after all
+            if rankings:  # none when all files that were spilled were left out in the end
                 yield from merge_rankings(fd, rankings, top)
         finally:
             self.close()

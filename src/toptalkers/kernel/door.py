@@ -1,13 +1,14 @@
-"""The door to the counting kernel (`kernel/`, C): counters, spilled sums and rankings as Python objects.
+"""The interface to the counting kernel in C: counters, spilled sums and rankings as Python objects.
 
-The kernel's functions run outside of the interpreter's lock, so that each thread can count with a counter of its
-own. What a function of the kernel cannot do for want of memory becomes `MemoryError`, for want of a disk `OSError`.
+The kernel's functions run without the interpreter's lock, so that each thread can count with its own counter. When
+the kernel runs out of memory, `MemoryError` is raised; when the disk fails, `OSError`.
 """
 
 import ctypes
+import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ctypes import (
     POINTER,
     Structure,
@@ -32,10 +33,13 @@ from toptalkers.question.query import Query
 LIBRARY = Path(__file__).with_name("kernel.so")
 
 PARTS = 256
-"""Parts in which sums lie on the disk, by a hash of the talker (`kernel.h`)."""
+"""Into how many parts spilled sums are divided, by a hash of the talker (`kernel.h`)."""
+
+KEY = ("srcaddr", "dstaddr", "dstport")
+"""The fields that make a talker, in the order in which they are printed."""
 
 LINES_BYTES = 1 << 20
-"""How much of an answer is printed at a time."""
+"""How many bytes of an answer are printed at a time."""
 
 _TALLIED = ("records_read", "counted", *REASONS)
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
@@ -45,9 +49,10 @@ class _Question(Structure):
     _fields_ = (
         ("fields", c_char_p),
         ("headerless", c_char_p),
+        ("key", c_char_p),
+        ("sums", c_char_p),
         ("ports", c_char_p),
         ("action", c_char_p),
-        ("metric", c_char_p),
         ("since", c_int64),
         ("until", c_int64),
         ("timed", c_int32),
@@ -81,7 +86,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_packed_bytes": (c_size_t, (c_void_p,)),
     "counter_pack": (None, (c_void_p, c_char_p)),
     "counter_add_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
-    "is_packed": (c_int, (c_char_p, c_size_t)),
+    "counter_is_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
     "counter_spill": (c_int, (c_void_p, c_void_p)),
     "spill_new": (c_void_p, (c_int,)),
     "spill_free": (None, (c_void_p,)),
@@ -118,10 +123,10 @@ class Misfit(NamedTuple):
     """The first line of a file that does not fit its layout.
 
     Attributes:
-        line: as much of it as tells, without a time stamp before it.
+        line: its beginning, at most 1,024 bytes, without a time stamp before it.
         fields: the columns that it should have.
         by_header: whether a header of the file names them.
-        is_odd: whether it has these columns, and one of them holds what it cannot hold.
+        is_odd: whether it has these columns, and one of them has a value that its field cannot have.
 
     """
 
@@ -132,38 +137,52 @@ class Misfit(NamedTuple):
 
 
 class Counter:
-    """Counts the lines of one file after the other for a question; sums of whole files stay.
+    """Counts the lines of one file after the other for a question. A file counts whole or not at all.
 
     Attributes:
-        has_spilled: whether some of its sums went to the disk.
+        has_spilled: whether some of its sums were moved to the disk.
 
     """
 
     has_spilled = False
 
-    def __init__(self, query: Query) -> None:
-        """Take the question."""
+    def __init__(self, query: Query, key: Sequence[str] = KEY, metrics: Sequence[str] = ()) -> None:
+        """Take the question.
+
+        Args:
+            query: the question.
+            key: the fields that make a talker, one to four.
+            metrics: what is summed, one to four; none for the query's own.
+
+        Raises:
+            ValueError: the kernel has no such key, or not so many sums.
+
+        """
         wanted = bytearray(1 << 16)
         for low, high in query.ports:
             wanted[low : high + 1] = b"\1" * (high + 1 - low)
         question = _Question(
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
+            key=" ".join(key).encode(),
+            sums=" ".join(metrics or (query.metric,)).encode(),
             ports=bytes(wanted),
             action=None if query.action == "ALL" else query.action.encode(),
-            metric=None if query.metric == "records" else query.metric.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
             until=int(query.until.timestamp()) if query.until else _LATEST,
             timed=bool(query.since or query.until),
             seed=int.from_bytes(os.urandom(8)),
         )
         self._tally = (c_int64 * len(_TALLIED))()
+        ctypes.set_errno(0)
         self.handle = _kernel.counter_new(question)
         if not self.handle:
+            if ctypes.get_errno() == errno.EINVAL:
+                raise ValueError(f"the kernel cannot sum {metrics} by {key}")
             raise MemoryError
 
     def __del__(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         if getattr(self, "handle", None):
             _kernel.counter_free(self.handle)
 
@@ -173,14 +192,17 @@ class Counter:
             raise MemoryError
 
     def end_lines(self) -> Tally:
-        """Count what is left of the file, and give its tally; then `end_file` says whether the file counts."""
+        """Count the file's last line, and return its tally. `end_file` must be called next."""
         if _kernel.counter_end_lines(self.handle, self._tally):
             raise MemoryError
         read, counted, *skipped = self._tally
         return Tally(read, counted, {reason: n for reason, n in zip(REASONS, skipped, strict=True) if n})
 
     def misfit(self) -> Misfit | None:
-        """Between `end_lines` and `end_file`: what does not fit, when the file's lines do not fit their layout."""
+        """The first line that does not fit, if the file's lines do not fit their layout.
+
+        Call it between `end_lines` and `end_file`.
+        """
         found = _Misfit()
         if not _kernel.counter_misfit(self.handle, found):
             return None
@@ -190,10 +212,10 @@ class Counter:
 
     @property
     def total(self) -> int:
-        """What all values that it counted add up to.
+        """What all counted values add up to; of several sums, the largest.
 
         Raises:
-            TooLargeError: more than a sum can hold; its sums are wrong.
+            TooLargeError: they add up to more than a sum can hold, and the sums are wrong.
 
         """
         total = int(_kernel.counter_total(self.handle))
@@ -202,12 +224,12 @@ class Counter:
         return total
 
     def end_file(self, *, counts: bool) -> None:
-        """Keep what the file added, or take it back."""
+        """Keep the sums of the current file, or drop them."""
         _kernel.counter_end_file(self.handle, counts)
 
     @property
     def rows(self) -> int:
-        """How many sums are held in memory, those of the file that is being read included."""
+        """How many talkers and texts of addresses are in memory, those of the current file included."""
         return int(_kernel.counter_rows(self.handle))
 
     @property
@@ -216,7 +238,7 @@ class Counter:
         return int(_kernel.counter_talkers(self.handle))
 
     def absorb(self, other: "Counter") -> None:
-        """Take over the sums of another counter of the same question, which is empty then."""
+        """Take over the sums of another counter of the same question. The other counter is empty afterwards."""
         if _kernel.counter_absorb(self.handle, other.handle):
             raise MemoryError
 
@@ -225,7 +247,7 @@ class Counter:
         _kernel.counter_clear(self.handle)
 
     def pack(self) -> bytes:
-        """All sums as bytes, for `add_packed` on a machine of the same kind.
+        """All sums as bytes, for `add_packed` of a counter of the same question on a machine of the same kind.
 
         Raises:
             TooLargeError: the sums are wrong, and must not be kept.
@@ -241,16 +263,16 @@ class Counter:
         """Add sums that were packed.
 
         Raises:
-            ValueError: the bytes are no packed sums; none of them is added.
+            ValueError: the bytes are no packed sums. Nothing is added.
 
         """
-        if not _kernel.is_packed(rows, len(rows)):
+        if not _kernel.counter_is_packed(self.handle, rows, len(rows)):
             raise ValueError("no packed sums")
         if _kernel.counter_add_packed(self.handle, rows, len(rows)):
             raise MemoryError
 
     def ranked(self, top: int) -> Iterator[bytes]:
-        """The answer's lines, in its order, many at a time; `top` of 0 for all."""
+        """The answer's lines in order, in chunks of whole lines; `top` of 0 for all."""
         ranking = _kernel.ranking_new(self.handle, top)
         if not ranking:
             raise MemoryError
@@ -263,43 +285,48 @@ class Counter:
 
 
 class SpilledSums:
-    """Sums of counters in a file, by parts; and rankings, behind them in the same file."""
+    """Sums of counters in a file, divided into parts. Rankings may be written behind them."""
 
     def __init__(self, fd: int) -> None:
-        """Take an open, empty file."""
+        """Take the descriptor of an open, empty file."""
         self._fd = fd
         self.handle = _kernel.spill_new(fd)
         if not self.handle:
             raise MemoryError
 
     def __del__(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         if getattr(self, "handle", None):
             _kernel.spill_free(self.handle)
 
     @property
     def bytes_(self) -> int:
-        """How much lies in the file."""
+        """How many bytes of sums are in the file."""
         return int(_kernel.spill_bytes(self.handle))
 
     def rows_of_part(self, part: int) -> int:
-        """How many sums a part holds; a talker may have several."""
+        """How many rows a part has; a talker may have several."""
         return int(_kernel.spill_rows_of_part(self.handle, part))
 
     def take(self, counter: Counter) -> None:
-        """Move a counter's sums into the file; OSError when the disk cannot hold them."""
+        """Move a counter's sums into the file.
+
+        Raises:
+            OSError: the disk cannot hold them.
+
+        """
         counter.has_spilled = True
         if _kernel.counter_spill(counter.handle, self.handle):
             raise _os_error()
 
     def fetch(self, part: int, into: Counter) -> None:
-        """Add up the sums of a part in a counter."""
+        """Add the sums of a part to a counter."""
         if _kernel.spill_fetch(self.handle, part, into.handle):
             raise _os_error()
 
 
 def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
-    """Merge rankings that lie in a file, each as lines from one offset to another, into one; `top` of 0 for all."""
+    """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all."""
     if not rankings:
         return
     starts, ends = ((c_int64 * len(rankings))(*offsets) for offsets in zip(*rankings, strict=True))
@@ -317,10 +344,10 @@ def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterat
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next piece of a file.
+    """Have glibc keep freed memory for the next piece of a file.
 
-    Giving each piece back to the system and taking it again, page by page, costs a tenth of the whole time. Other C
-    libraries are left as they are.
+    Returning each piece to the system and allocating it again, page by page, costs a tenth of the whole time. Nothing
+    is changed with other C libraries.
     """
     if sys.platform == "linux":
         try:

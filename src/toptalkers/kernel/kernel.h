@@ -1,13 +1,14 @@
 /* The counting kernel of the local engine: flow-log lines in, ranked talkers out.
  *
- * The way through it: records.c reads lines by the rules of job/count_flows.py and adds what counts to
- * sums.c, the table of talkers; spill.c puts sums that are more than memory holds on the disk and fetches them
- * back; ranking.c orders talkers and prints them. Python (kernel/door.py) drives it through the functions that
- * are declared last in this file, and keeps the files, threads and bounds.
+ * lines.c finds lines and columns, rules.c applies the rules of job/count_flows.py, misfits.c notes lines that do not
+ * fit their layout. What counts is added to sums.c, the table of talkers. spill.c moves sums that do not fit into
+ * memory to the disk and back. ranking.c orders talkers and prints them. keys.c knows the parts of a talker's key.
+ * Python (kernel/door.py) calls the functions that are declared last in this file, and keeps the files, threads and
+ * bounds.
  *
- * Plain C11, no library but the C library, no state but what hangs on a counter: one thread a counter, and any
- * number of counters. A function that can run out of memory or disk gives -1 or NULL, and the caller gives up
- * the whole answer.
+ * Plain C11, no library but the C library, no state outside of a counter. One thread per counter, and any number of
+ * counters. A function that runs out of memory or disk returns -1, NULL or false, and the caller gives up the whole
+ * answer.
  */
 #ifndef TOPTALKERS_KERNEL_H
 #define TOPTALKERS_KERNEL_H
@@ -15,6 +16,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "ranks are sorted byte by byte, the least significant first"
+#endif
+
+/* Functions that Python does not call are hidden: they are called directly, and may be inlined. */
+#pragma GCC visibility push(hidden)
 
 /* What is counted of a file, in the order of Tally and of count_flows.REASONS. */
 enum tally {
@@ -24,28 +32,37 @@ enum tally {
     TALLIES
 };
 
-enum { PARTS = 256, LONGEST_ADDRESS = 45, LONGEST_TALKER_LINE = 2 * (LONGEST_ADDRESS + 2) + 32 };
+enum { PARTS = 256 }; /* into which spilled sums are divided */
 
-/* An address as a talker holds it: an IPv4 address is its 32 bits. Any other keeps its text, as it was logged,
- * and is the number under which the counter knows that text. */
-enum { SRC_IS_TEXT = 1, DST_IS_TEXT = 2 };
+/* A key has up to so many parts, and a talker up to so many sums. */
+enum { LONGEST_KEY = 4, MOST_SUMS = 4 };
 
+enum {
+    LONGEST_ADDRESS = 45,
+    LONGEST_NUMBER = 20,
+    LONGEST_TALKER_LINE = LONGEST_KEY * (LONGEST_ADDRESS + 3) + MOST_SUMS * (LONGEST_NUMBER + 1)
+};
+
+/* The parts of one talker's key, each a field's value. An IPv4 address is its 32 bits. Any other address keeps its
+ * text, as it was logged, and is the number under which the counter knows that text. All else is a number below
+ * 65,536. */
 typedef struct {
-    uint32_t src, dst;
-    uint16_t port;
-    uint8_t kinds;
+    uint32_t part[LONGEST_KEY];
+    uint32_t texts; /* a bit per part: whether it is the number of a text */
 } talker;
 
-/* The sum of one talker. What the file that is being read adds waits in `pending` until the file has come to its
- * end, since a file counts whole or not at all. */
+#ifndef FILE_BITS
+#define FILE_BITS 26 /* tests build with fewer */
+#endif
+
+/* A row of the table: a talker, and behind its parts, at `sums_at`, its sums and as many pending sums. What the
+ * current file adds is pending until the file ends, since a file counts whole or not at all. */
 typedef struct {
-    uint32_t src, dst;
-    uint16_t port;
-    uint8_t kinds;
-    uint8_t state; /* FREE; USED; COUNTED_ONCE when a whole file has counted it */
-    uint32_t file; /* which file `pending` belongs to; 0 for none */
-    int64_t sum, pending;
-} talker_sum;
+    uint32_t state : 2; /* FREE; USED; COUNTED_ONCE when a whole file has counted it */
+    uint32_t texts : LONGEST_KEY;
+    uint32_t file : FILE_BITS; /* the file that the pending sums belong to; 0 for none */
+    uint32_t part[];
+} row;
 
 enum { FREE = 0, USED = 1, COUNTED_ONCE = 2 };
 
@@ -59,15 +76,24 @@ enum { WAITING = 16 };
 
 typedef struct {
     talker whose;
-    int64_t value;
+    uint64_t hash;
+    int64_t values[MOST_SUMS];
 } waiting_sum;
 
+/* What a row holds: the key's parts, and so many sums. */
 typedef struct {
-    talker_sum *slots;
+    uint32_t parts, sums;
+    uint32_t addresses; /* a bit per part: whether it is an address; the others are numbers */
+} shape;
+
+typedef struct {
+    shape of;
+    size_t row_bytes, sums_at;
+    uint8_t *slots;
     size_t mask; /* number of slots, a power of two, less one */
     size_t rows;
-    uint32_t file; /* the file that is being read, from 1 */
-    uint64_t seed; /* random, so that no traffic can be made up to collide */
+    uint32_t file; /* the number of the current file, from 1 */
+    uint64_t seed; /* random, so that nobody can make up traffic that collides */
     text_address *addresses;
     size_t addresses_known, addresses_room;
     uint32_t *address_slots; /* number of an address + 1, by its hash; 0 is free */
@@ -76,35 +102,77 @@ typedef struct {
     size_t waits;
 } sums;
 
+static inline row *row_at(const sums *table, size_t slot) {
+    return (row *)(void *)(table->slots + slot * table->row_bytes);
+}
+
+static inline int64_t *sums_of(const sums *table, row *one) {
+    return (int64_t *)(void *)((uint8_t *)one + table->sums_at);
+}
+
+static inline row *next_used(const sums *table, uint8_t *from) {
+    for (uint8_t *end = table->slots + (table->mask + 1) * table->row_bytes; from < end; from += table->row_bytes) {
+        if (((row *)(void *)from)->state != FREE)
+            return (row *)(void *)from;
+    }
+    return NULL;
+}
+
+/* All rows in use, one after the other. */
+#define EACH_ROW(one, table) \
+    row *one = next_used(table, (table)->slots); one; one = next_used(table, (uint8_t *)one + (table)->row_bytes)
+
 void *zeroed_room(size_t bytes);
 void free_room(void *room, size_t bytes);
 
-bool sums_init(sums *table, uint64_t seed);
+bool sums_init(sums *table, uint64_t seed, shape of);
 void sums_free(sums *table);
 void sums_clear(sums *table);
-/* Find a talker's sum, made when there is none; NULL without memory. */
-talker_sum *sums_of(sums *table, talker whose);
-/* Add to a sum on behalf of the file that is being read; false without memory. */
-bool sums_add(sums *table, talker whose, int64_t value);
-/* The same, some talkers later, when the sum's place has come from memory; and what still waits. */
-bool sums_add_soon(sums *table, talker whose, int64_t value);
+/* Add to a talker's sums on behalf of the current file, some talkers later, when its row has come from memory. */
+bool sums_add_soon(sums *table, const talker *whose, const int64_t *values);
+/* Add what still waits. */
 bool sums_add_waiting(sums *table);
 /* The number of an address that is known by its text, which is valid; -1 without memory. */
 int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t hash);
 /* The same, but -1 when it is not known. */
 int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length, uint64_t hash);
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed);
-/* The file that was read counts, or does not; what follows is the next. */
+/* The current file counts, or does not; the next file begins. */
 void sums_end_file(sums *table, bool counts);
-/* Make `sum` right, and say whether a whole file has counted this talker at all. */
-bool settle(const sums *table, talker_sum *one);
+/* Make a row's sums right, and say whether a whole file has counted this talker at all. */
+bool settle(const sums *table, row *one);
 
-/* Rows, as they lie in the spill file and in the cache: packed talkers with their sums. */
-enum { LONGEST_ROW = 1 + 2 * (1 + LONGEST_ADDRESS) + 2 + 8 };
-size_t pack_row(const sums *table, const talker_sum *one, int64_t value, uint8_t *row);
+/* Packed rows, in the spill file and in the cache: the key, then 8 bytes per sum. */
+enum { LONGEST_ROW = 1 + LONGEST_KEY * (1 + LONGEST_ADDRESS) + MOST_SUMS * 8 };
+/* Pack a key, in front of room for a sum. */
+uint8_t *pack_key(const sums *table, const row *one, uint8_t *to);
+/* Read a packed key into a talker, or only check it when `whose` is NULL. Returns where it ends; NULL when the bytes
+ * are no key, or without memory. */
+const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose);
+size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to);
 
-/* Whether a text is an address that talkers hold as text. */
-bool is_text_address(const uint8_t *text, size_t length);
+/* The order of printed keys, and the way back from ranks to print them. The table must not change. */
+typedef struct key_order key_order;
+key_order *key_order_new(const sums *table);
+void key_order_free(key_order *order);
+/* How many bytes the ranks of a key take. */
+size_t rank_bytes(shape of);
+/* Keys compare as their ranks do, the last byte being the most significant. */
+void rank_key(const key_order *order, const row *one, uint8_t *ranks);
+uint8_t *print_key(const key_order *order, const uint8_t *ranks, uint8_t *to);
+
+static inline uint8_t *print_number(uint8_t *to, uint64_t number) {
+    uint8_t digits[LONGEST_NUMBER];
+    int n = 0;
+    do
+        digits[n++] = (uint8_t)('0' + number % 10);
+    while (number /= 10);
+    while (n)
+        *to++ = digits[--n];
+    return to;
+}
+
+#pragma GCC visibility pop
 
 /* --- for Python --- */
 
@@ -124,17 +192,21 @@ typedef struct counter counter;
 typedef struct spill spill;
 typedef struct ranking ranking;
 
+/* Lists of names are separated by spaces. */
 typedef struct {
-    const char *fields;     /* all known field names, separated by spaces */
-    const char *headerless; /* the columns of lines that have no header before them, likewise */
-    const uint8_t *ports;   /* for each of 65,536 ports whether it is wanted */
+    const char *fields;     /* all known field names */
+    const char *headerless; /* the columns of lines that have no header before them */
+    const char *key;        /* the fields that make a talker */
+    const char *sums;       /* the fields that are summed; `records` counts records */
+    const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
-    const char *metric;     /* the field that is summed; NULL to count records */
     int64_t since, until;   /* record start in [since, until) */
     int32_t timed;          /* whether those two are asked for */
     uint64_t seed;
 } question;
 
+/* NULL without memory; or, with EINVAL in errno, for a question that it cannot answer: another action than ACCEPT and
+ * REJECT, no key or a longer one, a key's field that is neither an address, a port nor a protocol, no or more sums. */
 counter *counter_new(const question *asked);
 void counter_free(counter *c);
 /* Count the lines in a piece of a file; a line may go on in the next piece. */
@@ -143,37 +215,39 @@ int counter_feed(counter *c, const uint8_t *data, size_t length);
 int counter_end_lines(counter *c, int64_t tally[TALLIES]);
 /* After that: whether the file's lines do not fit their layout, and then what the first of them is. */
 int counter_misfit(const counter *c, misfit *found);
-/* What all counted values add up to; -1 when that is more than a sum can hold, and the sums are wrong. */
+/* The largest total of a sum over all talkers; -1 when one is more than a sum can hold, and the sums are wrong. */
 int64_t counter_total(const counter *c);
 void counter_end_file(counter *c, int counts);
-/* How many sums and texts it holds, for the bound of memory. */
+/* How many rows and texts it holds, for the bound of memory. */
 size_t counter_rows(const counter *c);
 /* How many talkers whole files have counted. */
 size_t counter_talkers(counter *c);
 void counter_clear(counter *c);
-/* Take over another counter's sums; the other is empty then. */
+/* Take over the sums of another counter of the same question; the other is empty then. */
 int counter_absorb(counter *into, counter *from);
 /* All sums as packed rows: first the room they need, then into `room`. */
 size_t counter_packed_bytes(counter *c);
 void counter_pack(counter *c, uint8_t *room);
-/* Whether bytes are packed rows of addresses and of sums that add up to what a sum can hold. */
-int is_packed(const uint8_t *rows, size_t length);
+/* Whether bytes are packed rows of the counter's shape, with sums that add up to what a sum can hold. */
+int counter_is_packed(counter *c, const uint8_t *rows, size_t length);
 /* Add packed rows, which must be sound. */
 int counter_add_packed(counter *c, const uint8_t *rows, size_t length);
 
 spill *spill_new(int fd);
 void spill_free(spill *s);
-/* Move all sums of a counter to the disk. -1: errno says what the disk says. */
+/* Move all sums of a counter to the disk. -1: errno is the disk's. */
 int counter_spill(counter *c, spill *s);
 int64_t spill_bytes(const spill *s);
 int64_t spill_rows_of_part(const spill *s, int part);
 /* Fetch a part's sums back into a counter. */
 int spill_fetch(spill *s, int part, counter *into);
 
-/* The order of the answer; `top` of 0 for all. The counter must not change before ranking_free. */
+/* The order of the answer: by the first sum, descending, then by the printed key; `top` of 0 for all. The counter must
+ * not change before ranking_free. */
 ranking *ranking_new(counter *c, size_t top);
 void ranking_free(ranking *r);
-/* Print the next lines, whole ones only; 0 at the end. */
+/* Print the next lines, whole ones only: the key's parts separated by colons, then a tab before each sum. 0 at the
+ * end. */
 size_t ranking_read(ranking *r, uint8_t *room, size_t length);
 
 /* Printed rankings, in one file one after the other, merged into one. */
@@ -183,21 +257,31 @@ void merge_free(merge *m);
 /* The next lines, whole ones only; 0 at the end, -1 when the disk does not give them back. */
 int64_t merge_read(merge *m, uint8_t *room, size_t length);
 
-/* For records.c and spill.c. */
+/* --- within the kernel --- */
+
+#pragma GCC visibility push(hidden)
+
+/* What the values add up to, per sum. */
+typedef struct {
+    int64_t sums[MOST_SUMS];
+    bool are_too_large; /* for a sum to hold: the sums are wrong */
+} totals;
+
 struct counter {
     sums table;
     int64_t tally[TALLIES];
     bool failed; /* no memory */
-    int64_t total, total_before; /* of the values that count; before this file, -1 for too large */
-    bool is_too_large; /* the values add up to more than a sum can hold: the sums are wrong */
-    struct segment *provisional; /* spilled of the file that is being read */
+    totals total, total_before; /* of all that was counted; before the current file */
+    struct segment *provisional; /* spilled of the current file */
     size_t provisional_number, provisional_room;
     spill *provisional_in;
     struct reader *reader;
 };
 
 void spill_settle(counter *c, bool counts);
-/* Add to a sum, and to the total, or note that it is too large; false without memory. */
-bool counter_add(counter *c, talker whose, int64_t value);
+/* Add to a talker's sums, and to the totals, or note that these are too large; false without memory. */
+bool counter_add(counter *c, const talker *whose, const int64_t *values);
+
+#pragma GCC visibility pop
 
 #endif

@@ -1,12 +1,12 @@
 /* From the bytes of a file to records: lines, headers, columns.
  *
- * Most lines take the way of `count_lines`: spaces and line ends are found 64 bytes at a
- * time, and only the columns that the question needs are looked at. A line that is not sound there may be a header,
- * a record behind a time stamp, a blank line; it takes the way of `count_odd_line`, which looks at it from its
- * first byte on.
+ * `count_lines` counts most lines: it finds spaces and line ends 64 bytes at a time, and reads only the columns that
+ * the question needs. A line that is not a sound record may be a header, a record behind a time stamp or a blank line.
+ * `count_odd_line` reads such a line from its first byte.
  */
 #include "reader.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -16,7 +16,7 @@ static bool begin_file(reader *r) {
     r->rest_length = 0;
     begin_stretch(r, 0);
     r->malformed = 0;
-    r->packed_at = -1;
+    r->compressed_at = -1;
     r->has_misfit = r->has_example = r->by_header = false;
     return set_layout(r, r->headerless, strlen(r->headerless));
 }
@@ -52,10 +52,10 @@ static bool is_header(const reader *r, const uint8_t *line, size_t length) {
         const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
         if (!stop)
             stop = end;
-        size_t wide = (size_t)(stop - from);
-        if (!is_field_name(from, wide))
+        size_t width = (size_t)(stop - from);
+        if (!is_field_name(from, width))
             return false;
-        known += is_known_field(r, from, wide);
+        known += is_known_field(r, from, width);
         if (!columns)
             first_is_known = known > 0;
         from = stop + 1;
@@ -63,7 +63,7 @@ static bool is_header(const reader *r, const uint8_t *line, size_t length) {
     return first_is_known || 2 * known > columns;
 }
 
-/* Where the columns of a line start, into `at`, with one more that starts behind its end; how many there are. */
+/* Write the starts of a line's columns into `at`, and the start of one more behind its end. Returns their number. */
 uint32_t split(reader *r, const uint8_t *line, size_t length) {
     uint32_t columns = 0, most = (uint32_t)r->now.columns + 1;
     const uint8_t *end = line + length;
@@ -77,14 +77,16 @@ uint32_t split(reader *r, const uint8_t *line, size_t length) {
     return columns;
 }
 
-/* Whether what stands before a line may hide that it is none, or another, when its columns are looked at. */
+/* Whether a line may begin with a byte order mark or a time stamp, which its columns alone would not show. */
 static bool may_be_odd(const uint8_t *line, size_t length) {
     return line[0] == 0xef || (length > 19 && line[10] == 'T' && line[4] == '-' && line[7] == '-');
 }
 
-/* Count a line that has its layout's columns, known by their starts; or say that it is not sound, and count nothing. */
+/* Count a line that has its layout's columns, which start at `at`. Returns false when it is not sound, and then counts
+ * nothing. */
 static inline bool count_record(counter *c, const uint8_t *base, const uint32_t *at, size_t line, size_t length) {
-    if (!c->reader->now.usable || base[line + length - 1] == ' ' || length > LONGEST_LINE || may_be_odd(base + line, length))
+    if (!c->reader->now.usable || base[line + length - 1] == ' ' || length > LONGEST_LINE ||
+        may_be_odd(base + line, length))
         return false;
     enum tally verdict = examine(c, base, at);
     if (verdict >= MALFORMED_COLUMNS)
@@ -104,14 +106,14 @@ static bool is_blank(const uint8_t *line, size_t length) {
     return true;
 }
 
-/* How long the ISO 8601 time stamp is that CloudWatch's export puts before a line, with its space; 0 for none. */
+/* The length of the ISO 8601 time stamp that CloudWatch's export puts before a line, with its space; 0 for none. */
 static size_t time_stamp_length(const uint8_t *line, size_t length) {
-    static const char shape[] = "0000-00-00T00:00:00";
-    size_t at = sizeof shape - 1;
+    static const char pattern[] = "0000-00-00T00:00:00";
+    size_t at = sizeof pattern - 1;
     if (length <= at)
         return 0;
     for (size_t i = 0; i < at; i++) {
-        if (shape[i] == '0' ? !is_digit(line[i]) : line[i] != shape[i])
+        if (pattern[i] == '0' ? !is_digit(line[i]) : line[i] != pattern[i])
             return 0;
     }
     if (line[at] == '.') {
@@ -127,7 +129,7 @@ static size_t time_stamp_length(const uint8_t *line, size_t length) {
     return at == length ? at : line[at] == ' ' ? at + 1 : 0;
 }
 
-/* A line that may be anything, looked at from its first byte on. */
+/* Count a line that may be anything. */
 __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *line, size_t length) {
     reader *r = c->reader;
     bool is_too_long = length > LONGEST_LINE;
@@ -162,7 +164,7 @@ __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *
 
 /* --- lines --- */
 
-/* One bit a byte: which of 64 bytes are spaces, and which end a line. */
+/* One bit per byte: which of 64 bytes are spaces, and which end a line. */
 static inline void find_marks(const uint8_t *bytes, uint64_t *spaces, uint64_t *ends) {
     *spaces = *ends = 0;
 #ifdef __SSE2__
@@ -181,7 +183,7 @@ static inline void find_marks(const uint8_t *bytes, uint64_t *spaces, uint64_t *
 #endif
 }
 
-/* Count all lines that end within `data`; gives where the one begins that does not. */
+/* Count all lines that end within `data`. Returns where the line begins that does not. */
 static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
     reader *r = c->reader;
     uint32_t *at = r->at, most = (uint32_t)r->now.columns + 1, looked_at = r->now.looked_at, columns = 1;
@@ -203,7 +205,7 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
             at[columns < most ? columns : most] = next;
             columns++;
             if (!(ends >> bit & 1)) {
-                if (columns > looked_at) { /* what is left of the line is but counted */
+                if (columns > looked_at) { /* the columns that are left are only counted */
                     uint64_t later = marks & (marks - 1), later_ends = later & ends;
                     uint64_t up_to = later_ends ? (later_ends & -later_ends) - 1 : UINT64_MAX;
                     columns += (uint32_t)__builtin_popcountll(later & up_to);
@@ -211,10 +213,10 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
                 }
                 continue;
             }
-            size_t wide = next - 1 - line;
-            if (wide) {
-                if (__builtin_expect(columns != most, 0) || __builtin_expect(!count_record(c, data, at, line, wide), 0)) {
-                    count_odd_line(c, data + line, wide);
+            size_t width = next - 1 - line;
+            if (width) {
+                if (__builtin_expect(columns != most || !count_record(c, data, at, line, width), 0)) {
+                    count_odd_line(c, data + line, width);
                     at = r->at;
                     most = (uint32_t)r->now.columns + 1;
                     looked_at = r->now.looked_at;
@@ -230,7 +232,7 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
 
 static bool keep_rest(reader *r, const uint8_t *data, size_t length) {
     if (r->rest_length > LONGEST_LINE)
-        return true; /* it is too long already, and no more of it matters */
+        return true; /* it is too long already, and the rest does not matter */
     if (r->rest_length + length > r->rest_room) {
         size_t room = r->rest_length + length + 4096;
         uint8_t *larger = realloc(r->rest, room);
@@ -282,11 +284,9 @@ int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
 }
 
 void counter_end_file(counter *c, int counts) {
-    if (!counts) {
-        c->is_too_large = c->total_before < 0;
-        c->total = c->is_too_large ? c->total : c->total_before;
-    }
-    c->total_before = counter_total(c);
+    if (!counts)
+        c->total = c->total_before;
+    c->total_before = c->total;
     memset(c->tally, 0, sizeof c->tally);
     spill_settle(c, counts);
     sums_end_file(&c->table, counts);
@@ -295,6 +295,46 @@ void counter_end_file(counter *c, int counts) {
 }
 
 /* --- counters --- */
+
+/* Split a list of names, in place. Returns their number; 0 for none, or more than `most`. */
+static size_t take_names(char *list, const char **names, size_t most) {
+    size_t number = 0;
+    for (char *name = strtok_r(list, " ", &list); name; name = strtok_r(NULL, " ", &list)) {
+        if (number == most)
+            return 0;
+        names[number++] = name;
+    }
+    return number;
+}
+
+/* Take a question's key, sums and filters. Returns false when it cannot be answered. */
+static bool take_question(reader *r, const question *asked, shape *of) {
+    char *key = strcpy(r->names, asked->key), *summed = strcpy(r->names + strlen(asked->key) + 1, asked->sums);
+    of->parts = (uint32_t)take_names(key, r->key, LONGEST_KEY);
+    of->sums = (uint32_t)take_names(summed, r->sums, MOST_SUMS);
+    r->port_part = ABSENT;
+    for (uint32_t part = 0; part < of->parts; part++) {
+        const telling_field *field = TELLING, *end = TELLING + TELLINGS;
+        while (field < end && strcmp(field->name, r->key[part]))
+            field++;
+        if (field == end || (field->kind != AN_ADDRESS && field->kind != A_PORT && field->kind != A_PROTOCOL))
+            return false;
+        of->addresses |= (uint32_t)(field->kind == AN_ADDRESS) << part;
+        r->largest[part] = field->kind == A_PROTOCOL ? LARGEST_PROTOCOL : LARGEST_PORT;
+        if (!strcmp(r->key[part], "dstport"))
+            r->port_part = (int)part;
+    }
+    for (uint32_t i = 0; i < of->sums; i++)
+        r->sums[i] = strcmp(r->sums[i], "records") ? r->sums[i] : NULL;
+    memcpy(r->ports, asked->ports, sizeof r->ports);
+    r->all_ports = !memchr(r->ports, 0, sizeof r->ports);
+    if (asked->action)
+        r->action = parse_action((column){(const uint8_t *)asked->action, strlen(asked->action)});
+    r->since = asked->since;
+    r->until = asked->until;
+    r->timed = asked->timed;
+    return of->parts && of->sums && (!asked->action || r->action != ANY_ACTION);
+}
 
 counter *counter_new(const question *asked) {
     counter *c = calloc(1, sizeof *c);
@@ -306,27 +346,27 @@ counter *counter_new(const question *asked) {
     }
     c->reader = r;
     r->fields = malloc(strlen(asked->fields) + 3);
-    r->headerless = malloc(strlen(asked->headerless) + 1);
-    if (!sums_init(&c->table, asked->seed) || !r->fields || !r->headerless) {
+    r->headerless = strdup(asked->headerless);
+    r->names = malloc(strlen(asked->key) + strlen(asked->sums) + 2);
+    if (!r->fields || !r->headerless || !r->names) {
         counter_free(c);
         return NULL;
     }
     strcpy(r->fields, " ");
     strcat(r->fields, asked->fields);
     strcat(r->fields, " ");
-    strcpy(r->headerless, asked->headerless);
     for (const char *name = asked->fields; *name;) {
-        size_t wide = strcspn(name, " ");
-        r->field_lengths[*name & 31] |= (uint64_t)1 << (wide & 63);
-        name += wide + (name[wide] == ' ');
+        size_t width = strcspn(name, " ");
+        r->field_lengths[*name & 31] |= (uint64_t)1 << (width & 63);
+        name += width + (name[width] == ' ');
     }
-    memcpy(r->ports, asked->ports, sizeof r->ports);
-    strncpy(r->action, asked->action ? asked->action : "", sizeof r->action - 1);
-    strncpy(r->metric, asked->metric ? asked->metric : "", sizeof r->metric - 1);
-    r->since = asked->since;
-    r->until = asked->until;
-    r->timed = asked->timed;
-    if (!begin_file(r)) {
+    shape of = {0};
+    if (!take_question(r, asked, &of)) {
+        counter_free(c);
+        errno = EINVAL;
+        return NULL;
+    }
+    if (!sums_init(&c->table, asked->seed, of) || !begin_file(r)) {
         counter_free(c);
         return NULL;
     }
@@ -339,6 +379,7 @@ void counter_free(counter *c) {
     if (c->reader) {
         free(c->reader->fields);
         free(c->reader->headerless);
+        free(c->reader->names);
         free(c->reader->at);
         free(c->reader->columns);
         free(c->reader->rest);

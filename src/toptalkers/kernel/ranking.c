@@ -1,88 +1,22 @@
-/* The order of the answer - sum descending, then the printed talker ascending, as bytes - and its lines.
- *
- * Printed talkers compare as their parts do, one after the other, since each part has an end that tells it from
- * what is longer: an IPv4 address its colon, any other its bracket, a port the tab. So each part is given its rank
- * among the texts of its kind, and rows of ranks are sorted as numbers, without a look at a text. IPv4 comes before
- * all else, since a digit comes before a bracket.
- */
+/* The order of the answer - the first sum descending, then the printed key ascending, as bytes - and its lines. */
 #include "kernel.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "rows are sorted byte by byte, the least significant first"
-#endif
-
-/* Sorted by its bytes, from the first as the least significant to the last. */
-typedef struct {
-    uint16_t port;
-    uint8_t dst[4], dst_is_text, src[4], src_is_text;
-    uint32_t unused;
-    uint64_t below; /* how far the sum is below the largest number there is */
-} row;
-
-enum { BYTES = sizeof(row) };
-
+/* Entries lie one after the other, of `words` times 8 bytes each: the ranks of the key, how far the first sum is below
+ * the largest number there is, and the other sums. They are sorted by `sorted_bytes`, the first being the least
+ * significant. */
 struct ranking {
     counter *c;
-    row *rows;
+    key_order *order;
+    uint64_t *entries;
+    size_t words, below_at, sorted_bytes;
     size_t number, given, room;
-    uint16_t octet_before_dot[256], octet_before_colon[256], port[1 << 16]; /* by their ranks */
-    uint32_t *address; /* the number of a text, by its rank */
 };
 
-/* Decimals below a limit in the order of their texts: of two that begin alike the shorter one first, as before a
- * dot or an end, or last, as before a colon. */
-static void order_decimals(uint32_t from, uint32_t limit, bool shorter_first, uint16_t **next) {
-    if (shorter_first)
-        *(*next)++ = (uint16_t)from;
-    for (uint32_t longer = from * 10; from && longer < from * 10 + 10 && longer < limit; longer++)
-        order_decimals(longer, limit, shorter_first, next);
-    if (!shorter_first)
-        *(*next)++ = (uint16_t)from;
-}
-
-static void order_all_decimals(uint32_t limit, bool shorter_first, uint16_t *ordered) {
-    for (uint32_t digit = 0; digit < 10; digit++)
-        order_decimals(digit, limit, shorter_first, &ordered);
-}
-
-/* Texts with the bracket that follows them. */
-static int by_text(const void *one, const void *other) {
-    const text_address *a = *(const text_address *const *)one, *b = *(const text_address *const *)other;
-    size_t shorter = a->length < b->length ? a->length : b->length;
-    int order = memcmp(a->text, b->text, shorter);
-    if (order || a->length == b->length)
-        return order;
-    return a->length < b->length ? ']' - b->text[shorter] : a->text[shorter] - ']';
-}
-
-/* Order the known texts; gives each one's rank by its number, and fills the ranking's way back. */
-static uint32_t *order_addresses(ranking *r) {
-    const sums *table = &r->c->table;
-    size_t known = table->addresses_known;
-    const text_address **ordered = malloc((known + 1) * sizeof *ordered);
-    uint32_t *rank = malloc((known + 1) * sizeof *rank);
-    r->address = malloc((known + 1) * sizeof *r->address);
-    if (ordered && rank && r->address) {
-        for (size_t i = 0; i < known; i++)
-            ordered[i] = &table->addresses[i];
-        qsort(ordered, known, sizeof *ordered, by_text);
-        for (size_t i = 0; i < known; i++) {
-            r->address[i] = (uint32_t)(ordered[i] - table->addresses);
-            rank[r->address[i]] = (uint32_t)i;
-        }
-    } else {
-        free(rank);
-        rank = NULL;
-    }
-    free(ordered);
-    return rank;
-}
-
-/* Put a sum where it belongs below `at` in a heap whose root is the least. */
+/* Move a sum down from `at` to its place in a heap whose root is the least. */
 static void sift_down(int64_t *heap, size_t held, size_t at, int64_t sum) {
     for (size_t below; (below = 2 * at + 1) < held; at = below) {
         if (below + 1 < held && heap[below + 1] < heap[below])
@@ -98,108 +32,93 @@ static void sift_down(int64_t *heap, size_t held, size_t at, int64_t sum) {
 static int64_t least_of_top(counter *c, size_t top) {
     int64_t *heap = malloc(top * sizeof *heap), least = INT64_MIN;
     size_t held = 0;
-    for (talker_sum *one = c->table.slots; heap && one <= c->table.slots + c->table.mask; one++) {
-        if (one->state == FREE || !settle(&c->table, one))
+    if (!heap)
+        return least; /* without memory all are sorted, and cut off later */
+    for (EACH_ROW(one, &c->table)) {
+        if (!settle(&c->table, one))
             continue;
+        int64_t sum = *sums_of(&c->table, one);
         if (held < top) {
-            heap[held++] = one->sum;
+            heap[held++] = sum;
             for (size_t at = held / 2; held == top && at--;)
                 sift_down(heap, held, at, heap[at]);
-        } else if (one->sum > heap[0]) {
-            sift_down(heap, held, 0, one->sum);
+        } else if (sum > heap[0]) {
+            sift_down(heap, held, 0, sum);
         }
     }
-    if (heap && held == top)
+    if (held == top)
         least = heap[0];
-    free(heap); /* without memory all are sorted, and what is too much is cut off */
+    free(heap);
     return least;
 }
 
-static bool sort_rows(ranking *r) {
-    size_t(*starts)[256] = calloc(BYTES, sizeof *starts);
-    row *from = r->rows, *to = zeroed_room(r->room);
+/* Move entries to where those with their value of one byte belong. */
+static inline void distribute(const uint64_t *from, uint64_t *to, size_t number, size_t words, size_t byte,
+                              size_t *start) {
+    for (const uint64_t *end = from + number * words; from < end; from += words) {
+        uint64_t *at = to + start[((const uint8_t *)from)[byte]]++ * words;
+        for (size_t word = 0; word < words; word++)
+            at[word] = from[word];
+    }
+}
+
+static bool sort_entries(ranking *r) {
+    size_t(*starts)[256] = calloc(r->sorted_bytes, sizeof *starts);
+    uint64_t *from = r->entries, *to = zeroed_room(r->room);
     if (!starts || !to) {
         free(starts);
         free_room(to, r->room);
         return false;
     }
-    for (size_t i = 0; i < r->number; i++) {
-        const uint8_t *bytes = (const uint8_t *)&from[i];
-        for (size_t byte = 0; byte < BYTES; byte++)
-            starts[byte][bytes[byte]]++;
+    size_t words = r->words, sorted_bytes = r->sorted_bytes;
+    for (const uint64_t *entry = from, *end = from + r->number * words; entry < end; entry += words) {
+        for (size_t byte = 0; byte < sorted_bytes; byte++)
+            starts[byte][((const uint8_t *)entry)[byte]]++;
     }
-    for (size_t byte = 0; byte < BYTES; byte++) {
+    for (size_t byte = 0; byte < sorted_bytes; byte++) {
         size_t *start = starts[byte], before = 0;
         if (start[((const uint8_t *)from)[byte]] == r->number)
-            continue; /* the same in all rows */
+            continue; /* the same in all entries */
         for (int value = 0; value < 256; value++) {
             size_t number = start[value];
             start[value] = before;
             before += number;
         }
-        for (size_t i = 0; i < r->number; i++)
-            to[start[((const uint8_t *)&from[i])[byte]]++] = from[i];
-        row *sorted = to;
+        if (words == 3) /* those of the default question, known to the compiler */
+            distribute(from, to, r->number, 3, byte, start);
+        else
+            distribute(from, to, r->number, words, byte, start);
+        uint64_t *sorted = to;
         to = from;
         from = sorted;
     }
     free(starts);
     free_room(to, r->room);
-    r->rows = from;
+    r->entries = from;
     return true;
 }
 
-static void invert(const uint16_t *ordered, size_t number, uint16_t *rank) {
-    for (size_t i = 0; i < number; i++)
-        rank[ordered[i]] = (uint16_t)i;
-}
-
-static void rank_address(uint8_t to[4], uint32_t address, const uint32_t *ranks, const uint16_t *before_dot,
-                         const uint16_t *before_colon) {
-    uint32_t rank;
-    if (ranks)
-        rank = ranks[address];
-    else
-        rank = (uint32_t)before_dot[address >> 24] << 24 | (uint32_t)before_dot[address >> 16 & 255] << 16 |
-               (uint32_t)before_dot[address >> 8 & 255] << 8 | before_colon[address & 255];
-    memcpy(to, &rank, 4);
-}
-
 static bool fill(ranking *r, size_t top) {
-    uint16_t before_dot[256], before_colon[256], *port = malloc(sizeof r->port);
-    uint32_t *address = order_addresses(r);
     sums *table = &r->c->table;
     int64_t least = top && top < table->rows ? least_of_top(r->c, top) : INT64_MIN;
-    size_t rows = 0;
-    for (talker_sum *one = table->slots; one <= table->slots + table->mask; one++)
-        rows += one->state != FREE && settle(table, one) && one->sum >= least;
-    r->room = (rows + 1) * sizeof *r->rows;
-    r->rows = zeroed_room(r->room);
-    if (!port || !address || !r->rows) {
-        free(port);
-        free(address);
+    size_t entries = 0;
+    for (EACH_ROW(one, table))
+        entries += settle(table, one) && *sums_of(table, one) >= least;
+    r->room = (entries + 1) * r->words * sizeof *r->entries;
+    r->entries = zeroed_room(r->room);
+    if (!r->entries)
         return false;
-    }
-    order_all_decimals(256, true, r->octet_before_dot);
-    order_all_decimals(256, false, r->octet_before_colon);
-    order_all_decimals(1 << 16, true, r->port);
-    invert(r->octet_before_dot, 256, before_dot);
-    invert(r->octet_before_colon, 256, before_colon);
-    invert(r->port, 1 << 16, port);
-    for (talker_sum *one = table->slots; one <= table->slots + table->mask; one++) {
-        if (one->state != COUNTED_ONCE || one->sum < least)
+    for (EACH_ROW(one, table)) {
+        const int64_t *sum = sums_of(table, one);
+        if (one->state != COUNTED_ONCE || *sum < least)
             continue;
-        row *added = &r->rows[r->number++];
-        added->below = (uint64_t)INT64_MAX - (uint64_t)one->sum;
-        added->port = port[one->port];
-        added->src_is_text = (one->kinds & SRC_IS_TEXT) != 0;
-        added->dst_is_text = (one->kinds & DST_IS_TEXT) != 0;
-        rank_address(added->src, one->src, added->src_is_text ? address : NULL, before_dot, before_colon);
-        rank_address(added->dst, one->dst, added->dst_is_text ? address : NULL, before_dot, before_colon);
+        uint8_t *entry = (uint8_t *)(r->entries + r->number++ * r->words);
+        int64_t below = INT64_MAX - *sum;
+        rank_key(r->order, one, entry);
+        memcpy(entry + r->below_at, &below, sizeof below);
+        memcpy(entry + r->sorted_bytes, sum + 1, (table->of.sums - 1) * sizeof *sum);
     }
-    free(port);
-    free(address);
-    bool sorted = sort_rows(r);
+    bool sorted = sort_entries(r);
     if (top && r->number > top)
         r->number = top;
     return sorted;
@@ -210,7 +129,11 @@ ranking *ranking_new(counter *c, size_t top) {
     if (!r)
         return NULL;
     r->c = c;
-    if (!fill(r, top)) {
+    r->order = key_order_new(&c->table);
+    r->below_at = rank_bytes(c->table.of);
+    r->sorted_bytes = r->below_at + sizeof(int64_t);
+    r->words = (r->below_at + c->table.of.sums * sizeof(int64_t) + 7) / 8;
+    if (!r->order || !fill(r, top)) {
         ranking_free(r);
         return NULL;
     }
@@ -220,60 +143,22 @@ ranking *ranking_new(counter *c, size_t top) {
 void ranking_free(ranking *r) {
     if (!r)
         return;
-    free_room(r->rows, r->room);
-    free(r->address);
+    free_room(r->entries, r->room);
+    key_order_free(r->order);
     free(r);
-}
-
-size_t counter_talkers(counter *c) {
-    size_t talkers = 0;
-    for (talker_sum *one = c->table.slots; one <= c->table.slots + c->table.mask; one++)
-        talkers += one->state != FREE && settle(&c->table, one);
-    return talkers;
-}
-
-/* --- lines --- */
-
-static uint8_t *print_number(uint8_t *to, uint64_t number) {
-    uint8_t digits[20];
-    int n = 0;
-    do
-        digits[n++] = (uint8_t)('0' + number % 10);
-    while (number /= 10);
-    while (n)
-        *to++ = digits[--n];
-    return to;
-}
-
-static uint8_t *print_address(const ranking *r, uint8_t *to, const uint8_t ranked[4], bool is_text) {
-    uint32_t rank;
-    memcpy(&rank, ranked, 4);
-    if (is_text) {
-        const text_address *known = &r->c->table.addresses[r->address[rank]];
-        *to++ = '[';
-        memcpy(to, known->text, known->length);
-        to += known->length;
-        *to++ = ']';
-    } else {
-        for (int shift = 24; shift > 0; shift -= 8) {
-            to = print_number(to, r->octet_before_dot[rank >> shift & 255]);
-            *to++ = '.';
-        }
-        to = print_number(to, r->octet_before_colon[rank & 255]);
-    }
-    *to++ = ':';
-    return to;
 }
 
 size_t ranking_read(ranking *r, uint8_t *room, size_t length) {
     uint8_t *to = room;
     for (; r->given < r->number && length - (size_t)(to - room) >= LONGEST_TALKER_LINE; r->given++) {
-        const row *one = &r->rows[r->given];
-        to = print_address(r, to, one->src, one->src_is_text);
-        to = print_address(r, to, one->dst, one->dst_is_text);
-        to = print_number(to, r->port[one->port]);
-        *to++ = '\t';
-        to = print_number(to, (uint64_t)INT64_MAX - one->below);
+        const uint8_t *entry = (const uint8_t *)(r->entries + r->given * r->words);
+        to = print_key(r->order, entry, to);
+        for (size_t i = 0; i < r->c->table.of.sums; i++) {
+            int64_t sum;
+            memcpy(&sum, entry + r->below_at + i * sizeof sum, sizeof sum);
+            *to++ = '\t';
+            to = print_number(to, (uint64_t)(i ? sum : INT64_MAX - sum));
+        }
         *to++ = '\n';
     }
     return (size_t)(to - room);
@@ -284,10 +169,10 @@ size_t ranking_read(ranking *r, uint8_t *room, size_t length) {
 enum { MERGE_BYTES = 1 << 16 };
 
 typedef struct {
-    int64_t next, end; /* what is still on the disk */
-    uint8_t *bytes, *line, *stop; /* what is in memory, and how far it is used */
-    size_t wide, talker_wide; /* of the line that is next; 0 at the end */
-    uint64_t sum;
+    int64_t next, end; /* the part that is still on the disk */
+    uint8_t *bytes, *line, *stop; /* the part in memory: its beginning, the next line, its end */
+    size_t length, key_length; /* of the next line; 0 at the end */
+    uint64_t sum; /* the first */
 } run;
 
 struct merge {
@@ -300,8 +185,8 @@ struct merge {
 
 /* Take the next line of a run; false when the disk does not give it back. */
 static bool advance(merge *m, run *one) {
-    one->line += one->wide;
-    one->wide = 0;
+    one->line += one->length;
+    one->length = 0;
     uint8_t *end = memchr(one->line, '\n', (size_t)(one->stop - one->line));
     if (!end && one->next < one->end) {
         size_t kept = (size_t)(one->stop - one->line);
@@ -322,17 +207,17 @@ static bool advance(merge *m, run *one) {
     if (!tab)
         return false;
     one->sum = 0;
-    for (const uint8_t *digit = tab + 1; digit < end; digit++)
+    for (const uint8_t *digit = tab + 1; digit < end && *digit != '\t'; digit++)
         one->sum = one->sum * 10 + (uint64_t)(*digit - '0');
-    one->talker_wide = (size_t)(tab + 1 - one->line); /* with the tab, which comes before all that is longer */
-    one->wide = (size_t)(end + 1 - one->line);
+    one->key_length = (size_t)(tab + 1 - one->line); /* with the tab, which comes before any other byte */
+    one->length = (size_t)(end + 1 - one->line);
     return true;
 }
 
 static bool is_before(const run *a, const run *b) {
     if (a->sum != b->sum)
         return a->sum > b->sum;
-    size_t shorter = a->talker_wide < b->talker_wide ? a->talker_wide : b->talker_wide;
+    size_t shorter = a->key_length < b->key_length ? a->key_length : b->key_length;
     return memcmp(a->line, b->line, shorter) < 0;
 }
 
@@ -365,7 +250,7 @@ merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rank
             merge_free(m);
             return NULL;
         }
-        if (one->wide)
+        if (one->length)
             m->number++;
         else
             free(one->bytes);
@@ -392,13 +277,13 @@ int64_t merge_read(merge *m, uint8_t *room, size_t length) {
     uint8_t *to = room;
     for (; m->number && m->left; m->left--) {
         run *first = &m->runs[0];
-        if (length - (size_t)(to - room) < first->wide)
+        if (length - (size_t)(to - room) < first->length)
             break;
-        memcpy(to, first->line, first->wide);
-        to += first->wide;
+        memcpy(to, first->line, first->length);
+        to += first->length;
         if (!advance(m, first))
             return -1;
-        if (!first->wide) {
+        if (!first->length) {
             free(first->bytes);
             m->runs[0] = m->runs[--m->number];
         }

@@ -1,4 +1,4 @@
-/* What lines.c, rules.c, misfits.c and keys.c share: a counter's reader of lines, and small readers of columns. */
+/* Shared by lines.c, rules.c, misfits.c and keys.c: the state of a counter's reader, and parsers of columns. */
 #ifndef TOPTALKERS_READER_H
 #define TOPTALKERS_READER_H
 
@@ -6,12 +6,14 @@
 
 #include <string.h>
 
+#pragma GCC visibility push(hidden)
+
 /* A longer line is malformed, whatever it holds. */
 enum { LONGEST_LINE = 1 << 20 };
 
-enum { ABSENT = -1 };
+enum { ABSENT = -1, LARGEST_PORT = 65535, LARGEST_PROTOCOL = 255 };
 
-/* The columns that tell whether lines fit their layout, by what they may hold. */
+/* The fields whose columns tell whether lines fit their layout, and what these columns may hold. */
 enum kind { A_VERSION, A_NUMBER, AN_ADDRESS, A_PORT, A_PROTOCOL, AN_ACTION, A_STATUS };
 
 typedef struct {
@@ -22,39 +24,46 @@ typedef struct {
 enum { TELLINGS = 14, AT_PACKETS = 8, AT_BYTES, AT_START, AT_END };
 extern const telling_field TELLING[TELLINGS];
 
-/* The records from a header, or a file's beginning, to the next header or the end. */
+/* The records from the beginning of a file, or a header, to the next header or the end. */
 typedef struct {
     int64_t first;          /* the number of its first record in the file */
-    int64_t next_sample;    /* the number of the record from which on the next sound one is a sample */
+    int64_t next_sample;    /* from this record on, the next sound one is a sample */
     int64_t malformed, sampled, odd;
     int64_t last_malformed; /* the number of the last malformed record */
     int in_row, odd_in_row;
-    bool is_told; /* whether some lines have told that it is a misfit, however many others there are */
+    bool is_told; /* whether some lines show a misfit, however many others there are */
 } stretch;
 
+enum action { ANY_ACTION, ACCEPT, REJECT };
+
+/* Numbers of columns, from 0; ABSENT where there is none, or none is needed. */
 typedef struct {
-    int columns; /* how many columns a line of this layout has */
-    int src, dst, port, status, action, start, value;
+    int columns; /* how many there are */
+    int key[LONGEST_KEY], sums[MOST_SUMS], port, status, action, start;
     int telling[TELLINGS];
-    uint32_t looked_at; /* how many columns there are up to the last that is looked at */
+    uint32_t looked_at; /* how many columns there are up to the last one that is needed */
     bool usable;        /* whether it has all that the question needs */
 } layout;
 
 typedef struct reader {
-    char *fields; /* known field names, parted by spaces, with one before and behind */
+    char *fields; /* known field names, separated by spaces, with one before and behind */
     uint64_t field_lengths[32]; /* by the first letter of known field names: a bit for each length */
     char *headerless;
+    char *names; /* of the fields in `key` and `sums` */
+    const char *key[LONGEST_KEY], *sums[MOST_SUMS]; /* a sum without a name counts records */
+    int largest[LONGEST_KEY]; /* of the numbers in the key */
+    int port_part;            /* which part of the key is the destination port */
+    bool all_ports;
     uint8_t ports[1 << 16];
-    char action[8];
-    char metric[8];
+    enum action action;
     int64_t since, until;
     bool timed;
     layout now;
     stretch lines;
-    bool has_misfit;  /* whether a stretch of the file is one */
-    int64_t malformed;        /* how many records of the file are */
-    int64_t packed_at;        /* the number of the malformed record in which packed bytes began; -1 for none */
-    int64_t packed_malformed; /* how many were malformed up to that one */
+    bool has_misfit;   /* whether a stretch of the file is one */
+    int64_t malformed; /* how many records of the file are */
+    int64_t compressed_at;        /* the number of the malformed record in which compressed bytes begin; -1 for none */
+    int64_t compressed_malformed; /* how many were malformed up to that one */
     bool has_example; /* whether `example` shows a line of the file */
     misfit example;
     char *columns;  /* of the layout now, separated by spaces */
@@ -77,7 +86,7 @@ static inline bool is_text(column c, const char *text, size_t length) {
     return c.length == length && !memcmp(c.text, text, length);
 }
 
-/* At most 15 digits, so that nine thousand sums of the largest fit 64 bits; -1 when it is not such a number. */
+/* At most 15 digits, so that nine thousand of the largest fit into a sum; -1 when it is not such a number. */
 static inline int64_t parse_number(column c) {
     int64_t number = 0;
     if (!c.length || c.length > 15)
@@ -100,12 +109,18 @@ static inline int parse_port(column c) {
             return -1;
         port = port * 10 + (c.text[i] - '0');
     }
-    return port > 65535 ? -1 : port;
+    return port > LARGEST_PORT ? -1 : port;
+}
+
+/* ANY_ACTION when it is neither. */
+static inline enum action parse_action(column c) {
+    return is_text(c, "ACCEPT", 6) ? ACCEPT : is_text(c, "REJECT", 6) ? REJECT : ANY_ACTION;
 }
 
 /* keys.c */
 bool is_address(column text);
-int take_address(counter *c, column text, uint32_t *address, uint8_t text_kind, uint8_t *kinds);
+/* Read a part of a key into a talker. Returns COUNTED, or why the record is malformed. */
+enum tally take_part(counter *c, column text, size_t part, talker *whose);
 
 /* lines.c */
 uint32_t split(reader *r, const uint8_t *line, size_t length);
@@ -120,5 +135,7 @@ void end_stretch(reader *r, int64_t record);
 void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t *at);
 void sample_line(reader *r, int64_t record, const uint8_t *base, const uint32_t *at, size_t length);
 void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long);
+
+#pragma GCC visibility pop
 
 #endif

@@ -1,7 +1,7 @@
 /* One record: the columns that the question needs, and the rules, in their order.
  *
- * The rules are those of job/count_flows.py, whose docstring numbers them; a property test holds both equal
- * to tests/reference.py.
+ * The rules are those of job/count_flows.py, whose docstring numbers them. A property test compares both with
+ * tests/reference.py.
  */
 #include "reader.h"
 
@@ -9,57 +9,71 @@
 
 static const int64_t MILLISECONDS_FROM = 100000000000; /* a start from here on is in milliseconds */
 
+/* The first column of a name. */
+static int column_of(const char *columns, const char *name) {
+    size_t length = strlen(name);
+    for (int number = 0;; number++) {
+        size_t width = strcspn(columns, " ");
+        if (width == length && !memcmp(columns, name, length))
+            return number;
+        if (!columns[width])
+            return ABSENT;
+        columns += width + 1;
+    }
+}
+
+/* Find a column that the question needs. */
+static int need(reader *r, const char *name) {
+    int number = column_of(r->columns, name);
+    r->now.usable &= number != ABSENT;
+    if (r->now.looked_at < (uint32_t)(number + 1))
+        r->now.looked_at = (uint32_t)(number + 1);
+    return number;
+}
+
 bool set_layout(reader *r, const char *names, size_t length) {
-    layout l = {0, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, {0}, 0, true};
-    struct {
-        const char *name;
-        int *at;
-    } wanted[] = {
-        {"srcaddr", &l.src}, {"dstaddr", &l.dst}, {"dstport", &l.port},  {"log-status", &l.status},
-        {"action", &l.action}, {"start", &l.start}, {r->metric, &l.value},
-    };
-    char *columns = realloc(r->columns, length + 1);
-    if (!columns)
-        return false;
-    r->columns = columns;
+    size_t columns = 1;
     for (size_t i = 0; i < length; i++)
-        columns[i] = names[i] == '_' ? '-' : names[i];
-    columns[length] = 0;
-    for (size_t i = 0; i < TELLINGS; i++)
-        l.telling[i] = ABSENT;
-    const char *end = columns + length;
-    for (const char *name = columns; name <= end; l.columns++) {
-        const char *stop = memchr(name, ' ', (size_t)(end - name));
-        if (!stop)
-            stop = end;
-        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-            size_t wide = strlen(wanted[i].name);
-            if (*wanted[i].at == ABSENT && wide == (size_t)(stop - name) && !memcmp(name, wanted[i].name, wide))
-                *wanted[i].at = l.columns;
-        }
-        for (size_t i = 0; i < TELLINGS; i++) {
-            size_t wide = strlen(TELLING[i].name);
-            if (l.telling[i] == ABSENT && wide == (size_t)(stop - name) && !memcmp(name, TELLING[i].name, wide))
-                l.telling[i] = l.columns;
-        }
-        name = stop + 1;
-    }
-    l.usable = l.src != ABSENT && l.dst != ABSENT && l.port != ABSENT && (!*r->action || l.action != ABSENT) &&
-               (!r->timed || l.start != ABSENT) && (!*r->metric || l.value != ABSENT);
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (*wanted[i].at != ABSENT && l.looked_at < (uint32_t)*wanted[i].at + 1)
-            l.looked_at = (uint32_t)*wanted[i].at + 1;
-    }
-    uint32_t *at = realloc(r->at, ((size_t)l.columns + 3) * sizeof *at);
-    if (!at)
+        columns += names[i] == ' ';
+    char *text = realloc(r->columns, length + 1);
+    r->columns = text ? text : r->columns;
+    uint32_t *at = realloc(r->at, (columns + 3) * sizeof *at);
+    r->at = at ? at : r->at;
+    if (!text || !at)
         return false;
-    r->at = at;
-    r->now = l;
+    for (size_t i = 0; i < length; i++)
+        text[i] = names[i] == '_' ? '-' : names[i];
+    text[length] = 0;
+    layout *l = &r->now;
+    *l = (layout){.columns = (int)columns, .port = ABSENT, .action = ABSENT, .start = ABSENT};
+    l->status = need(r, "log-status");
+    l->usable = true; /* also without a log status */
+    for (size_t i = 0; i < LONGEST_KEY; i++)
+        l->key[i] = r->key[i] ? need(r, r->key[i]) : ABSENT;
+    for (size_t i = 0; i < MOST_SUMS; i++)
+        l->sums[i] = r->sums[i] ? need(r, r->sums[i]) : ABSENT;
+    if (r->port_part != ABSENT || !r->all_ports)
+        l->port = need(r, "dstport");
+    if (r->action != ANY_ACTION)
+        l->action = need(r, "action");
+    if (r->timed)
+        l->start = need(r, "start");
+    for (size_t i = 0; i < TELLINGS; i++)
+        l->telling[i] = column_of(text, TELLING[i].name);
     return true;
 }
 
-/* Examine a record that has its layout's columns, of which each one's start is known, and the end as the start of
- * one more. Only what is sound is added to the sums. */
+/* Whether a record has no key. In a layout without a log status, such a record has no data. */
+static bool has_no_key(const counter *c, const uint8_t *base, const uint32_t *at) {
+    for (size_t part = 0; part < c->table.of.parts; part++) {
+        if (!is_text(COLUMN(c->reader->now.key[part]), "-", 1))
+            return false;
+    }
+    return true;
+}
+
+/* Examine a record that has its layout's columns; `at` has the start of each that is needed and of the next. Adds the
+ * record to the sums when it counts. */
 enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     const reader *r = c->reader;
     const layout *l = &r->now;
@@ -68,15 +82,17 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
         column status = COLUMN(l->status);
         if (!is_text(status, "OK", 2))
             return is_text(status, "NODATA", 6) ? NODATA : is_text(status, "SKIPDATA", 8) ? SKIPDATA : MALFORMED_STATUS;
-    } else if (is_text(COLUMN(l->port), "-", 1) && is_text(COLUMN(l->src), "-", 1) && is_text(COLUMN(l->dst), "-", 1)) {
+    } else if (has_no_key(c, base, at)) {
         return NODATA;
     }
-    if (*r->action && !is_text(COLUMN(l->action), r->action, 6)) {
-        if (!is_text(COLUMN(l->action), "ACCEPT", 6) && !is_text(COLUMN(l->action), "REJECT", 6))
+    if (l->action != ABSENT) {
+        enum action action = parse_action(COLUMN(l->action));
+        if (action == ANY_ACTION)
             return MALFORMED_ACTION;
-        verdict = ACTION;
+        if (action != r->action)
+            verdict = ACTION;
     }
-    if (r->timed) {
+    if (l->start != ABSENT) {
         int64_t start = parse_number(COLUMN(l->start));
         if (start < 0)
             return MALFORMED_NUMBER;
@@ -85,24 +101,30 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
         if (verdict == COUNTED && (start < r->since || start >= r->until))
             verdict = TIME;
     }
-    int port = parse_port(COLUMN(l->port));
-    if (port < 0)
-        return MALFORMED_PORT;
-    if (verdict == COUNTED && !r->ports[port])
-        verdict = PORTS;
+    int port = 0;
+    if (l->port != ABSENT) {
+        port = parse_port(COLUMN(l->port));
+        if (port < 0)
+            return MALFORMED_PORT;
+        if (verdict == COUNTED && !r->ports[port])
+            verdict = PORTS;
+    }
     if (verdict != COUNTED)
         return verdict;
-    talker whose = {.port = (uint16_t)port};
-    if (take_address(c, COLUMN(l->src), &whose.src, SRC_IS_TEXT, &whose.kinds) ||
-        take_address(c, COLUMN(l->dst), &whose.dst, DST_IS_TEXT, &whose.kinds))
-        return MALFORMED_ADDRESS;
-    int64_t value = 1; /* fewer records than a sum can hold, so that no total is kept of them */
-    if (*r->metric) {
-        value = parse_number(COLUMN(l->value));
-        if (value < 0)
+    talker whose = {0};
+    for (int part = 0; part < (int)c->table.of.parts; part++) {
+        if (part == r->port_part)
+            whose.part[part] = (uint32_t)port;
+        else if ((verdict = take_part(c, COLUMN(l->key[part]), (size_t)part, &whose)) != COUNTED)
+            return verdict;
+    }
+    int64_t values[MOST_SUMS];
+    for (size_t i = 0; i < c->table.of.sums; i++) {
+        values[i] = l->sums[i] == ABSENT ? 1 : parse_number(COLUMN(l->sums[i]));
+        if (values[i] < 0)
             return MALFORMED_NUMBER;
     }
-    if (!(*r->metric ? counter_add(c, whose, value) : sums_add_soon(&c->table, whose, 1)))
+    if (!counter_add(c, &whose, values))
         c->failed = true;
     return COUNTED;
 }

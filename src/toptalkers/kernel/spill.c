@@ -1,8 +1,8 @@
-/* Sums that are more than memory holds, in a file: packed rows, in parts by a hash of the talker.
+/* Sums that do not fit into memory, in a file: packed rows, divided into parts by a hash of the talker.
  *
- * All sums of one talker lie in the same part, whoever wrote them and when, so that at the end the parts are added
- * up one after the other. Each part is written in segments of some size; which segments a part has stands here, in
- * memory. Segments of a file that is still being read are provisional until it has come to its end.
+ * All sums of one talker are in the same part, whichever counter wrote them, so that at the end the parts are added up
+ * one after the other. Each part is written in segments; the list of its segments is kept in memory. Segments of the
+ * current input file are provisional until that file ends.
  */
 #include "kernel.h"
 
@@ -13,7 +13,7 @@
 
 enum { SEGMENT_BYTES = 1 << 16 };
 
-/* The same for all counters, as their parts must be. */
+/* The same for all counters, since parts must be. */
 static const uint64_t PART_SEED = 0x746f7074616c6b65u;
 
 typedef struct segment {
@@ -77,7 +77,7 @@ static bool append(segments *to, segment one) {
     return true;
 }
 
-/* Rows on their way to the disk: of each part as many as fill a segment. */
+/* Rows on their way to the disk, at most one segment per part. */
 typedef struct {
     uint8_t *bytes;
     uint32_t length[PARTS], rows[PARTS];
@@ -112,18 +112,17 @@ static bool write_segment(counter *c, spill *s, outgoing *out, int part, bool pr
 
 static bool spill_rows(counter *c, spill *s, outgoing *out, bool provisional) {
     sums *table = &c->table;
-    uint8_t row[LONGEST_ROW];
-    for (talker_sum *one = table->slots; one <= table->slots + table->mask; one++) {
-        if (one->state == FREE)
-            continue;
+    uint8_t packed[LONGEST_ROW];
+    for (EACH_ROW(one, table)) {
         bool is_settled = settle(table, one);
         if (provisional ? one->file != table->file : !is_settled)
             continue;
-        size_t length = pack_row(table, one, provisional ? one->pending : one->sum, row);
-        int part = (int)(hash_bytes(row, length - 8, PART_SEED) % PARTS);
+        size_t length = pack_row(table, one, sums_of(table, one) + (provisional ? table->of.sums : 0), packed);
+        size_t key_length = length - table->of.sums * sizeof(int64_t);
+        int part = (int)(hash_bytes(packed, key_length, PART_SEED) % PARTS);
         if (out->length[part] + length > SEGMENT_BYTES && !write_segment(c, s, out, part, provisional))
             return false;
-        memcpy(out->bytes + (size_t)part * SEGMENT_BYTES + out->length[part], row, length);
+        memcpy(out->bytes + (size_t)part * SEGMENT_BYTES + out->length[part], packed, length);
         out->length[part] += (uint32_t)length;
         out->rows[part]++;
     }

@@ -7,13 +7,13 @@
 
 enum { FIRST_SLOTS = 1 << 12, FIRST_ADDRESSES = 1 << 8 };
 
-/* Large tables are looked at here and there: with large pages that takes half the time. */
+/* Large tables are read at random: with huge pages that takes half the time. */
 void *zeroed_room(size_t bytes) {
     void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED)
         return NULL;
 #ifdef MADV_HUGEPAGE
-    madvise(room, bytes, MADV_HUGEPAGE); /* a wish; where it is not granted, nothing is lost but time */
+    madvise(room, bytes, MADV_HUGEPAGE); /* only a request: without huge pages it is slower, not wrong */
 #endif
     return room;
 }
@@ -31,10 +31,13 @@ static uint64_t mixed(uint64_t bits) {
     return bits ^ bits >> 32;
 }
 
-static size_t place(const sums *table, talker whose) {
-    uint64_t addresses = (uint64_t)whose.src << 32 | whose.dst;
-    uint64_t rest = (uint64_t)whose.port << 8 | whose.kinds;
-    return mixed((addresses ^ table->seed) * 0x9e3779b97f4a7c15u + rest) & table->mask;
+static inline uint64_t hash_key(const uint32_t *part, size_t parts, uint64_t texts, uint64_t seed) {
+    uint64_t hash = seed ^ texts << 32;
+    for (size_t i = 0; i < parts; i++) {
+        hash = (hash ^ part[i]) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return hash;
 }
 
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
@@ -49,14 +52,13 @@ uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
     return mixed(hash ^ word);
 }
 
-static bool is_of(const talker_sum *one, talker whose) {
-    return one->src == whose.src && one->dst == whose.dst && one->port == whose.port && one->kinds == whose.kinds;
-}
+static size_t slot_bytes(const sums *table) { return (table->mask + 1) * table->row_bytes; }
 
-static size_t slot_bytes(const sums *table) { return (table->mask + 1) * sizeof *table->slots; }
-
-bool sums_init(sums *table, uint64_t seed) {
+bool sums_init(sums *table, uint64_t seed, shape of) {
     memset(table, 0, sizeof *table);
+    table->of = of;
+    table->sums_at = (sizeof(row) + of.parts * sizeof(uint32_t) + 7) / 8 * 8;
+    table->row_bytes = table->sums_at + 2 * of.sums * sizeof(int64_t);
     table->seed = seed;
     table->file = 1;
     table->mask = FIRST_SLOTS - 1;
@@ -73,58 +75,75 @@ void sums_free(sums *table) {
 }
 
 void sums_clear(sums *table) {
-    /* Kept as large as it is: it was filled once, and will be again. */
+    /* It keeps its size: it was filled once, and will be again. */
     memset(table->slots, 0, slot_bytes(table));
     memset(table->address_slots, 0, (table->address_mask + 1) * sizeof *table->address_slots);
     table->rows = table->addresses_known = 0;
 }
 
 static bool grow(sums *table) {
-    size_t old_bytes = slot_bytes(table);
-    talker_sum *old = table->slots, *end = old + table->mask + 1;
-    talker_sum *larger = zeroed_room(2 * old_bytes);
-    if (!larger)
+    sums larger = *table;
+    larger.mask = 2 * table->mask + 1;
+    larger.slots = zeroed_room(slot_bytes(&larger));
+    if (!larger.slots)
         return false;
-    table->slots = larger;
-    table->mask = 2 * table->mask + 1;
-    for (talker_sum *one = old; one < end; one++) {
-        if (one->state == FREE)
-            continue;
-        size_t at = place(table, (talker){one->src, one->dst, one->port, one->kinds});
-        while (larger[at].state != FREE)
-            at = (at + 1) & table->mask;
-        larger[at] = *one;
+    for (EACH_ROW(one, table)) {
+        size_t at = hash_key(one->part, table->of.parts, one->texts, table->seed) & larger.mask;
+        while (row_at(&larger, at)->state != FREE)
+            at = (at + 1) & larger.mask;
+        memcpy(row_at(&larger, at), one, table->row_bytes);
     }
-    free_room(old, old_bytes);
+    free_room(table->slots, slot_bytes(table));
+    table->slots = larger.slots;
+    table->mask = larger.mask;
     return true;
 }
 
-talker_sum *sums_of(sums *table, talker whose) {
-    for (size_t at = place(table, whose);; at = (at + 1) & table->mask) {
-        talker_sum *one = &table->slots[at];
+/* Find a talker's row, made when there is none; NULL without memory. */
+static inline row *find(sums *table, const talker *whose, uint64_t hash, size_t parts, size_t row_bytes) {
+    if (table->rows >= table->mask / 4 * 3 && !grow(table))
+        return NULL;
+    for (size_t at = hash & table->mask;; at = (at + 1) & table->mask) {
+        row *one = (row *)(void *)(table->slots + at * row_bytes);
         if (one->state == FREE) {
-            if (table->rows >= table->mask / 4 * 3) {
-                if (!grow(table))
-                    return NULL;
-                return sums_of(table, whose);
-            }
             table->rows++;
-            *one = (talker_sum){.src = whose.src, .dst = whose.dst, .port = whose.port, .kinds = whose.kinds};
             one->state = USED;
+            one->texts = whose->texts & ((1u << LONGEST_KEY) - 1);
+            memcpy(one->part, whose->part, parts * sizeof *one->part);
             return one;
         }
-        if (is_of(one, whose))
+        uint32_t difference = one->texts ^ whose->texts;
+        for (size_t i = 0; i < parts; i++)
+            difference |= one->part[i] ^ whose->part[i];
+        if (!difference)
             return one;
     }
 }
 
-bool sums_add_soon(sums *table, talker whose, int64_t value) {
-    bool fits = true;
+static bool add(sums *table, const waiting_sum *what) {
+    row *one = table->of.parts == 3 && table->row_bytes == 32 /* the default question's, known to the compiler */
+                   ? find(table, &what->whose, what->hash, 3, 32)
+                   : find(table, &what->whose, what->hash, table->of.parts, table->row_bytes);
+    if (!one)
+        return false;
+    if (one->file != table->file) {
+        settle(table, one);
+        one->file = table->file & ((1u << FILE_BITS) - 1);
+    }
+    int64_t *pending = sums_of(table, one) + table->of.sums;
+    for (size_t i = 0; i < table->of.sums; i++)
+        pending[i] += what->values[i];
+    return true;
+}
+
+bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
     waiting_sum *one = &table->waiting[table->waits++ % WAITING];
-    if (table->waits > WAITING)
-        fits = sums_add(table, one->whose, one->value);
-    *one = (waiting_sum){whose, value};
-    __builtin_prefetch(&table->slots[place(table, whose)], 1);
+    bool fits = table->waits <= WAITING || add(table, one);
+    one->whose = *whose;
+    one->hash = hash_key(whose->part, table->of.parts, whose->texts, table->seed);
+    for (size_t i = 0; i < table->of.sums; i++)
+        one->values[i] = values[i];
+    __builtin_prefetch(row_at(table, one->hash & table->mask), 1);
     return fits;
 }
 
@@ -133,42 +152,38 @@ bool sums_add_waiting(sums *table) {
     size_t waits = table->waits < WAITING ? table->waits : WAITING;
     table->waits = 0;
     for (size_t i = 0; i < waits; i++)
-        fits &= sums_add(table, table->waiting[i].whose, table->waiting[i].value);
+        fits &= add(table, &table->waiting[i]);
     return fits;
 }
 
-bool settle(const sums *table, talker_sum *one) {
+bool settle(const sums *table, row *one) {
     if (one->file && one->file != table->file) {
-        one->sum += one->pending;
-        one->pending = 0;
+        int64_t *sum = sums_of(table, one), *pending = sum + table->of.sums;
+        for (size_t i = 0; i < table->of.sums; i++) {
+            sum[i] += pending[i];
+            pending[i] = 0;
+        }
         one->file = 0;
         one->state = COUNTED_ONCE;
     }
     return one->state == COUNTED_ONCE;
 }
 
-bool sums_add(sums *table, talker whose, int64_t value) {
-    talker_sum *one = sums_of(table, whose);
-    if (!one)
-        return false;
-    if (one->file != table->file) {
-        settle(table, one);
-        one->file = table->file;
-    }
-    one->pending += value;
-    return true;
-}
-
 void sums_end_file(sums *table, bool counts) {
     if (!counts) {
-        for (talker_sum *one = table->slots; one <= table->slots + table->mask; one++) {
-            if (one->state != FREE && one->file == table->file) {
-                one->pending = 0;
+        for (EACH_ROW(one, table)) {
+            if (one->file == table->file) {
+                memset(sums_of(table, one) + table->of.sums, 0, table->of.sums * sizeof(int64_t));
                 one->file = 0;
             }
         }
     }
-    table->file++;
+    if (++table->file >> FILE_BITS) { /* numbers are used up: settle all rows, and begin anew */
+        table->file = 0;
+        for (EACH_ROW(one, table))
+            settle(table, one);
+        table->file = 1;
+    }
 }
 
 static bool grow_addresses(sums *table) {
@@ -225,28 +240,35 @@ int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t h
     return *slot - 1;
 }
 
-static bool add_total(counter *c, int64_t value) {
-    if (value < 0 || value > INT64_MAX - c->total)
-        c->is_too_large = true;
-    else
-        c->total += value;
-    return !c->is_too_large;
+static bool add_totals(counter *c, const int64_t *values) {
+    totals *total = &c->total;
+    for (size_t i = 0; i < c->table.of.sums; i++) {
+        if (values[i] < 0 || values[i] > INT64_MAX - total->sums[i])
+            total->are_too_large = true;
+        else
+            total->sums[i] += values[i];
+    }
+    return !total->are_too_large;
 }
 
-bool counter_add(counter *c, talker whose, int64_t value) {
-    return !add_total(c, value) || sums_add_soon(&c->table, whose, value);
+bool counter_add(counter *c, const talker *whose, const int64_t *values) {
+    return !add_totals(c, values) || sums_add_soon(&c->table, whose, values);
 }
 
-int64_t counter_total(const counter *c) { return c->is_too_large ? -1 : c->total; }
+int64_t counter_total(const counter *c) {
+    int64_t largest = 0;
+    for (size_t i = 0; i < c->table.of.sums; i++)
+        largest = c->total.sums[i] > largest ? c->total.sums[i] : largest;
+    return c->total.are_too_large ? -1 : largest;
+}
 
 int counter_absorb(counter *into, counter *from) {
     sums *table = &from->table;
-    into->is_too_large |= from->is_too_large;
-    bool is_sound = add_total(into, from->total);
-    into->total_before = counter_total(into);
+    into->total.are_too_large |= from->total.are_too_large;
+    bool is_sound = add_totals(into, from->total.sums);
+    into->total_before = into->total;
     if (!is_sound)
         return 0;
-    from->total = from->total_before = 0;
     uint32_t *numbers = malloc((table->addresses_known + 1) * sizeof *numbers);
     if (!numbers)
         return -1;
@@ -261,100 +283,64 @@ int counter_absorb(counter *into, counter *from) {
         numbers[number] = (uint32_t)in_other;
     }
     bool fits = true;
-    for (talker_sum *one = table->slots; fits && one <= table->slots + table->mask; one++) {
-        if (one->state != FREE && settle(table, one)) {
-            talker whose = {one->src, one->dst, one->port, one->kinds};
-            if (whose.kinds & SRC_IS_TEXT)
-                whose.src = numbers[whose.src];
-            if (whose.kinds & DST_IS_TEXT)
-                whose.dst = numbers[whose.dst];
-            fits = sums_add_soon(&into->table, whose, one->sum);
-        }
+    for (EACH_ROW(one, table)) {
+        if (!settle(table, one))
+            continue;
+        talker whose = {.texts = one->texts};
+        for (size_t part = 0; part < table->of.parts; part++)
+            whose.part[part] = one->texts >> part & 1 ? numbers[one->part[part]] : one->part[part];
+        fits = fits && sums_add_soon(&into->table, &whose, sums_of(table, one));
     }
     fits &= sums_add_waiting(&into->table);
     free(numbers);
     sums_end_file(&into->table, true);
-    sums_clear(table);
+    counter_clear(from);
     return fits ? 0 : -1;
 }
 
-/* --- packed rows: kinds, source, destination (4 bytes, or a length and a text), port, sum --- */
-
-static uint8_t *pack_address(const sums *table, uint32_t address, bool is_text, uint8_t *to) {
-    if (!is_text) {
-        memcpy(to, &address, 4);
-        return to + 4;
-    }
-    const text_address *known = &table->addresses[address];
-    *to++ = known->length;
-    memcpy(to, known->text, known->length);
-    return to + known->length;
+size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to) {
+    uint8_t *end = pack_key(table, one, to);
+    for (size_t i = 0; i < table->of.sums; i++, end += sizeof *values)
+        memcpy(end, &values[i], sizeof *values);
+    return (size_t)(end - to);
 }
 
-size_t pack_row(const sums *table, const talker_sum *one, int64_t value, uint8_t *row) {
-    uint8_t *to = row;
-    *to++ = one->kinds;
-    to = pack_address(table, one->src, one->kinds & SRC_IS_TEXT, to);
-    to = pack_address(table, one->dst, one->kinds & DST_IS_TEXT, to);
-    memcpy(to, &one->port, 2);
-    memcpy(to + 2, &value, 8);
-    return (size_t)(to + 10 - row);
-}
-
-static const uint8_t *unpack_address(sums *table, bool is_text, const uint8_t *from, const uint8_t *end, uint32_t *address) {
-    if (!is_text) {
-        if (end - from < 4)
-            return NULL;
-        memcpy(address, from, 4);
-        return from + 4;
-    }
-    if (end - from < 1 || *from > LONGEST_ADDRESS || end - from < 1 + *from)
+/* Read a packed row; NULL when it is none, or without memory. With `whose` of NULL it is only checked. */
+static const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values) {
+    size_t number = table->of.sums;
+    from = unpack_key(table, from, end, whose);
+    if (!from || (size_t)(end - from) < number * sizeof *values)
         return NULL;
-    int64_t number = sums_address(table, from + 1, *from, hash_bytes(from + 1, *from, table->seed));
-    *address = (uint32_t)number;
-    return number < 0 ? NULL : from + 1 + *from;
+    for (size_t i = 0; i < number && i < MOST_SUMS; i++, from += sizeof *values)
+        memcpy(&values[i], from, sizeof *values);
+    return from;
 }
 
-static const uint8_t *behind_address(bool is_text, const uint8_t *from, const uint8_t *end) {
-    if (!is_text)
-        return end - from < 4 ? NULL : from + 4;
-    if (end - from < 1 || end - from < 1 + *from || !is_text_address(from + 1, *from))
-        return NULL;
-    return from + 1 + *from;
-}
-
-int is_packed(const uint8_t *rows, size_t length) {
-    const uint8_t *from = rows, *end = rows + length;
-    int64_t total = 0, value;
-    while (from < end) {
-        uint8_t kinds = *from++;
-        if (kinds & ~(SRC_IS_TEXT | DST_IS_TEXT) || !(from = behind_address(kinds & SRC_IS_TEXT, from, end)) ||
-            !(from = behind_address(kinds & DST_IS_TEXT, from, end)) || end - from < 10)
+int counter_is_packed(counter *c, const uint8_t *rows, size_t length) {
+    const uint8_t *end = rows + length;
+    int64_t total[MOST_SUMS] = {0}, values[MOST_SUMS];
+    while (rows < end) {
+        if (!(rows = unpack_row(&c->table, rows, end, NULL, values)))
             return 0;
-        memcpy(&value, from + 2, 8);
-        from += 10;
-        if (value < 0 || value > INT64_MAX - total)
-            return 0;
-        total += value;
+        for (size_t i = 0; i < c->table.of.sums; i++) {
+            if (values[i] < 0 || values[i] > INT64_MAX - total[i])
+                return 0;
+            total[i] += values[i];
+        }
     }
     return 1;
 }
 
 int counter_add_packed(counter *c, const uint8_t *rows, size_t length) {
-    const uint8_t *from = rows, *end = rows + length;
-    while (from < end) {
-        talker whose = {.kinds = *from++};
-        int64_t value;
-        if (!(from = unpack_address(&c->table, whose.kinds & SRC_IS_TEXT, from, end, &whose.src)) ||
-            !(from = unpack_address(&c->table, whose.kinds & DST_IS_TEXT, from, end, &whose.dst)) || end - from < 10)
-            return -1;
-        memcpy(&whose.port, from, 2);
-        memcpy(&value, from + 2, 8);
-        from += 10;
-        if (!counter_add(c, whose, value))
+    const uint8_t *end = rows + length;
+    while (rows < end) {
+        talker whose;
+        int64_t values[MOST_SUMS];
+        rows = unpack_row(&c->table, rows, end, &whose, values);
+        if (!rows || !counter_add(c, &whose, values))
             return -1;
     }
-    c->total_before = counter_total(c);
+    c->total_before = c->total;
     if (!sums_add_waiting(&c->table))
         return -1;
     sums_end_file(&c->table, true);
@@ -362,11 +348,11 @@ int counter_add_packed(counter *c, const uint8_t *rows, size_t length) {
 }
 
 static size_t pack_all(counter *c, uint8_t *room) {
-    uint8_t row[LONGEST_ROW];
+    uint8_t packed[LONGEST_ROW];
     size_t bytes = 0;
-    for (talker_sum *one = c->table.slots; one <= c->table.slots + c->table.mask; one++) {
-        if (one->state != FREE && settle(&c->table, one))
-            bytes += pack_row(&c->table, one, one->sum, room ? room + bytes : row);
+    for (EACH_ROW(one, &c->table)) {
+        if (settle(&c->table, one))
+            bytes += pack_row(&c->table, one, sums_of(&c->table, one), room ? room + bytes : packed);
     }
     return bytes;
 }
@@ -377,8 +363,14 @@ void counter_pack(counter *c, uint8_t *room) { pack_all(c, room); }
 
 void counter_clear(counter *c) {
     sums_clear(&c->table);
-    c->total = c->total_before = 0;
-    c->is_too_large = false;
+    c->total = c->total_before = (totals){0};
 }
 
 size_t counter_rows(const counter *c) { return c->table.rows + c->table.addresses_known; }
+
+size_t counter_talkers(counter *c) {
+    size_t talkers = 0;
+    for (EACH_ROW(one, &c->table))
+        talkers += settle(&c->table, one);
+    return talkers;
+}
