@@ -16,7 +16,8 @@ from tests.render import ROOT
 from toptalkers.answer.answer import REASONS
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.kernel.door import Counter
-from toptalkers.question.query import Query, parse_ports
+from toptalkers.question.clauses import parse_ports
+from toptalkers.question.query import Query
 from toptalkers.sample.writer import write_sample
 
 
