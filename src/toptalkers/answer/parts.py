@@ -11,14 +11,14 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from functools import lru_cache
 from itertools import islice
 from typing import IO, Any
 
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
-from toptalkers.question.key import is_ipv6
+from toptalkers.question.key import Lines
+from toptalkers.question.query import Query
 
 LINES_PER_CHUNK = 10_000
 
@@ -32,12 +32,6 @@ LONGEST_LINE_BYTES = 1024
 
 _PART = re.compile(r"part-([0-9]{5,9})(?:\.gz)?")
 
-_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_ADDRESS = rb"(?:%b(?:\.%b){3}|\[([0-9A-Fa-f:.]{2,45})\])" % (_OCTET, _OCTET)
-_PORT = rb"(?:[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_LINE = re.compile(rb"%b:%b:%b\t(0|[1-9][0-9]{0,37})\n?" % (_ADDRESS, _ADDRESS, _PORT))
-"""A line of an answer, but for what stands in brackets, which may be no IPv6 address."""
-
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _AGAIN = "somebody deleted it, or is copying; 'toptalkers run-emr' asks again"
@@ -46,7 +40,12 @@ Ranked = tuple[int, bytes]
 """A line behind the negative of its sum: these compare as lines of the answer do."""
 
 
-def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int = 0) -> Iterator[bytes]:
+_DEFAULT = Query().lines
+
+
+def fetch_answer(
+    storage: StorageGateway, bucket: str, prefix: str, *, top: int = 0, lines: Lines = _DEFAULT
+) -> Iterator[bytes]:
     """Give the lines of an answer, in chunks, in their order.
 
     Args:
@@ -54,13 +53,14 @@ def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int 
         bucket: where the answer is.
         prefix: the folder that the last step wrote, ending in `/`.
         top: how many lines, 0 for all.
+        lines: the lines of the answer's question.
 
     Raises:
         ToptalkersError: there is no whole answer; or, while it is read, a part holds what is no line of one.
 
     """
     parts = find_parts(storage, bucket, prefix)
-    return _merged(storage, bucket, parts, top)
+    return _merged(storage, bucket, parts, top, lines)
 
 
 def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
@@ -96,24 +96,25 @@ def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
     return [parts[number] for number in sorted(parts)]
 
 
-def _merged(storage: StorageGateway, bucket: str, parts: list[str], top: int) -> Iterator[bytes]:
+def _merged(storage: StorageGateway, bucket: str, parts: list[str], top: int, lines: Lines) -> Iterator[bytes]:
     with ExitStack() as stack:
         opened = []
         for key in parts:
             body = stack.enter_context(storage.get(bucket, key))
-            opened.append(read_part(body, f"s3://{bucket}/{key}"))
-        lines: Iterable[Ranked] = opened[0] if len(opened) == 1 else heapq.merge(*opened)
-        rest = islice(lines, min(top, sys.maxsize)) if top else iter(lines)
+            opened.append(read_part(body, f"s3://{bucket}/{key}", lines))
+        ranked: Iterable[Ranked] = opened[0] if len(opened) == 1 else heapq.merge(*opened)
+        rest = islice(ranked, min(top, sys.maxsize)) if top else iter(ranked)
         while chunk := b"".join(line for _, line in islice(rest, LINES_PER_CHUNK)):
             yield chunk
 
 
-def read_part(body: IO[bytes], name: str) -> Iterator[Ranked]:
+def read_part(body: IO[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[Ranked]:
     """Give the lines of one part file, plain or gzip, each checked, each behind the one before in order.
 
     Args:
         body: the object as it lies there.
         name: what it is called in an error.
+        lines: the lines of the answer's question.
 
     Raises:
         ToptalkersError: it ends early, or holds what is no line of an answer.
@@ -124,12 +125,13 @@ def read_part(body: IO[bytes], name: str) -> Iterator[Ranked]:
     try:
         for line in _lines(_blocks(body), name):
             number += 1
-            match = _LINE.fullmatch(line)
-            if match is None or (match[1] and not _is_ipv6(match[1])) or (match[2] and not _is_ipv6(match[2])):
-                raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}")
+            try:
+                value = lines.rank(line)
+            except ValueError:
+                raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}") from None
             if not line.endswith(b"\n"):
                 raise ToptalkersError(f"{name}: ends in the middle of line {number:,}")
-            ranked = (-int(match[3]), line)
+            ranked = (-value, line)
             if last is not None and ranked <= last:
                 raise ToptalkersError(f"{name}: line {number:,} is not in the order of an answer: {line[:100]!r}")
             last = ranked
@@ -181,8 +183,3 @@ def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
             )
     if rest:
         yield rest
-
-
-@lru_cache(maxsize=1 << 16)
-def _is_ipv6(text: bytes) -> bool:
-    return is_ipv6(text.decode())

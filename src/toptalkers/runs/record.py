@@ -65,7 +65,7 @@ class RunRecord:
         cluster: EMR's id, when there is one.
         ended: when it was seen to be over.
         reason: why it failed, one line.
-        counters: the mapper's tally, by the names of `answer.REASONS`; empty when not known.
+        counters: the mapper's tally, by the names of `flowlog/reasons.py`; empty when not known.
         left_out: what was asked for and is not read: an address and a reason each.
 
     """
