@@ -21,8 +21,9 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _ADDRESS_IPV4 = re.compile(_IPV4)
 _ADDRESS_IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
+_BRACKETS = re.compile(rb"\[[^\]]*\]")
 _WORDS = re.compile(rb"\[[^\]]*\]|[^:\t\n]+")
-"""Finds the parts and the sums of a line, where there are brackets with their brackets."""
+"""Finds the parts and the sums of a line."""
 
 _SUM = r"0|[1-9][0-9]{0,37}"
 
@@ -134,23 +135,26 @@ class Lines:
 
     def read(self, line: bytes) -> tuple[tuple[Value, ...], tuple[int, ...]]:
         """The key and the sums of a line; ValueError when it is no line of this answer."""
-        self._match(line)
-        values = [read(text) for read, text in zip(self._readers, _WORDS.findall(line), strict=True)]
+        if self._line.fullmatch(line) is None:
+            raise _no_line(line)
+        texts = _WORDS.findall(line) if b"[" in line else line.replace(b"\t", b":").split(b":")
+        values = [read(text) for read, text in zip(self._readers, texts, strict=True)]
         width = len(self.parts)
         return tuple(values[:width]), tuple(values[width:])
 
     def rank(self, line: bytes) -> int:
         """The first sum of a line, by which lines are ordered; ValueError when it is no line of this answer."""
-        match = self._match(line)
-        if b"[" in line:  # everything else that the pattern matches can be read
-            self.read(line)
-        return int(match[1])
-
-    def _match(self, line: bytes) -> re.Match[bytes]:
         match = self._line.fullmatch(line)
         if match is None:
-            raise ValueError(f"not a talker and sum: {line[:100]!r}")
-        return match
+            raise _no_line(line)
+        if b"[" in line:  # everything else that the pattern matches can be read
+            for text in _BRACKETS.findall(line):
+                _read_address(text)
+        return int(match[1])
+
+
+def _no_line(line: bytes) -> ValueError:
+    return ValueError(f"not a talker and sum: {line[:100]!r}")
 
 
 @lru_cache
