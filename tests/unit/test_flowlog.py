@@ -42,6 +42,8 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     assert {name.decode() for name in count_flows.FIELDS} == set(FIELDS)
     assert tuple(name.decode() for name in count_flows.DEFAULT_FIELDS) == DEFAULT_FIELDS
     assert tuple(REASONS) == count_flows.REASONS
+    assert tuple(name.decode() for name in count_flows.KEY) == Query.key
+    assert count_flows.KEY_ADDRESSES == tuple(not part.kind.is_number for part in LINES.parts)
 
 
 @given(st.lists(st.sampled_from(list(FIELDS)), min_size=1, unique=True))
