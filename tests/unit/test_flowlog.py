@@ -43,7 +43,7 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     assert tuple(name.decode() for name in count_flows.DEFAULT_FIELDS) == DEFAULT_FIELDS
     assert tuple(REASONS) == count_flows.REASONS
     assert tuple(name.decode() for name in count_flows.KEY) == Query.key
-    assert count_flows.KEY_ADDRESSES == tuple(not part.kind.is_number for part in LINES.parts)
+    assert tuple(not part.kind.is_number for part in LINES.parts) == count_flows.KEY_ADDRESSES
 
 
 @given(st.lists(st.sampled_from(list(FIELDS)), min_size=1, unique=True))
