@@ -19,7 +19,7 @@ from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import format_answer
 from toptalkers.capture.template import render_template
 from toptalkers.cli.main import cli
-from toptalkers.question.key import Talker, format_talker, is_address
+from toptalkers.question.key import is_address
 from toptalkers.question.query import Query
 from toptalkers.runs.plan import plan_run
 from toptalkers.runs.request import ClusterOptions
@@ -124,7 +124,7 @@ addresses = st.one_of(
 @given(st.lists(st.tuples(addresses, addresses, st.integers(0, 65535), st.integers(1, 2**63 - 1)), min_size=1))
 def test_a_table_holds_addresses_as_they_were_logged(rows: list[tuple[str, str, int, int]]) -> None:
     """Each row of a table is one line, and its words are exactly the rank, the addresses, the port and the sum."""
-    chunks = [f"{format_talker(Talker(src, dst, port))}\t{number}\n".encode() for src, dst, port, number in rows]
+    chunks = [Query().lines.format((src, dst, port), [number]) for src, dst, port, number in rows]
     table = b"".join(format_answer(Answer(Query(), chunks, Tally()), "table")).decode()
     shown = [line.split() for line in table.splitlines()[2:]]
     assert shown == [[str(at), src, dst, str(port), f"{n:,}"] for at, (src, dst, port, n) in enumerate(rows, 1)]

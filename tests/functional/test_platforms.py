@@ -13,8 +13,8 @@ import pytest
 
 import hatch_build
 from tests.render import ROOT
-from toptalkers.answer.answer import REASONS
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.flowlog.reasons import REASONS
 from toptalkers.kernel.door import Counter
 from toptalkers.question.clauses import parse_ports
 from toptalkers.question.query import Query

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_PORTS, PORTS
-from toptalkers.answer.answer import REASONS
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, TRANSIT_GATEWAY_FIELDS, FieldType
 from toptalkers.flowlog.layout import (
@@ -18,8 +17,12 @@ from toptalkers.flowlog.layout import (
     parse_header,
     parse_log_format,
 )
-from toptalkers.job import count_flows
-from toptalkers.question.key import Talker, format_talker, is_address, is_ipv6, parse_port, parse_talker
+from toptalkers.flowlog.reasons import REASONS
+from toptalkers.job import count_flows, port_filter
+from toptalkers.question.key import is_address, is_ipv6
+from toptalkers.question.query import Query
+
+LINES = Query().lines
 
 
 def test_fields_are_those_of_versions_2_to_11() -> None:
@@ -39,6 +42,8 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     assert {name.decode() for name in count_flows.FIELDS} == set(FIELDS)
     assert tuple(name.decode() for name in count_flows.DEFAULT_FIELDS) == DEFAULT_FIELDS
     assert tuple(REASONS) == count_flows.REASONS
+    assert tuple(name.decode() for name in count_flows.KEY) == Query.key
+    assert tuple(not part.kind.is_number for part in LINES.parts) == count_flows.KEY_ADDRESSES
 
 
 @given(st.lists(st.sampled_from(list(FIELDS)), min_size=1, unique=True))
@@ -84,11 +89,13 @@ def test_unknown_format_fields_are_named() -> None:
 @given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 65535))
 def test_talkers_survive_printing(src: object, dst: object, port: int) -> None:
     """Any two addresses and a port come back from their printed form; IPv6 stands in brackets."""
-    talker = Talker(str(src), str(dst), port)
-    printed = format_talker(talker)
-    assert parse_talker(printed) == talker
-    assert printed.count("[") == sum(":" in address for address in talker[:2])
-    assert count_flows.format_talker(f"{src} {dst} {port}".encode()) == printed.encode()
+    talker = str(src), str(dst), port
+    printed = LINES.format(talker, [7])
+    assert LINES.read(printed) == (talker, (7,))
+    assert LINES.rank(printed) == 7
+    assert printed.count(b"[") == sum(":" in address for address in talker[:2])
+    assert count_flows.format_talker(f"{src} {dst} {port}".encode()) + b"\t7\n" == printed
+    assert port_filter.TALKER_LINE.fullmatch(printed)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +103,9 @@ def test_talkers_survive_printing(src: object, dst: object, port: int) -> None:
 )
 def test_what_is_no_talker(text: str) -> None:
     """Without brackets IPv6 is ambiguous, and is refused like any other malformed talker."""
-    with pytest.raises(ValueError, match="not a talker"):
-        parse_talker(text)
+    for read in (LINES.read, LINES.rank):
+        with pytest.raises(ValueError, match="not a talker"):
+            read(f"{text}\t7\n".encode())
 
 
 def _is_address_by_the_library(text: str) -> bool:
@@ -127,15 +135,15 @@ def test_addresses_are_what_the_standard_library_takes(text: str) -> None:
 @pytest.mark.parametrize("text", PORTS)
 def test_ports(text: str) -> None:
     """A plain decimal from 0 to 65535 is a port."""
-    assert parse_port(text) == int(text)
+    assert LINES.read(f"10.0.0.1:10.0.0.2:{text}\t7".encode())[0][2] == int(text)
     assert text.encode() in count_flows.ALL_PORTS
 
 
 @pytest.mark.parametrize("text", BAD_PORTS)
 def test_what_is_no_port(text: str) -> None:
     """Signs, leading zeros, larger numbers and other scripts' digits are no port."""
-    with pytest.raises(ValueError, match="not a port"):
-        parse_port(text)
+    with pytest.raises(ValueError, match="not a talker"):
+        LINES.read(f"10.0.0.1:10.0.0.2:{text}\t7".encode())
     assert text.encode() not in count_flows.ALL_PORTS
 
 

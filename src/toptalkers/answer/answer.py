@@ -9,23 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from toptalkers.errors import ToptalkersError
-from toptalkers.question.key import Talker, parse_talker
+from toptalkers.flowlog.reasons import REASONS
+from toptalkers.question.key import Value
 from toptalkers.question.query import Query
-
-REASONS: dict[str, str] = {
-    "nodata": "log status NODATA",
-    "skipdata": "log status SKIPDATA: AWS left records out, sums are a lower bound",
-    "action": "another action than asked for",
-    "time": "outside of the time asked for",
-    "ports": "destination port not asked for",
-    "malformed_columns": "malformed: not the columns of its layout",
-    "malformed_status": "malformed: not a log status",
-    "malformed_action": "malformed: not an action",
-    "malformed_number": "malformed: not a number",
-    "malformed_port": "malformed: not a port",
-    "malformed_address": "malformed: not an IP address",
-}
-"""Why a record is skipped (`job/count_flows.py`), in words."""
 
 LARGEST_TOTAL = (1 << 63) - 1
 """What every engine can hold: Hadoop sums Java longs, and the kernel 64-bit integers."""
@@ -104,11 +90,11 @@ class Tally:
 
 
 class Row(NamedTuple):
-    """One talker of an answer: its rank from 1, who talks to whom, and the sum of the question's metric."""
+    """A line of an answer: its rank, from 1; the value of each part of the key; the sum of each metric."""
 
     rank: int
-    talker: Talker
-    value: int
+    key: tuple[Value, ...]
+    sums: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -131,10 +117,8 @@ class Answer:
     top: int = 0
 
     def rows(self) -> Iterator[Row]:
-        """The answer's lines, parsed. Reads the chunks."""
-        rank = 0
-        for chunk in self.chunks:
-            for line in chunk.splitlines():
-                rank += 1
-                talker, _, value = line.decode().partition("\t")
-                yield Row(rank, parse_talker(talker), int(value))
+        """The answer's lines, parsed. Reads the chunks; ValueError for what is no line of it."""
+        read = self.query.lines.read
+        lines = (line for chunk in self.chunks for line in chunk.splitlines())
+        for rank, line in enumerate(lines, 1):
+            yield Row(rank, *read(line))

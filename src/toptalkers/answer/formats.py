@@ -6,27 +6,29 @@ Formats for programs are written as the answer comes, whatever its size.
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from toptalkers.answer.answer import REASONS, Answer, Row, Tally
+from toptalkers.answer.answer import Answer, Row, Tally
 from toptalkers.answer.presentation import Format
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import CLAUSES
 from toptalkers.question.query import Query
 
 
 def format_answer(answer: Answer, format: Format = "tsv") -> Iterator[bytes]:  # noqa: A002 - the option's name
     """Write an answer, in chunks of UTF-8. Reads the answer's chunks."""
+    names = ("rank", *(part.name for part in answer.query.lines.parts), *answer.query.metrics)
     match format:
         case "tsv":
             yield from answer.chunks
         case "csv":
-            yield from _format_csv(answer)
+            yield from _format_csv(answer, names)
         case "json":
-            yield from _format_json(answer)
+            yield from _format_json(answer, names)
         case "ndjson":
             for row in _rows(answer):
-                yield json.dumps(_named(row, answer.query)).encode() + b"\n"
+                yield _object(names, row) + b"\n"
         case "table":
             yield _format_table(answer).encode()
 
@@ -51,9 +53,8 @@ def _in_order(tally: Tally) -> list[tuple[str, int]]:
     return [(reason, tally.skipped[reason]) for reason in REASONS if tally.skipped.get(reason)]
 
 
-def _named(row: Row, query: Query) -> dict[str, str | int]:
-    rank, (src, dst, port), value = row
-    return {"rank": rank, "src": src, "dst": dst, "port": port, query.metric: value}
+def _object(names: Sequence[str], row: Row) -> bytes:
+    return json.dumps(dict(zip(names, (row.rank, *row.key, *row.sums), strict=True))).encode()
 
 
 def _rows(answer: Answer) -> Iterator[Row]:
@@ -63,12 +64,12 @@ def _rows(answer: Answer) -> Iterator[Row]:
         raise ToptalkersError(f"the answer holds a line that is none: {error}") from error
 
 
-def _format_csv(answer: Answer) -> Iterator[bytes]:
+def _format_csv(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["rank", "src", "dst", "port", answer.query.metric])
-    for rank, (src, dst, port), value in _rows(answer):
-        writer.writerow([rank, src, dst, port, value])
+    writer.writerow(names)
+    for rank, key, sums in _rows(answer):
+        writer.writerow((rank, *key, *sums))
         if buffer.tell() > 1 << 20:
             yield buffer.getvalue().encode()
             buffer.seek(0)
@@ -76,7 +77,7 @@ def _format_csv(answer: Answer) -> Iterator[bytes]:
     yield buffer.getvalue().encode()
 
 
-def _format_json(answer: Answer) -> Iterator[bytes]:
+def _format_json(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
     query, tally = answer.query, answer.tally
     texts = query.texts()
     question = {clause.name: texts.get(clause.name) for clause in CLAUSES if clause.describe} | {"top": answer.top}
@@ -91,22 +92,19 @@ def _format_json(answer: Answer) -> Iterator[bytes]:
     yield json.dumps(head, indent=1).removesuffix("\n}").encode() + b',\n "talkers": ['
     between = b"\n  "
     for row in _rows(answer):
-        yield between + json.dumps(_named(row, query)).encode()
+        yield between + _object(names, row)
         between = b",\n  "
     yield b"\n ]\n}\n"
 
 
 def _format_table(answer: Answer) -> str:
     """A table for people, by hand: whatever a terminal's width, an address is in one piece, as it was logged."""
-    head = ("#", "source", "destination", "port", answer.query.metric)
-    rows = [(str(rank), src, dst, str(port), f"{value:,}") for rank, (src, dst, port), value in _rows(answer)]
+    parts, metrics = answer.query.lines.parts, answer.query.metrics
+    head = ("#", *(part.title for part in parts), *metrics)
+    rows = [(str(rank), *map(str, key), *(f"{number:,}" for number in sums)) for rank, key, sums in _rows(answer)]
     if not rows:
         return "no talkers\n"
+    signs = (">", *(">" if part.kind.is_number else "<" for part in parts), *(">" for _ in metrics))
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [head, tuple("-" * width for width in widths), *rows]
-    return "".join(_format_line(line, widths) for line in lines)
-
-
-def _format_line(cells: tuple[str, ...], widths: list[int]) -> str:
-    rank, src, dst, port, value = widths
-    return f"{cells[0]:>{rank}}  {cells[1]:<{src}}  {cells[2]:<{dst}}  {cells[3]:>{port}}  {cells[4]:>{value}}\n"
+    line = "  ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True)) + "\n"
+    return "".join(line.format(*cells) for cells in (head, ["-" * width for width in widths], *rows))

@@ -11,14 +11,14 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import lru_cache
 from itertools import islice
 from typing import IO, Any
 
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
-from toptalkers.question.key import is_ipv6
+from toptalkers.question.key import Lines
+from toptalkers.question.query import Query
 
 LINES_PER_CHUNK = 10_000
 
@@ -32,12 +32,6 @@ LONGEST_LINE_BYTES = 1024
 
 _PART = re.compile(r"part-([0-9]{5,9})(?:\.gz)?")
 
-_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_ADDRESS = rb"(?:%b(?:\.%b){3}|\[([0-9A-Fa-f:.]{2,45})\])" % (_OCTET, _OCTET)
-_PORT = rb"(?:[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_LINE = re.compile(rb"%b:%b:%b\t(0|[1-9][0-9]{0,37})\n?" % (_ADDRESS, _ADDRESS, _PORT))
-"""A line of an answer. The text in brackets is not checked: it may not be an IPv6 address."""
-
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _AGAIN = "somebody deleted it, or is copying; 'toptalkers run-emr' asks again"
@@ -46,7 +40,12 @@ Ranked = tuple[int, bytes]
 """The negative of a line's sum, and the line: these compare as the lines of an answer do."""
 
 
-def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int = 0) -> Iterator[bytes]:
+_DEFAULT = Query().lines
+
+
+def fetch_answer(
+    storage: StorageGateway, bucket: str, prefix: str, *, top: int = 0, lines: Lines = _DEFAULT
+) -> Iterator[bytes]:
     """Read an answer from S3: its lines in order, in chunks.
 
     Args:
@@ -54,25 +53,27 @@ def fetch_answer(storage: StorageGateway, bucket: str, prefix: str, *, top: int 
         bucket: where the answer is.
         prefix: the folder that the last step wrote, ending in `/`.
         top: how many lines, 0 for all.
+        lines: the lines of the answer's question.
 
     Raises:
         ToptalkersError: the answer is not complete; or, while it is read, a part holds something else than its lines.
 
     """
-    return _fetched(storage, bucket, find_parts(storage, bucket, prefix), top)
+    return _fetched(storage, bucket, find_parts(storage, bucket, prefix), top, lines)
 
 
-def _fetched(storage: StorageGateway, bucket: str, keys: Iterable[str], top: int) -> Iterator[bytes]:
+def _fetched(storage: StorageGateway, bucket: str, keys: Iterable[str], top: int, lines: Lines) -> Iterator[bytes]:
     with explained("s3"):
-        yield from merge_parts(((f"s3://{bucket}/{key}", storage.get(bucket, key)) for key in keys), top)
+        yield from merge_parts(((f"s3://{bucket}/{key}", storage.get(bucket, key)) for key in keys), top, lines)
 
 
-def merge_parts(parts: Iterable[tuple[str, IO[bytes]]], top: int) -> Iterator[bytes]:
+def merge_parts(parts: Iterable[tuple[str, IO[bytes]]], top: int, lines: Lines = _DEFAULT) -> Iterator[bytes]:
     """Merge part files in the order of an answer, and close them.
 
     Args:
         parts: what each part is called in an error, and the part, plain or gzip.
         top: how many lines, 0 for all.
+        lines: the lines of the answer's question.
 
     Returns:
         The lines, in chunks.
@@ -82,7 +83,7 @@ def merge_parts(parts: Iterable[tuple[str, IO[bytes]]], top: int) -> Iterator[by
 
     """
     with ExitStack() as stack:
-        yield from first_lines([read_part(stack.enter_context(body), name) for name, body in parts], top)
+        yield from first_lines([read_part(stack.enter_context(body), name, lines) for name, body in parts], top)
 
 
 def first_lines(parts: Sequence[Iterable[Ranked]], top: int) -> Iterator[bytes]:
@@ -126,33 +127,35 @@ def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
     return [parts[number] for number in sorted(parts)]
 
 
-def read_part(body: IO[bytes], name: str) -> Iterator[Ranked]:
+def read_part(body: IO[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[Ranked]:
     """Read and check the lines of one part file, plain or gzip.
 
     Args:
         body: the part as stored.
         name: what it is called in an error.
+        lines: the lines of the answer's question.
 
     Raises:
         ToptalkersError: it ends early, or it is not lines of an answer in their order.
 
     """
     try:
-        yield from check_lines(_blocks(body), name)
+        yield from check_lines(_blocks(body), name, lines)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ToptalkersError(f"{name}: cannot be unpacked: {error}") from error
 
 
-def check_lines(blocks: Iterable[bytes], name: str) -> Iterator[Ranked]:
+def check_lines(blocks: Iterable[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[Ranked]:
     """Check the lines of one part, given in blocks that may be cut anywhere; arguments and errors as in `read_part`."""
     last: Ranked | None = None
     for number, line in enumerate(_lines(blocks, name), 1):
-        match = _LINE.fullmatch(line)
-        if match is None or (match[1] and not _is_ipv6(match[1])) or (match[2] and not _is_ipv6(match[2])):
-            raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}")
+        try:
+            value = lines.rank(line)
+        except ValueError:
+            raise ToptalkersError(f"{name}: line {number:,} is no talker and sum: {line[:100]!r}") from None
         if not line.endswith(b"\n"):
             raise ToptalkersError(f"{name}: ends in the middle of line {number:,}")
-        ranked = (-int(match[3]), line)
+        ranked = (-value, line)
         if last is not None and ranked <= last:
             raise ToptalkersError(f"{name}: line {number:,} is not in the order of an answer: {line[:100]!r}")
         last = ranked
@@ -202,8 +205,3 @@ def _lines(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
             )
     if rest:
         yield rest
-
-
-@lru_cache(maxsize=1 << 16)
-def _is_ipv6(text: bytes) -> bool:
-    return is_ipv6(text.decode())

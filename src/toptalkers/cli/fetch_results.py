@@ -62,7 +62,9 @@ def fetch_results(
         say(note)
     counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    chunks = fetch_answer(account.storage, bucket, locations.answer_prefix(record.run_id), top=top)
+    chunks = fetch_answer(
+        account.storage, bucket, locations.answer_prefix(record.run_id), top=top, lines=record.query.lines
+    )
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     answer = Answer(record.query, lines, tally, top=presentation.top)

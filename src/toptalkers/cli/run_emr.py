@@ -132,7 +132,8 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
 
     counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    first = next(fetch_answer(account.storage, bucket, locations.answer_prefix(record.run_id), top=1), b"")
+    prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
+    first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
     for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):
         if line:
             say_lines(line)

@@ -24,8 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toptalkers import __version__
-from toptalkers.answer.answer import REASONS, Tally
+from toptalkers.answer.answer import Tally
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.reasons import REASONS
 from toptalkers.kernel.door import LIBRARY, Counter
 from toptalkers.machine.whole_file import remove_leftovers, whole_file
 from toptalkers.question.query import Query

@@ -85,6 +85,15 @@ MILLISECONDS_FROM = 100_000_000_000
 ABSENT = -1
 """The position of a field that a layout lacks."""
 
+KEY = (b"srcaddr", b"dstaddr", b"dstport")
+"""The fields whose values together are the key of a sum: a talker."""
+
+KEY_ADDRESSES = tuple(field.endswith(b"addr") for field in KEY)
+"""Which of them are addresses."""
+
+NO_KEY = [b"-"] * len(KEY)
+"""What a record without data has in these fields."""
+
 REASONS = (
     "nodata",
     "skipdata",
@@ -309,8 +318,8 @@ class Stretch:
 class FlowCounter:
     """Counts lines for one question, and keeps the tally of all that it saw.
 
-    `sums` holds raw keys, `<src> <dst> <port>` as bytes, to their sums; `flush` is called with the counter when
-    it holds `TALKERS_HELD` of them, and empties it.
+    `sums` holds a sum per raw key: the values of the fields of `KEY`, as they were logged, separated by spaces. `flush`
+    is called with the counter when it holds `TALKERS_HELD` of them, and empties it.
     """
 
     def __init__(self, question: argparse.Namespace, flush: Callable[[FlowCounter], None] | None = None) -> None:
@@ -363,16 +372,13 @@ class FlowCounter:
             return fields.index(name) if name in fields else ABSENT
 
         self.columns = len(fields)
-        self.at_src, self.at_dst, self.at_port = (
-            position(b"srcaddr"),
-            position(b"dstaddr"),
-            position(b"dstport"),
-        )
+        self.at_key = [position(name) for name in KEY]
+        self.at_port = position(b"dstport")
         self.at_status = position(b"log-status")
         self.at_action = ABSENT if self.action == b"ALL" else position(b"action")
         self.at_start = position(b"start") if self.is_timed else ABSENT
         self.at_value = ABSENT if self.metric == b"records" else position(self.metric)
-        needed = [self.at_src, self.at_dst, self.at_port]
+        needed = [*self.at_key, self.at_port]
         if self.action != b"ALL":
             needed.append(self.at_action)
         if self.is_timed:
@@ -495,7 +501,8 @@ class FlowCounter:
             if not are_ports(b" ".join(compress(ports, map(not_, found)))):
                 return False
             narrow(found, "ports")
-        talkers = list(map(b" ".join, of_wanted(zip(of_data(self.at_src), of_data(self.at_dst), ports))))
+        parts = [ports if at == self.at_port else of_data(at) for at in self.at_key]
+        talkers = list(map(b" ".join, of_wanted(zip(*parts))))
         if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
             return False
         values = [] if self.at_value == ABSENT else list(of_wanted(of_data(self.at_value)))
@@ -577,12 +584,13 @@ class FlowCounter:
     def _count_record(self, columns: list[bytes]) -> str | None:
         if not self.usable or len(columns) != self.columns:
             return "malformed_columns"
-        src, dst, port = columns[self.at_src], columns[self.at_dst], columns[self.at_port]
+        parts = [columns[at] for at in self.at_key]
+        port = columns[self.at_port]
         if self.at_status != ABSENT:
             status = columns[self.at_status]
             if status != b"OK":
                 return {b"NODATA": "nodata", b"SKIPDATA": "skipdata"}.get(status, "malformed_status")
-        elif src == dst == port == b"-":
+        elif parts == NO_KEY:
             return "nodata"
         if self.at_action != ABSENT and columns[self.at_action] not in OTHER_ACTION:
             return "malformed_action"
@@ -596,7 +604,7 @@ class FlowCounter:
             return "time"
         if port not in self.ports:
             return "ports"
-        if not (self._is_address(src) and self._is_address(dst)):
+        if not all(map(self._is_address, compress(parts, KEY_ADDRESSES))):
             return "malformed_address"
         value = 1
         if self.at_value != ABSENT:
@@ -604,7 +612,7 @@ class FlowCounter:
                 return "malformed_number"
             value = int(columns[self.at_value])
             self._add_total(value)
-        self.sums[src + b" " + dst + b" " + port] += value
+        self.sums[b" ".join(parts)] += value
         return None
 
     def _add_total(self, value: int) -> None:
@@ -619,8 +627,7 @@ class FlowCounter:
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
     def _is_talker(self, key: bytes) -> bool:
-        src, dst, _ = key.split(b" ")
-        return self._is_address(src) and self._is_address(dst)
+        return all(map(self._is_address, compress(key.split(b" "), KEY_ADDRESSES)))
 
     def _is_address(self, text: bytes) -> bool:
         known = self.addresses.get(text)
@@ -688,10 +695,7 @@ USUAL = {
 def format_talker(key: bytes) -> bytes:
     """Print a raw key as a talker: `192.0.2.1:198.51.100.7:443`, IPv6 in brackets."""
     if b":" in key:
-        src, dst, port = key.split(b" ")
-        src = b"[" + src + b"]" if b":" in src else src
-        dst = b"[" + dst + b"]" if b":" in dst else dst
-        return src + b":" + dst + b":" + port
+        return b":".join([b"[" + part + b"]" if b":" in part else part for part in key.split(b" ")])
     return key.replace(b" ", b":")
 
 

@@ -5,7 +5,7 @@ The only import of mrjob. Run as a program it is an ordinary mrjob job:
     python -m toptalkers.job.mrjob_job -r hadoop --ports 0-1024 hdfs:///flowlogs/
 
 mrjob splits a plain file by lines among its mappers, and Hadoop by blocks; a header line reaches only the first
-of them. So inputs must be gzip files, which are never split (`engines/mrjob.py` packs what is not).
+of them. So inputs must be gzip files, which are never split (`engines/mrjob.py` compresses the others).
 """
 
 import shlex

@@ -2,10 +2,10 @@
 """Mapper of step 2: `<talker>` TAB `<sum>` lines in, those with a wanted destination port out, as they came.
 
 The twin of the recipe's `portfilter.awk`, for bracketed IPv6 talkers too. With `--top N` it sends on only the
-first N of its own lines, in the order of the answer; since every talker stands in one line, the first N of all
-are among the first N of each mapper, and one reducer serves any number of talkers.
+first N of its own lines, in the order of the answer. Every talker has one line, so the first N of all are among the
+first N of each mapper, and one reducer is enough for any number of talkers.
 
-Self-contained, for Python 3.9 and its standard library alone: it travels to cluster nodes by itself.
+Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself.
 Standard output is the data contract with step 2's reducer. A line that is no talker and sum is left out and
 reported on standard error as the Hadoop counter `malformed_talkers`.
 """
@@ -25,7 +25,7 @@ TALKER_LINE = re.compile(TALKER + rb"\n?")
 TALKER_LINES = re.compile(b"^" + TALKER + b"$", re.MULTILINE)
 
 BLOCK_BYTES = 1 << 16
-"""Lines are looked at together, about so many bytes of them."""
+"""About how many bytes of lines are filtered together."""
 
 LINES_HELD = 1000
 """With `--top N`, more lines than twice N that are held before they are put in order."""

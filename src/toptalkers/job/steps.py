@@ -31,7 +31,7 @@ SMALLEST_SPLIT_BYTES = 8 * MIB
 """Below it, starting a map takes longer than what it does."""
 
 REDUCER_BYTES = 1024 * MIB
-"""Compressed input a reducer: combined by the mappers, it comes to far fewer sums than records."""
+"""Compressed input per reducer: the mappers combine it, so there are far fewer sums than records."""
 
 MOST_REDUCERS = 99
 
@@ -46,7 +46,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:/=@+-]+")
 """A word of a mapper's command: nothing that Hadoop or a shell gives a meaning to."""
 
 _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
-"""A path: no commas either, which part paths, and no signs of a pattern."""
+"""A path: no commas either, which separate paths, and no signs of a pattern."""
 
 Gluing = Literal["headers", "offsets", "never"]
 """How small files share a map (docs/decisions/0004-gluing-files.md):
@@ -89,13 +89,13 @@ def plan_steps(
         gluing: what may be done with small files.
         bundle: the folder with the scripts, ending in `/`.
         output: the folder that the answer goes to, ending in `/`; it must not be there yet.
-        between: the folder between the steps, ending in `/`. Without a scheme it lies on the default file system,
+        between: the folder between the steps, ending in `/`. Without a scheme it is on the default file system,
             HDFS on a cluster.
-        input_bytes: how much there is to read, compressed; what the numbers of maps and reducers follow.
-        map_slots: how many maps run at a time: a small input is parted among all of them.
-        keep_aggregate: gzip what lies between, for it is kept.
-        keep_all_ports: sum all ports in the first step, and look at them in the second alone.
-        python: what runs the scripts.
+        input_bytes: the compressed size of the input, from which the numbers of maps and reducers follow.
+        map_slots: how many maps run at a time: a small input is divided among all of them.
+        keep_aggregate: compress the sums between the steps, because they are kept.
+        keep_all_ports: sum all ports in the first step, and filter them only in the second.
+        python: the program that runs the scripts.
 
     Raises:
         UsageError: a path that cannot be given to Hadoop as it is.

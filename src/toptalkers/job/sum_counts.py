@@ -5,7 +5,7 @@ Does what Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum) does o
 must stand together, as `LC_ALL=C sort` and Hadoop's shuffle leave them: lines in any other order, or lines that
 are no counts, end it with exit code 1 rather than in a wrong sum.
 
-Self-contained, for Python 3.9 and its standard library alone.
+Self-contained, for Python 3.9 and only its standard library.
 """
 
 from __future__ import annotations

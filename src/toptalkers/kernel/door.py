@@ -25,9 +25,10 @@ from ctypes import (
 from pathlib import Path
 from typing import NamedTuple
 
-from toptalkers.answer.answer import LARGEST_TOTAL, REASONS, Tally, TooLargeError
+from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")

@@ -1,29 +1,31 @@
-"""A talker: source address, destination address and destination port, and how it is printed.
+"""The key of an answer: a list of parts, each a field of the record. And the lines of an answer, made from it.
 
-The key of every engine is made from these three, here and in `job/count_flows.py` (a parity test
-watches). IPv6 addresses stand in brackets, as in a URI (RFC 3986, section 3.2.2), so that the last colon
-outside of brackets always begins the port.
+A line is the parts of the key, separated by colons, and the sums, each behind a tab: `192.0.2.1:198.51.100.7:443`, a
+tab, `12`. An IPv6 address has brackets around it, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of
+brackets always separates two parts. Every engine prints such lines. `job/count_flows.py` and `job/port_filter.py`
+have this grammar once more, because they travel without the package; a test holds them equal.
 """
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
-_GROUP = r"[0-9A-Fa-f]{1,4}"
-_ADDRESS_IPV4 = re.compile(_IPV4)
-_ADDRESS_IPV6_GROUP = re.compile(_GROUP)
-_TALKER = re.compile(r"(?:\[([^\[\]\s]+)\]|([0-9.]+)):(?:\[([^\[\]\s]+)\]|([0-9.]+)):(0|[1-9][0-9]{0,4})")
+Value = str | int
+"""A part of a key as a Python object: an address as it was logged, or a number."""
 
 HIGHEST_PORT = 65535
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_ADDRESS_IPV4 = re.compile(_IPV4)
+_ADDRESS_IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
+_BRACKETS = re.compile(rb"\[[^\]]*\]")
+_WORDS = re.compile(rb"\[[^\]]*\]|[^:\t\n]+")
+"""Finds the parts and the sums of a line."""
 
-class Talker(NamedTuple):
-    """Who talks to whom, on which port. Addresses as they were logged."""
-
-    src: str
-    dst: str
-    port: int
+_SUM = r"0|[1-9][0-9]{0,37}"
 
 
 def is_ipv4(text: str) -> bool:
@@ -53,30 +55,109 @@ def is_address(text: str) -> bool:
     return is_ipv4(text) or is_ipv6(text)
 
 
-def parse_port(text: str) -> int:
-    """Read a port; ValueError unless it is a plain decimal from 0 to 65535."""
-    if not re.fullmatch(r"0|[1-9][0-9]{0,4}", text) or int(text) > HIGHEST_PORT:
-        raise ValueError(f"not a port: {text!r}")
-    return int(text)
+@lru_cache(maxsize=1 << 16)
+def _read_address(text: bytes) -> str:
+    address = text.decode()
+    if not address.startswith("["):
+        return address
+    if not is_ipv6(address[1:-1]):
+        raise ValueError(f"not a talker's address: {address!r}")
+    return address[1:-1]
 
 
-def format_talker(talker: Talker) -> str:
-    """Print a talker: `192.0.2.1:198.51.100.7:443`, `[2001:db8::1]:[2001:db8::2]:443`."""
-    src = f"[{talker.src}]" if ":" in talker.src else talker.src
-    dst = f"[{talker.dst}]" if ":" in talker.dst else talker.dst
-    return f"{src}:{dst}:{talker.port}"
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the values of a part are.
+
+    Attributes:
+        pattern: a regular expression, without groups, for a printed value. It may match more than `read` accepts.
+        read: makes a value of printed bytes that the pattern matches; raises ValueError when there is no such value.
+        is_number: whether values are numbers.
+
+    """
+
+    pattern: str
+    read: Callable[[bytes], Value]
+    is_number: bool
 
 
-def parse_talker(text: str) -> Talker:
-    """Read a printed talker; ValueError when it is not one."""
-    match = _TALKER.fullmatch(text)
-    if match is None:
-        raise ValueError(f"not a talker: {text!r}")
-    src6, src4, dst6, dst4, port = match.groups()
-    valid = (is_ipv6(src6) if src6 else is_ipv4(src4)) and (is_ipv6(dst6) if dst6 else is_ipv4(dst4))
-    if not valid:
-        raise ValueError(f"not a talker: {text!r}")
-    try:
-        return Talker(src6 or src4, dst6 or dst4, parse_port(port))
-    except ValueError:
-        raise ValueError(f"not a talker: {text!r}") from None
+ADDRESS = Kind(rf"{_IPV4}|\[[0-9A-Fa-f:.]{{2,45}}\]", _read_address, is_number=False)
+PORT = Kind(
+    r"[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]", int, is_number=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a key.
+
+    Attributes:
+        field: the field of the record.
+        name: the name of its column in CSV and JSON.
+        title: the title of its column in a table.
+        kind: what its values are.
+
+    """
+
+    field: str
+    name: str
+    title: str
+    kind: Kind
+
+
+PARTS: dict[str, Part] = {
+    part.field: part
+    for part in (
+        Part("srcaddr", "src", "source", ADDRESS),
+        Part("dstaddr", "dst", "destination", ADDRESS),
+        Part("dstport", "port", "port", PORT),
+    )
+}
+"""Every field that can be a part of a key."""
+
+
+class Lines:
+    """The lines of an answer: how they are printed, checked and read. They are all alike for one key and its sums."""
+
+    def __init__(self, key: Sequence[str], sums: int) -> None:
+        """Take the fields of the key, and the number of sums per line."""
+        self.parts = tuple(PARTS[field] for field in key)
+        text = (
+            ":".join(f"(?:{part.kind.pattern})" for part in self.parts) + rf"\t({_SUM})" + rf"\t(?:{_SUM})" * (sums - 1)
+        )
+        self._line = re.compile(text.encode() + rb"\n?")
+        self._readers: list[Callable[[bytes], Any]] = [*(part.kind.read for part in self.parts), *[int] * sums]
+
+    def format(self, key: Sequence[Value], sums: Sequence[int]) -> bytes:
+        """Print a line, with a line feed."""
+        texts = [f"[{value}]" if ":" in str(value) else str(value) for value in key]
+        return "\t".join([":".join(texts), *map(str, sums)]).encode() + b"\n"
+
+    def read(self, line: bytes) -> tuple[tuple[Value, ...], tuple[int, ...]]:
+        """The key and the sums of a line; ValueError when it is no line of this answer."""
+        if self._line.fullmatch(line) is None:
+            raise _no_line(line)
+        texts = _WORDS.findall(line) if b"[" in line else line.replace(b"\t", b":").split(b":")
+        values = [read(text) for read, text in zip(self._readers, texts, strict=True)]
+        width = len(self.parts)
+        return tuple(values[:width]), tuple(values[width:])
+
+    def rank(self, line: bytes) -> int:
+        """The first sum of a line, by which lines are ordered; ValueError when it is no line of this answer."""
+        match = self._line.fullmatch(line)
+        if match is None:
+            raise _no_line(line)
+        if b"[" in line:  # everything else that the pattern matches can be read
+            for text in _BRACKETS.findall(line):
+                _read_address(text)
+        return int(match[1])
+
+
+def _no_line(line: bytes) -> ValueError:
+    return ValueError(f"not a talker and sum: {line[:100]!r}")
+
+
+@lru_cache
+def lines_of(key: tuple[str, ...], sums: int = 1) -> Lines:
+    """The lines of an answer with a key and so many sums."""
+    return Lines(key, sums)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout
 from toptalkers.question.clauses import CLAUSES, Action, Clause, Metric, PortRanges, Script, format_time
+from toptalkers.question.key import Lines, lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ class Query:
     def metrics(self) -> tuple[Metric, ...]:
         """What is summed per key, in order."""
         return (self.metric,)
+
+    @property
+    def lines(self) -> Lines:
+        """The lines of the answer."""
+        return lines_of(self.key, len(self.metrics))
 
     @property
     def layout(self) -> Layout:

@@ -61,7 +61,7 @@ class RunRecord:
         cluster: EMR's id of the cluster; empty when there is none.
         ended: when the run was seen to be over.
         reason: why the run failed, one line.
-        counters: the mapper's tally, by the names of `answer.REASONS`; empty when not known.
+        counters: the mapper's tally, by the names of `flowlog/reasons.py`; empty when not known.
         left_out: objects that were asked for and are not read, an address and a reason each.
 
     """

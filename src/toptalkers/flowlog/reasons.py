@@ -1,0 +1,16 @@
+"""Why a record is skipped, in the order in which `job/count_flows.py` examines a record."""
+
+REASONS: dict[str, str] = {
+    "nodata": "log status NODATA",
+    "skipdata": "log status SKIPDATA: AWS left records out, sums are a lower bound",
+    "action": "another action than asked for",
+    "time": "outside of the time asked for",
+    "ports": "destination port not asked for",
+    "malformed_columns": "malformed: not the columns of its layout",
+    "malformed_status": "malformed: not a log status",
+    "malformed_action": "malformed: not an action",
+    "malformed_number": "malformed: not a number",
+    "malformed_port": "malformed: not a port",
+    "malformed_address": "malformed: not an IP address",
+}
+"""Every reason, by the name of its counter, in words."""
