@@ -4,7 +4,7 @@ import gzip
 import io
 import random
 import tempfile
-from functools import partial
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tests import pipeline, reference
 from tests.strategies import cases
 from toptalkers.answer.answer import Answer
-from toptalkers.engines import local
+from toptalkers.engines import QUIET, Engine, Watch, local
 from toptalkers.engines import mrjob as mrjob_engine
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.job import count_flows
 from toptalkers.question.query import Query
-from toptalkers.records.files import Problem, find_inputs
+from toptalkers.records.files import InputFile, Problem, find_inputs
 
 KNOWN = set(FIELDS)
 LONGEST = 1 << 20
@@ -46,12 +46,26 @@ def write_files(folder: Path, contents: list[bytes]) -> list[str]:
     return paths
 
 
-def run_engine(engine: object, query: Query, contents: list[bytes]) -> tuple[bytes, Answer, list[Problem]]:
+class LocalWith:
+    """The local engine with other bounds, such as `block_bytes`."""
+
+    HONOURS: Collection[str] = ()
+
+    def __init__(self, **bounds: int) -> None:
+        """Take the bounds."""
+        self._bounds = bounds
+
+    def count_files(self, query: Query, files: Sequence[InputFile], *, watch: Watch = QUIET) -> Answer:
+        """As the local engine does."""
+        return local.count_files(query, files, watch=watch, **self._bounds)  # type: ignore[arg-type]
+
+
+def run_engine(engine: Engine, query: Query, contents: list[bytes]) -> tuple[bytes, Answer, list[Problem]]:
     """Write files, count them, and give the answer's bytes, the answer and what was left out."""
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
         files = find_inputs(write_files(Path(folder), contents)).files
-        answer = engine.count_files(query, files, on_problem=problems.append)  # type: ignore[attr-defined]
+        answer = engine.count_files(query, files, watch=Watch(on_problem=problems.append))
         return b"".join(answer.chunks), answer, problems
 
 
@@ -103,11 +117,8 @@ def test_blocks_do_not_matter(case: tuple[Query, list[bytes]], block_bytes: int,
     )
     whole = reference.count(query, contents, KNOWN).whole
     assert whole
-    engine = type(
-        "Cut", (), {"count_files": staticmethod(lambda *a, **k: local.count_files(*a, block_bytes=block_bytes, **k))}
-    )
     order.shuffle(contents)
-    assert run_engine(engine, query, contents)[0] == whole.lines(query.top)
+    assert run_engine(LocalWith(block_bytes=block_bytes), query, contents)[0] == whole.lines(query.top)
 
 
 @settings(max_examples=60, deadline=None)
@@ -160,8 +171,7 @@ def test_longest_line_is_the_same_for_all(number: int, offset: bool) -> None:
     assert ranked == b"10.0.0.1:10.0.0.2:443\t%d\n" % (11 + fits)
     assert counters == {"records_read": 12, "counted": 11 + fits, **({} if fits else {"malformed_columns": 1})}
     for block in (1 << 18, 1 << 22):
-        with_blocks = {"count_files": staticmethod(partial(local.count_files, block_bytes=block))}
-        assert run_engine(type("Cut", (), with_blocks), Query(), [content])[0] == ranked
+        assert run_engine(LocalWith(block_bytes=block), Query(), [content])[0] == ranked
     if offset:
         lines = content.splitlines(keepends=True)
         stdin = b"".join(b"%d\t%b" % (index, line) for index, line in enumerate(lines))

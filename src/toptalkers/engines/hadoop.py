@@ -1,44 +1,36 @@
-"""The question on a real Hadoop in one JVM: the very steps that EMR gets, on this machine's files.
+"""The question on a real Hadoop in one JVM: the same steps that EMR gets, on this machine's files.
 
-The same steps, scripts and Hadoop version as on a cluster, with the local disk in the place of HDFS and S3.
+Steps, scripts and the Hadoop version are those of a cluster; the local disk takes the place of HDFS and S3.
 """
 
 import gzip
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from shutil import copy
 
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.engines import QUIET, Watch
+from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError
 from toptalkers.hadoop.runtime import HadoopEvent, StreamingResult, check_work_dir, run_streaming
 from toptalkers.job import count_flows
 from toptalkers.job.steps import plan_steps
 from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
-from toptalkers.records.files import InputFile, Problem
-from toptalkers.records.pack import pack_files
+from toptalkers.records.files import InputFile
 
 _CHUNK_BYTES = 4 << 20
 
 
-def count_files(
-    query: Query,
-    files: Sequence[InputFile],
-    *,
-    on_read: Callable[[int], None] = lambda _: None,
-    on_problem: Callable[[Problem], None] = lambda _: None,
-    on_stage: Callable[[str], None] = lambda _: None,
-) -> Answer:
-    """Answer a question from files with the two steps; takes and gives what `engines/local.py` does.
+HONOURS: Collection[str] = ()
 
-    Args:
-        query: the question.
-        files: what to read; each is packed for Hadoop first, and one that cannot be read is left out.
-        on_read: called with the number of stored bytes of each read.
-        on_problem: called for each file that is left out.
-        on_stage: called with a line whenever it goes on to something: fetching, a step, its progress.
+
+def count_files(query: Query, files: Sequence[InputFile], *, watch: Watch = QUIET) -> Answer:
+    """Answer a question from files with the two steps; see `engines.Engine`.
+
+    `watch.on_stage` gets one line for each part of the work: fetching Hadoop, a step, its progress.
 
     Raises:
         ToptalkersError: Java or Hadoop's jars cannot be had.
@@ -47,21 +39,14 @@ def count_files(
     """
     check_work_dir(Path(tempfile.gettempdir()))
     with scratch_folder(ENGINE_PREFIX) as folder:
-        return _count(query, files, folder, on_read, on_problem, on_stage)
+        return _count(query, files, folder, watch)
 
 
-def _count(
-    query: Query,
-    files: Sequence[InputFile],
-    folder: Path,
-    on_read: Callable[[int], None],
-    on_problem: Callable[[Problem], None],
-    on_stage: Callable[[str], None],
-) -> Answer:
-    """Answer in a folder that may go before the answer's lines are read."""
+def _count(query: Query, files: Sequence[InputFile], folder: Path, watch: Watch) -> Answer:
+    """Answer in a folder that may be removed before the answer's lines are read."""
     (folder / "input").mkdir()
     (folder / "code").mkdir()
-    packed, tally = pack_files(query, files, folder / "input", on_read=on_read, on_problem=on_problem)
+    packed, tally = pack_files(query, files, folder / "input", watch)
     if not packed:
         return Answer(query, [], tally, 0)
     for name in ("count_flows.py", "port_filter.py"):
@@ -77,10 +62,10 @@ def _count(
         input_bytes=sum(path.stat().st_size for path in packed),
         map_slots=slots,
     )
-    results = [_run(step.name, step.arguments, folder, slots, on_stage) for step in steps]
+    results = [_run(step.name, step.arguments, folder, slots, watch.on_stage) for step in steps]
     counters = results[0].counters.get("toptalkers", {})
     tally += Tally.from_counters(counters, files_read=0)
-    # Open now: their names go with the folder, and what they hold with the last that reads it.
+    # Opened now: the folder goes, but open files stay readable.
     parts = [gzip.GzipFile(part) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
     return Answer(query, _read_parts(parts, query.top), tally)
 
@@ -109,7 +94,7 @@ def _run(
 
 
 def _read_parts(parts: Sequence[gzip.GzipFile], top: int) -> Iterator[bytes]:
-    """The one reducer's lines, in chunks."""
+    """The first `top` lines of the one reducer, in chunks; `top` of 0 for all."""
     lines_left = top or None
     for part in parts:
         with part as lines:

@@ -10,11 +10,12 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
+from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.kernel.door import Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
@@ -39,33 +40,29 @@ FILES_AHEAD = 8
 """How many files before its turn a file is told to be on its way."""
 
 
+HONOURS: Collection[str] = ("cache", "scratch")
+
+
 def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
-    on_read: Callable[[int], None] = lambda _: None,
-    on_problem: Callable[[Problem], None] = lambda _: None,
-    on_stage: Callable[[str], None] = lambda _: None,
+    watch: Watch = QUIET,
     scratch: Path | None = None,
     cache: "CountCache | None" = None,
     block_bytes: int = PIECE_BYTES,
     rows_held: int | None = None,
 ) -> Answer:
-    """Answer a question from files.
+    """Answer a question from files; see `engines.Engine`.
 
     Args:
         query: the question.
-        files: what to read, each to count whole or not at all.
-        on_read: called with the number of stored bytes of each read, from any thread, for progress.
-        on_problem: called for each file that is left out, and why.
-        on_stage: called with a line when all is read and there are so many talkers that ranking them takes a while.
-        scratch: the folder for sums that are more than memory holds; None for the system's temporary one.
-        cache: what was counted before, and is not read again; what is read is kept there.
+        files: the files to read; each counts whole or not at all.
+        watch: `on_stage` gets a line when all files are read and ranking the talkers will take a while.
+        scratch: the folder for sums that do not fit into memory; None for the system's temporary folder.
+        cache: the counts of files that were read before. These files are not read again, and new counts are added.
         block_bytes: how much of a file is unpacked and counted at a time.
-        rows_held: how many sums may be held in memory; None for what memory there is.
-
-    Returns:
-        The answer; its tally counts files read and left out.
+        rows_held: how many sums memory may hold; None to decide it by the memory that is free.
 
     Raises:
         ToptalkersError: the sums fit neither memory nor disk, or there is no memory to read with.
@@ -76,12 +73,12 @@ def count_files(
         with explain_no_memory():
             keep_freed_memory()
             rows_held = rows_held or default_rows_held()
-            engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, on_read)
+            engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, watch.on_read)
             engine.count()
             for problem in engine.problems:
-                on_problem(problem)
+                watch.on_problem(problem)
             if engine.rows >= MANY_ROWS:
-                on_stage("all is read; adding up and ranking the talkers")
+                watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked()
             return Answer(query, chunks, engine.tally, talkers)
     except BaseException:
