@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import random
 import tempfile
 from collections.abc import Collection, Sequence
@@ -23,6 +24,8 @@ from toptalkers.records.files import InputFile, Problem, find_inputs
 
 KNOWN = set(FIELDS)
 LONGEST = 1 << 20
+LESS = 4 if os.environ.get("TOPTALKERS_PURE") == "1" else 1
+"""The counter in Python is slower; test_pure.py has it look at more cases by itself."""
 SHORT = Query.parse(log_format="srcaddr dstaddr dstport action")
 
 # A block of the local engine that is no longer than a few lines, so that files have several.
@@ -69,7 +72,7 @@ def run_engine(engine: Engine, query: Query, contents: list[bytes]) -> tuple[byt
         return b"".join(answer.chunks), answer, problems
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 @example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8::1 10.0.0.1 0 ACCEPT"]))
 @example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8:0:0:0:0:0:1 fe80:: 0 ACCEPT\n"]))
@@ -94,7 +97,7 @@ def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes
     assert answer.talkers == len(whole.sums)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]]) -> None:
     """Mrjob's local runner, with a mapper a file and several reducers, gives what the reference gives."""
@@ -106,7 +109,7 @@ def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]]) -> None:
     assert answer.tally.counted == expected.seen["counted"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 400), st.randoms(use_true_random=False))
 @example((Query(), [RECORD * 3 + b"\xff" * 2000 + b"\n" + RECORD]), 100, random.Random(1))
 def test_blocks_do_not_matter(case: tuple[Query, list[bytes]], block_bytes: int, order: random.Random) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines import Watch
-from toptalkers.kernel.door import Counter
+from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out

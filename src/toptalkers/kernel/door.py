@@ -31,6 +31,12 @@ from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
 
+CODE = (LIBRARY, Path(__file__))
+"""The files on which the sums depend."""
+
+ROW_BYTES = 200
+"""What a talker costs at the worst moment, when its table doubles or the answer is ranked: measured."""
+
 PARTS = 256
 """Parts in which sums lie on the disk, by a hash of the talker (`kernel.h`)."""
 
