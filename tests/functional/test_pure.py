@@ -130,7 +130,7 @@ def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "src/toptalkers", tmp_path / "toptalkers", ignore=shutil.ignore_patterns("*.so"))
     command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(FLOWLOGS)]
     without, forced, compiled = (
-        subprocess.run(command, env={**os.environ, **extra}, cwd=tmp_path, capture_output=True, text=True, check=False)
+        subprocess.run(command, env={**os.environ, **extra}, cwd=ROOT, capture_output=True, text=True, check=False)
         for extra in ({"PYTHONPATH": str(tmp_path)}, {"TOPTALKERS_PURE": "1"}, {})
     )
     for done, reason in ((without, "kernel.so"), (forced, "TOPTALKERS_PURE")):

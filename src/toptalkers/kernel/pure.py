@@ -11,6 +11,7 @@ import functools
 import heapq
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -260,6 +261,7 @@ class SpilledSums:
     def __init__(self, fd: int) -> None:
         """Take an open, empty file."""
         self._fd = fd
+        self._lock = threading.Lock()
         self._segments: list[list[_Segment]] = [[] for _ in range(PARTS)]
         self.bytes_ = 0
         """The size of the file."""
@@ -279,19 +281,22 @@ class SpilledSums:
 
     def write(self, sums: Sums) -> list[_Segment]:
         """Write sums to the end of the file; they count when they are kept."""
-        parts: list[Sums] = [{} for _ in range(PARTS)]
+        parts: list[list[bytes]] = [[] for _ in range(PARTS)]
         for key, value in sums.items():
-            parts[crc32(key) % PARTS][key] = value
+            parts[crc32(key) % PARTS].append(b"%b %d\n" % (key, value))
+        rows = b"".join(itertools.chain.from_iterable(parts))
+        with self._lock:
+            offset = self.bytes_
+            self.bytes_ += len(rows)
         segments = []
         for part, own in enumerate(parts):
-            if own:
-                rows = _rows(own)
-                segments.append(_Segment(part, self.bytes_, len(rows), len(own)))
-                while rows:
-                    written = os.pwrite(self._fd, rows, self.bytes_)
-                    self.bytes_ += written
-                    rows = rows[written:]
-        return segments
+            length = sum(map(len, own))
+            segments.append(_Segment(part, offset, length, len(own)))
+            offset += length
+        rest = memoryview(rows)
+        while rest:
+            rest = rest[os.pwrite(self._fd, rest, offset - len(rest)) :]
+        return [segment for segment in segments if segment.rows]
 
     def keep(self, segments: list[_Segment]) -> None:
         """Have what was written count."""
