@@ -2,9 +2,11 @@
 
 The compiler is what `CC` names, or the machine's `cc`. Where there is none, it is the one in the package `ziglang`, so
 that a build needs nothing but pip. `TOPTALKERS_TARGET` names another platform to build for; that is always done by
-`ziglang`. The library does not depend on a version of Python.
+`ziglang`. The library does not depend on a version of Python. Where there is not even `ziglang`, or where
+`TOPTALKERS_PURE=1` is set, the wheel is a pure one: the package then counts in Python.
 """
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -51,27 +53,32 @@ def compiler() -> list[str] | None:
 class KernelBuildHook(BuildHookInterface[Any]):
     """Called by hatchling before and after it writes the distribution."""
 
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+
     def dependencies(self) -> list[str]:
-        """What the build needs beside hatchling."""
-        return ["ziglang>=0.14,<0.18"] if target() or not compiler() else []
+        """The packages that the build needs beside hatchling."""
+        return [] if self._is_pure() or (compiler() and not target()) else ["ziglang>=0.14,<0.18"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; a source distribution holds only the sources."""
-        if self.target_name != "wheel":
+        """Compile for a wheel; a source distribution contains only the sources."""
+        if self.target_name != "wheel" or self._is_pure():
             return
         platform = target()
         if platform:
             command = [*ZIG, "-target", TARGETS[platform], "-s", *WARNINGS]
         else:
             platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            command = compiler() or ZIG
+            found = compiler() or (ZIG if importlib.util.find_spec("ziglang") else None)
+            if found is None:
+                return
+            command = found
         self._folder = tempfile.TemporaryDirectory(dir=KERNEL if version == "editable" else None, prefix=".")
         library = Path(self._folder.name) / LIBRARY
         sources = [str(path) for path in sorted(KERNEL.glob("*.c"))]
         # A library for macOS holds the name under which it was written.
         subprocess.run([*command, *FLAGS, "-o", LIBRARY, *sources], cwd=library.parent, check=True)
         if version == "editable":
-            # Renamed, not written over: a running process may have it loaded.
+            # Replaced, not overwritten: a running process may have it loaded.
             library.replace(KERNEL / LIBRARY)
         else:
             build_data["force_include"][str(library)] = f"toptalkers/kernel/{LIBRARY}"
@@ -81,5 +88,9 @@ class KernelBuildHook(BuildHookInterface[Any]):
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the temporary files."""
         del version, build_data, artifact_path
-        if self.target_name == "wheel":
+        if self._folder is not None:
             self._folder.cleanup()
+
+    @staticmethod
+    def _is_pure() -> bool:
+        return os.environ.get("TOPTALKERS_PURE") == "1"

@@ -1,6 +1,7 @@
 """Files that are generated from the code and checked in: `python -m tests.render` writes them, tests compare them."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,9 +15,9 @@ def cli_reference() -> str:
     parts = ["# Commands\n\nWritten by `python -m tests.render` from the commands' own help.\n"]
 
     def add(command: click.Command, path: str, parent: click.Context | None) -> None:
-        ctx = click.Context(
-            command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, max_content_width=100, terminal_width=100
-        )
+        # A terminal of 100 columns, of which click leaves two free.
+        settings: dict[str, Any] = {**command.context_settings, "terminal_width": 98}
+        ctx = click.Context(command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, **settings)
         parts.append(f"## {path}\n\n```text\n{command.get_help(ctx).rstrip()}\n```\n")
         if isinstance(command, click.Group):
             for name in command.list_commands(ctx):

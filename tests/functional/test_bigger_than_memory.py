@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import reference
-from tests.functional.test_engines_agree import RECORD, run_engine, write_files
+from tests.functional.test_engines_agree import RECORD, LocalWith, run_engine, write_files
 from tests.strategies import TOPS, cases
-from toptalkers.answer.answer import Answer
 from toptalkers.cli.main import cli
-from toptalkers.engines import local
+from toptalkers.engines import Watch, local
 from toptalkers.engines import spill as sums
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
@@ -44,14 +43,9 @@ def test_spilling_does_not_change_the_answer(
         block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
     )
 
-    class Spilling:
-        @staticmethod
-        def count_files(*given: object, **options: object) -> Answer:
-            return local.count_files(*given, block_bytes=block_bytes, rows_held=rows, **options)  # type: ignore[arg-type]
-
     expected = reference.count(query, contents, set(FIELDS)).whole
     assert expected
-    lines, answer, problems = run_engine(Spilling, query, contents, top)
+    lines, answer, problems = run_engine(LocalWith(block_bytes=block_bytes, rows_held=rows), query, contents, top)
     _, in_memory, same_problems = run_engine(local, query, contents, top)
     assert lines == expected.lines(top)
     assert (answer.tally, answer.talkers, problems and len(problems)) == (
@@ -81,7 +75,9 @@ def test_a_file_that_ends_early_takes_its_spilled_sums_with_it(tmp_path: Path) -
     Path(cut).write_bytes(Path(cut).read_bytes()[:-20])
     files = find_inputs([good, cut]).files
     problems: list[object] = []
-    answer = local.count_files(Query(), files, on_problem=problems.append, block_bytes=1 << 16, rows_held=1_000)
+    answer = local.count_files(
+        Query(), files, watch=Watch(on_problem=problems.append), block_bytes=1 << 16, rows_held=1_000
+    )
     assert b"".join(answer.chunks) == b"".join(local.count_files(Query(), files[:1]).chunks)
     assert len(problems) == 1
 

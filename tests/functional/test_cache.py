@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.functional.test_engines_agree import RECORD, write_files
 from tests.strategies import files as contents_of_files
 from toptalkers.cli.main import cli
-from toptalkers.engines import cache, local
+from toptalkers.engines import Watch, cache, local
 from toptalkers.question.query import Query
 from toptalkers.records import files as inputs
 
@@ -29,7 +29,7 @@ def ask(query: Query, folder: Path, known: cache.CountCache | None = None, top: 
     """The answer's bytes, its tally, and how many files were left out."""
     problems: list[object] = []
     found = inputs.find_inputs([str(folder)]).files
-    answer = local.count_files(query, found, top=top, on_problem=problems.append, cache=known)
+    answer = local.count_files(query, found, top=top, watch=Watch(on_problem=problems.append), cache=known)
     return b"".join(answer.chunks), answer.tally, len(problems)
 
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from toptalkers.cli.main import COMMANDS, cli
+from toptalkers.cli.main import COMMANDS, SECTIONS, cli
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 DEFAULT = str(FLOWLOGS / "default.log")
@@ -187,6 +188,69 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert "Example:" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["", "run-local", "run-emr", "render steps", "sandbox run"])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_the_docs_show_what_the_program_says(command: str, option: str) -> None:
+    """docs/cli.md has each command's help as a terminal of 100 columns shows it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "toptalkers", *command.split(), option],
+        env={**os.environ, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    docs = (FLOWLOGS.parents[1] / "docs/cli.md").read_text()
+    assert f"## {f'toptalkers {command}'.rstrip()}\n\n```text\n{done.stdout}```\n" in docs
+    assert "..." not in done.stdout.partition("\nOptions:")[2].partition("\n\n")[2]
+
+
+def test_every_command_has_a_section() -> None:
+    """`--help` names each command once, below what it is for, and cuts no text off."""
+    stdout = run("--help").stdout
+    for section, names in SECTIONS.items():
+        listed = stdout.partition(f"\n{section}:\n")[2].partition("\n\n")[0]
+        assert [line.split()[0] for line in listed.splitlines() if line[2] != " "] == list(names)
+        assert "..." not in listed
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("run-loca", " Did you mean 'run-local'? "),
+        ("deply", " Did you mean 'deploy'? "),
+        ("zzz", " (see"),
+    ],
+)
+def test_a_command_that_is_not_one_gets_those_like_it(name: str, hint: str) -> None:
+    """One line, with the command that was meant if there is one like it, and exit code 2."""
+    result = run(name)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith(f"Error: No such command {name!r}")
+    assert hint in result.stderr
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    """The completion script is for bash, and completes `run-`, `--eng` and an engine's name."""
+
+    def complete(*words: str) -> list[str]:
+        environment = {**os.environ, "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+        return toptalkers({**environment, "_TOPTALKERS_COMPLETE": "bash_complete"}).split()
+
+    def toptalkers(environment: dict[str, str]) -> str:
+        command = [sys.executable, "-c", "from toptalkers.__main__ import main; main()"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    script = tmp_path / "complete.bash"
+    script.write_text(toptalkers({**os.environ, "_TOPTALKERS_COMPLETE": "bash_source"}))
+    sourced = subprocess.run(
+        ["/bin/bash", "-c", f". {script}; complete -p toptalkers"], capture_output=True, text=True, check=True
+    )
+    assert "toptalkers" in sourced.stdout
+    assert sorted(complete("toptalkers", "run-")) == ["plain,run-emr", "plain,run-local"]
+    assert complete("toptalkers", "run-local", "--eng") == ["plain,--engine"]
+    assert complete("toptalkers", "run-local", "--engine", "l") == ["plain,local"]
 
 
 def test_run_as_a_program_in_a_pipe() -> None:

@@ -32,7 +32,9 @@ def test_over_the_stream(aws: FakeAws, run: Run) -> None:
 
 def test_straight_to_the_bucket(aws: FakeAws, run: Run) -> None:
     """Direct delivery takes any format, and folders by the hour."""
-    done = run("enable-flowlogs", "subnet-1", "eni-1", "--destination", "s3", "--format", "rich", "--interval", "60")
+    done = run(
+        "enable-flowlogs", "subnet-1", "eni-1", "--destination", "s3", "--log-format", "rich", "--interval", "60"
+    )
     assert done.exit_code == 0
     request = aws.request("create_flow_logs")
     assert request["ResourceType"] == "NetworkInterface"
@@ -43,9 +45,19 @@ def test_straight_to_the_bucket(aws: FakeAws, run: Run) -> None:
     assert "eni-1 lies inside subnet-1" in done.stderr
 
 
+def test_the_former_name_of_log_format_still_works(aws: FakeAws, run: Run) -> None:
+    """`--format` does what `--log-format` does, and says that it is the former name; both are wrong usage."""
+    command = ("enable-flowlogs", "vpc-1", "--destination", "s3", "--format", "rich")
+    assert run(*command, "--log-format", "rich").exit_code == 2
+    done = run(*command)
+    assert (done.exit_code, aws.request("create_flow_logs")["LogFormat"]) == (0, format_log_format(RICH_LAYOUT))
+    assert "--format is now called --log-format" in done.stderr
+    assert "--format " not in run("enable-flowlogs", "--help").stdout.replace("--log-format ", "")
+
+
 def test_another_format_on_the_stream_is_refused(aws: FakeAws, run: Run) -> None:
     """Who wants another format is told the deploy that changes the stream's."""
-    done = run("enable-flowlogs", "vpc-1", "--format", "rich")
+    done = run("enable-flowlogs", "vpc-1", "--log-format", "rich")
     assert done.exit_code == 2
     assert f"toptalkers deploy --stack-name toptalkers --log-format '{format_log_format(RICH_LAYOUT)}'" in done.stderr
     assert aws.mutations == []

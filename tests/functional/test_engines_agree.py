@@ -2,9 +2,10 @@
 
 import gzip
 import io
+import os
 import random
 import tempfile
-from functools import partial
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,17 @@ from hypothesis import strategies as st
 from tests import pipeline, reference
 from tests.strategies import TOPS, cases
 from toptalkers.answer.answer import Answer
-from toptalkers.engines import local
+from toptalkers.engines import QUIET, Engine, Watch, local
 from toptalkers.engines import mrjob as mrjob_engine
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.job import count_flows
 from toptalkers.question.query import Query
-from toptalkers.records.files import Problem, find_inputs
+from toptalkers.records.files import InputFile, Problem, find_inputs
 
 KNOWN = set(FIELDS)
 LONGEST = 1 << 20
+LESS = 4 if os.environ.get("TOPTALKERS_PURE") == "1" else 1
+"""The counter in Python is slower; test_pure.py has it look at more cases by itself."""
 SHORT = Query.parse(log_format="srcaddr dstaddr dstport action")
 
 # A block of the local engine that is no longer than a few lines, so that files have several.
@@ -46,18 +49,32 @@ def write_files(folder: Path, contents: list[bytes]) -> list[str]:
     return paths
 
 
+class LocalWith:
+    """The local engine with other bounds, such as `block_bytes`."""
+
+    HONOURS: Collection[str] = ()
+
+    def __init__(self, **bounds: int) -> None:
+        """Take the bounds."""
+        self._bounds = bounds
+
+    def count_files(self, query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
+        """As the local engine does."""
+        return local.count_files(query, files, top=top, watch=watch, **self._bounds)  # type: ignore[arg-type]
+
+
 def run_engine(
-    engine: object, query: Query, contents: list[bytes], top: int = 0
+    engine: Engine, query: Query, contents: list[bytes], top: int = 0
 ) -> tuple[bytes, Answer, list[Problem]]:
     """Write files, count them, and give the answer's bytes, the answer and what was left out."""
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
         files = find_inputs(write_files(Path(folder), contents)).files
-        answer = engine.count_files(query, files, top=top, on_problem=problems.append)  # type: ignore[attr-defined]
+        answer = engine.count_files(query, files, top=top, watch=Watch(on_problem=problems.append))
         return b"".join(answer.chunks), answer, problems
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), TOPS)
 @example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8::1 10.0.0.1 0 ACCEPT"]), 0)
 @example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8:0:0:0:0:0:1 fe80:: 0 ACCEPT\n"]), 0)
@@ -82,7 +99,7 @@ def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes
     assert answer.talkers == len(whole.sums)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), TOPS)
 def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]], top: int) -> None:
     """Mrjob's local runner, with a mapper a file and several reducers, gives what the reference gives."""
@@ -94,7 +111,7 @@ def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]], top: int) -> N
     assert answer.tally.counted == expected.seen["counted"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 400), st.randoms(use_true_random=False), TOPS)
 @example((Query(), [RECORD * 3 + b"\xff" * 2000 + b"\n" + RECORD]), 100, random.Random(1), 0)
 def test_blocks_do_not_matter(
@@ -107,11 +124,8 @@ def test_blocks_do_not_matter(
     )
     whole = reference.count(query, contents, KNOWN).whole
     assert whole
-    engine = type(
-        "Cut", (), {"count_files": staticmethod(lambda *a, **k: local.count_files(*a, block_bytes=block_bytes, **k))}
-    )
     order.shuffle(contents)
-    assert run_engine(engine, query, contents, top)[0] == whole.lines(top)
+    assert run_engine(LocalWith(block_bytes=block_bytes), query, contents, top)[0] == whole.lines(top)
 
 
 @settings(max_examples=60, deadline=None)
@@ -164,8 +178,7 @@ def test_longest_line_is_the_same_for_all(number: int, offset: bool) -> None:
     assert ranked == b"10.0.0.1:10.0.0.2:443\t%d\n" % (11 + fits)
     assert counters == {"records_read": 12, "counted": 11 + fits, **({} if fits else {"malformed_columns": 1})}
     for block in (1 << 18, 1 << 22):
-        with_blocks = {"count_files": staticmethod(partial(local.count_files, block_bytes=block))}
-        assert run_engine(type("Cut", (), with_blocks), Query(), [content])[0] == ranked
+        assert run_engine(LocalWith(block_bytes=block), Query(), [content])[0] == ranked
     if offset:
         lines = content.splitlines(keepends=True)
         stdin = b"".join(b"%d\t%b" % (index, line) for index, line in enumerate(lines))

@@ -120,7 +120,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_out(tmp_path: Path, change
 
 def test_a_read_error_of_one_file_leaves_the_rest(tmp_path: Path) -> None:
     """Whatever one file's reading raises for the system, it is left out by name."""
-    from toptalkers.engines import local
+    from toptalkers.engines import Watch, local
     from toptalkers.question.query import Query
 
     def refuse() -> None:
@@ -129,7 +129,7 @@ def test_a_read_error_of_one_file_leaves_the_rest(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(LOG)
     files = [*find_inputs([str(tmp_path)]).files, InputFile("s3://b/archived", 5, refuse)]  # type: ignore[arg-type]
     problems: list[object] = []
-    answer = local.count_files(Query(), files, on_problem=problems.append)
+    answer = local.count_files(Query(), files, watch=Watch(on_problem=problems.append))
     assert b"".join(answer.chunks).decode() == ANSWER
     assert len(problems) == 1
 

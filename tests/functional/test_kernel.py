@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -305,22 +304,6 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)
-
-
-def test_without_a_kernel_a_line_says_what_to_do(tmp_path: Path) -> None:
-    """A package whose kernel is missing ends in one line and exit code 1."""
-    shutil.copytree(ROOT / "src/toptalkers", tmp_path / "toptalkers", ignore=shutil.ignore_patterns("*.so"))
-    command = [sys.executable, "-m", "toptalkers", "run-local", str(ROOT / "tests/flowlogs/default.log")]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert "pip install" in done.stderr
 
 
 def test_other_processors_count_the_same(tmp_path: Path) -> None:

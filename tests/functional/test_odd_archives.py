@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.functional.test_wrapped_files import record
-from toptalkers.engines import local, mrjob
+from toptalkers.engines import Engine, Watch, local, mrjob
 from toptalkers.question.query import Query
 from toptalkers.records.files import Problem, find_inputs
 
@@ -41,12 +41,12 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
     return out.getvalue()
 
 
-def ask(folder: Path, content: bytes, engine: object = local) -> tuple[bytes, list[Problem]]:
+def ask(folder: Path, content: bytes, engine: Engine = local) -> tuple[bytes, list[Problem]]:
     """The answer from a file of that content, and what was left out of it."""
     path = folder / "logs"
     path.write_bytes(content)
     problems: list[Problem] = []
-    answer = engine.count_files(Query(), find_inputs([str(path)]).files, on_problem=problems.append)  # type: ignore[attr-defined]
+    answer = engine.count_files(Query(), find_inputs([str(path)]).files, watch=Watch(on_problem=problems.append))
     return b"".join(answer.chunks), problems
 
 

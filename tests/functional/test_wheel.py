@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,19 +11,23 @@ import pytest
 from tests.render import ROOT
 
 
-@pytest.fixture(scope="module", params=["the machine's compiler", "no compiler"])
+@pytest.fixture(scope="module", params=["the machine's compiler", "no compiler", "pure"])
 def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """The built wheel, unpacked into a folder of its own; where there is no compiler, pip brings one for the build."""
+    """The built wheel, unpacked into a folder of its own; where there is no compiler, pip brings one, or it is pure."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     environment = {**os.environ}
-    if request.param == "no compiler":
+    if request.param != "the machine's compiler":
         environment |= {"PATH": str(folder), "CC": ""}
+    if request.param == "pure":
+        environment |= {"TOPTALKERS_PURE": "1"}
     command = [*pip, "wheel", "--no-deps", "--wheel-dir", str(folder / "dist"), str(ROOT)]
     subprocess.run(command, env=environment, check=True)
     wheel = next((folder / "dist").glob("*.whl"))
     assert "-py3-none-" in wheel.name
-    assert not wheel.name.endswith("-any.whl")
+    assert wheel.name.endswith("-any.whl") == (request.param == "pure")
+    with zipfile.ZipFile(wheel) as archive:
+        assert ("toptalkers/kernel/kernel.so" in archive.namelist()) == (request.param != "pure")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
     return folder / "site"
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toptalkers.engines import local, mrjob
+from toptalkers.engines import Engine, Watch, local, mrjob
 from toptalkers.question.query import Query
 from toptalkers.records.files import Problem, find_inputs
 
@@ -184,10 +184,10 @@ def zstd(content: bytes) -> bytes:
     return library.compress(content)
 
 
-def ask(path: Path, query: Query, engine: object = local) -> tuple[bytes, int, list[Problem]]:
+def ask(path: Path, query: Query, engine: Engine = local) -> tuple[bytes, int, list[Problem]]:
     """The answer, how many records were read, and what was left out."""
     problems: list[Problem] = []
-    answer = engine.count_files(query, find_inputs([str(path)]).files, on_problem=problems.append)  # type: ignore[attr-defined]
+    answer = engine.count_files(query, find_inputs([str(path)]).files, watch=Watch(on_problem=problems.append))
     return b"".join(answer.chunks), answer.tally.records_read, problems
 
 
@@ -286,7 +286,7 @@ def test_json_of_any_depth_leaves_other_files_alone(tmp_path: Path, depth: int) 
     (tmp_path / "deep.json").write_text('{"a":[' * depth + "1" + "]}" * depth + "\n")
     (tmp_path / "good.log").write_text(record(1, "10.0.1.1", 443, 1, "ACCEPT") + "\n")
     problems: list[Problem] = []
-    answer = local.count_files(Query(), find_inputs([str(tmp_path)]).files, on_problem=problems.append)
+    answer = local.count_files(Query(), find_inputs([str(tmp_path)]).files, watch=Watch(on_problem=problems.append))
     assert b"".join(answer.chunks) == b"10.0.0.1:10.0.1.1:443\t1\n"
     assert [Path(problem.name).name for problem in problems] == ["deep.json"]
 

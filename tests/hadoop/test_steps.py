@@ -133,7 +133,7 @@ def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPa
 
 
 def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> None:
-    """`run-emr --hadoop-cluster` gives the local engine's bytes, packed files or plain, and the tally."""
+    """`run-emr --hadoop-cluster`, and the engine of that name, give the local engine's bytes, and the tally."""
     for name, content in PLAIN.items():
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,16 +142,18 @@ def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> N
     # Where a Hadoop that is installed has its jar below HADOOP_HOME, mrjob finds it by itself.
     settings = tmp_path / "mrjob.conf"
     settings.write_text(json.dumps({"runners": {"hadoop": {"hadoop_streaming_jar": str(hadoop.streaming_jar)}}}))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "toptalkers", "run-emr", "--hadoop-cluster", "--input", "hdfs:///flowlogs/"),
-            *("--metric", "bytes", "--top", "9"),
-        ],
-        env={**hadoop.environment, "MRJOB_CONF": str(settings)},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
     query = Query.parse(metric="bytes")
-    assert done.stdout == b"".join(local.count_files(query, find_inputs([str(tmp_path / "in")]).files, top=9).chunks)
-    assert b" counted, " in done.stderr
+    expected = b"".join(local.count_files(query, find_inputs([str(tmp_path / "in")]).files, top=9).chunks)
+    for command in (
+        ["run-emr", "--hadoop-cluster", "--input", "hdfs:///flowlogs/"],
+        ["run-local", "--engine", "hadoop-cluster", str(tmp_path / "in")],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "toptalkers", *command, "--metric", "bytes", "--top", "9"],
+            env={**hadoop.environment, "MRJOB_CONF": str(settings)},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout == expected
+        assert b" counted, " in done.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from toptalkers.answer.answer import Row
 from toptalkers.capture.template import render_template
-from toptalkers.engines.choice import count_files
+from toptalkers.engines import Watch, local
 from toptalkers.question.query import Query
 from toptalkers.records.files import Problem, find_inputs
 from toptalkers.sample.writer import write_sample
@@ -96,7 +96,7 @@ def answer(folder: Path) -> tuple[list[Row], int]:
     query = Query.parse(metric="bytes", ports="all", action="ALL")
     left_out: list[Problem] = []
     files = find_inputs([str(folder)]).files
-    found = count_files("local", query, files, on_read=lambda _: None, on_problem=left_out.append)
+    found = local.count_files(query, files, watch=Watch(on_problem=left_out.append))
     assert left_out == []
     return list(found.rows()), found.tally.counted
 

@@ -6,6 +6,7 @@ import click
 
 from toptalkers.cli.options import account_options, dry_run_option, stack_name_option
 from toptalkers.cli.talk import say, say_lines, show
+from toptalkers.errors import UsageError
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     help="The longest time that a record covers, in seconds.",
 )
 @click.option(
-    "--format", "log_format", metavar="default|rich|'FORMAT'", help="Fields of a record.  [default: the stack's format]"
+    "--log-format", metavar="default|rich|'FORMAT'", help="Fields of a record.  [default: the stack's format]"
 )
+@click.option("--format", "old_log_format", hidden=True, help="The former name of --log-format.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until AWS says that they deliver.")
 @dry_run_option
 @account_options
@@ -48,6 +50,7 @@ def enable_flowlogs(
     destination: "Way",
     interval: str,
     log_format: str | None,
+    old_log_format: str | None,
     no_wait: bool,
     dry_run: bool,
 ) -> None:
@@ -59,10 +62,15 @@ def enable_flowlogs(
     \b
     Example:
       toptalkers enable-flowlogs vpc-0a1b2c3d
-      toptalkers enable-flowlogs subnet-0a1b2c3d --destination s3 --format rich --traffic ALL
+      toptalkers enable-flowlogs subnet-0a1b2c3d --destination s3 --log-format rich --traffic ALL
     """
     from toptalkers.capture import flowlogs
 
+    if old_log_format is not None:
+        if log_format is not None:
+            raise UsageError("--format is the former name of --log-format: give one of them")
+        say("--format is now called --log-format, and will go")
+        log_format = old_log_format
     plan = flowlogs.plan_enable(
         account,
         stack_name,

@@ -7,30 +7,47 @@ import click
 from toptalkers import __version__
 from toptalkers.cli.failures import FailureGroup
 
-COMMANDS = (
-    "run-local",
-    "sample",
-    "sandbox",
-    "deploy",
-    "enable-flowlogs",
-    "disable-flowlogs",
-    "run-emr",
-    "fetch-results",
-    "runs",
-    "status",
-    "destroy",
-    "render",
-)
-"""In the order of `--help`; each is in the file of its name."""
+SECTIONS = {
+    "Count": ("run-local", "run-emr", "runs", "fetch-results"),
+    "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
+    "Try": ("sample", "sandbox", "render"),
+}
+"""The commands in the order of `--help`, by what they are for; each is in the file of its name."""
+
+COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
 
 
 class CommandsByFile(FailureGroup):
-    """Imports a command's file when the command is asked for: who counts files need not wait for what deploys."""
+    """Imports the file of a command when the command is asked for, so that counting files does not load AWS."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names."""
         del ctx
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was given; a name that is not one gets those that are like it."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            similar = " or ".join(repr(one) for one in get_close_matches(name, COMMANDS))
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {similar}?" if similar else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section, each with its whole first sentence."""
+        width = max(map(len, COMMANDS))
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                rows = [(name.ljust(width), self._short_help(ctx, name)) for name in names]
+                formatter.write_dl(rows)
+
+    def _short_help(self, ctx: click.Context, name: str) -> str:
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=1000) if command else ""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
@@ -59,5 +76,12 @@ def cli() -> None:
       3  the job on the cluster failed
       129, 130, 143  stopped by SIGHUP, Ctrl-C, SIGTERM; temporary files are gone
 
-    TOPTALKERS_DEBUG=1 shows the traceback of an error.
+    \b
+    Environment:
+      TOPTALKERS_DEBUG=1  show the traceback of an error
+      TOPTALKERS_PURE=1   count in Python, without the compiled kernel, which is slow
+
+    \b
+    Completion in bash (docs/completion.md has zsh and fish):
+      eval "$(_TOPTALKERS_COMPLETE=bash_source toptalkers)"
     """

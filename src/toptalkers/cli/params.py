@@ -1,5 +1,7 @@
 """Types of options: they turn text into a checked value."""
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -34,5 +36,21 @@ class OutputType(click.ParamType[Path | None]):
         return Path(path)
 
 
+class EngineType(click.Choice[str]):
+    """The name of an engine. The names are imported when they are needed, which `toptalkers --help` does not."""
+
+    def __init__(self) -> None:
+        """Take any engine."""
+        self.case_sensitive = True
+
+    @functools.cached_property
+    def choices(self) -> Sequence[str]:  # type: ignore[override]
+        """The names of all engines."""
+        from toptalkers.engines import ENGINES
+
+        return tuple(ENGINES)
+
+
 PAIR = PairType()
 OUTPUT = OutputType()
+ENGINE = EngineType()

@@ -3,6 +3,7 @@
 import secrets
 import signal
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
 @click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is on its way.")
 @click.option(
-    "--hadoop-cluster", is_flag=True, help="Run on the Hadoop that `hadoop` on the PATH leads to, and write the answer."
+    "--hadoop-cluster",
+    is_flag=True,
+    help="Run on the Hadoop cluster that `hadoop` on the PATH belongs to, and write the answer; needs --input.",
 )
 @strict_option
 @dry_run_option
@@ -83,6 +86,7 @@ def run_emr(
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
+        _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR})
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
     from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
@@ -169,6 +173,29 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     except click.Abort:
         leave = False
     return "leave" if leave else "terminate"
+
+
+_ONLY_FOR_EMR = ("skip_unreadable", "stack_name", "no_wait", "dry_run", "region", "profile")
+
+
+def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:
+    """Refuse parameters that --hadoop-cluster cannot honour.
+
+    Raises:
+        UsageError: one of them was given.
+
+    """
+    from toptalkers.errors import UsageError
+
+    asks_aws = ctx.params.get("log_format") == "auto"  # which needs the account, whoever counts
+    for param in ctx.command.params:
+        name = param.name or ""
+        is_given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if is_given and name in names and not (asks_aws and name in ("region", "profile")):
+            raise UsageError(
+                f"{param.opts[0]}: only for EMR, not with --hadoop-cluster",
+                hint=f"leave out {param.opts[0]} or --hadoop-cluster",
+            )
 
 
 def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: bool) -> int:

@@ -1,64 +1,65 @@
 """`toptalkers run-local`: the question, asked of files on this machine."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toptalkers.answer.presentation import Presentation
 from toptalkers.cli.options import open_account, output_option, query_options, stored_options
+from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.records.files import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options of the command, beside the question."""
+
+    paths: tuple[str, ...]
+    output: Path | None
+    engine: str
+    manifest: Path | None
+    cache: Path | None
+    region: str | None
+    profile: str | None
+    strict: bool
 
 
 @click.command("run-local")
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @query_options
 @output_option
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "mrjob", "hadoop"]),
-    default="local",
-    show_default=True,
-    help="What does the counting.",
-)
+@click.option("--engine", type=ENGINE, default="local", show_default=True, help="What does the counting.")
 @click.option(
     "--manifest",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also read the files that FILE names, a path a line, each as often as it stands there.",
+    help="Also read the files listed in FILE, one path per line. A path listed twice is counted twice.",
 )
 @click.option(
     "--cache",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep each file's counts in DIR, and read only files that are new or have changed.",
+    help="Keep the counts of each file in DIR, and read only files that are new or have changed.",
 )
 @stored_options
 @click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
 @click.pass_context
-def run_local(
-    ctx: click.Context,
-    *,
-    paths: tuple[str, ...],
-    query: Query,
-    presentation: Presentation,
-    output: Path | None,
-    engine: str,
-    manifest: Path | None,
-    cache: Path | None,
-    region: str | None,
-    profile: str | None,
-    strict: bool,
-) -> None:
+def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation, **given: Any) -> None:
     """Count top talkers in flow-log files on this machine.
 
     PATH is a file, a folder (with all below it), a glob, s3://bucket/folder/, or - for standard input. Files may
-    be plain, packed (gzip, Zstandard, bzip2, xz) or archives (tar, zip); lines may be wrapped in JSON, CSV or time
-    stamps, as AWS's tools write them. In S3, --since and --until spare the folders of other hours. Ends with 1 when
-    something was left out; what could be read is counted all the same. More talkers than fit into memory wait in a
-    temporary file beside --output, or where TMPDIR points.
+    be plain, compressed (gzip, Zstandard, bzip2, xz) or archives (tar, zip); lines may be wrapped in JSON, CSV or
+    time stamps, as AWS's tools write them. In S3, --since and --until skip the folders of other hours. The exit code
+    is 1 when something was left out; everything else is counted all the same. Talkers that do not fit into memory
+    are kept in a temporary file, next to --output or in TMPDIR.
 
     \b
     Example:
@@ -68,83 +69,57 @@ def run_local(
     """
     from toptalkers.machine.memory import explain_no_memory
 
-    if not paths and manifest is None:
+    options = _Options(**given)
+    if not options.paths and options.manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
     with explain_no_memory():
-        _answer(
-            ctx,
-            paths,
-            query,
-            presentation,
-            output,
-            engine=engine,
-            manifest=manifest,
-            cache=cache,
-            region=region,
-            profile=profile,
-            strict=strict,
-        )
+        ctx.exit(_answer(query, presentation, options))
 
 
-def _answer(
-    ctx: click.Context,
-    paths: tuple[str, ...],
-    query: Query,
-    presentation: Presentation,
-    output: Path | None,
-    *,
-    engine: str,
-    manifest: Path | None,
-    cache: Path | None,
-    region: str | None,
-    profile: str | None,
-    strict: bool,
-) -> None:
+def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
+    """Count, write the answer and say what was left out; gives the exit code."""
     from toptalkers.answer.formats import format_answer, format_tally
     from toptalkers.answer.output import write_output
-    from toptalkers.engines.choice import count_files
-    from toptalkers.records.files import Problem, find_inputs, format_problems, read_manifest
+    from toptalkers.engines import Watch, load_engine
+    from toptalkers.records.files import format_problems
 
-    left_out: list[Problem] = []
-    inputs = find_inputs(path for path in paths if not path.startswith("s3://"))
-    stored = [path for path in paths if path.startswith("s3://")]
-    if stored:
-        from toptalkers.records.stored import find_stored
-
-        storage = open_account(region=region, profile=profile).storage
-        inputs += find_stored(storage, stored, since=query.since, until=query.until)
-    files = [*inputs.files, *(read_manifest(manifest) if manifest else [])]
-    left_out += inputs.problems
-    known = None
-    if cache is not None:
-        if engine != "local":
-            raise UsageError(f"--cache: the engine {engine} keeps no counts", hint="leave --engine or --cache out")
+    engine = load_engine(options.engine, given=["cache"] if options.cache else [])
+    inputs = _find_inputs(query, options)
+    left_out = list(inputs.problems)
+    beside: dict[str, Any] = {"scratch": options.output.parent if options.output else None, "cache": None}
+    if options.cache:
         from toptalkers.engines.cache import CountCache
 
-        known = CountCache(cache, query)
-    with progress_bar("reading", sum(file.size_bytes for file in files)) as on_read:
-        answer = count_files(
-            engine,
-            query,
-            files,
-            top=presentation.top,
-            on_read=on_read,
-            on_problem=left_out.append,
-            on_stage=say_on_terminal,
-            scratch=output.parent if output else None,
-            cache=known,
-        )
-    write_output(format_answer(answer, presentation.format), output)
+        beside["cache"] = CountCache(options.cache, query)
+    with progress_bar("reading", sum(file.size_bytes for file in inputs.files)) as on_read:
+        watch = Watch(on_read, left_out.append, say_on_terminal, say)
+        honoured = {name: beside[name] for name in engine.HONOURS}
+        answer = engine.count_files(query, inputs.files, top=presentation.top, watch=watch, **honoured)
+    write_output(format_answer(answer, presentation.format), options.output)
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:
         say(f"named more than once, read once: {inputs.repeated} files")
-    if known:
+    if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
-        say(f"counted before, not read: {known.known:,} of {len(files):,} files{damaged}")
+        say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
     say_lines(format_tally(answer.tally))
-    if strict and answer.tally.malformed:
+    if options.strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
-        ctx.exit(1)
-    if any(problem.is_failure for problem in left_out):
-        ctx.exit(1)
+        return 1
+    return int(any(problem.is_failure for problem in left_out))
+
+
+def _find_inputs(query: Query, options: _Options) -> "Inputs":
+    """The files of the paths, then those of the manifest."""
+    from toptalkers.records.files import Inputs, find_inputs, read_manifest
+
+    inputs = find_inputs(path for path in options.paths if not path.startswith("s3://"))
+    stored = [path for path in options.paths if path.startswith("s3://")]
+    if stored:
+        from toptalkers.records.stored import find_stored
+
+        storage = open_account(region=options.region, profile=options.profile).storage
+        inputs += find_stored(storage, stored, since=query.since, until=query.until)
+    listed = read_manifest(options.manifest) if options.manifest else []
+    return inputs + Inputs(tuple(listed), ())

@@ -27,15 +27,15 @@ from toptalkers import __version__
 from toptalkers.answer.answer import Tally
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.kernel.door import LIBRARY, Counter
+from toptalkers.kernel.counter import CODE, Counter
 from toptalkers.machine.whole_file import remove_leftovers, whole_file
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = (
-    LIBRARY,
-    *(_PACKAGE / name for name in ("engines/cache.py", "engines/local.py", "kernel/door.py", "flowlog/neighbours.py")),
+    *CODE,
+    *(_PACKAGE / name for name in ("engines/cache.py", "engines/local.py", "flowlog/neighbours.py")),
     *sorted((_PACKAGE / "records").glob("*.py")),
 )
 

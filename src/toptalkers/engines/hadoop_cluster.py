@@ -1,22 +1,28 @@
-"""The question on a Hadoop cluster that is there already, by the mrjob job.
+"""The question on a Hadoop cluster that already exists, with the mrjob job.
 
-mrjob finds Hadoop by `hadoop` on the PATH and HADOOP_HOME, or by the user's own `mrjob.conf`.
+mrjob finds Hadoop by the command `hadoop` on the PATH and HADOOP_HOME, or by the user's own `mrjob.conf`.
 """
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.parts import check_lines, first_lines
+from toptalkers.engines import QUIET, Watch
+from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.job.steps import UNSPLIT_BYTES
+from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
+from toptalkers.records.files import InputFile
+
+HONOURS: Collection[str] = ()
 
 JOBCONF = {
-    # A file that is not packed would be cut in the middle, away from its header.
+    # Without this, Hadoop would split a file that is not compressed, and its header would reach only one mapper.
     "mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES),
     "mapreduce.input.fileinputformat.input.dir.recursive": "true",
 }
@@ -24,25 +30,39 @@ JOBCONF = {
 _INPUT = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:/=@+-]*")
 
 
+def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
+    """Answer a question from files of this machine, which mrjob uploads; see `engines.Engine`."""
+    with scratch_folder(ENGINE_PREFIX) as folder:
+        packed, tally = pack_files(query, files, folder, watch)
+        if not packed:
+            return Answer(query, [], tally, 0, top)
+        return _count(query, [str(path) for path in packed], top, tally)
+
+
 def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> Answer:
-    """Answer a question from files that the cluster can read; a map a file.
+    """Answer a question from files that the cluster can read, with one mapper per file.
 
     Args:
         query: the question.
-        inputs: what mrjob takes: `hdfs:///flowlogs/`, `s3a://…`, or local files, which it uploads.
+        inputs: what mrjob takes: `hdfs:///flowlogs/`, `s3a://...`, or local files, which it uploads.
         top: how many talkers to answer with, 0 for all.
 
     Raises:
-        UsageError: an input that could be taken for something else.
-        JobFailedError: a step failed; what Hadoop says of it went to standard error.
-        ToptalkersError: there is no Hadoop to be found.
+        UsageError: an input could be taken for something other than a path.
+        JobFailedError: a step failed; Hadoop's own messages went to standard error.
+        ToptalkersError: no Hadoop was found.
 
     """
-    from toptalkers.job.mrjob_job import StepFailedError, TopTalkersJob
-
     for path in inputs:
         if not _INPUT.fullmatch(path):
             raise UsageError(f"--input: {path!r} cannot be given to a step")
+    return _count(query, inputs, top, Tally())
+
+
+def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answer:
+    """Run the job. The answer's tally is the job's, added to the one given."""
+    from toptalkers.job.mrjob_job import StepFailedError, TopTalkersJob
+
     logging.getLogger("mrjob").addHandler(logging.StreamHandler())
     logging.getLogger("mrjob").setLevel(logging.INFO)
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
@@ -64,13 +84,13 @@ def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> An
             ) from error
         counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
-        chunks = _read_output(runner, top, stack.pop_all())
+        chunks = _read_output(query, runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
-    tally = Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
+    tally += Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
     return Answer(query, chunks, tally, top=top)
 
 
-def _read_output(runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
+def _read_output(query: Query, runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
     """The lines of the job's only reducer, in chunks; the stack is closed after the last."""
     with stack:
-        yield from first_lines([check_lines(runner.cat_output(), "the job's output")], top)
+        yield from first_lines([check_lines(runner.cat_output(), "the job's output", query.lines)], top)

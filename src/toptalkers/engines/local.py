@@ -10,13 +10,14 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
+from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
-from toptalkers.kernel.door import Counter, keep_freed_memory
+from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile, Problem
@@ -39,51 +40,49 @@ FILES_AHEAD = 8
 """How many files before its turn a file is told to be on its way."""
 
 
+HONOURS: Collection[str] = ("cache", "scratch")
+
+
 def count_files(
     query: Query,
     files: Sequence[InputFile],
     *,
     top: int = 0,
-    on_read: Callable[[int], None] = lambda _: None,
-    on_problem: Callable[[Problem], None] = lambda _: None,
-    on_stage: Callable[[str], None] = lambda _: None,
+    watch: Watch = QUIET,
     scratch: Path | None = None,
     cache: "CountCache | None" = None,
     block_bytes: int = PIECE_BYTES,
     rows_held: int | None = None,
 ) -> Answer:
-    """Answer a question from files.
+    """Answer a question from files; see `engines.Engine`.
 
     Args:
         query: the question.
-        files: what to read, each to count whole or not at all.
+        files: the files to read; each counts whole or not at all.
         top: how many talkers to answer with, 0 for all.
-        on_read: called with the number of stored bytes of each read, from any thread, for progress.
-        on_problem: called for each file that is left out, and why.
-        on_stage: called with a line when all is read and there are so many talkers that ranking them takes a while.
-        scratch: the folder for sums that are more than memory holds; None for the system's temporary one.
-        cache: what was counted before, and is not read again; what is read is kept there.
+        watch: `on_stage` gets a line when all files are read and ranking the talkers will take a while.
+        scratch: the folder for sums that do not fit into memory; None for the system's temporary folder.
+        cache: the counts of files that were read before. These files are not read again, and new counts are added.
         block_bytes: how much of a file is unpacked and counted at a time.
-        rows_held: how many sums may be held in memory; None for what memory there is.
-
-    Returns:
-        The answer; its tally counts files read and left out.
+        rows_held: how many sums memory may hold; None to decide it by the memory that is free.
 
     Raises:
         ToptalkersError: the sums fit neither memory nor disk, or there is no memory to read with.
 
     """
+    if WHY_PURE:
+        watch.on_note(f"counting in Python, about ten times as slow as the compiled kernel: {WHY_PURE}")
     spill = Spill(scratch)
     try:
         with explain_no_memory():
             keep_freed_memory()
             rows_held = rows_held or default_rows_held()
-            engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, on_read)
+            engine = LocalEngine(query, files, block_bytes, spill, rows_held, cache, watch.on_read)
             engine.count()
             for problem in engine.problems:
-                on_problem(problem)
+                watch.on_problem(problem)
             if engine.rows >= MANY_ROWS:
-                on_stage("all is read; adding up and ranking the talkers")
+                watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
             return Answer(query, chunks, engine.tally, talkers, top)
     except BaseException:
@@ -181,7 +180,7 @@ class LocalEngine:
             raise failures[0]
 
     def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
-        """The answer's first lines, 0 for all, and how many talkers there are in all."""
+        """The first `top` lines of the answer (0 for all), and the number of talkers in all."""
         if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
             raise TooLargeError
         if self._spill.is_used:

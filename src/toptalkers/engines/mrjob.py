@@ -1,36 +1,29 @@
 """The question under mrjob's local runner, which simulates Hadoop's splits, sort and shuffle with processes.
 
-For proof rather than for speed: the very scripts that run on a cluster, several mappers and reducers, each in a
+For proof rather than for speed: it runs the same scripts as a cluster, in several mappers and reducers, each in a
 folder of its own.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.engines import QUIET, Watch
+from toptalkers.engines.pack import pack_files
 from toptalkers.machine.leash import leash_forks
 from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
-from toptalkers.records.files import InputFile, Problem
-from toptalkers.records.pack import pack_files
+from toptalkers.records.files import InputFile
+
+HONOURS: Collection[str] = ()
 
 
-def count_files(
-    query: Query,
-    files: Sequence[InputFile],
-    *,
-    top: int = 0,
-    on_read: Callable[[int], None] = lambda _: None,
-    on_problem: Callable[[Problem], None] = lambda _: None,
-) -> Answer:
-    """Answer a question from files with the mrjob job; takes and gives what `engines/local.py` does.
-
-    What cannot be read, or is no flow log, is noticed while it is packed for the job, and left out.
-    """
+def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
+    """Answer a question from files with the mrjob job; see `engines.Engine`."""
     from toptalkers.job.mrjob_job import TopTalkersJob
 
     with scratch_folder(ENGINE_PREFIX) as folder:
-        packed, tally = pack_files(query, files, folder, on_read=on_read, on_problem=on_problem)
+        packed, tally = pack_files(query, files, folder, watch)
         if not packed:
             return Answer(query, [], tally, 0, top)
         leash_forks()  # mrjob runs its tasks in forked processes

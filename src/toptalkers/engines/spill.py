@@ -17,12 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from toptalkers.errors import ToptalkersError
-from toptalkers.kernel.door import PARTS, Counter, SpilledSums, merge_rankings
+from toptalkers.kernel.counter import PARTS, ROW_BYTES, Counter, SpilledSums, merge_rankings
 from toptalkers.machine.memory import available_bytes
 from toptalkers.question.query import Query
-
-ROW_BYTES = 200
-"""Memory per talker at the worst moment, when the table doubles or the answer is ranked: measured."""
 
 LEAST_ROWS_HELD = 500_000
 

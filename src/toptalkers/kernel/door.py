@@ -33,11 +33,14 @@ from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
 
+CODE = (LIBRARY, Path(__file__))
+"""The files on which the sums depend."""
+
+ROW_BYTES = 200
+"""What a talker costs at the worst moment, when its table doubles or the answer is ranked: measured."""
+
 PARTS = 256
 """Into how many parts spilled sums are divided, by a hash of the talker (`kernel.h`)."""
-
-KEY = ("srcaddr", "dstaddr", "dstport")
-"""The fields that make a talker, in the order in which they are printed."""
 
 LINES_BYTES = 1 << 20
 """How many bytes of an answer are printed at a time."""
@@ -147,12 +150,12 @@ class Counter:
 
     has_spilled = False
 
-    def __init__(self, query: Query, key: Sequence[str] = KEY, metrics: Sequence[str] = ()) -> None:
+    def __init__(self, query: Query, key: Sequence[str] = (), metrics: Sequence[str] = ()) -> None:
         """Take the question.
 
         Args:
             query: the question.
-            key: the fields that make a talker, one to four.
+            key: the fields that make a talker, one to four; none for the query's own.
             metrics: what is summed, one to four; none for the query's own.
 
         Raises:
@@ -165,8 +168,8 @@ class Counter:
         question = _Question(
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
-            key=" ".join(key).encode(),
-            sums=" ".join(metrics or (query.metric,)).encode(),
+            key=" ".join(key or query.key).encode(),
+            sums=" ".join(metrics or query.metrics).encode(),
             ports=bytes(wanted),
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from toptalkers.answer.answer import Tally
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
-from toptalkers.kernel.door import Counter, Misfit
+from toptalkers.kernel.counter import Counter, Misfit
 from toptalkers.question.key import is_address
 from toptalkers.question.query import Query
 

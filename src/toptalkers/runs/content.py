@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from toptalkers.flowlog.neighbours import find_neighbour
-from toptalkers.kernel.door import Counter
+from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
 from toptalkers.records.kinds import name_kind
 from toptalkers.records.misfits import describe_misfit

@@ -1,11 +1,12 @@
-"""Files packed one by one for engines that read folders: whole, in gzip, so that nothing cuts them apart."""
+"""Gzip copies of files for engines whose job reads a folder. A gzip file is never split, so each counts whole."""
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
-from toptalkers.kernel.door import Counter
+from toptalkers.engines import Watch
+from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out
@@ -14,28 +15,21 @@ from toptalkers.records.unpack import Archive, LeftOut, UnreadableError, read_ev
 _BLOCK_BYTES = 4 << 20
 
 _MOST_ROWS = 1_000_000
-"""So many sums are held while a file is looked at; they are not used."""
+"""The sums that are held at most while a file is judged. The sums themselves are not used."""
 
 
-def pack_files(
-    query: Query,
-    files: Sequence[InputFile],
-    folder: Path,
-    *,
-    on_read: Callable[[int], None],
-    on_problem: Callable[[Problem], None],
-) -> tuple[list[Path], Tally]:
-    """Write the lines of each readable file, or part of an archive, as a gzip file of its own into a folder.
+def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Watch) -> tuple[list[Path], Tally]:
+    """Write each readable file, or part of an archive, as a gzip file of its own into a folder.
 
-    A plain file would be split by lines or blocks, and its header reach only the first of its mappers; a damaged
-    one would fail the whole job. Those are left out, and `on_problem` is called for each. So is a file that the
-    local engine would leave out for what its lines are.
+    A plain file would be split by lines or blocks, and its header would reach only the first mapper. A damaged file
+    would fail the whole job. Damaged files, and files that the local engine would leave out because of their lines, are
+    left out here and reported to `watch.on_problem`.
 
     Returns:
-        The paths, in the files' order; and how many parts were read and left out.
+        The paths, in the order of the files; and a tally of how many parts were read and left out.
 
     Raises:
-        TooLargeError: their values add up to more than Hadoop can sum.
+        TooLargeError: the values add up to more than Hadoop can sum.
 
     """
     packed: list[Path] = []
@@ -46,7 +40,7 @@ def pack_files(
         problems: list[Problem] = []
         own_total = 0
         try:
-            own_total = _pack_file(query, file, folder, len(packed), own, problems, on_read)
+            own_total = _pack_file(query, file, folder, len(packed), own, problems, watch)
         except UnreadableError as error:
             for path in own:
                 path.unlink(missing_ok=True)
@@ -55,7 +49,7 @@ def pack_files(
         if total > LARGEST_TOTAL:
             raise TooLargeError
         for problem in problems:
-            on_problem(problem)
+            watch.on_problem(problem)
         packed += own
         tally += Tally(files_read=len(own), files_unreadable=sum(problem.is_failure for problem in problems))
     return packed, tally
@@ -68,11 +62,11 @@ def _pack_file(
     number: int,
     packed: list[Path],
     problems: list[Problem],
-    on_read: Callable[[int], None],
+    watch: Watch,
 ) -> int:
-    """Pack what one file holds, and give what its values add up to."""
+    """Pack what one file holds. Returns the total of its values."""
     total = 0
-    for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, on_read)):
+    for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, watch.on_read)):
         if isinstance(part, Archive):
             continue
         if isinstance(part, LeftOut):

@@ -1,0 +1,156 @@
+"""The counter in Python gives what the compiled kernel gives: sums, tallies, verdicts and their words."""
+
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.functional.test_engines_agree import RECORD
+from tests.render import ROOT
+from tests.strategies import cases
+from toptalkers.answer.answer import Tally, TooLargeError
+from toptalkers.kernel import door, pure
+from toptalkers.question.query import Query
+
+FLOWLOGS = ROOT / "tests/flowlogs"
+BAD = RECORD.replace(b"ACCEPT", b"ACCEPTED")
+ODD = RECORD.replace(b" 6 ", b" 999 ")
+
+
+def read(counter: door.Counter | pure.Counter, content: bytes, cut: int) -> tuple[Tally, object, bool]:
+    """Count a file in pieces of so many bytes; it counts when it fits."""
+    for start in range(0, len(content), cut):
+        counter.feed(content[start : start + cut])
+    tally, misfit = counter.end_lines(), counter.misfit()
+    counter.end_file(counts=misfit is None)
+    return tally, misfit and tuple(misfit), misfit is None
+
+
+def lines(counter: door.Counter | pure.Counter, top: int = 0) -> bytes:
+    return b"".join(counter.ranked(top))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.integers(1, 3000))
+@example((Query(), [RECORD * 70 + BAD * 3 + ODD * 400]), 999)
+@example((Query(), [b"\xef\xbb\xbf2026-11-01T00:00:00Z " + ODD + BAD + RECORD]), 7)
+@example((Query(), [RECORD * 40 + BAD + BAD.replace(b"eni", b"srcaddr") + BAD]), 1 << 20)
+@example((Query(), [RECORD * 40 + b"\x1f\x8b\x08 packed \r\n\r" + BAD, RECORD * 9 + b"x" * (3 << 20), RECORD]), 1 << 18)
+@example((Query(), [b"srcaddr dstaddr dstport action\n10.0.0.1 10.0.0.2 443 ACCEPT  \n" + BAD * 20]), 64)
+def test_every_file_is_judged_alike(case: tuple[Query, list[bytes]], cut: int) -> None:
+    """Tally, verdict and example of each file, and the sums of those that fit, however the files are cut."""
+    query, contents = case
+    ours, theirs = pure.Counter(query), door.Counter(query)
+    for content in contents:
+        assert read(ours, content, cut) == read(theirs, content, cut)
+    assert lines(ours) == lines(theirs)
+    assert lines(ours, 3) == lines(theirs, 3)
+    assert (ours.talkers, ours.total) == (theirs.talkers, theirs.total)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.integers(1, 9), st.booleans())
+def test_sums_that_travel_are_the_sums(case: tuple[Query, list[bytes]], every: int, last_counts: bool) -> None:
+    """Absorbed, packed, or moved to the disk in the middle of a file that counts or not: the answer is the same."""
+    query, contents = case
+    whole, absorbing, unpacking, disk = (pure.Counter(query) for _ in range(4))
+    with tempfile.TemporaryFile(buffering=0) as file:
+        spilled = pure.SpilledSums(file.fileno())
+        for number, content in enumerate(contents):
+            counts = last_counts or number + 1 < len(contents)
+            part = pure.Counter(query)
+            for counter in (whole, part, disk):
+                for start in range(0, len(content), 200):
+                    counter.feed(content[start : start + 200])
+                    if counter is disk and start // 200 % every == 0:
+                        spilled.take(disk)
+                counter.end_lines()
+                counter.end_file(counts=counts)
+            unpacking.add_packed(part.pack())
+            absorbing.absorb(part)
+            assert (part.rows, lines(part)) == (0, b"")
+        spilled.take(disk)
+        end, rankings = spilled.bytes_, []
+        for part_number in range(pure.PARTS):
+            fetched = pure.Counter(query)
+            spilled.fetch(part_number, fetched)
+            ranked = lines(fetched)
+            os.pwrite(file.fileno(), ranked, end)
+            rankings.append((end, end + len(ranked)))
+            end += len(ranked)
+        for top in (0, 2):
+            assert b"".join(pure.merge_rankings(file.fileno(), rankings, top)) == lines(whole, top)
+    assert lines(absorbing) == lines(unpacking) == lines(whole)
+
+
+@pytest.mark.parametrize("rows", [b"junk", b"10.0.0.1 10.0.0.2 443 -1\n", b"10.0.0.1 10.0.0.2 70000 1\n", b"a b 1 1\n"])
+def test_what_is_no_packed_sum_is_refused(rows: bytes) -> None:
+    """Nothing of it is added."""
+    counter = pure.Counter(Query())
+    with pytest.raises(ValueError, match=r"sums|values|unpack"):
+        counter.add_packed(b"10.0.0.1 10.0.0.2 443 1\n" + rows)
+    assert counter.rows == 0
+
+
+def test_too_large_a_total_is_refused() -> None:
+    """As by the kernel: a file that does not count takes its values back, one that counts is not forgotten."""
+    query = Query.parse(metric="bytes", action="ALL", log_format="srcaddr dstaddr dstport bytes")
+    line = b"10.0.0.1 10.0.0.2 443 999999999999999\n"
+    counter = pure.Counter(query)
+    for number, counts in ((9223, True), (1, False)):
+        counter.feed(line * number)
+        counter.end_lines()
+        counter.end_file(counts=counts)
+    assert counter.total == 9223 * 999999999999999
+    counter.feed(line)
+    with pytest.raises(TooLargeError):
+        _ = counter.total
+
+
+def test_it_has_the_doors_of_the_kernel() -> None:
+    """What `counter.py` takes from either has the same methods, with the same parameters."""
+    for name in ("Counter", "SpilledSums"):
+        for method, function in inspect.getmembers(getattr(door, name), inspect.isfunction):
+            if not method.startswith("_"):
+                ours = getattr(getattr(pure, name), method)
+                assert list(inspect.signature(ours).parameters) == list(inspect.signature(function).parameters), method
+    assert inspect.signature(pure.merge_rankings) == inspect.signature(door.merge_rankings)
+    assert (pure.PARTS, pure.Misfit._fields) == (door.PARTS, door.Misfit._fields)
+
+
+def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path) -> None:
+    """A package whose kernel is missing gives the same answer and says why it takes longer, in one more line."""
+    shutil.copytree(ROOT / "src/toptalkers", tmp_path / "toptalkers", ignore=shutil.ignore_patterns("*.so"))
+    command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(FLOWLOGS)]
+    without, forced, compiled = (
+        subprocess.run(command, env={**os.environ, **extra}, cwd=ROOT, capture_output=True, text=True, check=False)
+        for extra in ({"PYTHONPATH": str(tmp_path)}, {"TOPTALKERS_PURE": "1"}, {})
+    )
+    for done, reason in ((without, "kernel.so"), (forced, "TOPTALKERS_PURE")):
+        said, _, rest = done.stderr.partition("\n")
+        assert (done.returncode, done.stdout, rest) == (compiled.returncode, compiled.stdout, compiled.stderr)
+        assert said.startswith("counting in Python")
+        assert reason in said
+
+
+def test_the_local_engine_is_the_same_with_it() -> None:
+    """Its own tests, those of the cache and of sums that do not fit pass with the counter in Python as well."""
+    tests = [f"tests/functional/test_{name}.py" for name in ("engines_agree", "cache", "bigger_than_memory")]
+    others = "mrjob or mapper or order_of_lines or line_is or overlong or manifest or command"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({others})", *tests],
+        cwd=ROOT,
+        env={**os.environ, "TOPTALKERS_PURE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
