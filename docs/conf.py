@@ -6,13 +6,11 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
+FIRST = ["cli", "permissions", "operations", "benchmarks", "architecture"]
+OTHERS = sorted({path.stem for path in (ROOT / "docs").glob("*.md")} - {*FIRST})
 CONTENTS = {
     "README": [
-        "Command line <docs/cli>",
-        "Permissions <docs/permissions>",
-        "docs/operations",
-        "docs/benchmarks",
-        "docs/architecture",
+        *(f"docs/{name}" for name in [*FIRST, *OTHERS]),
         "docs/decisions/README",
         "CHANGELOG",
         "Security <SECURITY>",
