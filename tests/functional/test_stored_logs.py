@@ -53,7 +53,8 @@ def test_a_folder_of_several_pages(s3: TinyS3) -> None:
 
 def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that drop in mid-object, in any range, again and again, change nothing in the answer."""
-    monkeypatch.setattr(storage.StorageGateway.__init__, "__kwdefaults__", {"piece_bytes": 5_000, "pause_s": 0.001})
+    monkeypatch.setattr(storage, "PIECE_BYTES", 5_000)
+    monkeypatch.setattr(storage, "PAUSE_S", 0.001)
     noise = "".join(random.Random(1).choices("abcdefgh", k=60_000)).encode()  # a malformed line that packs badly
     packed = gzip.compress(CONTENT + noise)
     assert len(packed) > 20_000
@@ -68,7 +69,8 @@ def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch:
 
 def test_what_cannot_be_had_is_left_out_by_name(s3: TinyS3, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that changes while it is read, or always breaks off, is left out whole; the rest counts."""
-    monkeypatch.setattr(storage.StorageGateway.__init__, "__kwdefaults__", {"piece_bytes": 300, "pause_s": 0.001})
+    monkeypatch.setattr(storage, "PIECE_BYTES", 300)
+    monkeypatch.setattr(storage, "PAUSE_S", 0.001)
     s3.objects |= {"changes.log": CONTENT, "drops.log": CONTENT, "good.log": CONTENT}
     s3.faults = {"changes.log": [None, CONTENT.replace(b"443", b"444")], "drops.log": [0] * 500}
     result = run("s3://bucket/")

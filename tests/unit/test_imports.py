@@ -26,13 +26,13 @@ FLOORS = {
     "job": 5,
     "kernel": 6,
     "records": 7,
-    "hadoop": 7,
-    "capture": 7,
-    "engines": 8,
-    "runs": 8,
-    "sandbox": 9,
-    "cli": 10,
-    "__main__": 11,
+    "hadoop": 8,
+    "capture": 8,
+    "engines": 9,
+    "runs": 9,
+    "sandbox": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 
 # Where else an outside library may be imported is a decision, not an accident.

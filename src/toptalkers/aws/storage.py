@@ -33,6 +33,9 @@ CONNECTIONS = 8
 PIECE_BYTES = 8 << 20
 """The size of a range. Most flow-log objects are smaller, and so are fetched whole."""
 
+PAUSE_S = 0.2
+"""The wait before the first further attempt at a range, doubled for each after it."""
+
 PIECES_AHEAD = 3
 """How many further ranges of an object are fetched while one is being read."""
 
@@ -85,18 +88,9 @@ class StorageGateway:
     was prefetched and not opened.
     """
 
-    def __init__(self, client: "S3Client", *, piece_bytes: int = PIECE_BYTES, pause_s: float = 0.2) -> None:
-        """Take the client.
-
-        Args:
-            client: S3's.
-            piece_bytes: the size of the ranges that objects are fetched in.
-            pause_s: the wait before the first further attempt at a range, doubled for each after it.
-
-        """
+    def __init__(self, client: "S3Client") -> None:
+        """Take the client."""
         self._client = client
-        self._piece_bytes = piece_bytes
-        self._pause_s = pause_s
         self._pool = ThreadPoolExecutor(CONNECTIONS, "fetch")
         self._prefetched: dict[tuple[str, StoredObject], Future[bytes]] = {}
         self._lock = threading.Lock()
@@ -232,11 +226,11 @@ class StorageGateway:
         """
         with self._lock:
             first = self._prefetched.pop((bucket, listed), None)
-        starts = range(0, listed.size_bytes, self._piece_bytes)
+        starts = range(0, listed.size_bytes, PIECE_BYTES)
         return ObjectStream(starts, lambda start: self._submit(bucket, listed, start), first)
 
     def _submit(self, bucket: str, listed: StoredObject, start: int) -> Future[bytes]:
-        return self._pool.submit(self._fetch, bucket, listed, start, min(start + self._piece_bytes, listed.size_bytes))
+        return self._pool.submit(self._fetch, bucket, listed, start, min(start + PIECE_BYTES, listed.size_bytes))
 
     def _fetch(self, bucket: str, listed: StoredObject, start: int, end: int) -> bytes:
         """Fetch the bytes in [start, end); after a dropped connection, continue where it broke off."""
@@ -273,7 +267,7 @@ class StorageGateway:
             failures = 0 if len(data) > before else failures + 1
             if failures >= ATTEMPTS:
                 raise OSError(f"S3 broke off {failures} times at byte {start + len(data):,}: {reason}")
-            time.sleep(self._pause_s * 2**failures)
+            time.sleep(PAUSE_S * 2**failures)
         return bytes(data)
 
     def _are_all_denied(self, bucket: str, key: str) -> bool:

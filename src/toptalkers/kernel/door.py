@@ -150,26 +150,28 @@ class Counter:
 
     has_spilled = False
 
-    def __init__(self, query: Query, key: Sequence[str] = (), metrics: Sequence[str] = ()) -> None:
+    def __init__(self, query: Query, key: Sequence[str] | None = None, metrics: Sequence[str] | None = None) -> None:
         """Take the question.
 
         Args:
             query: the question.
-            key: the fields that make a talker, one to four; none for the query's own.
-            metrics: what is summed, one to four; none for the query's own.
+            key: the fields that make a talker, one to four; None for the query's own.
+            metrics: what is summed, one to four; None for the query's own.
 
         Raises:
             ValueError: the kernel has no such key, or not so many sums.
 
         """
+        key = query.key if key is None else key
+        metrics = query.metrics if metrics is None else metrics
         wanted = bytearray(1 << 16)
         for low, high in query.ports:
             wanted[low : high + 1] = b"\1" * (high + 1 - low)
         question = _Question(
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
-            key=" ".join(key or query.key).encode(),
-            sums=" ".join(metrics or query.metrics).encode(),
+            key=" ".join(key).encode(),
+            sums=" ".join(metrics).encode(),
             ports=bytes(wanted),
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
