@@ -5,6 +5,7 @@ mrjob finds Hadoop by the command `hadoop` on the PATH and HADOOP_HOME, or by th
 
 import logging
 import re
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -32,6 +33,7 @@ _INPUT = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:/=@+-]*")
 
 def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
     """Answer a question from files of this machine, which mrjob uploads; see `engines.Engine`."""
+    _require_hadoop()
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, watch)
         if not packed:
@@ -40,12 +42,9 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
 
 
 def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> Answer:
-    """Answer a question from files that the cluster can read, with one mapper per file.
+    """Answer a question from files that the cluster can read, with one mapper per file and `top` talkers (0 for all).
 
-    Args:
-        query: the question.
-        inputs: what mrjob takes: `hdfs:///flowlogs/`, `s3a://...`, or local files, which it uploads.
-        top: how many talkers to answer with, 0 for all.
+    The inputs are `hdfs:///flowlogs/`, `s3a://...`, or local files, which mrjob uploads.
 
     Raises:
         UsageError: an input could be taken for something other than a path.
@@ -56,32 +55,46 @@ def count_on_cluster(query: Query, inputs: Sequence[str], *, top: int = 0) -> An
     for path in inputs:
         if not _INPUT.fullmatch(path):
             raise UsageError(f"--input: {path!r} cannot be given to a step")
+    _require_hadoop()
     return _count(query, inputs, top, Tally())
 
 
-def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answer:
-    """Run the job. The answer's tally is the job's, added to the one given."""
-    from toptalkers.job.mrjob_job import StepFailedError, TopTalkersJob
+def _require_hadoop() -> None:
+    """Fail before files are compressed and uploaded if there is no Hadoop."""
+    from toptalkers.job.mrjob_job import TopTalkersJob
 
     logging.getLogger("mrjob").addHandler(logging.StreamHandler())
     logging.getLogger("mrjob").setLevel(logging.INFO)
+    with TopTalkersJob(["-r", "hadoop"]).make_runner() as runner:
+        if runner.get_hadoop_streaming_jar() is None:
+            raise ToptalkersError(
+                "mrjob finds no hadoop-streaming.jar",
+                hint="set HADOOP_HOME, or hadoop_streaming_jar for the runner hadoop in ~/.mrjob.conf",
+            )
+        program = runner.get_hadoop_bin()[0]
+        if shutil.which(program) is None:
+            raise _no_hadoop(f"{program} is not a program")
+
+
+def _no_hadoop(reason: object) -> ToptalkersError:
+    return ToptalkersError(
+        f"there is no Hadoop to run on: {reason}", hint="set HADOOP_HOME, and have `hadoop` on the PATH"
+    )
+
+
+def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answer:
+    from toptalkers.job.mrjob_job import StepFailedException, TopTalkersJob
+
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
     arguments = [*query.mapper_arguments(), "--top", str(top), "-r", "hadoop", *settings]
     with ExitStack() as stack:
         try:
             runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
-            if runner.get_hadoop_streaming_jar() is None:
-                raise ToptalkersError(
-                    "mrjob finds no hadoop-streaming.jar",
-                    hint="set HADOOP_HOME, or hadoop_streaming_jar for the runner hadoop in ~/.mrjob.conf",
-                )
             runner.run()
-        except StepFailedError as error:
+        except StepFailedException as error:
             raise JobFailedError(f"the job failed: {error}", hint="the lines above say why") from error
         except OSError as error:
-            raise ToptalkersError(
-                f"there is no Hadoop to run on: {error}", hint="set HADOOP_HOME, and have `hadoop` on the PATH"
-            ) from error
+            raise _no_hadoop(error) from error
         counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
         chunks = _read_output(query, runner, top, stack.pop_all())
@@ -91,6 +104,5 @@ def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answe
 
 
 def _read_output(query: Query, runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:
-    """The lines of the job's only reducer, in chunks; the stack is closed after the last."""
     with stack:
         yield from first_lines([check_lines(runner.cat_output(), "the job's output", query.lines)], top)

@@ -3,10 +3,9 @@
     flowlogs-aggregate   count_flows.py | aggregate    <talker> TAB <sum>, in no order
     flowlogs-sort        port_filter.py | cut          the same lines, in the answer's order, gzipped
 
-Pure: nothing is looked up, nothing is run. Arguments become a program's argument list, without a shell; but Hadoop
-itself splits a mapper's command at spaces, takes commas in `-files` and `-input` for separators, braces and stars in
-paths for patterns, and expands `${name}` in all of it. So every word that a user can have a say in is held to
-letters, digits and a few signs, and nothing is quoted.
+Nothing is read or run here. There is no shell, but Hadoop itself splits a mapper's command at spaces, takes commas in
+`-files` and `-input` for separators, and braces and stars in paths for patterns, and expands `${name}` everywhere. So
+words that a user can influence may have only letters, digits and a few signs, and nothing is quoted.
 """
 
 import json
@@ -20,18 +19,18 @@ from toptalkers.question.clauses import ALL_PORTS
 from toptalkers.question.query import Query
 
 PYTHON = "python3"
-"""On EMR 7 that is Amazon Linux 2023's own, 3.9."""
+"""On EMR 7, Python 3.9 of Amazon Linux 2023."""
 
 MIB = 1 << 20
 
 LARGEST_SPLIT_BYTES = 64 * MIB
-"""Compressed bytes of small files that share a map: some five million records, some ten seconds of counting."""
+"""Compressed bytes of small files per map: about five million records, which take about ten seconds to count."""
 
 SMALLEST_SPLIT_BYTES = 8 * MIB
-"""Below it, starting a map takes longer than what it does."""
+"""Starting a map takes longer than counting less than this."""
 
 REDUCER_BYTES = 1024 * MIB
-"""Compressed input per reducer: the mappers combine it, so there are far fewer sums than records."""
+"""Compressed input per reducer. Mappers add up records, so there are far fewer sums than records."""
 
 MOST_REDUCERS = 99
 
@@ -39,27 +38,41 @@ UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
 
 COMBINED = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
-COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
-GZIP = "org.apache.hadoop.io.compress.GzipCodec"
+
+SORT_SETTINGS = {
+    "stream.num.map.output.key.fields": "2",
+    "mapreduce.job.output.key.comparator.class": "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator",
+    "mapreduce.partition.keycomparator.options": "-k2,2nr -k1,1",
+}
+"""Hadoop sorts by sum, descending, then by talker, ascending."""
+
+SORT_REDUCER = "cut -f1,2"
+"""Not `cat`: with two key fields, streaming ends each line with a tab, which `cat` would keep."""
+
+_GZIPPED = {
+    "mapreduce.output.fileoutputformat.compress": "true",
+    # The setting above by itself gives .deflate.
+    "mapreduce.output.fileoutputformat.compress.codec": "org.apache.hadoop.io.compress.GzipCodec",
+}
 
 _WORD = re.compile(r"[A-Za-z0-9_.,:/=@+-]+")
-"""A word of a mapper's command: nothing that Hadoop or a shell gives a meaning to."""
+"""A word of a mapper's command, without signs that have a meaning for Hadoop or a shell."""
 
 _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
-"""A path: no commas either, which separate paths, and no signs of a pattern."""
+"""A path, without commas, which separate paths, and without signs of a pattern."""
 
 Gluing = Literal["headers", "offsets", "never"]
 """How small files share a map (docs/decisions/0004-gluing-files.md):
 
-- `headers`: every file begins with its header, so that one behind another explains itself.
-- `offsets`: files of any kind, packed; the mapper is given each line's offset, and so sees where a file begins.
-- `never`: a map a file. Plain files would else be cut in the middle, away from their header.
+- `headers`: every file begins with its header, so files can follow one another.
+- `offsets`: compressed files of any kind. The mapper gets the offset of each line, which shows where a file begins.
+- `never`: one map per file. Otherwise plain files would be split, and only the first part would have the header.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One streaming job: what `hadoop-streaming` is given, word by word."""
+    """One streaming job: the name, and the arguments of `hadoop-streaming`."""
 
     name: str
     arguments: tuple[str, ...]
@@ -85,30 +98,27 @@ def plan_steps(
     Args:
         query: the question.
         top: how many talkers are kept, 0 for all.
-        inputs: folders (read with all below them) or files, `s3://bucket/flowlogs/`.
-        gluing: what may be done with small files.
-        bundle: the folder with the scripts, ending in `/`.
-        output: the folder that the answer goes to, ending in `/`; it must not be there yet.
+        inputs: files, or folders with everything below them: `s3://bucket/flowlogs/`.
+        gluing: how small files share a map.
+        bundle: the folder of the scripts, ending in `/`.
+        output: the folder of the answer, ending in `/`. It must not exist yet.
         between: the folder between the steps, ending in `/`. Without a scheme it is on the default file system,
             HDFS on a cluster.
-        input_bytes: the compressed size of the input, from which the numbers of maps and reducers follow.
-        map_slots: how many maps run at a time: a small input is divided among all of them.
-        keep_aggregate: compress the sums between the steps, because they are kept.
+        input_bytes: the compressed size of the input. The numbers of maps and reducers depend on it.
+        map_slots: how many maps run at a time. A small input is divided among all of them.
+        keep_aggregate: whether the sums between the steps are kept, and so compressed.
         keep_all_ports: sum all ports in the first step, and filter them only in the second.
         python: the program that runs the scripts.
 
     Raises:
-        UsageError: a path that cannot be given to Hadoop as it is.
+        UsageError: a path or a word has a sign that Hadoop would not take as it is; or there is no input.
 
     """
     for path in (*inputs, bundle, output, between):
         if not _PATH.fullmatch(path):
-            raise UsageError(
-                f"this cannot be a path in a step: {path!r}",
-                hint="letters, digits and _ . - + @ = : / are understood by all that read it on the way",
-            )
+            raise UsageError(f"{path!r} cannot be a path in a step", hint="use letters, digits and _ . - + @ = : /")
     if not inputs:
-        raise UsageError("there is nothing to read")
+        raise UsageError("nothing to read")
     of_all_ports = replace(query, ports=ALL_PORTS)
     return (
         _aggregate(
@@ -134,7 +144,7 @@ def plan_steps(
 
 
 def emr_steps(steps: Iterable[Step]) -> list[dict[str, Any]]:
-    """The steps as RunJobFlow takes them. A step that fails ends the cluster: the next has nothing to read."""
+    """The steps as RunJobFlow takes them. A step that fails ends the cluster, because the next has no input."""
     return [
         {
             "Name": step.name,
@@ -174,9 +184,9 @@ def _aggregate(
     settings = {
         "mapreduce.job.name": "flowlogs-aggregate",
         "mapreduce.job.reduces": str(reducers),
-        # Two attempts of one reducer would write one object.
+        # Two attempts of one reducer would write the same object.
         "mapreduce.reduce.speculative": "false",
-        # Without it, CombineTextInputFormat reads nothing of nested folders, and says nothing.
+        # Without it, CombineTextInputFormat leaves out nested folders without a message.
         "mapreduce.input.fileinputformat.input.dir.recursive": "true",
     }
     arguments = query.mapper_arguments()
@@ -184,7 +194,7 @@ def _aggregate(
         settings["mapreduce.input.fileinputformat.split.minsize"] = str(UNSPLIT_BYTES)
         input_format = []
     else:
-        # Without a largest size everything would be one split.
+        # Without a largest size, everything would be one split.
         settings["mapreduce.input.fileinputformat.split.maxsize"] = str(split_bytes)
         settings["stream.map.input.ignoreKey"] = "true" if gluing == "headers" else "false"
         input_format = ["-inputformat", COMBINED]
@@ -210,9 +220,7 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
         "mapreduce.job.name": "flowlogs-sort",
         "mapreduce.job.reduces": "1",
         "mapreduce.reduce.speculative": "false",
-        "stream.num.map.output.key.fields": "2",
-        "mapreduce.job.output.key.comparator.class": COMPARATOR,
-        "mapreduce.partition.keycomparator.options": "-k2,2nr -k1,1",
+        **SORT_SETTINGS,
         **_GZIPPED,
     }
     mapper = "cat"
@@ -225,26 +233,18 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
             *("-input", source),
             *("-output", output),
             *("-mapper", mapper),
-            # Not `cat`: with two key fields streaming ends each line with a tab, which `cat` would keep.
-            *("-reducer", "cut -f1,2"),
+            *("-reducer", SORT_REDUCER),
         ),
     )
 
 
-_GZIPPED = {
-    "mapreduce.output.fileoutputformat.compress": "true",
-    # Alone, the setting above gives .deflate.
-    "mapreduce.output.fileoutputformat.compress.codec": GZIP,
-}
-
-
 def _generic_options(settings: dict[str, str], script: str) -> list[str]:
-    """What Hadoop wants before the options of streaming's own."""
+    """Hadoop's own options, which must come before those of streaming."""
     return [word for name, value in settings.items() for word in ("-D", f"{name}={value}")] + ["-files", script]
 
 
 def _command(*words: str) -> str:
     for word in words:
         if not _WORD.fullmatch(word):
-            raise UsageError(f"this cannot travel to a cluster: {word!r}")
+            raise UsageError(f"{word!r} cannot be passed to Hadoop", hint="use letters, digits and _ . , : / = @ + -")
     return " ".join(words)

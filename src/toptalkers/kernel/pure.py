@@ -146,6 +146,8 @@ class Counter:
         self._misfit = example if mapper.misfit_files else None
         skipped = {reason: number for reason in REASONS if (number := mapper.skipped[reason])}
         tally = Tally(mapper.records_read, mapper.counted, skipped)
+        if mapper.metric == b"records":  # which the mapper does not add up
+            mapper.total += mapper.counted
         mapper.records_read = mapper.counted = mapper.misfit_files = 0
         mapper.skipped = dict.fromkeys(REASONS, 0)
         return tally
