@@ -14,7 +14,7 @@ from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput, pick_input
 from toptalkers.runs.record import RunRecord, question_of
-from toptalkers.runs.request import RELEASE, ClusterOptions, cluster_request, plan_run_steps
+from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
@@ -106,7 +106,6 @@ def plan_run(
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     record = RunRecord(
         run_id=run_id,
         stack=stack.name,
@@ -123,15 +122,18 @@ def plan_run(
         created=created,
         left_out=[f"{uri}: {reason}" for uri, reason in read.left_out],
     )
-    request = cluster_request(
+    _, request = plan_request(
+        query,
+        top=top,
         stack=stack.name,
         bucket=bucket,
         run_id=run_id,
+        bundle=bundle,
+        read=read,
+        sizing=sizing,
+        options=options,
         roles=roles,
         security_configuration=stack.emr_security_configuration,
-        sizing=sizing,
-        steps=steps,
-        options=options,
     )
     return RunPlan(bucket, account.region, record, read, sizing, bundle, request)
 
