@@ -59,18 +59,11 @@ def plan_run(
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
     token: str,
 ) -> RunPlan:
-    """Plan a run; this changes nothing in the account.
+    """Plan a run with the bucket and the roles of a stack; this changes nothing in the account.
 
-    Args:
-        account: the account and Region.
-        stack: the stack whose bucket and roles are used.
-        query: the question.
-        top: how many talkers are kept, 0 for all.
-        inputs: S3 addresses to read instead of the stack's own flow logs.
-        options: the user's options for the cluster.
-        skips: whether to leave out objects that a cluster cannot read, instead of raising.
-        on_look: called with the number of objects looked into and the number of all.
-        token: four random hexadecimal digits for the run's name.
+    `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the stack's own flow
+    logs; see `pick_input`, also for `skips` and `on_look`. `token` is four random hexadecimal digits, for the run's
+    name.
 
     Raises:
         UsageError: an option is not valid.
@@ -80,8 +73,7 @@ def plan_run(
     """
     options = options or ClusterOptions()
     _check(options)
-    bucket = stack.bucket
-    roles = (stack.emr_service_role, stack.emr_instance_profile)
+    bucket, roles = stack.bucket, (stack.emr_service_role, stack.emr_instance_profile)
     _require_release(account, options.release)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
