@@ -17,7 +17,8 @@ from tests.functional.test_wrapped_files import record
 from toptalkers.cli.main import cli
 from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.records.files import InputFile, find_inputs
-from toptalkers.records.unpack import UnreadableError, read_pieces
+from toptalkers.records.source import UnreadableError
+from toptalkers.records.unpack import read_pieces
 
 LINES = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
 LOG = "".join(f"{line}\n" for line in LINES).encode()

@@ -347,12 +347,13 @@ def test_the_log_line_is_metrics_too() -> None:
 
 def test_keys_are_those_of_the_project() -> None:
     """The Lambda cannot import `locations`; it makes the same keys."""
-    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    batch = preprocess.Batch("shardId-000000000000", "1", "2", moment)
-    assert batch.captured_key() == locations.captured_key(moment, "shardId-000000000000", "1", "2")
-    assert batch.misfit_key() == locations.misfit_key(moment, "shardId-000000000000", "1", "2")
-    assert batch.surplus_key() == locations.surplus_key(moment, "shardId-000000000000", "1", "2")
-    assert batch.quarantine_key("1", "x") == locations.quarantine_key(moment, "shardId-000000000000", "1", "x")
+    batch = preprocess.Batch("shardId-000000000000", "1", "2", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    hour = "2026/01/02/03/shardId-000000000000-1"
+    assert batch.captured_key() == f"{locations.CAPTURED}{hour}-2.gz"
+    assert locations.CAPTURED_KEY.fullmatch(batch.captured_key())
+    assert batch.misfit_key() == f"{locations.QUARANTINE}{hour}-2-misfit.ndjson.gz"
+    assert batch.surplus_key() == f"{locations.QUARANTINE}{hour}-2-surplus.ndjson.gz"
+    assert batch.quarantine_key("1", "x") == f"{locations.QUARANTINE}{hour}-x"
 
 
 @pytest.mark.parametrize("text", ["", format_log_format(DEFAULT_LAYOUT), made.CUSTOM_FORMAT, "srcaddr,dstaddr"])

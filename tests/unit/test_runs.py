@@ -163,7 +163,7 @@ def test_a_cluster_that_emr_does_not_tell_of() -> None:
     listed = command(account, "runs")
     assert listed.exit_code == 1
     assert [line.split()[1] for line in listed.stdout.splitlines()] == ["state", "UNKNOWN", "COMPLETED"]
-    assert f"how the run {NEWEST} is, is not known: access denied" in listed.stderr
+    assert f"the state of the run {NEWEST} is not known: access denied" in listed.stderr
 
 
 def test_an_emr_that_does_not_answer_is_asked_once() -> None:

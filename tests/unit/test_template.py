@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from toptalkers import locations
+from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture import preprocess, template
 
 RENDERED = Path(__file__).parents[2] / "cloudformation" / "toptalkers.json"
@@ -43,7 +44,7 @@ def test_the_repository_holds_what_is_rendered() -> None:
 
 def test_it_fits_inline() -> None:
     """CloudFormation takes it as a template body, without an upload."""
-    assert len(template.render_template().encode()) <= template.TEMPLATE_BODY_BYTES
+    assert len(template.render_template().encode()) <= TEMPLATE_BODY_BYTES
 
 
 def test_the_inline_code_is_the_pre_processor() -> None:

@@ -19,6 +19,21 @@ CHANGE_SET_PREFIX = "toptalkers-"
 """The beginning of the names of our change sets."""
 
 
+class _Output:
+    """An output of our stack, by its name in the template."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, stack: "OurStack", _: type | None = None) -> str:
+        if not stack.outputs.get(self._name):
+            raise ToptalkersError(
+                f"the stack {stack.name!r} has no output {self._name}",
+                hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
+            )
+        return stack.outputs[self._name]
+
+
 @dataclass(frozen=True, slots=True)
 class OurStack(Stack):
     """A stack of ours, in any state.
@@ -27,15 +42,29 @@ class OurStack(Stack):
     are not checked before they are asked for, so that a command only needs those that it uses.
     """
 
+    version = _Output(MARKER)
+    """The version of toptalkers that deployed it last."""
+    bucket = _Output("BucketName")
+    """The name of the bucket that holds records, code and runs."""
+    log_group = _Output("LogGroupName")
+    """The name of the log group that flow logs are delivered to."""
+    delivery_role = _Output("DeliverLogsPermissionArn")
+    """The ARN of the role that delivers flow logs."""
+    log_format = _Output("LogFormat")
+    """The format of all flow logs on the stream, as CreateFlowLogs takes it."""
+    stream = _Output("StreamName")
+    """The name of the Kinesis stream."""
+    function = _Output("FunctionName")
+    """The name of the Lambda function."""
+    emr_service_role = _Output("EmrServiceRole")
+    """The name of the role that EMR runs under."""
+    emr_instance_profile = _Output("EmrInstanceProfile")
+    """The name of the instance profile of a cluster's nodes."""
+
     @property
     def is_up(self) -> bool:
         """Whether it has come up, so that it has outputs."""
         return MARKER in self.outputs
-
-    @property
-    def version(self) -> str:
-        """The version of toptalkers that deployed it last."""
-        return self._output(MARKER)
 
     @property
     def account_id(self) -> str:
@@ -43,57 +72,9 @@ class OurStack(Stack):
         return self.arn.split(":")[4] if self.arn.count(":") > 3 else ""
 
     @property
-    def bucket(self) -> str:
-        """The name of the bucket that holds records, code and runs."""
-        return self._output("BucketName")
-
-    @property
-    def log_group(self) -> str:
-        """The name of the log group that flow logs are delivered to."""
-        return self._output("LogGroupName")
-
-    @property
-    def delivery_role(self) -> str:
-        """The ARN of the role that delivers flow logs."""
-        return self._output("DeliverLogsPermissionArn")
-
-    @property
-    def log_format(self) -> str:
-        """The format of all flow logs on the stream, as CreateFlowLogs takes it."""
-        return self._output("LogFormat")
-
-    @property
-    def stream(self) -> str:
-        """The name of the Kinesis stream."""
-        return self._output("StreamName")
-
-    @property
-    def function(self) -> str:
-        """The name of the Lambda function."""
-        return self._output("FunctionName")
-
-    @property
-    def emr_service_role(self) -> str:
-        """The name of the role that EMR runs under."""
-        return self._output("EmrServiceRole")
-
-    @property
-    def emr_instance_profile(self) -> str:
-        """The name of the instance profile of a cluster's nodes."""
-        return self._output("EmrInstanceProfile")
-
-    @property
     def emr_security_configuration(self) -> str:
         """The name of EMR's security configuration; empty for none."""
         return self.outputs.get("EmrSecurityConfiguration", "")
-
-    def _output(self, name: str) -> str:
-        if not self.outputs.get(name):
-            raise ToptalkersError(
-                f"the stack {self.name!r} has no output {name}",
-                hint=f"'toptalkers deploy --stack-name {self.name}' brings it up to date",
-            )
-        return self.outputs[name]
 
 
 def find_own(account: Account, name: str) -> OurStack | None:

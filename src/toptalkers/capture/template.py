@@ -35,9 +35,6 @@ from toptalkers.capture.cfn import (
 from toptalkers.capture.roles import cluster_resources
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 
-TEMPLATE_BODY_BYTES = 51_200
-"""The largest template that CloudFormation takes inline."""
-
 LOG_RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 )  # fmt: skip

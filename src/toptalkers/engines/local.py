@@ -20,9 +20,11 @@ from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
+from toptalkers.records.contents import Archive, Event, LeftOut
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out
-from toptalkers.records.unpack import Archive, Event, LeftOut, UnreadableError, read_events, read_parts
+from toptalkers.records.source import UnreadableError
+from toptalkers.records.unpack import read_events, read_parts
 
 if TYPE_CHECKING:
     from toptalkers.engines.cache import CountCache

@@ -8,9 +8,11 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines import Watch
 from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
+from toptalkers.records.contents import Archive, LeftOut
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out
-from toptalkers.records.unpack import Archive, LeftOut, UnreadableError, read_events, read_parts, whole_lines
+from toptalkers.records.source import UnreadableError
+from toptalkers.records.unpack import read_events, read_parts, whole_lines
 
 _BLOCK_BYTES = 4 << 20
 

@@ -46,13 +46,13 @@ class Jar:
         return f"{self.group}:{self.artifact}:{self.version}"
 
     def path_in(self, repository: Path) -> Path:
-        """Give its place in a repository, by Maven's layout."""
+        """Its place in a repository, by Maven's layout."""
         name = f"{self.artifact}-{self.version}.jar"
         return repository.joinpath(*self.group.split("."), self.artifact, self.version, name)
 
 
 def parse_jar_list(text: str) -> list[Jar]:
-    """Read a pinned list; ValueError names a line that does not belong in one."""
+    """Parse a pinned list; ValueError names a wrong line."""
     jars = []
     for line in text.splitlines():
         match = _LINE.fullmatch(line.strip())
@@ -77,18 +77,14 @@ def fetch_jars(
     *,
     repository: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    download: "Callable[[Jar, Path], None] | None" = None,
+    download: Callable[[Jar, Path], None] | None = None,
 ) -> list[Path]:
-    """Give the paths of these jars, in their order, each with the content that was pinned.
+    """Return the paths of these jars, in their order, each with the content that was pinned.
 
-    All are hashed each time: 73 MB in 0.1 s, cheaper than a note of the last check, and always true.
-    Missing and damaged jars are fetched, once; only that needs the network.
+    All are hashed each time: 73 MB in 0.1 s. Missing and damaged jars are fetched, once; only that needs the network.
 
-    Args:
-        jars: the jars.
-        repository: the Maven cache to use; by default `default_repository()`.
-        progress: called with the number of jars fetched and of all, when there is anything to fetch.
-        download: downloads a jar to its place in a repository; by default with jgo.
+    The Maven cache is `repository`, by default `default_repository()`. `progress` is called with the number of jars
+    fetched and of all, when there is anything to fetch. `download` downloads a jar to its place in a repository.
 
     Raises:
         ToptalkersError: jgo is missing, a jar cannot be fetched or is not the one that was pinned, or the cache cannot
@@ -97,34 +93,26 @@ def fetch_jars(
     """
     repository = repository or default_repository()
     try:
-        return _fetch_jars(jars, repository, progress or (lambda *_: None), download or download_by_jgo)
+        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+            right = list(pool.map(lambda jar: _is_right(jar, repository), jars))
+        wrong = [jar for jar, is_right in zip(jars, right, strict=True) if not is_right]
+        if wrong:
+            already = len(jars) - len(wrong)
+            with _locked(repository), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+                futures = [pool.submit(_fetch, jar, repository, download or download_by_jgo) for jar in wrong]
+                try:
+                    for done, future in enumerate(as_completed(futures), already + 1):
+                        future.result()
+                        if progress:
+                            progress(done, len(jars))
+                finally:
+                    pool.shutdown(cancel_futures=True)
+        return [jar.path_in(repository) for jar in jars]
     except OSError as error:
         raise ToptalkersError(
             f"the Maven cache {repository} cannot be used: {error.strerror or error}",
             hint="M2_REPO names another folder",
         ) from error
-
-
-def _fetch_jars(
-    jars: Sequence[Jar],
-    repository: Path,
-    progress: Callable[[int, int], None],
-    download: Callable[[Jar, Path], None],
-) -> list[Path]:
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        right = list(pool.map(lambda jar: _is_right(jar, repository), jars))
-    wrong = [jar for jar, is_right in zip(jars, right, strict=True) if not is_right]
-    if wrong:
-        already = len(jars) - len(wrong)
-        with _locked(repository), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            futures = [pool.submit(_fetch, jar, repository, download) for jar in wrong]
-            try:
-                for done, future in enumerate(as_completed(futures), already + 1):
-                    future.result()
-                    progress(done, len(jars))
-            finally:
-                pool.shutdown(cancel_futures=True)
-    return [jar.path_in(repository) for jar in jars]
 
 
 def _is_right(jar: Jar, repository: Path) -> bool:
@@ -173,7 +161,7 @@ def _sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(repository: Path) -> Iterator[None]:
-    """Let one process at a time fetch, so that the next finds the jars there."""
+    """Let one process fetch at a time, so that the next one finds the jars."""
     repository.mkdir(parents=True, exist_ok=True)
     with (repository / ".toptalkers.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

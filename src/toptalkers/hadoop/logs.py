@@ -1,6 +1,6 @@
-"""What Hadoop's logs say: how far a job is, what it counted, and why it failed.
+"""Read Hadoop's logs: the progress of a job, its counters, and why it failed.
 
-The logs of a job on this machine, in the sandbox and on EMR are read by the same rules. EMR's log4j pattern also names
+The same rules read the logs of a job on this machine, in the sandbox and on EMR. EMR's log4j pattern also names
 the thread, in parentheses behind the logger, and writes `Error: ` before the exception of a task.
 """
 
@@ -37,7 +37,7 @@ Counters = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class HadoopEvent:
-    """How far the job is, as Hadoop's client reports it."""
+    """The progress of the job, as Hadoop's client reports it."""
 
     job_id: str
     map_percent: int
@@ -52,7 +52,7 @@ class LogReader:
     """
 
     def __init__(self, on_event: Callable[[HadoopEvent], None] | None = None) -> None:
-        """Tell `on_event` of each progress."""
+        """`on_event` is called for each progress."""
         self.job_id: str | None = None
         self.counters: dict[str, dict[str, int]] = {}
         self._on_event = on_event
@@ -83,7 +83,7 @@ class LogReader:
 
 
 def read_counters(syslog: str) -> Mapping[str, int]:
-    """Read what the scripts of a job counted (group `toptalkers`) from its log; empty when the log has no counters."""
+    """Read the counters of a job's scripts (group `toptalkers`) from its log; empty when the log has no counters."""
     reader = LogReader()
     for line in syslog.splitlines():
         reader.read_line(line)
@@ -92,7 +92,7 @@ def read_counters(syslog: str) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What one log says of a failure.
+    """What one log contains about a failure.
 
     Attributes:
         name: where the log is.
@@ -114,8 +114,8 @@ class Failure:
 
     Attributes:
         reason: the words.
-        log: the name of the log that has them.
-        kind: what the words are. `exit code` only says that some script failed, which a script's own log explains.
+        log: the name of their log.
+        kind: what the words are. `exit code` only means that some script failed; the script's own log explains it.
 
     """
 
@@ -138,15 +138,9 @@ def explain_failure(
 
     Hadoop's reason may be no more than the exit code of a script; then the script's last line is added.
 
-    Args:
-        scripts: what the scripts wrote to standard error, one log per task, or one for all.
-        syslog: the log of Hadoop's client.
-        stderr: what Hadoop's client wrote to standard error; its last words count.
-        controller: what EMR wrote about the step.
-
-    Returns:
-        The explanation; None when no log gives one.
-
+    `scripts` are the standard error of the scripts, one log per task, or one for all; `syslog` and `stderr` are the log
+    and the standard error of Hadoop's client; `controller` is EMR's log of the step. None when no log
+    explains it.
     """
     scripts = [*scripts]
     client = [syslog, stderr, *([controller] if controller else [])]
@@ -163,7 +157,7 @@ def explain_failure(
 
 
 def _find_error(text: str) -> str:
-    """Find the reason that Hadoop's log gives for a failed job, one line; empty when it gives none.
+    """Find the reason that Hadoop's log gives for a failed job, one line, or empty.
 
     An exception's last cause is preferred to an error: the client's last word on a failed job is only `Job not
     successful!`. The exception that ended the job is preferred to those that tasks logged before.

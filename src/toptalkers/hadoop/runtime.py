@@ -66,7 +66,7 @@ log4j.logger.org.apache.hadoop.metrics2=ERROR
 
 @dataclass(frozen=True)
 class S3Endpoint:
-    """Where `s3://` leads: an S3 that is spoken to path-style, at an http or https address."""
+    """The S3 that `s3://` means, with path-style requests, at an http or https address."""
 
     url: str
     region: str
@@ -118,7 +118,7 @@ def check_work_dir(work_dir: Path) -> Path:
         # LocalFetcher looks for map output under the URL-quoted name, other parts split it at commas or colons.
         raise ToptalkersError(
             f"Hadoop cannot work in a directory of this name: {work_dir}",
-            hint="set TMPDIR to one of letters, digits, and / . _ - + @ = alone",
+            hint="set TMPDIR to one of only letters, digits, and / . _ - + @ =",
         )
     return work_dir
 
@@ -133,7 +133,7 @@ def run_streaming(
     log_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> StreamingResult:
-    """Run one streaming job to its end.
+    """Run one streaming job to its end, whether it fails or not.
 
     Jobs that run in parallel need a `work_dir` each, because of the links of `-files`. The steps of a run share one,
     one after the other, because of the paths without a scheme. `python3` in the scripts' command is this Python.
@@ -143,13 +143,10 @@ def run_streaming(
         work_dir: the working directory of the job, made when missing. Hadoop's temporary files and settings are in a
             folder there that only the user can read, and that is removed in the end.
         map_slots: how many mappers, and how many reducers, run at a time.
-        s3: the S3 that `s3://` and `s3a://` lead to.
+        s3: the S3 that `s3://` and `s3a://` mean.
         on_event: called, in this thread, for every progress that Hadoop reports.
         log_dir: the folder of `syslog` and `stderr`, which are overwritten; default `work_dir / "logs"`.
         progress: called with the number of jars fetched and of all, when some have to be fetched.
-
-    Returns:
-        The result, also of a job that failed.
 
     Raises:
         ToptalkersError: Java or a jar is missing, or `work_dir` has a name that Hadoop cannot take.
@@ -215,7 +212,7 @@ def _local_job_settings(map_slots: int, staging_dir: Path) -> dict[str, str]:
     # These go to mapred-site.xml: in core-site.xml, Hadoop's mapred-default.xml would be read after them.
     return {
         "mapreduce.framework.name": "local",
-        "mapreduce.jobtracker.staging.root.dir": str(staging_dir),  # else /tmp/hadoop, whoever's that is
+        "mapreduce.jobtracker.staging.root.dir": str(staging_dir),  # else /tmp/hadoop, which may be another user's
         "mapreduce.local.map.tasks.maximum": str(map_slots),
         "mapreduce.local.reduce.tasks.maximum": str(map_slots),
         "mapreduce.reduce.shuffle.input.buffer.percent": f"{SHUFFLE_SHARE / map_slots:.3f}",
@@ -233,7 +230,7 @@ def _s3a_settings(s3: S3Endpoint) -> dict[str, str]:
         "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "fs.s3a.access.key": s3.access_key,
         "fs.s3a.secret.key": s3.secret_key,
-        # An endpoint that does not answer is said so within seconds.
+        # An endpoint that does not answer is reported within seconds.
         "fs.s3a.attempts.maximum": "2",
         "fs.s3a.retry.limit": "2",
     }
@@ -241,7 +238,7 @@ def _s3a_settings(s3: S3Endpoint) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _private_dir(work_dir: Path) -> Iterator[Path]:
-    """A folder for one run; in the end it goes, and with it the links that a killed JVM left."""
+    """A folder for one run; in the end it is deleted, and so are links that a killed JVM left."""
     private_dir = Path(tempfile.mkdtemp(prefix=".hadoop-", dir=work_dir))
     before = set(work_dir.iterdir())
     try:
@@ -254,7 +251,7 @@ def _private_dir(work_dir: Path) -> Iterator[Path]:
 
 
 def _run(command: Sequence[str], cwd: Path, stderr: IO[bytes], take: Callable[[bytes], None]) -> int:
-    """Run a command, giving `take` each line of its standard output; whatever happens, none of it is left.
+    """Run a command, calling `take` with each line of its standard output; none of its processes survives.
 
     Not even when this process is killed: the command runs on a leash.
     """

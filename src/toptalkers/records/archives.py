@@ -22,6 +22,7 @@ _MOST_EXTENSION_BYTES = 1 << 20
 _PIECE_BYTES = 256 << 10
 _IN_MEMORY_BYTES = 8 << 20
 _ZIP_END_BYTES = 22
+_CUT_OFF = "the tar archive ends early: cut off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,9 @@ def tar_members(source: Source) -> Iterator[Member]:
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
-            kind = (
-                "the tar archive ends early: cut off" if len(block) < _BLOCK else f"the tar archive is damaged: {error}"
-            )
-            raise UnreadableError(kind) from error
+            raise UnreadableError(
+                _CUT_OFF if len(block) < _BLOCK else f"the tar archive is damaged: {error}"
+            ) from error
         is_ended = False
         stored = info.size
         if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
@@ -82,7 +82,7 @@ def tar_members(source: Source) -> Iterator[Member]:
                 raise UnreadableError("the tar archive is damaged: an extended header is too long")
             extension = reader.read(_padded(stored))
             if len(extension) < _padded(stored):
-                raise UnreadableError("the tar archive ends early: cut off")
+                raise UnreadableError(_CUT_OFF)
             if info.type == tarfile.GNUTYPE_LONGNAME:
                 name = extension[:stored].rstrip(b"\0").decode(errors="surrogateescape")
             elif info.type == tarfile.XHDTYPE:
@@ -92,14 +92,8 @@ def tar_members(source: Source) -> Iterator[Member]:
                 has_holes = any(key.startswith("GNU.sparse") for key in records)
             continue
         stored = stored if size is None else size
-        has_data = info.type not in (
-            tarfile.LNKTYPE,
-            tarfile.SYMTYPE,
-            tarfile.CHRTYPE,
-            tarfile.BLKTYPE,
-            tarfile.FIFOTYPE,
-        )
-        if not has_data or (info.isdir() and stored < 0):
+        without_data = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
+        if info.type in without_data or (info.isdir() and stored < 0):
             stored = 0
         if stored < 0:
             raise UnreadableError("the tar archive is damaged: a file has a negative size")
@@ -115,10 +109,10 @@ def tar_members(source: Source) -> Iterator[Member]:
         for _ in _counted(reader, left):
             pass
         if len(reader.read(_padded(stored) - stored)) < _padded(stored) - stored:
-            raise UnreadableError("the tar archive ends early: cut off")
+            raise UnreadableError(_CUT_OFF)
         name, size, has_holes = "", None, False
     if not is_ended:
-        raise UnreadableError("the tar archive ends early: cut off")
+        raise UnreadableError(_CUT_OFF)
 
 
 def zip_members(source: Source) -> Iterator[Member]:
@@ -179,7 +173,7 @@ def _counted(reader: Reader, left: list[int]) -> Iterator[bytes]:
     while left[0]:
         piece = reader.read(min(left[0], _PIECE_BYTES))
         if len(piece) < min(left[0], _PIECE_BYTES):
-            raise UnreadableError("the tar archive ends early: cut off")
+            raise UnreadableError(_CUT_OFF)
         left[0] -= len(piece)
         yield piece
 

@@ -1,14 +1,11 @@
 """From the bytes of a stored file to the plain flow-log lines in it, part by part: an archive has several parts."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from toptalkers.records.packing import unpacked
 from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
-
-if TYPE_CHECKING:
-    from toptalkers.records.archives import Member
 
 MOST_ARCHIVES = 3
 """How deep archives may be nested."""
@@ -39,11 +36,7 @@ Event = bytes | Begin | LeftOut | Archive
 def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int = 0) -> Iterator[Event]:
     """Give the parts of a file, each as `Begin` and pieces of its lines, or as `LeftOut`.
 
-    Args:
-        name: the file's name.
-        source: its bytes, as stored.
-        piece_bytes: the largest size of a piece, decompressed.
-        archives: how many archives it is nested in.
+    `source` has its bytes as stored. A piece has at most `piece_bytes`, decompressed. `archives` counts those it is in.
 
     Raises:
         UnreadableError: it ends early, or is damaged; discard what came before.
@@ -61,8 +54,8 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
 
 def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_empty: bool) -> Iterator[Event]:
     """Give the parts of a file, decompressed, that does not begin with plain lines."""
-    from toptalkers.flowlog.neighbours import find_neighbour
-    from toptalkers.records.archives import is_tar, is_zip, tar_members, zip_members
+    from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
+    from toptalkers.records.archives import is_marker, is_tar, is_zip, tar_members, zip_members
     from toptalkers.records.kinds import name_kind
     from toptalkers.records.wrapping import unwrapped
 
@@ -75,12 +68,25 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
         files = 0
         for member in tar_members(source) if is_tar(head) else zip_members(source):
             files += 1
-            yield from _read_member(f"{name}:{member.name}", member, piece_bytes, archives + 1)
+            part = f"{name}:{member.name}"
+            if is_marker(member.name):
+                yield LeftOut(part, "a name that begins with . or _", is_failure=False)
+            elif member.problem:
+                yield LeftOut(part, member.problem)
+            else:
+                try:
+                    yield from read_contents(part, Source(member.pieces), piece_bytes, archives=archives + 1)
+                except UnreadableError as error:
+                    raise UnreadableError(f"{member.name}: {error}") from error
         if not files:
             yield LeftOut(name, "an archive without files")
         return
     if neighbour := find_neighbour(name, head, is_whole=source.is_whole):
-        yield from _pass_over(name, neighbour.what, source)
+        for piece in source:
+            if may_hold_records(piece):
+                yield LeftOut(name, f"looks like {neighbour.what}, but contains flow records as well; separate them")
+                return
+        yield LeftOut(name, neighbour.what, is_failure=False)
     elif is_empty:
         yield LeftOut(name, "empty, 0 bytes")
     elif kind := name_kind(head):
@@ -89,30 +95,3 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
         wrapping, pieces = unwrapped(source)
         yield Begin(name, wrapping)
         yield from pieces
-
-
-def _read_member(name: str, member: "Member", piece_bytes: int, archives: int) -> Iterator[Event]:
-    from toptalkers.records.archives import is_marker
-
-    if is_marker(member.name):
-        yield LeftOut(name, MARKER, is_failure=False)
-    elif member.problem:
-        yield LeftOut(name, member.problem)
-    else:
-        try:
-            yield from read_contents(name, Source(member.pieces), piece_bytes, archives=archives)
-        except UnreadableError as error:
-            raise UnreadableError(f"{member.name}: {error}") from error
-
-
-MARKER = "a name that begins with . or _"
-
-
-def _pass_over(name: str, what: str, source: Source) -> Iterator[Event]:
-    from toptalkers.flowlog.neighbours import may_hold_records
-
-    for piece in source:
-        if may_hold_records(piece):
-            yield LeftOut(name, f"looks like {what}, but contains flow records as well; separate them")
-            return
-    yield LeftOut(name, what, is_failure=False)

@@ -77,7 +77,7 @@ class Inputs:
 def find_inputs(paths: Iterable[str]) -> Inputs:
     """Find the files that paths name; see `Inputs`.
 
-    A folder stands for all files below it, in linked folders, too. Names that begin with `.` or `_` are passed over
+    A folder means all files below it, also in linked folders. Names that begin with `.` or `_` are passed over
     (as Hadoop's FileInputFormat does: markers and unfinished files), and so are pipes and devices; `problems` names
     both. A name with `*`, `?` or `[` that is not a file itself is a glob; `**` goes through folders. No folder is
     searched twice for one path, whatever links lead to it. A file is read once, whatever names it has.
@@ -87,7 +87,7 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
     repeated = 0
     for path in paths:
         if path == "-":
-            found = [_standard_input()]
+            found = [InputFile(STDIN_NAME, 0, _open_standard_input, identity=STDIN_NAME)]
         elif os.path.lexists(path) or not glob.has_magic(path):
             found, problem = _files_at(path)
             problems += problem
@@ -180,7 +180,7 @@ def _files_at(path: str) -> tuple[list[InputFile], list[Problem]]:
 
 
 def _walk(top: str, problems: list[Problem]) -> Iterator["os.DirEntry[str]"]:
-    """All below a folder but folders, and those that are passed over; each folder once, linked ones too."""
+    """All entries below a folder except the folders that are entered; each folder once, linked ones too."""
     seen = {_identity(top)}
     waiting = [top]
     while waiting:
@@ -198,10 +198,10 @@ def _walk(top: str, problems: list[Problem]) -> Iterator["os.DirEntry[str]"]:
 
 
 def _linked_by_text(entry: "os.DirEntry[str]") -> str | None:
-    """The folder to which a link leads that was copied as text; None for any other file.
+    """The target folder of a link that was copied as text; None for any other file.
 
-    So Git writes a link where none can be made (`core.symlinks`), and some archives do: its target is all that the
-    file holds, without a line end.
+    Git writes such files where the system has no links (`core.symlinks`), and so do some archives: the file contains
+    only the target, without a line end.
     """
     try:
         if not entry.is_file() or not 0 < entry.stat().st_size <= LONGEST_LINK_BYTES:
@@ -211,18 +211,18 @@ def _linked_by_text(entry: "os.DirEntry[str]") -> str | None:
         return None
     if "/" not in text or text.startswith("/") or not text.isprintable() or text != text.strip():
         return None
-    folder = os.path.normpath(_join(os.path.dirname(entry.path), text))  # noqa: PTH120 - as `_join` has it
+    folder = os.path.normpath(_join(os.path.dirname(entry.path), text))  # noqa: PTH120 - like `_join`
     return folder if Path(folder).is_dir() else None
 
 
 def _entries(folder: str, problems: list[Problem] | None = None) -> "list[os.DirEntry[str]]":
-    """What a folder holds, by name; nothing when it cannot be listed, which is a problem."""
+    """List a folder in the order of names; a folder that cannot be listed is a problem, and counts as empty."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         if problems is not None:
-            problems.append(_problem(error))
+            problems.append(Problem(str(error.filename), error.strerror or str(error)))
         return []
 
 
@@ -234,7 +234,7 @@ def _is(ask: Callable[[], bool]) -> bool:
 
 
 def _special(path: str) -> str | None:
-    """What a path is that is neither file nor folder; None for these, and for what only opening it will tell."""
+    """The kind of a path that is neither a file nor a folder; None for these, and if it cannot be read."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:
@@ -244,7 +244,7 @@ def _special(path: str) -> str | None:
 
 
 def _matches(pattern: str) -> list[str]:
-    """What a glob matches, as `glob.glob` has it, but `**` goes through no folder twice, and so ends."""
+    """The paths that a glob matches, like `glob.glob`, except that `**` enters no folder twice, so that it ends."""
     bases = ["/" if pattern.startswith("/") else ""]
     parts = [part for part in pattern.split("/") if part]
     for number, part in enumerate(parts):
@@ -264,7 +264,7 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _below(base: str, *, files: bool) -> Iterator[str]:
-    """A folder and all folders below it, each once, hidden ones left out; their files too when asked for."""
+    """A folder and all folders below it, each once, without hidden ones; with `files`, their files too."""
     seen = {_identity(base or ".")}
     waiting = [base]
     while waiting:
@@ -287,16 +287,12 @@ def _join(folder: str, name: str) -> str:
 
 
 def _identity(path: str) -> object:
-    """What is the same for all names of a folder."""
+    """A value that is the same for all names of a folder."""
     try:
         status = Path(path).stat()
     except OSError:
         return os.path.realpath(path)
     return status.st_dev, status.st_ino
-
-
-def _problem(error: OSError) -> Problem:
-    return Problem(str(error.filename), error.strerror or str(error))
 
 
 def _file(name: str) -> InputFile:
@@ -311,19 +307,19 @@ def _file(name: str) -> InputFile:
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a file; a pipe without waiting for its writer, so that waiting can be given up."""
+    """Open a file; open a pipe without waiting for its writer, so that the wait can be stopped."""
 
     def opener(name: str, flags: int) -> int:
-        # It means nothing to a file; elsewhere than on Linux a pipe that has no writer yet would seem to be at its end.
+        # No effect on files. On other systems than Linux, a pipe without a writer would seem to be at its end.
         return os.open(name, flags | (os.O_NONBLOCK if sys.platform == "linux" else 0))
 
     return open(path, "rb", buffering=0, opener=opener)
 
 
 def _version(path: Path) -> str:
-    """What the file system knows of a content: size, times of change (the second of which nobody can set), inode.
+    """The version of a file's content: size, times of change (nobody can set the second one), inode.
 
-    Empty when the file is so young that it could change once more within what the clock of the file system can tell.
+    Empty for a file so young that it could change again without a change of these times.
     """
     try:
         status = path.stat()
@@ -334,12 +330,8 @@ def _version(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
-def _standard_input() -> InputFile:
-    return InputFile(STDIN_NAME, 0, _open_standard_input, identity=STDIN_NAME)
-
-
 def _open_standard_input() -> BinaryIO:
-    """Standard input without Python's buffer, whose lock a thread that waits would hold to the end."""
+    """Standard input without Python's buffer: a waiting thread would hold the buffer's lock to the end."""
     if sys.stdin is None:
         raise OSError("it is closed")
     try:

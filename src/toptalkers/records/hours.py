@@ -13,7 +13,7 @@ batching, and the time of retries. It arrives earlier only as far as clocks diff
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 Part = Literal["all", "some", "none"]
-"""How much of a folder is wanted: all that lies below it, only some of it, or nothing."""
+"""How much of a folder is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,13 @@ class Arrival:
 
     @classmethod
     def of_last_day(cls, now: datetime) -> Self:
-        """The whole hours that reach into the 24 hours before now."""
+        """The whole hours that overlap the 24 hours before now."""
         return cls(_whole_hour(now) - DAY, _whole_hour(now) + HOUR)
 
     def part_of(self, date: Sequence[int]) -> Part | None:
         """How much of the folder of a date is wanted; None when there is no such date.
 
-        Args:
-            date: the year, month, day and hour, as many of them as the folder's name gives.
-
+        A date is a year, month, day and hour, as many of them as the folder's name has.
         """
         span = _span_of(date)
         if span is None:

@@ -10,31 +10,18 @@ from toptalkers.question.query import Query
 
 
 def why_left_out(counter: Counter, tally: Tally, query: Query, wrapping: str) -> str | None:
-    """Say why a file is left out because of its lines, in all engines alike; None if it counts.
+    """Explain why a file is left out because of its lines, in all engines alike; None if it counts.
 
-    Args:
-        counter: the counter that has just read the file's last line.
-        tally: the tally of the file's lines.
-        query: the question.
-        wrapping: the name of the lines' wrapping; `""` for plain lines.
-
+    `counter` has just read the file's last line; `tally` is that of its lines; `wrapping` is `""` for plain lines.
     """
     misfit = counter.misfit()
     if misfit is None:
         return None
-    read_as = f"read as {wrapping}: " if wrapping else ""
-    return read_as + describe_misfit(misfit, tally, query)
+    return (f"read as {wrapping}: " if wrapping else "") + describe_misfit(misfit, tally, query)
 
 
 def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
-    """Say why a file is left out, and what to do.
-
-    Args:
-        misfit: its first line that does not fit.
-        tally: the tally of the file's lines.
-        query: the question; a header may lack fields that it needs.
-
-    """
+    """Explain why a file is left out, and what to do, by its first line that does not fit and its tally."""
     from toptalkers.job.count_flows import begins_packed, names_columns  # loaded only if there is a misfit
 
     lacking = [name for name in query.needed_fields if name not in misfit.fields]
@@ -44,8 +31,9 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
     if not misfit.is_odd and begins_packed(misfit.line):
         return "compressed data follows its lines: split the file there"
     if not misfit.is_odd and names_columns(misfit.line):
-        start = misfit.line[:60].decode("utf-8", "replace")
-        return f"a line names columns, but is not a header: {start!r}; write field names as AWS does, with blanks"
+        return (
+            f"a line names columns, but is not a header: {_start(misfit)}; write field names as AWS does, with blanks"
+        )
     whose = "its header names" if misfit.by_header else "the log format has"
     if misfit.is_odd:
         what = f"its lines have the right number of columns, but not what {whose}"
@@ -59,7 +47,11 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
     return f"{what}; {_advise(misfit, columns)}"
 
 
-def _wrong(fields: Sequence[str], columns: list[bytes]) -> Iterator[tuple[str, bytes]]:
+def _start(misfit: Misfit) -> str:
+    return repr(misfit.line[:60].decode("utf-8", "replace"))
+
+
+def _impossible(fields: Sequence[str], columns: list[bytes]) -> Iterator[tuple[str, bytes]]:
     """Give the name and the text of each column of a line that cannot have this text."""
     from toptalkers.job.count_flows import TELLING
 
@@ -80,7 +72,7 @@ def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
 
 def _advise(misfit: Misfit, columns: list[bytes]) -> str:
     if misfit.line.startswith(b"{") and len(columns) == 1:
-        return f"there is no flow record in {misfit.line[:60].decode('utf-8', 'replace')!r}"
+        return f"there is no flow record in {_start(misfit)}"
     how = "name its format with --log-format '${field} ${field} ...'"
     if len(columns) == len(TRANSIT_GATEWAY_FIELDS) and not misfit.by_header:
         addresses = columns[TRANSIT_GATEWAY_FIELDS.index("srcaddr")], columns[TRANSIT_GATEWAY_FIELDS.index("dstaddr")]
@@ -88,7 +80,7 @@ def _advise(misfit: Misfit, columns: list[bytes]) -> str:
             return "they look like transit gateway records: ask with --log-format transit-gateway --action ALL"
     if b"ACCEPT" in columns or b"REJECT" in columns or b"NODATA" in columns:
         if tuple(misfit.fields) == DEFAULT_FIELDS and len(columns) == len(DEFAULT_FIELDS):
-            wrong = list(_wrong(misfit.fields, columns))
+            wrong = list(_impossible(misfit.fields, columns))
             if not wrong:
                 return "write its lines as AWS does"
             name, text = wrong[0]
@@ -99,5 +91,4 @@ def _advise(misfit: Misfit, columns: list[bytes]) -> str:
         return f"they look like another flow-log format: {how}"
     if any(is_address(text.decode("latin-1")) for text in columns):
         return f"they contain addresses: if this is a flow log, {how}"
-    start = misfit.line[:60].decode("utf-8", "replace")
-    return f"if this is a flow log, {how}; it begins with {start!r}"
+    return f"if this is a flow log, {how}; it begins with {_start(misfit)}"

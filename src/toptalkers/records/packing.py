@@ -44,11 +44,7 @@ class _Packing(NamedTuple):
 
 
 def unpacked(source: Source, piece_bytes: int) -> Source:
-    """Decompress data, as many times as it was compressed; other data passes unchanged.
-
-    Args:
-        source: bytes as stored.
-        piece_bytes: the largest size of a piece, decompressed.
+    """Decompress data into pieces of at most `piece_bytes`, as often as it was compressed; other data is unchanged.
 
     Raises:
         UnreadableError: it is compressed too many times; or, during the iteration, it ends early or is damaged.

@@ -48,14 +48,10 @@ class Level:
 
 
 def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[str], Part]) -> Iterator[Level]:
-    """List what is wanted below a prefix, folders in the order of their names.
+    """List the wanted part of what is below a prefix, folders in the order of their names.
 
-    Args:
-        storage: S3.
-        bucket: the bucket.
-        prefix: how all keys begin; it is listed even if a folder of this name is not wanted.
-        wanted: says how much of a folder is wanted. All takes a request per thousand objects, some takes one per
-            folder, none takes none.
+    The prefix is listed even if a folder of this name is not wanted. `wanted` tells how much of a folder is wanted:
+    `all` takes a request per thousand objects, `some` one per folder, `none` takes none.
 
     Raises:
         AwsError: the bucket cannot be listed.
@@ -86,7 +82,7 @@ def objects_at(storage: StorageGateway, uri: str, arrival: Arrival = EVER) -> It
     """
     place = _PLACE.fullmatch(uri)
     if place is None:
-        raise UsageError(f"{uri!r} is no address in S3", hint="it is written s3://bucket/folder/")
+        raise UsageError(f"{uri!r} is not an address in S3", hint="it is written s3://bucket/folder/")
     bucket, key = place[1], place[2] or ""
     folder = key if not key or key.endswith("/") else f"{key}/"
 
@@ -143,17 +139,10 @@ def dated_folders(
     roots: Iterable[str] = (locations.CAPTURED, locations.DIRECT),
     on_odd: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Level]:
-    """List the largest folders of a stack's bucket that lie in a time, and the smallest that reach into it.
+    """List the largest folders of a stack's bucket within a time, and the smallest that overlap it.
 
-    The smallest is a folder of an hour, or of a day that has no hours.
-
-    Args:
-        storage: S3.
-        bucket: the stack's.
-        arrival: the time.
-        roots: trees of dates, or folders above them.
-        on_odd: called with the address of each folder in a tree of dates whose name is not part of a date.
-
+    The smallest is a folder of an hour, or of a day that has no hours. `roots` are trees of dates, or folders above
+    them. `on_odd` is called with the address of each folder in a tree whose name is not part of a date.
     """
 
     def wanted(folder: str) -> Part:

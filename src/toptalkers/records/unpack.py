@@ -1,7 +1,6 @@
 """From a stored file to the lines in it: opened, unpacked, and freed of what tools wrap around lines.
 
-What files may look like is known in the room `records`; here is what can go wrong with a file on a disk, in a pipe
-or in S3 while it is read.
+This module handles what can go wrong while a file on a disk, in a pipe or in S3 is read.
 """
 
 import errno
@@ -17,24 +16,11 @@ from toptalkers.records.files import InputFile
 from toptalkers.records.packing import HEAD_BYTES, is_packed
 from toptalkers.records.source import Source, UnreadableError
 
-__all__ = [
-    "Archive",
-    "Begin",
-    "Event",
-    "LeftOut",
-    "UnreadableError",
-    "read_blocks",
-    "read_events",
-    "read_parts",
-    "read_pieces",
-    "whole_lines",
-]
-
 READ_BYTES = 1 << 20
-"""What is read of a stored file at a time, at the most."""
+"""How much of a stored file is read at a time."""
 
 _PATIENCE_MS = 100
-"""How long a pipe that brings nothing is waited for, before it is asked again whether that still makes sense."""
+"""How long to wait for an idle pipe before asking `is_stopped` again."""
 
 _PACKED_NAMES = (".gz", ".zst", ".bz2")
 
@@ -47,15 +33,12 @@ def read_events(
 ) -> Iterator[Event]:
     """Give the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
 
-    Args:
-        file: what to read.
-        piece_bytes: how large a piece is, unpacked, at the most.
-        on_read: called with the number of stored bytes of each read, for progress.
-        is_stopped: asked while nothing comes; reading ends when it says so.
+    A piece has at most `piece_bytes`, decompressed. `on_read` is called with the number of stored bytes of each read.
+    While a pipe is idle, `is_stopped` is called; reading ends when it returns true.
 
     Raises:
         UnreadableError: the file is missing, may not be read, ends early, is damaged, or changes while it is read.
-            What came before it must not be used either: a file counts whole or not at all.
+            Discard what came before: a file counts whole or not at all.
 
     """
     try:
@@ -71,7 +54,7 @@ def read_events(
 
 
 def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Archive, Iterator[bytes]]]:
-    """Give the parts that events tell of, each with the pieces of its lines, which must be read before the next."""
+    """Group events into parts, each with the pieces of its lines, which must be read before the next part."""
     waiting: list[Event] = []
 
     def pieces() -> Iterator[bytes]:
@@ -95,15 +78,10 @@ def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Arch
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """Give all lines of a file in pieces, cut anywhere; an archive's parts one after the other.
-
-    Args:
-        file: what to read.
-        piece_bytes: how large a piece is, unpacked, at the most.
-        on_read: called with the number of stored bytes of each read, for progress.
+    """Give all lines of a file in pieces, cut anywhere; an archive's parts one after the other; see `read_events`.
 
     Raises:
-        UnreadableError: as for `read_events`; or a part of the file is no flow log.
+        UnreadableError: as for `read_events`; or a part of the file is not a flow log.
 
     """
     for event in read_events(file, piece_bytes, on_read):
@@ -116,12 +94,8 @@ def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None
 def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
     """Unpack a file into blocks of whole lines; only the last line of all may lack its line end.
 
-    Carriage returns have become line feeds (a blank line is no record), as every engine has it.
-
-    Args:
-        file: what to read.
-        block_bytes: about how large a block is, unpacked. A line that is longer than this ends there.
-        on_read: called with the number of stored bytes of each read, for progress.
+    Carriage returns become line feeds: a blank line is not a record, in any engine. A block has about `block_bytes`,
+    decompressed; a longer line ends there.
 
     Raises:
         UnreadableError: as for `read_pieces`.
@@ -131,7 +105,7 @@ def read_blocks(file: InputFile, block_bytes: int, on_read: Callable[[int], None
 
 
 def whole_lines(pieces: Iterator[bytes], block_bytes: int) -> Iterator[bytes]:
-    """Cut pieces anew, as `read_blocks` gives them."""
+    """Cut pieces into blocks of whole lines, like those of `read_blocks`."""
     rest = b""
     overlong = False
     for data in pieces:
@@ -159,7 +133,7 @@ def whole_lines(pieces: Iterator[bytes], block_bytes: int) -> Iterator[bytes]:
 def _stored(
     stream: BinaryIO, name: str, read_bytes: int, on_read: Callable[[int], None], is_stopped: Callable[[], bool]
 ) -> Iterator[bytes]:
-    """A file's bytes as they are stored; at their end it must still be what it was at their beginning."""
+    """Read a file's bytes as stored; at the end the file must be the same as at the beginning."""
     before = _status(stream)
     is_file = before is not None and stat.S_ISREG(before.st_mode)
     waits: select.poll | None = None
@@ -172,7 +146,7 @@ def _stored(
             if is_stopped():
                 raise UnreadableError("stopped")
         data: bytes | None = stream.read(read_bytes)
-        if data is None:  # a pipe whose bytes another one took
+        if data is None:  # another process took the pipe's bytes
             continue
         if not data:
             break
@@ -189,7 +163,7 @@ def _stored(
 
 
 def _status(stream: BinaryIO) -> os.stat_result | None:
-    """What the system knows of an open file; None when it is none of the system's."""
+    """The status of an open file; None when it is not a file of the operating system."""
     try:
         return os.fstat(stream.fileno())
     except (OSError, AttributeError):

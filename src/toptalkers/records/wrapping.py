@@ -71,13 +71,9 @@ class _Wrapping:
 
 
 def unwrapped(source: Source) -> tuple[str, Iterator[bytes]]:
-    """Return the name of a file's wrapping, and its lines without the wrapping, in pieces.
+    """Return the name of a decompressed file's wrapping, and pieces of its whole lines without the wrapping.
 
-    Args:
-        source: the file's content, decompressed.
-
-    Returns:
-        For a plain file, `""` and its pieces, unchanged; else the name of the wrapping, and pieces of whole lines.
+    For a plain file, these are `""` and its pieces, unchanged.
 
     Raises:
         UnreadableError: during the iteration: a JSON value does not end, or is too long.
@@ -156,7 +152,7 @@ def _other_headers(lines: list[bytes]) -> Iterator["_Wrapping"]:
 
 
 def _header_in(line: bytes) -> bytes | None:
-    """Return the column names in a line, in AWS's spelling whatever theirs is; None if it is not a header."""
+    """Return the column names in a line, in AWS's spelling; None if it is not a header."""
     line = _PREFIX.sub(b"", line)
     words = [word.decode() for word in re.findall(rb"[A-Za-z][A-Za-z0-9_-]*", line)]
     names = [_BY_SQUASHED_NAME.get(re.sub("[_-]", "", word.lower())) for word in words]
@@ -374,7 +370,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     names: tuple[str, ...] = ()
     out: list[str] = []
     while True:
-        at = _skip(text, at)
+        at = _BETWEEN_VALUES(text, at).end()  # type: ignore[union-attr]
         if at < len(text):
             try:
                 value, end = decode(text, at if text[at] in '{["' else len(text))  # a number cannot contain lines
@@ -417,6 +413,7 @@ def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         at = 0
 
 
+_BETWEEN_VALUES = re.compile("[ \t\r\n,\ufeff\x1e\0]*").match
 _LONGEST_TOKEN = 32
 _LINES_TOGETHER = 1_000
 
@@ -427,13 +424,6 @@ def _as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace")
-
-
-def _skip(text: str, at: int) -> int:
-    """Return where the next value begins: after blanks, commas between values, and marks."""
-    while at < len(text) and text[at] in " \t\r\n,\ufeff\x1e\0":
-        at += 1
-    return at
 
 
 def _more(pieces: Iterator[bytes], decoder: codecs.IncrementalDecoder, text: str, characters: int) -> tuple[str, bool]:
@@ -464,7 +454,7 @@ def _collect(value: object, out: list[str], names: tuple[str, ...]) -> tuple[str
 def _lines_in(value: object, names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]] | None:
     """Return the lines in a JSON value, and the columns of the last header among them; None if it cannot hold any."""
     if isinstance(value, str):
-        return _lines_in_text(value, names)
+        return [line.strip() for line in re.split("[\r\n]+", value)], names
     if isinstance(value, list):
         if value and all(isinstance(one, dict) and set(one) == {"field", "value"} for one in value):  # Logs Insights
             return _lines_in({one["field"]: one["value"] for one in value}, names)
@@ -513,10 +503,6 @@ def _lines_in_list(values: list[object], names: tuple[str, ...]) -> tuple[list[s
     for one in items:
         names = _collect(one, out, names)
     return out, names
-
-
-def _lines_in_text(text: str, names: tuple[str, ...]) -> tuple[list[str], tuple[str, ...]]:
-    return [line.strip() for line in re.split("[\r\n]+", text)], names
 
 
 def _as_column(value: object) -> str:

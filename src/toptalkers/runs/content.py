@@ -1,7 +1,7 @@
-"""What an object is, by its first bytes, and whether a cluster reads it correctly.
+"""Judge by an object's name and first bytes whether a cluster reads it correctly.
 
 Hadoop tells the compression of an object by the ending of its name, and reads everything else as text: a gzip object
-without `.gz` becomes malformed lines. An object whose name only gives the wrong compression can be copied under another
+without `.gz` becomes malformed lines. An object whose name tells the wrong compression can be copied under another
 name. An object that is not flow-log lines after decompression cannot be read on a cluster at all.
 """
 
@@ -71,7 +71,7 @@ Kind = Literal["right", "renamed", "neighbour", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an object is.
+    """A judgement on an object.
 
     Attributes:
         kind: `right` if a cluster reads it as it is; `renamed` if it would under a name that ends in `what`;
@@ -88,7 +88,7 @@ RIGHT = Content("right")
 
 
 def judge_name(key: str) -> Content:
-    """Judge an object by its key only; `right` if the key says nothing against it."""
+    """Judge an object by its key only; `right` if nothing in the key tells otherwise."""
     if folder := _NEIGHBOUR_FOLDER.fullmatch(key):
         return Content("neighbour", folder[1])
     for ending, what in NOT_FOR_HADOOP.items():
@@ -100,14 +100,9 @@ def judge_name(key: str) -> Content:
 
 
 def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Content:
-    """Judge an object by its key and its first bytes.
+    """Judge an object by its key and its first bytes, as stored; `is_whole` if these are all of its bytes.
 
-    Args:
-        key: the object's.
-        head: its first bytes, as stored.
-        query: the question: it tells the layout of lines without a header, and the fields that must be there.
-        is_whole: whether these are all bytes of the object.
-
+    The question tells the layout of lines without a header, and the fields that must be there.
     """
     named = next((ending for ending in PACKED if key.endswith(ending)), "")
     packed = next((ending for ending, magic in PACKED.items() if head.startswith(magic)), "")

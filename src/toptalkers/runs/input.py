@@ -1,4 +1,4 @@
-"""What a run reads: the folders that the question's time needs, or that are given, and what of them is readable."""
+"""Choose the input of a run: the folders that the question's time needs, or that are given, and copies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _NO_DATE = "left out, as its name is not part of a date"
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
-    """What a run reads.
+    """The input of a run.
 
     Attributes:
         uris: the addresses of folders, read with all objects below them, and of files.
@@ -52,21 +52,17 @@ def pick_input(
 ) -> RunInput:
     """Find the objects that a question reads, and inspect them: Hadoop goes by names, and misreads without an error.
 
-    All objects whose names do not tell their compression are inspected, and a sample of the others.
+    All objects whose names do not tell their compression are inspected, and a sample of the others; `on_look` is called
+    with the number of objects inspected, and the number to inspect.
 
-    Args:
-        storage: S3.
-        bucket: the stack's bucket, where flow logs are if none are given.
-        query: the question, whose time chooses among the stack's own flow logs.
-        given: addresses of folders, `s3://bucket/folder/`, or of objects. They are read completely; only the mapper
-            compares records with the question's time.
-        renamed: the folder in the stack's bucket for copies with better names.
-        skips: whether to leave out what a cluster cannot read, instead of raising.
-        on_look: called with the number of objects inspected, and the number to inspect.
+    `given` are addresses of folders, `s3://bucket/folder/`, or of objects. They are read completely; only the mapper
+    compares records with the question's time. Without them, that time chooses among the flow logs in the stack's
+    bucket. `renamed` is the folder in that bucket for copies with better names. With `skips`, objects that a cluster
+    cannot read are left out.
 
     Raises:
         UsageError: an address is not one in S3, or has characters that Hadoop would interpret.
-        ToptalkersError: there is nothing to read, or a cluster cannot read an object.
+        ToptalkersError: there is nothing to read, or a cluster cannot read an object, without `skips`.
 
     """
     notes: list[str] = []
@@ -129,7 +125,7 @@ def pick_input(
 
 
 def _gluing(survey: Survey, own_bucket: str) -> Gluing:
-    """How the objects to read may share a map, by their names."""
+    """Decide by the names of the objects to read how they may share a map."""
     if not all(survey.renamed.get(place, place[1]).endswith(".gz") for place in survey.taken):
         return "never"
     explain_themselves = not survey.renamed and all(
@@ -142,7 +138,7 @@ def _parse_given(uri: str) -> Place:
     match = GIVEN.fullmatch(uri)
     if match is None:
         raise UsageError(
-            f"--input: {uri!r} is not an address of S3 that a step can be given",
+            f"--input: {uri!r} is not an address in S3 that can be passed to a step",
             hint="s3://bucket/folder/ of letters, digits and _ . - + @ = :, without patterns",
         )
     return match[1], match[2] or ""

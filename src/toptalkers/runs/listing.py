@@ -50,7 +50,7 @@ def read_runs(account: Account, bucket: str, limit: int) -> RunList:
                 # An EMR that does not answer is asked once, not for each run: it takes a minute every time.
                 silence = why if error.is_silent else ""
         if why:
-            unknown.append(f"how the run {run_id} is, is not known: {why}")
+            unknown.append(f"the state of the run {run_id} is not known: {why}")
             record = replace(record, state="UNKNOWN")
         records.append(record)
     return RunList(records, unknown)
@@ -82,7 +82,7 @@ def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[Ru
         raise JobFailedError(f"the run {run_id} has no answer, it {record.state.lower()}: {record.reason}")
     if not record.is_over:
         raise ToptalkersError(
-            f"the run {run_id} has no answer yet: it is {record.state}", hint="'toptalkers runs' shows how it goes on"
+            f"the run {run_id} has no answer yet: it is {record.state}", hint="'toptalkers runs' shows its state"
         )
     raise ToptalkersError(f"the run {run_id} has no answer, or not any more, at {record.answer}")
 

@@ -18,21 +18,16 @@ from toptalkers.records.stored import objects_at
 from toptalkers.runs.content import find_flow_log_ids
 
 MOST_NAMES = 100_000
-"""In how many names of objects per address ids of flow logs are searched for."""
+"""How many names of objects per address are searched for ids of flow logs."""
 
 _BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flow-logs' shows the formats there are"
 
 
 def find_log_format(account: Account, paths: Iterable[str], *, stack_name: str | None = None) -> tuple[str, str]:
-    """Find the format of what is to be read.
+    """Find the format of files, as CreateFlowLogs takes it, and a line that names the flow logs that have it.
 
-    Args:
-        account: the account and Region that the flow logs are in.
-        paths: files, folders and `s3://` addresses; none for the stack's own flow logs.
-        stack_name: a stack whose log group and bucket count as places of the files; None for no stack.
-
-    Returns:
-        The format as CreateFlowLogs takes it, and a line that names the flow logs it was taken from.
+    `paths` are files, folders and `s3://` addresses; none for the stack's own flow logs. The log group of the stack, if
+    there is one, counts as a place of the files.
 
     Raises:
         UsageError: a text is not an address in S3.

@@ -45,8 +45,8 @@ class StepLogs:
 def await_failure(account: Account, logs: StepLogs) -> Failure | None:
     """Explain why a step failed, as `explain_failure` does; None when no log gives a reason.
 
-    Waits `LOG_MINUTES` at most for logs that have not come. A traceback or Hadoop's reason ends the wait. The exit code
-    of a script does not: the script's own log is still to come. Last words end it when a second look finds no better.
+    Waits `LOG_MINUTES` at most for missing logs. A traceback or Hadoop's reason ends the wait. The exit code of a
+    script does not: the script's own log comes later. Last words end it when the next poll finds nothing better.
     """
     scripts: dict[StoredObject, Log] = {}
     before = None
@@ -69,21 +69,21 @@ def await_failure(account: Account, logs: StepLogs) -> Failure | None:
 
 
 def counters_of(account: Account, logs: StepLogs) -> Mapping[str, int]:
-    """Read what a step's scripts counted; empty when the step's log has not come."""
+    """Read the counters of a step's scripts; empty when the step's log is missing."""
     return read_counters(_read(account, logs.bucket, logs.key("syslog")))
 
 
 def await_counters(account: Account, logs: StepLogs, say: Say) -> Mapping[str, int]:
-    """Read what `counters_of` gives, waiting `LOG_MINUTES` at most; a Ctrl-C ends only the waiting."""
+    """Read like `counters_of`, waiting for the log `LOG_MINUTES` at most; a Ctrl-C ends only the wait."""
     try:
         for look in range(LOG_MINUTES * 60 // POLL_SECONDS):
             if counters := counters_of(account, logs):
                 return counters
             if not look:
-                say(f"waiting for the log that says what was counted, {LOG_MINUTES} minutes at most")
+                say(f"waiting for the log with the counters, {LOG_MINUTES} minutes at most")
             account.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        say("not waited for any longer")
+        say("the wait is over")
     return {}
 
 

@@ -19,7 +19,7 @@ MOST_UNHEARD = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A cluster at the end of a watch; `gave_up` says why the watch ended one that did not start, else it is empty."""
+    """A cluster at the end of a watch; `gave_up` is why the watch ended a cluster that did not start, else empty."""
 
     cluster: Cluster
     steps: Sequence[ClusterStep]
@@ -36,7 +36,7 @@ def failure_of(record: RunRecord, watched: Watched) -> JobFailedError:
 
 
 def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
-    """Give the record of a run that is over, with the reason or the counters that its logs give."""
+    """Complete the record of a run that is over, with the reason or the counters from its logs."""
     cluster, steps = watched.cluster, watched.steps
     record = replace(judged(record, cluster, steps, account.now()), ended=cluster.ended or account.now())
     if record.state == "COMPLETED":
@@ -64,7 +64,7 @@ def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watc
 
 
 def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], now: datetime) -> RunRecord:
-    """Give a record as the states of its cluster and steps make it."""
+    """Update a record by the states of its cluster and steps."""
     if steps and all(step.state == "COMPLETED" for step in steps):
         last = max((step.ended for step in steps if step.ended), default=now)
         return replace(record, state="COMPLETED", ended=cluster.ended or (last if cluster.is_ending else None))
@@ -80,9 +80,9 @@ def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], no
 
 
 def current_record(account: Account, bucket: str, record: RunRecord) -> RunRecord:
-    """Give the record of a run as it is now: EMR is asked, unless the run is over or EMR has forgotten its cluster.
+    """Update the record of a run: EMR is asked, unless the run is over or EMR has forgotten its cluster.
 
-    A run without a cluster's id was interrupted while it was started. Its cluster is looked for by its name.
+    A run without a cluster's id was interrupted while it was started. Its cluster is found by its name.
     """
     if not record.cluster and not is_settled(record):
         found = account.clusters.find(cluster_name(record.run_id), around=record.created)
@@ -109,7 +109,7 @@ def is_settled(record: RunRecord) -> bool:
 
 
 def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, int]:
-    """Give the mapper's counters of a run, from its record or else from its log; empty when neither has them."""
+    """The mapper's counters of a run, from its record or else from its log; empty when neither has them."""
     if record.counters or not record.cluster:
         return record.counters
     with suppress(AwsError):

@@ -14,7 +14,7 @@ from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput, pick_input
 from toptalkers.runs.record import RunRecord, question_of
-from toptalkers.runs.request import RELEASE, ClusterOptions, cluster_request, plan_run_steps
+from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
@@ -59,18 +59,11 @@ def plan_run(
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
     token: str,
 ) -> RunPlan:
-    """Plan a run; this changes nothing in the account.
+    """Plan a run with the bucket and the roles of a stack; this changes nothing in the account.
 
-    Args:
-        account: the account and Region.
-        stack: the stack whose bucket and roles are used.
-        query: the question.
-        top: how many talkers are kept, 0 for all.
-        inputs: S3 addresses to read instead of the stack's own flow logs.
-        options: the user's options for the cluster.
-        skips: whether to leave out objects that a cluster cannot read, instead of raising.
-        on_look: called with the number of objects looked into and the number of all.
-        token: four random hexadecimal digits for the run's name.
+    `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the stack's own flow
+    logs; see `pick_input`, also for `skips` and `on_look`. `token` is four random hexadecimal digits, for the run's
+    name.
 
     Raises:
         UsageError: an option is not valid.
@@ -80,8 +73,7 @@ def plan_run(
     """
     options = options or ClusterOptions()
     _check(options)
-    bucket = stack.bucket
-    roles = (stack.emr_service_role, stack.emr_instance_profile)
+    bucket, roles = stack.bucket, (stack.emr_service_role, stack.emr_instance_profile)
     _require_release(account, options.release)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
@@ -106,7 +98,6 @@ def plan_run(
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
     record = RunRecord(
         run_id=run_id,
         stack=stack.name,
@@ -123,15 +114,18 @@ def plan_run(
         created=created,
         left_out=[f"{uri}: {reason}" for uri, reason in read.left_out],
     )
-    request = cluster_request(
+    _, request = plan_request(
+        query,
+        top=top,
         stack=stack.name,
         bucket=bucket,
         run_id=run_id,
+        bundle=bundle,
+        read=read,
+        sizing=sizing,
+        options=options,
         roles=roles,
         security_configuration=stack.emr_security_configuration,
-        sizing=sizing,
-        steps=steps,
-        options=options,
     )
     return RunPlan(bucket, account.region, record, read, sizing, bundle, request)
 

@@ -7,9 +7,9 @@ better: `outcome.current_record` asks EMR.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, get_args
 
 from toptalkers import locations
 from toptalkers.answer.presentation import Presentation
@@ -22,14 +22,12 @@ from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 
 RunState = Literal["STARTING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "UNKNOWN"]
-"""`STARTING` until there is a cluster; `UNKNOWN` when neither the record nor EMR says."""
-
-STATES: tuple[RunState, ...] = get_args(RunState)
+"""`STARTING` until there is a cluster; `UNKNOWN` when neither the record nor EMR tells."""
 
 OVER: tuple[RunState, ...] = ("COMPLETED", "FAILED", "CANCELLED", "UNKNOWN")
 
 RECORD_BYTES = 16 << 20
-"""The largest record that is read; ours have some kilobytes, and more for each input named."""
+"""The largest record that is read; ours have some kilobytes, and more for each input that is named."""
 
 MOST = (1 << 63) - 1
 
@@ -108,7 +106,7 @@ class RunRecord:
 
 
 def cluster_name(run_id: str) -> str:
-    """Give the name of a run's cluster, by which it is found when its id is not known."""
+    """The name of a run's cluster, to find it by when its id is not known."""
     return f"toptalkers-{run_id}"
 
 
@@ -123,20 +121,18 @@ def format_record(record: RunRecord) -> bytes:
 
 
 def parse_record(text: bytes, *, name: str = "this run.json") -> RunRecord:
-    """Read a record; members that this version does not know are ignored.
-
-    Args:
-        text: the content of the object.
-        name: the name to use in an error.
+    """Read a record from the content of an object; members that this version does not know are ignored.
 
     Raises:
-        RecordError: it is none: it is no JSON, or a member, which is named, is missing or of another kind.
+        RecordError: it is not a record: not JSON, or a member, which is named, is missing or of another kind. The error
+            begins with `name`.
 
     """
     try:
         return _parse_record(text)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{name} cannot be read: {_line(error)}") from error
+        why = visible(" ".join(str(error).split()))[:200]
+        raise RecordError(f"{name} cannot be read: {why}") from error
 
 
 def _parse_record(text: bytes) -> RunRecord:
@@ -144,49 +140,20 @@ def _parse_record(text: bytes) -> RunRecord:
         raise ValueError(f"it is larger than {format_size(RECORD_BYTES)}")
     given = json.loads(text)
     if not isinstance(given, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error
-    record = RunRecord(
-        run_id=_read(given, "run_id", _run_id),
-        stack=_read(given, "stack", _shown),
-        state=_read(given, "state", _state),
-        question=_read(given, "question", _question),
-        inputs=_read(given, "inputs", _texts),
-        input_objects=_read(given, "input_objects", _number),
-        input_bytes=_read(given, "input_bytes", _number),
-        answer=_read(given, "answer", _shown),
-        aggregate=_read(given, "aggregate", _text),
-        versions=_read(given, "versions", lambda value: {key: _text(one) for key, one in _members(value)}),
-        instance_type=_read(given, "instance_type", _text),
-        instances=_read(given, "instances", _number),
-        created=_read(given, "created", _time),
-        cluster=_read(given, "cluster", _cluster, ""),
-        ended=_read(given, "ended", lambda value: None if value is None else _time(value), None),
-        reason=_read(given, "reason", _shown, ""),
-        counters=_read(given, "counters", lambda value: {key: _number(one) for key, one in _members(value)}, {}),
-        left_out=_read(given, "left_out", lambda value: [visible(one) for one in _texts(value)], []),
-    )
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - one kind of error
+    values = {}
+    for one in fields(RunRecord):
+        if one.name in given:
+            try:
+                values[one.name] = _PARSERS[one.name](given[one.name])
+            except (ValueError, TypeError, OverflowError, UsageError) as error:
+                raise ValueError(f"its {one.name!r} cannot be: {error}") from error
+        elif one.default is MISSING and one.default_factory is MISSING:
+            raise ValueError(f"it has no {one.name!r}")
+    record = RunRecord(**values)
     if record.state in ("RUNNING", "COMPLETED") and not record.cluster:
         raise ValueError(f"it has no 'cluster', and is {record.state}")
     return record
-
-
-Value = TypeVar("Value")
-
-
-def _read(given: Mapping[str, object], key: str, parse: Callable[[Any], Value], default: Any = ...) -> Value:
-    """A member, parsed; an error of its parser names it."""
-    if key not in given:
-        if default is ...:
-            raise ValueError(f"it has no {key!r}")
-        return cast("Value", default)
-    try:
-        return parse(given[key])
-    except (ValueError, TypeError, OverflowError, UsageError) as error:
-        raise ValueError(f"its {key!r} cannot be: {error}") from error
-
-
-def _line(error: Exception) -> str:
-    return visible(" ".join(str(error).split()))[:200]
 
 
 def _text(value: object) -> str:
@@ -213,7 +180,7 @@ def _members(value: object) -> Iterable[tuple[str, object]]:
 
 def _number(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
-        raise ValueError(f"{str(value)[:30]!r} is no number from 0 to 2^63 - 1")
+        raise ValueError(f"{str(value)[:30]!r} is not a number from 0 to 2^63 - 1")
     return value
 
 
@@ -237,10 +204,11 @@ def _cluster(value: object) -> str:
 
 
 def _state(value: object) -> RunState:
-    for state in STATES:
+    states: tuple[RunState, ...] = get_args(RunState)
+    for state in states:
         if state == value:
             return state
-    raise ValueError(f"{str(value)[:30]!r} is none of {', '.join(STATES)}")
+    raise ValueError(f"{str(value)[:30]!r} is none of {', '.join(states)}")
 
 
 def _question(value: object) -> dict[str, str | int]:
@@ -256,6 +224,29 @@ def _parse_question(question: Mapping[str, str | int]) -> tuple[Query, Presentat
     return Query.parse(**texts), presentation
 
 
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    "run_id": _run_id,
+    "stack": _shown,
+    "state": _state,
+    "question": _question,
+    "inputs": _texts,
+    "input_objects": _number,
+    "input_bytes": _number,
+    "answer": _shown,
+    "aggregate": _text,
+    "versions": lambda value: {key: _text(one) for key, one in _members(value)},
+    "instance_type": _text,
+    "instances": _number,
+    "created": _time,
+    "cluster": _cluster,
+    "ended": lambda value: None if value is None else _time(value),
+    "reason": _shown,
+    "counters": lambda value: {key: _number(one) for key, one in _members(value)},
+    "left_out": lambda value: [visible(one) for one in _texts(value)],
+}
+"""By the names of the record's members; a parser raises ValueError, TypeError, OverflowError or UsageError."""
+
+
 def store_record(storage: StorageGateway, bucket: str, record: RunRecord) -> None:
     """Write a run's record, replacing the one before."""
     storage.put(bucket, locations.run_record_key(record.run_id), format_record(record))
@@ -265,7 +256,7 @@ def load_record(storage: StorageGateway, bucket: str, run_id: str) -> RunRecord 
     """Read a run's record; None when there is no such run.
 
     Raises:
-        RecordError: there is something, but no record of this run; it is named.
+        RecordError: the object is not a record of this run; the error names it.
 
     """
     key = locations.run_record_key(run_id)
@@ -286,5 +277,5 @@ def list_runs(storage: StorageGateway, bucket: str) -> Iterator[str]:
 
 
 def has_answer(storage: StorageGateway, bucket: str, run_id: str) -> bool:
-    """Whether a run's answer is there, and whole."""
+    """Whether a run's answer is complete."""
     return storage.head(bucket, f"{locations.answer_prefix(run_id)}_SUCCESS") is not None

@@ -1,7 +1,7 @@
 """The request that a run sends to EMR: the cluster, by its options and size, and the two steps that it is to run."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,20 +40,27 @@ class ClusterOptions:
     keep_all_ports: bool = False
 
 
-def plan_run_steps(
+def plan_request(
+    query: Query,
+    *,
+    top: int,
+    stack: str,
     bucket: str,
     run_id: str,
     bundle: str,
-    query: Query,
-    top: int,
     read: RunInput,
+    sizing: Sizing,
     options: ClusterOptions,
-    *,
-    map_slots: int,
-) -> tuple[Step, ...]:
-    """Plan the steps of a run, with everything in its place in the stack's bucket."""
+    roles: tuple[str, str],
+    security_configuration: str,
+) -> tuple[tuple[Step, ...], dict[str, Any]]:
+    """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them and ends.
+
+    `roles` are the names of the service role and of the instance profile. The cluster has instance groups, or fleets
+    where several subnets or Spot instances leave EMR a choice.
+    """
     aggregate = locations.aggregate_prefix(run_id)
-    return plan_steps(
+    steps = plan_steps(
         query,
         top=top,
         inputs=read.uris,
@@ -63,27 +70,10 @@ def plan_run_steps(
         # Without a scheme it is in the cluster's HDFS, and goes with it.
         between=f"s3://{bucket}/{aggregate}" if options.keep_aggregate else f"toptalkers/{run_id}/aggregate/",
         input_bytes=read.size_bytes,
-        map_slots=map_slots,
+        map_slots=sizing.map_slots,
         keep_aggregate=options.keep_aggregate,
         keep_all_ports=options.keep_all_ports,
     )
-
-
-def cluster_request(
-    *,
-    stack: str,
-    bucket: str,
-    run_id: str,
-    roles: tuple[str, str],
-    security_configuration: str,
-    sizing: Sizing,
-    steps: Sequence[Step],
-    options: ClusterOptions,
-) -> dict[str, Any]:
-    """Make the request of RunJobFlow for a cluster that runs the steps and ends.
-
-    It has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
-    """
     instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
     if options.spot or len(options.subnets) > 1:
         instances["InstanceFleets"] = _fleets(sizing)
@@ -115,28 +105,26 @@ def cluster_request(
         request["SecurityConfiguration"] = security_configuration
     request["AutoTerminationPolicy"] = {"IdleTimeout": IDLE_SECONDS}
     request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
-    return request
+    return steps, request
 
 
 def example_run(
     query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
-    """Make the steps and the request of a run over a stack's own flow logs, without looking at any."""
-    options = ClusterOptions()
-    read = RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers")
-    sizing = size_cluster(0)
-    steps = plan_run_steps(bucket, run_id, bundle, query, top, read, options, map_slots=sizing.map_slots)
-    request = cluster_request(
+    """Make the steps and the request of a run over a stack's own flow logs, without reading any."""
+    return plan_request(
+        query,
+        top=top,
         stack="toptalkers",
         bucket=bucket,
         run_id=run_id,
+        bundle=bundle,
+        read=RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers"),
+        sizing=size_cluster(0),
+        options=ClusterOptions(),
         roles=("toptalkers-EmrServiceRole", "toptalkers-EmrInstanceRole"),
         security_configuration="toptalkers-EmrSecurity",
-        sizing=sizing,
-        steps=steps,
-        options=options,
     )
-    return steps, request
 
 
 def render_request(request: Mapping[str, Any]) -> str:
@@ -145,32 +133,32 @@ def render_request(request: Mapping[str, Any]) -> str:
 
 
 def _groups(sizing: Sizing) -> list[dict[str, Any]]:
-    counts = {"MASTER": 1, "CORE": sizing.core, "TASK": sizing.task}
-    names = {"MASTER": "primary", "CORE": "core", "TASK": "task"}
+    groups = (("primary", "MASTER", 1), ("core", "CORE", sizing.core), ("task", "TASK", sizing.task))
     return [
         {
-            "Name": names[role],
+            "Name": name,
             "InstanceRole": role,
             "InstanceType": sizing.instance_type,
             "InstanceCount": count,
             "Market": "ON_DEMAND",
         }
-        for role, count in counts.items()
+        for name, role, count in groups
         if count
     ]
 
 
 def _fleets(sizing: Sizing) -> list[dict[str, Any]]:
     own = [{"InstanceType": sizing.instance_type, "WeightedCapacity": 1}]
-    fleets: list[dict[str, Any]] = [
-        {"Name": "primary", "InstanceFleetType": "MASTER", "TargetOnDemandCapacity": 1, "InstanceTypeConfigs": own},
-        {
-            "Name": "core",
-            "InstanceFleetType": "CORE",
-            "TargetOnDemandCapacity": sizing.core,
+
+    def on_demand(name: str, kind: str, capacity: int) -> dict[str, Any]:
+        return {
+            "Name": name,
+            "InstanceFleetType": kind,
+            "TargetOnDemandCapacity": capacity,
             "InstanceTypeConfigs": own,
-        },
-    ]
+        }
+
+    fleets = [on_demand("primary", "MASTER", 1), on_demand("core", "CORE", sizing.core)]
     if sizing.task and sizing.spot:
         fleets.append(
             {
@@ -188,12 +176,5 @@ def _fleets(sizing: Sizing) -> list[dict[str, Any]]:
             }
         )
     elif sizing.task:
-        fleets.append(
-            {
-                "Name": "task",
-                "InstanceFleetType": "TASK",
-                "TargetOnDemandCapacity": sizing.task,
-                "InstanceTypeConfigs": own,
-            }
-        )
+        fleets.append(on_demand("task", "TASK", sizing.task))
     return fleets

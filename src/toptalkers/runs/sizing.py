@@ -23,7 +23,7 @@ STEPS_MINUTES = 3
 """How long it takes to start a cluster, and to start two steps, whatever the input is."""
 
 NODES_PER_TASK_NODE = 100
-"""The rule of the recipe: ten task nodes for a thousand nodes in the VPC."""
+"""The rule of `--vpc-nodes`: ten task nodes for a thousand nodes in the VPC."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9-]*\.(?:([0-9]*)(xlarge)|[a-z0-9-]+)")
 
@@ -78,7 +78,7 @@ class Sizing:
 
 
 def vcpus(instance_type: str) -> int:
-    """Tell how many vCPUs a type has, by its name: 4 per `xlarge`; also 4 when the name does not say.
+    """Tell how many vCPUs a type has, by its name: 4 per `xlarge`; also 4 when the name does not tell.
 
     Raises:
         UsageError: it is not the name of a type.
@@ -101,39 +101,34 @@ def size_cluster(
     vpc_nodes: int | None = None,
     spot: bool = False,
 ) -> Sizing:
-    """Decide how large a cluster is: by the options, by the recipe's rule, or by the bytes to read.
+    """Decide how large a cluster is: by the options, by the number of nodes in the VPC, or by the bytes to read.
 
-    Args:
-        input_bytes: the compressed size of the input.
-        instance_type: the type of all nodes.
-        core: how many core nodes, at least 1; None to compute it.
-        task: how many task nodes; None to compute it.
-        vpc_nodes: how many nodes the VPC has, for the recipe's rule.
-        spot: whether task nodes are Spot instances; then all nodes but one are task nodes.
+    `input_bytes` is the compressed size of the input. None for `core` (at least 1) or `task` computes this number of
+    nodes. With `spot`, task nodes are Spot instances; then, if computed, all nodes but one are task nodes.
 
     Raises:
         UsageError: the type is not one, two rules are asked for at once, or there are no task nodes for Spot.
 
     """
     if task is not None and vpc_nodes is not None:
-        raise UsageError("--task and --vpc-nodes both say how many task nodes", hint="give one of them")
+        raise UsageError("--task and --vpc-nodes both set the number of task nodes", hint="give one of them")
     a_node = vcpus(instance_type) * BYTES_PER_VCPU_SECOND
     needed = max(1, math.ceil(input_bytes / (a_node * WANTED_MINUTES * 60)))
     nodes = min(MOST_NODES, needed)
     if vpc_nodes is not None:
         core, task = core or 1, math.ceil(vpc_nodes / NODES_PER_TASK_NODE)
-        reason = f"{task} task nodes for {vpc_nodes:,} nodes in the VPC, as the recipe has it"
+        reason = f"{task} task nodes for {vpc_nodes:,} nodes in the VPC, 1 per {NODES_PER_TASK_NODE}"
     elif core is not None or task is not None:
         core, task = core or 1, task or 0
         reason = "as asked"
     else:
         core, task = (1, max(1, nodes - 1)) if spot else (nodes, 0)
         reason = (
-            f"{input_bytes / (1 << 30):.1f} GiB to read, {a_node >> 20} MiB a second on each node, to be done in"
-            f" {WANTED_MINUTES} minutes"
+            f"{input_bytes / (1 << 30):.1f} GiB to read, {a_node >> 20} MiB per second and node,"
+            f" within {WANTED_MINUTES} minutes"
         )
         if needed > nodes:
-            reason += f"; that were {needed} nodes, but of itself it takes no more than {MOST_NODES}"
+            reason += f"; that would need {needed} nodes; the automatic limit is {MOST_NODES} (or --core, --task)"
     if spot and not task:
         raise UsageError("--spot is for task nodes, and there are none", hint="ask for some with --task")
     counting_s = input_bytes / (a_node * (core + task))

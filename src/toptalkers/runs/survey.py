@@ -1,4 +1,4 @@
-"""What the objects are that a run may read, and how to name those that a cluster reads correctly."""
+"""Inspect the objects that a run may read, and choose addresses and copies that a cluster reads correctly."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from toptalkers.records.stored import is_read
 from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
 
 MOST_INSPECTED = 5_000
-"""The most objects to inspect that do not tell their compression by name; each takes a request."""
+"""The most objects to inspect whose names do not tell their compression; each takes a request."""
 
 SAMPLED = 200
 """How many of the others are inspected."""
@@ -26,11 +26,17 @@ LONGEST_URIS = 8_000
 
 NAMES_SHOWN = 3
 
+_PACKED = tuple(PACKED)
+
 GIVEN = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9_.:/=@+-]*))?")
 """An address that can be given to a step: a bucket and a key without characters that have a meaning to Hadoop."""
 
 Place = tuple[str, str]
 """A bucket and a key."""
+
+
+def _uri(place: Place) -> str:
+    return "s3://{}/{}".format(*place)
 
 
 def format_reasons(found: Mapping[str, str]) -> str:
@@ -46,7 +52,7 @@ def format_reasons(found: Mapping[str, str]) -> str:
 
 
 class Survey:
-    """Listed objects, and what each of them is.
+    """Listed objects, and the kind of each.
 
     Attributes:
         taken: the objects that are read, with their stored sizes.
@@ -76,7 +82,7 @@ class Survey:
         """Add the objects of a folder, or a single object (then the folder is empty); whether Hadoop would read any."""
         found: list[Place] = []
         for one in objects:
-            if not is_read(one.key, folder) or not (one.size_bytes or one.key.endswith(tuple(PACKED))):
+            if not is_read(one.key, folder) or not (one.size_bytes or one.key.endswith(_PACKED)):
                 continue
             place = (bucket, one.key)
             found.append(place)
@@ -85,11 +91,11 @@ class Survey:
             self._seen.add(place)
             named = judge_name(one.key)
             if named.kind == "neighbour":
-                self.neighbours[f"s3://{bucket}/{one.key}"] = named.what
+                self.neighbours[_uri(place)] = named.what
             elif one.archive:
-                self.unreadable[f"s3://{bucket}/{one.key}"] = describe_archive(one.archive)
+                self.unreadable[_uri(place)] = describe_archive(one.archive)
             elif named.kind == "unreadable" or not one.size_bytes:
-                self.unreadable[f"s3://{bucket}/{one.key}"] = named.what or "0 bytes, which is no compressed file"
+                self.unreadable[_uri(place)] = named.what or "0 bytes, which is not a compressed file"
             else:
                 self.taken[place] = one.size_bytes
         self._roots.append(((bucket, folder), found))
@@ -98,19 +104,16 @@ class Survey:
     def inspect(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
         """Inspect all objects whose names do not tell their compression, and a sample of the others.
 
-        If one of the sample is not as its name tells, the rest of the others is inspected, too.
-
-        Args:
-            on_look: called with the number of objects inspected, and the number to inspect.
-            needs_all: whether all objects that are not right must be known.
+        If the name of one of the sample is wrong, the rest of the others is inspected, too. `on_look` is called with
+        the number of objects inspected, and the number to inspect.
 
         Raises:
-            ToptalkersError: there are too many objects to inspect, some are not right, and all of them must be known:
+            ToptalkersError: there are too many objects to inspect, some are not right, and all of these must be known:
                 because they need another name, or `needs_all`.
 
         """
-        named = [place for place in self.taken if place[1].endswith(tuple(PACKED))]
-        silent = [place for place in self.taken if not place[1].endswith(tuple(PACKED))]
+        named = [place for place in self.taken if place[1].endswith(_PACKED)]
+        silent = [place for place in self.taken if not place[1].endswith(_PACKED)]
         for places, few in ((silent, MOST_INSPECTED), (named, SAMPLED)):
             inspected = _spread(places, few)
             odd = self._inspect_all(inspected, on_look)
@@ -119,7 +122,7 @@ class Survey:
                 if len(rest) > MOST_INSPECTED and (needs_all or self.renamed):
                     raise ToptalkersError(
                         f"of {len(places):,} objects some are not what their names tell Hadoop, and at most"
-                        f" {MOST_INSPECTED:,} are inspected; one is s3://{'/'.join(odd[0])}",
+                        f" {MOST_INSPECTED:,} are inspected; one is {_uri(odd[0])}",
                         hint="name fewer with --input, or end the names of compressed objects in .gz or .bz2",
                     )
                 self._inspect_all(_spread(rest, MOST_INSPECTED), on_look)
@@ -156,9 +159,10 @@ class Survey:
             others = [place[1] for place in found if place not in self.taken or place in named]
             named.update(found)
             for key in cover(folder, taken, others) if folder or len(found) != 1 else taken:
-                uris[f"s3://{bucket}/{key}"] = None
+                uri = _uri((bucket, key))
+                uris[uri] = None
                 if key and not key.endswith("/"):
-                    files[f"s3://{bucket}/{key}"] = (bucket, key)
+                    files[uri] = (bucket, key)
         is_long = sum(map(len, uris)) > LONGEST_URIS and bool(self.renamed or self.unreadable or self.neighbours)
         copied = {
             uri: place
@@ -173,9 +177,7 @@ class Survey:
                 f" {format_reasons({**self.unreadable, **self.neighbours})}",
                 hint="name the folders to read with --input, some at a time",
             )
-        return list(uris), [
-            place for place in self.taken if place in self.renamed or "s3://{}/{}".format(*place) in copied
-        ]
+        return list(uris), [place for place in self.taken if place in self.renamed or _uri(place) in copied]
 
     def _inspect(self, place: Place) -> Content:
         bucket, key = place
@@ -186,29 +188,21 @@ class Survey:
         return judge_content(key, head, self._query, is_whole=len(head) == self.taken[place])
 
     def _judge(self, place: Place, content: Content) -> None:
-        uri = "s3://{}/{}".format(*place)
         if content.kind == "renamed" and self.taken[place] > MOST_COPIED_BYTES:
             content = Content(
                 "unreadable", f"compressed, though its name does not end in {content.what}, and too large to be copied"
             )
         if content.kind == "renamed":
             self.renamed[place] = content.what
-        elif content.kind == "neighbour":
-            self.neighbours[uri] = content.what
-        elif content.kind == "unreadable":
-            self.unreadable[uri] = content.what
-        if content.kind in ("neighbour", "unreadable"):
+        else:
+            (self.neighbours if content.kind == "neighbour" else self.unreadable)[_uri(place)] = content.what
             del self.taken[place]
 
 
 def cover(folder: str, taken: Iterable[str], others: Iterable[str]) -> list[str]:
     """Find the fewest folders and files that hold all keys that are taken and none of the others.
 
-    Args:
-        folder: where to look; ends in `/`, or is empty for a whole bucket.
-        taken: keys below it.
-        others: keys below it, none of them taken.
-
+    All keys are below `folder`, which ends in `/`, or is empty for a whole bucket.
     """
     split = set()
     for key in others:

@@ -27,31 +27,24 @@ MOST_SILENT = timedelta(minutes=10)
 """How long EMR may be too busy or out of reach before the watch gives up."""
 
 START_ATTEMPTS = 5
-"""How many requests for a cluster EMR may throttle; a throttled request makes no cluster."""
+"""How often a throttled request for a cluster is sent; it makes no cluster."""
 
 LOOKS, LOOK_SECONDS = 13, 5
-"""EMR may still serve a request that it did not answer: how often, and how far apart, its cluster is looked for."""
+"""EMR may still serve a request that it did not answer: how often, and with what pause, to search for its cluster."""
 
 MOST_STARTING = timedelta(minutes=45)
-"""A cluster that has not begun its first step by then will not begin it: EC2 has no instances for it."""
-
-Look = Callable[[str], None]
+"""A cluster that has not started by then never will: EC2 has no instances for it."""
 
 Ask = Callable[[str], Literal["leave", "terminate"]]
 
 
 def execute_run(
-    account: Account, plan: RunPlan, *, say: Say, ask: Ask, look: Look = lambda _: None, wait: bool = True
+    account: Account, plan: RunPlan, *, say: Say, ask: Ask, look: Say = lambda _: None, wait: bool = True
 ) -> RunRecord:
-    """Carry out a plan, and watch the run to its end.
+    """Carry out a plan, and watch the run to its end; without `wait`, return as soon as the cluster is started.
 
-    Args:
-        account: the account and Region.
-        plan: the plan.
-        say: called with a line for each change.
-        ask: called with the cluster's id when the user interrupts; decides what becomes of the cluster.
-        look: called at every look with a line about the progress, which replaces the last such line.
-        wait: whether to wait for the end; if not, return as soon as the cluster is started.
+    `say` is called with a line for each change, `look` at every poll with a line about the progress, which replaces the
+    last such line. When the user interrupts, `ask` is called with the cluster's id, and decides about the cluster.
 
     Raises:
         JobFailedError: the run failed, for the reason given; the cluster has ended or is ending.
@@ -79,7 +72,7 @@ def execute_run(
                 say(f"the cluster {record.cluster} goes on ending by itself")
                 raise
             if _is_left(account, record.cluster, say, ask):
-                say(f"the cluster {record.cluster} goes on, and ends by itself; 'toptalkers runs' shows how it is")
+                say(f"the cluster {record.cluster} goes on, and ends by itself; 'toptalkers runs' shows its state")
                 return record
             is_ending = _end_cluster(account, record.cluster, say)
             if not is_ending:
@@ -88,7 +81,7 @@ def execute_run(
             raise ToptalkersError(
                 f"{error.message}; the cluster {record.cluster} of the run {record.run_id} goes on, and ends by itself",
                 hint=(f"{error.hint}; then " if error.hint else "")
-                + f"'toptalkers runs' shows how it is; {way_to_end(account.region, record.cluster)} ends it now",
+                + f"'toptalkers runs' shows its state; {way_to_end(account.region, record.cluster)} ends it now",
             ) from error
         except BaseException:
             say(f"the cluster {record.cluster} goes on: {way_to_end(account.region, record.cluster)} ends it now")
@@ -122,7 +115,7 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
 
     Raises:
         KeyboardInterrupt: the user interrupted; a cluster that comes of the request is told to end.
-        AwsError: no cluster was started, or it is not known whether one was, which was said then.
+        AwsError: no cluster was started, or the user was told that there may be one.
 
     """
     storage, record, cluster = account.storage, plan.record, ""
@@ -184,7 +177,7 @@ def _start(account: Account, plan: RunPlan, say: Say) -> str:
 
 
 def _look_for(account: Account, plan: RunPlan, say: Say) -> list[str]:
-    """Wait for clusters of the run's name; give their ids, the newest first, or none when none appears."""
+    """Wait for clusters of the run's name; return their ids, the newest first."""
     say(f"looking for the cluster {plan.request['Name']}, {(LOOKS - 1) * LOOK_SECONDS} seconds at most")
     for look in range(LOOKS):
         if look:
@@ -200,16 +193,7 @@ def _look_for(account: Account, plan: RunPlan, say: Say) -> list[str]:
 
 
 def _withdraw(account: Account, plan: RunPlan, cluster: str, error: BaseException, say: Say) -> None:
-    """Undo a launch that failed: end the cluster, or say that there may be one.
-
-    Args:
-        account: the account and Region.
-        plan: the plan of the run.
-        cluster: the cluster, when its id is known.
-        error: why the launch failed.
-        say: called with a line for each thing done.
-
-    """
+    """Undo a launch that failed: end the cluster, whose id may be empty, or tell the user that there may be one."""
     record = replace(plan.record, reason=error.message if isinstance(error, ToptalkersError) else "interrupted")
     found = [cluster] if cluster else []
     if not may_be_done(error) and not found:
@@ -243,7 +227,7 @@ def _is_left(account: Account, cluster: str, say: Say, ask: Ask) -> bool:
 
 
 def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
-    """Tell a cluster to end; give whether EMR accepted that."""
+    """Tell a cluster to end; return whether EMR accepted that."""
     try:
         account.clusters.terminate(cluster)
     except BaseException as error:
@@ -259,11 +243,11 @@ def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
     return True
 
 
-def watch(account: Account, cluster_id: str, say: Say, look: Look) -> Watched:
+def watch(account: Account, cluster_id: str, say: Say, look: Say) -> Watched:
     """Watch a cluster until it has ended, or is ending with all its steps done.
 
-    EMR's own waiters give up after half an hour. A busy service or a broken connection is waited for. A cluster that
-    does not start is told to end.
+    EMR's own waiters give up after half an hour. This one outlasts a busy service or a broken connection. A cluster
+    that does not start is told to end.
 
     Raises:
         AwsError: EMR refuses to describe the cluster, or did not answer for too long.

@@ -27,7 +27,8 @@ from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_log_format, parse_header, parse_log_format
 from toptalkers.records.files import InputFile, find_inputs
-from toptalkers.records.unpack import UnreadableError, read_blocks
+from toptalkers.records.source import UnreadableError
+from toptalkers.records.unpack import read_blocks
 from toptalkers.sandbox.envelopes import EVENT_BYTES, Envelope, Poison, make_poison, pack_probe, pack_records
 
 if TYPE_CHECKING:
