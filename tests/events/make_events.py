@@ -4,11 +4,13 @@ Each is what Lambda hands to the pre-processor for a Kinesis event source mappin
 Logs subscription feeds. README.md says what each one proves.
 """
 
-import base64
 import gzip
 import json
 from pathlib import Path
 from typing import Any
+
+from toptalkers.sandbox import envelopes
+from toptalkers.sandbox.envelopes import event_record, wrap
 
 ARRIVAL = 1795458065.123
 """2026-11-23T18:21:05Z, when the first record of each event arrived on the stream."""
@@ -33,22 +35,16 @@ CUSTOM_NODATA = "NODATA - - - - vpc-0123456789abcdef0"
 
 def envelope(messages: list[str], message_type: str = "DATA_MESSAGE") -> dict[str, Any]:
     """What CloudWatch Logs wraps around log events on their way to a subscription's destination."""
-    return {
-        "messageType": message_type,
-        "owner": "123456789012",
-        "logGroup": "toptalkers-FlowLogs",
-        "logStream": "eni-0a1b2c3d4e5f67890-all",
-        "subscriptionFilters": ["toptalkers-Subscription"],
-        "logEvents": [
-            {"id": f"{37680000000000000000000000 + number:056d}", "timestamp": 1795457940000, "message": message}
-            for number, message in enumerate(messages)
-        ],
-    }
+    events = [
+        {"id": f"{37680000000000000000000000 + number:056d}", "timestamp": 1795457940000, "message": message}
+        for number, message in enumerate(messages)
+    ]
+    return wrap(events, "eni-0a1b2c3d4e5f67890-all", message_type)
 
 
 def pack(value: object) -> bytes:
-    """Write an envelope as it lies on the stream."""
-    return gzip.compress(json.dumps(value, separators=(",", ":")).encode(), mtime=0)
+    """Write an envelope as it is on the stream."""
+    return envelopes.pack(value, 9)
 
 
 def control() -> bytes:
@@ -61,22 +57,16 @@ def kinesis_event(payloads: list[bytes]) -> dict[str, Any]:
     """One invocation's event with these records of the stream."""
     return {
         "Records": [
-            {
-                "kinesis": {
-                    "kinesisSchemaVersion": "1.0",
-                    "partitionKey": f"{number:032x}",
-                    "sequenceNumber": str(FIRST_SEQUENCE + 16 * number),
-                    "data": base64.b64encode(payload).decode(),
-                    "approximateArrivalTimestamp": ARRIVAL + number,
-                },
-                "eventSource": "aws:kinesis",
-                "eventVersion": "1.0",
-                "eventID": f"{SHARD}:{FIRST_SEQUENCE + 16 * number}",
-                "eventName": "aws:kinesis:record",
-                "invokeIdentityArn": "arn:aws:iam::123456789012:role/toptalkers-FunctionRole",
-                "awsRegion": "us-east-1",
-                "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/toptalkers-Stream",
-            }
+            event_record(
+                payload,
+                shard=SHARD,
+                sequence=str(FIRST_SEQUENCE + 16 * number),
+                partition_key=f"{number:032x}",
+                arrival_s=ARRIVAL + number,
+                invokeIdentityArn="arn:aws:iam::123456789012:role/toptalkers-FunctionRole",
+                awsRegion="us-east-1",
+                eventSourceARN="arn:aws:kinesis:us-east-1:123456789012:stream/toptalkers-Stream",
+            )
             for number, payload in enumerate(payloads)
         ]
     }

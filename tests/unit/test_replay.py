@@ -130,5 +130,5 @@ def test_only_files_of_the_stack_s_format_are_taken(tmp_path: Path, text: str, r
 def test_nothing_is_replayed_outside_of_a_sandbox(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Made-up traffic must not reach a real account."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    with pytest.raises(UsageError, match="sandbox alone"):
+    with pytest.raises(UsageError, match="only in a sandbox"):
         sandbox_clients()

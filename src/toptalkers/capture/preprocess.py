@@ -20,7 +20,7 @@ What happens to each kind of input:
   retry overwrites its own objects and nothing counts twice.
 
 Memory: an envelope is decompressed and parsed piece by piece, and the output is held compressed, so that the peak
-does not depend on the content of the envelope. `scripts/bench-lambda` measures it, and
+does not depend on the content of the envelope. `bench/preprocessor.py` measures it, and
 `tests/unit/test_preprocess_memory.py` checks it. Time: the effort of a batch is limited, and payloads beyond the
 limit go to quarantine instead of blocking the shard.
 """
@@ -67,7 +67,7 @@ QUARANTINE_OBJECTS = 500
 """The most objects in quarantine for single records of a batch: each put takes time."""
 
 GZIP_LEVEL = 4
-"""Twice as fast as zlib's default of 6; the output is a tenth larger (scripts/bench-lambda)."""
+"""Twice as fast as zlib's default of 6; the output is a tenth larger (bench/preprocessor.py)."""
 
 GZIP_WBITS = 31
 """zlib's value for gzip: the header then has no time, so that a retry gives the same bytes."""

@@ -1,8 +1,8 @@
 """An emulated EMR: what the operations of its API answer, with requests checked as EMR checks them.
 
-The operations are those that `toptalkers` calls, and those that `aws emr create-cluster`, `describe-cluster`,
-`list-clusters`, `add-steps`, `describe-step`, `cancel-steps` and `terminate-clusters` call. What is refused beyond
-botocore's model of a request are the rules that a request for these clusters can break.
+It has the operations that `toptalkers` calls, and those that `aws emr create-cluster`, `describe-cluster`,
+`list-clusters`, `add-steps`, `describe-step`, `cancel-steps` and `terminate-clusters` call. A request must fit
+botocore's model, and must not break EMR's rules for such clusters.
 """
 
 import secrets
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import botocore.session
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
@@ -29,7 +29,7 @@ HADOOP_BY_RELEASE = {
     "emr-7.10.0": "3.4.1",
     "emr-7.3.0": "3.3.6",
 }
-"""Releases that can be asked for, and their Hadoop; the steps run on 3.4.2 whichever it is."""
+"""The releases, and their Hadoop in the answers; the steps always run on 3.4.2."""
 
 FAMILIES = ("c6i", "c7i", "m5", "m6i", "m7i", "r6i", "r7i", "c6g", "c7g", "m6g", "m7g", "m8g", "r6g", "r7g", "r8g")
 
@@ -38,19 +38,19 @@ SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
 MAX_STEPS = 256
 
 PAGE = 50
-"""How many clusters or steps an answer holds; its Marker leads to the rest."""
+"""The most clusters or steps in one answer; its Marker leads to the rest."""
 
 STOP_SECONDS = 20
-"""How long to wait for steps that are told to stop."""
+"""How long to wait for steps to stop."""
 
 CAPACITIES = ("InstanceCount", "TargetOnDemandCapacity", "TargetSpotCapacity")
-"""What says how large an instance group or fleet is to be."""
+"""The members that hold the size of an instance group or fleet."""
 
 ID_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class RefusedError(Exception):
-    """A request that EMR would refuse, with the error code that it would give."""
+    """A request that EMR would refuse, with EMR's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         """Take the code and the message."""
@@ -67,9 +67,9 @@ class Emr:
     """All clusters of an account. Operations may be called from any thread.
 
     Attributes:
-        pace: how long state changes take, for clusters made from now on.
-        faults: what goes wrong with every cluster made from now on.
-        operations: the names of the operations that there are.
+        pace: how long the state changes of new clusters take.
+        faults: the faults of new clusters.
+        operations: the names of all operations.
 
     """
 
@@ -90,15 +90,15 @@ class Emr:
         """Begin without a cluster.
 
         Args:
-            state_dir: holds a folder for each cluster: its home directory and its logs.
+            state_dir: the folder that holds a folder per cluster, with its home directory and its logs.
             run_step: runs a step.
             put_log: stores a log file.
-            clock: by which clusters go on; by default this machine's.
+            clock: the clock of all clusters; by default this machine's.
             pace: see above.
             faults: see above.
-            account: in ARNs.
-            region: in ARNs.
-            has_instance_profile: whether IAM knows an instance profile; EMR refuses one that it does not know.
+            account: the account in ARNs.
+            region: the Region in ARNs.
+            has_instance_profile: whether IAM has an instance profile; EMR refuses one that does not exist.
             new_id: makes an id that begins with `j-` or `s-`.
 
         """
@@ -162,42 +162,43 @@ class Emr:
     def _check_cluster(self, request: Json) -> None:
         instances = request["Instances"]
         groups, fleets = instances.get("InstanceGroups", []), instances.get("InstanceFleets", [])
-        if bool(groups) == bool(fleets):
-            raise RefusedError("ValidationException", "Give either instance groups or instance fleets.")
-        kind, of = ("InstanceFleetType", fleets) if fleets else ("InstanceRole", groups)
-        primaries = [group for group in of if group[kind] == "MASTER"]
-        if len(primaries) != 1:
-            raise RefusedError("ValidationException", "A cluster needs one MASTER instance group or fleet.")
-        for name in ("MASTER", "CORE"):
-            if sum(group[kind] == name for group in of) > 1:
-                raise RefusedError("ValidationException", f"A cluster has at most one {name} group or fleet.")
-        if fleets and instances.get("Ec2SubnetId"):
-            raise RefusedError("ValidationException", "Instance fleets take Ec2SubnetIds, not Ec2SubnetId.")
-        if groups and len(instances.get("Ec2SubnetIds", [])) > 1:
-            raise RefusedError("ValidationException", "Instance groups take one subnet; several need fleets.")
-        release = request.get("ReleaseLabel")
-        if release not in HADOOP_BY_RELEASE:
-            raise RefusedError("ValidationException", f"The supplied release label is invalid: {release}.")
-        for one in [*groups, *(config for fleet in fleets for config in fleet.get("InstanceTypeConfigs", []))]:
-            family, _, size = one["InstanceType"].partition(".")
-            if family not in FAMILIES or size not in SIZES:
-                raise RefusedError("ValidationException", f"Instance type '{one['InstanceType']}' is not supported.")
-        for one in of:
-            if sum(one.get(of_market, 0) for of_market in CAPACITIES) < 1:
-                raise RefusedError("ValidationException", "An instance group or fleet needs at least one instance.")
-        if not request.get("ServiceRole"):
-            raise RefusedError("ValidationException", "ServiceRole is required for creating cluster.")
-        profile = request.get("JobFlowRole", "")
-        if not profile or not self._has_instance_profile(profile):
-            raise RefusedError("ValidationException", f"Invalid InstanceProfile: {profile}.")
-        if not str(request.get("LogUri", "s3://")).startswith(("s3://", "s3n://")):
-            raise RefusedError("ValidationException", "The log URI must be an S3 location.")
-        if request.get("StepConcurrencyLevel", 1) != 1:
-            raise RefusedError("ValidationException", "The sandbox runs one step at a time: StepConcurrencyLevel.")
-        if instances.get("TerminationProtected"):
-            raise RefusedError("ValidationException", "The sandbox does not protect clusters: TerminationProtected.")
-        if not 60 <= request.get("AutoTerminationPolicy", {}).get("IdleTimeout", 60) <= 604_800:
-            raise RefusedError("ValidationException", "IdleTimeout must be between 60 and 604800 seconds.")
+        roles = [one["InstanceRole"] for one in groups] or [one["InstanceFleetType"] for one in fleets]
+        configs = [*groups, *(config for fleet in fleets for config in fleet.get("InstanceTypeConfigs", []))]
+        wrong_types = [one["InstanceType"] for one in configs if not _is_instance_type(one["InstanceType"])]
+        release, profile = request.get("ReleaseLabel"), request.get("JobFlowRole", "")
+        for is_wrong, message in (
+            (bool(groups) == bool(fleets), "Give either instance groups or instance fleets."),
+            (roles.count("MASTER") != 1, "A cluster needs one MASTER instance group or fleet."),
+            (roles.count("CORE") > 1, "A cluster has at most one CORE group or fleet."),
+            (fleets and instances.get("Ec2SubnetId"), "Instance fleets take Ec2SubnetIds, not Ec2SubnetId."),
+            (
+                groups and len(instances.get("Ec2SubnetIds", [])) > 1,
+                "Instance groups take one subnet; several need fleets.",
+            ),
+            (release not in HADOOP_BY_RELEASE, f"The supplied release label is invalid: {release}."),
+            (wrong_types, f"Instance type '{next(iter(wrong_types), '')}' is not supported."),
+            (
+                any(sum(one.get(name, 0) for name in CAPACITIES) < 1 for one in (*groups, *fleets)),
+                "An instance group or fleet needs at least one instance.",
+            ),
+            (not request.get("ServiceRole"), "ServiceRole is required for creating cluster."),
+            (not profile or not self._has_instance_profile(profile), f"Invalid InstanceProfile: {profile}."),
+            (
+                not str(request.get("LogUri", "s3://")).startswith(("s3://", "s3n://")),
+                "The log URI must be an S3 location.",
+            ),
+            (
+                request.get("StepConcurrencyLevel", 1) != 1,
+                "The sandbox runs one step at a time: StepConcurrencyLevel.",
+            ),
+            (instances.get("TerminationProtected"), "The sandbox does not protect clusters: TerminationProtected."),
+            (
+                not 60 <= request.get("AutoTerminationPolicy", {}).get("IdleTimeout", 60) <= 604_800,
+                "IdleTimeout must be between 60 and 604800 seconds.",
+            ),
+        ):
+            if is_wrong:
+                raise RefusedError("ValidationException", message)
 
     def _add_job_flow_steps(self, request: Json) -> Json:
         cluster = self._find(request["JobFlowId"])
@@ -210,15 +211,13 @@ class Emr:
 
     def _cancel_steps(self, request: Json) -> Json:
         cluster = self._find(request["ClusterId"])
-        answers = []
-        for step_id in request["StepIds"]:
-            reason = cluster.cancel_step(step_id)
-            answers.append(
-                {"StepId": step_id, "Status": "FAILED", "Reason": reason}
-                if reason
-                else {"StepId": step_id, "Status": "SUBMITTED"}
-            )
-        return {"CancelStepsInfoList": answers}
+        reasons = [(step_id, cluster.cancel_step(step_id)) for step_id in request["StepIds"]]
+        return {
+            "CancelStepsInfoList": [
+                {"StepId": step_id, **({"Status": "FAILED", "Reason": reason} if reason else {"Status": "SUBMITTED"})}
+                for step_id, reason in reasons
+            ]
+        }
 
     def _terminate_job_flows(self, request: Json) -> Json:
         for cluster in [self._find(cluster_id) for cluster_id in request["JobFlowIds"]]:
@@ -256,22 +255,15 @@ class Emr:
 
     def _list_bootstrap_actions(self, request: Json) -> Json:
         actions = self._find(request["ClusterId"]).request.get("BootstrapActions", [])
+        scripts = [(action["Name"], action["ScriptBootstrapAction"]) for action in actions]
         return {
             "BootstrapActions": [
-                {
-                    "Name": action["Name"],
-                    "ScriptPath": action["ScriptBootstrapAction"]["Path"],
-                    "Args": action["ScriptBootstrapAction"].get("Args", []),
-                }
-                for action in actions
+                {"Name": name, "ScriptPath": script["Path"], "Args": script.get("Args", [])} for name, script in scripts
             ]
         }
 
     def _list_instance_groups(self, request: Json) -> Json:
-        cluster = self._find(request["ClusterId"])
-        if "InstanceGroups" not in cluster.request["Instances"]:
-            raise RefusedError("InvalidRequestException", "The cluster uses instance fleets, not instance groups.")
-        running = cluster.ready is not None and cluster.state not in ENDED
+        cluster, groups, is_running = self._find_instances(request["ClusterId"], "groups")
         return {
             "InstanceGroups": [
                 {
@@ -281,18 +273,15 @@ class Emr:
                     "InstanceGroupType": group["InstanceRole"],
                     "InstanceType": group["InstanceType"],
                     "RequestedInstanceCount": group["InstanceCount"],
-                    "RunningInstanceCount": group["InstanceCount"] if running else 0,
+                    "RunningInstanceCount": group["InstanceCount"] * is_running,
                     "Status": {"State": _capacity_state(cluster)},
                 }
-                for number, group in enumerate(cluster.request["Instances"]["InstanceGroups"])
+                for number, group in enumerate(groups)
             ]
         }
 
     def _list_instance_fleets(self, request: Json) -> Json:
-        cluster = self._find(request["ClusterId"])
-        if "InstanceFleets" not in cluster.request["Instances"]:
-            raise RefusedError("InvalidRequestException", "The cluster uses instance groups, not instance fleets.")
-        running = cluster.ready is not None and cluster.state not in ENDED
+        cluster, fleets, is_running = self._find_instances(request["ClusterId"], "fleets")
         return {
             "InstanceFleets": [
                 {
@@ -302,20 +291,28 @@ class Emr:
                     "InstanceFleetType": fleet["InstanceFleetType"],
                     "TargetOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0),
                     "TargetSpotCapacity": fleet.get("TargetSpotCapacity", 0),
-                    "ProvisionedOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0) if running else 0,
-                    "ProvisionedSpotCapacity": fleet.get("TargetSpotCapacity", 0) if running else 0,
+                    "ProvisionedOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0) * is_running,
+                    "ProvisionedSpotCapacity": fleet.get("TargetSpotCapacity", 0) * is_running,
                 }
-                for number, fleet in enumerate(cluster.request["Instances"]["InstanceFleets"])
+                for number, fleet in enumerate(fleets)
             ]
         }
+
+    def _find_instances(self, cluster_id: str, kind: Literal["groups", "fleets"]) -> tuple[Cluster, list[Json], bool]:
+        """Return a cluster, its instance groups or fleets as requested, and whether they are running."""
+        cluster = self._find(cluster_id)
+        found = cluster.request["Instances"].get(f"Instance{kind.title()}")
+        if found is None:
+            other = "fleets" if kind == "groups" else "groups"
+            raise RefusedError("InvalidRequestException", f"The cluster uses instance {other}, not instance {kind}.")
+        return cluster, found, cluster.ready is not None and cluster.state not in ENDED
 
     def _list_release_labels(self, request: Json) -> Json:
         filters = request.get("Filters", {})
         if "Application" in filters:
             raise RefusedError("ValidationException", "The sandbox filters releases only by Prefix.")
-        return {
-            "ReleaseLabels": [label for label in HADOOP_BY_RELEASE if label.startswith(filters.get("Prefix", "emr"))]
-        }
+        prefix = filters.get("Prefix", "emr")
+        return {"ReleaseLabels": [label for label in HADOOP_BY_RELEASE if label.startswith(prefix)]}
 
     def _describe(self, cluster: Cluster) -> Json:
         request, instances = cluster.request, cluster.request["Instances"]
@@ -369,10 +366,7 @@ def _model() -> ServiceModel:
 
 
 def check_answer(operation: str, answer: Json) -> None:
-    """Raise RefusedError for an answer that does not fit botocore's model.
-
-    Without a word, clients would drop what the model does not have.
-    """
+    """Raise RefusedError for an answer that does not fit botocore's model: clients drop unknown members silently."""
     if shape := _model().operation_model(operation).output_shape:
         _check(answer, shape, "answer")
 
@@ -385,48 +379,39 @@ def _check_steps(steps: Sequence[Mapping[str, Any]], there_already: int) -> None
             raise RefusedError("ValidationException", f"The sandbox runs only command-runner.jar: {step['Name']}.")
 
 
+def _is_instance_type(name: str) -> bool:
+    family, _, size = name.partition(".")
+    return family in FAMILIES and size in SIZES
+
+
 def _describe_status(cluster: Cluster) -> Json:
-    timeline: Json = {"CreationDateTime": cluster.created}
-    if cluster.ready:
-        timeline["ReadyDateTime"] = cluster.ready
-    if cluster.ended:
-        timeline["EndDateTime"] = cluster.ended
-    status: Json = {"State": cluster.state, "StateChangeReason": dict(cluster.reason), "Timeline": timeline}
-    if cluster.error_details:
-        status["ErrorDetails"] = cluster.error_details
-    return status
+    times = {"CreationDateTime": cluster.created, "ReadyDateTime": cluster.ready, "EndDateTime": cluster.ended}
+    status: Json = {"State": cluster.state, "StateChangeReason": dict(cluster.reason), "Timeline": _given(times)}
+    return status | _given({"ErrorDetails": cluster.error_details})
 
 
 def _describe_step(step: Step) -> Json:
-    timeline: Json = {"CreationDateTime": step.created}
-    if step.started:
-        timeline["StartDateTime"] = step.started
-    if step.ended:
-        timeline["EndDateTime"] = step.ended
-    status: Json = {"State": step.state, "StateChangeReason": {}, "Timeline": timeline}
-    if step.failure:
-        status["FailureDetails"] = step.failure
+    times = {"CreationDateTime": step.created, "StartDateTime": step.started, "EndDateTime": step.ended}
+    status: Json = {"State": step.state, "StateChangeReason": {}, "Timeline": _given(times)}
     jar_step = step.config["HadoopJarStep"]
     config: Json = {"Jar": jar_step["Jar"], "Args": jar_step.get("Args", []), "Properties": {}}
-    if "MainClass" in jar_step:
-        config["MainClass"] = jar_step["MainClass"]
     return {
         "Id": step.id,
         "Name": step.config["Name"],
-        "Config": config,
+        "Config": config | _given({"MainClass": jar_step.get("MainClass")}),
         "ActionOnFailure": step.on_failure,
-        "Status": status,
+        "Status": status | _given({"FailureDetails": step.failure}),
     }
 
 
+def _given(members: Json) -> Json:
+    """Return the members that have a value."""
+    return {name: value for name, value in members.items() if value}
+
+
 def _capacity_state(cluster: Cluster) -> str:
-    return {
-        "STARTING": "PROVISIONING",
-        "BOOTSTRAPPING": "BOOTSTRAPPING",
-        "RUNNING": "RUNNING",
-        "WAITING": "RUNNING",
-        "TERMINATING": "TERMINATING",
-    }.get(cluster.state, "TERMINATED")
+    state = {"STARTING": "PROVISIONING", "WAITING": "RUNNING"}.get(cluster.state, cluster.state)
+    return "TERMINATED" if state in ENDED else state
 
 
 def _page(name: str, items: list[Json], marker: str | None) -> Json:
@@ -454,7 +439,7 @@ def _check(value: dict[str, Any], shape: Shape | None, what: str) -> None:
 
 
 def _wrong_enums(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """Values that are not among those that the model enumerates; botocore itself lets them pass."""
+    """Yield a problem for each value that the model does not enumerate; botocore itself accepts them."""
     if isinstance(shape, StructureShape):
         for name, member in cast("Mapping[str, Any]", value).items():
             yield from _wrong_enums(member, shape.members[name], f"{path}.{name}")

@@ -1,9 +1,8 @@
 """The life of one emulated cluster and its steps, as Amazon EMR reports it through its API.
 
 States, reason codes and the rules of ActionOnFailure are EMR's (management guide, "Understanding the cluster
-lifecycle", "Submit work to a cluster"; API reference, ClusterStatus, StepConfig). A cluster goes on when its clock
-calls it or when one of its steps ends. The clock and the runner of steps are passed in: the sandbox has the time of
-this machine and a real Hadoop, the unit tests have a clock that they turn and scripted steps.
+lifecycle", "Submit work to a cluster"; API reference, ClusterStatus, StepConfig). A cluster continues when its clock
+calls it or when one of its steps ends. The clock and the runner of steps are passed in: unit tests pass fake ones.
 """
 
 import gzip
@@ -25,35 +24,35 @@ ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a cluster takes for what takes minutes on EMR, in seconds."""
+    """How many seconds each state change takes, instead of minutes on EMR."""
 
     starting: float = 0.5
     bootstrapping: float = 0.5
     terminating: float = 0.5
     log_delay: float = 0.2
     idle_scale: float = 1.0
-    """How long one second of an AutoTerminationPolicy is."""
+    """How many seconds one second of an AutoTerminationPolicy takes."""
 
 
 class Clock(Protocol):
-    """What time it is, and who is called when."""
+    """Tells the time, and calls functions later."""
 
     def now(self) -> datetime:
-        """Give the time, in UTC."""
+        """Return the time, in UTC."""
 
     def after(self, seconds: float, do: Callable[[], object]) -> None:
-        """Call `do` in so many seconds, from any thread, but not from within this call."""
+        """Call `do` after that many seconds, in any thread, but not within this call."""
 
 
 class WallClock:
     """The time of this machine."""
 
     def now(self) -> datetime:
-        """Give the time, in UTC."""
+        """Return the time, in UTC."""
         return datetime.now(UTC)
 
     def after(self, seconds: float, do: Callable[[], object]) -> None:
-        """Call `do` in a thread of its own."""
+        """Call `do` in a new thread."""
         timer = threading.Timer(seconds, do)
         timer.daemon = True
         timer.start()
@@ -61,17 +60,17 @@ class WallClock:
 
 @dataclass(frozen=True)
 class StepRun:
-    """One step on its way to its runner.
+    """One step for its runner.
 
     Attributes:
         cluster_id: the id of the cluster.
         step_id: the id of the step.
         name: the step's name.
-        application: the number that YARN would give the job, in the names of its containers.
+        application: YARN's number of the job, which is in the names of its containers.
         arguments: those of `command-runner.jar`, `hadoop-streaming` first.
         work_dir: a folder of the cluster; paths without a scheme are relative to it, as to the user's home in HDFS.
         log_dir: a folder of the step, for the runner's files. The runner makes both folders.
-        stop: set when the step is cancelled or its cluster terminated; the run must end then.
+        stop: set when the step is cancelled or its cluster is terminated; the run must then end.
 
     """
 
@@ -89,7 +88,7 @@ class StepRun:
 
         Args:
             client: those of Hadoop's client: `syslog`, `stderr`, `stdout`.
-            scripts: what the scripts wrote to standard error, on EMR in their containers' logs and never in the step's.
+            scripts: the standard error of the scripts, which EMR has in their containers' logs, never in the step's.
 
         """
         container = f"containers/application_{self.application}/container_{self.application}_01_000002/stderr"
@@ -106,14 +105,14 @@ class StepEnd:
 
 
 RunStep = Callable[[StepRun, Callable[[StepEnd], None]], None]
-"""Begins to run a step, and calls back once when it has ended, but not before it has returned."""
+"""Begins to run a step and returns; calls back once, later, when the step has ended."""
 
 PutLog = Callable[[str, bytes], None]
 """Puts an object at an `s3://` address."""
 
 
 def in_thread(run: Callable[[StepRun], StepEnd]) -> RunStep:
-    """Make a runner of a function that returns when the step has ended; each step gets a thread."""
+    """Make a runner from a function that returns when the step has ended; each step gets a thread."""
 
     def work(step: StepRun, done: Callable[[StepEnd], None]) -> None:
         try:
@@ -131,7 +130,7 @@ def in_thread(run: Callable[[StepRun], StepEnd]) -> RunStep:
 
 @dataclass
 class Step:
-    """A step and what has become of it so far."""
+    """A step and its state."""
 
     id: str
     config: Mapping[str, Any]
@@ -144,7 +143,7 @@ class Step:
 
     @property
     def on_failure(self) -> str:
-        """What its failure does. EMR does not document a default; here it is the strictest."""
+        """The effect of its failure. EMR does not document a default; here it is the strictest."""
         given = str(self.config.get("ActionOnFailure", "TERMINATE_CLUSTER"))
         return "TERMINATE_CLUSTER" if given == "TERMINATE_JOB_FLOW" else given
 
@@ -156,17 +155,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Machinery:
-    """What all clusters of an emulated EMR share.
-
-    Attributes:
-        clock: by which they go on.
-        run_step: runs a step.
-        put_log: stores a log file, gzipped.
-        new_id: makes an id that begins with `j-` or `s-`.
-        state_dir: holds a folder for each cluster.
-        lock: held by all that read or change a cluster; notified when a step ends.
-
-    """
+    """The parts that all clusters of an emulated EMR share; see `Emr`."""
 
     clock: Clock
     run_step: RunStep
@@ -174,6 +163,7 @@ class Machinery:
     new_id: Callable[[str], str]
     state_dir: Path
     lock: threading.Condition = field(default_factory=threading.Condition)
+    """Held to read or change a cluster; notified when a step ends."""
 
 
 class Cluster:
@@ -182,7 +172,7 @@ class Cluster:
     def __init__(
         self, request: Mapping[str, Any], machinery: Machinery, *, pace: Pace, faults: frozenset[Fault]
     ) -> None:
-        """Begin to start, by a checked RunJobFlow request."""
+        """Begin to start, for a RunJobFlow request that was checked."""
         self.id = machinery.new_id("j-")
         self.request = request
         self.created = machinery.clock.now()
@@ -207,11 +197,11 @@ class Cluster:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended or is ending: EMR lets nobody change it then."""
+        """Whether it has ended or is ending: then EMR allows no change."""
         return self.state in ("TERMINATING", *ENDED)
 
     def add_steps(self, configs: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Append steps; gives their ids."""
+        """Append steps; return their ids."""
         now = self._machinery.clock.now()
         new = [Step(self._machinery.new_id("s-"), config, now) for config in configs]
         self.steps += new
@@ -220,7 +210,7 @@ class Cluster:
         return [step.id for step in new]
 
     def cancel_step(self, step_id: str) -> str | None:
-        """Cancel a step that has not ended; gives the reason when it cannot be cancelled."""
+        """Cancel a step that has not ended; return the reason if that is not possible."""
         step = next((step for step in self.steps if step.id == step_id), None)
         if step is None:
             return "Step does not exist."
@@ -240,13 +230,13 @@ class Cluster:
         message: str = "Terminated by user request",
         error_code: str = "",
     ) -> None:
-        """Have it end, whatever it is doing; nothing happens when it is ending already.
+        """End it in one of the states `ENDED`, in any state that it is in; does nothing if it is ending already.
 
         Args:
-            final_state: one of `ENDED`.
+            final_state: the state at the end.
             code: EMR's code for the reason.
-            message: the same in words.
-            error_code: EMR's code for what went wrong, when EMR gives one.
+            message: the reason in words.
+            error_code: EMR's code for the error, if EMR has one.
 
         """
         if self.is_over:
@@ -286,7 +276,7 @@ class Cluster:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Run the next step; without one, wait or end."""
+        """Run the next step; if there is none, wait or end."""
         step = next((step for step in self.steps if step.state == "PENDING"), None)
         if step:
             step.state, step.started = "RUNNING", self._machinery.clock.now()
@@ -303,7 +293,7 @@ class Cluster:
                 self._later(idle_s * self._pace.idle_scale, partial(self._end_idle, len(self.steps)))
 
     def _end_idle(self, steps: int) -> None:
-        """End it for its idle time-out, unless it was given steps in the meantime."""
+        """End it for its idle time-out, unless it got more steps in the meantime."""
         if len(self.steps) == steps:
             self.end("TERMINATED", "ALL_STEPS_COMPLETED", "Terminated by its auto-termination policy")
 
@@ -326,7 +316,7 @@ class Cluster:
         self._machinery.run_step(run, partial(self._finish, step, arguments))
 
     def _finish(self, step: Step, arguments: Sequence[str], end: StepEnd) -> None:
-        """Take the end of a step from its runner, in the runner's thread."""
+        """Record the end of a step, in the thread of its runner."""
         with self._machinery.lock:
             began, now = step.started or self.created, self._machinery.clock.now()
             outcome = f"WARN Step failed with exitCode {end.exit_code}" if end.exit_code else "INFO Step succeeded"
@@ -348,7 +338,7 @@ class Cluster:
             self._machinery.lock.notify_all()
 
     def _settle(self, step: Step, exit_code: int) -> None:
-        """Record how a step ended and do what its ActionOnFailure says."""
+        """Record how a step ended, and follow its ActionOnFailure."""
         if step.stop.is_set() or exit_code == 0:
             self._end_step(step, "CANCELLED" if step.stop.is_set() else "COMPLETED")
             return
@@ -365,7 +355,7 @@ class Cluster:
             self.end("TERMINATED_WITH_ERRORS", "STEP_FAILURE", "Shut down as step failed")
 
     def _terminate(self) -> None:
-        """Go from TERMINATING to the final state, some time after the last step was stopped."""
+        """Change from TERMINATING to the final state, some time after the last step has stopped."""
         if not any(step.is_running for step in self.steps):
             self._machinery.clock.after(self._pace.terminating, self._become_ended)
 
@@ -381,7 +371,7 @@ class Cluster:
         self.reason = {"Message": message} | ({"Code": code} if code else {})
 
     def _later(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do something later, unless the cluster is ending by then."""
+        """Call `do` later, unless the cluster is ending by then."""
 
         def due() -> None:
             with self._machinery.lock:
@@ -391,19 +381,19 @@ class Cluster:
         self._machinery.clock.after(seconds, due)
 
     def _push_logs(self, logs: Mapping[str, bytes]) -> None:
-        """Put logs where EMR puts them, gzipped. Does not need the lock."""
+        """Put gzipped logs where EMR puts them. Does not need the lock."""
         if log_uri := self._log_uri():
             for name, text in logs.items():
                 self._machinery.put_log(f"{log_uri}{self.id}/{name}.gz", gzip.compress(text, mtime=0))
 
     def _log_uri(self) -> str:
-        """Where logs are to go, ending in `/`; empty when the request does not say."""
+        """Return the address of the logs, with a `/` at the end; empty if the request has none."""
         given = str(self.request.get("LogUri", ""))
         return given.rstrip("/").replace("s3n://", "s3://") + "/" if given else ""
 
 
 def with_dying_mapper(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Give the same arguments with a mapper that raises at once, so that real Hadoop fails in its own words."""
+    """Return the arguments with a mapper that raises at once, so that the logs are those of a real Hadoop."""
     broken = list(arguments)
     if "-mapper" in broken[:-1]:
         broken[broken.index("-mapper") + 1] = "python3 -c 1/0"

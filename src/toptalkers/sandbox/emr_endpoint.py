@@ -33,7 +33,7 @@ TARGET_PREFIX = "ElasticMapReduce."
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 MAX_BODY_BYTES = 1 << 24
-"""More than EMR's own limits allow: 256 steps with 10,240 characters each."""
+"""More than EMR's own limits: 256 steps with 10,240 characters each."""
 
 IDLE_SECONDS = 120
 """How long a connection may wait for its next bytes."""
@@ -41,11 +41,11 @@ IDLE_SECONDS = 120
 
 @contextmanager
 def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
-    """Serve on 127.0.0.1 until the end of the block, and give the endpoint's URL; then end all clusters.
+    """Serve on 127.0.0.1 until the end of the block, and yield the endpoint's URL; then end all clusters.
 
     Args:
         emr: serves the operations.
-        find_secret: gives the secret of an access key; only requests signed with it are served.
+        find_secret: returns the secret of an access key; only requests signed with it are served.
 
     """
 
@@ -82,8 +82,8 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
                 headers[key] = f"{headers[key]},{value}" if key in headers else value
             length = headers.get("content-length", "0")
             if "transfer-encoding" in headers or not re.fullmatch("[0-9]{1,8}", length) or int(length) > MAX_BODY_BYTES:
-                self.close_connection = True  # it is not known where the next request begins
-                raise RefusedError("SerializationException", "the request has no Content-Length that can be right")
+                self.close_connection = True  # the beginning of the next request is unknown
+                raise RefusedError("SerializationException", "the request has no valid Content-Length")
             path, _, query = self.path.partition("?")
             head = Head(self.command, path, query, headers)
             try:
@@ -93,7 +93,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
                 if secret is None:
                     check_signature(head, signature, None)
             except UntrustedError:
-                # A caller that is still sending would not see the answer, so the body is read, and not kept.
+                # A caller that is still sending would not see the answer, so the body is read and dropped.
                 for at in range(0, int(length), 1 << 16):
                     self.rfile.read(min(1 << 16, int(length) - at))
                 raise
@@ -119,7 +119,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """Say nothing: each operation is logged above."""
+            """Do nothing: each operation is logged above."""
 
     server = _Server(("127.0.0.1", 0), Handler)
     port = int(server.server_address[1])
@@ -139,7 +139,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's names
         """Log a broken connection in one line; it is the caller's fault."""
-        LOGGER.warning("a connection broke down: %r", sys.exc_info()[1])
+        LOGGER.warning("a connection failed: %r", sys.exc_info()[1])
 
 
 def _read_request(body: bytes) -> dict[str, Any]:

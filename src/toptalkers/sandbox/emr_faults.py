@@ -1,8 +1,7 @@
-"""Faults that a cluster of the sandbox can be asked for.
+"""Faults that a user can ask for, to see a cluster of the sandbox fail.
 
-By a tag on the cluster, `sandbox:fault=step-failure`, or for all clusters by the environment variable
-`TOPTALKERS_SANDBOX_FAULT` of `toptalkers sandbox run`. Several are separated by spaces (a comma
-separates tags in many tools).
+A tag on the cluster asks for one, `sandbox:fault=step-failure`; the environment variable `TOPTALKERS_SANDBOX_FAULT` of
+`toptalkers sandbox run` does for all clusters. Several are separated by spaces: in many tools a comma separates tags.
 """
 
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ CALLS_BEFORE_EXPIRY = 3
 """How many calls about a cluster are answered before the caller's credentials expire."""
 
 LATE_LOGS_SECONDS = 20
-"""How much later logs come with `late-logs`; on EMR it is up to five minutes."""
+"""The delay of logs with `late-logs`; on EMR it is up to five minutes."""
 
 
 class Fault(StrEnum):
@@ -31,7 +30,7 @@ class Fault(StrEnum):
     """The cluster ends while BOOTSTRAPPING, as if a bootstrap action returned 1."""
 
     NO_CAPACITY = "no-capacity"
-    """The cluster ends while STARTING: EC2 has no such instances to give."""
+    """The cluster ends while STARTING: EC2 has no such instances."""
 
     NEVER_STARTS = "never-starts"
     """The cluster stays STARTING until it is terminated."""
@@ -43,11 +42,11 @@ class Fault(StrEnum):
     """After the first calls about the cluster, all are refused with ExpiredTokenException."""
 
     LATE_LOGS = "late-logs"
-    """Step logs come to S3 `LATE_LOGS_SECONDS` later, even when the cluster is gone by then."""
+    """Step logs come to S3 `LATE_LOGS_SECONDS` later, even if the cluster has ended by then."""
 
 
 def parse_faults(text: str) -> frozenset[Fault]:
-    """Read faults separated by spaces; ValueError for one that is not known."""
+    """Parse faults separated by spaces; ValueError for an unknown one."""
     return frozenset(Fault(name) for name in text.split())
 
 

@@ -1,8 +1,8 @@
 """The emulated EMR as a process of the sandbox: `python -m toptalkers.sandbox.emr_process`.
 
-It is a process of its own so that it has the sandbox's environment: none of the user's AWS settings reaches its
-clients. It reads an order as a line of JSON from standard input, writes its URL as a line to standard output, and ends
-its clusters, their steps and itself when standard input ends.
+A process of its own has the sandbox's environment, without the user's AWS settings. It reads an order as one line of
+JSON from standard input, writes its URL as one line to standard output, and ends its clusters, their steps and itself
+when standard input ends.
 """
 
 import json
@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,8 +64,8 @@ def main() -> None:
     emr = Emr(
         state_dir=Path(order.state_dir),
         run_step=in_thread(hadoop),
-        put_log=_LogStore(session.client("s3")).put,
-        has_instance_profile=_Profiles(session.client("iam")).has,
+        put_log=partial(_put_log, session.client("s3")),
+        has_instance_profile=partial(_has_profile, session.client("iam")),
         pace=Pace(**order.pace),
         faults=parse_faults(order.faults),
         account=order.account,
@@ -75,31 +76,23 @@ def main() -> None:
         is_over.wait()
 
 
-class _LogStore:
-    def __init__(self, s3: Any) -> None:
-        self._s3 = s3
-
-    def put(self, address: str, body: bytes) -> None:
-        parts = urlsplit(address)
-        try:
-            self._s3.put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=body)
-        except (BotoCoreError, ClientError) as error:
-            # As on EMR: a cluster that may not write its logs runs all the same.
-            LOGGER.warning("cannot put %s: %s", address, error)
+def _put_log(s3: Any, address: str, body: bytes) -> None:
+    parts = urlsplit(address)
+    try:
+        s3.put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=body)
+    except (BotoCoreError, ClientError) as error:
+        # As on EMR, a cluster that may not write its logs still runs.
+        LOGGER.warning("cannot put %s: %s", address, error)
 
 
-class _Profiles:
-    def __init__(self, iam: Any) -> None:
-        self._iam = iam
-
-    def has(self, name: str) -> bool:
-        try:
-            self._iam.get_instance_profile(InstanceProfileName=name.rpartition("/")[2])
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchEntity":
-                return False
-            raise
-        return True
+def _has_profile(iam: Any, name: str) -> bool:
+    try:
+        iam.get_instance_profile(InstanceProfileName=name.rpartition("/")[2])
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return False
+        raise
+    return True
 
 
 if __name__ == "__main__":

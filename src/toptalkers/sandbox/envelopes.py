@@ -4,12 +4,14 @@ The format is that of the Amazon CloudWatch Logs user guide, "Log group-level su
 events of one log stream, and flow logs have one log stream per network interface.
 """
 
+import base64
 import gzip
 import json
 import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from toptalkers.capture.preprocess import make_status_reader
 from toptalkers.flowlog.layout import Layout
@@ -32,7 +34,7 @@ WAITING_EVENTS, WAITING_BYTES = 100_000, 64 << 20
 """How much waits here in total, before the records of all interfaces are sent in unfilled envelopes."""
 
 OWNER = "123456789012"
-LOG_GROUP = "toptalkers-FlowLogGroup"
+LOG_GROUP = "toptalkers-FlowLogs"
 SUBSCRIPTION = "toptalkers-Subscription"
 
 GZIP_LEVEL = 6
@@ -78,7 +80,7 @@ def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
         size = len(line.encode()) + EVENT_OVERHEAD_BYTES
         there = waiting.setdefault(interface, [])
         if there and (len(there) == BATCH_EVENTS or bytes_waiting[interface] + size > BATCH_BYTES):
-            yield from pack_envelopes(there, interface, layout)
+            yield from _pack_lines(there, interface, layout)
             events -= len(there)
             size_waiting -= bytes_waiting[interface]
             there = waiting[interface] = []
@@ -94,52 +96,59 @@ def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
     yield from _flush(waiting, layout)
 
 
-def pack_envelopes(lines: list[str], interface: str, layout: Layout) -> Iterator[Envelope]:
-    """Wrap flow records of one interface in as few envelopes as fit on the stream."""
-    envelope = pack_envelope(lines, interface, layout)
-    if len(envelope.data) <= RECORD_BYTES or len(lines) == 1:
-        yield envelope
-        return
-    half = len(lines) // 2
-    yield from pack_envelopes(lines[:half], interface, layout)
-    yield from pack_envelopes(lines[half:], interface, layout)
-
-
-def pack_envelope(lines: list[str], interface: str, layout: Layout) -> Envelope:
-    """Wrap flow records of one interface as the log events of one `DATA_MESSAGE`."""
-    now_ms = int(time.time() * 1000)
-    events = [
-        {"id": f"{now_ms:020d}{number:036d}", "timestamp": _start_ms(line, layout, now_ms), "message": line}
-        for number, line in enumerate(lines)
-    ]
-    message = {
-        "messageType": "DATA_MESSAGE",
+def wrap(events: list[dict[str, Any]], log_stream: str, message_type: str = "DATA_MESSAGE") -> dict[str, Any]:
+    """Return the message in which CloudWatch Logs sends log events of one log stream."""
+    return {
+        "messageType": message_type,
         "owner": OWNER,
         "logGroup": LOG_GROUP,
-        "logStream": f"{interface}-all",
+        "logStream": log_stream,
         "subscriptionFilters": [SUBSCRIPTION],
         "logEvents": events,
     }
-    return Envelope(_pack(message), len(lines), sum(is_kept(line, layout) for line in lines))
+
+
+def pack(message: object, level: int = GZIP_LEVEL) -> bytes:
+    """Return a message as a record of the stream has it: JSON, gzipped."""
+    return gzip.compress(json.dumps(message, separators=(",", ":")).encode(), level, mtime=0)
 
 
 def pack_probe() -> Envelope:
     """Make a `CONTROL_MESSAGE`, with which CloudWatch Logs checks whether it can reach the stream."""
-    message = {
-        "messageType": "CONTROL_MESSAGE",
-        "owner": "CloudwatchLogs",
-        "logGroup": "",
-        "logStream": "",
-        "subscriptionFilters": [],
-        "logEvents": [
-            {
-                "id": "",
-                "timestamp": int(time.time() * 1000),
-                "message": "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream.",
-            }
-        ],
+    text = "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."
+    events = [{"id": "", "timestamp": int(time.time() * 1000), "message": text}]
+    about = {"owner": "CloudwatchLogs", "logGroup": "", "subscriptionFilters": []}
+    return Envelope(pack(wrap(events, "", "CONTROL_MESSAGE") | about), 0, 0)
+
+
+def event_record(
+    data: bytes, *, shard: str, sequence: str, partition_key: str, arrival_s: float, **more: str
+) -> dict[str, Any]:
+    """Return a record of the stream as Lambda passes it to a function, in `Records` of an event.
+
+    Args:
+        data: the record's bytes.
+        shard: the name of its shard.
+        sequence: its sequence number.
+        partition_key: its partition key.
+        arrival_s: when it arrived on the stream, in seconds since 1970.
+        more: further members, such as `eventSourceARN`.
+
+    """
+    return {
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": partition_key,
+            "sequenceNumber": sequence,
+            "data": base64.b64encode(data).decode(),
+            "approximateArrivalTimestamp": arrival_s,
+        },
+        "eventSource": "aws:kinesis",
+        "eventVersion": "1.0",
+        "eventID": f"{shard}:{sequence}",
+        "eventName": "aws:kinesis:record",
+        **more,
     }
-    return Envelope(_pack(message), 0, 0)
 
 
 def make_poison(number: int) -> Poison:
@@ -150,22 +159,34 @@ def make_poison(number: int) -> Poison:
         Poison(b"not gzip" + noise, "not-gzip"),
         Poison(gzip.compress(noise, mtime=0)[:-20], "truncated-gzip"),
         Poison(gzip.compress(b"{ not JSON " + noise, mtime=0), "not-json"),
-        Poison(_pack({"number": number}), "not-an-envelope"),
-        Poison(_pack(unknown), "unknown-message-type"),
+        Poison(pack({"number": number}), "not-an-envelope"),
+        Poison(pack(unknown), "unknown-message-type"),
     )
     return kinds[number % len(kinds)]
-
-
-def is_kept(line: str, layout: Layout) -> bool:
-    """Whether the pre-processor keeps a record: it fits the layout, and its log-status is OK if it has one."""
-    return make_status_reader(layout.columns)(line) == "OK"
 
 
 def _flush(waiting: dict[str, list[str]], layout: Layout) -> Iterator[Envelope]:
     for interface, lines in waiting.items():
         if lines:
-            yield from pack_envelopes(lines, interface, layout)
+            yield from _pack_lines(lines, interface, layout)
     waiting.clear()
+
+
+def _pack_lines(lines: list[str], interface: str, layout: Layout) -> Iterator[Envelope]:
+    """Wrap flow records of one interface in as few envelopes as fit on the stream."""
+    now_ms = int(time.time() * 1000)
+    events = [
+        {"id": f"{now_ms:020d}{number:036d}", "timestamp": _start_ms(line, layout, now_ms), "message": line}
+        for number, line in enumerate(lines)
+    ]
+    data = pack(wrap(events, f"{interface}-all"))
+    if len(data) <= RECORD_BYTES or len(lines) == 1:
+        read_status = make_status_reader(layout.columns)
+        yield Envelope(data, len(lines), sum(read_status(line) == "OK" for line in lines))
+        return
+    half = len(lines) // 2
+    yield from _pack_lines(lines[:half], interface, layout)
+    yield from _pack_lines(lines[half:], interface, layout)
 
 
 def _start_ms(line: str, layout: Layout, otherwise: int) -> int:
@@ -179,7 +200,3 @@ def _column(line: str, layout: Layout, field: str) -> str | None:
     values = line.split(" ")
     position = layout.position(field)
     return values[position] if position < len(values) else None
-
-
-def _pack(message: object) -> bytes:
-    return gzip.compress(json.dumps(message, separators=(",", ":")).encode(), GZIP_LEVEL, mtime=0)

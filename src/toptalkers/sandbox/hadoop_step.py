@@ -1,6 +1,6 @@
-"""Runs a cluster's steps, each in a process of its own with the embedded Hadoop, so that it can always be stopped.
+"""Run a cluster's steps, each in a process of its own with the embedded Hadoop, so that it can always be stopped.
 
-To stop a step is to stop a JVM and its scripts: on SIGTERM the process ends them.
+On SIGTERM, the process ends the JVM and its scripts.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from toptalkers.sandbox.emr_cluster import StepEnd, StepRun
 from toptalkers.sandbox.guarded import die_with_parent
 
 STOP_SECONDS = 10
-"""How long a stopped step may take before it is killed."""
+"""How long a step may take to stop before it is killed."""
 
 HADOOP_SAYS = ("Streaming Command Failed!", "Exception in thread", "ERROR ", "Error: ", "Usage: ", "Try -help")
-"""How a line begins that Hadoop's client, and no script, writes to standard error; the lines after it are also its."""
+"""Beginnings of lines that only Hadoop's client writes to standard error; all lines after such a line are its own."""
 
 
 @dataclass(frozen=True)
 class HadoopStepRunner:
-    """Runs steps against one S3."""
+    """Runs steps with one S3."""
 
     s3: S3Endpoint
     map_slots: int = os.cpu_count() or 2
@@ -59,7 +59,11 @@ class HadoopStepRunner:
             stdin.flush()
             while process.poll() is None and not run.stop.wait(0.05):
                 pass
-            _stop(process)
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
+            process.wait()
         syslog = run.log_dir / "syslog"
         scripts, stderr = _separate_stderr(run.log_dir)
         client = {"syslog": syslog.read_bytes() if syslog.exists() else b"", "stderr": stderr}
@@ -67,7 +71,7 @@ class HadoopStepRunner:
 
 
 def main() -> None:
-    """Read an order as a line of JSON from standard input, run it, and exit with Hadoop's exit code."""
+    """Read an order as one line of JSON from standard input, run it, and exit with Hadoop's exit code."""
     signal.signal(signal.SIGTERM, _leave)
     order = json.loads(sys.stdin.readline())
     die_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -87,25 +91,15 @@ def main() -> None:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what stops the JVM must not be stopped
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not stop the code that stops the JVM
     sys.exit(128 + number)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()
-
-
 def _separate_stderr(log_dir: Path) -> tuple[bytes, bytes]:
-    """Give what scripts wrote to standard error and what Hadoop's client wrote, which a cluster keeps apart."""
+    """Return the standard error of the scripts and of Hadoop's client, which EMR keeps in separate logs."""
     path = log_dir / "stderr"
     if not path.exists():
-        return b"", (log_dir / "runner").read_bytes()  # it broke down before Hadoop began
+        return b"", (log_dir / "runner").read_bytes()  # it failed before Hadoop began
     lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
     first = next((number for number, line in enumerate(lines) if line.startswith(HADOOP_SAYS)), len(lines))
     return "".join(lines[:first]).encode(), "".join(lines[first:]).encode()

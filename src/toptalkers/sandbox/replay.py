@@ -1,10 +1,8 @@
-"""Puts flow-log files on a Kinesis stream as a CloudWatch Logs subscription would, and sees them land in S3.
+"""Put flow-log files on a Kinesis stream as a CloudWatch Logs subscription would, and wait until they are in S3.
 
-MiniStack does not carry a log group's subscription to Kinesis; this stands in for it. It talks to the sandbox
-alone: real flow logs come by themselves.
+MiniStack lacks such subscriptions; this replaces them. It only works in a sandbox: real flow logs come by themselves.
 """
 
-import base64
 import json
 import math
 import os
@@ -23,13 +21,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers import locations
 from toptalkers.aws.failures import explained
+from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_log_format, parse_header, parse_log_format
 from toptalkers.records.files import InputFile, find_inputs
 from toptalkers.records.source import UnreadableError
 from toptalkers.records.unpack import read_blocks
-from toptalkers.sandbox.envelopes import EVENT_BYTES, Envelope, Poison, make_poison, pack_probe, pack_records
+from toptalkers.sandbox.envelopes import (
+    EVENT_BYTES,
+    Envelope,
+    Poison,
+    event_record,
+    make_poison,
+    pack_probe,
+    pack_records,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -39,12 +46,11 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 << 20
 
 PUT_RECORDS, PUT_BYTES = 500, 4_000_000
-"""The most in one PutRecords. The service takes 500 records and 5 MiB with their keys; a batch that Lambda hands
-over has at most 6 MB in base64, and MiniStack would hand over all that lies on the stream: so this much lies there
-at a time."""
+"""The most in one PutRecords, and on the stream at a time. Kinesis takes 500 records and 5 MiB with their keys. Lambda
+takes at most 6 MB in base64, and MiniStack would pass on everything that is on the stream."""
 
 PROBE_EVERY = 100
-"""A probe stands before every so many envelopes."""
+"""One probe comes before each group of this many records of the stream."""
 
 POLL_SECONDS = 0.25
 
@@ -53,25 +59,18 @@ QUARANTINED_KEY = re.compile(r"/(?P<shard>shardId-\d+)-(?P<sequence>\d+)-(?P<rea
 
 @dataclass(frozen=True)
 class Target:
-    """A stream, and the function that reads it.
-
-    Attributes:
-        stream: the stream's name.
-        function: the function's name.
-        bucket: where the function writes.
-        layout: the columns of the records on the stream.
-
-    """
+    """The names of a stream, of the function that reads it, and of the bucket where the function writes."""
 
     stream: str
     function: str
     bucket: str
     layout: Layout
+    """The columns of the records on the stream."""
 
 
 @dataclass(frozen=True)
 class PlacedPoison:
-    """A poison record and where on the stream it lies."""
+    """A poison record, and where it is on the stream."""
 
     shard: str
     sequence: str
@@ -88,9 +87,9 @@ class ReplayReport:
         kept_records: how many of those the function keeps.
         envelopes: how many data envelopes.
         probes: how many control messages.
-        poison: what cannot be read.
-        objects: keys of the objects with flow records that came of it, when it was waited for.
-        retried: how many batches the function was given a second time.
+        poison: the unreadable records.
+        objects: the keys of the objects with these flow records; empty if the replay did not wait.
+        retried: how many batches the function got a second time.
 
     """
 
@@ -114,38 +113,34 @@ class Clients:
 
 
 def sandbox_clients() -> Clients:
-    """Make clients from the environment; UsageError when that is not a sandbox's."""
+    """Make clients from the environment; UsageError if it is not a sandbox's."""
     try:
         address = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
         is_sandbox = address.hostname in ("127.0.0.1", "localhost") and address.port is not None
     except ValueError:
         is_sandbox = False
     if not is_sandbox:
-        raise UsageError("replay works in a sandbox alone", hint="toptalkers sandbox run -- COMMAND")
+        raise UsageError("replay works only in a sandbox", hint="toptalkers sandbox run -- COMMAND")
     session = boto3.Session()
     return Clients(session.client("kinesis"), session.client("lambda"), session.client("s3"))
 
 
-@explained("cloudformation")
 def find_stream(stack_name: str) -> str:
-    """The name of the stream that a stack of ours made; ToptalkersError when there is no such stack."""
-    cloudformation = boto3.Session().client("cloudformation")
-    try:
-        outputs = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0].get("Outputs", [])
-    except (ClientError, IndexError):
-        raise ToptalkersError(f"there is no stack {stack_name!r} here", hint="toptalkers deploy") from None
-    for output in outputs:
-        if output.get("OutputKey") == "StreamName":
-            return output["OutputValue"]
-    raise ToptalkersError(f"stack {stack_name!r} has no output StreamName: it is not of toptalkers")
+    """Return the name of the stream of our stack; ToptalkersError if there is no such stack."""
+    stack = StackGateway(boto3.Session().client("cloudformation")).find(stack_name)
+    if stack is None:
+        raise ToptalkersError(f"there is no stack {stack_name!r} here", hint="toptalkers deploy")
+    if "StreamName" not in stack.outputs:
+        raise ToptalkersError(f"stack {stack_name!r} has no output StreamName: it is not of toptalkers")
+    return stack.outputs["StreamName"]
 
 
 @explained("lambda")
 def find_target(clients: Clients, stream: str) -> Target:
-    """Find the function that reads a stream, and from its settings bucket and layout.
+    """Find the function that reads a stream, and its bucket and layout in its settings.
 
     Raises:
-        ToptalkersError: there is no such stream, or nothing of ours reads it.
+        ToptalkersError: there is no such stream, or no function of ours reads it.
 
     """
     try:
@@ -172,28 +167,26 @@ def replay(
     retry: bool = False,
     wait: bool = False,
     timeout_s: float = 120,
-    seed: int = 1,
     on_records: Callable[[int], None] = lambda _: None,
 ) -> ReplayReport:
     """Put the records of flow-log files on a stream.
 
-    All files are looked through before anything is put: one that does not fit the stack's layout is refused.
+    All files are checked before anything is put: one that does not fit the stack's layout is refused.
 
     Args:
         paths: files, folders, globs.
-        clients: of the sandbox.
+        clients: those of the sandbox.
         target: see `find_target`.
-        poison: how many records of the stream are put in between that cannot be read.
-        retry: give the function every batch a second time, with the same bounds, as Kinesis does when an answer
-            was lost. Waits first.
-        wait: until every record has landed, kept or quarantined.
+        poison: how many unreadable records to put between the others.
+        retry: wait, and then give the function every batch a second time, with the same bounds, as Kinesis does when
+            an answer was lost.
+        wait: wait until every record is in S3, kept or quarantined.
         timeout_s: how long the function may take for what is on the stream.
-        seed: where the poison lies.
-        on_records: told of every so many flow records.
+        on_records: called with the number of flow records in each envelope.
 
     Raises:
         UsageError: a file is missing, unreadable or in another layout.
-        ToptalkersError: the records did not land in time, a file changed meanwhile, or the sandbox refuses.
+        ToptalkersError: the records are not in S3 in time, a file changed meanwhile, or the sandbox refuses.
 
     """
     if math.isnan(timeout_s):
@@ -201,12 +194,12 @@ def replay(
     files = _checked_files(paths, target.layout)
     watch = _Landing(StorageGateway(clients.s3), target.bucket, timeout_s)
     stream = _Stream(clients.kinesis, target.stream)
-    counts = {"records": 0, "kept": 0, "envelopes": 0, "probes": 0}
+    counts = dict.fromkeys(("records", "kept_records", "envelopes", "probes"), 0)
     placed: list[PlacedPoison] = []
     bytes_unread = 0
-    for round_ in _rounds(_with_probes(_with_poison(pack_records(_records(files), target.layout), poison, seed))):
+    for round_ in _rounds(_with_probes(_with_poison(pack_records(_records(files), target.layout), poison))):
         size = sum(len(item.data) for item in round_)
-        # One round at a time is on its way, and only the end of the last is waited for when nobody asks.
+        # Unless asked to wait, a replay ends with up to PUT_BYTES still on the stream.
         if bytes_unread and bytes_unread + size > PUT_BYTES:
             watch.wait()
             bytes_unread = 0
@@ -216,39 +209,28 @@ def replay(
                 placed.append(PlacedPoison(shard, sequence, item))
                 watch.expect_quarantined(shard, sequence)
                 continue
-            counts["probes" if not item.records else "envelopes"] += 1
+            counts["envelopes" if item.records else "probes"] += 1
             counts["records"] += item.records
-            counts["kept"] += item.kept_records
+            counts["kept_records"] += item.kept_records
             if item.kept_records:
                 watch.expect_captured(shard, sequence)
             on_records(item.records)
-    retried = 0
+    objects: tuple[str, ...] = ()
     if wait or retry:
         watch.wait()
-    objects = watch.objects() if wait or retry else ()
-    if retry:
-        retried = retry_batches(clients, target, objects)
-    return ReplayReport(
-        len(files),
-        counts["records"],
-        counts["kept"],
-        counts["envelopes"],
-        counts["probes"],
-        tuple(placed),
-        objects,
-        retried,
-    )
+        objects = watch.objects()
+    retried = retry_batches(clients, target, objects) if retry else 0
+    return ReplayReport(files=len(files), poison=tuple(placed), objects=objects, retried=retried, **counts)
 
 
-def retry_batches(clients: Clients, target: Target, keys: Iterable[str]) -> int:
-    """Give the function the batches of objects once more, read from the stream with the same bounds; how many.
+def retry_batches(clients: Clients, target: Target, keys: Sequence[str]) -> int:
+    """Give the function the batches of objects once more, read from the stream with the same bounds; return how many.
 
     Raises:
         ToptalkersError: the function fails on one, or the stream no longer has it.
 
     """
     stream = _Stream(clients.kinesis, target.stream)
-    count = 0
     for key in keys:
         match = locations.CAPTURED_KEY.fullmatch(key)
         if match is None:
@@ -258,15 +240,14 @@ def retry_batches(clients: Clients, target: Target, keys: Iterable[str]) -> int:
         if answer.get("FunctionError"):
             said = answer["Payload"].read().decode(errors="replace")
             raise ToptalkersError(f"the function fails on a batch that it knew: {said[:500]}")
-        count += 1
-    return count
+    return len(keys)
 
 
 def check_layout(file: InputFile, layout: Layout) -> str | None:
-    """Why a file cannot be replayed on a stream of this layout; None when it can.
+    """Return why a file cannot be replayed on a stream of this layout; None if it can.
 
-    A header line must name the layout's own columns. A file without one is taken for what the layout says,
-    unless not a single line of its beginning has that many columns. No line may be longer than a log event.
+    A header line must name exactly the layout's columns. Without a header, at least one line of the first block must
+    have that many columns. No line may be longer than a log event.
     """
     path = Path(file.name)
     if path.exists() and not path.is_file():
@@ -298,7 +279,7 @@ _MAYBE_HEADER = re.compile(r"^[a-z][a-z0-9-]*(?: [a-z][a-z0-9-]*)*$", re.MULTILI
 
 def _checked_files(paths: Sequence[str], layout: Layout) -> tuple[InputFile, ...]:
     if "-" in paths:
-        raise UsageError("replay reads its files twice, which standard input cannot be", hint="name a file")
+        raise UsageError("replay reads its files twice, and standard input can be read only once", hint="name a file")
     inputs = find_inputs(paths)
     problems = [f"{problem.name}: {problem.reason}" for problem in inputs.problems]
     reasons = ((file.name, check_layout(file, layout)) for file in inputs.files)
@@ -312,7 +293,7 @@ def _checked_files(paths: Sequence[str], layout: Layout) -> tuple[InputFile, ...
 
 
 def _records(files: Iterable[InputFile]) -> Iterator[str]:
-    """The flow records of files; header lines, of which CloudWatch Logs has none, and blank lines left out."""
+    """Yield the flow records of files, without blank lines and header lines (CloudWatch Logs has none)."""
     for file in files:
         try:
             for block in read_blocks(file, BLOCK_BYTES):
@@ -321,21 +302,19 @@ def _records(files: Iterable[InputFile]) -> Iterator[str]:
                         yield line
         except UnreadableError as error:
             raise ToptalkersError(
-                f"{file.name} changed while it was read: {error}", hint="a part of it is on the stream already"
+                f"{file.name} changed while it was read: {error}", hint="some of its records are already on the stream"
             ) from error
 
 
-def _with_poison(envelopes: Iterable[Envelope], count: int, seed: int) -> Iterator[Envelope | Poison]:
-    """Scatter poison among envelopes; what finds no place before the last comes after it."""
-    chance = random.Random(seed)  # noqa: S311 - where poison lies is no secret
-    made = 0
+def _with_poison(envelopes: Iterable[Envelope], count: int) -> Iterator[Envelope | Poison]:
+    """Scatter poison among envelopes, always in the same places; the rest of it comes at the end."""
+    chance = random.Random(1)  # noqa: S311 - the places are no secret
+    poison = map(make_poison, range(count))
     for envelope in envelopes:
-        while made < count and chance.random() < 0.5:
-            yield make_poison(made)
-            made += 1
+        while chance.random() < 0.5 and (one := next(poison, None)):
+            yield one
         yield envelope
-    for number in range(made, count):
-        yield make_poison(number)
+    yield from poison
 
 
 def _with_probes(items: Iterable[Envelope | Poison]) -> Iterator[Envelope | Poison]:
@@ -346,7 +325,7 @@ def _with_probes(items: Iterable[Envelope | Poison]) -> Iterator[Envelope | Pois
 
 
 def _rounds(items: Iterable[Envelope | Poison]) -> Iterator[list[Envelope | Poison]]:
-    """Cut into what one PutRecords takes."""
+    """Cut into lists that one PutRecords takes."""
     round_: list[Envelope | Poison] = []
     size = 0
     for item in items:
@@ -360,14 +339,14 @@ def _rounds(items: Iterable[Envelope | Poison]) -> Iterator[list[Envelope | Pois
 
 
 class _Stream:
-    """A Kinesis stream to put records on, and to read them again from."""
+    """A Kinesis stream."""
 
     def __init__(self, client: "KinesisClient", name: str) -> None:
         self._client = client
         self._name = name
 
     def put(self, data: Sequence[bytes]) -> list[tuple[str, str]]:
-        """Put records with random partition keys; shard and sequence number of each."""
+        """Put records with random partition keys; return the shard and the sequence number of each."""
         places: dict[int, tuple[str, str]] = {}
         left = list(range(len(data)))
         for attempt in range(10):
@@ -386,7 +365,7 @@ class _Stream:
         raise ToptalkersError(f"the stream {self._name} refuses records again and again")
 
     def read(self, shard: str, first: str, last: str) -> list[dict[str, Any]]:
-        """Records of a shard from one sequence number to another, as Lambda has them in an event."""
+        """Return the records of a shard from one sequence number to another, as an event of Lambda has them."""
         summary = self._client.describe_stream_summary(StreamName=self._name)["StreamDescriptionSummary"]
         iterator: str | None = self._client.get_shard_iterator(
             StreamName=self._name,
@@ -399,20 +378,14 @@ class _Stream:
             answer = self._client.get_records(ShardIterator=iterator, Limit=1000)
             for record in answer["Records"]:
                 found.append(
-                    {
-                        "kinesis": {
-                            "kinesisSchemaVersion": "1.0",
-                            "partitionKey": record["PartitionKey"],
-                            "sequenceNumber": record["SequenceNumber"],
-                            "data": base64.b64encode(record["Data"]).decode(),
-                            "approximateArrivalTimestamp": record["ApproximateArrivalTimestamp"].timestamp(),
-                        },
-                        "eventSource": "aws:kinesis",
-                        "eventVersion": "1.0",
-                        "eventID": f"{shard}:{record['SequenceNumber']}",
-                        "eventName": "aws:kinesis:record",
-                        "eventSourceARN": summary["StreamARN"],
-                    }
+                    event_record(
+                        record["Data"],
+                        shard=shard,
+                        sequence=record["SequenceNumber"],
+                        partition_key=record["PartitionKey"],
+                        arrival_s=record["ApproximateArrivalTimestamp"].timestamp(),
+                        eventSourceARN=summary["StreamARN"],
+                    )
                 )
                 if record["SequenceNumber"] == last:
                     return found
@@ -421,10 +394,10 @@ class _Stream:
 
 
 class _Landing:
-    """Waits until what was put on the stream is in the bucket.
+    """Waits until everything that was put on the stream is in the bucket.
 
-    The function reads a shard in its order and names an object by the bounds of its batch: once the last
-    envelope with a record to keep has landed, all before it have.
+    The function reads a shard in order and names an object by the bounds of its batch. So when the last envelope with
+    a record to keep is in the bucket, all earlier ones are, too.
     """
 
     def __init__(self, storage: StorageGateway, bucket: str, timeout_s: float) -> None:
@@ -443,7 +416,7 @@ class _Landing:
         self._quarantined.add((shard, sequence))
 
     def objects(self) -> tuple[str, ...]:
-        """Keys of the objects that hold captured records of what was put, in their order."""
+        """Return the keys of the objects with captured records that were put here, in order."""
         return tuple(
             key
             for key in self._keys(locations.CAPTURED)
@@ -452,12 +425,12 @@ class _Landing:
         )
 
     def wait(self) -> None:
-        """Wait for all that is expected; ToptalkersError when the time is over."""
+        """Wait until everything is there; ToptalkersError when the time is over."""
         end = time.monotonic() + self._timeout_s
         while missing := self._missing():
             if time.monotonic() > end:
                 raise ToptalkersError(
-                    f"after {self._timeout_s:.0f} s {missing} of the stream have not landed in s3://{self._bucket}/",
+                    f"after {self._timeout_s:.0f} s {missing} of the stream are not in s3://{self._bucket}/",
                     hint="the function's log says why; --timeout waits longer",
                 )
             time.sleep(POLL_SECONDS)
