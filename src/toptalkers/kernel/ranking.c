@@ -57,8 +57,7 @@ static inline void distribute(const uint64_t *from, uint64_t *to, size_t number,
                               size_t *start) {
     for (const uint64_t *end = from + number * words; from < end; from += words) {
         uint64_t *at = to + start[((const uint8_t *)from)[byte]]++ * words;
-        for (size_t word = 0; word < words; word++)
-            at[word] = from[word];
+        memcpy(at, from, words * sizeof *at);
     }
 }
 
