@@ -261,6 +261,18 @@ int64_t merge_read(merge *m, uint8_t *room, size_t length);
 
 #pragma GCC visibility push(hidden)
 
+/* A piece of the file of spilled sums. */
+typedef struct {
+    int64_t offset;
+    uint32_t length, rows;
+    int part;
+} segment;
+
+typedef struct {
+    segment *all;
+    size_t number, room;
+} segments;
+
 /* What the values add up to, per sum. */
 typedef struct {
     int64_t sums[MOST_SUMS];
@@ -272,8 +284,7 @@ struct counter {
     int64_t tally[TALLIES];
     bool failed; /* no memory */
     totals total, total_before; /* of all that was counted; before the current file */
-    struct segment *provisional; /* spilled of the current file */
-    size_t provisional_number, provisional_room;
+    segments provisional; /* spilled of the current file */
     spill *provisional_in;
     struct reader *reader;
 };

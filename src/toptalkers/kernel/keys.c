@@ -87,15 +87,11 @@ static enum tally take_address(counter *c, column text, size_t part, talker *who
         return MALFORMED_ADDRESS;
     uint64_t hash = hash_bytes(text.text, text.length, c->table.seed);
     int64_t number = sums_known_address(&c->table, text.text, text.length, hash);
-    if (number < 0) {
-        if (!is_ipv6(text))
-            return MALFORMED_ADDRESS;
+    if (number < 0 && !is_ipv6(text))
+        return MALFORMED_ADDRESS;
+    if (number < 0)
         number = sums_address(&c->table, text.text, text.length, hash);
-        if (number < 0) {
-            c->failed = true;
-            return MALFORMED_ADDRESS;
-        }
-    }
+    c->failed |= number < 0;
     whose->part[part] = (uint32_t)number;
     whose->texts |= 1u << part;
     return COUNTED;
@@ -147,23 +143,16 @@ static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *
         if (is_text && from == end)
             return NULL;
         size_t width = is_text ? *from++ : of.addresses >> part & 1 ? 4 : 2;
-        if ((size_t)(end - from) < width)
-            return NULL;
-        if (is_text && !whose && !is_ipv6((column){from, width}))
+        if ((size_t)(end - from) < width ||
+            (is_text && (whose ? width > LONGEST_ADDRESS : !is_ipv6((column){from, width}))))
             return NULL;
         if (is_text && whose) {
-            int64_t number = -1;
-            if (width <= LONGEST_ADDRESS)
-                number = sums_address(table, from, width, hash_bytes(from, width, table->seed));
+            int64_t number = sums_address(table, from, width, hash_bytes(from, width, table->seed));
             if (number < 0)
                 return NULL;
             whose->part[part] = (uint32_t)number;
         } else if (whose) {
-            uint16_t low;
-            memcpy(&low, from, 2);
-            whose->part[part] = low;
-            if (width == 4)
-                memcpy(&whose->part[part], from, 4);
+            memcpy(&whose->part[part], from, of.addresses >> part & 1 ? 4 : 2);
         }
         from += width;
     }
@@ -177,13 +166,19 @@ const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, 
 
 /* --- ordered --- */
 
+typedef struct {
+    uint8_t length, text[4];
+} printed_octet;
+
 /* Decimals in their order, and each one's rank. Of two of which one begins the other, the shorter one comes first
  * before a dot or a tab (0), and last before a colon (1). */
 struct key_order {
     const sums *table;
-    uint16_t octet[2][256], octet_rank[2][256];
+    printed_octet octet[2][256];
+    uint16_t octet_rank[2][256];
     uint16_t number[2][1 << 16], number_rank[2][1 << 16];
-    uint32_t *text, *text_rank; /* the numbers of texts, likewise */
+    const text_address **text; /* texts in their order */
+    uint32_t *text_rank;       /* by their numbers */
 };
 
 static void order_decimals(uint32_t from, uint32_t limit, bool before_colon, uint16_t **next) {
@@ -213,41 +208,36 @@ static int by_text(const void *one, const void *other) {
     return a->length < b->length ? ']' - b->text[shorter] : a->text[shorter] - ']';
 }
 
-static bool order_texts(key_order *o) {
-    size_t known = o->table->addresses_known;
-    const text_address **ordered = malloc((known + 1) * sizeof *ordered);
-    o->text = malloc((known + 1) * sizeof *o->text);
-    o->text_rank = malloc((known + 1) * sizeof *o->text_rank);
-    bool fits = ordered && o->text && o->text_rank;
-    if (fits) {
-        for (size_t i = 0; i < known; i++)
-            ordered[i] = &o->table->addresses[i];
-        qsort(ordered, known, sizeof *ordered, by_text);
-        for (size_t i = 0; i < known; i++) {
-            o->text[i] = (uint32_t)(ordered[i] - o->table->addresses);
-            o->text_rank[o->text[i]] = (uint32_t)i;
-        }
-    }
-    free(ordered);
-    return fits;
-}
-
 key_order *key_order_new(const sums *table) {
+    size_t known = table->addresses_known;
     key_order *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
     o->table = table;
-    if (!order_texts(o)) {
+    o->text = malloc((known + 1) * sizeof *o->text);
+    o->text_rank = malloc((known + 1) * sizeof *o->text_rank);
+    if (!o->text || !o->text_rank) {
         key_order_free(o);
         return NULL;
     }
+    for (size_t i = 0; i < known; i++)
+        o->text[i] = &table->addresses[i];
+    qsort(o->text, known, sizeof *o->text, by_text);
+    for (size_t i = 0; i < known; i++)
+        o->text_rank[o->text[i] - table->addresses] = (uint32_t)i;
     for (size_t part = 0; part < table->of.parts; part++) {
         bool before_colon = part + 1 < table->of.parts;
         if (!(table->of.addresses >> part & 1))
             order_all_decimals(1 << 16, before_colon, o->number[before_colon], o->number_rank[before_colon]);
     }
-    for (int before_colon = 0; before_colon < 2; before_colon++)
-        order_all_decimals(256, before_colon, o->octet[before_colon], o->octet_rank[before_colon]);
+    for (int before_colon = 0; before_colon < 2; before_colon++) {
+        uint16_t ordered[256];
+        order_all_decimals(256, before_colon, ordered, o->octet_rank[before_colon]);
+        for (int i = 0; i < 256; i++) {
+            printed_octet *octet = &o->octet[before_colon][i];
+            octet->length = (uint8_t)(print_number(octet->text, ordered[i]) - octet->text);
+        }
+    }
     return o;
 }
 
@@ -301,18 +291,20 @@ static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool bef
     uint32_t rank;
     memcpy(&rank, ranks, 4);
     if (ranks[4]) {
-        const text_address *known = &o->table->addresses[o->text[rank]];
+        const text_address *known = o->text[rank];
         *to++ = '[';
         memcpy(to, known->text, known->length);
         to += known->length;
         *to++ = ']';
         return to;
     }
-    for (int shift = 24; shift > 0; shift -= 8) {
-        to = print_number(to, o->octet[0][rank >> shift & 255]);
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        const printed_octet *octet = &o->octet[!shift && before_colon][rank >> shift & 255];
+        memcpy(to, octet->text, sizeof octet->text); /* a fixed length is faster, and what follows overwrites it */
+        to += octet->length;
         *to++ = '.';
     }
-    return print_number(to, o->octet[before_colon][rank & 255]);
+    return to - 1;
 }
 
 static inline uint8_t *print_parts(const key_order *o, shape of, const uint8_t *ranks, uint8_t *to) {

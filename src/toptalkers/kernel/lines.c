@@ -7,6 +7,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -63,7 +64,6 @@ static bool is_header(const reader *r, const uint8_t *line, size_t length) {
     return first_is_known || 2 * known > columns;
 }
 
-/* Write the starts of a line's columns into `at`, and the start of one more behind its end. Returns their number. */
 uint32_t split(reader *r, const uint8_t *line, size_t length) {
     uint32_t columns = 0, most = (uint32_t)r->now.columns + 1;
     const uint8_t *end = line + length;
@@ -94,7 +94,7 @@ static inline bool count_record(counter *c, const uint8_t *base, const uint32_t 
     int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
     if (__builtin_expect(record >= c->reader->lines.next_sample, 0))
-        sample_line(c->reader, record, base, at, length);
+        take_sample(c->reader, record, base + line, length);
     return true;
 }
 
@@ -147,8 +147,7 @@ __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *
     if (!is_too_long && is_header(r, line, length)) {
         end_stretch(r, c->tally[RECORDS_READ]);
         r->by_header = true;
-        if (!set_layout(r, (const char *)line, length))
-            c->failed = true;
+        c->failed |= !set_layout(r, (const char *)line, length);
         return;
     }
     enum tally verdict = MALFORMED_COLUMNS;
@@ -159,7 +158,7 @@ __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *
     if (verdict >= MALFORMED_COLUMNS)
         note_malformed(r, record, line, length, is_too_long);
     else if (record >= r->lines.next_sample)
-        take_sample(r, record, line, r->at);
+        take_sample(r, record, line, length);
 }
 
 /* --- lines --- */
@@ -214,13 +213,11 @@ static size_t count_lines(counter *c, const uint8_t *data, size_t length) {
                 continue;
             }
             size_t width = next - 1 - line;
-            if (width) {
-                if (__builtin_expect(columns != most || !count_record(c, data, at, line, width), 0)) {
-                    count_odd_line(c, data + line, width);
-                    at = r->at;
-                    most = (uint32_t)r->now.columns + 1;
-                    looked_at = r->now.looked_at;
-                }
+            if (width && __builtin_expect(columns != most || !count_record(c, data, at, line, width), 0)) {
+                count_odd_line(c, data + line, width);
+                at = r->at;
+                most = (uint32_t)r->now.columns + 1;
+                looked_at = r->now.looked_at;
             }
             line = next;
             at[0] = next;
@@ -247,11 +244,9 @@ static bool keep_rest(reader *r, const uint8_t *data, size_t length) {
 }
 
 static void count_rest(counter *c) {
-    reader *r = c->reader;
-    size_t length = r->rest_length;
-    r->rest_length = 0;
-    if (length)
-        count_odd_line(c, r->rest, length);
+    if (c->reader->rest_length)
+        count_odd_line(c, c->reader->rest, c->reader->rest_length);
+    c->reader->rest_length = 0;
 }
 
 int counter_feed(counter *c, const uint8_t *data, size_t length) {
@@ -290,8 +285,7 @@ void counter_end_file(counter *c, int counts) {
     memset(c->tally, 0, sizeof c->tally);
     spill_settle(c, counts);
     sums_end_file(&c->table, counts);
-    if (!begin_file(c->reader))
-        c->failed = true;
+    c->failed |= !begin_file(c->reader);
 }
 
 /* --- counters --- */
@@ -309,9 +303,8 @@ static size_t take_names(char *list, const char **names, size_t most) {
 
 /* Take a question's key, sums and filters. Returns false when it cannot be answered. */
 static bool take_question(reader *r, const question *asked, shape *of) {
-    char *key = strcpy(r->names, asked->key), *summed = strcpy(r->names + strlen(asked->key) + 1, asked->sums);
-    of->parts = (uint32_t)take_names(key, r->key, LONGEST_KEY);
-    of->sums = (uint32_t)take_names(summed, r->sums, MOST_SUMS);
+    of->parts = (uint32_t)take_names(r->names, r->key, LONGEST_KEY);
+    of->sums = (uint32_t)take_names(r->names + strlen(asked->key) + 1, r->sums, MOST_SUMS);
     r->port_part = ABSENT;
     for (uint32_t part = 0; part < of->parts; part++) {
         const telling_field *field = TELLING, *end = TELLING + TELLINGS;
@@ -336,56 +329,46 @@ static bool take_question(reader *r, const question *asked, shape *of) {
     return of->parts && of->sums && (!asked->action || r->action != ANY_ACTION);
 }
 
-counter *counter_new(const question *asked) {
-    counter *c = calloc(1, sizeof *c);
-    reader *r = calloc(1, sizeof *r);
-    if (!c || !r) {
-        free(c);
-        free(r);
-        return NULL;
-    }
-    c->reader = r;
-    r->fields = malloc(strlen(asked->fields) + 3);
-    r->headerless = strdup(asked->headerless);
-    r->names = malloc(strlen(asked->key) + strlen(asked->sums) + 2);
-    if (!r->fields || !r->headerless || !r->names) {
-        counter_free(c);
-        return NULL;
-    }
-    strcpy(r->fields, " ");
-    strcat(r->fields, asked->fields);
-    strcat(r->fields, " ");
+/* Returns 0, or the number of the error. */
+static int init(counter *c, const question *asked) {
+    reader *r = c->reader = calloc(1, sizeof *r);
+    if (!r || asprintf(&r->fields, " %s ", asked->fields) < 0 || !(r->headerless = strdup(asked->headerless)) ||
+        asprintf(&r->names, "%s%c%s", asked->key, 0, asked->sums) < 0)
+        return ENOMEM;
     for (const char *name = asked->fields; *name;) {
         size_t width = strcspn(name, " ");
         r->field_lengths[*name & 31] |= (uint64_t)1 << (width & 63);
         name += width + (name[width] == ' ');
     }
     shape of = {0};
-    if (!take_question(r, asked, &of)) {
+    if (!take_question(r, asked, &of))
+        return EINVAL;
+    return sums_init(&c->table, asked->seed, of) && begin_file(r) ? 0 : ENOMEM;
+}
+
+counter *counter_new(const question *asked) {
+    counter *c = calloc(1, sizeof *c);
+    int error = c ? init(c, asked) : ENOMEM;
+    if (c && error) {
         counter_free(c);
-        errno = EINVAL;
-        return NULL;
+        c = NULL;
     }
-    if (!sums_init(&c->table, asked->seed, of) || !begin_file(r)) {
-        counter_free(c);
-        return NULL;
-    }
+    errno = error;
     return c;
 }
 
 void counter_free(counter *c) {
-    if (!c)
-        return;
-    if (c->reader) {
-        free(c->reader->fields);
-        free(c->reader->headerless);
-        free(c->reader->names);
-        free(c->reader->at);
-        free(c->reader->columns);
-        free(c->reader->rest);
-        free(c->reader);
+    reader *r = c->reader;
+    if (r) {
+        free(r->fields);
+        free(r->headerless);
+        free(r->names);
+        free(r->at);
+        free(r->columns);
+        free(r->rest);
+        free(r);
     }
-    free(c->provisional);
+    free(c->provisional.all);
     sums_free(&c->table);
     free(c);
 }

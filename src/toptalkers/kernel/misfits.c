@@ -32,52 +32,43 @@ void end_stretch(reader *r, int64_t record) {
     begin_stretch(r, record);
 }
 
+static bool fits(enum kind kind, column text) {
+    switch (kind) {
+    case A_VERSION:
+        return text.length <= 2 && parse_number(text) >= 0;
+    case A_NUMBER:
+        return parse_number(text) >= 0;
+    case AN_ADDRESS:
+        return is_address(text);
+    case A_PORT:
+        return parse_port(text) >= 0;
+    case A_PROTOCOL:
+        return parse_port(text) >= 0 && parse_port(text) <= LARGEST_PROTOCOL;
+    case AN_ACTION:
+        return parse_action(text) != ANY_ACTION;
+    case A_STATUS:
+        return is_text(text, "OK", 2) || is_text(text, "NODATA", 6) || is_text(text, "SKIPDATA", 8);
+    }
+    return true;
+}
+
 /* Whether a telling column of a record has a value that its field cannot have; `-` tells nothing. */
 static bool is_odd_record(const layout *l, const uint8_t *base, const uint32_t *at) {
-    int64_t numbers[TELLINGS];
+    bool epoch = false, no_time = false;
     for (int i = 0; i < TELLINGS; i++) {
-        numbers[i] = -1;
         if (l->telling[i] == ABSENT)
             continue;
         column text = COLUMN(l->telling[i]);
         if (is_text(text, "-", 1))
             continue;
-        bool fits = true;
-        int64_t port;
-        switch (TELLING[i].kind) {
-        case A_VERSION:
-            fits = text.length <= 2 && parse_number(text) >= 0;
-            break;
-        case A_NUMBER:
-            numbers[i] = parse_number(text);
-            fits = numbers[i] >= 0;
-            if (fits && (i == AT_PACKETS || i == AT_BYTES) && text.length != 10)
-                numbers[i] = 0; /* perhaps as large as a time, but not written like one */
-            break;
-        case AN_ADDRESS:
-            fits = is_address(text);
-            break;
-        case A_PORT:
-            fits = parse_port(text) >= 0;
-            break;
-        case A_PROTOCOL:
-            port = parse_port(text);
-            fits = port >= 0 && port <= LARGEST_PROTOCOL;
-            break;
-        case AN_ACTION:
-            fits = parse_action(text) != ANY_ACTION;
-            break;
-        case A_STATUS:
-            fits = is_text(text, "OK", 2) || is_text(text, "NODATA", 6) || is_text(text, "SKIPDATA", 8);
-            break;
-        }
-        if (!fits)
+        if (!fits(TELLING[i].kind, text))
             return true;
+        int64_t number = parse_number(text);
+        if (i == AT_PACKETS || i == AT_BYTES) /* as large as a time, and written like one */
+            epoch |= text.length == 10 && number >= EPOCH_FROM && number < EPOCH_UNTIL;
+        if (i == AT_START || i == AT_END)
+            no_time |= number < EPOCH_FROM;
     }
-    bool epoch = (numbers[AT_PACKETS] >= EPOCH_FROM && numbers[AT_PACKETS] < EPOCH_UNTIL) ||
-                 (numbers[AT_BYTES] >= EPOCH_FROM && numbers[AT_BYTES] < EPOCH_UNTIL);
-    bool no_time = (numbers[AT_START] >= 0 && numbers[AT_START] < EPOCH_FROM) ||
-                   (numbers[AT_END] >= 0 && numbers[AT_END] < EPOCH_FROM);
     return epoch && no_time;
 }
 
@@ -95,16 +86,16 @@ static void keep_example(reader *r, const uint8_t *line, size_t length, bool is_
     m->fields[SHOWN_FIELDS - 1] = 0;
 }
 
-/* Check all telling columns of a sound record; `at` has the starts of all its columns. */
-void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t *at) {
+void take_sample(reader *r, int64_t record, const uint8_t *line, size_t length) {
     stretch *s = &r->lines;
     int64_t number = record - s->first - s->malformed; /* among the sound ones */
     s->next_sample = record + (number + 1 < SAMPLED_FIRST ? 1 : SAMPLED_EVERY - number % SAMPLED_EVERY);
     s->sampled++;
-    if (is_odd_record(&r->now, base, at)) {
+    split(r, line, length); /* until here perhaps only into the columns that the question needs */
+    if (is_odd_record(&r->now, line, r->at)) {
         s->odd++;
         s->is_told |= ++s->odd_in_row >= STREAK;
-        keep_example(r, base + at[0], at[r->now.columns] - at[0] - 1, true);
+        keep_example(r, line, length, true);
     } else {
         s->odd_in_row = 0;
     }
@@ -113,12 +104,9 @@ void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t 
 /* Whether compressed bytes begin in a line. */
 static bool begins_compressed(const uint8_t *line, size_t length) {
     size_t most = length < TELLING_BYTES ? length : TELLING_BYTES;
-    for (size_t i = 0; i < most; i++) {
-        for (size_t j = 0; j < sizeof MAGIC / sizeof *MAGIC; j++) {
-            size_t magic = strlen(MAGIC[j]);
-            if (line[i] == (uint8_t)MAGIC[j][0] && most - i >= magic && !memcmp(line + i, MAGIC[j], magic))
-                return true;
-        }
+    for (size_t i = 0; i < sizeof MAGIC / sizeof *MAGIC; i++) {
+        if (memmem(line, most, MAGIC[i], strlen(MAGIC[i])))
+            return true;
     }
     return false;
 }
@@ -159,17 +147,6 @@ void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t lengt
         r->compressed_malformed = r->malformed;
     }
     keep_example(r, line, length, false);
-}
-
-/* The same as `take_sample`, but `at` may have only the columns that the question needs. */
-void sample_line(reader *r, int64_t record, const uint8_t *base, const uint32_t *at, size_t length) {
-    if (r->now.looked_at >= (uint32_t)r->now.columns) {
-        take_sample(r, record, base, at);
-        return;
-    }
-    const uint8_t *line = base + at[0];
-    split(r, line, length);
-    take_sample(r, record, line, r->at);
 }
 
 int counter_misfit(const counter *c, misfit *found) {

@@ -57,8 +57,7 @@ static inline void distribute(const uint64_t *from, uint64_t *to, size_t number,
                               size_t *start) {
     for (const uint64_t *end = from + number * words; from < end; from += words) {
         uint64_t *at = to + start[((const uint8_t *)from)[byte]]++ * words;
-        for (size_t word = 0; word < words; word++)
-            at[word] = from[word];
+        memcpy(at, from, words * sizeof *at);
     }
 }
 
@@ -141,8 +140,6 @@ ranking *ranking_new(counter *c, size_t top) {
 }
 
 void ranking_free(ranking *r) {
-    if (!r)
-        return;
     free_room(r->entries, r->room);
     key_order_free(r->order);
     free(r);
@@ -180,7 +177,6 @@ struct merge {
     run *runs;
     size_t number; /* a heap by the order of the answer */
     size_t left;   /* how many lines may still be given */
-    bool failed;
 };
 
 /* Take the next line of a run; false when the disk does not give it back. */
@@ -239,25 +235,22 @@ merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rank
         return NULL;
     m->fd = fd;
     m->left = top ? top : SIZE_MAX;
-    m->runs = calloc(rankings + 1, sizeof *m->runs);
-    for (size_t i = 0; m->runs && i < rankings; i++) {
-        run *one = &m->runs[m->number];
+    m->runs = calloc(rankings, sizeof *m->runs);
+    if (!m->runs) {
+        free(m);
+        return NULL;
+    }
+    for (size_t i = 0; i < rankings; i++) {
+        run *one = &m->runs[m->number++];
         one->bytes = one->line = one->stop = malloc(MERGE_BYTES);
         one->next = starts[i];
         one->end = ends[i];
         if (!one->bytes || !advance(m, one)) {
-            m->number += one->bytes != NULL;
             merge_free(m);
             return NULL;
         }
-        if (one->length)
-            m->number++;
-        else
-            free(one->bytes);
-    }
-    if (!m->runs) {
-        free(m);
-        return NULL;
+        if (!one->length)
+            free(m->runs[--m->number].bytes);
     }
     for (size_t at = m->number / 2; at--;)
         settle_run(m, at);
@@ -265,8 +258,6 @@ merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rank
 }
 
 void merge_free(merge *m) {
-    if (!m)
-        return;
     for (size_t i = 0; i < m->number; i++)
         free(m->runs[i].bytes);
     free(m->runs);

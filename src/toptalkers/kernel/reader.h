@@ -101,15 +101,8 @@ static inline int64_t parse_number(column c) {
 
 /* A decimal without leading zeros, 0 to 65535; -1 when it is not. */
 static inline int parse_port(column c) {
-    int port = 0;
-    if (!c.length || c.length > 5 || (c.text[0] == '0' && c.length > 1))
-        return -1;
-    for (size_t i = 0; i < c.length; i++) {
-        if (!is_digit(c.text[i]))
-            return -1;
-        port = port * 10 + (c.text[i] - '0');
-    }
-    return port > LARGEST_PORT ? -1 : port;
+    int64_t port = c.length > 1 && c.text[0] == '0' ? -1 : parse_number(c);
+    return port > LARGEST_PORT ? -1 : (int)port;
 }
 
 /* ANY_ACTION when it is neither. */
@@ -123,17 +116,20 @@ bool is_address(column text);
 enum tally take_part(counter *c, column text, size_t part, talker *whose);
 
 /* lines.c */
+/* Write the starts of a line's columns into `at`, and the start of one more behind its end. Returns their number. */
 uint32_t split(reader *r, const uint8_t *line, size_t length);
 
 /* rules.c */
 bool set_layout(reader *r, const char *names, size_t length);
+/* Examine a record that has its layout's columns; `at` has the start of each that is needed and of the next. Adds the
+ * record to the sums when it counts. */
 enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
 
 /* misfits.c */
 void begin_stretch(reader *r, int64_t record);
 void end_stretch(reader *r, int64_t record);
-void take_sample(reader *r, int64_t record, const uint8_t *base, const uint32_t *at);
-void sample_line(reader *r, int64_t record, const uint8_t *base, const uint32_t *at, size_t length);
+/* Check all telling columns of a sound record. */
+void take_sample(reader *r, int64_t record, const uint8_t *line, size_t length);
 void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long);
 
 #pragma GCC visibility pop

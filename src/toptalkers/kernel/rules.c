@@ -72,8 +72,6 @@ static bool has_no_key(const counter *c, const uint8_t *base, const uint32_t *at
     return true;
 }
 
-/* Examine a record that has its layout's columns; `at` has the start of each that is needed and of the next. Adds the
- * record to the sums when it counts. */
 enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     const reader *r = c->reader;
     const layout *l = &r->now;

@@ -16,17 +16,6 @@ enum { SEGMENT_BYTES = 1 << 16 };
 /* The same for all counters, since parts must be. */
 static const uint64_t PART_SEED = 0x746f7074616c6b65u;
 
-typedef struct segment {
-    int64_t offset;
-    uint32_t length, rows;
-    int part;
-} segment;
-
-typedef struct {
-    segment *all;
-    size_t number, room;
-} segments;
-
 struct spill {
     int fd;
     int64_t end;
@@ -44,8 +33,6 @@ spill *spill_new(int fd) {
 }
 
 void spill_free(spill *s) {
-    if (!s)
-        return;
     for (int part = 0; part < PARTS; part++)
         free(s->parts[part].all);
     pthread_mutex_destroy(&s->lock);
@@ -79,8 +66,8 @@ static bool append(segments *to, segment one) {
 
 /* Rows on their way to the disk, at most one segment per part. */
 typedef struct {
-    uint8_t *bytes;
     uint32_t length[PARTS], rows[PARTS];
+    uint8_t bytes[PARTS][SEGMENT_BYTES];
 } outgoing;
 
 static bool write_segment(counter *c, spill *s, outgoing *out, int part, bool provisional) {
@@ -90,24 +77,10 @@ static bool write_segment(counter *c, spill *s, outgoing *out, int part, bool pr
     pthread_mutex_lock(&s->lock);
     one.offset = s->end;
     s->end += one.length;
+    bool fits = append(provisional ? &c->provisional : &s->parts[part], one);
     pthread_mutex_unlock(&s->lock);
-    if (!write_all(s->fd, out->bytes + (size_t)part * SEGMENT_BYTES, one.length, one.offset))
-        return false;
     out->length[part] = out->rows[part] = 0;
-    bool fits;
-    if (provisional) {
-        segments waiting = {c->provisional, c->provisional_number, c->provisional_room};
-        fits = append(&waiting, one);
-        c->provisional = waiting.all;
-        c->provisional_number = waiting.number;
-        c->provisional_room = waiting.room;
-        c->provisional_in = s;
-    } else {
-        pthread_mutex_lock(&s->lock);
-        fits = append(&s->parts[part], one);
-        pthread_mutex_unlock(&s->lock);
-    }
-    return fits;
+    return fits && write_all(s->fd, out->bytes[part], one.length, one.offset);
 }
 
 static bool spill_rows(counter *c, spill *s, outgoing *out, bool provisional) {
@@ -122,7 +95,7 @@ static bool spill_rows(counter *c, spill *s, outgoing *out, bool provisional) {
         int part = (int)(hash_bytes(packed, key_length, PART_SEED) % PARTS);
         if (out->length[part] + length > SEGMENT_BYTES && !write_segment(c, s, out, part, provisional))
             return false;
-        memcpy(out->bytes + (size_t)part * SEGMENT_BYTES + out->length[part], packed, length);
+        memcpy(out->bytes[part] + out->length[part], packed, length);
         out->length[part] += (uint32_t)length;
         out->rows[part]++;
     }
@@ -134,12 +107,12 @@ static bool spill_rows(counter *c, spill *s, outgoing *out, bool provisional) {
 }
 
 int counter_spill(counter *c, spill *s) {
-    outgoing *out = calloc(1, sizeof *out);
+    outgoing *out = malloc(sizeof *out);
     if (!out)
         return -1;
-    out->bytes = malloc((size_t)PARTS * SEGMENT_BYTES);
-    bool fits = out->bytes && spill_rows(c, s, out, false) && spill_rows(c, s, out, true);
-    free(out->bytes);
+    memset(out, 0, offsetof(outgoing, bytes));
+    c->provisional_in = s;
+    bool fits = spill_rows(c, s, out, false) && spill_rows(c, s, out, true);
     free(out);
     sums_clear(&c->table);
     return fits ? 0 : -1;
@@ -147,15 +120,13 @@ int counter_spill(counter *c, spill *s) {
 
 void spill_settle(counter *c, bool counts) {
     spill *s = c->provisional_in;
-    if (counts && c->provisional_number) {
+    if (counts && c->provisional.number) {
         pthread_mutex_lock(&s->lock);
-        for (size_t i = 0; i < c->provisional_number; i++) {
-            if (!append(&s->parts[c->provisional[i].part], c->provisional[i]))
-                c->failed = true;
-        }
+        for (const segment *one = c->provisional.all; one < c->provisional.all + c->provisional.number; one++)
+            c->failed |= !append(&s->parts[one->part], *one);
         pthread_mutex_unlock(&s->lock);
     }
-    c->provisional_number = 0;
+    c->provisional.number = 0;
 }
 
 int64_t spill_bytes(const spill *s) { return s->end; }

@@ -23,14 +23,6 @@ void free_room(void *room, size_t bytes) {
         munmap(room, bytes);
 }
 
-static uint64_t mixed(uint64_t bits) {
-    bits ^= bits >> 32;
-    bits *= 0xd6e8feb86659fd93u;
-    bits ^= bits >> 32;
-    bits *= 0xd6e8feb86659fd93u;
-    return bits ^ bits >> 32;
-}
-
 static inline uint64_t hash_key(const uint32_t *part, size_t parts, uint64_t texts, uint64_t seed) {
     uint64_t hash = seed ^ texts << 32;
     for (size_t i = 0; i < parts; i++) {
@@ -49,7 +41,10 @@ uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
     }
     word = 0;
     memcpy(&word, bytes, length);
-    return mixed(hash ^ word);
+    hash ^= word;
+    for (int i = 0; i < 2; i++)
+        hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93u;
+    return hash ^ hash >> 32;
 }
 
 static size_t slot_bytes(const sums *table) { return (table->mask + 1) * table->row_bytes; }
@@ -108,7 +103,7 @@ static inline row *find(sums *table, const talker *whose, uint64_t hash, size_t 
         if (one->state == FREE) {
             table->rows++;
             one->state = USED;
-            one->texts = whose->texts & ((1u << LONGEST_KEY) - 1);
+            one->texts = whose->texts;
             memcpy(one->part, whose->part, parts * sizeof *one->part);
             return one;
         }
@@ -128,7 +123,7 @@ static bool add(sums *table, const waiting_sum *what) {
         return false;
     if (one->file != table->file) {
         settle(table, one);
-        one->file = table->file & ((1u << FILE_BITS) - 1);
+        one->file = table->file;
     }
     int64_t *pending = sums_of(table, one) + table->of.sums;
     for (size_t i = 0; i < table->of.sums; i++)
