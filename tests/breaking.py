@@ -67,7 +67,9 @@ class _FaultyPages:
 
 
 class FaultyAccount(FakeAccount):
-    """The fake account for runs, with a fault."""
+    """The fake account for runs, with a fault. Every sleep is long, so that a run takes few calls."""
+
+    shortest_sleep = 30
 
     def __init__(self, fault: Fault) -> None:
         super().__init__()

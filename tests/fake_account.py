@@ -139,9 +139,15 @@ class FakeCloudFormation:
 
 
 class FakeAccount(Opener):
-    """What makes clients, for `Account`; and what opens the account, for the commands' `obj`."""
+    """Opens an `Account` with fake clients; the commands take it as their `obj`.
+
+    Attributes:
+        shortest_sleep: seconds; every shorter sleep takes as long.
+
+    """
 
     region = "us-east-1"
+    shortest_sleep = 0
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -174,7 +180,12 @@ class FakeAccount(Opener):
     def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
         assert region is None
         assert profile is None
-        return Account(self.client, region=self.region, sleep=self.clock.sleep, now=self.clock.now)
+        return Account(
+            self.client,
+            region=self.region,
+            sleep=lambda seconds: self.clock.sleep(max(seconds, self.shortest_sleep)),
+            now=self.clock.now,
+        )
 
     def client(self, service: str, *, once: bool = False) -> Any:
         del once

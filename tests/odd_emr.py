@@ -1,5 +1,6 @@
 """A local EMR that answers late, never, twice or with garbage: `FakeEmr` behind HTTP, for real clients."""
 
+import functools
 import json
 import re
 import signal
@@ -17,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.fake_account import FakeAccount
-from toptalkers.aws.account import CONFIG, Account, open_account
+from toptalkers.aws.account import CONFIG, open_account
 
 Mode = Literal[
     "fine",
@@ -53,6 +54,8 @@ class OddEmr(ThreadingHTTPServer):
 class OddAccount(FakeAccount):
     """An account that calls EMR by botocore, over HTTP, at the endpoint in the environment; every sleep is long."""
 
+    shortest_sleep = 30
+
     def __init__(self, *, attempts: int = 1, read_timeout: float = 20) -> None:
         super().__init__()
         self.told: list[str] = []
@@ -62,15 +65,6 @@ class OddAccount(FakeAccount):
 
     def client(self, service: str, *, once: bool = False) -> Any:
         return self._real.client(service, once=once) if service == "emr" else super().client(service)
-
-    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
-        del region, profile
-        return Account(
-            self.client,
-            region=self.region,
-            sleep=lambda seconds: self.clock.sleep(max(seconds, 30)),
-            now=self.clock.now,
-        )
 
 
 @contextmanager
@@ -125,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         status, answer = _perform(emr, operation, json.loads(body))
         if starts and mode == "late-answer":
-            time.sleep(1.5)
+            time.sleep(0.3)
         if starts and mode in ("lost-answer", "list-fails"):
             self.close_connection = True
             return
@@ -147,9 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+@functools.cache
+def _model() -> Any:
+    return botocore.session.get_session().get_service_model("emr")
+
+
 def _perform(emr: Any, operation: str, request: dict[str, Any]) -> tuple[int, bytes]:
-    model = botocore.session.get_session().get_service_model("emr")
-    shape: Any = model.operation_model(operation).input_shape
+    shape: Any = _model().operation_model(operation).input_shape
     for name, member in shape.members.items():
         if name in request and member.type_name == "timestamp":
             request[name] = datetime.fromtimestamp(request[name], UTC)

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.fake_account import FakeAccount
 from toptalkers.cli.main import cli
+from toptalkers.machine.scratch import ENGINE_PREFIX, LOCK
 from toptalkers.sample.writer import write_sample
 
 TOPTALKERS = [sys.executable, "-m", "toptalkers"]
@@ -208,8 +209,8 @@ def test_forked_processes_end_with_the_one_that_forked_them() -> None:
 
 
 def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":
-    """Ask an engine, and wait until it has a folder for its files."""
-    before = set(scratch.iterdir())
+    """Start a count, and wait until its engine has a locked folder for its files."""
+    before = set(scratch.glob(f"{ENGINE_PREFIX}*/{LOCK}"))
     process = subprocess.Popen(
         [*TOPTALKERS, "run-local", str(FLOWLOGS / "default.log"), "--engine", engine],
         stdout=subprocess.DEVNULL,
@@ -217,7 +218,8 @@ def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":
         text=True,
         env={**os.environ, "TMPDIR": str(scratch)},
     )
-    while not set(scratch.iterdir()) - before and process.poll() is None:
+    # Any other file may be of `tempfile`, which tries whether it can write here.
+    while not set(scratch.glob(f"{ENGINE_PREFIX}*/{LOCK}")) - before and process.poll() is None:
         time.sleep(0.01)
     return process
 

@@ -291,7 +291,7 @@ def test_hostile_payloads_are_found_out(payload: bytes, reason: str) -> None:
 
 def test_a_piece_may_end_anywhere() -> None:
     """An envelope in two gzip members is read alike wherever the first one ends, within numbers and characters too."""
-    content = {"a": 12345, "é": [True, -1.5e3], **made.envelope([made.OK, "\U0001f600", made.OK_BACK])}
+    content = {"a": 12345, "b": -1.5e-7, "é": [True, -1.5e3], **made.envelope([made.OK, "\U0001f600", made.OK_BACK])}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     for end in range(len(text) + 1):
         payload = gzip.compress(text[:end]) + gzip.compress(text[end:])

@@ -245,8 +245,8 @@ class JsonText:
                     raise Undecodable("not-json") from None
             except (ValueError, RecursionError):
                 raise Undecodable("not-json") from None
-            if end is None or end == len(self._text):
-                # A value that ends with the text may continue, as numbers do.
+            if end is None or len(self._text) - end <= 2:
+                # A number may continue in the next piece, even after a `.`, `e` or `e-` that is not yet part of it.
                 if len(self._text) - self._at > VALUE_CHARACTERS:
                     raise Undecodable("too-large")
                 start = self._at
