@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
+from toptalkers.question.clauses import METRICS
 from toptalkers.question.query import Query
 
 ADDRESSES = [
@@ -52,13 +53,14 @@ def _mostly(good: list[str], bad: list[str]) -> st.SearchStrategy[str]:
     return st.sampled_from(good * (1 + 9 * len(bad) // len(good)) + bad)
 
 
+SUMMED: list[str] = [metric for metric in METRICS if metric != "records"]
+
 _VALUES = {
     "srcaddr": _mostly(ADDRESSES, BAD_ADDRESSES),
     "dstaddr": _mostly(ADDRESSES, BAD_ADDRESSES),
     "dstport": _mostly(PORTS, BAD_PORTS),
     "srcport": st.sampled_from(PORTS),
-    "packets": _mostly(NUMBERS, BAD_NUMBERS),
-    "bytes": _mostly(NUMBERS, BAD_NUMBERS),
+    **dict.fromkeys(SUMMED, _mostly(NUMBERS, BAD_NUMBERS)),
     "start": _mostly(STARTS, BAD_NUMBERS),
     "action": st.sampled_from(["ACCEPT"] * 6 + ["REJECT"] * 2 + ["-"]),
     "log-status": _mostly(["OK"] * 10 + STATUSES, BAD_STATUSES),
@@ -67,15 +69,14 @@ _CLEAN = {
     "srcaddr": st.sampled_from(ADDRESSES),
     "dstaddr": st.sampled_from(ADDRESSES),
     "dstport": st.sampled_from(PORTS),
-    "packets": st.sampled_from(NUMBERS),
-    "bytes": st.sampled_from(NUMBERS),
+    **dict.fromkeys(SUMMED, st.sampled_from(NUMBERS)),
     "start": st.sampled_from(STARTS),
     "action": st.sampled_from(["ACCEPT", "ACCEPT", "REJECT"]),
     "log-status": st.sampled_from(["OK"] * 5 + ["NODATA", "SKIPDATA"]),
 }
 _FILLER = st.sampled_from(FILLERS)
 
-NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", "packets", "bytes", "start")
+NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", *SUMMED, "start")
 
 
 @st.composite
@@ -147,8 +148,9 @@ TOPS = st.sampled_from([0, 0, 1, 3])
 @st.composite
 def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
     """Any question; the caller chooses the log format, because the files depend on it."""
+    summed = [metric for metric in SUMMED if metric in (log_format or DEFAULT_FIELDS)]
     return Query.parse(
-        metric=draw(st.sampled_from(["records", "packets", "bytes"])),
+        metric=draw(st.sampled_from(["records", *summed])),
         ports=draw(st.sampled_from(["0-1024", "all", "22,443,8000-8999", "0", "65535", "1025-65535"])),
         action=draw(st.sampled_from(["ACCEPT", "REJECT", "ALL"])),
         since=draw(st.sampled_from([None, None, SINCE, "2026-11-01"])),

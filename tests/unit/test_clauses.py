@@ -19,7 +19,7 @@ from toptalkers.cli.run_local import run_local
 from toptalkers.engines.cache import CountCache
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.job import count_flows, port_filter
-from toptalkers.question.clauses import CLAUSES, Clause
+from toptalkers.question.clauses import CLAUSES, METRICS, Clause
 from toptalkers.question.query import Query
 from toptalkers.runs.record import question_of
 
@@ -86,6 +86,14 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
         else:
             with pytest.raises(SystemExit):
                 parse([clause.option, word])
+
+
+@each_clause
+def test_the_mapper_takes_every_choice(clause: Clause) -> None:
+    """A choice that only some engines know is an answer that only some give."""
+    for choice in clause.choices if "mapper" in clause.scripts else ():
+        fields = ",".join(("srcaddr", "dstaddr", "dstport", "action", *METRICS[1:]))
+        count_flows.parse_arguments([clause.option, choice, "--log-format", fields])
 
 
 @given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))

@@ -47,6 +47,17 @@ def test_the_map_is_the_one_that_imports_follow() -> None:
     assert floors == [by_floor[floor] for floor in sorted(by_floor, reverse=True)]
 
 
+def test_contributing_names_files_that_exist() -> None:
+    """Each path in CONTRIBUTING.md is of the repository or of the package; capital letters stand for a name."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    words = re.findall(r"`([\w./-]+)[^`]*`|\]\(([\w./-]+)\)", text)
+    paths = [path for word in words for path in word if re.search(r"/|\.(py|md|toml)$", path)]
+    assert len(paths) > 40
+    for path in paths:
+        if not path.startswith(".venv/") and not re.search(r"\b[A-Z]{4}\b", path.removesuffix(".md")):
+            assert (ROOT / path).exists() or (ROOT / "src/toptalkers" / path).exists(), path
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_message_sends_to_a_file_that_pip_does_not_install(path: Path) -> None:
     """Texts for users name commands, not files of the repository."""

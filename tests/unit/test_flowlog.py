@@ -1,11 +1,13 @@
 """Fields, layouts and talkers; and that the scripts that travel know the same."""
 
 import ipaddress
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.render import ROOT
 from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_PORTS, PORTS
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, TRANSIT_GATEWAY_FIELDS, FieldType
@@ -42,6 +44,9 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     assert {name.decode() for name in count_flows.FIELDS} == set(FIELDS)
     assert tuple(name.decode() for name in count_flows.DEFAULT_FIELDS) == DEFAULT_FIELDS
     assert tuple(REASONS) == count_flows.REASONS
+    tallies = re.search(r"enum tally \{(.*?)\}", (ROOT / "src/toptalkers/kernel/kernel.h").read_text(), re.DOTALL)
+    assert tallies is not None
+    assert re.findall(r"\w+", tallies[1].lower()) == ["records_read", "counted", *REASONS, "tallies"]
     assert tuple(name.decode() for name in count_flows.KEY) == Query.key
     assert tuple(not part.kind.is_number for part in LINES.parts) == count_flows.KEY_ADDRESSES
 

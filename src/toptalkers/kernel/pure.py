@@ -41,6 +41,9 @@ READ_BYTES = 64 << 10
 SHOWN_BYTES = 1024
 """How much of a line is kept to say what is wrong with it."""
 
+_JUDGES = [dict(count_flows.TELLING)[field] for field in count_flows.KEY]
+"""For each part of a key, whether a text can be its value."""
+
 Sums = dict[bytes, int]
 """Sums by talker, as the mapper has them: `<src> <dst> <port>`."""
 
@@ -223,8 +226,7 @@ class Counter:
         sums: Sums = {}
         for row in rows.splitlines():
             key, _, value = row.rpartition(b" ")
-            src, dst, port = key.split(b" ")
-            if not (count_flows.is_address(src) and count_flows.is_address(dst) and port in count_flows.ALL_PORTS):
+            if not all(judge(part) for judge, part in zip(_JUDGES, key.split(b" "), strict=True)):
                 raise ValueError("no packed sums")
             sums[key] = int(value)
         total = sum(sums.values())
