@@ -1,1 +1,1 @@
-"""What becomes of an answer: fetched, formatted, written."""
+"""Answers: fetch, format and write them."""

@@ -1,7 +1,7 @@
-"""What comes back: the ranked talkers, and the tally that travels with them.
+"""The answer to a question: the ranked talkers, and the tally of the records.
 
-An answer's canonical form is the recipe's own: `<talker>` TAB `<sum>` lines in the order of the answer. Every
-engine gives that, in chunks, so that an answer of any size passes through without sitting in memory.
+Every engine returns `<talker>` TAB `<sum>` lines in the order of the answer, in chunks, so that an answer may be larger
+than memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,14 +14,13 @@ from toptalkers.question.key import Value
 from toptalkers.question.query import Query
 
 LARGEST_TOTAL = (1 << 63) - 1
-"""What every engine can hold: Hadoop sums Java longs, and the kernel 64-bit integers."""
+"""The largest sum of every engine: Hadoop sums Java longs, and the kernel 64-bit integers."""
 
 
 class TooLargeError(ToptalkersError):
     """The values add up to more than an engine can hold."""
 
     def __init__(self) -> None:
-        """Say so, and what to do."""
         super().__init__(
             "the values add up to more than 2^63 - 1, which no engine can sum",
             hint="ask for less time (--since, --until), or of fewer files",
@@ -30,16 +29,16 @@ class TooLargeError(ToptalkersError):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What an answer is made of: nothing is dropped without standing here.
+    """How many records and files an answer was made from, and how many were skipped.
 
     Attributes:
-        records_read: lines that are records; blank lines and headers are none.
+        records_read: lines that are records, so neither blank lines nor headers.
         counted: records that count for the question.
-        skipped: records by the reason (of `REASONS`) for which they do not.
+        skipped: the other records, by the reason (of `REASONS`).
         files_read: files read to their end.
         files_unreadable: files, or arguments, left out because they could not be read.
-        misfits: files, or parts of files from a header on, whose lines do not fit their layout, and whose sound
-            records are counted all the same; a mapper cannot take back what it has sent on.
+        misfits: files, or parts of files after a header, whose lines do not fit their layout. Their sound records are
+            counted all the same, because a mapper cannot take back its output.
 
     """
 
@@ -52,7 +51,7 @@ class Tally:
 
     @property
     def malformed(self) -> int:
-        """How many records are malformed, for whatever reason."""
+        """How many records are malformed."""
         return sum(number for reason, number in self.skipped.items() if reason.startswith("malformed"))
 
     def __add__(self, other: Self) -> "Tally":
@@ -74,7 +73,7 @@ class Tally:
         """Make a tally from the counters that the mapper reports (group `toptalkers`).
 
         Raises:
-            TooLargeError: the mappers' values add up to more than Hadoop can sum, and its sums may be wrong.
+            TooLargeError: the values add up to more than Hadoop can sum, so its sums may be wrong.
 
         """
         if (counters.get("values_high", 0) << 32) + counters.get("values_low", 0) > LARGEST_TOTAL:
@@ -90,7 +89,7 @@ class Tally:
 
 
 class Row(NamedTuple):
-    """A line of an answer: its rank, from 1; the value of each part of the key; the sum of each metric."""
+    """A line of an answer: its rank, from 1; the values of the key; the sum of each metric."""
 
     rank: int
     key: tuple[Value, ...]
@@ -105,7 +104,7 @@ class Answer:
         query: the question.
         chunks: whole `<talker>` TAB `<sum>` lines, in the order of the answer, many in a chunk. Read them once.
         tally: what was read and skipped.
-        talkers: how many talkers there are in all; None when not known.
+        talkers: how many talkers there are in all; None if not known.
         top: how many of them were asked for, 0 for all.
 
     """
@@ -117,7 +116,7 @@ class Answer:
     top: int = 0
 
     def rows(self) -> Iterator[Row]:
-        """The answer's lines, parsed. Reads the chunks; ValueError for what is no line of it."""
+        """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""
         read = self.query.lines.read
         lines = (line for chunk in self.chunks for line in chunk.splitlines())
         for rank, line in enumerate(lines, 1):

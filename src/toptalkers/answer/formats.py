@@ -1,6 +1,6 @@
-"""How an answer is written: `tsv`, `csv`, `json`, `ndjson` for programs, `table` for people; and its tally.
+"""Formats of an answer: `tsv`, `csv`, `json`, `ndjson` for programs, `table` for people; and of its tally.
 
-Formats for programs are written as the answer comes, whatever its size.
+All but `table` are written while the answer is read, so it may be larger than memory.
 """
 
 import csv
@@ -17,7 +17,7 @@ from toptalkers.question.query import Query
 
 
 def format_answer(answer: Answer, format: Format = "tsv") -> Iterator[bytes]:  # noqa: A002 - the option's name
-    """Write an answer, in chunks of UTF-8. Reads the answer's chunks."""
+    """Format an answer as chunks of UTF-8. Reads the answer's chunks."""
     names = ("rank", *(part.name for part in answer.query.lines.parts), *answer.query.metrics)
     match format:
         case "tsv":
@@ -34,7 +34,7 @@ def format_answer(answer: Answer, format: Format = "tsv") -> Iterator[bytes]:  #
 
 
 def format_tally(tally: Tally) -> str:
-    """Write a tally in words: one line, and one more for each reason why records were skipped."""
+    """Format a tally: one line, and one more for each reason why records were skipped."""
     skipped = tally.records_read - tally.counted
     files = f"{tally.files_read:,} file{'' if tally.files_read == 1 else 's'}"
     lines = [f"{tally.records_read:,} records read from {files}: {tally.counted:,} counted, {skipped:,} skipped"]
@@ -45,7 +45,7 @@ def format_tally(tally: Tally) -> str:
 
 
 def describe_query(query: Query) -> str:
-    """Write a question in words, as one line."""
+    """Format a question as one line."""
     return ", ".join(clause.describe(value) for clause, value in query.clauses() if clause.describe)
 
 
@@ -61,7 +61,7 @@ def _rows(answer: Answer) -> Iterator[Row]:
     try:
         yield from answer.rows()
     except ValueError as error:
-        raise ToptalkersError(f"the answer holds a line that is none: {error}") from error
+        raise ToptalkersError(f"the answer has a wrong line: {error}") from error
 
 
 def _format_csv(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
@@ -98,7 +98,7 @@ def _format_json(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
 
 
 def _format_table(answer: Answer) -> str:
-    """A table for people, by hand: whatever a terminal's width, an address is in one piece, as it was logged."""
+    """A table for people. It never cuts or wraps an address, whatever the terminal's width."""
     parts, metrics = answer.query.lines.parts, answer.query.metrics
     head = ("#", *(part.title for part in parts), *metrics)
     rows = [(str(rank), *map(str, key), *(f"{number:,}" for number in sums)) for rank, key, sums in _rows(answer)]

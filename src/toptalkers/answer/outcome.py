@@ -1,4 +1,4 @@
-"""How a command that gives an answer ends: the same words and exit codes for local files and for a cluster."""
+"""Messages and exit codes of commands that write an answer, the same for local files and for a cluster."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ EMPTY = "The answer is empty: no record counts for the question."
 
 
 def describe_misfits(tally: Tally) -> str:
-    """Say how many files were counted only in part because their lines do not fit, and what to do; `""` for none."""
+    """Format how many files were counted only in part because their lines do not fit; `""` for none."""
     if not tally.misfits:
         return ""
     files = "1 file, or part of one, does" if tally.misfits == 1 else f"{tally.misfits:,} files, or parts of them, do"
@@ -20,17 +20,10 @@ def describe_misfits(tally: Tally) -> str:
 
 
 def describe_tally(counters: Mapping[str, int], tally: Tally) -> str:
-    """Write a run's tally in words, or say that it is unknown."""
+    """Format a run's tally; without counters it is unknown."""
     return format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
 
 
-def exit_code(tally: Tally, *, left_out: int = 0, strict: bool = False) -> int:
-    """Return the exit code of a command that gave an answer: 0 if everything was read, 1 if something was left out.
-
-    Args:
-        tally: the answer's tally.
-        left_out: how many files were left out that the tally does not include.
-        strict: whether a malformed record is a failure, too.
-
-    """
-    return int(bool(tally.files_unreadable or tally.misfits or left_out or (strict and tally.malformed)))
+def exit_code(tally: Tally, *, strict: bool) -> int:
+    """Return 0 if everything was read, 1 if something was left out, or if `strict` and a record is malformed."""
+    return int(bool(tally.files_unreadable or tally.misfits or (strict and tally.malformed)))

@@ -1,6 +1,6 @@
-"""The answer of a job: its part files, any number of them, in S3 or on this machine, merged in the answer's order.
+"""The answer of a job: its part files, in S3 or on this machine, merged in the answer's order.
 
-Only one line of each part is held in memory, so an answer may be of any size.
+Memory holds only a little of each part, so an answer may be of any size.
 """
 
 import gzip
@@ -25,7 +25,7 @@ LINES_PER_CHUNK = 10_000
 READ_BYTES = 1 << 20
 
 SUCCESS = "_SUCCESS"
-"""What Hadoop's committer writes last (FileOutputCommitter): without it an answer is not complete."""
+"""Hadoop's FileOutputCommitter writes this last. Without it an answer is not complete."""
 
 LONGEST_LINE_BYTES = 1024
 """Far more than the longest line of an answer: two addresses, a port and a sum have about 150 bytes."""
@@ -37,8 +37,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _AGAIN = "somebody deleted it, or is copying; 'toptalkers run-emr' asks again"
 
 Ranked = tuple[int, bytes]
-"""The negative of a line's sum, and the line: these compare as the lines of an answer do."""
-
+"""The negative of a line's sum, and the line: these sort in the order of an answer."""
 
 _DEFAULT = Query().lines
 
@@ -46,17 +45,12 @@ _DEFAULT = Query().lines
 def fetch_answer(
     storage: StorageGateway, bucket: str, prefix: str, *, top: int = 0, lines: Lines = _DEFAULT
 ) -> Iterator[bytes]:
-    """Read an answer from S3: its lines in order, in chunks.
+    """Read the first `top` lines (0 for all) of an answer from S3, in chunks.
 
-    Args:
-        storage: S3.
-        bucket: where the answer is.
-        prefix: the folder that the last step wrote, ending in `/`.
-        top: how many lines, 0 for all.
-        lines: the lines of the answer's question.
+    `prefix` is the folder of the last step, ending in `/`; `lines` are the lines of the question.
 
     Raises:
-        ToptalkersError: the answer is not complete; or, while it is read, a part holds something else than its lines.
+        ToptalkersError: the answer is not complete; or, while it is read, a part has a wrong line.
 
     """
     return _fetched(storage, bucket, find_parts(storage, bucket, prefix), top, lines)
@@ -68,26 +62,16 @@ def _fetched(storage: StorageGateway, bucket: str, keys: Iterable[str], top: int
 
 
 def merge_parts(parts: Iterable[tuple[str, IO[bytes]]], top: int, lines: Lines = _DEFAULT) -> Iterator[bytes]:
-    """Merge part files in the order of an answer, and close them.
+    """Merge part files in the order of an answer, and close them. Yields the first `top` lines (0 for all) in chunks.
 
-    Args:
-        parts: what each part is called in an error, and the part, plain or gzip.
-        top: how many lines, 0 for all.
-        lines: the lines of the answer's question.
-
-    Returns:
-        The lines, in chunks.
-
-    Raises:
-        ToptalkersError: as for `read_part`.
-
+    Each part has a name for errors, and is plain or gzip. Errors are those of `read_part`.
     """
     with ExitStack() as stack:
         yield from first_lines([read_part(stack.enter_context(body), name, lines) for name, body in parts], top)
 
 
 def first_lines(parts: Sequence[Iterable[Ranked]], top: int) -> Iterator[bytes]:
-    """Merge the checked lines of parts, and give the first `top` of them in chunks; 0 for all."""
+    """Merge the checked lines of parts. Yields the first `top` lines (0 for all) in chunks."""
     lines = iter(parts[0] if len(parts) == 1 else heapq.merge(*parts))
     rest = islice(lines, min(top, sys.maxsize)) if top else lines
     while chunk := b"".join(line for _, line in islice(rest, LINES_PER_CHUNK)):
@@ -128,15 +112,10 @@ def find_parts(storage: StorageGateway, bucket: str, prefix: str) -> list[str]:
 
 
 def read_part(body: IO[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[Ranked]:
-    """Read and check the lines of one part file, plain or gzip.
-
-    Args:
-        body: the part as stored.
-        name: what it is called in an error.
-        lines: the lines of the answer's question.
+    """Read and check the lines of one part file, plain or gzip, which errors call by `name`.
 
     Raises:
-        ToptalkersError: it ends early, or it is not lines of an answer in their order.
+        ToptalkersError: it ends early, or has a wrong line, or its lines are not in order.
 
     """
     try:
@@ -146,7 +125,7 @@ def read_part(body: IO[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[R
 
 
 def check_lines(blocks: Iterable[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[Ranked]:
-    """Check the lines of one part, given in blocks that may be cut anywhere; arguments and errors as in `read_part`."""
+    """Check the lines of one part in blocks that may be cut anywhere; errors as in `read_part`."""
     last: Ranked | None = None
     for number, line in enumerate(_lines(blocks, name), 1):
         try:
@@ -175,7 +154,7 @@ def _blocks(body: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Raw(io.RawIOBase):
-    """A body as a stream of `io`: botocore's can be read, and little else."""
+    """Makes a stream for `io` of botocore's body, which has little more than `read`."""
 
     def __init__(self, body: IO[bytes]) -> None:
         self._body = body

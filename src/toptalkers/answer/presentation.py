@@ -1,4 +1,4 @@
-"""How an answer is presented: how many of its lines, and in which format. No engine counts differently for it."""
+"""How an answer is presented: how many of its lines, and in which format."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Format = Literal["table", "tsv", "csv", "json", "ndjson"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 MOST_TALKERS = 2**63 - 1
-"""What the engines count in; there cannot be more talkers."""
+"""The largest number of the engines."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
 
@@ -62,10 +62,10 @@ class Presentation:
 
     @classmethod
     def parse(cls, *, top: str | None = None, format: str | None = None) -> Self:  # noqa: A002 - the option's name
-        """Make one from a user's texts; None stands for the default. UsageError for the first that is wrong."""
+        """Read a user's texts; None for the default. UsageError if one is wrong."""
         return cls(TOP.value(top), FORMAT.value(format))
 
 
 def fewer(top: int, kept: int) -> int:
-    """How many lines to show when `top` are asked for and only `kept` were kept; 0 means all, for each of them."""
+    """How many lines to show if `top` are asked for and `kept` were kept; 0 for all."""
     return min((number for number in (top, kept) if number), default=0)

@@ -1,4 +1,4 @@
-"""Where a question runs on this machine: files in, an answer out, whichever the engine.
+"""The engines, which answer a question from files.
 
 A new engine is one file that follows the protocol `Engine`, and one line in `ENGINES`.
 """
@@ -21,7 +21,7 @@ ENGINES = {
     "hadoop": "toptalkers.engines.hadoop",
     "hadoop-cluster": "toptalkers.engines.hadoop_cluster",
 }
-"""The module of each engine, by its name on the command line. It is imported when the engine is asked for."""
+"""The module of each engine, by its name on the command line. It is imported when the engine is used."""
 
 
 def _ignore(_: object) -> None:
@@ -35,8 +35,8 @@ class Watch:
     Attributes:
         on_read: called with the number of stored bytes of each read, for progress.
         on_problem: called for each file, or part of an archive, that is left out.
-        on_stage: called with one line when an engine of several stages begins the next, for a user who watches.
-        on_note: called with one line that the user needs to know.
+        on_stage: called with one line when a stage of the work begins, for a user at a terminal.
+        on_note: called with one line that every user needs to know.
 
     """
 
@@ -50,37 +50,28 @@ QUIET = Watch()
 
 
 class Engine(Protocol):
-    """What counts files: each module of `ENGINES`. All give the same bytes for the same question and files."""
+    """Each module of `ENGINES`. All give the same bytes for the same question and files."""
 
     HONOURS: Collection[str]
-    """Which of the options `cache` and `scratch` its `count_files` takes as further keyword arguments."""
+    """The options, of `cache` and `scratch`, that `count_files` takes as further keyword arguments."""
 
     def count_files(
         self, query: "Query", files: "Sequence[InputFile]", *, top: int = 0, watch: Watch = ...
     ) -> "Answer":
         """Answer a question from files, each of which counts whole or not at all, with `top` talkers (0 for all).
 
-        The answer's tally says how many files were read, and how many were left out because they cannot be read or
-        are no flow logs; `watch.on_problem` gets the name and the reason of each.
+        The tally counts the files that were read, and those that were left out because they cannot be read or are no
+        flow logs. `watch.on_problem` gets the name and the reason of each.
 
         Raises:
-            ToptalkersError: the engine cannot run on this machine, or the sums are more than it can hold.
+            ToptalkersError: the engine cannot run on this machine, or cannot hold the sums.
             JobFailedError: a step of its job failed.
 
         """
 
 
 def load_engine(name: str, *, given: Iterable[str] = ()) -> Engine:
-    """Import the engine of that name, one of `ENGINES`.
-
-    Args:
-        name: the engine's.
-        given: the names of the options that the user gave, and that not every engine honours.
-
-    Raises:
-        UsageError: the engine does not honour one of them.
-
-    """
+    """Import an engine of `ENGINES`; UsageError if it does not honour one of the `given` options."""
     engine: Any = importlib.import_module(ENGINES[name])
     for option in given:
         if option not in engine.HONOURS:

@@ -1,13 +1,12 @@
-"""What was counted of a file before, so that a second look reads only new files.
+"""The counts of files that were read before, so that a second run reads only new files.
 
-An entry is a file of its own, for one file and one question: a line with the HMAC-SHA256 of all that follows, a line
-of JSON (whose counts these are, and the tally), and the sums as the kernel packs them. It is written under a temporary
-name and renamed. An entry counts only when file, version of the file (size, times, inode; or ETag), question and
-code are those of now; one that is damaged, or was not written by this user, is as good as none. Entries of a changed
-file or an older code are written over.
+Each entry is a file, for one input file and one question: a line with the HMAC-SHA256 of everything after it, a line of
+JSON (input file, version, question, code and tally), and the packed sums of the kernel. An entry is valid only for the
+same file in the same version (size, times, inode; or ETag), the same question and the same code. Damaged entries, and
+those of other users, are ignored. Entries of a changed file or of older code are replaced.
 
-The key of the HMAC is the user's own, and not in the cache: whoever hands over a folder, or may write to
-one, cannot put sums into an answer.
+The HMAC's key belongs to the user and is not in the cache. So nobody who can write to the folder, or hands one over,
+can put sums into an answer.
 """
 
 import fcntl
@@ -45,19 +44,19 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class CountCache:
-    """The counts of files for one question, in a folder; for any number of threads.
+    """The counts of files for one question, in a folder. Any number of threads may use it.
 
     Attributes:
-        known: how many files' counts were there.
-        damaged: how many entries were damaged, and count for nothing.
+        known: how many files were found in the cache.
+        damaged: how many entries were damaged, and ignored.
 
     """
 
     def __init__(self, folder: Path, query: Query) -> None:
-        """Take the folder, made when it is not there, and the question.
+        """Create the folder if needed.
 
         Raises:
-            ToptalkersError: the folder cannot be made, or others may write to it; or so with the key.
+            ToptalkersError: the folder or the key cannot be created, or others may write to it.
 
         """
         self.known = 0
@@ -78,7 +77,7 @@ class CountCache:
         self._key = _own_key(key_path())
 
     def load(self, file: InputFile, version: str, counter: Counter) -> Tally | None:
-        """Add the sums of a file in a version to a counter, and give its tally; None when they are not known."""
+        """Add the sums of a version of a file to a counter, and return its tally; None if they are not known."""
         try:
             content = _read_regular(self._path(file))
             checksum, _, rest = content.partition(b"\n")
@@ -93,14 +92,15 @@ class CountCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            self._note_damage()
+            with self._lock:
+                self.damaged += 1
             return None
         with self._lock:
             self.known += 1
         return tally
 
     def save(self, file: InputFile, version: str, packed: bytes, tally: Tally) -> None:
-        """Keep the packed sums and the tally of a file that was read in a version, unless it is another by now.
+        """Keep the packed sums and the tally of a version of a file, unless the file has changed since.
 
         Raises:
             ToptalkersError: the folder cannot be written.
@@ -124,10 +124,6 @@ class CountCache:
     def _sign(self, rest: bytes) -> bytes:
         return hmac.new(self._key, rest, hashlib.sha256).hexdigest().encode()
 
-    def _note_damage(self) -> None:
-        with self._lock:
-            self.damaged += 1
-
     def _whose(self, file: InputFile, version: str) -> dict[str, object]:
         name = _full_name(file)
         return {"name": name, "version": version, "question": self._question, "code": _fingerprint()}
@@ -139,29 +135,24 @@ class CountCache:
 
 
 def key_path() -> Path:
-    """Where a user's key is: below `XDG_STATE_HOME`, or `~/.local/state`."""
+    """The path of the user's key: below `XDG_STATE_HOME`, or `~/.local/state`."""
     state = os.environ.get("XDG_STATE_HOME", "")
     folder = Path(state) if Path(state).is_absolute() else Path("~/.local/state").expanduser()
     return folder / "toptalkers" / "cache.key"
 
 
 def _own_key(path: Path) -> bytes:
-    """The user's key, made when there is none yet.
-
-    Raises:
-        ToptalkersError: it cannot be made or read, or others may read or write it.
-
-    """
+    """The user's key, created if there is none; ToptalkersError if it cannot be, or if others may read or write it."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         with os.fdopen(handle, "r+b", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # of several that start at once, one makes it
+            fcntl.flock(file, fcntl.LOCK_EX)  # if several processes start at once, one creates it
             status = os.fstat(handle)
             if status.st_uid != os.geteuid() or status.st_mode & 0o077 or not stat.S_ISREG(status.st_mode):
                 raise ToptalkersError(
                     f"--cache: its key {path} is not a file that you alone may read",
-                    hint="remove it; a new one is made, and files are counted anew",
+                    hint="remove it; a new one is created, and all files are counted again",
                 )
             key = file.read(KEY_BYTES) or b""
             if len(key) < KEY_BYTES:
@@ -185,7 +176,7 @@ def _read_regular(path: Path) -> bytes:
 
 
 def _parse_tally(given: Mapping[str, object]) -> Tally:
-    """A tally from what `asdict` made of one, JSON in between; ValueError or the like for anything else."""
+    """The tally that `asdict` and JSON were made of; ValueError, KeyError or TypeError for anything else."""
     skipped = given["skipped"]
     if not isinstance(skipped, dict) or not set(skipped) <= set(REASONS):
         raise ValueError("no tally")
@@ -206,7 +197,7 @@ def _full_name(file: InputFile) -> str:
 
 @functools.cache
 def _fingerprint() -> str:
-    """What changes when the counting does."""
+    """A hash of the code on which counts depend."""
     code = hashlib.sha256(__version__.encode())
     for path in _CODE:
         code.update(path.read_bytes())

@@ -1,6 +1,6 @@
-"""The question on a real Hadoop in one JVM: the same steps that EMR gets, on this machine's files.
+"""A real Hadoop in one JVM, which runs the steps of EMR on this machine's files.
 
-Steps, scripts and the Hadoop version are those of a cluster; the local disk takes the place of HDFS and S3.
+Steps, scripts and Hadoop's version are those of a cluster. The local disk takes the place of HDFS and S3.
 """
 
 import os
@@ -26,22 +26,13 @@ HONOURS: Collection[str] = ()
 
 
 def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
-    """Answer a question from files with the two steps; see `engines.Engine`.
-
-    `watch.on_stage` gets one line for each part of the work: fetching Hadoop, a step, its progress.
-
-    Raises:
-        ToptalkersError: Java or Hadoop's jars cannot be had.
-        JobFailedError: a step failed; the message holds Hadoop's reason.
-
-    """
+    """Answer a question from files with the two steps; see `engines.Engine`. Fetches Hadoop if needed."""
     check_work_dir(Path(tempfile.gettempdir()))
     with scratch_folder(ENGINE_PREFIX) as folder:
         return _count(query, files, top, folder, watch)
 
 
 def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, watch: Watch) -> Answer:
-    """Answer in a folder that may be removed before the answer's lines are read."""
     (folder / "input").mkdir()
     (folder / "code").mkdir()
     packed, tally = pack_files(query, files, folder / "input", watch)
@@ -64,7 +55,7 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     results = [_run(step.name, step.arguments, folder, slots, watch.on_stage) for step in steps]
     counters = results[0].counters.get("toptalkers", {})
     tally += Tally.from_counters(counters, files_read=0)
-    # Opened now, because the folder may be gone when they are read.
+    # Opened now, because the folder is removed before the lines are read.
     parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
     return Answer(query, merge_parts(parts, top, query.lines), tally, top=top)
 

@@ -1,9 +1,9 @@
-"""The question on this machine: the default of `run-local`, and the fastest way to ask.
+"""The fastest engine, and the default of `run-local`: threads that count with the kernel.
 
-Each worker thread takes one file after the other, unpacks it piece by piece (`records/`) and counts the
-pieces with a counter of its own (`kernel/door.py`; the rules are in `kernel/rules.c`). At the end the counters' sums
-are added up and ranked. Memory holds one piece per thread and the sums by talker, not the records. Sums that memory
-does not hold wait on the disk (`spill.py`), except those of an archive that has not come to its end.
+Each thread takes one file after the other, unpacks it piece by piece (`records/`) and counts the pieces with its own
+counter (`kernel/counter.py`). At the end the counters' sums are added up and ranked. Memory holds one piece per thread
+and the sums by talker. Sums that memory cannot hold go to the disk (`spill.py`), except those of an archive that is not
+read to its end.
 """
 
 import itertools
@@ -30,17 +30,16 @@ if TYPE_CHECKING:
     from toptalkers.engines.cache import CountCache
 
 PIECE_BYTES = 256 << 10
-"""Small enough that a piece is still in the core's cache when it is counted, large enough that calls do not show."""
+"""Small enough to stay in the core's cache until it is counted, large enough that calls do not matter."""
 
 PIECES_AHEAD = 8
-"""How many pieces of a file may wait to be counted, when another thread unpacks it."""
+"""How many pieces of a file may wait to be counted, if another thread unpacks it."""
 
 MANY_ROWS = 2_000_000
-"""From so many sums on it takes seconds to rank them."""
+"""Ranking this many sums takes seconds."""
 
 FILES_AHEAD = 8
-"""How many files before its turn a file is told to be on its way."""
-
+"""How many files ahead a file is fetched."""
 
 HONOURS: Collection[str] = ("cache", "scratch")
 
@@ -60,16 +59,16 @@ def count_files(
 
     Args:
         query: the question.
-        files: the files to read; each counts whole or not at all.
+        files: the files to read.
         top: how many talkers to answer with, 0 for all.
-        watch: `on_stage` gets a line when all files are read and ranking the talkers will take a while.
+        watch: `on_stage` gets a line when all files are read and ranking the talkers takes long.
         scratch: the folder for sums that do not fit into memory; None for the system's temporary folder.
-        cache: the counts of files that were read before. These files are not read again, and new counts are added.
+        cache: the counts of files that were read before. New counts are added.
         block_bytes: how much of a file is unpacked and counted at a time.
         rows_held: how many sums memory may hold; None to decide it by the memory that is free.
 
     Raises:
-        ToptalkersError: the sums fit neither memory nor disk, or there is no memory to read with.
+        ToptalkersError: the sums fit neither memory nor disk, or there is not enough memory to read files.
 
     """
     if WHY_PURE:
@@ -93,13 +92,7 @@ def count_files(
 
 
 class LocalEngine:
-    """One question's counting; use it once.
-
-    Attributes:
-        tally: of all files, when they are counted.
-        problems: files that were left out, and why, in the order of the files.
-
-    """
+    """Counts files for one question, once. `tally` is that of all files, after `count`."""
 
     def __init__(
         self,
@@ -111,7 +104,6 @@ class LocalEngine:
         cache: "CountCache | None",
         on_read: Callable[[int], None],
     ) -> None:
-        """Take the question, the files, the bounds of memory, and what was counted before."""
         self.tally = Tally()
         self._query = query
         self._files = files
@@ -127,16 +119,16 @@ class LocalEngine:
 
     @property
     def problems(self) -> list[Problem]:
-        """See the class."""
+        """The files that were left out, and why, in the order of the files."""
         return [problem for number in sorted(self._problems) for problem in self._problems[number]]
 
     @property
     def rows(self) -> int:
-        """How many sums there are to add up; at least as many when some are on the disk."""
+        """How many sums there are to add up; a lower bound if some are on the disk."""
         return sum(counter.rows for counter in self._counters) + self._rows_held * self._spill.is_used
 
     def count(self) -> None:
-        """Count all files, each in one of as many threads as there are cores."""
+        """Count all files, in one thread per core."""
         cores = os.cpu_count() or 1
         workers = min(cores, len(self._files)) or 1
         todo = itertools.count()
@@ -148,24 +140,24 @@ class LocalEngine:
         def work(counter: Counter, ended: threading.Event) -> None:
             try:
                 begin.wait()
-                # A counter of itertools gives each number once, to whichever thread.
+                # `itertools.count` gives each number only once, to any thread.
                 while not self._stop.is_set() and (number := next(todo)) < len(self._files):
                     for following in self._files[number + FILES_AHEAD : number + FILES_AHEAD + 1]:
                         following.prefetch()
                     self._count_file(counter, number, unpack_beside=workers < cores)
-            except BaseException as error:  # noqa: BLE001 - raised again by who waits for the threads
+            except BaseException as error:  # noqa: BLE001 - raised again below
                 failures.append(error)
                 self._stop.set()
             finally:
                 ended.set()
 
-        begin = threading.Event()  # so that a thread whose start was interrupted touches no file
+        begin = threading.Event()  # a thread whose start was interrupted must not touch a file
         ends: list[threading.Event] = []
         try:
             for counter in self._counters:
                 ended = threading.Event()
                 if not _start(threading.Thread(target=work, args=[counter, ended], name="count", daemon=True)):
-                    break  # those that could be started do all of it
+                    break  # the threads that were started do all the work
                 ends.append(ended)
             if not ends:
                 raise MemoryError
@@ -175,7 +167,7 @@ class LocalEngine:
         finally:
             self._stop.set()
             begin.set()
-            # Not join(): interrupted once, it takes a thread for ended that still writes (bpo-45274, Python 3.11).
+            # Not join(): after an interrupt it returns though the thread still runs (bpo-45274, Python 3.11).
             for ended in ends:
                 ended.wait()
         if failures:
@@ -197,7 +189,7 @@ class LocalEngine:
         return first.ranked(top), first.talkers
 
     def _count_file(self, counter: Counter, number: int, *, unpack_beside: bool) -> None:
-        """Count a file into a counter, unless its counts are known."""
+        """Count a file into a counter, or add its counts from the cache."""
         file = self._files[number]
         if self._cache is None:
             self._count_parts(counter, number, unpack_beside=unpack_beside)
@@ -216,7 +208,7 @@ class LocalEngine:
         self._spill_what_is_too_much(counter)
 
     def _count_parts(self, counter: Counter, number: int, *, unpack_beside: bool) -> Tally | None:
-        """Read a file and count it, or what an archive holds; its tally, or None when anything is left out."""
+        """Count a file, or the parts of an archive. Returns the tally; None if anything was left out."""
         file = self._files[number]
         events = read_events(file, self._block_bytes, self._on_read, self._stop.is_set)
         if unpack_beside:
@@ -227,7 +219,7 @@ class LocalEngine:
         try:
             for part, pieces in read_parts(events):
                 if isinstance(part, Archive):
-                    # Its parts count when all of them have come: until then their sums are their own.
+                    # Its parts count only when all of them have been read.
                     into = Counter(self._query) if into is counter else into
                 elif isinstance(part, LeftOut):
                     problems.append(Problem(part.name, part.reason, part.is_failure))
@@ -256,7 +248,7 @@ class LocalEngine:
     def _count_pieces(
         self, counter: Counter, pieces: Iterator[bytes], wrapping: str, *, may_spill: bool
     ) -> Tally | str:
-        """Count the lines of a file, or of a part of an archive; its tally, or why none of it counts."""
+        """Count the lines of a file, or of a part of an archive. Returns the tally, or why it is left out."""
         for piece in pieces:
             counter.feed(piece)
             if may_spill:
@@ -278,7 +270,7 @@ class LocalEngine:
 
 
 def _start(thread: threading.Thread) -> bool:
-    """Start a thread; false when there is no memory for one."""
+    """Start a thread. Returns false if there is no memory for it."""
     try:
         thread.start()
     except RuntimeError:
@@ -287,7 +279,7 @@ def _start(thread: threading.Thread) -> bool:
 
 
 def _read_ahead(pieces: Iterator[Event]) -> Iterator[Event]:
-    """Have a thread of its own unpack pieces before they are asked for: few files leave cores idle."""
+    """Unpack pieces ahead in another thread: with few files, cores are idle."""
     waiting: queue.Queue[Event | BaseException | None] = queue.Queue(PIECES_AHEAD)
     stop = threading.Event()
 
@@ -306,7 +298,7 @@ def _read_ahead(pieces: Iterator[Event]) -> Iterator[Event]:
                 if stop.is_set():
                     return
             put(None)
-        except BaseException as error:  # noqa: BLE001 - raised again by who takes the pieces
+        except BaseException as error:  # noqa: BLE001 - raised again below
             put(error)
 
     thread = threading.Thread(target=unpack, name="unpack", daemon=True)

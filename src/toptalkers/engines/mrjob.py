@@ -1,7 +1,6 @@
-"""The question under mrjob's local runner, which simulates Hadoop's splits, sort and shuffle with processes.
+"""mrjob's local runner, which simulates Hadoop's splits, sort and shuffle with processes.
 
-For proof rather than for speed: it runs the same scripts as a cluster, in several mappers and reducers, each in a
-folder of its own.
+It is for proof, not for speed: the scripts of a cluster run in several mappers and reducers, each in its own folder.
 """
 
 import logging

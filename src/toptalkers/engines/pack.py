@@ -17,15 +17,15 @@ from toptalkers.records.unpack import read_events, read_parts, whole_lines
 _BLOCK_BYTES = 4 << 20
 
 _MOST_ROWS = 1_000_000
-"""The sums that are held at most while a file is judged. The sums themselves are not used."""
+"""How many sums are held at most while a file is checked. The sums themselves are not used."""
 
 
 def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Watch) -> tuple[list[Path], Tally]:
-    """Write each readable file, or part of an archive, as a gzip file of its own into a folder.
+    """Write each readable file, or part of an archive, as a gzip file into a folder.
 
     A plain file would be split by lines or blocks, and its header would reach only the first mapper. A damaged file
-    would fail the whole job. Damaged files, and files that the local engine would leave out because of their lines, are
-    left out here and reported to `watch.on_problem`.
+    would fail the whole job. Files that are damaged, or do not fit their layout, are left out and reported to
+    `watch.on_problem`.
 
     Returns:
         The paths, in the order of the files; and a tally of how many parts were read and left out.
@@ -66,7 +66,7 @@ def _pack_file(
     problems: list[Problem],
     watch: Watch,
 ) -> int:
-    """Pack what one file holds. Returns the total of its values."""
+    """Compress the parts of a file. Returns the total of its values."""
     total = 0
     for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, watch.on_read)):
         if isinstance(part, Archive):

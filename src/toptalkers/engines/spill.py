@@ -1,11 +1,10 @@
 """Sums by talker that may not fit into memory.
 
-When a counter holds too many sums, they are moved to a file in the temporary folder, divided into parts by a hash of
-the talker, so that all sums of one talker are in the same part. At the end parts are added up, as many at a time as
-memory holds, ranked, and the rankings written to the same file; they are merged while the answer is printed. A
-question that fits never touches the disk.
+When a counter holds too many sums, they are moved to a temporary file, divided into parts by a hash of the talker, so
+that all sums of one talker are in the same part. At the end, as many parts at a time as memory holds are added up and
+ranked, and the rankings are written to the same file. They are merged while the answer is printed.
 
-The file has no name: it disappears with the process, however that ends.
+The file has no name, so it disappears with the process, however that ends.
 """
 
 import errno
@@ -25,15 +24,14 @@ LEAST_ROWS_HELD = 500_000
 
 
 def default_rows_held() -> int:
-    """How many talkers may be held: they may take half of the available memory."""
+    """How many talkers take half of the available memory."""
     return max(LEAST_ROWS_HELD, available_bytes() // 2 // ROW_BYTES)
 
 
 class Spill:
-    """A file for sums, created when first needed; any number of threads may use it."""
+    """A file for sums in a folder, or in `TMPDIR`, created when first needed. Any number of threads may use it."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Take the folder; None for the system's temporary folder (`TMPDIR`)."""
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._sums: SpilledSums | None = None
@@ -45,12 +43,7 @@ class Spill:
         return self._sums is not None
 
     def take(self, counter: Counter) -> None:
-        """Move a counter's sums to the disk.
-
-        Raises:
-            ToptalkersError: the disk is full, or cannot be written.
-
-        """
+        """Move a counter's sums to the disk; ToptalkersError if it is full, or cannot be written."""
         try:
             with self._lock:
                 if self._file is None:
@@ -62,7 +55,7 @@ class Spill:
             raise self._no_room(error) from error
 
     def ranked(self, query: Query, top: int, rows_held: int) -> tuple[Iterator[bytes], int]:
-        """The first `top` lines of the answer (0 for all) from all sums on the disk, and the number of talkers.
+        """The first `top` lines of the answer (0 for all) from the sums on the disk, and the number of talkers.
 
         Raises:
             ToptalkersError: the disk has no room for the rankings, or a single part does not fit into memory.
@@ -104,7 +97,7 @@ class Spill:
 
     def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
         try:
-            if rankings:  # none when all files that were spilled were left out in the end
+            if rankings:  # none if all files that were spilled were left out
                 yield from merge_rankings(fd, rankings, top)
         finally:
             self.close()

@@ -1,33 +1,32 @@
 #!/usr/bin/env python3
 """Mapper of step 1: flow-log lines in, `LongValueSum:<talker>` TAB `<sum>` lines out.
 
-Self-contained, for Python 3.9 and its standard library only: it travels to cluster nodes by itself.
-Standard output is the data contract with Hadoop's `aggregate` reducer (ValueAggregatorReducer) and with
-`sum_counts.py`. What was skipped is reported on standard error as Hadoop counters, one line per reason.
+Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself.
+Standard output is read by Hadoop's `aggregate` reducer (ValueAggregatorReducer) or by `sum_counts.py`. Skipped records
+are reported on standard error as Hadoop counters, one line per reason.
 
-The rules, in the order in which a line is examined; the first that fails decides under what it is tallied:
+The rules, in the order in which a line is examined. A record is tallied under the first that it fails:
 
 1. A carriage return ends a line, as it does for Hadoop's LineReader. A line of more than 1 MiB is
    `malformed_columns`. A byte order mark and an ISO 8601 time stamp (CloudWatch's export) before a line are
    removed. A blank line is no record.
 2. A header line sets the layout: all its columns are shaped like field names, and the first, or more than half of
    them, are known fields. `_` stands for `-`, as Athena writes names.
-3. A line splits at each single space; spaces at its end separate nothing. Another number of columns than its layout
-   has, or a layout without a needed field: `malformed_columns`.
-4. Log status, where the layout has it: `nodata`, `skipdata`, any other that is not OK: `malformed_status`. Where it
-   has not, a record with `-` for both addresses and the port: `nodata`.
-5. Action, where one is asked for: neither ACCEPT nor REJECT: `malformed_action`.
-6. Start (seconds, or milliseconds), where a time is asked for: not a number: `malformed_number`.
+3. A line splits at each single space; spaces at its end do not count. The wrong number of columns, or a layout without
+   a needed field: `malformed_columns`.
+4. Log status, if the layout has it: `nodata`, `skipdata`, any other that is not OK: `malformed_status`. If not, a
+   record with `-` for both addresses and the port: `nodata`.
+5. Action, if the question has one: neither ACCEPT nor REJECT: `malformed_action`.
+6. Start (seconds, or milliseconds), if the question has a time: not a number: `malformed_number`.
 7. Destination port: not a port: `malformed_port`.
-8. Another action than asked for: `action`; start outside [since, until): `time`; a port not wanted: `ports`.
+8. Action not wanted: `action`; start outside [since, until): `time`; port not wanted: `ports`.
 9. Addresses: not an IP address: `malformed_address`.
 10. Packets or bytes: not a number of at most 15 digits: `malformed_number`.
 
 A record that is not malformed is sound. A stretch of lines, from the beginning of a file or a header to the next
-header or the end, is a misfit when its lines do not fit their layout (`Stretch`), and so is a file that has lines but
-no sound one, or that ends in packed bytes. What is sound in a misfit is counted here all the same, since sums may be
-gone already; the counter `misfit_files` tells of it, and whoever asked is told. Engines that can take a file back
-leave it out.
+header or the end, is a misfit if its lines do not fit their layout (`Stretch`). So is a file without a sound record, or
+one that ends in compressed bytes. Sound records of a misfit are counted here all the same, because sums may already be
+printed; the counter `misfit_files` reports it. Engines that can drop the sums of a file leave misfits out.
 """
 
 from __future__ import annotations
@@ -47,52 +46,52 @@ from typing import BinaryIO, Callable, TextIO, TypeVar
 T = TypeVar("T")
 
 TALKERS_HELD = 200_000
-"""Distinct talkers held before they are printed and counting starts again: at most 80 MB resident in all."""
+"""How many talkers are held until their sums are printed: the process needs at most 80 MB."""
 
 BLOCK_BYTES = 128 << 10
-"""What is read and counted at a time: little enough to stay in a core's caches, split into columns and all."""
+"""How much is read and counted at a time: it stays in a core's caches even when split into columns."""
 
 LONGEST_LINE_BYTES = 1 << 20
-"""A longer line is malformed, whatever it holds."""
+"""A longer line is malformed."""
 
 LONGEST_OFFSET_BYTES = 32
-"""More than the offset and the tab before a line ever take."""
+"""More than the offset and the tab before a line take."""
 
 FEW_BYTES = 4 << 10
-"""A piece as short as this is counted line by line when some line in it is odd."""
+"""A piece as short as this is counted line by line if any line is not sound."""
 
 LARGEST_TOTAL = (1 << 63) - 1
-"""What Hadoop's LongValueSum and the local engine can hold; values that add up to more are refused."""
+"""The largest sum of Hadoop's LongValueSum and of the local engine."""
 
 STREAK = 10
-"""So many malformed records, or odd samples, in a row make a misfit."""
+"""This many malformed records, or odd samples, in a row make a misfit."""
 
 SAMPLED_FIRST, SAMPLED_EVERY = 64, 256
-"""Of a stretch's sound records the first, and then one in so many, are looked at in all telling columns."""
+"""The first sound records of a stretch, and then one in so many, are checked in all telling columns."""
 
 TELLING_BYTES = 4096
-"""So much of a malformed line is looked at for what it tells of others."""
+"""How much of a malformed line is searched for column names and compressed bytes."""
 
 PACKED = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zX", b"1AY&SY", b"PK\3\4")
-"""How gzip, Zstandard, xz, bzip2 and zip begin."""
+"""The first bytes of gzip, Zstandard, xz, bzip2 and zip."""
 
 EPOCH_FROM, EPOCH_UNTIL = 1_000_000_000, 4_000_000_000
-"""Seconds from 2001 to 2096: what a start looks like, and what packets or bytes in a wrong column do."""
+"""Seconds from 2001 to 2096. Packets or bytes that look like this are perhaps a time in the wrong column."""
 
 MILLISECONDS_FROM = 100_000_000_000
-"""A start from here on is in milliseconds: as seconds it would be in the year 5138."""
+"""A start from here on is in milliseconds: in seconds it would be in the year 5138."""
 
 ABSENT = -1
 """The position of a field that a layout lacks."""
 
 KEY = (b"srcaddr", b"dstaddr", b"dstport")
-"""The fields whose values together are the key of a sum: a talker."""
+"""The fields that make the key of a sum: a talker."""
 
 KEY_ADDRESSES = tuple(field.endswith(b"addr") for field in KEY)
 """Which of them are addresses."""
 
 NO_KEY = [b"-"] * len(KEY)
-"""What a record without data has in these fields."""
+"""The values of these fields in a record without data."""
 
 REASONS = (
     "nodata",
@@ -124,7 +123,7 @@ FIELDS = frozenset(DEFAULT_FIELDS + (
     b"instance-tag", b"instance-tag-2", b"interface-tag", b"interface-tag-2", b"asg-tag", b"asg-tag-2",
     b"interface-type", b"next-hop-interface-id", b"next-hop-subnet-id", b"next-hop-az-id",
     b"next-hop-vpc-id", b"next-hop-interface-type",
-    # What transit gateways have of their own.
+    # Only of transit gateways.
     b"resource-type", b"tgw-id", b"tgw-attachment-id", b"tgw-src-vpc-account-id", b"tgw-dst-vpc-account-id",
     b"tgw-src-vpc-id", b"tgw-dst-vpc-id", b"tgw-src-subnet-id", b"tgw-dst-subnet-id", b"tgw-src-eni",
     b"tgw-dst-eni", b"tgw-src-az-id", b"tgw-dst-az-id", b"tgw-pair-attachment-id",
@@ -145,7 +144,7 @@ ALL_PORTS = frozenset(b"%d" % port for port in range(1 << 16))
 NO_PORT = re.compile(
     rb" (?:[1-5][0-9]{5}|0[0-9]|[7-9][0-9]{4}|6(?:[0-9]{5}|[6-9][0-9]{3}|5[6-9][0-9]{2}|55[4-9][0-9]|553[6-9])| |$)"
 )
-"""Finds what is no port in digits separated by spaces, with a space before them."""
+"""Finds a number that is not a port, in numbers with a space before each."""
 IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
 
 
@@ -188,12 +187,12 @@ def parse_header(columns: list[bytes]) -> list[bytes] | None:
 
 
 def are_ports(texts: bytes) -> bool:
-    """Whether all of these texts, separated by single spaces, are ports: as `ALL_PORTS` says of each, but faster."""
+    """Whether all texts, separated by single spaces, are in `ALL_PORTS`, but faster."""
     return not texts.translate(None, b"0123456789 ") and not NO_PORT.search(b" " + texts)
 
 
 def are_numbers(texts: list[bytes]) -> bool:
-    """Whether all of these texts are numbers: the same as NUMBER says of each, but faster."""
+    """Whether all texts match NUMBER, but faster."""
     return not texts or (b"".join(texts).isdigit() and all(texts) and max(map(len, texts)) <= 15)
 
 
@@ -206,7 +205,7 @@ def is_ipv6(text: bytes) -> bool:
         groups = text.split(b":")
     width = len(groups)
     if groups and IPV4.fullmatch(groups[-1]) and (tail or not gap):
-        groups.pop()  # the last 32 bits written as an IPv4 address stand for two groups
+        groups.pop()  # the last 32 bits, written as an IPv4 address, count as two groups
         width += 1
     if not all(map(IPV6_GROUP.fullmatch, groups)):
         return False
@@ -219,10 +218,7 @@ def is_address(text: bytes) -> bool:
 
 
 def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Read a stream and give blocks of whole lines, without the last line end.
-
-    Of a line that is longer than any may be, only so much is given that it is still too long.
-    """
+    """Read a stream in blocks of whole lines, without the last line end. Of a line that is too long, part is cut."""
     most = LONGEST_LINE_BYTES + LONGEST_OFFSET_BYTES
     rest = b""
     while True:
@@ -247,9 +243,9 @@ def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
-    """Split a block of `<offset>` TAB `<line>` lines by files; gives whether a file begins, and only its lines.
+    """Split a block of `<offset>` TAB `<line>` lines by files. Yields whether a file begins, and its lines.
 
-    The offset is where Hadoop's LineRecordReader found a line in its file: 0 is the first line of the next.
+    The offset is that of the line in its file, by Hadoop's LineRecordReader: at 0, a new file begins.
     """
     start = 0
     while start <= len(block):
@@ -260,27 +256,26 @@ def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
 
 
 def names_columns(line: bytes) -> bool:
-    """Whether a malformed line names columns, in a way that is no header: those behind it may be in any order."""
+    """Whether a malformed line names columns without being a header: the columns behind it may be in any order."""
     letters = line[:TELLING_BYTES].lower().translate(None, b"\0 -_")
     return b"srcaddr" in letters or b"sourceaddr" in letters
 
 
 def begins_packed(line: bytes) -> bool:
-    """Whether packed bytes begin in a line."""
+    """Whether compressed bytes begin in a line."""
     return any(magic in line[:TELLING_BYTES] for magic in PACKED)
 
 
 class Stretch:
     """Whether the records from a header, or a file's beginning, to the next header or the end fit their layout.
 
-    They do not, and are a misfit, when there are `STREAK` malformed ones in a row, or more than one and more than a
-    quarter; or when, of the samples of sound ones, `STREAK` in a row, more than half, or more than one and more than a
-    quarter are odd: a telling column (version, addresses, ports, protocol, packets, bytes, times, action, status) holds
-    what it cannot hold; or when a malformed one names columns, so that others may be in any order.
+    They are a misfit if `STREAK` records in a row are malformed, or more than one and more than a quarter; or if, of
+    the samples of sound records, `STREAK` in a row, more than half, or more than one and more than a quarter are odd: a
+    telling column (version, addresses, ports, protocol, packets, bytes, times, action, status) has a value that its
+    field cannot have; or if a malformed line names columns.
     """
 
     def __init__(self) -> None:
-        """Begin a stretch."""
         self.sound = 0
         self.malformed = 0
         self.in_row = 0
@@ -290,40 +285,34 @@ class Stretch:
         self.is_told = False
 
     def add_malformed(self, line: bytes) -> None:
-        """Take note of a malformed record; of one that is too long, nothing is given."""
-        self.is_told |= names_columns(line)
+        """Take note of a malformed record; the line is empty if it was too long."""
         self.malformed += 1
         self.in_row += 1
-        if self.in_row >= STREAK:
-            self.is_told = True
+        self.is_told |= self.in_row >= STREAK or names_columns(line)
 
     def add_sample(self, *, is_odd: bool) -> None:
-        """Take note of a sound record that was looked at in all telling columns."""
+        """Take note of a sound record that was checked in all telling columns."""
         self.sampled += 1
-        if is_odd:
-            self.odd += 1
-            self.odd_in_row += 1
-            if self.odd_in_row >= STREAK:
-                self.is_told = True
-        else:
-            self.odd_in_row = 0
+        self.odd += is_odd
+        self.odd_in_row = self.odd_in_row + 1 if is_odd else 0
+        self.is_told |= self.odd_in_row >= STREAK
 
     def is_misfit(self) -> bool:
-        """Whether what was read so far does not fit."""
+        """Whether the lines read so far do not fit."""
         too_many = self.malformed > 1 and 4 * self.malformed > self.malformed + self.sound
         too_odd = 2 * self.odd > self.sampled or (self.odd > 1 and 4 * self.odd > self.sampled)
         return self.is_told or too_many or too_odd
 
 
 class FlowCounter:
-    """Counts lines for one question, and keeps the tally of all that it saw.
+    """Counts lines for one question, and keeps the tally.
 
-    `sums` holds a sum per raw key: the values of the fields of `KEY`, as they were logged, separated by spaces. `flush`
-    is called with the counter when it holds `TALKERS_HELD` of them, and empties it.
+    `sums` has a sum per raw key: the logged values of the fields of `KEY`, separated by spaces. `flush` is called with
+    the counter when it holds `TALKERS_HELD` sums, and empties it.
     """
 
     def __init__(self, question: argparse.Namespace, flush: Callable[[FlowCounter], None] | None = None) -> None:
-        """Take the question, as `parse_arguments` gives it, and what to do with full sums."""
+        """Take the question, as `parse_arguments` returns it."""
         self.ports = parse_ports(question.ports)
         self.action = question.action.encode()
         self.since = parse_time(question.since) if question.since else None
@@ -342,7 +331,7 @@ class FlowCounter:
         self.begin_file()
 
     def begin_file(self) -> None:
-        """Forget the last file's header: what follows is in the question's layout until a header says else."""
+        """Begin a file, in the question's layout until a header comes."""
         self.file_has_records = self.file_has_sound = self.file_has_misfit = self.file_ends_packed = False
         self.stretch = Stretch()
         self.set_layout(self.headerless)
@@ -387,7 +376,7 @@ class FlowCounter:
             needed.append(self.at_value)
         self.usable = ABSENT not in needed
         self.telling = [(position(name), judge) for name, judge in TELLING if name in fields]
-        # Most records are seen to fit by one look; what this does not know, like IPv6, is judged column by column.
+        # Matches most records at once. Others, like those with IPv6 addresses, are checked column by column.
         self.usual = re.compile(b" ".join(USUAL.get(name, rb"[^ ]*") for name in fields))
         self.at_times = [position(name) for name in (b"start", b"end") if name in fields]
         self.at_sizes = [position(name) for name in (b"packets", b"bytes") if name in fields]
@@ -396,7 +385,7 @@ class FlowCounter:
         """Count a block of whole lines, separated by line feeds (and no carriage returns)."""
         start = 0
         while start < len(block):
-            # A block as it was read is a little longer than was read, and not worth cutting.
+            # `blocks_of_lines` adds the rest of the last block; a block that is only a little longer is not cut.
             end = block.find(b"\n", start + BLOCK_BYTES) if len(block) - start > 2 * BLOCK_BYTES else -1
             end = len(block) if end < 0 else end
             self._count_piece(block[start:end])
@@ -405,7 +394,7 @@ class FlowCounter:
                 self.flush(self)
 
     def _count_piece(self, piece: bytes) -> None:
-        """Count lines together when all of them are sound, or else in ever shorter pieces."""
+        """Count lines together if all of them are sound, or else in ever shorter pieces."""
         if len(piece) <= LONGEST_LINE_BYTES and self._count_sound(
             TIME_STAMPS.sub(b"", piece) if b"Z" in piece else piece
         ):
@@ -419,13 +408,12 @@ class FlowCounter:
             self._count_piece(piece[middle + 1 :])
 
     def _count_sound(self, piece: bytes) -> bool:
-        """Count lines that are sound records, all of them, together; or say that some are not, and count none.
+        """Count a piece at once if all its lines are sound. Otherwise count nothing and return False.
 
-        Comes to what `count_line` comes to for each of them. The piece is split once, at spaces, so that columns are
-        slices, and nothing is done per line. The last column of a line and the first of the next then stand in one
-        token, a joint, with the line feed between them: all lines have just their columns when there are as many
-        tokens as that makes, and as many line feeds, and one of them in each joint. A header or a blank line is not
-        sound in any layout that can be used: it has no port.
+        The result is that of `count_line` for each line. The piece is split once, at spaces, so that columns are slices
+        and no work is done per line. The last column of a line and the first of the next are then one token, a joint,
+        with the line feed between them. All lines have their layout's columns if the numbers of tokens and line feeds
+        are right, and every joint has a line feed. A header or a blank line is never sound: it has no port.
         """
         if not self.usable or not piece:
             return False
@@ -434,10 +422,10 @@ class FlowCounter:
         last = self.columns - 1
         tokens = piece.split(b" ")
         lines, rest = divmod(len(tokens) - 1, last)
-        # This counts line feeds in half the time that `count` takes.
+        # Counts line feeds in half the time of `count`.
         if rest or len(piece) - len(piece.replace(b"\n", b"")) != lines - 1:
             return False
-        tokens.append(tokens[-1] + b"\n" + tokens[0])  # so that the end of the last line is a joint, too
+        tokens.append(tokens[-1] + b"\n" + tokens[0])  # the last line needs a joint, too
         joints = tokens[last:-2:last] + tokens[-1:]
         distinct = set(joints)
         if not all(b"\n" in joint for joint in distinct):
@@ -450,7 +438,7 @@ class FlowCounter:
                 return [joint.partition(b"\n")[2] for joint in joints[-1:] + joints[:-1]]
             return tokens[at:-1:last]
 
-        # What has no data is sound, and out before the columns that it lacks are looked at.
+        # Records without data are sound, and are removed before the columns that they lack are checked.
         skipped: Counter[str] = Counter()
         with_data: list[bool] | None = None
         if self.at_status != ABSENT:
@@ -525,7 +513,7 @@ class FlowCounter:
         return True
 
     def _sample_sound(self, tokens: list[bytes], lines: int) -> None:
-        """Take note of sound records, and look at all telling columns of some."""
+        """Take note of sound records, and check all telling columns of some."""
         stretch, last = self.stretch, self.columns - 1
         first = stretch.sound
         stretch.sound += lines
@@ -541,7 +529,7 @@ class FlowCounter:
             stretch.add_sample(is_odd=self.is_odd(columns))
 
     def is_odd(self, columns: list[bytes]) -> bool:
-        """Whether a telling column of a record holds what it cannot hold; `-` tells nothing."""
+        """Whether a telling column of a record has a value that its field cannot have; `-` tells nothing."""
         if not self.usual.fullmatch(b" ".join(columns)):
             for at, judge in self.telling:
                 if columns[at] != b"-" and not judge(columns[at]):
@@ -644,22 +632,17 @@ OTHER_ACTION = {b"ACCEPT": b"REJECT", b"REJECT": b"ACCEPT"}
 PROTOCOLS = frozenset(b"%d" % number for number in range(256))
 
 
-def is_number(text: bytes) -> bool:
-    """Whether a text is a number."""
-    return NUMBER.fullmatch(text) is not None
-
-
 def is_version(text: bytes) -> bool:
     """Whether a text is a version of flow-log records: one or two digits."""
     return text.isdigit() and len(text) <= 2
 
 
 def is_epoch(text: bytes) -> bool:
-    """Whether a text is a number of seconds since 1970 that a record of this century has."""
+    """Whether a text is a time of this century, in seconds since 1970."""
     return len(text) == 10 and text.isdigit() and EPOCH_FROM <= int(text) < EPOCH_UNTIL
 
 
-TELLING: tuple[tuple[bytes, Callable[[bytes], bool]], ...] = (
+TELLING: tuple[tuple[bytes, Callable[[bytes], object]], ...] = (
     (b"version", is_version),
     (b"srcaddr", is_address),
     (b"dstaddr", is_address),
@@ -668,14 +651,14 @@ TELLING: tuple[tuple[bytes, Callable[[bytes], bool]], ...] = (
     (b"srcport", ALL_PORTS.__contains__),
     (b"dstport", ALL_PORTS.__contains__),
     (b"protocol", PROTOCOLS.__contains__),
-    (b"packets", is_number),
-    (b"bytes", is_number),
-    (b"start", is_number),
-    (b"end", is_number),
+    (b"packets", NUMBER.fullmatch),
+    (b"bytes", NUMBER.fullmatch),
+    (b"start", NUMBER.fullmatch),
+    (b"end", NUMBER.fullmatch),
     (b"action", OTHER_ACTION.__contains__),
     (b"log-status", SOUND_STATUSES.__contains__),
 )
-"""The columns that tell whether lines fit their layout, with what each may hold beside `-`."""
+"""The columns that show whether lines fit their layout, and which values each may have beside `-`."""
 
 _ADDRESS = rb"(?:" + OCTET + rb"(?:\." + OCTET + rb"){3}|-)"
 _PORT = rb"(?:0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|-)"
@@ -689,7 +672,7 @@ USUAL = {
     b"action": rb"(?:ACCEPT|REJECT|-)",
     b"log-status": rb"(?:OK|NODATA|SKIPDATA|-)",
 }
-"""What these columns hold in nearly all records: for each, part of what `TELLING` allows."""
+"""The values of these columns in nearly all records: a part of what `TELLING` allows."""
 
 
 def format_talker(key: bytes) -> bytes:
@@ -728,14 +711,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
-    """Run the mapper over binary streams; SystemExit, with a line that says why, for values that add up to too much."""
+    """Run the mapper over binary streams; SystemExit with a message if the values add up to too much."""
 
     def flush(counter: FlowCounter) -> None:
-        # Not a list: it would be as large as all that is held.
+        # Not a list, which would take as much memory as the sums.
         stdout.writelines(b"LongValueSum:%b\t%d\n" % (format_talker(key), total) for key, total in counter.sums.items())
         counter.sums.clear()
 
-    gc.disable()  # nothing here makes cycles, and looking for them among a block's many lists takes long
+    gc.disable()  # nothing here makes cycles, and searching a block's many lists for them takes long
     question = parse_arguments(arguments)
     counter = FlowCounter(question, flush)
     for block in blocks_of_lines(stdin):
@@ -754,7 +737,7 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
         "counted": counter.counted,
         **counter.skipped,
         "misfit_files": counter.misfit_files,
-        # In halves, so that their own sums over all mappers cannot overflow.
+        # In halves, so that the sums of all mappers cannot overflow.
         "values_high": counter.total >> 32,
         "values_low": counter.total & 0xFFFFFFFF,
     }

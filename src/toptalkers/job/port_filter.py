@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """Mapper of step 2: `<talker>` TAB `<sum>` lines in, those with a wanted destination port out, as they came.
 
-The twin of the recipe's `portfilter.awk`, for bracketed IPv6 talkers too. With `--top N` it sends on only the
-first N of its own lines, in the order of the answer. Every talker has one line, so the first N of all are among the
-first N of each mapper, and one reducer is enough for any number of talkers.
+With `--top N` it prints only the first N of its lines, in the order of the answer. Every talker has one line, so the
+first N of all are among the first N of each mapper, and one reducer is enough for any number of talkers.
 
-Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself.
-Standard output is the data contract with step 2's reducer. A line that is no talker and sum is left out and
-reported on standard error as the Hadoop counter `malformed_talkers`.
+Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself. Lines that are not
+a talker and its sum are left out, and counted on standard error by the Hadoop counter `malformed_talkers`.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ BLOCK_BYTES = 1 << 16
 """About how many bytes of lines are filtered together."""
 
 LINES_HELD = 1000
-"""With `--top N`, more lines than twice N that are held before they are put in order."""
+"""With `--top N`, this many lines more than twice N are held before they are sorted."""
 
 
 def parse_ports(text: str) -> frozenset[bytes]:
@@ -47,7 +45,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
-    parser.add_argument("--top", type=int, default=0, help="how many lines to send on, 0 (the default) for all")
+    parser.add_argument("--top", type=int, default=0, help="how many lines to print, 0 (the default) for all")
     options = parser.parse_args(arguments)
     try:
         options.ports = parse_ports(options.ports)
@@ -65,7 +63,7 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     malformed = 0
 
     def wanted_lines() -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Give the lines to keep, block by block, and their sums."""
+        """Yield the lines to keep, block by block, and their sums."""
         nonlocal malformed
         while True:
             lines = stdin.readlines(BLOCK_BYTES)
@@ -73,7 +71,7 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
                 return
             found = TALKER_LINES.findall(b"".join(lines))
             if len(found) != len(lines):
-                # A line has one match at the most, so that some have none.
+                # A line has at most one match, so some have none.
                 talkers = [line for line in lines if TALKER_LINE.fullmatch(line)]
                 malformed += len(lines) - len(talkers)
                 lines = talkers
@@ -81,8 +79,8 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
             yield list(compress(lines, fine)), [total for _, total in compress(found, fine)]
 
     if options.top:
-        # Of equal sums the lines compare, and so the talkers: the tab behind a talker sorts before all that a
-        # talker may hold. Lines with less than the last of the first N are no longer held.
+        # Lines of equal sums compare as their talkers do, because a tab sorts before every character of a talker.
+        # Lines with a smaller sum than the last of the first N are dropped.
         first: list[tuple[int, bytes]] = []
         least = 0
         for lines, totals in wanted_lines():

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Reducer of step 1 for a plain pipe or mrjob: sorted `LongValueSum:<talker>` TAB `<n>` in, `<talker>` TAB `<sum>` out.
 
-Does what Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum) does on a cluster. Lines of one talker
-must stand together, as `LC_ALL=C sort` and Hadoop's shuffle leave them: lines in any other order, or lines that
-are no counts, end it with exit code 1 rather than in a wrong sum.
+It does the work of Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum) on a cluster. Lines must be sorted,
+as by `LC_ALL=C sort` or Hadoop's shuffle. Lines in any other order, or lines that are no counts, end it with exit code
+1 instead of a wrong sum.
 
 Self-contained, for Python 3.9 and only its standard library.
 """
@@ -16,15 +16,15 @@ from typing import BinaryIO, TextIO
 
 PREFIX = b"LongValueSum:"
 BEHIND = b"LongValueSum;"
-"""The first text in byte order behind all that begin with PREFIX: between the two, a comparison shows the prefix."""
+"""The first text in byte order after all that begin with PREFIX: texts between the two have the prefix."""
 
 ZERO, LINE_FEED = b"0\n"
 
 LARGEST_SUM = (1 << 63) - 1
-"""More is more than Hadoop can sum; so it is an error here, too."""
+"""Hadoop cannot sum more, so it is an error here, too."""
 
 SURE_DIGITS, MOST_DIGITS = 18, 19
-"""So long are numbers that surely are no larger, and that may not be."""
+"""The most digits of a number that is surely not larger, and of one that may not be."""
 
 
 class BadInputError(Exception):
@@ -32,7 +32,7 @@ class BadInputError(Exception):
 
 
 def sum_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Give `<talker>` TAB `<sum>` lines for sorted count lines; BadInputError when they are not."""
+    """Yield `<talker>` TAB `<sum>` lines for sorted count lines; BadInputError if they are not."""
     current, first, more = BEHIND + b"\t", b"", 0  # no key holds a tab, and none has been seen
     for line in lines:
         key, tab, number = line.partition(b"\t")
@@ -41,7 +41,7 @@ def sum_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
             continue
         if first:
             yield _sum_line(first, more) if more else first[13:]
-        # Where a talker has one line, and that plainly is a count, it is the answer as it stands.
+        # The only line of a talker, if it is clearly a count, is printed without its prefix.
         if not (
             current < key < BEHIND
             and number[:-1].isdigit()
@@ -60,7 +60,6 @@ def sum_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _number(text: bytes, line: bytes) -> int:
-    """The number behind a line's tab."""
     digits = text.strip()
     if not digits.isdigit() or len(digits) > MOST_DIGITS or int(digits) > LARGEST_SUM:
         raise BadInputError(f"not a LongValueSum line: {line[:200]!r}")
@@ -68,7 +67,7 @@ def _number(text: bytes, line: bytes) -> int:
 
 
 def _sum_line(first: bytes, more: int) -> bytes:
-    """What is printed for a talker's first line and the sum of its others."""
+    """The line to print for a talker's first line and the sum of its others."""
     key, _, number = first.partition(b"\t")
     total = int(number) + more
     if total > LARGEST_SUM:
@@ -77,7 +76,7 @@ def _sum_line(first: bytes, more: int) -> bytes:
 
 
 def main(stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
-    """Run the reducer over binary streams; gives the exit code."""
+    """Run the reducer over binary streams. Returns the exit code."""
     try:
         stdout.writelines(sum_lines(stdin))
     except BadInputError as error:

@@ -1,53 +1,26 @@
 """The counter of this machine: the compiled kernel's, or the one in Python where the kernel cannot be loaded."""
 
+import importlib
 import os
 from typing import TYPE_CHECKING
 
 from toptalkers.errors import ToptalkersError
 
-__all__ = [
-    "CODE",
-    "PARTS",
-    "ROW_BYTES",
-    "WHY_PURE",
-    "Counter",
-    "Misfit",
-    "SpilledSums",
-    "keep_freed_memory",
-    "merge_rankings",
-]
+WHY_PURE = "TOPTALKERS_PURE is set" if os.environ.get("TOPTALKERS_PURE") == "1" else ""
+"""Why the counter is the one in Python; empty for the compiled kernel."""
 
-FORCE_PURE = "TOPTALKERS_PURE"
-"""An environment variable: set to 1, the counter in Python is taken."""
-
-WHY_PURE = f"{FORCE_PURE} is set" if os.environ.get(FORCE_PURE) == "1" else ""
-"""Why the counter is the one in Python; empty when it is the compiled kernel's."""
-
-if not TYPE_CHECKING and not WHY_PURE:
+if TYPE_CHECKING:
+    from toptalkers.kernel import door as chosen
+else:
     try:
-        import toptalkers.kernel.door  # noqa: F401 - whether it can be loaded
+        chosen = importlib.import_module(f"toptalkers.kernel.{'pure' if WHY_PURE else 'door'}")
     except ToptalkersError as error:
         WHY_PURE = error.message
+        from toptalkers.kernel import pure as chosen
 
-if TYPE_CHECKING or not WHY_PURE:
-    from toptalkers.kernel.door import (
-        CODE,
-        PARTS,
-        ROW_BYTES,
-        Counter,
-        Misfit,
-        SpilledSums,
-        keep_freed_memory,
-        merge_rankings,
-    )
-else:
-    from toptalkers.kernel.pure import (
-        CODE,
-        PARTS,
-        ROW_BYTES,
-        Counter,
-        Misfit,
-        SpilledSums,
-        keep_freed_memory,
-        merge_rankings,
-    )
+CODE, PARTS, ROW_BYTES = chosen.CODE, chosen.PARTS, chosen.ROW_BYTES
+Counter = chosen.Counter
+Misfit = chosen.Misfit
+SpilledSums = chosen.SpilledSums
+keep_freed_memory = chosen.keep_freed_memory
+merge_rankings = chosen.merge_rankings

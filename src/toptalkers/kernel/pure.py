@@ -1,8 +1,8 @@
-"""The counting kernel in Python, for a machine where the compiled one is not to be had: the same doors as `door.py`.
+"""The counting kernel in Python, with the interface of `door.py`, where the compiled kernel cannot be loaded.
 
-Lines are read by the mapper of the cluster (`job/count_flows.py`), which knows the rules. Memory holds the sums, and
-they go to the disk in the same way as the compiled kernel's; a sum takes more room here (`ROW_BYTES`). It counts about
-a tenth as fast, and threads do not make it faster.
+The mapper of the cluster (`job/count_flows.py`) reads the lines and applies the rules. Sums take more memory than in
+the compiled kernel (`ROW_BYTES`), and go to the disk in the same way. This kernel is about a tenth as fast, and threads
+do not make it faster.
 """
 
 import collections
@@ -27,25 +27,24 @@ CODE = (Path(__file__), Path(count_flows.__file__))
 """The files on which the sums depend."""
 
 ROW_BYTES = 400
-"""What a talker costs at the worst moment, when the answer is ranked: measured."""
+"""Measured: the most memory per talker, which it takes while the answer is ranked."""
 
 PARTS = 256
-"""The number of parts in which sums are kept on the disk, by a hash of the talker."""
+"""Into how many parts spilled sums are divided, by a hash of the talker."""
 
-LINES_TOGETHER = 10_000
-"""How many lines of an answer are printed at a time."""
+LINES_PER_CHUNK = 10_000
 
 READ_BYTES = 64 << 10
-"""How much of each ranking is read at a time while they are merged."""
+"""How much of a ranking is read at a time while rankings are merged."""
 
 SHOWN_BYTES = 1024
-"""How much of a line is kept to say what is wrong with it."""
+"""How much of a line that does not fit is kept."""
 
 _JUDGES = [dict(count_flows.TELLING)[field] for field in count_flows.KEY]
 """For each part of a key, whether a text can be its value."""
 
 Sums = dict[bytes, int]
-"""Sums by talker, as the mapper has them: `<src> <dst> <port>`."""
+"""Sums by talker, with the keys of the mapper: `<src> <dst> <port>`."""
 
 
 class Misfit(NamedTuple):
@@ -58,11 +57,11 @@ class Misfit(NamedTuple):
 
 
 class _Mapper(count_flows.FlowCounter):
-    """The mapper, which also keeps the first line of a file that does not fit, and counts values beyond all bounds."""
+    """The mapper, which also keeps the first line of a file that does not fit, and has no largest total."""
 
     @classmethod
     def of(cls, query: Query) -> "_Mapper":
-        """A mapper for a question, with no sums. The question is parsed once: the set of its ports may be large."""
+        """A mapper without sums. A question is parsed only once, because its set of ports may be large."""
         mapper = copy.copy(_mapper_of(tuple(query.mapper_arguments())))
         mapper.sums, mapper.addresses, mapper.skipped = collections.Counter(), {}, dict.fromkeys(REASONS, 0)
         mapper.begin_file()
@@ -116,7 +115,6 @@ class Counter:
     """Counts the lines of one file after the other for a question; see `door.Counter`."""
 
     def __init__(self, query: Query) -> None:
-        """Take the question."""
         self.has_spilled = False
         self._mapper = _Mapper.of(query)
         self._sums: Sums = {}
@@ -126,11 +124,11 @@ class Counter:
         self._provisional: list[tuple[SpilledSums, list[_Segment]]] = []
 
     def feed(self, piece: bytes) -> None:
-        """Count the lines in the next piece of the file; a line may go on in the piece after it."""
+        """Count the lines in the next piece of a file. A line may continue in the piece after it."""
         if b"\r" in piece:
-            piece = piece.replace(b"\r", b"\n")  # of two line ends in a row, the second ends a blank line
+            piece = piece.replace(b"\r", b"\n")  # a second line end in a row only ends a blank line
         if len(self._rest) > LONGEST_LINE_BYTES:
-            start = piece.find(b"\n")  # the rest of a line that is too long in any case
+            start = piece.find(b"\n")  # drop the rest of a line that is too long
             piece = piece[start:] if start >= 0 else b""
         end = piece.rfind(b"\n")
         if end < 0:
@@ -140,7 +138,7 @@ class Counter:
             self._rest = piece[end + 1 :]
 
     def end_lines(self) -> Tally:
-        """Count what is left of the file, and give its tally; then `end_file` says whether the file counts."""
+        """Count the file's last line, and return its tally. `end_file` must be called next."""
         mapper = self._mapper
         mapper.count_block(self._rest)
         self._rest = b""
@@ -156,24 +154,19 @@ class Counter:
         return tally
 
     def misfit(self) -> Misfit | None:
-        """Between `end_lines` and `end_file`: what does not fit, when the file's lines do not fit their layout."""
+        """Between `end_lines` and `end_file`: the first line that does not fit, if the file does not fit its layout."""
         return self._misfit
 
     @property
     def total(self) -> int:
-        """What all values that it counted add up to.
-
-        Raises:
-            TooLargeError: more than a sum may be.
-
-        """
+        """The total of all counted values; TooLargeError if it is more than a sum may be."""
         total = self._total + self._mapper.total
         if total > LARGEST_TOTAL:
             raise TooLargeError
         return total
 
     def end_file(self, *, counts: bool) -> None:
-        """Keep what the file added, or take it back."""
+        """Keep the sums of the current file, or drop them."""
         if counts:
             _add(self._sums, self._mapper.sums)
             self._total += self._mapper.total
@@ -186,7 +179,7 @@ class Counter:
 
     @property
     def rows(self) -> int:
-        """How many sums are held in memory, those of the file that is being read included."""
+        """How many sums are in memory, those of the current file included."""
         return len(self._sums) + len(self._mapper.sums)
 
     @property
@@ -195,7 +188,7 @@ class Counter:
         return len(self._sums)
 
     def absorb(self, other: "Counter") -> None:
-        """Take over the sums of another counter of the same question, which is empty then."""
+        """Take over the sums of another counter of the same question. The other counter is empty afterwards."""
         _add(self._sums, other._sums)  # noqa: SLF001 - of the same class
         self._total += other._total  # noqa: SLF001
         other.clear()
@@ -207,22 +200,12 @@ class Counter:
         self._total = self._mapper.total = 0
 
     def pack(self) -> bytes:
-        """All sums as bytes, for `add_packed`.
-
-        Raises:
-            TooLargeError: the sums are wrong, and must not be kept.
-
-        """
+        """All sums as bytes, for `add_packed`; TooLargeError if they are too large."""
         _ = self.total
-        return _rows(self._sums)
+        return b"".join([b"%b %d\n" % row for row in self._sums.items()])
 
     def add_packed(self, rows: bytes) -> None:
-        """Add sums that were packed.
-
-        Raises:
-            ValueError: the bytes are no packed sums; none of them is added.
-
-        """
+        """Add packed sums; ValueError, and nothing is added, if the bytes are no packed sums."""
         sums: Sums = {}
         for row in rows.splitlines():
             key, _, value = row.rpartition(b" ")
@@ -236,13 +219,13 @@ class Counter:
         self._total += total
 
     def ranked(self, top: int) -> Iterator[bytes]:
-        """The answer's lines, in its order, many at a time; `top` of 0 for all."""
+        """The answer's lines in order, in chunks of whole lines; `top` of 0 for all."""
         rows = ((-value, count_flows.format_talker(key)) for key, value in self._sums.items())
         ranking = heapq.nsmallest(top, rows) if top else sorted(rows)
         return _printed(iter(ranking))
 
     def take_sums(self, spilled: "SpilledSums") -> None:
-        """Give all sums away, those of whole files and those of the file that is being read."""
+        """Move all sums, those of the current file included."""
         self.has_spilled = True
         spilled.keep(spilled.write(self._sums))
         self._sums.clear()
@@ -252,7 +235,7 @@ class Counter:
 
 
 class _Segment(NamedTuple):
-    """Sums of one part that are next to each other in the file."""
+    """Sums of one part, side by side in the file."""
 
     part: int
     offset: int
@@ -261,10 +244,9 @@ class _Segment(NamedTuple):
 
 
 class SpilledSums:
-    """Sums of counters in a file, by parts; and rankings, behind them in the same file."""
+    """Sums of counters in an open file, divided into parts. Rankings may be written behind them."""
 
     def __init__(self, fd: int) -> None:
-        """Take an open, empty file."""
         self._fd = fd
         self._lock = threading.Lock()
         self._segments: list[list[_Segment]] = [[] for _ in range(PARTS)]
@@ -272,20 +254,20 @@ class SpilledSums:
         """The size of the file."""
 
     def rows_of_part(self, part: int) -> int:
-        """How many sums a part holds; a talker may have several."""
+        """How many sums a part has; a talker may have several."""
         return sum(segment.rows for segment in self._segments[part])
 
     def take(self, counter: Counter) -> None:
-        """Move a counter's sums into the file; OSError when the disk cannot hold them."""
+        """Move a counter's sums into the file; OSError if the disk cannot hold them."""
         counter.take_sums(self)
 
     def fetch(self, part: int, into: Counter) -> None:
-        """Add up the sums of a part in a counter."""
+        """Add the sums of a part to a counter."""
         for segment in self._segments[part]:
             into.add_packed(os.pread(self._fd, segment.length, segment.offset))
 
     def write(self, sums: Sums) -> list[_Segment]:
-        """Write sums to the end of the file; they count when they are kept."""
+        """Write sums to the end of the file. They count only after `keep`."""
         parts: list[list[bytes]] = [[] for _ in range(PARTS)]
         for key, value in sums.items():
             parts[crc32(key) % PARTS].append(b"%b %d\n" % (key, value))
@@ -304,19 +286,18 @@ class SpilledSums:
         return [segment for segment in segments if segment.rows]
 
     def keep(self, segments: list[_Segment]) -> None:
-        """Have what was written count."""
         for segment in segments:
             self._segments[segment.part].append(segment)
 
 
 def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
-    """Merge rankings in a file, each the lines from one offset to another, into one; `top` of 0 for all."""
+    """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all."""
     merged = heapq.merge(*(_read_ranking(fd, start, end) for start, end in rankings))
     return _printed(itertools.islice(merged, top or None))
 
 
 def keep_freed_memory() -> None:
-    """Nothing to do in Python."""
+    """Do nothing: Python manages memory itself."""
 
 
 def _read_ranking(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
@@ -331,12 +312,8 @@ def _read_ranking(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _printed(ranking: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
-    while lines := [b"%b\t%d\n" % (talker, -value) for value, talker in itertools.islice(ranking, LINES_TOGETHER)]:
+    while lines := [b"%b\t%d\n" % (talker, -value) for value, talker in itertools.islice(ranking, LINES_PER_CHUNK)]:
         yield b"".join(lines)
-
-
-def _rows(sums: Sums) -> bytes:
-    return b"".join([b"%b %d\n" % row for row in sums.items()])
 
 
 def _add(sums: Sums, more: Sums) -> None:

@@ -1,8 +1,7 @@
-"""The clauses of a question: one row per clause, which holds everything that is known about it.
+"""The clauses of a question: one row per clause.
 
 The options of the command line, the arguments of the mapper and the port filter, the question in `run.json` and in an
-answer, the words of a plan and the identity of a cache entry all come from these rows. Checks that concern two clauses
-are in `Query.parse`.
+answer, the words of a plan and the keys of the cache come from these rows. `Query.parse` checks clauses together.
 """
 
 import re
@@ -13,7 +12,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
 from toptalkers.errors import UsageError
-from toptalkers.flowlog.layout import Layout, format_log_format, parse_log_format
+from toptalkers.flowlog.layout import format_log_format, parse_log_format
 from toptalkers.question.key import HIGHEST_PORT
 from toptalkers.visible import quoted
 
@@ -26,12 +25,12 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 Choice = TypeVar("Choice", bound=str)
 
 PortRanges = tuple[tuple[int, int], ...]
-"""Inclusive ranges of ports, ascending, with a gap between any two."""
+"""Inclusive ranges of ports, ascending, with gaps between them."""
 
 ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
 
 Script = Literal["mapper", "port filter"]
-"""A script of the job that takes clauses as its options: `count_flows.py`, `port_filter.py`."""
+"""A script that takes clauses as options: `count_flows.py`, `port_filter.py`."""
 
 _PORTS_ITEM = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
@@ -41,18 +40,17 @@ class Clause:
     """One clause: an option of the command line, and an attribute of `Query` or `Presentation`.
 
     Attributes:
-        name: the attribute's name. The option is called the same.
+        name: the name of the attribute and of the option.
         help: the help text of the option.
         parse: reads the value from a user's text; raises UsageError, which names the option.
         format: writes a value so that `parse` reads it back.
-        default: the text that is parsed when the option is not given; None when the value is None then.
-        choices: all texts that `parse` accepts; empty when they cannot be listed.
-        form: what the help shows in the place of a value that cannot be listed.
-        needs: gives the flow-log fields that a record must have, by the value.
-        describe: writes a value for people. None for a clause that says how files are read, not what is asked:
-            neither a plan nor an answer tells it.
+        default: the text that is parsed if the option is not given; None if the value is None then.
+        choices: all texts that `parse` accepts; empty if they cannot be listed.
+        form: the placeholder in the help for a value that cannot be listed.
+        needs: returns the flow-log fields that a value needs in a record.
+        describe: writes a value for people; None for a clause that plans and answers do not show.
         scripts: the scripts that take the clause as an option.
-        format_word: writes a value for a script, without spaces and signs that Hadoop expands; None for `format`.
+        format_word: writes a value for a script, without spaces or signs that Hadoop expands; None for `format`.
 
     """
 
@@ -70,16 +68,16 @@ class Clause:
 
     @property
     def option(self) -> str:
-        """The option on a command line, the program's and the scripts': `--log-format`."""
+        """The option of the program and of the scripts: `--log-format`."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def metavar(self) -> str:
-        """What the help shows in the place of the value: `[records|packets|bytes]`, `SPEC`."""
+        """The placeholder of the value in the help: `[records|packets|bytes]`, `SPEC`."""
         return f"[{'|'.join(self.choices)}]" if self.choices else self.form
 
     def value(self, text: str | None) -> Any:
-        """The value for a user's text; None stands for an option that is not given."""
+        """The value of a user's text; None for an option that is not given."""
         text = self.default if text is None else text
         return None if text is None else self.parse(text)
 
@@ -89,7 +87,7 @@ class Clause:
 
 
 def parse_choice(option: str, choices: tuple[Choice, ...], text: str) -> Choice:
-    """Read one of several words; UsageError, which names the option, for any other."""
+    """Read one of several words; UsageError for any other, which names the option."""
     for choice in choices:
         if choice == text:
             return choice
@@ -157,12 +155,17 @@ def format_time(time: datetime) -> str:
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def _describe_ports(ports: PortRanges) -> str:
-    return "all ports" if ports == ALL_PORTS else f"ports {format_ports(ports)}"
-
-
-def _fields_of_layout(layout: Layout) -> str:
-    return ",".join(layout.columns)
+def _bound(name: str, help: str) -> Clause:  # noqa: A002 - as in `Clause`
+    return Clause(
+        name=name,
+        help=help,
+        parse=partial(parse_time, f"--{name}"),
+        format=format_time,
+        form="T",
+        needs=lambda _: ("start",),
+        describe=lambda time: f"{name} {format_time(time)}",
+        scripts=("mapper",),
+    )
 
 
 CLAUSES: tuple[Clause, ...] = (
@@ -183,7 +186,7 @@ CLAUSES: tuple[Clause, ...] = (
         default="0-1024",
         form="SPEC",
         needs=lambda _: ("dstport",),
-        describe=_describe_ports,
+        describe=lambda ports: "all ports" if ports == ALL_PORTS else f"ports {format_ports(ports)}",
         scripts=("mapper", "port filter"),
     ),
     Clause(
@@ -196,26 +199,8 @@ CLAUSES: tuple[Clause, ...] = (
         describe=lambda action: "all actions" if action == "ALL" else str(action),
         scripts=("mapper",),
     ),
-    Clause(
-        name="since",
-        help="Count records that start at T or later (ISO 8601, UTC).",
-        parse=partial(parse_time, "--since"),
-        format=format_time,
-        form="T",
-        needs=lambda _: ("start",),
-        describe=lambda time: f"since {format_time(time)}",
-        scripts=("mapper",),
-    ),
-    Clause(
-        name="until",
-        help="Count records that start before T (ISO 8601, UTC).",
-        parse=partial(parse_time, "--until"),
-        format=format_time,
-        form="T",
-        needs=lambda _: ("start",),
-        describe=lambda time: f"until {format_time(time)}",
-        scripts=("mapper",),
-    ),
+    _bound("since", "Count records that start at T or later (ISO 8601, UTC)."),
+    _bound("until", "Count records that start before T (ISO 8601, UTC)."),
     Clause(
         name="log_format",
         help="The columns of lines without a header, in AWS's ${field} syntax, or only the names, as Vector, Athena and"
@@ -226,7 +211,7 @@ CLAUSES: tuple[Clause, ...] = (
         form="'FORMAT'",
         describe=None,
         scripts=("mapper",),
-        format_word=_fields_of_layout,
+        format_word=lambda layout: ",".join(layout.columns),
     ),
 )
 """Every clause of a `Query`, in the order of the command line."""

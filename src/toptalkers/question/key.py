@@ -1,9 +1,9 @@
-"""The key of an answer: a list of parts, each a field of the record. And the lines of an answer, made from it.
+"""The key of an answer, whose parts are fields of the record; and the lines of an answer.
 
-A line is the parts of the key, separated by colons, and the sums, each behind a tab: `192.0.2.1:198.51.100.7:443`, a
-tab, `12`. An IPv6 address has brackets around it, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of
-brackets always separates two parts. Every engine prints such lines. `job/count_flows.py` and `job/port_filter.py`
-have this grammar once more, because they travel without the package; a test holds them equal.
+A line has the parts of the key, separated by colons, and the sums, each after a tab: `192.0.2.1:198.51.100.7:443`, a
+tab, `12`. An IPv6 address is in brackets, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of brackets
+always separates two parts. `job/count_flows.py` and `job/port_filter.py` repeat this grammar, because they travel
+without the package; a test holds them equal.
 """
 
 import re
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 Value = str | int
-"""A part of a key as a Python object: an address as it was logged, or a number."""
+"""The value of a part: an address as it was logged, or a number."""
 
 HIGHEST_PORT = 65535
 
@@ -23,7 +23,7 @@ _ADDRESS_IPV4 = re.compile(_IPV4)
 _ADDRESS_IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
 _BRACKETS = re.compile(rb"\[[^\]]*\]")
 _WORDS = re.compile(rb"\[[^\]]*\]|[^:\t\n]+")
-"""Finds the parts and the sums of a line."""
+"""The parts and the sums of a line."""
 
 _SUM = r"0|[1-9][0-9]{0,37}"
 
@@ -42,8 +42,7 @@ def is_ipv6(text: str) -> bool:
         groups = text.split(":")
     width = len(groups)
     if groups and is_ipv4(groups[-1]) and (tail or not gap):
-        # The last 32 bits may be written as an IPv4 address; they stand for two groups.
-        groups.pop()
+        groups.pop()  # the last 32 bits, written as an IPv4 address, count as two groups
         width += 1
     if not all(_ADDRESS_IPV6_GROUP.fullmatch(group) for group in groups):
         return False
@@ -51,7 +50,7 @@ def is_ipv6(text: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an IP address, of either family."""
+    """Whether a text is an IPv4 or IPv6 address."""
     return is_ipv4(text) or is_ipv6(text)
 
 
@@ -67,11 +66,11 @@ def _read_address(text: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the values of a part are.
+    """The kind of a part's values.
 
     Attributes:
-        pattern: a regular expression, without groups, for a printed value. It may match more than `read` accepts.
-        read: makes a value of printed bytes that the pattern matches; raises ValueError when there is no such value.
+        pattern: a regular expression, without groups, of a printed value. It may match more than `read` accepts.
+        read: reads a printed value that the pattern matches; ValueError if it is not valid.
         is_number: whether values are numbers.
 
     """
@@ -117,10 +116,9 @@ PARTS: dict[str, Part] = {
 
 
 class Lines:
-    """The lines of an answer: how they are printed, checked and read. They are all alike for one key and its sums."""
+    """Prints, checks and reads the lines of an answer with a key and a number of sums per line."""
 
     def __init__(self, key: Sequence[str], sums: int) -> None:
-        """Take the fields of the key, and the number of sums per line."""
         self.parts = tuple(PARTS[field] for field in key)
         text = (
             ":".join(f"(?:{part.kind.pattern})" for part in self.parts) + rf"\t({_SUM})" + rf"\t(?:{_SUM})" * (sums - 1)
@@ -129,12 +127,12 @@ class Lines:
         self._readers: list[Callable[[bytes], Any]] = [*(part.kind.read for part in self.parts), *[int] * sums]
 
     def format(self, key: Sequence[Value], sums: Sequence[int]) -> bytes:
-        """Print a line, with a line feed."""
+        """Return a line, with a line feed."""
         texts = [f"[{value}]" if ":" in str(value) else str(value) for value in key]
         return "\t".join([":".join(texts), *map(str, sums)]).encode() + b"\n"
 
     def read(self, line: bytes) -> tuple[tuple[Value, ...], tuple[int, ...]]:
-        """The key and the sums of a line; ValueError when it is no line of this answer."""
+        """The key and the sums of a line; ValueError if it is no line of this answer."""
         if self._line.fullmatch(line) is None:
             raise _no_line(line)
         texts = _WORDS.findall(line) if b"[" in line else line.replace(b"\t", b":").split(b":")
@@ -143,11 +141,11 @@ class Lines:
         return tuple(values[:width]), tuple(values[width:])
 
     def rank(self, line: bytes) -> int:
-        """The first sum of a line, by which lines are ordered; ValueError when it is no line of this answer."""
+        """The first sum of a line, by which lines are ordered; ValueError if it is no line of this answer."""
         match = self._line.fullmatch(line)
         if match is None:
             raise _no_line(line)
-        if b"[" in line:  # everything else that the pattern matches can be read
+        if b"[" in line:  # everything else that the pattern matches is valid
             for text in _BRACKETS.findall(line):
                 _read_address(text)
         return int(match[1])
@@ -159,5 +157,5 @@ def _no_line(line: bytes) -> ValueError:
 
 @lru_cache
 def lines_of(key: tuple[str, ...], sums: int = 1) -> Lines:
-    """The lines of an answer with a key and so many sums."""
+    """The `Lines` of a key and a number of sums."""
     return Lines(key, sums)

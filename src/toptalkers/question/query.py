@@ -1,7 +1,7 @@
-"""What is asked: the one question that every engine answers, parsed and checked in one place.
+"""The question that every engine answers, parsed and checked in one place.
 
-A `Query` is frozen and complete. Its attributes are the clauses of `clauses.py`, and have the names of the options of
-the command line and of the mapper. How much of the answer is shown, and how it is written, is no part of it.
+Its attributes are the clauses of `clauses.py`, with the names of the options of the command line and of the mapper. How
+an answer is shown is not part of it (`answer/presentation.py`).
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ class Query:
         metric: what is summed.
         ports: the destination ports that count.
         action: the action of the records that count.
-        since: records count that start at this time or later; None for no bound.
-        until: records count that start before this time; None for no bound.
-        log_format: the layout of lines with no header before them; None for the default format.
+        since: the earliest start of the records that count; None for no bound.
+        until: the first start that no longer counts; None for no bound.
+        log_format: the layout of lines without a header; None for the default format.
 
     """
 
     key: ClassVar[tuple[str, ...]] = ("srcaddr", "dstaddr", "dstport")
-    """The fields whose values together name a talker. The same for every question, so far."""
+    """The fields that name a talker: so far, the same for every question."""
 
     metric: Metric = "records"
     ports: PortRanges = ((0, 1024),)
@@ -41,13 +41,10 @@ class Query:
 
     @classmethod
     def parse(cls, **texts: str | None) -> Self:
-        """Make a question from a user's texts, by the names of the clauses.
-
-        Args:
-            texts: what was written for each clause; None, or no text at all, for its default.
+        """Make a question from a user's texts by the names of the clauses; None, or no text, for the default.
 
         Raises:
-            UsageError: the first value that is wrong, as one line.
+            UsageError: a value is wrong, or two contradict each other.
             TypeError: there is no clause of that name.
 
         """
@@ -58,7 +55,7 @@ class Query:
         return query
 
     def clauses(self) -> Iterator[tuple[Clause, Any]]:
-        """Give each clause that is set, with its value."""
+        """Yield each clause that is set, with its value."""
         for clause in CLAUSES:
             value = getattr(self, clause.name)
             if value is not None:
@@ -69,16 +66,16 @@ class Query:
         return {clause.name: clause.format(value) for clause, value in self.clauses()}
 
     def mapper_arguments(self) -> list[str]:
-        """The arguments of `count_flows.py`: no spaces, and nothing that a shell or Hadoop expands."""
+        """The arguments of `count_flows.py`, without spaces or signs that a shell or Hadoop expands."""
         return self._arguments("mapper")
 
     def filter_arguments(self) -> list[str]:
-        """The arguments of `port_filter.py` that depend on the question."""
+        """The arguments of `port_filter.py`, without `--top`."""
         return self._arguments("port filter")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What is summed per key, in order."""
+        """The sums per key, in order."""
         return (self.metric,)
 
     @property
@@ -88,15 +85,14 @@ class Query:
 
     @property
     def layout(self) -> Layout:
-        """The layout of lines that have no header before them."""
+        """The layout of lines without a header."""
         return self.log_format or DEFAULT_LAYOUT
 
     @property
     def needed_fields(self) -> tuple[str, ...]:
-        """The fields without which a record cannot be counted: of the key, of the conditions, of the sums.
+        """The fields of the key, of the conditions and of the sums.
 
-        The log status is read where a layout has it, but is not needed: a record without data has no addresses
-        either, so it is never counted.
+        The log status is not needed: a record without data has no addresses either, so it never counts.
         """
         conditions = [field for clause, value in self.clauses() for field in clause.needs(value)]
         sums = [metric for metric in self.metrics if metric != "records"]
@@ -107,7 +103,7 @@ class Query:
         return [word for clause, value in used for word in (clause.option, clause.word(value))]
 
     def _check(self) -> None:
-        """Check what concerns more than one clause."""
+        """Check clauses against each other."""
         if self.since and self.until and self.since >= self.until:
             raise UsageError(
                 f"--since {format_time(self.since)} is not before --until {format_time(self.until)}",
