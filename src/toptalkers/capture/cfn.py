@@ -8,7 +8,7 @@ from typing import Any
 Template = dict[str, Any]
 
 NOTHING = {"Ref": "AWS::NoValue"}
-"""Takes the property away that it is given to."""
+"""As the value of a property, removes the property."""
 
 KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 GOES = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from toptalkers.records.files import is_hidden
 from toptalkers.records.source import Reader, Source, UnreadableError
 
 MOST_MEMBERS = 100_000
@@ -155,7 +156,7 @@ def zip_members(source: Source) -> Iterator[Member]:
 
 def is_marker(name: str) -> bool:
     """Whether a file's name, or a folder of its path, begins with `.` or `_`: a marker, or an unfinished file."""
-    return any(part.startswith((".", "_")) and part not in (".", "..") for part in name.split("/"))
+    return any(is_hidden(part) and part not in (".", "..") for part in name.split("/"))
 
 
 def shown(name: str) -> str:

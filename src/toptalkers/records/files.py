@@ -47,7 +47,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file or argument that was left out, and why, in one line; not a failure if it is not meant to be a flow log."""
+    """A file, part or argument that is left out, and why in one line; no failure if it is not meant as a flow log."""
 
     name: str
     reason: str

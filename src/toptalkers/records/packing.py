@@ -120,7 +120,7 @@ def _members(packing: _Packing, pieces: Iterator[bytes], piece_bytes: int) -> It
             data = data[size:]
             fill(HEAD_BYTES)
             continue
-        if not data.startswith(packing.magic[: len(data)] if len(data) < len(packing.magic) else packing.magic):
+        if not data.startswith(packing.magic[: len(data)]):
             raise UnreadableError("damaged: more data after its end")
         member = packing.new_member()
         while not member.eof:

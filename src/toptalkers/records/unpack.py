@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toptalkers.records.contents import Archive, Begin, Event, LeftOut, read_contents
-from toptalkers.records.files import InputFile
+from toptalkers.records.contents import Archive, Begin, Event, read_contents
+from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.packing import HEAD_BYTES, is_packed
 from toptalkers.records.source import Source, UnreadableError
 
@@ -53,7 +53,7 @@ def read_events(
         raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
 
 
-def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Archive, Iterator[bytes]]]:
+def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Archive, Iterator[bytes]]]:
     """Group events into parts, each with the pieces of its lines, which must be read before the next part."""
     waiting: list[Event] = []
 
@@ -85,7 +85,7 @@ def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None
 
     """
     for event in read_events(file, piece_bytes, on_read):
-        if isinstance(event, LeftOut):
+        if isinstance(event, Problem):
             raise UnreadableError(event.reason)
         if isinstance(event, bytes):
             yield event
