@@ -24,7 +24,7 @@ ON_DEMAND_GB = 0.12
 STORED_GB = 0.023
 
 GZIP_RATIO = 8
-"""How many times larger flow logs are than their gzip, give or take a third."""
+"""How many times larger flow logs are than their gzip, within a third."""
 
 DAYS = 30
 STORED_DAYS = 7

@@ -27,7 +27,7 @@ LATE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class DestroyPlan:
-    """What destroying will do."""
+    """The resources to destroy."""
 
     name: str
     region: str

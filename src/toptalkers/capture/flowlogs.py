@@ -34,7 +34,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class EnablePlan:
-    """What turning flow logs on will do."""
+    """The flow logs to make."""
 
     stack: str
     region: str
@@ -47,7 +47,7 @@ class EnablePlan:
 
 @dataclass(frozen=True, slots=True)
 class DisablePlan:
-    """What turning flow logs off will do."""
+    """The flow logs to delete."""
 
     stack: str
     region: str

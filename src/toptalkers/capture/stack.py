@@ -32,7 +32,7 @@ _UPDATABLE = {
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """What to ask of CloudFormation."""
+    """The request to CloudFormation."""
 
     name: str
     region: str
@@ -42,14 +42,14 @@ class StackPlan:
     """By name; None keeps the value that the stack has."""
     tags: Mapping[str, str]
     is_empty: bool
-    """Whether template, parameters and tags are what the stack has already."""
+    """Whether the stack already has this template, these parameters and tags."""
     changed_parameters: Mapping[str, tuple[str, str]]
     """The parameters that get another value, each with its old and its new value."""
     notes: tuple[str, ...] = ()
 
 
 def plan_stack(account: Account, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackPlan:
-    """Plan what to ask of CloudFormation; this only reads.
+    """Plan the request to CloudFormation; this only reads.
 
     Parameters that are not given keep the stack's value, or the template's default. Tags are added to the stack's.
 

@@ -51,7 +51,7 @@ def is_zip(head: bytes) -> bool:
 
 
 def tar_members(source: Source) -> Iterator[Member]:
-    """Give the files in a tar, without folders, links and devices. Read each file before the next.
+    """Yield the files in a tar, without folders, links and devices. Read each file before the next.
 
     Raises:
         UnreadableError: the archive is cut off or damaged, or contains too many files.
@@ -117,7 +117,7 @@ def tar_members(source: Source) -> Iterator[Member]:
 
 
 def zip_members(source: Source) -> Iterator[Member]:
-    """Give the files in a zip, without folders. Read each file before the next.
+    """Yield the files in a zip, without folders. Read each file before the next.
 
     Raises:
         UnreadableError: the archive is cut off or damaged, contains too many files, or is an Office document.
@@ -170,7 +170,7 @@ def _padded(size: int) -> int:
 
 
 def _counted(reader: Reader, left: list[int]) -> Iterator[bytes]:
-    """Give the rest of a file: the `left[0]` bytes that were not read yet."""
+    """Yield the rest of a file: the `left[0]` bytes that were not read yet."""
     while left[0]:
         piece = reader.read(min(left[0], _PIECE_BYTES))
         if len(piece) < min(left[0], _PIECE_BYTES):

@@ -27,7 +27,7 @@ Event = bytes | Begin | Problem | Archive
 
 
 def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int = 0) -> Iterator[Event]:
-    """Give the parts of a file, each as `Begin` and pieces of its lines, or as `Problem`.
+    """Yield the parts of a file, each as `Begin` and pieces of its lines, or as `Problem`.
 
     `source` has its bytes as stored. A piece has at most `piece_bytes`, decompressed. `archives` counts those it is in.
 
@@ -46,7 +46,7 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
 
 
 def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_empty: bool) -> Iterator[Event]:
-    """Give the parts of a file, decompressed, that does not begin with plain lines."""
+    """Yield the parts of a file, decompressed, that does not begin with plain lines."""
     from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
     from toptalkers.records.archives import is_marker, is_tar, is_zip, tar_members, zip_members
     from toptalkers.records.kinds import name_kind

@@ -1,4 +1,4 @@
-"""From what a user names to the files that are read: files, folders, globs, standard input, manifests."""
+"""Find the files that a user names: files, folders, globs, standard input, manifests."""
 
 import fnmatch
 import glob
@@ -138,7 +138,7 @@ MANY = 5
 
 
 def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
-    """Give one line per file that was left out or passed over, or one line for a reason that many files share."""
+    """Yield one line per file that was left out or passed over, or one line for a reason that many files share."""
     groups: dict[tuple[bool, str], list[Problem]] = {}
     for problem in problems:
         groups.setdefault((not problem.is_failure, re.sub("[0-9][0-9,]*", "0", problem.reason)), []).append(problem)

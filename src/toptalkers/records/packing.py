@@ -36,7 +36,7 @@ class _Decompressor(Protocol):
 
 
 class _Packing(NamedTuple):
-    """A compression: how a member begins, what decompresses one, and what that raises for damaged data."""
+    """A compression: how a member begins, its decompressor, and the error that this raises for damaged data."""
 
     magic: bytes
     new_member: Callable[[], _Decompressor]

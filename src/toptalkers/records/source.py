@@ -33,7 +33,7 @@ class Source:
         return self._ahead[0] if len(self._ahead) == 1 else b"".join(self._ahead)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all pieces."""
+        """Yield all pieces."""
         while self._ahead:
             yield self._ahead.popleft()
         yield from self._pieces
@@ -48,7 +48,7 @@ class Reader:
         self._rest = memoryview(b"")
 
     def take(self, size: int) -> Iterator[bytes]:
-        """Give the next bytes in pieces; fewer than `size` only at the end."""
+        """Yield the next bytes in pieces; fewer than `size` only at the end."""
         while size > 0:
             if not self._rest:
                 self._rest = memoryview(next(self._pieces, b""))

@@ -1,4 +1,4 @@
-"""From a stored file to the lines in it: opened, unpacked, and freed of what tools wrap around lines.
+"""From a stored file to the lines in it: opened, unpacked, and without the wrapping of tools.
 
 This module handles what can go wrong while a file on a disk, in a pipe or in S3 is read.
 """
@@ -31,7 +31,7 @@ def read_events(
     on_read: Callable[[int], None] = lambda _: None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Give the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
+    """Yield the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
 
     A piece has at most `piece_bytes`, decompressed. `on_read` is called with the number of stored bytes of each read.
     While a pipe is idle, `is_stopped` is called; reading ends when it returns true.
@@ -78,7 +78,7 @@ def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Arch
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """Give all lines of a file in pieces, cut anywhere; an archive's parts one after the other; see `read_events`.
+    """Yield all lines of a file in pieces, cut anywhere; an archive's parts one after the other; see `read_events`.
 
     Raises:
         UnreadableError: as for `read_events`; or a part of the file is not a flow log.
