@@ -1,7 +1,8 @@
-"""The state of the capture chain: stack, flow logs, what arrives, what fails, and the costs."""
+"""The state of the capture chain: stack, flow logs, arrivals, failures, and costs."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from toptalkers import locations
 from toptalkers.aws.account import Account
@@ -36,7 +37,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that `status` shows. A measure that AWS does not have is None."""
+    """The content of `status`. A measure that AWS does not have is None."""
 
     stack: OurStack
     region: str
@@ -121,12 +122,7 @@ def read_arrivals(account: Account, bucket: str, prefix: str) -> Arrivals:
 
 
 def _count(account: Account, bucket: str, prefix: str) -> int:
-    count = 0
-    for _ in account.storage.list(bucket, prefix):
-        count += 1
-        if count == COUNTED_AT_MOST:
-            break
-    return count
+    return sum(1 for _ in islice(account.storage.list(bucket, prefix), COUNTED_AT_MOST))
 
 
 def format_status(report: StatusReport) -> str:

@@ -47,18 +47,14 @@ class Reader:
         self._pieces = pieces
         self._rest = memoryview(b"")
 
-    def take(self, size: int) -> Iterator[bytes]:
-        """Yield the next bytes in pieces; fewer than `size` only at the end."""
-        while size > 0:
-            if not self._rest:
-                self._rest = memoryview(next(self._pieces, b""))
-                if not self._rest:
-                    return
-            taken = self._rest[:size]
-            self._rest = self._rest[size:]
-            size -= len(taken)
-            yield bytes(taken)
-
     def read(self, size: int) -> bytes:
         """Return the next bytes; fewer than `size` only at the end."""
-        return b"".join(self.take(size))
+        taken = []
+        while size > 0:
+            self._rest = self._rest or memoryview(next(self._pieces, b""))
+            if not self._rest:
+                break
+            taken.append(self._rest[:size])
+            self._rest = self._rest[size:]
+            size -= len(taken[-1])
+        return b"".join(taken)

@@ -45,7 +45,7 @@ def read_events(
         with file.open() as stream:
             source = Source(_stored(stream, file.name, min(READ_BYTES, piece_bytes), on_read, is_stopped))
             if file.name.endswith(_PACKED_NAMES) and (head := source.peek(HEAD_BYTES)) and not is_packed(head):
-                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
+                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not compressed so")
             yield from read_contents(file.name, source, piece_bytes)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
