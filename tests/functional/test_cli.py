@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_counts(tmp_path: Path, engine
         "damaged.log.gz": "damaged",
         "trailing.log.gz": "more data after its end",
         "empty.log.gz": "empty, 0 bytes",
-        "plain.log.gz": "named .gz, but not packed so",
+        "plain.log.gz": "named .gz, but not compressed so",
         "cut.log.zst": "ends early",
         "talkers.parquet": "a Parquet file",
         "folder": "the folder holds no files",

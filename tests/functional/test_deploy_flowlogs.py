@@ -42,7 +42,7 @@ def test_straight_to_the_bucket(aws: FakeAws, run: Run) -> None:
     assert request["DestinationOptions"]["PerHourPartition"]
     assert request["LogFormat"] == format_log_format(RICH_LAYOUT)
     assert request["MaxAggregationInterval"] == 60
-    assert "eni-1 lies inside subnet-1" in done.stderr
+    assert "eni-1 is inside subnet-1" in done.stderr
 
 
 def test_the_former_name_of_log_format_still_works(aws: FakeAws, run: Run) -> None:
@@ -119,7 +119,7 @@ def test_delivery_that_aws_does_not_report(aws: FakeAws, run: Run) -> None:
 def test_double_counting_is_warned_of(run: Run, on: str, asked: str) -> None:
     """A flow log on what contains the resource, or lies in it, brings the same records."""
     run("enable-flowlogs", on)
-    assert f"{asked}: fl-1 on {on} brings the same records here" in run("enable-flowlogs", asked).stderr
+    assert f"{asked}: fl-1 on {on} delivers the same records here" in run("enable-flowlogs", asked).stderr
 
 
 def test_apart_is_not_warned_of(aws: FakeAws, run: Run) -> None:

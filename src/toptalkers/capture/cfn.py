@@ -8,7 +8,7 @@ from typing import Any
 Template = dict[str, Any]
 
 NOTHING = {"Ref": "AWS::NoValue"}
-"""Takes the property away that it is given to."""
+"""As the value of a property, removes the property."""
 
 KEPT = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 GOES = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
@@ -69,7 +69,7 @@ def trust(service: str, condition: Template | None = None) -> Template:
 
 
 def role(trusted: Template, *statements: Template) -> Template:
-    """A role whose permissions are made together with it, so that what uses it finds them."""
+    """A role that is made together with its permissions, so that they exist when it is used."""
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {

@@ -24,7 +24,7 @@ ON_DEMAND_GB = 0.12
 STORED_GB = 0.023
 
 GZIP_RATIO = 8
-"""How many times larger flow logs are than their gzip, give or take a third."""
+"""How many times larger flow logs are than their gzip, within a third."""
 
 DAYS = 30
 STORED_DAYS = 7
@@ -46,11 +46,7 @@ class Cost:
 def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream | None) -> tuple[Cost, ...]:
     """Estimate a month of capturing.
 
-    Args:
-        logs_gb_day: GB of uncompressed flow logs that CloudWatch Logs receives per day.
-        direct_gb_day: the same for direct delivery to S3.
-        stream: the stream; None when there is none.
-
+    `logs_gb_day` and `direct_gb_day` are GB of uncompressed flow logs per day, to CloudWatch Logs and directly to S3.
     """
     costs = []
     logs_gb, direct_gb = logs_gb_day * DAYS, direct_gb_day * DAYS
@@ -75,7 +71,7 @@ def format_shards(stream: Stream) -> str:
 
 
 def tiered(gb: float, tiers: Tiers) -> float:
-    """Compute the price in dollars of an amount whose tiers have prices of their own."""
+    """Compute the price in dollars of an amount, each tier at its own price."""
     dollars, below = 0.0, 0.0
     for up_to, price in tiers:
         dollars += max(0.0, min(gb, up_to) - below) * price

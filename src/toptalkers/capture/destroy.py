@@ -27,7 +27,7 @@ LATE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class DestroyPlan:
-    """What destroying will do."""
+    """The resources to destroy."""
 
     name: str
     region: str
@@ -45,7 +45,7 @@ class DestroyPlan:
 
 
 def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPlan:
-    """Work out what there is to destroy; this only reads.
+    """Plan what to destroy; this only reads.
 
     Raises:
         ToptalkersError: the stack belongs to somebody else, or is busy.
@@ -132,7 +132,7 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
 
 @contextmanager
 def _told(say: Say, what: str) -> Iterator[None]:
-    """Tell what is left when the block is interrupted, or AWS refuses to go on."""
+    """Tell what is left when the block is interrupted, or AWS refuses."""
     try:
         yield
     except BaseException as error:
@@ -148,7 +148,7 @@ def _delete_stack(account: Account, stack: Stack, say: Say) -> None:
     if after and after.status != "DELETE_COMPLETE":
         raise ToptalkersError(
             explain_failure(f"the stack {stack.name!r} is not deleted, it is {after.status}", events),
-            hint="mend what stands in the way, then destroy again",
+            hint="remove the cause, then destroy again",
         )
 
 

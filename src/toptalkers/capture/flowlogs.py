@@ -1,4 +1,4 @@
-"""Flow logs of VPCs, subnets and interfaces: plan to turn them on or off, do it, and see whether they are delivered."""
+"""Flow logs of VPCs, subnets and interfaces: plan to turn them on or off, do it, and await their delivery."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ Way = Literal["stream", "s3"]
 KINDS: dict[str, Kind] = {"vpc": "VPC", "subnet": "Subnet", "eni": "NetworkInterface"}
 
 DELIVERY_SECONDS = 120
-"""How long to wait until AWS says whether flow logs are delivered; it usually knows within one minute."""
+"""How long to wait until AWS reports whether flow logs are delivered; it usually does within one minute."""
 
 POLL_SECONDS = 5
 
 CHEAPER = (
-    "on the stream a GB of records costs about twice as much as with --destination s3, which needs neither Kinesis"
-    " nor Lambda; the stream is for who also wants the records in CloudWatch Logs, or within minutes"
+    "a GB of records costs about twice as much on the stream as with --destination s3, which needs neither Kinesis"
+    " nor Lambda; use the stream if you need the records in CloudWatch Logs as well, or within minutes"
 )
 
 _MEANINGS = {
     "Access error": "the delivery role or the bucket's policy does not let AWS write",
-    "Rate limited": "CloudWatch Logs throttles; more records come than the account's quota lets in",
-    "Unknown error": "an error inside AWS; turn it off and on again",
+    "Rate limited": "CloudWatch Logs throttles: more records arrive than the account's quota allows",
+    "Unknown error": "an error inside AWS; turn the flow log off and on again",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class EnablePlan:
-    """What turning flow logs on will do."""
+    """The flow logs to make."""
 
     stack: str
     region: str
@@ -47,7 +47,7 @@ class EnablePlan:
 
 @dataclass(frozen=True, slots=True)
 class DisablePlan:
-    """What turning flow logs off will do."""
+    """The flow logs to delete."""
 
     stack: str
     region: str
@@ -100,16 +100,10 @@ def plan_enable(
     interval_seconds: int,
     log_format: str | None,
 ) -> EnablePlan:
-    """Work out which flow logs to make; this only reads.
+    """Plan which flow logs to make, over the stream of a stack or straight to its bucket; this only reads.
 
-    Args:
-        account: the account and Region.
-        stack_name: the stack whose log group or bucket they go to.
-        resources: ids of VPCs, subnets and interfaces; an id given twice counts once.
-        traffic: ACCEPT, REJECT or ALL.
-        way: over the stream of the stack, or straight to its bucket.
-        interval_seconds: the longest time that a record covers, 60 or 600.
-        log_format: in the syntax of CreateFlowLogs; None for the format of the stack.
+    `resources` are ids of VPCs, subnets and interfaces; an id given twice counts once. `interval_seconds` is the
+    longest time that a record covers, 60 or 600. `log_format` is in the syntax of CreateFlowLogs; None for the stack's.
 
     Raises:
         UsageError: an id is of another kind, or the stream has another format.
@@ -159,7 +153,11 @@ def plan_enable(
                     f" {name_format(same[0].log_format)}) and cannot be changed; turn it off first",
                 )
             )
-    destination = _destination(stack, way)
+    role = stack.delivery_role
+    if way == "stream":
+        destination = Destination(log_group=stack.log_group, role_arn=role)
+    else:
+        destination = Destination(bucket_arn=f"arn:{role.split(':')[1]}:s3:::{stack.bucket}")
     creations = tuple(
         Creation(
             kind=kind,
@@ -187,14 +185,6 @@ def plan_enable(
 _NOUNS: dict[Kind, str] = {"VPC": "VPC", "Subnet": "subnet", "NetworkInterface": "network interface"}
 
 
-def _destination(stack: OurStack, way: Way) -> Destination:
-    role = stack.delivery_role
-    if way == "stream":
-        return Destination(log_group=stack.log_group, role_arn=role)
-    partition = role.split(":")[1]
-    return Destination(bucket_arn=f"arn:{partition}:s3:::{stack.bucket}")
-
-
 def is_into(flow_log: FlowLog, stack: OurStack, way: Way | None = None) -> bool:
     """Whether a flow log delivers into the stack, by the given way, or by any way for None."""
     into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == stack.bucket
@@ -214,20 +204,17 @@ def _overlap_warnings(
     active = [one for one in existing if _overlaps(one.traffic, traffic) and one.resource in places]
     for resource in new:
         for one in active:
-            if not _share(places[resource], places[one.resource]):
+            mine, other_place = places[resource], places[one.resource]
+            # They share records only if one contains the other, or they are the same.
+            if mine.id not in other_place.inside and other_place.id not in mine.inside:
                 continue
             if is_into(one, stack):
-                yield f"{resource}: {one.id} on {one.resource} brings the same records here: they would count twice"
+                yield f"{resource}: {one.id} on {one.resource} delivers the same records here: they would count twice"
             else:
                 yield f"{resource}: {one.id} on {one.resource} delivers the same records elsewhere: billed twice"
         for other in new:
             if other != resource and other in places[resource].inside:
-                yield f"{resource} lies inside {other}, and both are named: its records would count twice"
-
-
-def _share(one: Place, other: Place) -> bool:
-    """Whether one contains the other, or they are the same."""
-    return one.id in other.inside or other.id in one.inside
+                yield f"{resource} is inside {other}, and both are named: its records would count twice"
 
 
 def format_enable(plan: EnablePlan) -> str:
@@ -264,11 +251,9 @@ def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[s
 
 
 def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:
-    """Wait until AWS says of each flow log whether it is delivered, but not longer than `DELIVERY_SECONDS`.
+    """Wait until AWS reports whether each flow log is delivered, but not longer than `DELIVERY_SECONDS`.
 
-    Returns:
-        The flow logs that are not delivered, each with AWS's error message.
-
+    Returns the flow logs that are not delivered, each with AWS's error message.
     """
     waiting, failed = set(ids), []
     for _ in range(DELIVERY_SECONDS // POLL_SECONDS):
@@ -290,7 +275,7 @@ def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: S
 
 
 def explain_delivery(flow_log: FlowLog) -> str:
-    """Explain what AWS says about the delivery of a flow log."""
+    """Explain AWS's report on the delivery of a flow log."""
     if not flow_log.delivery_error:
         return flow_log.delivery or "not reported yet"
     meaning = _MEANINGS.get(flow_log.delivery_error)
@@ -298,13 +283,9 @@ def explain_delivery(flow_log: FlowLog) -> str:
 
 
 def plan_disable(account: Account, stack_name: str, ids: Sequence[str] | None) -> DisablePlan:
-    """Work out which of the flow logs that the stack owns to delete; this only reads.
+    """Plan which of a stack's flow logs to delete; this only reads, and the stack need not exist any more.
 
-    Args:
-        account: the account and Region.
-        stack_name: the owner; it need not exist any more.
-        ids: ids of flow logs, or of the resources that they are on; None for all.
-
+    `ids` are those of flow logs, or of the resources that they are on; None for all.
     """
     own = account.flow_logs.find(tag=(STACK_TAG, stack_name))
     if ids is None:

@@ -17,7 +17,7 @@ from toptalkers.capture.cfn import (
 
 
 def cluster_resources() -> Template:
-    """What Amazon EMR runs under: its service role, the nodes' instance profile, the security configuration."""
+    """Build the service role, the nodes' instance profile and the security configuration."""
     certificates = {"Fn::Select": [1, {"Fn::Split": ["s3://", ref("EmrCertificates")]}]}
     sse_s3: Template = {"S3EncryptionConfiguration": {"EncryptionMode": "SSE-S3"}}
     sse_kms: Template = {

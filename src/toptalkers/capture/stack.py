@@ -1,4 +1,4 @@
-"""The stack: what to deploy, the change set that CloudFormation makes of it, and its execution.
+"""Deploy the stack: the plan, the change set that CloudFormation makes of it, and its execution.
 
 `plan_stack` only reads. `proposed` has CloudFormation make a change set, its own plan, and deletes it again unless it
 is executed; for a dry run it never is. `Proposal.execute` deploys it and follows the events.
@@ -32,7 +32,7 @@ _UPDATABLE = {
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """What to ask of CloudFormation."""
+    """The request to CloudFormation."""
 
     name: str
     region: str
@@ -42,20 +42,16 @@ class StackPlan:
     """By name; None keeps the value that the stack has."""
     tags: Mapping[str, str]
     is_empty: bool
-    """Whether template, parameters and tags are what the stack has already."""
+    """Whether the stack already has this template, these parameters and tags."""
     changed_parameters: Mapping[str, tuple[str, str]]
     """The parameters that get another value, each with its old and its new value."""
     notes: tuple[str, ...] = ()
 
 
 def plan_stack(account: Account, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackPlan:
-    """Work out what to ask of CloudFormation; this only reads.
+    """Plan the request to CloudFormation; this only reads.
 
-    Args:
-        account: the account and Region.
-        name: the stack.
-        parameters: the values given now; all others keep what the stack has, or the template's default.
-        tags: the tags given now, added to those that the stack has.
+    Parameters that are not given keep the stack's value, or the template's default. Tags are added to the stack's.
 
     Raises:
         UsageError: the template lacks a parameter, or does not take its value.
@@ -67,21 +63,13 @@ def plan_stack(account: Account, name: str, *, parameters: Mapping[str, str], ta
     defaults = {key: str(one.get("Default", "")) for key, one in new["Parameters"].items()}
     check_parameters(new["Parameters"], parameters)
     stack = find_own(account, name)
-    if stack is None or stack.status == "REVIEW_IN_PROGRESS":
-        return StackPlan(
-            name=name,
-            region=account.region,
-            kind="CREATE",
-            template=template,
-            parameters=parameters,
-            tags=tags,
-            is_empty=False,
-            changed_parameters={
-                key: (defaults[key], value) for key, value in parameters.items() if value != defaults[key]
-            },
-        )
-    _refuse_state(stack)
-    kept = {key: stack.parameters[key] for key in defaults if key in stack.parameters}
+    if stack is not None and stack.status == "REVIEW_IN_PROGRESS":
+        stack = None
+    kept: dict[str, str] = {}
+    if stack is not None:
+        _refuse_state(stack)
+        kept = {key: stack.parameters[key] for key in defaults if key in stack.parameters}
+        tags = {**stack.tags, **tags}
     changed = {
         key: (kept.get(key, defaults[key]), value)
         for key, value in parameters.items()
@@ -90,13 +78,13 @@ def plan_stack(account: Account, name: str, *, parameters: Mapping[str, str], ta
     return StackPlan(
         name=name,
         region=account.region,
-        kind="UPDATE",
+        kind="UPDATE" if stack else "CREATE",
         template=template,
         parameters={key: parameters.get(key) for key in kept} | dict(parameters),
-        tags={**stack.tags, **tags},
-        is_empty=not changed and {**stack.tags, **tags} == stack.tags and account.stacks.template(name) == new,
+        tags=tags,
+        is_empty=stack is not None and not changed and tags == stack.tags and account.stacks.template(name) == new,
         changed_parameters=changed,
-        notes=_misfit_notes(account, name, changed),
+        notes=_misfit_notes(account, name, changed) if stack else (),
     )
 
 
@@ -133,13 +121,11 @@ def _refuse_state(stack: Stack) -> None:
         raise ToptalkersError(
             message, hint=f"'aws cloudformation continue-update-rollback --stack-name {stack.name}' brings it back"
         )
-    raise ToptalkersError(
-        message, hint=f"'toptalkers destroy --stack-name {stack.name}' takes it away, then deploy again"
-    )
+    raise ToptalkersError(message, hint=f"'toptalkers destroy --stack-name {stack.name}' deletes it; then deploy again")
 
 
 def _misfit_notes(account: Account, name: str, changed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
-    """Say what happens to flow logs that are on when the format of the stream changes."""
+    """Tell what happens to flow logs that are on when the format of the stream changes."""
     if "LogFormat" not in changed:
         return ()
     layout = parse_log_format(changed["LogFormat"][1])
@@ -159,27 +145,12 @@ class Proposal:
     """A change set that waits to be executed."""
 
     def __init__(self, account: Account, plan: StackPlan, change_set: ChangeSet, name: str) -> None:
-        """Hold what `execute` needs; `name` is the name of the change set."""
+        """`change_set`, named `name`, is CloudFormation's own plan."""
         self._name = name
         self._account = account
         self._plan = plan
-        self._change_set = change_set
+        self.change_set = change_set
         self.is_executed = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether CloudFormation finds nothing to change."""
-        return self._change_set.is_empty
-
-    @property
-    def failure(self) -> str:
-        """Why CloudFormation could not make the change set; empty when it could."""
-        return self._change_set.reason if self._change_set.status == "FAILED" and not self.is_empty else ""
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """CloudFormation's own plan."""
-        return self._change_set.changes
 
     def execute(self, say: Say) -> Stack:
         """Execute the change set, tell each event, and return the stack as it is afterwards.
@@ -192,10 +163,10 @@ class Proposal:
         before = stacks.find(name)
         arn = before.arn if before else name
         since = stacks.last_event_id(arn)
-        # Set before the request: when its answer is lost, it may have been served, and nothing must be deleted.
+        # Set before the request: if its answer is lost, it may have been served, and nothing must be deleted.
         self.is_executed = True
         try:
-            stacks.execute(self._change_set)
+            stacks.execute(self.change_set)
         except BaseException as error:
             self.is_executed = may_be_done(error)
             if self.is_executed:
@@ -213,9 +184,9 @@ class Proposal:
 
 def _way_out(plan: StackPlan, status: str) -> str:
     if plan.kind == "CREATE":
-        return f"'toptalkers destroy --stack-name {plan.name}' takes away what is left of it, then deploy again"
+        return f"'toptalkers destroy --stack-name {plan.name}' deletes what is left of it; then deploy again"
     if status == "UPDATE_ROLLBACK_COMPLETE":
-        return "the stack is again as it was before"
+        return "the stack is as it was before"
     return f"'aws cloudformation continue-update-rollback --stack-name {plan.name}' brings it back"
 
 
@@ -223,12 +194,8 @@ def _way_out(plan: StackPlan, status: str) -> str:
 def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> Iterator[Proposal]:
     """Have CloudFormation make a change set; unless it is executed in the block, it is deleted at the end of the block.
 
-    A new stack's change set needs an empty stack, a shell in REVIEW_IN_PROGRESS, which is deleted with it.
-
-    Args:
-        account: the account and Region.
-        plan: what to ask of CloudFormation.
-        say: told what may be left when deleting fails or is interrupted.
+    A new stack's change set needs an empty stack, a shell in REVIEW_IN_PROGRESS, which is deleted with it. `say` is
+    called with what may be left when deleting fails or is interrupted.
 
     Raises:
         ToptalkersError: CloudFormation cannot make the change set.
@@ -248,9 +215,10 @@ def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> It
             _remove_shell(account, plan, name)
         raise
     try:
-        proposal = Proposal(account, plan, stacks.read_change_set(arn), name)
-        if proposal.failure:
-            raise ToptalkersError(f"CloudFormation cannot prepare the change: {proposal.failure}")
+        change_set = stacks.read_change_set(arn)
+        if change_set.status == "FAILED" and not change_set.is_empty and change_set.reason:
+            raise ToptalkersError(f"CloudFormation cannot prepare the change: {change_set.reason}")
+        proposal = Proposal(account, plan, change_set, name)
         yield proposal
     finally:
         if proposal is None or not proposal.is_executed:
@@ -287,7 +255,7 @@ def _remove_shell(account: Account, plan: StackPlan, change_set: str) -> None:
         return
     since = stacks.last_event_id(shell.arn)
     stacks.delete(shell.arn)
-    # A deploy right after this one would meet the shell while it is being deleted.
+    # Otherwise a deploy right after this one would find the shell while it is being deleted.
     for _ in stacks.follow(shell.arn, since):
         pass
 

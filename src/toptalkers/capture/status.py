@@ -1,7 +1,8 @@
-"""The state of the capture chain: stack, flow logs, what arrives, what fails, and the costs."""
+"""The state of the capture chain: stack, flow logs, arrivals, failures, and costs."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from toptalkers import locations
 from toptalkers.aws.account import Account
@@ -36,21 +37,21 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All that `status` shows. A measure that AWS does not have is None."""
+    """The content of `status`. A measure that AWS does not have is None."""
 
     stack: OurStack
     region: str
     at: datetime
     flow_logs: tuple[FlowLog, ...]
-    captured: Arrivals | None
-    direct: Arrivals | None
-    records_hour: float | None
-    records_day: float | None
-    lag_seconds: float | None
-    quarantined: int
-    failed_batches: int
-    stream: Stream | None
-    costs: tuple[Cost, ...]
+    captured: Arrivals | None = None
+    direct: Arrivals | None = None
+    records_hour: float | None = None
+    records_day: float | None = None
+    lag_seconds: float | None = None
+    quarantined: int = 0
+    failed_batches: int = 0
+    stream: Stream | None = None
+    costs: tuple[Cost, ...] = ()
 
 
 def read_status(account: Account, stack_name: str) -> StatusReport:
@@ -65,17 +66,13 @@ def read_status(account: Account, stack_name: str) -> StatusReport:
         raise no_stack(account, stack_name)
     now = account.now()
     if not stack.is_up:
-        # It has not come up: there is nothing else to read yet.
+        # There is nothing else to read yet.
         own = account.flow_logs.find(tag=(STACK_TAG, stack_name))
-        return StatusReport(
-            stack, account.region, now, tuple(own), None, None, None, None, None, 0, 0, None, ()
-        )  # fmt: skip
+        return StatusReport(stack, account.region, now, tuple(own))
     bucket, function = stack.bucket, ("FunctionName", stack.function)
     flow_logs = [
-        one
-        for one in account.flow_logs.find()
-        if one.tags.get(STACK_TAG) == stack_name or is_into(one, stack)
-    ]  # fmt: skip
+        one for one in account.flow_logs.find() if one.tags.get(STACK_TAG) == stack_name or is_into(one, stack)
+    ]
     captured = read_arrivals(account, bucket, locations.CAPTURED)
     direct = read_arrivals(account, bucket, f"{locations.DIRECT}{stack.account_id}/vpcflowlogs/{account.region}/")
     kept = Metric(METRICS_NAMESPACE, "RecordsKept", function, "Sum")
@@ -102,19 +99,13 @@ def read_status(account: Account, stack_name: str) -> StatusReport:
         costs=estimate_costs(
             logs_gb_day=logs_bytes / GB, direct_gb_day=direct.bytes_day * GZIP_RATIO / GB, stream=stream
         ),
-    )  # fmt: skip
+    )
 
 
 def read_arrivals(account: Account, bucket: str, prefix: str) -> Arrivals:
-    """Read what arrived in a tree of folders of dates.
+    """Read what arrived in a tree of folders of dates, whose top is `prefix`.
 
     Only the folders of the last day are listed; if they are empty, the newest object of all is searched for.
-
-    Args:
-        account: the account and Region.
-        bucket: the stack's.
-        prefix: the top of the tree.
-
     """
     now, storage = account.now(), account.storage
     newest, in_hour, in_day, size = None, 0, 0, 0
@@ -131,12 +122,7 @@ def read_arrivals(account: Account, bucket: str, prefix: str) -> Arrivals:
 
 
 def _count(account: Account, bucket: str, prefix: str) -> int:
-    count = 0
-    for _ in account.storage.list(bucket, prefix):
-        count += 1
-        if count == COUNTED_AT_MOST:
-            break
-    return count
+    return sum(1 for _ in islice(account.storage.list(bucket, prefix), COUNTED_AT_MOST))
 
 
 def format_status(report: StatusReport) -> str:

@@ -1,8 +1,8 @@
-"""The CloudFormation template of the capture chain and of the roles that a cluster runs under.
+"""The CloudFormation template of the capture chain and of the roles of a cluster.
 
-Each function returns resources by their logical ids, as plain data; `cfn.py` has the words, `roles.py` the part of
-the cluster. `render_template()` writes all of it as JSON, the same bytes every time, small enough to be passed inline
-(51,200 bytes, CloudFormation quotas). Permissions name their actions and resources; none is granted on `*`.
+Each function returns resources by their logical ids, as plain data, built by `cfn.py`; `roles.py` has the cluster's.
+`render_template()` writes all of it as JSON, the same bytes every time, small enough to be passed inline (51,200 bytes,
+CloudFormation quotas). Permissions name their actions and resources; none is granted on `*`.
 
 The stack needs CAPABILITY_NAMED_IAM, because Amazon EMR requires that an instance profile has the name of its role
 (EMR management guide, "Customize IAM roles").
@@ -96,69 +96,50 @@ def _is_text(statement: object) -> bool:
 
 
 def _parameters() -> Template:
+    def text(description: str, default: str = "", pattern: str = "") -> Template:
+        allowed = {"AllowedPattern": pattern} if pattern else {}
+        return {"Type": "String", "Default": default, **allowed, "Description": description}
+
+    def number(description: str, default: int, **limits: object) -> Template:
+        return {"Type": "Number", "Default": default, **limits, "Description": description}
+
     return {
-        "Shards": {
-            "Type": "String",
-            "Default": "1",
-            "AllowedPattern": f"{ON_DEMAND}|[1-9][0-9]{{0,3}}",
-            "Description": "Shards of the stream (each takes 1 MB or 1,000 envelopes a second), or on-demand",
-        },
-        "RetentionDays": {
-            "Type": "Number",
-            "Default": 1,
-            "AllowedValues": list(LOG_RETENTION_DAYS),
-            "Description": "Days that CloudWatch Logs keeps flow records; S3 is where they are stored",
-        },
-        "LogFormat": {
-            "Type": "String",
-            "Default": format_log_format(DEFAULT_LAYOUT),
-            "AllowedPattern": LOG_FORMAT_PATTERN,
-            "Description": "The format of every flow log on the stream, in the syntax of create-flow-logs",
-        },
-        "BatchingWindowSeconds": {
-            "Type": "Number",
-            "Default": 300,
-            "MinValue": 0,
-            "MaxValue": 300,
-            "Description": "How long records gather for one object in S3; longer means fewer, larger objects",
-        },
-        "RecordsExpireDays": {
-            "Type": "Number",
-            "Default": 7,
-            "MinValue": 1,
-            "Description": f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}",
-        },
-        "FunctionMemoryMb": {
-            "Type": "Number",
-            "Default": 256,
-            "MinValue": 256,
-            "MaxValue": 10240,
-            "Description": "Memory of the function; its share of a processor grows with it",
-        },
-        "AlarmTopicArn": {
-            "Type": "String",
-            "Default": "",
-            "AllowedPattern": "(arn:[a-z0-9-]+:sns:.+)?",
-            "Description": "SNS topic that the alarms notify; none by default",
-        },
-        "KmsKeyArn": {
-            "Type": "String",
-            "Default": "",
-            "AllowedPattern": "(arn:[a-z0-9-]+:kms:.+:key/.+)?",
-            "Description": "Your key for stream, log groups, bucket and cluster disks; without it AWS's own keys. Its "
-            "policy must let logs.REGION.amazonaws.com and, for direct delivery, delivery.logs.amazonaws.com use it",
-        },
-        "EmrCertificates": {
-            "Type": "String",
-            "Default": "",
-            "AllowedPattern": "(s3://[^/]+/.+[.]zip)?",
-            "Description": "S3 URI of a zip of PEM certificates; with it the nodes of a cluster talk TLS",
-        },
-        "EmrSecurityConfiguration": {
-            "Type": "String",
-            "Default": "",
-            "Description": "Name of an EMR security configuration to use instead of the one made here",
-        },
+        "Shards": text(
+            "Shards of the stream (each takes 1 MB or 1,000 envelopes per second), or on-demand",
+            "1",
+            f"{ON_DEMAND}|[1-9][0-9]{{0,3}}",
+        ),
+        "RetentionDays": number(
+            "Days that CloudWatch Logs keeps flow records; S3 is where they are stored",
+            1,
+            AllowedValues=list(LOG_RETENTION_DAYS),
+        ),
+        "LogFormat": text(
+            "The format of every flow log on the stream, in the syntax of create-flow-logs",
+            format_log_format(DEFAULT_LAYOUT),
+            LOG_FORMAT_PATTERN,
+        ),
+        "BatchingWindowSeconds": number(
+            "How long records gather for one object in S3; longer means fewer, larger objects",
+            300,
+            MinValue=0,
+            MaxValue=300,
+        ),
+        "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),
+        "FunctionMemoryMb": number(
+            "Memory of the function; its share of a processor grows with it", 256, MinValue=256, MaxValue=10240
+        ),
+        "AlarmTopicArn": text("SNS topic that the alarms notify; none by default", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
+        "KmsKeyArn": text(
+            "Your key for stream, log groups, bucket and cluster disks; without it AWS's own keys. Its policy must let "
+            "logs.REGION.amazonaws.com and, for direct delivery, delivery.logs.amazonaws.com use it",
+            pattern="(arn:[a-z0-9-]+:kms:.+:key/.+)?",
+        ),
+        "EmrCertificates": text(
+            "S3 URI of a zip of PEM certificates; with it, the nodes of a cluster use TLS",
+            pattern="(s3://[^/]+/.+[.]zip)?",
+        ),
+        "EmrSecurityConfiguration": text("Name of an EMR security configuration to use instead of the one made here"),
     }
 
 
@@ -184,7 +165,7 @@ def _bucket() -> Template:
             "Type": "AWS::S3::Bucket",
             **KEPT,
             "Metadata": skip(
-                CKV_AWS_18="Access logs would outgrow what they watch; CloudTrail data events serve who needs them",
+                CKV_AWS_18="Access logs would outgrow the bucket's content; CloudTrail data events do the same",
                 CKV_AWS_21="A retry overwrites an object with the same bytes; versions would double what is billed",
             ),
             "Properties": {
@@ -275,7 +256,7 @@ def _log_group() -> Template:
             allow(
                 ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], get_att("FlowLogGroup", "Arn")
             ),
-            # Has no narrower resource: it lists groups.
+            # It lists groups, so it has no narrower resource.
             allow(["logs:DescribeLogGroups"], arn("logs", "log-group:*")),
         ),
     }
@@ -325,7 +306,7 @@ def _function() -> Template:
             "Properties": _kept_for(14),
         },
         "FunctionRole": role(
-            # Lambda sends no source account or ARN when it takes a role; who may pass the role decides.
+            # Lambda sends no source account or ARN when it takes a role; the permission to pass the role decides.
             trust("lambda.amazonaws.com"),
             allow(
                 [
@@ -351,13 +332,13 @@ def _function() -> Template:
         "Function": {
             "Type": "AWS::Lambda::Function",
             "Metadata": skip(
-                CKV_AWS_115="At most one invocation a shard runs at a time; a reservation would take from the account",
+                CKV_AWS_115="One invocation per shard runs at a time; a reservation would take from the account",
                 CKV_AWS_116="A dead-letter queue is for asynchronous calls; the event source has its own destination",
-                CKV_AWS_117="It talks to Kinesis and S3 alone; in a VPC it would need endpoints for both",
+                CKV_AWS_117="It only uses Kinesis and S3; in a VPC it would need endpoints for both",
                 CKV_AWS_173="Its environment holds a bucket's name and a format, no secret",
             ),
             "Properties": {
-                "Description": "Flow records from the stream to one object a batch in S3",
+                "Description": "Flow records from the stream to one object per batch in S3",
                 "Runtime": "python3.14",
                 "Architectures": ["arm64"],
                 "Handler": "index.handler",
@@ -378,7 +359,7 @@ def _function() -> Template:
                 "StartingPosition": "TRIM_HORIZON",
                 "BatchSize": 10_000,
                 "MaximumBatchingWindowInSeconds": ref("BatchingWindowSeconds"),
-                # Keys are made of a batch's bounds: a retry must come with the same ones.
+                # Keys contain a batch's bounds: a retry must have the same bounds.
                 "BisectBatchOnFunctionError": False,
                 "MaximumRetryAttempts": BATCH_ATTEMPTS,
                 "MaximumRecordAgeInSeconds": BATCH_AGE_SECONDS,
@@ -409,7 +390,7 @@ def _alarms() -> Template:
             periods=2,
         ),
         "QuarantineAlarm": _alarm(
-            f"Something on the stream could not be read, and lies below {locations.QUARANTINE}",
+            f"Something on the stream could not be read, and is in {locations.QUARANTINE}",
             namespace=preprocess.METRICS_NAMESPACE,
             metric="Quarantined",
             statistic="Sum",
@@ -440,7 +421,7 @@ def _outputs() -> Template:
         "EmrSecurityConfiguration": if_(
             "MakesEmrSecurityConfiguration", ref("EmrSecurity"), ref("EmrSecurityConfiguration")
         ),
-        # By this output the commands know a stack as one of theirs.
+        # This output marks a stack as ours.
         "ToptalkersVersion": __version__,
     }
     return {name: {"Value": value} for name, value in values.items()}
@@ -456,7 +437,7 @@ def _expire(name: str, prefix: str, days: object) -> Template:
 
 
 def _alarm(description: str, *, namespace: str, metric: str, statistic: str, above: int, periods: int) -> Template:
-    """An alarm on a metric of the function, looked at every five minutes."""
+    """An alarm on a metric of the function, checked every five minutes."""
     return {
         "Type": "AWS::CloudWatch::Alarm",
         "Properties": {

@@ -60,8 +60,8 @@ def deploy(
         if dry_run:
             say("CloudFormation makes a change set, which is deleted again; nothing is deployed.")
         with stack.proposed(account, plan, say) as proposal:
-            if not proposal.is_empty:
-                (show if dry_run else say_lines)(stack.format_plan(plan, proposal.changes))
+            if not proposal.change_set.is_empty:
+                (show if dry_run else say_lines)(stack.format_plan(plan, proposal.change_set.changes))
                 if not dry_run:
                     confirm("Deploy it?", yes=yes)
                     show(stack.format_outputs(proposal.execute(say)))

@@ -20,7 +20,7 @@ from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
-from toptalkers.records.contents import Archive, Event, LeftOut
+from toptalkers.records.contents import Archive, Event
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out
 from toptalkers.records.source import UnreadableError
@@ -221,8 +221,8 @@ class LocalEngine:
                 if isinstance(part, Archive):
                     # Its parts count only when all of them have been read.
                     into = Counter(self._query) if into is counter else into
-                elif isinstance(part, LeftOut):
-                    problems.append(Problem(part.name, part.reason, part.is_failure))
+                elif isinstance(part, Problem):
+                    problems.append(part)
                 else:
                     counted = self._count_pieces(into, pieces, part.wrapping, may_spill=into is counter)
                     if isinstance(counted, str):

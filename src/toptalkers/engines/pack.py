@@ -8,7 +8,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines import Watch
 from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
-from toptalkers.records.contents import Archive, LeftOut
+from toptalkers.records.contents import Archive
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out
 from toptalkers.records.source import UnreadableError
@@ -71,8 +71,8 @@ def _pack_file(
     for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, watch.on_read)):
         if isinstance(part, Archive):
             continue
-        if isinstance(part, LeftOut):
-            problems.append(Problem(part.name, part.reason, part.is_failure))
+        if isinstance(part, Problem):
+            problems.append(part)
             continue
         path = folder / f"{number + len(packed):06d}.gz"
         packed.append(path)

@@ -1,1 +1,1 @@
-"""A real Hadoop on this machine, and what its logs say."""
+"""A real Hadoop on this machine, and the reading of its logs."""

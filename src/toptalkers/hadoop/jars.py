@@ -67,11 +67,6 @@ def embedded_jars() -> list[Jar]:
     return parse_jar_list(importlib.resources.files(__package__).joinpath("jars.txt").read_text())
 
 
-def default_repository() -> Path:
-    """The Maven cache that every Maven client on this machine shares: `M2_REPO`, or `~/.m2/repository`."""
-    return Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
-
-
 def fetch_jars(
     jars: Sequence[Jar],
     *,
@@ -83,15 +78,16 @@ def fetch_jars(
 
     All are hashed each time: 73 MB in 0.1 s. Missing and damaged jars are fetched, once; only that needs the network.
 
-    The Maven cache is `repository`, by default `default_repository()`. `progress` is called with the number of jars
-    fetched and of all, when there is anything to fetch. `download` downloads a jar to its place in a repository.
+    The Maven cache is `repository`, by default that of all Maven clients: `M2_REPO`, or `~/.m2/repository`. `progress`
+    is called with the number of jars fetched and of all, when there is anything to fetch. `download` downloads a jar to
+    its place in a repository.
 
     Raises:
         ToptalkersError: jgo is missing, a jar cannot be fetched or is not the one that was pinned, or the cache cannot
             be used.
 
     """
-    repository = repository or default_repository()
+    repository = repository or Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
     try:
         with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
             right = list(pool.map(lambda jar: _is_right(jar, repository), jars))

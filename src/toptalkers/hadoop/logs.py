@@ -30,7 +30,7 @@ _EXCEPTION = re.compile(
 _ERROR = re.compile(r"^\S+ \S+ ERROR [^\s:]+(?: \([^)\n]*\))?: (.+)", re.MULTILINE)
 
 _NOISE = ("log4j", "SLF4J", "WARNING: ", "Streaming Command Failed!", "Command exiting with ret", "+ ")
-"""How lines begin that occur in the logs of every step and give no reason."""
+"""Beginnings of lines that are in the logs of every step and explain nothing."""
 
 Counters = Mapping[str, Mapping[str, int]]
 
@@ -125,7 +125,7 @@ class Failure:
 
 
 def read_log(name: str, text: str) -> Log:
-    """Find in a log what `explain_failure` needs."""
+    """Extract from a log the parts that `explain_failure` needs."""
     traceback = _TRACEBACK.search(text)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith(_NOISE)]
     return Log(name, traceback[0] if traceback else "", _find_error(text), tuple(lines[-LAST_WORDS:]))

@@ -112,7 +112,7 @@ def find_java() -> Path:
 
 
 def check_work_dir(work_dir: Path) -> Path:
-    """Give the folder's full name; ToptalkersError when Hadoop cannot work in a folder of this name."""
+    """Return the folder's full name; ToptalkersError when Hadoop cannot work in a folder of this name."""
     work_dir = work_dir.resolve()
     if quote(str(work_dir), safe="/+@=") != str(work_dir):
         # LocalFetcher looks for map output under the URL-quoted name, other parts split it at commas or colons.

@@ -1,1 +1,1 @@
-"""From stored bytes to flow-log lines: packings, archives, and what tools wrap around lines."""
+"""From stored bytes to flow-log lines: compression, archives, and the wrappings of tools."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from toptalkers.records.files import is_hidden
 from toptalkers.records.source import Reader, Source, UnreadableError
 
 MOST_MEMBERS = 100_000
@@ -50,7 +51,7 @@ def is_zip(head: bytes) -> bool:
 
 
 def tar_members(source: Source) -> Iterator[Member]:
-    """Give the files in a tar, without folders, links and devices. Read each file before the next.
+    """Yield the files in a tar, without folders, links and devices. Read each file before the next.
 
     Raises:
         UnreadableError: the archive is cut off or damaged, or contains too many files.
@@ -116,7 +117,7 @@ def tar_members(source: Source) -> Iterator[Member]:
 
 
 def zip_members(source: Source) -> Iterator[Member]:
-    """Give the files in a zip, without folders. Read each file before the next.
+    """Yield the files in a zip, without folders. Read each file before the next.
 
     Raises:
         UnreadableError: the archive is cut off or damaged, contains too many files, or is an Office document.
@@ -155,7 +156,7 @@ def zip_members(source: Source) -> Iterator[Member]:
 
 def is_marker(name: str) -> bool:
     """Whether a file's name, or a folder of its path, begins with `.` or `_`: a marker, or an unfinished file."""
-    return any(part.startswith((".", "_")) and part not in (".", "..") for part in name.split("/"))
+    return any(is_hidden(part) and part not in (".", "..") for part in name.split("/"))
 
 
 def shown(name: str) -> str:
@@ -169,7 +170,7 @@ def _padded(size: int) -> int:
 
 
 def _counted(reader: Reader, left: list[int]) -> Iterator[bytes]:
-    """Give the rest of a file: the `left[0]` bytes that were not read yet."""
+    """Yield the rest of a file: the `left[0]` bytes that were not read yet."""
     while left[0]:
         piece = reader.read(min(left[0], _PIECE_BYTES))
         if len(piece) < min(left[0], _PIECE_BYTES):

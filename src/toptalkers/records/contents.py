@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from toptalkers.records.files import Problem
 from toptalkers.records.packing import unpacked
 from toptalkers.records.plain import LOOK_BYTES, is_plain
 from toptalkers.records.source import Source, UnreadableError
@@ -18,23 +19,15 @@ class Begin(NamedTuple):
     wrapping: str = ""
 
 
-class LeftOut(NamedTuple):
-    """A part that is skipped, and why; `is_failure` is false for a file that is not meant to be a flow log."""
-
-    name: str
-    reason: str
-    is_failure: bool = True
-
-
 class Archive(NamedTuple):
     """The file is an archive: none of its parts may be counted before all of them were read."""
 
 
-Event = bytes | Begin | LeftOut | Archive
+Event = bytes | Begin | Problem | Archive
 
 
 def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int = 0) -> Iterator[Event]:
-    """Give the parts of a file, each as `Begin` and pieces of its lines, or as `LeftOut`.
+    """Yield the parts of a file, each as `Begin` and pieces of its lines, or as `Problem`.
 
     `source` has its bytes as stored. A piece has at most `piece_bytes`, decompressed. `archives` counts those it is in.
 
@@ -53,7 +46,7 @@ def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int 
 
 
 def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_empty: bool) -> Iterator[Event]:
-    """Give the parts of a file, decompressed, that does not begin with plain lines."""
+    """Yield the parts of a file, decompressed, that does not begin with plain lines."""
     from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
     from toptalkers.records.archives import is_marker, is_tar, is_zip, tar_members, zip_members
     from toptalkers.records.kinds import name_kind
@@ -62,7 +55,7 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
     head = source.peek(LOOK_BYTES)
     if is_tar(head) or is_zip(head):
         if archives == MOST_ARCHIVES:
-            yield LeftOut(name, f"an archive inside more than {MOST_ARCHIVES} archives")
+            yield Problem(name, f"an archive inside more than {MOST_ARCHIVES} archives")
             return
         yield Archive()
         files = 0
@@ -70,27 +63,27 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
             files += 1
             part = f"{name}:{member.name}"
             if is_marker(member.name):
-                yield LeftOut(part, "a name that begins with . or _", is_failure=False)
+                yield Problem(part, "a name that begins with . or _", is_failure=False)
             elif member.problem:
-                yield LeftOut(part, member.problem)
+                yield Problem(part, member.problem)
             else:
                 try:
                     yield from read_contents(part, Source(member.pieces), piece_bytes, archives=archives + 1)
                 except UnreadableError as error:
                     raise UnreadableError(f"{member.name}: {error}") from error
         if not files:
-            yield LeftOut(name, "an archive without files")
+            yield Problem(name, "an archive without files")
         return
     if neighbour := find_neighbour(name, head, is_whole=source.is_whole):
         for piece in source:
             if may_hold_records(piece):
-                yield LeftOut(name, f"looks like {neighbour.what}, but contains flow records as well; separate them")
+                yield Problem(name, f"looks like {neighbour.what}, but contains flow records as well; separate them")
                 return
-        yield LeftOut(name, neighbour.what, is_failure=False)
+        yield Problem(name, neighbour.what, is_failure=False)
     elif is_empty:
-        yield LeftOut(name, "empty, 0 bytes")
+        yield Problem(name, "empty, 0 bytes")
     elif kind := name_kind(head):
-        yield LeftOut(name, kind)
+        yield Problem(name, kind)
     else:
         wrapping, pieces = unwrapped(source)
         yield Begin(name, wrapping)

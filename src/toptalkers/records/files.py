@@ -1,4 +1,4 @@
-"""From what a user names to the files that are read: files, folders, globs, standard input, manifests."""
+"""Find the files that a user names: files, folders, globs, standard input, manifests."""
 
 import fnmatch
 import glob
@@ -47,7 +47,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file or argument that was left out, and why, in one line; not a failure if it is not meant to be a flow log."""
+    """A file, part or argument that is left out, and why in one line; no failure if it is not meant as a flow log."""
 
     name: str
     reason: str
@@ -138,7 +138,7 @@ MANY = 5
 
 
 def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
-    """Give one line per file that was left out or passed over, or one line for a reason that many files share."""
+    """Yield one line per file that was left out or passed over, or one line for a reason that many files share."""
     groups: dict[tuple[bool, str], list[Problem]] = {}
     for problem in problems:
         groups.setdefault((not problem.is_failure, re.sub("[0-9][0-9,]*", "0", problem.reason)), []).append(problem)

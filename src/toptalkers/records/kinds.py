@@ -1,10 +1,12 @@
-"""Files of other kinds, known by their first bytes: what they are, and what to do with them."""
+"""Recognize files of other kinds by their first bytes, with advice on how to read them."""
 
 _UNPACK = "unpack it first"
 _DECOMPRESS = "decompress it first"
 _AS_TEXT = "only text flow logs are read: have AWS deliver plain text, or export the rows as CSV"
 
-_KINDS: tuple[tuple[bytes, str, str], ...] = (
+_PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
+
+_KINDS: tuple[tuple[bytes | tuple[bytes, ...], str, str], ...] = (
     (b"PAR1", "a Parquet file", _AS_TEXT),
     (b"ORC", "an ORC file", _AS_TEXT),
     (b"Obj\x01", "an Avro file", _AS_TEXT),
@@ -20,27 +22,18 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"MSCF\0\0\0\0", "a Cabinet archive", _UNPACK),
     (b"xar!", "an xar archive", _UNPACK),
     (b"!<arch>\n", "an ar archive", _UNPACK),
-    (b"070701", "a cpio archive", _UNPACK),
-    (b"070702", "a cpio archive", _UNPACK),
-    (b"070707", "a cpio archive", _UNPACK),
-    (b"\xc7\x71", "a cpio archive", _UNPACK),
+    ((b"070701", b"070702", b"070707", b"\xc7\x71"), "a cpio archive", _UNPACK),
     (b"\xed\xab\xee\xdb", "an RPM package", _UNPACK),
     (b"hsqs", "a SquashFS image", _UNPACK),
-    (b"\x04\x22\x4d\x18", "compressed with LZ4", _DECOMPRESS + ": lz4 -d"),
-    (b"\x02\x21\x4c\x18", "compressed with LZ4", _DECOMPRESS + ": lz4 -d"),
-    (b"\xff\x06\0\0sNaPpY", "compressed with Snappy", _DECOMPRESS),
-    (b"\x82SNAPPY\0", "compressed with Snappy", _DECOMPRESS),
+    ((b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18"), "compressed with LZ4", _DECOMPRESS + ": lz4 -d"),
+    ((b"\xff\x06\0\0sNaPpY", b"\x82SNAPPY\0"), "compressed with Snappy", _DECOMPRESS),
     (b"LZIP", "compressed with lzip", _DECOMPRESS + ": lzip -d"),
     (b"\x89LZO\0", "compressed with LZO", _DECOMPRESS + ": lzop -d"),
     (b"]\0\0", "compressed with LZMA", _DECOMPRESS + ": xz -d --format=lzma"),
-    (b"\x1f\x9d", "compressed with compress (.Z)", _DECOMPRESS + ": uncompress"),
-    (b"\x1f\xa0", "compressed with compress (.Z)", _DECOMPRESS + ": uncompress"),
+    ((b"\x1f\x9d", b"\x1f\xa0"), "compressed with compress (.Z)", _DECOMPRESS + ": uncompress"),
     (b"\x1f\x1e", "compressed with pack (.z)", _DECOMPRESS + ": gzip -d"),
     (b"\xce\xb2\xcf\x81", "compressed with Brotli", _DECOMPRESS),
-    (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)", "it holds packets, not flow logs"),
-    (b"\xa1\xb2\xc3\xd4", "a packet capture (pcap)", "it holds packets, not flow logs"),
-    (b"\x4d\x3c\xb2\xa1", "a packet capture (pcap)", "it holds packets, not flow logs"),
-    (b"\xa1\xb2\x3c\x4d", "a packet capture (pcap)", "it holds packets, not flow logs"),
+    (_PCAP, "a packet capture (pcap)", "it holds packets, not flow logs"),
     (b"\x0a\x0d\x0d\x0a", "a packet capture (pcapng)", "it holds packets, not flow logs"),
     (b"%PDF-", "a PDF", "save the lines as text"),
     (b"\x89PNG\r\n\x1a\n", "a PNG picture", ""),
@@ -58,7 +51,7 @@ _MARKUP = ((b"<?xml", "XML"), (b"<!doctype html", "a web page"), (b"<html", "a w
 
 
 def name_kind(head: bytes) -> str | None:
-    """Say what a file that begins like this is, and what to do; None if it may be a flow log."""
+    """Describe a file that begins like this, and what to do with it; None if it may be a flow log."""
     for magic, what, advice in _KINDS:
         if head.startswith(magic):
             return f"not a flow log: {what}" + (f"; {advice}" if advice else "")

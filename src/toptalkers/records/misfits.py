@@ -52,7 +52,7 @@ def _start(misfit: Misfit) -> str:
 
 
 def _impossible(fields: Sequence[str], columns: list[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Give the name and the text of each column of a line that cannot have this text."""
+    """Yield the name and the text of each column of a line that cannot have this text."""
     from toptalkers.job.count_flows import TELLING
 
     judges = {name.decode(): judge for name, judge in TELLING}

@@ -36,7 +36,7 @@ class _Decompressor(Protocol):
 
 
 class _Packing(NamedTuple):
-    """A compression: how a member begins, what decompresses one, and what that raises for damaged data."""
+    """A compression: how a member begins, its decompressor, and the error that this raises for damaged data."""
 
     magic: bytes
     new_member: Callable[[], _Decompressor]
@@ -120,7 +120,7 @@ def _members(packing: _Packing, pieces: Iterator[bytes], piece_bytes: int) -> It
             data = data[size:]
             fill(HEAD_BYTES)
             continue
-        if not data.startswith(packing.magic[: len(data)] if len(data) < len(packing.magic) else packing.magic):
+        if not data.startswith(packing.magic[: len(data)]):
             raise UnreadableError("damaged: more data after its end")
         member = packing.new_member()
         while not member.eof:

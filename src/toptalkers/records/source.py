@@ -33,7 +33,7 @@ class Source:
         return self._ahead[0] if len(self._ahead) == 1 else b"".join(self._ahead)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give all pieces."""
+        """Yield all pieces."""
         while self._ahead:
             yield self._ahead.popleft()
         yield from self._pieces
@@ -47,18 +47,14 @@ class Reader:
         self._pieces = pieces
         self._rest = memoryview(b"")
 
-    def take(self, size: int) -> Iterator[bytes]:
-        """Give the next bytes in pieces; fewer than `size` only at the end."""
-        while size > 0:
-            if not self._rest:
-                self._rest = memoryview(next(self._pieces, b""))
-                if not self._rest:
-                    return
-            taken = self._rest[:size]
-            self._rest = self._rest[size:]
-            size -= len(taken)
-            yield bytes(taken)
-
     def read(self, size: int) -> bytes:
         """Return the next bytes; fewer than `size` only at the end."""
-        return b"".join(self.take(size))
+        taken = []
+        while size > 0:
+            self._rest = self._rest or memoryview(next(self._pieces, b""))
+            if not self._rest:
+                break
+            taken.append(self._rest[:size])
+            self._rest = self._rest[size:]
+            size -= len(taken[-1])
+        return b"".join(taken)

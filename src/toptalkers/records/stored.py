@@ -31,7 +31,7 @@ _DELIVERED = re.compile(r"(?:.*/)?" + re.escape(locations.DIRECT) + r".*_vpcflow
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What a walk lists at a time.
+    """One listing of a walk.
 
     Attributes:
         folder: a prefix of keys; it ends in `/`, except possibly where the walk begins.
@@ -70,7 +70,7 @@ def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[st
 
 
 def objects_at(storage: StorageGateway, uri: str, arrival: Arrival = EVER) -> Iterator[tuple[str, StoredObject]]:
-    """Find what an address names: an object, or a folder with all objects below it; each is given with its bucket.
+    """Yield the objects that an address names, itself or below it as a folder, each with its bucket.
 
     Objects with a part of the name that begins with `.` or `_` are passed over. With a time, folders of dates in which
     nothing arrived are not even listed.

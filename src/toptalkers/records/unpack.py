@@ -1,4 +1,4 @@
-"""From a stored file to the lines in it: opened, unpacked, and freed of what tools wrap around lines.
+"""From a stored file to the lines in it: opened, unpacked, and without the wrapping of tools.
 
 This module handles what can go wrong while a file on a disk, in a pipe or in S3 is read.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toptalkers.records.contents import Archive, Begin, Event, LeftOut, read_contents
-from toptalkers.records.files import InputFile
+from toptalkers.records.contents import Archive, Begin, Event, read_contents
+from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.packing import HEAD_BYTES, is_packed
 from toptalkers.records.source import Source, UnreadableError
 
@@ -31,7 +31,7 @@ def read_events(
     on_read: Callable[[int], None] = lambda _: None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Give the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
+    """Yield the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
 
     A piece has at most `piece_bytes`, decompressed. `on_read` is called with the number of stored bytes of each read.
     While a pipe is idle, `is_stopped` is called; reading ends when it returns true.
@@ -45,7 +45,7 @@ def read_events(
         with file.open() as stream:
             source = Source(_stored(stream, file.name, min(READ_BYTES, piece_bytes), on_read, is_stopped))
             if file.name.endswith(_PACKED_NAMES) and (head := source.peek(HEAD_BYTES)) and not is_packed(head):
-                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not packed so")
+                raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not compressed so")
             yield from read_contents(file.name, source, piece_bytes)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
@@ -53,7 +53,7 @@ def read_events(
         raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
 
 
-def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Archive, Iterator[bytes]]]:
+def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Archive, Iterator[bytes]]]:
     """Group events into parts, each with the pieces of its lines, which must be read before the next part."""
     waiting: list[Event] = []
 
@@ -78,14 +78,14 @@ def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | LeftOut | Arch
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """Give all lines of a file in pieces, cut anywhere; an archive's parts one after the other; see `read_events`.
+    """Yield all lines of a file in pieces, cut anywhere; an archive's parts one after the other; see `read_events`.
 
     Raises:
         UnreadableError: as for `read_events`; or a part of the file is not a flow log.
 
     """
     for event in read_events(file, piece_bytes, on_read):
-        if isinstance(event, LeftOut):
+        if isinstance(event, Problem):
             raise UnreadableError(event.reason)
         if isinstance(event, bytes):
             yield event

@@ -183,7 +183,7 @@ def _changed(blocks: Iterator[bytes], change: Callable[[bytes], bytes]) -> Itera
 
 
 def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Give whole lines, each with a line feed, in blocks, without a byte order mark."""
+    """Yield whole lines, each with a line feed, in blocks, without a byte order mark."""
     rest = b""
     is_first = True
     ends_in_carriage = False
@@ -217,12 +217,7 @@ def _as_utf8(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _checked(text: str) -> str:
-    """Return the text if it is plausible: other data decodes to characters that do not exist.
-
-    Raises:
-        UnicodeError: it is not plausible.
-
-    """
+    """Return the text if it is plausible, else raise UnicodeError: other data decodes to nonexistent characters."""
     if not text.isascii():
         from unicodedata import category
 
@@ -278,7 +273,7 @@ def _cells(line: bytes, separator: bytes) -> list[bytes]:
 
 
 def _tables(lines: list[bytes]) -> Iterator[_Wrapping]:
-    """Give the ways to read the lines as rows of a table, the most certain first."""
+    """Yield the ways to read the lines as rows of a table, the most certain first."""
     for separator, words in (
         (b"\t", "columns between tabs"),
         (b",", "CSV"),
@@ -361,7 +356,7 @@ _MOST_VALUE_CHARACTERS = 256 << 20
 
 
 def _json_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Give the lines in JSON values: one value per line, glued together, spread over lines, or all in one list."""
+    """Yield the lines in JSON values: one value per line, glued together, spread over lines, or all in one list."""
     import json
 
     decode = json.JSONDecoder().raw_decode

@@ -1,1 +1,1 @@
-"""A run on a cluster: what it reads, the request, the watch over it, and its record."""
+"""A run on a cluster: its input, the request, the watch over it, and its record."""

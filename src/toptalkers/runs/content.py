@@ -130,21 +130,13 @@ def _unpack(head: bytes, packing: str) -> tuple[bytes, bool]:
     """Decompress the bytes; returns them, and whether the compressed data is complete."""
     unpacked = b""
     while True:
-        if packing == ".gz":
-            member = zlib.decompressobj(wbits=31)
-            unpacked += member.decompress(head, UNPACKED_BYTES - len(unpacked))
-            if len(unpacked) >= UNPACKED_BYTES:
-                return unpacked, True
-            head, has_ended = member.unused_data, member.eof
-        else:
-            block = bz2.BZ2Decompressor()
-            unpacked += block.decompress(head, UNPACKED_BYTES - len(unpacked))
-            if len(unpacked) >= UNPACKED_BYTES:
-                return unpacked, True
-            has_ended = block.eof
-            head = block.unused_data if has_ended else b""
+        member = zlib.decompressobj(wbits=31) if packing == ".gz" else bz2.BZ2Decompressor()
+        unpacked += member.decompress(head, UNPACKED_BYTES - len(unpacked))
+        if len(unpacked) >= UNPACKED_BYTES:
+            return unpacked, True
+        head = member.unused_data
         if not head.startswith(PACKED[packing]):
-            return unpacked, has_ended
+            return unpacked, member.eof
 
 
 def _judge_unpacked(content: bytes, key: str, query: Query, *, is_whole: bool) -> Content:

@@ -1,4 +1,4 @@
-"""The logs of a step, which EMR writes to S3 some minutes late: why the step failed, and what it counted.
+"""The logs of a step, which EMR writes to S3 some minutes late: why the step failed, and its counters.
 
 Below `<LogUri>/<cluster>/` (EMR management guide, "View log files"), `steps/<step>/{controller,syslog,stderr}.gz` are
 the logs of Hadoop's client, and `containers/<application>/<container>/stderr.gz` those of the scripts.

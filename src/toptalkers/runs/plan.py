@@ -25,17 +25,10 @@ _SUBNET = re.compile(r"subnet-[0-9a-f]+")
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """The plan of a run.
+    """The plan of a run, whose first record is `record`.
 
-    Attributes:
-        bucket: the stack's bucket.
-        region: the AWS Region.
-        record: the run's first record.
-        input: the objects to read.
-        sizing: how large the cluster is.
-        bundle: the key of the bundle's folder.
-        request: the request of RunJobFlow, exactly as it will be sent.
-
+    `bundle` is the key of the bundle's folder in the stack's bucket. `request` is that of RunJobFlow, exactly as it is
+    sent.
     """
 
     bucket: str

@@ -271,7 +271,7 @@ def load_record(storage: StorageGateway, bucket: str, run_id: str) -> RunRecord 
 
 
 def list_runs(storage: StorageGateway, bucket: str) -> Iterator[str]:
-    """Give the names of the stack's runs, the newest first."""
+    """Yield the names of the stack's runs, the newest first."""
     folders = [folder.split("/")[-2] for folder in storage.folders(bucket, locations.RUNS)]
     yield from (name for name in reversed(folders) if locations.is_run_id(name))
 

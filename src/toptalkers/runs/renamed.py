@@ -29,10 +29,12 @@ class Copy:
 
 def plan_copies(places: Iterable[Place], endings: Mapping[Place, str], folder: str) -> tuple[Copy, ...]:
     """Give each object a new key in a folder: numbered, of plain characters, with the ending that it needs, if any."""
-    return tuple(
-        Copy(bucket, key, f"{folder}{number:05}-{_plain_name(key)}{endings.get((bucket, key), '')}")
-        for number, (bucket, key) in enumerate(places)
-    )
+    copies = []
+    for number, (bucket, key) in enumerate(places):
+        # Other characters may have a special meaning in a path.
+        plain = re.sub("[^A-Za-z0-9.-]", "-", key.rsplit("/", 1)[-1])[-100:]
+        copies.append(Copy(bucket, key, f"{folder}{number:05}-{plain}{endings.get((bucket, key), '')}"))
+    return tuple(copies)
 
 
 def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], say: Say) -> None:
@@ -55,7 +57,7 @@ def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], s
 
 
 def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Say) -> None:
-    """Delete a run's copies; if that fails, say so."""
+    """Delete a run's copies; if that fails, tell the user."""
     folder = locations.renamed_prefix(run_id)
     try:
         keys = [one.key for one in storage.list(bucket, folder)]
@@ -63,8 +65,3 @@ def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Say) 
             storage.delete_many(bucket, keys, on_deleted=lambda _: None)
     except AwsError as error:
         say(f"the copies at s3://{bucket}/{folder} are still there: {error.message}")
-
-
-def _plain_name(key: str) -> str:
-    """The last part of a key, in characters that have no special meaning in a path."""
-    return re.sub("[^A-Za-z0-9.-]", "-", key.rsplit("/", 1)[-1])[-100:]

@@ -1,4 +1,4 @@
-"""The request that a run sends to EMR: the cluster, by its options and size, and the two steps that it is to run."""
+"""The request that a run sends to EMR: the cluster, by its options and size, and its two steps."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ RELEASE = "emr-7.14.0"
 """Hadoop 3.4.2, Python 3.9 (EMR release guide)."""
 
 IDLE_SECONDS = 3600
-"""EMR ends a cluster that has been idle for so long, should it not end with its steps."""
+"""EMR ends a cluster after this idle time, in case it does not end with its steps."""
 
 SPOT_MINUTES = 20
 """How long to wait for Spot instances, before on-demand ones are taken."""

@@ -149,12 +149,7 @@ def way_to_find(region: str, name: str) -> str:
 
 
 def _start(account: Account, plan: RunPlan, say: Say) -> str:
-    """Ask for the cluster, and find it by its name when the answer is lost.
-
-    Raises:
-        AwsError: there is none; or, where `is_open`, none was found.
-
-    """
+    """Ask for the cluster, and find it by its name when the answer is lost; AwsError when none was found."""
     say(f"asking for the cluster {plan.request['Name']}")  # once, and for 20 seconds when EMR keeps silent
     for attempt in range(START_ATTEMPTS):
         try:
