@@ -1,7 +1,7 @@
-"""Every S3 key of the project; all of them are in the stack's bucket.
+"""The S3 keys of the project; all of them are in the stack's bucket.
 
-The Lambda pre-processor builds the same keys with its own code (`capture/preprocess.py` is self-contained); a parity
-test checks that the two agree.
+The Lambda pre-processor, which is self-contained, makes the keys below `CAPTURED` and `QUARANTINE`
+(`capture/preprocess.py`); a test checks that the two files agree.
 """
 
 import re
@@ -17,11 +17,11 @@ QUARANTINE = "quarantine/"
 """Unchanged payloads that the Lambda could not read, and flow records that do not fit the stack's layout."""
 
 FAILED_BATCHES = "aws/lambda/"
-"""Batches that Lambda gave up on, with their payload. AWS fixes the prefix: an S3 on-failure destination
+"""Batches that Lambda gave up, with their payload. AWS sets the prefix: an S3 on-failure destination
 writes `aws/lambda/<event source mapping>/<shard>/YYYY/MM/DD/…`."""
 
 CODE = "code/"
-"""The streaming bundles, by the hash of their content: `code/<sha256>/<file>`."""
+"""The bundles of scripts, by the hash of their content: `code/<sha256>/<file>`."""
 
 RUNS = "runs/"
 """One folder per run."""
@@ -30,36 +30,7 @@ RUNS = "runs/"
 CAPTURED_KEY = re.compile(
     re.escape(CAPTURED) + r"\d{4}/\d\d/\d\d/\d\d/(?P<shard>shardId-\d+)-(?P<first>\d+)-(?P<last>\d+)\.gz"
 )
-"""What `captured_key` makes."""
-
-
-def captured_key(arrival: datetime, shard: str, first: str, last: str) -> str:
-    """The key of a batch's flow records. A retry has the same key, so it overwrites the object.
-
-    Args:
-        arrival: when the batch's first record arrived on the stream (an aware datetime).
-        shard: its Kinesis name, `shardId-000000000000`.
-        first: sequence number of the batch's first record.
-        last: sequence number of its last.
-
-    """
-    return f"{CAPTURED}{_hour(arrival)}/{shard}-{first}-{last}.gz"
-
-
-def misfit_key(arrival: datetime, shard: str, first: str, last: str) -> str:
-    """The key of a batch's records that do not fit the layout: gzipped, one JSON string per line."""
-    return f"{QUARANTINE}{_hour(arrival)}/{shard}-{first}-{last}-misfit.ndjson.gz"
-
-
-def surplus_key(arrival: datetime, shard: str, first: str, last: str) -> str:
-    """The key of a batch's undecodable records beyond the first 500: gzipped, one JSON object per line."""
-    return f"{QUARANTINE}{_hour(arrival)}/{shard}-{first}-{last}-surplus.ndjson.gz"
-
-
-def quarantine_key(arrival: datetime, shard: str, sequence: str, reason: str) -> str:
-    """The key of one stream record that could not be decoded; `arrival` is that of its batch."""
-    return f"{QUARANTINE}{_hour(arrival)}/{shard}-{sequence}-{reason}"
-
+"""The key of a batch's flow records: the hour, the shard, its first and last sequence numbers."""
 
 _RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
@@ -113,7 +84,3 @@ def run_logs_prefix(run_id: str) -> str:
 def code_prefix(sha256: str) -> str:
     """A bundle's folder, by the hash of its content."""
     return f"{CODE}{sha256}/"
-
-
-def _hour(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y/%m/%d/%H}"

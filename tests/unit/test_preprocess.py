@@ -349,10 +349,12 @@ def test_keys_are_those_of_the_project() -> None:
     """The Lambda cannot import `locations`; it makes the same keys."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     batch = preprocess.Batch("shardId-000000000000", "1", "2", moment)
-    assert batch.captured_key() == locations.captured_key(moment, "shardId-000000000000", "1", "2")
-    assert batch.misfit_key() == locations.misfit_key(moment, "shardId-000000000000", "1", "2")
-    assert batch.surplus_key() == locations.surplus_key(moment, "shardId-000000000000", "1", "2")
-    assert batch.quarantine_key("1", "x") == locations.quarantine_key(moment, "shardId-000000000000", "1", "x")
+    assert batch.captured_key() == f"{locations.CAPTURED}2026/01/02/03/shardId-000000000000-1-2.gz"
+    assert locations.CAPTURED_KEY.fullmatch(batch.captured_key())
+    folder = f"{locations.QUARANTINE}2026/01/02/03/"
+    assert batch.misfit_key() == folder + "shardId-000000000000-1-2-misfit.ndjson.gz"
+    assert batch.surplus_key() == folder + "shardId-000000000000-1-2-surplus.ndjson.gz"
+    assert batch.quarantine_key("1", "x") == folder + "shardId-000000000000-1-x"
 
 
 @pytest.mark.parametrize("text", ["", format_log_format(DEFAULT_LAYOUT), made.CUSTOM_FORMAT, "srcaddr,dstaddr"])

@@ -19,7 +19,7 @@ import botocore.exceptions as boto
 from botocore.exceptions import ClientError
 from urllib3.exceptions import HTTPError
 
-from toptalkers.aws.failures import AwsError, explain, explained
+from toptalkers.aws.failures import AwsError, code_of, explain, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -122,8 +122,7 @@ class StorageGateway:
             reason = _why_refused(error)
             if reason is None:
                 raise
-            code = error.response.get("Error", {}).get("Code", "")
-            raise ObjectRefusedError(reason, code=code) from error
+            raise ObjectRefusedError(reason, code=code_of(error)) from error
 
     @explained("s3")
     def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
@@ -136,7 +135,7 @@ class StorageGateway:
         try:
             found = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
+            if code_of(error) in ("404", "NoSuchKey", "NotFound"):
                 return None
             raise
         return StoredObject(key, found["ContentLength"], found["LastModified"])
@@ -193,7 +192,7 @@ class StorageGateway:
         try:
             self._client.list_objects_v2(Bucket=bucket, Prefix="", MaxKeys=1)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+            if code_of(error) == "NoSuchBucket":
                 return False
             raise
         return True
@@ -204,7 +203,7 @@ class StorageGateway:
         try:
             self._client.delete_bucket(Bucket=bucket)
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code")
+            code = code_of(error)
             if code == "BucketNotEmpty":
                 return False
             if code != "NoSuchBucket":
@@ -253,7 +252,7 @@ class StorageGateway:
                     while piece := body.read(_READ_BYTES):
                         data += piece
             except ClientError as error:
-                code = error.response.get("Error", {}).get("Code", "")
+                code = code_of(error)
                 if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
                     raise OSError("the object changed while it was being read") from error
                 why = _why_refused(error)
@@ -326,7 +325,7 @@ def describe_archive(archive: str) -> str:
 
 def _why_refused(error: ClientError) -> str | None:
     """Why S3 refuses one object, in one line; None for an error that concerns all objects."""
-    code = error.response.get("Error", {}).get("Code", "")
+    code = code_of(error)
     said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
     if code in _GONE:
         return "the object is gone"

@@ -12,9 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
-from typing import Final
 
-from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.sample.company import (
     ACCOUNT_ID,
     BUSY_HOSTS,
@@ -32,14 +30,6 @@ from toptalkers.sample.company import (
     Service,
     hosts_of,
 )
-
-# fmt: off
-RICH_FIELDS: Final = (
-    *DEFAULT_FIELDS, "vpc-id", "subnet-id", "instance-id", "tcp-flags", "type", "pkt-srcaddr", "pkt-dstaddr",
-    "region", "az-id", "pkt-src-aws-service", "pkt-dst-aws-service", "flow-direction", "traffic-path",
-)
-# fmt: on
-"""Versions 2 to 5: enough to tell clients from servers, see through NAT, and know zones and routes out."""
 
 FIRST_SECOND = 1_793_491_200
 """2026-11-01T00:00:00Z, in seconds since 1970."""
@@ -144,7 +134,7 @@ class Traffic:
         self._until_skipdata = _RECORDS_PER_SKIPDATA
 
     def batches(self, records: int) -> Iterator[list[str]]:
-        """Give that many record lines, without line ends, in batches of up to some ten thousand.
+        """Yield that many record lines, without line ends, in batches of up to some ten thousand.
 
         A batch covers five minutes or a part of them and has the interfaces one after the other, as in real
         deliveries. No batch crosses the end of its slice; `records_by_slice` says where the slices end.
@@ -315,10 +305,11 @@ class Traffic:
 
 
 def sample_lines(records: int, *, seed: int = 1, rich: bool = False) -> Iterator[str]:
-    """Give a day's record lines, without headers and line ends, for callers that need no files.
+    """Yield a day's record lines, without headers and line ends.
 
-    They come in slices of five minutes, within a slice one interface after the other, so that a caller can make
-    a log stream per interface (the third column). `rich` selects the format of `RICH_FIELDS`, else it is the default.
+    They come in slices of five minutes, and in a slice one interface after the other, so that a caller can make
+    a log stream per interface (the third column). `rich` selects `RICH_LAYOUT`, else
+    it is the default.
     """
     for batch in Traffic(seed, rich=rich).batches(records):
         yield from batch
