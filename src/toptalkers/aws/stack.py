@@ -99,7 +99,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def find(self, name: str) -> Stack | None:
-        """Describe a stack by name or ARN; None when there is none."""
+        """Describe a stack by name or ARN; None if there is none."""
         try:
             found = self._client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -143,7 +143,7 @@ class StackGateway:
 
     @explained("cloudformation")
     def physical_id(self, name: str, resource: str) -> str | None:
-        """Find the name that a resource of a stack has in AWS; None when it has none."""
+        """Return the name of a stack's resource in AWS; None if it has none."""
         try:
             detail = self._client.describe_stack_resource(StackName=name, LogicalResourceId=resource)
         except ClientError as error:
@@ -172,12 +172,12 @@ class StackGateway:
         """Ask CloudFormation for the changes that a template would make. CREATE makes an empty stack for them.
 
         Args:
-            name: the stack.
+            name: the name of the stack.
             change_set: a name for the change set.
             kind: CREATE for a stack that does not exist yet.
-            template: the body.
-            parameters: by name; None keeps the value that the stack has.
-            tags: all tags that the stack shall have.
+            template: the template, as JSON.
+            parameters: the values by name; None keeps the stack's value.
+            tags: all tags of the stack.
 
         Returns:
             The ARN of the change set.

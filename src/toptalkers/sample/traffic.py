@@ -1,8 +1,8 @@
 """The company's traffic of one day as flow records: lines in the default format or in the rich one.
 
 A conversation is made once, as the heads and tails of all the records that its interfaces log. Each time it is
-drawn, one draw of sizes and one of times is put between them. This makes it fast, and also realistic:
-both interfaces of a conversation inside the VPC log the same packets.
+drawn, one draw of sizes and one of times come between them. This is fast, and also realistic: both interfaces of a
+conversation inside the VPC log the same packets.
 
 The same seed gives the same lines on every platform and Python: the only random function is `Random.random()`, and
 the only floating-point operation is multiplication, which IEEE 754 defines to the last bit (powers are not).
@@ -47,7 +47,7 @@ _RECORDS_PER_SKIPDATA = 1500
 _DRAWN_SIZES = 512
 _LOWEST_EPHEMERAL_PORT, _EPHEMERAL_PORTS = 32768, 28232
 _LONGEST_CONVERSATION = 6
-"""The most records that one capture window of one conversation gives (through NAT)."""
+"""The most records per capture window of one conversation (through NAT)."""
 
 # Which part of a drawn window a record uses: one end's request or reply, the other end's, or a denied request.
 _NEAR_REQUEST, _NEAR_REPLY, _FAR_REQUEST, _FAR_REPLY, _DENIED_REQUEST = range(5)
@@ -218,7 +218,7 @@ class Traffic:
         return len(silent)
 
     def _open(self, service: Service) -> list[_Record]:
-        """Open a connection: make every record that one capture window of it gives."""
+        """Open a connection: make every record of one capture window."""
         draw = self._draw
         uniform = draw()
         preferred = uniform

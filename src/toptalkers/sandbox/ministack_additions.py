@@ -100,7 +100,7 @@ def _creating(
     def create_flow_logs(params: Any) -> Answer:
         before = set(flow_logs)
         answer = create(params)
-        # A local AWS has no delivery that could fail.
+        # In a local AWS, no delivery can fail.
         elements = "<deliverLogsStatus>SUCCESS</deliverLogsStatus>"
         for name, element in FLOW_LOG_EXTRAS.items():
             if value := parameter(params, name):
