@@ -23,7 +23,7 @@ from toptalkers.sandbox.emr_cluster import Pace, in_thread
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults
 from toptalkers.sandbox.guarded import die_with_parent
-from toptalkers.sandbox.hadoop_step import HadoopStepRunner
+from toptalkers.sandbox.hadoop_step import run_step
 
 LOGGER = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ def main() -> None:
     credentials = session.get_credentials()
     assert credentials is not None  # noqa: S101 - the environment has them
     region = str(session.region_name)
-    hadoop = HadoopStepRunner(S3Endpoint(order["url"], region, credentials.access_key, credentials.secret_key))
+    s3 = S3Endpoint(order["url"], region, credentials.access_key, credentials.secret_key)
     emr = Emr(
         state_dir=Path(order["state_dir"]),
-        run_step=in_thread(hadoop),
+        run_step=in_thread(partial(run_step, s3)),
         put_log=partial(_put_log, session.client("s3")),
         has_instance_profile=partial(_has_profile, session.client("iam")),
         pace=Pace(**order["pace"]),
