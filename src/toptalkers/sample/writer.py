@@ -72,7 +72,7 @@ def write_sample(
     seed: int = 1,
     layout: SampleLayout = "default",
     dirty: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
     records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
     """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder.
@@ -108,8 +108,7 @@ def write_sample(
         records_done += planned.records
         bytes_done += len(data)
         broken_lines += broken
-        if progress:
-            progress(records_done)
+        progress(records_done)
     return SampleReport(tuple(written), records_done, bytes_done, broken_lines)
 
 
