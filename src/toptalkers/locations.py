@@ -1,7 +1,7 @@
-"""Every S3 key of the project; all of them are in the stack's bucket.
+"""The S3 keys of the project; all of them are in the stack's bucket.
 
-The Lambda pre-processor builds the same keys with its own code (`capture/preprocess.py` is self-contained); a parity
-test checks that the two agree.
+The Lambda pre-processor, which is self-contained, makes the keys below `CAPTURED` and `QUARANTINE`
+(`capture/preprocess.py`); a test checks that the two files agree.
 """
 
 import re
@@ -17,11 +17,11 @@ QUARANTINE = "quarantine/"
 """Unchanged payloads that the Lambda could not read, and flow records that do not fit the stack's layout."""
 
 FAILED_BATCHES = "aws/lambda/"
-"""Batches that Lambda gave up on, with their payload. AWS fixes the prefix: an S3 on-failure destination
+"""Batches that Lambda gave up, with their payload. AWS sets the prefix: an S3 on-failure destination
 writes `aws/lambda/<event source mapping>/<shard>/YYYY/MM/DD/…`."""
 
 CODE = "code/"
-"""The streaming bundles, by the hash of their content: `code/<sha256>/<file>`."""
+"""The bundles of scripts, by the hash of their content: `code/<sha256>/<file>`."""
 
 RUNS = "runs/"
 """One folder per run."""

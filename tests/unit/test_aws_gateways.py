@@ -17,7 +17,7 @@ import toptalkers.aws
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, FlowLogGateway, Place, Refusal
 from toptalkers.aws.metrics import Metric, MetricsGateway
-from toptalkers.aws.stack import QUIET_LOOKS, Change, ChangeSet, Stack, StackGateway
+from toptalkers.aws.stack import QUIET_POLLS, Change, ChangeSet, Stack, StackGateway
 from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject
 from toptalkers.aws.stream import Stream, StreamGateway
 
@@ -219,7 +219,7 @@ def test_events_are_followed_once_each_in_their_order(stubs: Stubs) -> None:
 def test_following_ends_where_nothing_happens(stubs: Stubs) -> None:
     """An operation that never begins is not waited for without end."""
     client, stub = stubs("cloudformation")
-    for _ in range(QUIET_LOOKS + 1):
+    for _ in range(QUIET_POLLS + 1):
         stub.add_response("describe_stacks", stack("CREATE_COMPLETE"))
         stub.add_response("describe_stack_events", {"StackEvents": [event(0)]})
     assert list(StackGateway(client, sleep=lambda _: None).follow(ARN, "0")) == []

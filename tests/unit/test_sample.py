@@ -13,13 +13,13 @@ import pytest
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType
-from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, parse_header
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, parse_header
 from toptalkers.job import count_flows
 from toptalkers.question.key import is_address
 from toptalkers.sample.bundled import BUNDLED_RECORDS, bundled_sample, write_bundled_sample
 from toptalkers.sample.company import ACCOUNT_ID, BUSY_HOSTS, HOSTS, IDLE_HOSTS
 from toptalkers.sample.dirt import BROKEN, Dirt
-from toptalkers.sample.traffic import FIRST_SECOND, RICH_FIELDS, Traffic, sample_lines
+from toptalkers.sample.traffic import FIRST_SECOND, Traffic, sample_lines
 from toptalkers.sample.writer import SampleLayout, SampleReport, plan_files, write_sample
 
 LAYOUTS: tuple[SampleLayout, ...] = ("default", "rich", "aws-s3")
@@ -75,7 +75,9 @@ def count(report: SampleReport) -> tuple[dict[bytes, int], count_flows.FlowCount
 @pytest.fixture(scope="module")
 def day() -> list[dict[str, str]]:
     """One day of 40,000 records in the rich format, which has the default one's columns first."""
-    return [dict(zip(RICH_FIELDS, line.split(" "), strict=True)) for line in sample_lines(40_000, seed=3, rich=True)]
+    return [
+        dict(zip(RICH_LAYOUT.columns, line.split(" "), strict=True)) for line in sample_lines(40_000, seed=3, rich=True)
+    ]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -88,7 +90,7 @@ def test_every_record_is_typed_as_its_columns_say(tmp_path: Path, layout: Sample
         assert (parse_header(first) is None) == (layout == "default")
         for record in records_of(path):
             seen += 1
-            assert set(record) == set(RICH_FIELDS if layout == "rich" else DEFAULT_LAYOUT.columns)
+            assert set(record) == set(RICH_LAYOUT.columns if layout == "rich" else DEFAULT_LAYOUT.columns)
             assert record["version"] == ("5" if layout == "rich" else "2")
             assert record["account-id"] == ACCOUNT_ID
             assert FIRST_SECOND <= int(record["start"]) <= int(record["end"]) < FIRST_SECOND + 86_400

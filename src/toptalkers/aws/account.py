@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 
 from toptalkers import __version__
 from toptalkers.aws.emr import ClusterGateway
-from toptalkers.aws.failures import AwsError, explained
+from toptalkers.aws.failures import AwsError, explain, explained
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.metrics import MetricsGateway
 from toptalkers.aws.odd_answers import refuse_odd_answers
@@ -56,15 +56,7 @@ def utc_now() -> datetime:
 
 
 class Account:
-    """An account in a Region. Each gateway is made when it is first used.
-
-    Attributes:
-        region: the name of the Region.
-        client: makes clients.
-        sleep: waits some seconds.
-        now: tells the time, with its zone.
-
-    """
+    """An account in a Region. Each gateway is made when it is first used."""
 
     def __init__(
         self,
@@ -74,7 +66,7 @@ class Account:
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Keep what makes clients, what waits and what tells the time."""
+        """Keep the functions that make clients, wait some seconds, and tell the time with its zone."""
         self.client = client
         self.region = region
         self.sleep = sleep
@@ -132,10 +124,7 @@ def open_account(*, region: str | None, profile: str | None, tell: Say, config: 
     if session.region_name is None:
         raise AwsError("no AWS Region", hint="name one with --region or AWS_REGION")
     if credentials is None:
-        raise AwsError(
-            "no AWS credentials found",
-            hint="set AWS_PROFILE or --profile, or log in with 'aws sso login' or 'aws configure'",
-        )
+        raise explain(NoCredentialsError(), "sts")
 
     def client(service: str, *, once: bool = False) -> Any:
         with explained(service):
@@ -153,7 +142,7 @@ def open_account(*, region: str | None, profile: str | None, tell: Say, config: 
 
 
 def _tell_silence(client: Any, tell: Say) -> None:
-    """Have a client tell each time that its service did not answer, except the last time, which is an error."""
+    """Have a client tell the user whenever its service does not answer, except the last time, which is an error."""
     service, region = client.meta.service_model.service_id, client.meta.region_name
     most = client.meta.config.retries["total_max_attempts"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
 BEFORE, AFTER = timedelta(minutes=5), timedelta(hours=1)
-"""How far EMR's time of making a cluster may be from our time of asking for it: clocks differ."""
+"""How far EMR's time of creation may be from our time of the request: clocks differ."""
 
 _ID = re.compile(r"j-[0-9A-Za-z]+")
 
@@ -29,15 +29,13 @@ class Cluster:
     """A cluster as EMR describes it.
 
     Attributes:
-        id: EMR's id.
-        name: its name.
         state: one of EMR's ClusterState.
-        reason_code: why it is in this state, one of EMR's ClusterStateChangeReasonCode; may be empty.
-        reason: the same in EMR's words, one line.
-        created: when it was asked for.
+        reason_code: one of EMR's ClusterStateChangeReasonCode; may be empty.
+        reason: EMR's reason for the state, one line.
+        created: when it was requested.
         ready: when its first step could begin.
         ended: when its instances were gone.
-        lacks_capacity: whether EC2 has no such instances to give, by EMR's error code or else EMR's words.
+        lacks_capacity: whether EC2 lacks such instances, by EMR's error code or else by EMR's reason.
 
     """
 
@@ -58,7 +56,7 @@ class Cluster:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it ends, or has ended; nothing brings it back."""
+        """Whether it is ending or has ended, which cannot be undone."""
         return self.state == "TERMINATING" or self.has_ended
 
     @property
@@ -76,16 +74,16 @@ class ClusterStep:
     state: str
     reason: str = ""
     log: str = ""
-    """The log that EMR names for the reason of a failure."""
+    """The log that EMR names for a failure."""
     started: datetime | None = None
     ended: datetime | None = None
 
 
 class ClusterGateway:
-    """EMR, through the client given."""
+    """EMR, through the given client."""
 
     def __init__(self, client: "EMRClient", starter: "EMRClient | None" = None) -> None:
-        """Take the client, and one for RunJobFlow that does not repeat requests by itself."""
+        """Keep the client, and one for RunJobFlow that does not repeat requests by itself."""
         self._client = client
         self._client_once = starter or client
 
@@ -103,10 +101,10 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def start(self, request: Mapping[str, Any]) -> str:
-        """Start a cluster with its steps, and give its id.
+        """Start a cluster with its steps, and return its id.
 
-        The request is sent once. RunJobFlow has no token by which EMR would know a repetition, and one after a lost
-        answer makes a second cluster.
+        The request is sent only once: EMR does not recognize a repeated RunJobFlow, so that a repetition after a lost
+        answer would make a second cluster.
         """
         started = self._client_once.run_job_flow(**request)["JobFlowId"]
         if not _ID.fullmatch(started):
@@ -156,7 +154,7 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def find(self, name: str, *, around: datetime) -> list[str]:
-        """Find the ids of clusters by their name and the time when they were made, in any state; the newest first."""
+        """Find the ids of clusters by name and time of creation, in any state; the newest first."""
         pages = self._client.get_paginator("list_clusters").paginate(
             CreatedAfter=around - BEFORE, CreatedBefore=around + AFTER
         )
@@ -164,5 +162,5 @@ class ClusterGateway:
 
     @explained("elasticmapreduce")
     def terminate(self, cluster_id: str) -> None:
-        """Tell a cluster to end, whatever it is doing."""
+        """End a cluster, in any state."""
         self._client.terminate_job_flows(JobFlowIds=[cluster_id])

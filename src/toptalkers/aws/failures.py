@@ -108,6 +108,11 @@ def may_be_done(error: BaseException) -> bool:
     return not isinstance(error, AwsError) or error.is_open
 
 
+def code_of(error: ClientError) -> str:
+    """Return AWS's error code; empty if the answer has none."""
+    return str(error.response.get("Error", {}).get("Code") or "")
+
+
 @contextmanager
 def explained(service: str) -> Iterator[None]:
     """Turn botocore's errors inside the block into `AwsError`; usable as a decorator too.
@@ -170,7 +175,7 @@ def explain(error: boto.BotoCoreError | ClientError, service: str) -> AwsError:
 def _explain_refusal(error: ClientError, service: str) -> AwsError:
     # The answer fills these in, so they can have any type.
     details: Mapping[str, object] = error.response.get("Error", {})
-    code = str(details.get("Code") or "")
+    code = code_of(error)
     reason = _shorten(str(details.get("Message") or "")) or code
     operation = error.operation_name
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

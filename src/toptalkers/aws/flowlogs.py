@@ -99,25 +99,24 @@ class FlowLogGateway:
     @explained("ec2")
     def places(self, ids: Sequence[str]) -> dict[str, Place]:
         """Return the places of VPCs, subnets and interfaces by id, without those that do not exist."""
+        kinds: tuple[tuple[str, Any, str, str, tuple[str, ...]], ...] = (
+            ("vpc", self._client.get_paginator("describe_vpcs"), "vpc-id", "Vpcs", ("VpcId",)),
+            ("subnet", self._client.get_paginator("describe_subnets"), "subnet-id", "Subnets", ("SubnetId", "VpcId")),
+            (
+                "eni",
+                self._client.get_paginator("describe_network_interfaces"),
+                "network-interface-id",
+                "NetworkInterfaces",
+                ("NetworkInterfaceId", "SubnetId", "VpcId"),
+            ),
+        )
         found: dict[str, Place] = {}
-        # By filter, not by id: one id that does not exist would fail the whole request.
-        for some in _parts([one for one in ids if one.startswith("vpc-")], FILTER_VALUES):
-            vpcs = self._client.get_paginator("describe_vpcs").paginate(Filters=[{"Name": "vpc-id", "Values": some}])
-            for vpc in (vpc for page in vpcs for vpc in page["Vpcs"]):
-                found[vpc["VpcId"]] = Place(vpc["VpcId"], (vpc["VpcId"],))
-        for some in _parts([one for one in ids if one.startswith("subnet-")], FILTER_VALUES):
-            subnets = self._client.get_paginator("describe_subnets").paginate(
-                Filters=[{"Name": "subnet-id", "Values": some}]
-            )
-            for subnet in (subnet for page in subnets for subnet in page["Subnets"]):
-                found[subnet["SubnetId"]] = Place(subnet["SubnetId"], (subnet["SubnetId"], subnet["VpcId"]))
-        for some in _parts([one for one in ids if one.startswith("eni-")], FILTER_VALUES):
-            interfaces = self._client.get_paginator("describe_network_interfaces").paginate(
-                Filters=[{"Name": "network-interface-id", "Values": some}]
-            )
-            for eni in (eni for page in interfaces for eni in page["NetworkInterfaces"]):
-                own = eni["NetworkInterfaceId"]
-                found[own] = Place(own, (own, eni["SubnetId"], eni["VpcId"]))
+        for prefix, paginator, name, member, names in kinds:
+            # By filter, not by id: one id that does not exist would fail the whole request.
+            for some in _parts([one for one in ids if one.startswith(f"{prefix}-")], FILTER_VALUES):
+                for page in paginator.paginate(Filters=[{"Name": name, "Values": some}]):
+                    for one in page[member]:
+                        found[one[names[0]]] = Place(one[names[0]], tuple(one[name] for name in names))
         return found
 
     @explained("ec2")

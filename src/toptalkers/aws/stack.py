@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.failures import AwsError, explained
+from toptalkers.aws.failures import AwsError, code_of, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -27,8 +27,8 @@ TEMPLATE_BODY_BYTES = 51_200
 
 POLL_SECONDS = 2.0
 
-QUIET_LOOKS = 10
-"""How many looks without an event show that nothing happens to a stack."""
+QUIET_POLLS = 10
+"""After this many polls without an event, nothing is happening to a stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one resource; `replaced` is yes, perhaps, or no, as CloudFormation says."""
+    """A change of one resource; `replaced` is CloudFormation's yes, perhaps or no."""
 
     action: Literal["add", "change", "remove"]
     resource: str
@@ -79,7 +79,7 @@ class ChangeSet:
 
 @dataclass(frozen=True, slots=True)
 class StackEvent:
-    """One thing that happened to one resource of a stack, or to the stack itself."""
+    """An event of one resource of a stack, or of the stack itself."""
 
     id: str
     time: datetime
@@ -90,20 +90,20 @@ class StackEvent:
 
 
 class StackGateway:
-    """CloudFormation through the client given."""
+    """CloudFormation, through the given client."""
 
     def __init__(self, client: "CloudFormationClient", *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Keep the client, and the function that waits between two looks."""
+        """Keep the client, and the function that waits between two polls."""
         self._client = client
         self._sleep = sleep
 
     @explained("cloudformation")
     def find(self, name: str) -> Stack | None:
-        """Describe a stack by name or ARN; None when there is none."""
+        """Describe a stack by name or ARN; None if there is none."""
         try:
             found = self._client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            if "does not exist" in error.response.get("Error", {}).get("Message", ""):
+            if _is_missing(error):
                 return None
             raise
         if not found:
@@ -143,11 +143,11 @@ class StackGateway:
 
     @explained("cloudformation")
     def physical_id(self, name: str, resource: str) -> str | None:
-        """Find the name that a resource of a stack has in AWS; None when it has none."""
+        """Return the name of a stack's resource in AWS; None if it has none."""
         try:
             detail = self._client.describe_stack_resource(StackName=name, LogicalResourceId=resource)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ValidationError":
+            if code_of(error) == "ValidationError":
                 return None
             raise
         return detail["StackResourceDetail"].get("PhysicalResourceId") or None
@@ -169,22 +169,22 @@ class StackGateway:
         parameters: Mapping[str, str | None],
         tags: Mapping[str, str],
     ) -> str:
-        """Ask CloudFormation for a change set: what a template would change. CREATE makes an empty stack for it.
+        """Ask CloudFormation for the changes that a template would make. CREATE makes an empty stack for them.
 
         Args:
-            name: the stack.
+            name: the name of the stack.
             change_set: a name for the change set.
             kind: CREATE for a stack that does not exist yet.
-            template: the body.
-            parameters: by name; None keeps the value that the stack has.
-            tags: all tags that the stack shall have.
+            template: the template, as JSON.
+            parameters: the values by name; None keeps the stack's value.
+            tags: all tags of the stack.
 
         Returns:
             The ARN of the change set.
 
         """
         if len(template.encode()) > TEMPLATE_BODY_BYTES:
-            raise AwsError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes cannot travel in the request")
+            raise AwsError(f"a template of more than {TEMPLATE_BODY_BYTES} bytes does not fit in the request")
         values: list[ParameterTypeDef] = [
             {"ParameterKey": key, "UsePreviousValue": True}
             if value is None
@@ -225,15 +225,14 @@ class StackGateway:
     @explained("cloudformation")
     def delete_change_set(self, name: str, change_set: str) -> None:
         """Delete a change set of a stack, both by name. Nothing is done when either does not exist."""
-        for looks_left in reversed(range(QUIET_LOOKS)):
+        for polls_left in reversed(range(QUIET_POLLS)):
             try:
                 self._client.delete_change_set(StackName=name, ChangeSetName=change_set)
             except ClientError as error:
-                details = error.response.get("Error", {})
-                if details.get("Code") == "ChangeSetNotFound" or "does not exist" in details.get("Message", ""):
+                if code_of(error) == "ChangeSetNotFound" or _is_missing(error):
                     return
                 # CloudFormation does not delete a change set that it is still making.
-                if details.get("Code") != "InvalidChangeSetStatus" or not looks_left:
+                if code_of(error) != "InvalidChangeSetStatus" or not polls_left:
                     raise
                 self._sleep(POLL_SECONDS)
             else:
@@ -267,28 +266,30 @@ class StackGateway:
     @explained("cloudformation")
     def last_event_id(self, arn: str) -> str | None:
         """Return the id of the newest event, from where events are followed; None when there is none."""
-        for page in self._client.get_paginator("describe_stack_events").paginate(StackName=arn):
-            for one in page["StackEvents"]:
-                return one["EventId"]
-        return None
+        pages = self._client.get_paginator("describe_stack_events").paginate(StackName=arn)
+        return next((one["EventId"] for page in pages for one in page["StackEvents"]), None)
 
     def follow(self, arn: str, since: str | None) -> Iterator[StackEvent]:
-        """Yield the events after `since` as they happen, until no operation is under way any more."""
+        """Yield the events after `since` as they happen, until no operation is under way."""
         quiet = 0
         while True:
             # The state comes first: an event between the two requests is then seen in this round or the next.
             stack = self.find(arn)
             for event in self.events_since(arn, since):
-                since, quiet = event.id, QUIET_LOOKS
+                since, quiet = event.id, QUIET_POLLS
                 yield event
             if stack is None:
                 return
             if not stack.is_busy:
                 # An operation begins a moment after the request, and only then has events.
                 quiet += 1
-                if quiet > QUIET_LOOKS:
+                if quiet > QUIET_POLLS:
                     return
             self._sleep(POLL_SECONDS)
+
+
+def _is_missing(error: ClientError) -> bool:
+    return "does not exist" in error.response.get("Error", {}).get("Message", "")
 
 
 def _parse_change(change: Any) -> Change:

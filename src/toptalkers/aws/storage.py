@@ -1,4 +1,4 @@
-"""S3: the objects of a bucket, listed, read, written, copied and deleted.
+"""S3: list, read, write, copy and delete the objects of a bucket.
 
 API operations: ListObjectsV2, HeadObject, GetObject; and, changing things, PutObject, CopyObject, DeleteObjects,
 DeleteBucket.
@@ -19,7 +19,7 @@ import botocore.exceptions as boto
 from botocore.exceptions import ClientError
 from urllib3.exceptions import HTTPError
 
-from toptalkers.aws.failures import AwsError, explain, explained
+from toptalkers.aws.failures import AwsError, code_of, explain, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,10 +28,10 @@ KEYS_PER_REQUEST = 1000
 """The most keys that one DeleteObjects takes (S3 API reference)."""
 
 CONNECTIONS = 8
-"""How many ranges are fetched at a time: one connection uses only a fraction of a machine's network."""
+"""How many ranges are fetched at a time: one connection uses only a part of a machine's network."""
 
 PIECE_BYTES = 8 << 20
-"""The size of a range. Most flow-log objects are smaller, and so are fetched whole."""
+"""The size of a range. Most flow-log objects are smaller and fetched whole."""
 
 PAUSE_S = 0.2
 """The wait before the first further attempt at a range, doubled for each after it."""
@@ -40,7 +40,7 @@ PIECES_AHEAD = 3
 """How many further ranges of an object are fetched while one is being read."""
 
 ATTEMPTS = 5
-"""After how many attempts in a row without a byte an object is given up."""
+"""An object is given up after this many attempts in a row without a byte."""
 
 MOST_DENIED = 20
 """If this many objects are denied before the first one is read, a permission is missing, and reading ends."""
@@ -48,7 +48,7 @@ MOST_DENIED = 20
 _READ_BYTES = 1 << 18
 
 _WITH_ARCHIVES = {"OptionalObjectAttributes": ["RestoreStatus"]}
-"""Has a listing tell which archived objects were restored."""
+"""Makes a listing include which archived objects were restored."""
 
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 """Storage classes whose objects must be restored before they can be read (S3 user guide, "Archived objects")."""
@@ -62,11 +62,10 @@ class StoredObject:
     """An object of a bucket, as it was when it was listed.
 
     Attributes:
-        key: the object's key.
         size_bytes: its size as stored.
         modified: when it was written.
-        archive: the archive that it must be restored from before it can be read; empty when it can be read.
-        etag: changes when the content changes; empty where it was not asked for.
+        archive: the archive from which it must be restored before it can be read; empty if it can be read.
+        etag: changes when the content changes; empty if `head` made this.
 
     """
 
@@ -78,11 +77,11 @@ class StoredObject:
 
 
 class ObjectRefusedError(AwsError):
-    """S3 does not give one object, which says nothing of others; the message says why, without the object's name."""
+    """S3 refuses one object, but perhaps not others. The message has the reason, without the object's name."""
 
 
 class StorageGateway:
-    """S3 through the client given.
+    """S3, through the given client.
 
     Reading ahead takes bounded memory: the ranges ahead of each open stream, and the first range of each object that
     was prefetched and not opened.
@@ -122,8 +121,7 @@ class StorageGateway:
             reason = _why_refused(error)
             if reason is None:
                 raise
-            code = error.response.get("Error", {}).get("Code", "")
-            raise ObjectRefusedError(reason, code=code) from error
+            raise ObjectRefusedError(reason, code=code_of(error)) from error
 
     @explained("s3")
     def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
@@ -136,24 +134,24 @@ class StorageGateway:
         try:
             found = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
+            if code_of(error) in ("404", "NoSuchKey", "NotFound"):
                 return None
             raise
         return StoredObject(key, found["ContentLength"], found["LastModified"])
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
-        """Give all objects below a prefix, in the order of their keys; a page of a thousand is fetched at a time."""
+        """Yield all objects below a prefix, in the order of their keys; fetch a thousand at a time."""
         for one in self._listed(bucket, prefix, **_WITH_ARCHIVES):
             if isinstance(one, StoredObject):
                 yield one
 
     def level(self, bucket: str, prefix: str) -> tuple[Sequence[StoredObject], Sequence[str]]:
-        """Give the objects whose keys have no further `/` after a prefix, and the prefixes one `/` longer."""
+        """Return the objects whose keys have no further `/` after a prefix, and the prefixes one `/` longer."""
         found = list(self._listed(bucket, prefix, Delimiter="/", **_WITH_ARCHIVES))
         return [one for one in found if isinstance(one, StoredObject)], [one for one in found if isinstance(one, str)]
 
     def folders(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Give the prefixes one `/` longer than a prefix, in their order."""
+        """Yield the prefixes one `/` longer than a prefix, in order."""
         return (one for one in self._listed(bucket, prefix, Delimiter="/") if isinstance(one, str))
 
     def _listed(self, bucket: str, prefix: str, **options: Any) -> Iterator[StoredObject | str]:
@@ -193,18 +191,18 @@ class StorageGateway:
         try:
             self._client.list_objects_v2(Bucket=bucket, Prefix="", MaxKeys=1)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+            if code_of(error) == "NoSuchBucket":
                 return False
             raise
         return True
 
     @explained("s3")
     def delete_bucket(self, bucket: str) -> bool:
-        """Delete a bucket that is empty; False when it is not. True also when there was no such bucket."""
+        """Delete an empty bucket; False if it is not empty. True also if there was no such bucket."""
         try:
             self._client.delete_bucket(Bucket=bucket)
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code")
+            code = code_of(error)
             if code == "BucketNotEmpty":
                 return False
             if code != "NoSuchBucket":
@@ -247,13 +245,13 @@ class StorageGateway:
                     IfMatch=listed.etag,
                 )
                 if answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
-                    raise OSError("the server gives no ranges of objects")
+                    raise OSError("the server does not return ranges of objects")
                 with answer["Body"] as body:
                     self._denied = None
                     while piece := body.read(_READ_BYTES):
                         data += piece
             except ClientError as error:
-                code = error.response.get("Error", {}).get("Code", "")
+                code = code_of(error)
                 if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
                     raise OSError("the object changed while it was being read") from error
                 why = _why_refused(error)
@@ -284,7 +282,7 @@ class ObjectStream(io.RawIOBase):
     def __init__(
         self, starts: range, submit: Callable[[int], Future[bytes]], first: Future[bytes] | None = None
     ) -> None:
-        """Take the starts of the ranges, the function that fetches one, and the first range if it was prefetched."""
+        """Keep the starts of the ranges, the function that fetches one, and the first range if it was prefetched."""
         super().__init__()
         self._starts = deque(starts)
         self._submit = submit
@@ -299,7 +297,7 @@ class ObjectStream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Give up to `size` bytes; b"" at the end."""
+        """Return up to `size` bytes; b"" at the end."""
         if not self._piece:
             while self._starts and len(self._coming) <= PIECES_AHEAD:
                 self._coming.append(self._submit(self._starts.popleft()))
@@ -311,7 +309,7 @@ class ObjectStream(io.RawIOBase):
         return bytes(taken)
 
     def close(self) -> None:
-        """Cancel what was not read."""
+        """Cancel the fetches that were not read."""
         for future in self._coming:
             future.cancel()
         self._coming.clear()
@@ -320,13 +318,13 @@ class ObjectStream(io.RawIOBase):
 
 
 def describe_archive(archive: str) -> str:
-    """Say why an archived object cannot be read, and what to do."""
+    """Return why an archived object cannot be read."""
     return f"archived ({archive}), and must be restored before it can be read"
 
 
 def _why_refused(error: ClientError) -> str | None:
-    """Why S3 refuses one object, in one line; None for an error that concerns all objects."""
-    code = error.response.get("Error", {}).get("Code", "")
+    """Return why S3 refuses one object, in one line; None for an error that concerns all objects."""
+    code = code_of(error)
     said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
     if code in _GONE:
         return "the object is gone"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.failures import explained
+from toptalkers.aws.failures import code_of, explained
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -37,7 +37,7 @@ class StreamGateway:
         try:
             found = self._client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            if code_of(error) == "ResourceNotFoundException":
                 return None
             raise
         return Stream(

@@ -37,25 +37,12 @@ class Layout:
 
 DEFAULT_LAYOUT = Layout(DEFAULT_FIELDS)
 
-RICH_LAYOUT = Layout(
-    (
-        *DEFAULT_FIELDS,
-        "vpc-id",
-        "subnet-id",
-        "instance-id",
-        "tcp-flags",
-        "type",
-        "pkt-srcaddr",
-        "pkt-dstaddr",
-        "region",
-        "az-id",
-        "pkt-src-aws-service",
-        "pkt-dst-aws-service",
-        "flow-direction",
-        "traffic-path",
-    )
+_RICH_FIELDS = (
+    "vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id pkt-src-aws-service"
+    " pkt-dst-aws-service flow-direction traffic-path"
 )
-"""What later questions need: which side started, where NAT was, which path. It begins with the default format."""
+RICH_LAYOUT = Layout((*DEFAULT_FIELDS, *_RICH_FIELDS.split()))
+"""The default format, and fields for later questions: which side started, NAT, zones, the path."""
 
 TRANSIT_GATEWAY_LAYOUT = Layout(TRANSIT_GATEWAY_FIELDS)
 

@@ -49,14 +49,14 @@ _RECORD_KEYS = (b'"log-status"', b'"log_status"', b'"logStatus"')
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """What a file is, in words, and a pattern for each of its lines if they have one."""
+    """The kind of a file, in words, and a pattern of its lines if they have one."""
 
     what: str
     line: re.Pattern[bytes] | None = None
 
 
 def find_neighbour(name: str, head: bytes, *, is_whole: bool) -> Neighbour | None:
-    """Say what a file is that AWS writes beside flow logs; None if it may be a flow log.
+    """Recognize a file that AWS writes beside flow logs; None if it may be a flow log.
 
     Args:
         name: its name, with or without folders.

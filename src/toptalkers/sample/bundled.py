@@ -1,4 +1,4 @@
-"""The small sample inside the package, so that a first run needs no other data.
+"""The small sample in the package, for a first run.
 
 In a checkout, `python -m toptalkers.sample.bundled` writes its files again; a test compares them.
 """
@@ -14,7 +14,7 @@ BUNDLED_RECORDS_PER_FILE = 1_700
 
 
 def bundled_sample() -> AbstractContextManager[Path]:
-    """Give the folder of the sample's three `.log.gz` files, for as long as the context lasts."""
+    """Return a context with the folder of the sample's three `.log.gz` files."""
     return as_file(files("toptalkers.sample") / "data")
 
 
@@ -23,12 +23,8 @@ def write_bundled_sample(out: Path) -> SampleReport:
     return write_sample(out, records=BUNDLED_RECORDS, records_per_file=BUNDLED_RECORDS_PER_FILE)
 
 
-def _renew() -> None:
-    with bundled_sample() as folder:
-        for path in folder.glob("*.log.gz"):
-            path.unlink()
-        write_bundled_sample(folder)
-
-
 if __name__ == "__main__":
-    _renew()
+    with bundled_sample() as sample:
+        for old in sample.glob("*.log.gz"):
+            old.unlink()
+        write_bundled_sample(sample)

@@ -86,7 +86,7 @@ def _reordered(lines: Sequence[str], columns: Sequence[str], order: Sequence[str
 
 
 def _with_time_stamps(lines: Sequence[str], layout: Layout) -> list[str]:
-    """Put before each record the time stamp that a CloudWatch Logs export prints for it: its start."""
+    """Put the time stamp of a CloudWatch Logs export, the start, before each record."""
     at = layout.position("start")
     stamps: dict[str, str] = {}
     stamped = []

@@ -1,8 +1,8 @@
 """The company's traffic of one day as flow records: lines in the default format or in the rich one.
 
 A conversation is made once, as the heads and tails of all the records that its interfaces log. Each time it is
-drawn, one draw of sizes and one of times is put between them. This makes it fast, and also realistic:
-both interfaces of a conversation inside the VPC log the same packets.
+drawn, one draw of sizes and one of times come between them. This is fast, and also realistic: both interfaces of a
+conversation inside the VPC log the same packets.
 
 The same seed gives the same lines on every platform and Python: the only random function is `Random.random()`, and
 the only floating-point operation is multiplication, which IEEE 754 defines to the last bit (powers are not).
@@ -12,9 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
-from typing import Final
 
-from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.sample.company import (
     ACCOUNT_ID,
     BUSY_HOSTS,
@@ -33,14 +31,6 @@ from toptalkers.sample.company import (
     hosts_of,
 )
 
-# fmt: off
-RICH_FIELDS: Final = (
-    *DEFAULT_FIELDS, "vpc-id", "subnet-id", "instance-id", "tcp-flags", "type", "pkt-srcaddr", "pkt-dstaddr",
-    "region", "az-id", "pkt-src-aws-service", "pkt-dst-aws-service", "flow-direction", "traffic-path",
-)
-# fmt: on
-"""Versions 2 to 5: enough to tell clients from servers, see through NAT, and know zones and routes out."""
-
 FIRST_SECOND = 1_793_491_200
 """2026-11-01T00:00:00Z, in seconds since 1970."""
 
@@ -57,7 +47,7 @@ _RECORDS_PER_SKIPDATA = 1500
 _DRAWN_SIZES = 512
 _LOWEST_EPHEMERAL_PORT, _EPHEMERAL_PORTS = 32768, 28232
 _LONGEST_CONVERSATION = 6
-"""The most records that one capture window of one conversation gives (through NAT)."""
+"""The most records per capture window of one conversation (through NAT)."""
 
 # Which part of a drawn window a record uses: one end's request or reply, the other end's, or a denied request.
 _NEAR_REQUEST, _NEAR_REPLY, _FAR_REQUEST, _FAR_REPLY, _DENIED_REQUEST = range(5)
@@ -144,7 +134,7 @@ class Traffic:
         self._until_skipdata = _RECORDS_PER_SKIPDATA
 
     def batches(self, records: int) -> Iterator[list[str]]:
-        """Give that many record lines, without line ends, in batches of up to some ten thousand.
+        """Yield that many record lines, without line ends, in batches of up to some ten thousand.
 
         A batch covers five minutes or a part of them and has the interfaces one after the other, as in real
         deliveries. No batch crosses the end of its slice; `records_by_slice` says where the slices end.
@@ -228,7 +218,7 @@ class Traffic:
         return len(silent)
 
     def _open(self, service: Service) -> list[_Record]:
-        """Open a connection: make every record that one capture window of it gives."""
+        """Open a connection: make every record of one capture window."""
         draw = self._draw
         uniform = draw()
         preferred = uniform
@@ -315,10 +305,11 @@ class Traffic:
 
 
 def sample_lines(records: int, *, seed: int = 1, rich: bool = False) -> Iterator[str]:
-    """Give a day's record lines, without headers and line ends, for callers that need no files.
+    """Yield a day's record lines, without headers and line ends.
 
-    They come in slices of five minutes, within a slice one interface after the other, so that a caller can make
-    a log stream per interface (the third column). `rich` selects the format of `RICH_FIELDS`, else it is the default.
+    They come in slices of five minutes, and in a slice one interface after the other, so that a caller can make
+    a log stream per interface (the third column). `rich` selects `RICH_LAYOUT`, else
+    it is the default.
     """
     for batch in Traffic(seed, rich=rich).batches(records):
         yield from batch

@@ -1,4 +1,4 @@
-"""Writes the sample as files, with their layouts, names and compression; clean, or with the defects of real files.
+"""Write the sample as files, with their layouts, names and compression; clean, or with the defects of real files.
 
 Nothing is overwritten, and no file is ever visible half written: each is written under a hidden name and renamed.
 """
@@ -13,13 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout, format_header
+from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, format_header
 from toptalkers.machine.whole_file import whole_file
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
 from toptalkers.sample.traffic import (
     FIRST_SECOND,
-    RICH_FIELDS,
     SLICE_SECONDS,
     SLICES,
     records_by_slice,
@@ -41,7 +40,7 @@ _SLICES_PER_FILE = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36)
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What was written.
+    """The files that were written.
 
     Attributes:
         files: every file, in the order of their records.
@@ -73,7 +72,7 @@ def write_sample(
     seed: int = 1,
     layout: SampleLayout = "default",
     dirty: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
     records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
     """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder.
@@ -97,7 +96,7 @@ def write_sample(
     """
     plan = plan_files(records, seed=seed, layout=layout, dirty=dirty, records_per_file=records_per_file)
     _refuse_to_overwrite(out, plan)
-    columns = Layout(RICH_FIELDS) if layout == "rich" else DEFAULT_LAYOUT
+    columns = RICH_LAYOUT if layout == "rich" else DEFAULT_LAYOUT
     lines = sample_lines(records, seed=seed, rich=layout == "rich")
     written: list[Path] = []
     records_done = bytes_done = broken_lines = 0
@@ -109,8 +108,7 @@ def write_sample(
         records_done += planned.records
         bytes_done += len(data)
         broken_lines += broken
-        if progress:
-            progress(records_done)
+        progress(records_done)
     return SampleReport(tuple(written), records_done, bytes_done, broken_lines)
 
 
@@ -131,16 +129,15 @@ def plan_files(
     parts = _aws_parts(records, seed, records_per_file) if layout == "aws-s3" else _parts(records, records_per_file)
     plan = []
     for number, (stem, count) in enumerate(parts):
-        dirt = _DIRTY_TURNS[number % len(_DIRTY_TURNS)] if dirty else None
-        if not count and not dirty:
-            continue
-        ending = "" if dirt is Dirt.PLAIN and count else ".gz"
-        plan.append(PlannedFile(PurePosixPath(f"{stem}{ending}"), count, dirt if count else None))
+        dirt = _DIRTY_TURNS[number % len(_DIRTY_TURNS)] if dirty and count else None
+        if count or dirty:
+            ending = "" if dirt is Dirt.PLAIN else ".gz"
+            plan.append(PlannedFile(PurePosixPath(f"{stem}{ending}"), count, dirt))
     return tuple(plan)
 
 
 def _parts(records: int, records_per_file: int) -> Iterator[tuple[str, int]]:
-    """Give the files' names without `.gz`, and their numbers of records; an empty file at the end."""
+    """Yield the files' names without `.gz`, and their numbers of records; an empty file at the end."""
     files = -(-records // records_per_file)
     for number in range(files):
         yield f"flowlogs-{number:04d}.log", min(records_per_file, records - number * records_per_file)
@@ -148,7 +145,7 @@ def _parts(records: int, records_per_file: int) -> Iterator[tuple[str, int]]:
 
 
 def _aws_parts(records: int, seed: int, records_per_file: int) -> Iterator[tuple[str, int]]:
-    """Give the same in AWS's own folders, by time (Amazon VPC user guide, "Flow log files")."""
+    """Yield the same in AWS's own folders, by time (Amazon VPC user guide, "Flow log files")."""
     by_slice = records_by_slice(records)
     wanted = min(_RECORDS_WORTH_A_FILE, records_per_file)
     together = next((n for n in _SLICES_PER_FILE if records * n >= wanted * SLICES), _SLICES_PER_FILE[-1])

@@ -162,6 +162,7 @@ class Emr:
     def _check_cluster(self, request: Json) -> None:
         instances = request["Instances"]
         groups, fleets = instances.get("InstanceGroups", []), instances.get("InstanceFleets", [])
+        subnets = instances.get("Ec2SubnetIds", [])
         roles = [one["InstanceRole"] for one in groups] or [one["InstanceFleetType"] for one in fleets]
         configs = [*groups, *(config for fleet in fleets for config in fleet.get("InstanceTypeConfigs", []))]
         wrong_types = [one["InstanceType"] for one in configs if not _is_instance_type(one["InstanceType"])]
@@ -172,7 +173,7 @@ class Emr:
             (roles.count("CORE") > 1, "A cluster has at most one CORE group or fleet."),
             (fleets and instances.get("Ec2SubnetId"), "Instance fleets take Ec2SubnetIds, not Ec2SubnetId."),
             (
-                groups and len(instances.get("Ec2SubnetIds", [])) > 1,
+                groups and len(subnets) > 1,
                 "Instance groups take one subnet; several need fleets.",
             ),
             (release not in HADOOP_BY_RELEASE, f"The supplied release label is invalid: {release}."),

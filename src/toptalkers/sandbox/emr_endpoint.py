@@ -23,6 +23,7 @@ from toptalkers.sandbox.signatures import (
     check_body,
     check_caller,
     check_signature,
+    join_headers,
     read_signature,
 )
 
@@ -76,10 +77,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
                 self._answer(200, answer)
 
         def _trusted_body(self) -> bytes:
-            headers: dict[str, str] = {}
-            for name, value in self.headers.items():
-                key = name.lower()
-                headers[key] = f"{headers[key]},{value}" if key in headers else value
+            headers = join_headers(self.headers.items())
             length = headers.get("content-length", "0")
             if "transfer-encoding" in headers or not re.fullmatch("[0-9]{1,8}", length) or int(length) > MAX_BODY_BYTES:
                 self.close_connection = True  # the beginning of the next request is unknown

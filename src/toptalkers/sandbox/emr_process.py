@@ -9,7 +9,6 @@ import json
 import logging
 import sys
 import threading
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,51 +23,36 @@ from toptalkers.sandbox.emr_cluster import Pace, in_thread
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults
 from toptalkers.sandbox.guarded import die_with_parent
-from toptalkers.sandbox.hadoop_step import HadoopStepRunner
+from toptalkers.sandbox.hadoop_step import run_step
 
 LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class EmrOrder:
-    """The settings of the process.
-
-    Attributes:
-        url: the URL of the other services; credentials and Region come from the environment.
-        state_dir: the folder that holds a folder per cluster.
-        account: the account in ARNs.
-        faults: the faults of every cluster, as `parse_faults` reads them.
-        pace: the fields of `Pace`.
-
-    """
-
-    url: str
-    state_dir: str
-    account: str
-    faults: str = ""
-    pace: dict[str, float] = field(default_factory=dict)
-
-
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends.
+
+    The order has the URL of the other services, the folder that holds a folder per cluster, the account in ARNs, the
+    faults of every cluster as `parse_faults` reads them, and the fields of `Pace`. Credentials and Region come from the
+    environment.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    order = EmrOrder(**json.loads(sys.stdin.readline()))
+    order = json.loads(sys.stdin.readline())
     is_over = threading.Event()
     die_with_parent(is_over.set)
     session = boto3.Session()
     credentials = session.get_credentials()
     assert credentials is not None  # noqa: S101 - the environment has them
     region = str(session.region_name)
-    hadoop = HadoopStepRunner(S3Endpoint(order.url, region, credentials.access_key, credentials.secret_key))
+    s3 = S3Endpoint(order["url"], region, credentials.access_key, credentials.secret_key)
     emr = Emr(
-        state_dir=Path(order.state_dir),
-        run_step=in_thread(hadoop),
+        state_dir=Path(order["state_dir"]),
+        run_step=in_thread(partial(run_step, s3)),
         put_log=partial(_put_log, session.client("s3")),
         has_instance_profile=partial(_has_profile, session.client("iam")),
-        pace=Pace(**order.pace),
-        faults=parse_faults(order.faults),
-        account=order.account,
+        pace=Pace(**order["pace"]),
+        faults=parse_faults(order["faults"]),
+        account=order["account"],
         region=region,
     )
     with serve_emr(emr, {credentials.access_key: credentials.secret_key}.get) as url:

@@ -9,6 +9,7 @@ import gzip
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
 
     """
     waiting: dict[str, list[str]] = {}
-    bytes_waiting: dict[str, int] = {}
+    bytes_waiting: Counter[str] = Counter()
     events = size_waiting = 0
     for line in lines:
         interface = _column(line, layout, "interface-id") or "eni-00000000000000000"
@@ -82,11 +83,10 @@ def pack_records(lines: Iterable[str], layout: Layout) -> Iterator[Envelope]:
         if there and (len(there) == BATCH_EVENTS or bytes_waiting[interface] + size > BATCH_BYTES):
             yield from _pack_lines(there, interface, layout)
             events -= len(there)
-            size_waiting -= bytes_waiting[interface]
-            there = waiting[interface] = []
-            bytes_waiting[interface] = 0
+            size_waiting -= bytes_waiting.pop(interface)
+            there.clear()
         there.append(line)
-        bytes_waiting[interface] = bytes_waiting.get(interface, 0) + size
+        bytes_waiting[interface] += size
         events += 1
         size_waiting += size
         if events >= WAITING_EVENTS or size_waiting >= WAITING_BYTES:

@@ -18,6 +18,7 @@ from toptalkers.sandbox.signatures import (
     check_old,
     check_signature,
     is_old,
+    join_headers,
     needs_body,
     read_signature,
 )
@@ -88,16 +89,9 @@ def guarded(application: Application, find_secret: FindSecret, port: int) -> App
 
 
 def _read_head(scope: Any) -> Head:
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
-    return Head(
-        scope["method"].upper(),
-        scope["raw_path"].decode("latin-1"),
-        scope["query_string"].decode("latin-1"),
-        headers,
-    )
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    pairs = ((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in scope["headers"])
+    return Head(scope["method"].upper(), path, query, join_headers(pairs))
 
 
 class _Body:
@@ -139,7 +133,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body that was already read, and then what comes next."""
+    """Return a `receive` that returns the body that was already read, and then the next messages."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

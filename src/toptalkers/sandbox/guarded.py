@@ -5,7 +5,6 @@ the sandbox ends.
 """
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -20,8 +19,3 @@ def die_with_parent(end: Callable[[], None]) -> None:
         end()
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def kill_own_group() -> None:
-    """Kill this process and all processes that it started, at once; it must lead its own process group."""
-    os.killpg(os.getpgid(0), signal.SIGKILL)

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
@@ -25,49 +25,42 @@ HADOOP_SAYS = ("Streaming Command Failed!", "Exception in thread", "ERROR ", "Er
 """Beginnings of lines that only Hadoop's client writes to standard error; all lines after such a line are its own."""
 
 
-@dataclass(frozen=True)
-class HadoopStepRunner:
-    """Runs steps with one S3."""
-
-    s3: S3Endpoint
-    map_slots: int = os.cpu_count() or 2
-
-    def __call__(self, run: StepRun) -> StepEnd:
-        """Run a step to its end, or until it is stopped."""
-        if run.arguments[:1] != ("hadoop-streaming",):
-            stderr = f"the sandbox runs only hadoop-streaming, not {run.arguments[:1]}\n".encode()
-            return StepEnd(1, run.name_logs(client={"stderr": stderr}, scripts=b""))
-        run.work_dir.mkdir(parents=True, exist_ok=True)
-        run.log_dir.mkdir(parents=True)
-        order = {
-            "arguments": run.arguments[1:],
-            "work_dir": str(run.work_dir),
-            "log_dir": str(run.log_dir),
-            "map_slots": self.map_slots,
-            "s3": asdict(self.s3),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=(run.log_dir / "runner").open("wb"),
-            start_new_session=True,
-        )
-        assert process.stdin is not None  # noqa: S101 - for the type checker
-        with process.stdin as stdin, contextlib.suppress(BrokenPipeError):
-            stdin.write(json.dumps(order).encode() + b"\n")
-            stdin.flush()
-            while process.poll() is None and not run.stop.wait(0.05):
-                pass
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-            process.kill()
-            process.wait()
-        syslog = run.log_dir / "syslog"
-        scripts, stderr = _separate_stderr(run.log_dir)
-        client = {"syslog": syslog.read_bytes() if syslog.exists() else b"", "stderr": stderr}
-        return StepEnd(process.returncode, run.name_logs(client=client, scripts=scripts))
+def run_step(s3: S3Endpoint, run: StepRun) -> StepEnd:
+    """Run a step of a cluster, which reads and writes one S3, to its end or until it is stopped."""
+    if run.arguments[:1] != ("hadoop-streaming",):
+        stderr = f"the sandbox runs only hadoop-streaming, not {run.arguments[:1]}\n".encode()
+        return StepEnd(1, run.name_logs(client={"stderr": stderr}, scripts=b""))
+    run.work_dir.mkdir(parents=True, exist_ok=True)
+    run.log_dir.mkdir(parents=True)
+    order = {
+        "arguments": run.arguments[1:],
+        "work_dir": str(run.work_dir),
+        "log_dir": str(run.log_dir),
+        "map_slots": os.cpu_count() or 2,
+        "s3": asdict(s3),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=(run.log_dir / "runner").open("wb"),
+        start_new_session=True,
+    )
+    assert process.stdin is not None  # noqa: S101 - for the type checker
+    with process.stdin as stdin, contextlib.suppress(BrokenPipeError):
+        stdin.write(json.dumps(order).encode() + b"\n")
+        stdin.flush()
+        while process.poll() is None and not run.stop.wait(0.05):
+            pass
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        process.kill()
+    process.wait()
+    syslog = run.log_dir / "syslog"
+    scripts, stderr = _separate_stderr(run.log_dir)
+    client = {"syslog": syslog.read_bytes() if syslog.exists() else b"", "stderr": stderr}
+    return StepEnd(process.returncode, run.name_logs(client=client, scripts=scripts))
 
 
 def main() -> None:

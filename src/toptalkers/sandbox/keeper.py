@@ -122,7 +122,7 @@ def _is_there(pid: int) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, again and again until it stays away."""
+    """Remove a folder, again and again until it stays removed."""
     end = time.monotonic() + REMOVE_SECONDS
     gone_since = time.monotonic()
     while time.monotonic() < end and time.monotonic() - gone_since < GONE_SECONDS:

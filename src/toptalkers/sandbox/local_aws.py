@@ -75,7 +75,7 @@ def local_aws(
     """Run a local AWS until the end of the block; then only its logs are left.
 
     Args:
-        state_dir: an empty folder; its mode is changed so that other users cannot read it.
+        state_dir: an empty folder; other users can no longer read it.
         enforce_iam: refuse what no IAM policy allows, except to the root user.
         faults: the faults of every cluster; by default those named by `TOPTALKERS_SANDBOX_FAULT`.
         pace: how long the state changes of a cluster take.
@@ -102,16 +102,13 @@ def local_aws(
         yield LocalAws(url, emr_url, sandbox_environment(url, emr_url, credentials), state_dir)
 
 
-def sandbox_environment(
-    url: str, emr_url: str, credentials: Credentials, base: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def sandbox_environment(url: str, emr_url: str, credentials: Credentials) -> dict[str, str]:
     """Return an environment in which every AWS SDK and the AWS CLI use only the local AWS.
 
     All other variables that begin with `AWS_` are removed, the user's configuration files are not read, and no proxy
     is used for 127.0.0.1.
     """
-    base = os.environ if base is None else base
-    environment = {name: value for name, value in base.items() if not name.startswith("AWS_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     no_proxy = environment.get("NO_PROXY") or environment.get("no_proxy")
     local = "127.0.0.1,localhost"
     environment["NO_PROXY"] = environment["no_proxy"] = f"{no_proxy},{local}" if no_proxy else local

@@ -1,6 +1,6 @@
-"""Add to MiniStack what it lacks and the commands need, inside its process and before it serves.
+"""Add features to MiniStack that the commands need, in its process and before it serves.
 
-Tested with MiniStack 1.5.33. Each addition finds by name what it changes, so that a version without that name stops
+Tested with MiniStack 1.5.33. Each addition finds its target by name, so that a version without that name stops
 the sandbox at its start instead of running wrongly.
 
 - CloudFormation does not know `AWS::EMR::SecurityConfiguration`: the addition makes a name for it, as EMR does.
@@ -100,7 +100,7 @@ def _creating(
     def create_flow_logs(params: Any) -> Answer:
         before = set(flow_logs)
         answer = create(params)
-        # A local AWS has no delivery that could fail.
+        # In a local AWS, no delivery can fail.
         elements = "<deliverLogsStatus>SUCCESS</deliverLogsStatus>"
         for name, element in FLOW_LOG_EXTRAS.items():
             if value := parameter(params, name):

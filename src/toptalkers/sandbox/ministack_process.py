@@ -8,17 +8,19 @@ import asyncio
 import importlib
 import os
 import re
+import signal
 import socket
 import sys
 from typing import Any
 
 from toptalkers.sandbox.guard import guarded
-from toptalkers.sandbox.guarded import die_with_parent, kill_own_group
+from toptalkers.sandbox.guarded import die_with_parent
 
 
 def main() -> None:
     """Serve until killed."""
-    die_with_parent(kill_own_group)
+    # Its process group holds the processes of functions, too.
+    die_with_parent(lambda: os.killpg(os.getpgid(0), signal.SIGKILL))
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 

@@ -431,7 +431,7 @@ class _Landing:
             if time.monotonic() > end:
                 raise ToptalkersError(
                     f"after {self._timeout_s:.0f} s {missing} of the stream are not in s3://{self._bucket}/",
-                    hint="the function's log says why; --timeout waits longer",
+                    hint="the reason is in the function's log; --timeout waits longer",
                 )
             time.sleep(POLL_SECONDS)
 

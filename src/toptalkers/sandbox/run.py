@@ -14,7 +14,7 @@ from types import FrameType
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.machine.scratch import scratch_folder
 from toptalkers.sandbox.keeper import PREFIX, Keeper
-from toptalkers.sandbox.local_aws import LocalAws, local_aws
+from toptalkers.sandbox.local_aws import local_aws
 
 GRACE_SECONDS = 10
 """How long a command may take to end by itself after a signal, before it is killed."""
@@ -69,7 +69,7 @@ def run_in_sandbox(
             ends.keeper = Keeper(folder)
             stack.callback(ends.keeper.close)
             aws = stack.enter_context(local_aws(state_dir.resolve(), enforce_iam=enforce_iam, check_stopped=ends.check))
-            say(_describe(aws))
+            say(f"AWS runs at {aws.url}, EMR at {aws.emr_url}; logs in {aws.state_dir}")
             return ends.run(command, aws.environment)
         except _Stopped as stopped:
             return 128 + stopped.number
@@ -112,7 +112,8 @@ class _Ends:
         except OSError as error:
             raise ToptalkersError(f"cannot run {command[0]}: {error.strerror}") from None
         self._process = process
-        self._tell_keeper(f"command {process.pid}")
+        if self.keeper is not None:
+            self.keeper.tell(f"command {process.pid}")
         if self._number is not None:
             self._take(self._number, None)
         try:
@@ -127,17 +128,12 @@ class _Ends:
             if not has_terminal:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-            self._tell_keeper("ended")
-
-    def _tell_keeper(self, line: str) -> None:
-        if self.keeper is not None:
-            self.keeper.tell(line)
+            if self.keeper is not None:
+                self.keeper.tell("ended")
 
     def _take(self, number: int, _: FrameType | None) -> None:
         self._number = number
-        if self._process is None:
-            return
-        if number == signal.SIGINT and _is_at_terminal():
+        if self._process is None or (number == signal.SIGINT and _is_at_terminal()):
             return
         self._send(signal.Signals(number))
         if self._deadline is None:
@@ -155,7 +151,3 @@ def _is_at_terminal() -> bool:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):
         return False
-
-
-def _describe(aws: LocalAws) -> str:
-    return f"AWS runs at {aws.url}, EMR at {aws.emr_url}; logs in {aws.state_dir}"
