@@ -32,7 +32,7 @@ CUSTOM_NODATA = "NODATA - - - - vpc-0123456789abcdef0"
 
 
 def envelope(messages: list[str], message_type: str = "DATA_MESSAGE") -> dict[str, Any]:
-    """What CloudWatch Logs wraps around log events on their way to a subscription's destination."""
+    """Wrap log events as CloudWatch Logs does for the destination of a subscription."""
     return {
         "messageType": message_type,
         "owner": "123456789012",
@@ -47,18 +47,18 @@ def envelope(messages: list[str], message_type: str = "DATA_MESSAGE") -> dict[st
 
 
 def pack(value: object) -> bytes:
-    """Write an envelope as it lies on the stream."""
+    """Compress an envelope as it is stored on the stream."""
     return gzip.compress(json.dumps(value, separators=(",", ":")).encode(), mtime=0)
 
 
 def control() -> bytes:
-    """The probe that CloudWatch Logs sends when a subscription is made, and now and then."""
+    """Make the probe that CloudWatch Logs sends when a subscription is made, and from time to time."""
     probe = "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."
     return pack({**envelope([probe], "CONTROL_MESSAGE"), "owner": "CloudwatchLogs", "logGroup": "", "logStream": ""})
 
 
 def kinesis_event(payloads: list[bytes]) -> dict[str, Any]:
-    """One invocation's event with these records of the stream."""
+    """Make the event of one invocation with these records of the stream."""
     return {
         "Records": [
             {
