@@ -14,7 +14,7 @@ BOUND_MIB = 110
 
 
 def test_no_envelope_takes_more_memory_than_the_function_has() -> None:
-    """Envelopes at their limit, of the widest texts and the costliest structures, one after the other, fit."""
+    """Envelopes at their limit, with the widest texts and the costliest structures, one after the other, fit."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     command = [sys.executable, str(SCRIPT), "--widest"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
