@@ -1,4 +1,4 @@
-"""A small fake account: a clock that advances only by sleeping, S3, a stack, and EMR (`fake_emr`)."""
+"""A small fake account: a clock that only sleeping advances, S3, a stack, and EMR (`fake_emr`)."""
 
 import heapq
 import io

@@ -52,7 +52,7 @@ class FakeService:
 
 
 class Pages:
-    """Gives a whole answer as one page."""
+    """Returns the whole answer as one page."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self._method = method
@@ -80,7 +80,7 @@ class FakeCloudFormation(FakeService):
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
-        """Put a stack there; one of the same name that was deleted is still known by its ARN."""
+        """Add a stack; a deleted one of the same name can still be found by its ARN."""
         if self.stacks.get(name, {}).get("StackStatus") == "DELETE_COMPLETE":
             self.gone.append(self.stacks[name])
         number = 1 + len(self.gone)
@@ -256,7 +256,7 @@ class FakeCloudFormation(FakeService):
 
 
 def changes_between(old: Any, had: dict[str, str], new: Any, values: dict[str, str]) -> list[dict[str, Any]]:
-    """What a change set says: a resource changes with its text, and with any parameter that it or a condition names."""
+    """Compute a change set: a resource changes with its text, and with any parameter that it or its condition names."""
     before, after = resources_made(old, had), resources_made(new, values)
     changed = {f'"{name}"' for name in new["Parameters"] if name in had and had[name] != values.get(name, had[name])}
     changed |= {f"${{{name[1:-1]}}}" for name in changed}
@@ -277,7 +277,7 @@ def changes_between(old: Any, had: dict[str, str], new: Any, values: dict[str, s
 
 
 def resources_made(template: Any, given: dict[str, str]) -> dict[str, Any]:
-    """The resources of a template whose condition holds; conditions compare a parameter with a text, or negate that."""
+    """Select the resources whose condition holds; conditions compare a parameter with a text, or negate that."""
     values = {name: str(one.get("Default", "")) for name, one in template.get("Parameters", {}).items()} | given
 
     def holds(condition: Any) -> bool:
@@ -292,7 +292,7 @@ def resources_made(template: Any, given: dict[str, str]) -> dict[str, Any]:
 
 
 class FakeEc2(FakeService):
-    """One VPC with two subnets, an interface in the first; flow logs that deliver or fail."""
+    """One VPC with two subnets, an interface in the first; flow logs succeed or fail."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -362,7 +362,7 @@ class FakeEc2(FakeService):
 
 
 class FakeS3(FakeService):
-    """One bucket, and objects that still arrive while it is emptied."""
+    """One bucket; some objects still arrive while it is emptied."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -416,7 +416,7 @@ class FakeKinesis(FakeService):
 
 
 class FakeCloudWatch(FakeService):
-    """Metrics with one value each, by name."""
+    """Metrics with one value each, by their names."""
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
@@ -434,7 +434,7 @@ class FakeCloudWatch(FakeService):
 
 
 class FakeAws(Opener):
-    """All services, and what opens them as an account for commands."""
+    """All services; opens them as an account for commands."""
 
     def __init__(self) -> None:
         self.region = REGION

@@ -98,7 +98,7 @@ class FakeEmr:
         return [one for one, cluster in self.clusters.items() if not cluster["Status"]["State"].startswith("TERM")]
 
     def steps(self, cluster: str) -> list[dict[str, Any]]:
-        """The steps of a cluster, the first of them first, as ListSteps has them."""
+        """The steps of a cluster, in their order."""
         return list(reversed(self._emr.perform("ListSteps", {"ClusterId": cluster})["Steps"]))
 
     def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:

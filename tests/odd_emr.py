@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        """One operation."""
+        """Serve one operation."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         mode, emr = self.server.mode, self.server.account.fake_emr

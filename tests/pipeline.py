@@ -12,7 +12,7 @@ STREAMING = Path(count_flows.__file__).parent
 
 
 def sort_bytes(lines: bytes) -> bytes:
-    """`LC_ALL=C sort`."""
+    """Sort like `LC_ALL=C sort`."""
     return b"".join(sorted(lines.splitlines(keepends=True)))
 
 
@@ -36,7 +36,7 @@ def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
 
 
 def run(query: Query, splits: list[bytes], top: int = 0) -> tuple[bytes, dict[str, int]]:
-    """Run the whole pipe over splits, a mapper each; gives the ranked lines and all counters of records added up."""
+    """Run the whole pipe, one mapper per split; return the ranked lines and the sums of all counters of records."""
     counted, counters = b"", dict[str, int]()
     for split in splits:
         lines, seen = count(query, split)

@@ -161,7 +161,7 @@ def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
-    """A question and the uncompressed files that it is asked of."""
+    """A question and the uncompressed files to count for it."""
     log_format = draw(st.none() | layouts())
     query = draw(queries(log_format))
     return query, draw(st.lists(files(log_format or DEFAULT_FIELDS), max_size=4))

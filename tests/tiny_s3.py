@@ -1,4 +1,4 @@
-"""A tiny local S3: it lists and sends objects like S3, and breaks off where a test wants it to."""
+"""A tiny local S3: it lists and sends objects like S3, and breaks off where a test needs it."""
 
 import hashlib
 import re
@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        """ListObjectsV2 or GetObject."""
+        """Serve ListObjectsV2 or GetObject."""
         split = urlsplit(self.path)
         _, _, key = unquote(split.path).lstrip("/").partition("/")
         if "list-type" in split.query:

@@ -48,13 +48,13 @@ def pack(value: object) -> bytes:
 
 
 def control() -> bytes:
-    """The probe that CloudWatch Logs sends when a subscription is made, and now and then."""
+    """Make the probe that CloudWatch Logs sends when a subscription is made, and from time to time."""
     probe = "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."
     return pack({**envelope([probe], "CONTROL_MESSAGE"), "owner": "CloudwatchLogs", "logGroup": "", "logStream": ""})
 
 
 def kinesis_event(payloads: list[bytes]) -> dict[str, Any]:
-    """One invocation's event with these records of the stream."""
+    """Make the event of one invocation with these records of the stream."""
     return {
         "Records": [
             event_record(

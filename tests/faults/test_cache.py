@@ -168,7 +168,7 @@ def test_a_folder_that_others_may_write_is_refused(mode: int) -> None:
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is a key that cannot be created; a key that is cut off is replaced, and so are the entries."""
+    """A key that cannot be created is refused likewise; a key that is cut off is replaced, and so are the entries."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     entry_of(tmp_path)
     key_path().write_bytes(b"short")

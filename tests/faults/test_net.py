@@ -91,7 +91,7 @@ def test_an_unexpected_error_says_where_to_go(monkeypatch: pytest.MonkeyPatch) -
 
 
 def shell(command: str, **environment: str) -> tuple[int, str, str]:
-    """Run a command in a shell; it never shows a traceback, nor Python's messages about streams at exit."""
+    """Run a command in a shell; it never shows a traceback, or Python's messages about streams at exit."""
     done = subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, text=True, env={**os.environ, **environment}, check=False
     )
@@ -101,7 +101,7 @@ def shell(command: str, **environment: str) -> tuple[int, str, str]:
 
 
 def test_closed_streams(tmp_path: Path) -> None:
-    """Without standard error there is the answer; without input or output there is one line; no file is harmed."""
+    """Without standard error the answer is complete; without input or output there is one line; no file is harmed."""
     ask = f"{TOPTALKERS} run-local {DEFAULT}"
     assert shell(f"{ask} 2>&-") == (0, ANSWER, "")
     code, shown, stderr = shell(f"{ask} >&-")

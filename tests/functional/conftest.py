@@ -1,4 +1,4 @@
-"""What the tests of the commands that talk to AWS share."""
+"""Fixtures for the tests of commands that call AWS."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def aws() -> FakeAws:
 
 @pytest.fixture
 def deployed(aws: FakeAws) -> FakeAws:
-    """An account where the stack is up, and nothing was called yet."""
+    """An account where the stack is deployed and no call was made yet."""
     stack = aws.cfn.add("toptalkers", "CREATE_COMPLETE")
     aws.cfn.bring_up(stack, render_template(), {}, [])
     return aws

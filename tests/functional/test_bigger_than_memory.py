@@ -1,4 +1,4 @@
-"""More talkers than fit: the answer is the same, nothing stays behind, and a full disk is said in one line."""
+"""More talkers than memory holds: the answer is the same, nothing is left, and a full disk is one line of error."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 
 
 def many_talkers(number: int, *, step: int = 1) -> bytes:
-    """That many records, of nearly as many talkers; the sums of a few are larger than those of the rest."""
+    """Write that many records of nearly as many talkers; the sums of a few are larger than the others."""
     talkers = ((i * step) % 16_777_216 for i in range(number))
     return b"".join(
         RECORD.replace(b"10.0.0.1", b"10.%d.%d.%d" % (i >> 16, (i >> 8) & 255, i & 255)) * (1 + (i % 997 == 0))
@@ -37,7 +37,7 @@ def many_talkers(number: int, *, step: int = 1) -> bytes:
 def test_spilling_does_not_change_the_answer(
     case: tuple[Query, list[bytes]], rows: int, block_bytes: int, top: int
 ) -> None:
-    """However few sums are held, in files of one block or several, answer and tally are those of the memory."""
+    """However few sums are held, in files of one block or several, answer and tally are the same as in memory."""
     query, contents = case
     block_bytes = max(
         block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
@@ -57,7 +57,7 @@ def test_spilling_does_not_change_the_answer(
 
 @pytest.mark.parametrize("top", [0, 1, 700])
 def test_many_rankings_are_merged_in_order(tmp_path: Path, top: int) -> None:
-    """Rankings longer than what is read of them at a time, with ties, come out as one; the folder stays empty."""
+    """Rankings longer than one read, with ties, are merged into one; the folder stays empty."""
     contents = [many_talkers(20_000), many_talkers(20_000, step=7), many_talkers(5_000, step=13)]
     files = find_inputs(write_files(tmp_path, contents)).files
     expected = b"".join(local.count_files(Query(), files, top=top).chunks)
@@ -70,7 +70,7 @@ def test_many_rankings_are_merged_in_order(tmp_path: Path, top: int) -> None:
 
 
 def test_a_file_that_ends_early_takes_its_spilled_sums_with_it(tmp_path: Path) -> None:
-    """A file counts whole or not at all, also when much of it was on the disk before it turned out to be cut off."""
+    """A file counts as a whole or not at all, even if much of it was on the disk before it proved to be cut off."""
     good, cut = write_files(tmp_path, [many_talkers(500), many_talkers(30_000, step=3)])
     Path(cut).write_bytes(Path(cut).read_bytes()[:-20])
     files = find_inputs([good, cut]).files
@@ -83,7 +83,7 @@ def test_a_file_that_ends_early_takes_its_spilled_sums_with_it(tmp_path: Path) -
 
 
 def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None:
-    """What fits neither memory nor disk ends in one line, without an answer and without a file left behind."""
+    """Sums that fit neither memory nor disk end in one line, without an answer and without a file left behind."""
     files = write_files(tmp_path, [many_talkers(60_000)])
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None
 
 
 def test_more_than_parts_can_help_with_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a single part of the talkers is more than memory holds, the error says so and points to a cluster."""
+    """If one part of the talkers exceeds memory, the error reports it and suggests a cluster."""
     monkeypatch.setattr(sums, "LEAST_ROWS_HELD", 10)
     files = find_inputs(write_files(tmp_path, [many_talkers(30_000)])).files
     with pytest.raises(ToptalkersError, match="than this machine can rank") as raised:
@@ -117,7 +117,7 @@ def test_more_than_parts_can_help_with_is_one_line(tmp_path: Path, monkeypatch: 
 
 
 def test_a_manifest_counts_a_file_as_often_as_it_stands(tmp_path: Path) -> None:
-    """Two lines of the same path count twice; a path that is no file is left out by name; no manifest: wrong usage."""
+    """Two lines of the same path count twice; a path that is no file is skipped by name; no manifest is wrong usage."""
     default = str(FLOWLOGS / "default.log")
     manifest = tmp_path / "files.txt"
     manifest.write_text(f"{default}\n\n{default}\n{tmp_path}/missing.log\n")

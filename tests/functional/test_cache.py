@@ -1,4 +1,4 @@
-"""`--cache`: whatever happens to files, questions and the cache itself, the answer is the one without it."""
+"""`--cache`: whatever happens to files, questions and the cache itself, the answer is the same as without it."""
 
 import os
 import tempfile
@@ -21,12 +21,12 @@ QUERIES = [Query(), Query.parse(metric="bytes", ports="all"), Query.parse(action
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files written just now count as old enough, as their times do tell them apart in these tests."""
+    """Treat new files as old enough: in these tests their times distinguish them."""
     monkeypatch.setattr(inputs, "YOUNGEST_S", -3600.0)
 
 
 def ask(query: Query, folder: Path, known: cache.CountCache | None = None, top: int = 0) -> tuple[bytes, object, int]:
-    """The answer's bytes, its tally, and how many files were left out."""
+    """Return the answer's bytes, its tally, and how many files were skipped."""
     problems: list[object] = []
     found = inputs.find_inputs([str(folder)]).files
     answer = local.count_files(query, found, top=top, watch=Watch(on_problem=problems.append), cache=known)
@@ -34,7 +34,7 @@ def ask(query: Query, folder: Path, known: cache.CountCache | None = None, top: 
 
 
 def _spoil(entry: Path, kind: int, where: int, other: Path) -> None:
-    """Turn a bit of an entry, cut it off, or put another in its place."""
+    """Flip a bit of an entry, cut it off, or replace it with another one."""
     content = bytearray(entry.read_bytes())
     if kind == 0 and content:
         content[where % len(content)] ^= 1
@@ -49,7 +49,7 @@ def _spoil(entry: Path, kind: int, where: int, other: Path) -> None:
 @pytest.mark.usefixtures("settled")
 @given(st.data())
 def test_any_history_gives_the_answer_without_a_cache(data: st.DataObject) -> None:
-    """Files come, change, go and come back, entries are damaged, cut off or swapped, the question changes."""
+    """Files are added, changed, removed and restored, entries damaged, cut off or swapped; the question changes."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as kept:
         logs = Path(folder)
         for _ in range(data.draw(st.integers(2, 5))):
@@ -77,7 +77,7 @@ def test_any_history_gives_the_answer_without_a_cache(data: st.DataObject) -> No
 
 @pytest.mark.usefixtures("settled")
 def test_only_new_and_changed_files_are_read(tmp_path: Path) -> None:
-    """A second look reads nothing; then only what is new or changed; another question reads all."""
+    """The second run reads nothing; later runs read only new and changed files; another question reads all."""
     logs, kept = tmp_path / "logs", tmp_path / "cache"
     logs.mkdir()
     write_files(logs, [RECORD * 3, RECORD * 4, RECORD * 5])
@@ -97,7 +97,7 @@ def test_only_new_and_changed_files_are_read(tmp_path: Path) -> None:
 
 
 def test_a_file_of_this_moment_is_not_kept(tmp_path: Path) -> None:
-    """What may still change without its times showing it is read again; so is standard input."""
+    """A file that may still change without a change of its times is read again, and so is standard input."""
     logs, kept = tmp_path / "logs", tmp_path / "cache"
     logs.mkdir()
     write_files(logs, [RECORD])
@@ -108,7 +108,7 @@ def test_a_file_of_this_moment_is_not_kept(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("settled")
 def test_the_command_says_what_it_knew(tmp_path: Path) -> None:
-    """`run-local --cache` tells known from read, mends a damaged entry, and refuses an engine without a cache."""
+    """`run-local --cache` separates known files from read ones, repairs a damaged entry, and refuses other engines."""
     [path] = write_files(tmp_path, [RECORD])
     arguments = ["run-local", path, "--cache", str(tmp_path / "cache")]
     first = CliRunner().invoke(cli, arguments)

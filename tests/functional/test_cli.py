@@ -1,4 +1,4 @@
-"""The commands as a user types them: what they see, where, and the exit code."""
+"""The commands as a user types them: output, messages and exit codes."""
 
 import csv
 import gzip
@@ -24,7 +24,7 @@ def run(*arguments: str, stdin: bytes | None = None) -> Result:
 
 
 def test_answer_on_stdout_and_tally_on_stderr() -> None:
-    """To a pipe goes the recipe's own format, all talkers; everything else is talk."""
+    """A pipe gets the recipe's own format and all talkers; everything else goes to standard error."""
     result = run("run-local", DEFAULT)
     assert (result.exit_code, result.stdout) == (0, ANSWER)
     assert "10 records read from 1 file: 5 counted, 5 skipped" in result.stderr
@@ -32,14 +32,14 @@ def test_answer_on_stdout_and_tally_on_stderr() -> None:
 
 
 def test_standard_input_plain_and_packed() -> None:
-    """`-` is standard input, gzip or not."""
+    """`-` is standard input, compressed or not."""
     content = Path(DEFAULT).read_bytes()
     assert run("run-local", "-", stdin=content).stdout == ANSWER
     assert run("run-local", "-", stdin=gzip.compress(content)).stdout == ANSWER
 
 
 def test_folders_globs_and_repeats(tmp_path: Path) -> None:
-    """Folders go down, globs match, markers and hidden files are no input, a file named twice is read once."""
+    """Folders are searched, globs match, markers and hidden files are skipped, a file named twice is read once."""
     below = tmp_path / "AWSLogs" / "aws-account-id=123456789012" / "year=2026"
     below.mkdir(parents=True)
     (below / "a.log").write_bytes(Path(DEFAULT).read_bytes())
@@ -55,7 +55,7 @@ def test_folders_globs_and_repeats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["local", "mrjob"])
 def test_what_cannot_be_read_is_named_and_the_rest_counts(tmp_path: Path, engine: str) -> None:
-    """Missing, cut off, damaged, empty, not packed as named, Parquet, no files: a line each, an answer, exit code 1."""
+    """Missing, cut off, damaged, empty, misnamed, Parquet, no files: one line each, an answer, exit code 1."""
     packed = gzip.compress(Path(DEFAULT).read_bytes())
     (tmp_path / "good.log.gz").write_bytes(packed)
     (tmp_path / "cut.log.gz").write_bytes(packed[:-20])
@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_counts(tmp_path: Path, engine
 
 
 def test_a_binary_file_is_no_flow_log(tmp_path: Path) -> None:
-    """A file of which no line is a record is left out by name, not tallied as thousands of malformed records."""
+    """A file without any record is skipped by name, not tallied as thousands of malformed records."""
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
     result = run("run-local", str(tmp_path), DEFAULT)
     assert (result.exit_code, result.stdout) == (1, ANSWER)
@@ -96,7 +96,7 @@ def test_a_binary_file_is_no_flow_log(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A file that the system refuses to open is left out by name, with the system's reason."""
+    """A file that the system refuses to open is skipped by name, with the system's reason."""
     (tmp_path / "loop.log").symlink_to("loop.log")
     result = run("run-local", str(tmp_path))
     assert result.exit_code == 1
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_strict_fails_after_the_answer() -> None:
-    """--strict gives the same answer, and exit code 1 for malformed records alone."""
+    """--strict gives the same answer, and exit code 1 even if there are only malformed records."""
     path = str(FLOWLOGS / "malformed.log")
     assert run("run-local", path).exit_code == 0
     result = run("run-local", "--strict", path)
@@ -133,7 +133,7 @@ def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], line: str) -> 
 
 
 def test_formats() -> None:
-    """Every format holds the same rows."""
+    """Every format has the same rows."""
     rows = [("198.51.100.17", "10.0.0.10", 443, 2), ("10.0.1.20", "10.0.0.2", 53, 1)]
     options = ["run-local", DEFAULT, "--top", "2", "--format"]
     table = run(*options, "table").stdout
@@ -151,7 +151,7 @@ def test_formats() -> None:
 
 
 def test_empty_answer_in_every_format() -> None:
-    """An answer without talkers is an answer: well-formed, exit code 0."""
+    """An answer without talkers is an answer: well-formed, with exit code 0."""
     options = ["run-local", DEFAULT, "--ports", "9", "--format"]
     assert run(*options, "tsv").stdout == ""
     assert run(*options, "table").stdout == "no talkers\n"
@@ -161,7 +161,7 @@ def test_empty_answer_in_every_format() -> None:
 
 
 def test_output_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    """--output writes plain or gzip by name, leaves no temporary file, and says what it cannot write."""
+    """--output writes plain or gzip by its name, leaves no temporary file, and reports a file that it cannot write."""
     assert run("run-local", DEFAULT, "--output", str(tmp_path / "a.tsv")).stdout == ""
     assert (tmp_path / "a.tsv").read_text() == ANSWER
     run("run-local", DEFAULT, "--output", str(tmp_path / "a.tsv.gz"))
@@ -173,7 +173,7 @@ def test_output_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 def test_sample_writes_and_refuses_to_overwrite(tmp_path: Path) -> None:
-    """`sample` fills a folder that `run-local` reads, and never writes over what is there."""
+    """`sample` fills a folder that `run-local` reads, and never overwrites a file."""
     arguments = ["sample", "--records", "1000", "--out", str(tmp_path / "made"), "--dirty"]
     assert run(*arguments).exit_code == 0
     again = run(*arguments)
@@ -184,7 +184,7 @@ def test_sample_writes_and_refuses_to_overwrite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
-    """--help of each command explains it and shows an example."""
+    """--help explains each command and shows an example."""
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert "Example:" in result.stdout
@@ -207,7 +207,7 @@ def test_the_docs_show_what_the_program_says(command: str, option: str) -> None:
 
 
 def test_every_command_has_a_section() -> None:
-    """`--help` names each command once, below what it is for, and cuts no text off."""
+    """`--help` lists each command once, under its purpose, and cuts no text off."""
     stdout = run("--help").stdout
     for section, names in SECTIONS.items():
         listed = stdout.partition(f"\n{section}:\n")[2].partition("\n\n")[0]
@@ -224,7 +224,7 @@ def test_every_command_has_a_section() -> None:
     ],
 )
 def test_a_command_that_is_not_one_gets_those_like_it(name: str, hint: str) -> None:
-    """One line, with the command that was meant if there is one like it, and exit code 2."""
+    """One line names the command that was probably meant, if there is a similar one; the exit code is 2."""
     result = run(name)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert result.stderr.startswith(f"Error: No such command {name!r}")
@@ -254,7 +254,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
 
 
 def test_run_as_a_program_in_a_pipe() -> None:
-    """As a process of its own, with a reader that has enough after one line, it ends quietly."""
+    """As a separate process, it ends quietly if its reader stops after one line."""
     toptalkers = f"{sys.executable} -m toptalkers run-local"
     command = f"{toptalkers} {FLOWLOGS} 2>&1 > /dev/null | cat; {toptalkers} {DEFAULT} 2> /dev/null | head -1"
     done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""`enable-flowlogs` and `disable-flowlogs`: what is asked of EC2, and what is said of its answers."""
+"""`enable-flowlogs` and `disable-flowlogs`: the requests to EC2, and the messages about its answers."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("deployed")
 
 
 def test_over_the_stream(aws: FakeAws, run: Run) -> None:
-    """A VPC's flow log goes to the stack's log group under its role, in its format, tagged as ours."""
+    """A VPC's flow log goes to the stack's log group with its role, in its format, with our tag."""
     done = run("enable-flowlogs", "vpc-1")
     assert (done.exit_code, done.stdout) == (0, "fl-1\n")
     assert aws.request("create_flow_logs") == {
@@ -31,7 +31,7 @@ def test_over_the_stream(aws: FakeAws, run: Run) -> None:
 
 
 def test_straight_to_the_bucket(aws: FakeAws, run: Run) -> None:
-    """Direct delivery takes any format, and folders by the hour."""
+    """Direct delivery accepts any format, and writes folders per hour."""
     done = run(
         "enable-flowlogs", "subnet-1", "eni-1", "--destination", "s3", "--log-format", "rich", "--interval", "60"
     )
@@ -46,7 +46,7 @@ def test_straight_to_the_bucket(aws: FakeAws, run: Run) -> None:
 
 
 def test_the_former_name_of_log_format_still_works(aws: FakeAws, run: Run) -> None:
-    """`--format` does what `--log-format` does, and says that it is the former name; both are wrong usage."""
+    """`--format` works like `--log-format`, and a message calls it the former name; both together are wrong usage."""
     command = ("enable-flowlogs", "vpc-1", "--destination", "s3", "--format", "rich")
     assert run(*command, "--log-format", "rich").exit_code == 2
     done = run(*command)
@@ -56,7 +56,7 @@ def test_the_former_name_of_log_format_still_works(aws: FakeAws, run: Run) -> No
 
 
 def test_another_format_on_the_stream_is_refused(aws: FakeAws, run: Run) -> None:
-    """Who wants another format is told the deploy that changes the stream's."""
+    """For another format, the error names the `deploy` command that changes the stream's."""
     done = run("enable-flowlogs", "vpc-1", "--log-format", "rich")
     assert done.exit_code == 2
     assert f"toptalkers deploy --stack-name toptalkers --log-format '{format_log_format(RICH_LAYOUT)}'" in done.stderr
@@ -64,7 +64,7 @@ def test_another_format_on_the_stream_is_refused(aws: FakeAws, run: Run) -> None
 
 
 def test_already_on(aws: FakeAws, run: Run) -> None:
-    """Twice is once, and ends with 0; other settings are not taken for the same."""
+    """The second call changes nothing and exits with 0; other settings are not taken for the same."""
     run("enable-flowlogs", "vpc-1")
     aws.calls.clear()
     done = run("enable-flowlogs", "vpc-1")
@@ -79,7 +79,7 @@ def test_already_on(aws: FakeAws, run: Run) -> None:
 
 
 def test_unknown_ids(aws: FakeAws, run: Run) -> None:
-    """What does not exist is named, and does not stop the others."""
+    """Resources that do not exist are named, and do not stop the others."""
     done = run("enable-flowlogs", "vpc-9", "subnet-2")
     assert (done.exit_code, done.stdout) == (1, "fl-1\n")
     assert done.stderr.splitlines()[-1] == "Error: vpc-9 is not on: there is no such VPC in eu-west-1"
@@ -89,7 +89,7 @@ def test_unknown_ids(aws: FakeAws, run: Run) -> None:
 
 
 def test_refusals_of_single_resources(aws: FakeAws, run: Run) -> None:
-    """Each resource that AWS refuses is named with AWS's reason; the others are on."""
+    """Each resource that AWS refuses is named with AWS's reason; the others are enabled."""
     aws.compute.refuses["vpc-2"] = "the limit is reached"
     done = run("enable-flowlogs", "vpc-1", "vpc-2")
     assert (done.exit_code, done.stdout) == (1, "fl-1\n")
@@ -97,7 +97,7 @@ def test_refusals_of_single_resources(aws: FakeAws, run: Run) -> None:
 
 
 def test_delivery_that_fails(aws: FakeAws, run: Run) -> None:
-    """AWS's message is shown with what it means, and the command fails."""
+    """AWS's message is shown with its meaning, and the command fails."""
     aws.compute.delivery = "FAILED"
     done = run("enable-flowlogs", "vpc-1")
     assert done.exit_code == 1
@@ -105,7 +105,7 @@ def test_delivery_that_fails(aws: FakeAws, run: Run) -> None:
 
 
 def test_delivery_that_aws_does_not_report(aws: FakeAws, run: Run) -> None:
-    """The wait has an end, and --no-wait has none of it."""
+    """The wait is limited, and --no-wait skips it."""
     aws.compute.delivery = ""
     done = run("enable-flowlogs", "vpc-1")
     assert done.exit_code == 0
@@ -117,13 +117,13 @@ def test_delivery_that_aws_does_not_report(aws: FakeAws, run: Run) -> None:
 
 @pytest.mark.parametrize(("on", "asked"), [("vpc-1", "eni-1"), ("eni-1", "vpc-1"), ("subnet-1", "eni-1")])
 def test_double_counting_is_warned_of(run: Run, on: str, asked: str) -> None:
-    """A flow log on what contains the resource, or lies in it, brings the same records."""
+    """A flow log on an enclosing or an enclosed resource brings the same records."""
     run("enable-flowlogs", on)
     assert f"{asked}: fl-1 on {on} delivers the same records here" in run("enable-flowlogs", asked).stderr
 
 
 def test_apart_is_not_warned_of(aws: FakeAws, run: Run) -> None:
-    """Neighbours, and what goes elsewhere, are not called double counting."""
+    """Neighbours, and flow logs to other destinations, are not reported as double counting."""
     run("enable-flowlogs", "subnet-2")
     assert "Warning" not in run("enable-flowlogs", "eni-1").stderr
     aws.compute.add("vpc-2", LogDestination="arn:aws:s3:::elsewhere", LogDestinationType="s3")
@@ -134,7 +134,7 @@ def test_apart_is_not_warned_of(aws: FakeAws, run: Run) -> None:
 
 @pytest.mark.parametrize("command", [["enable-flowlogs", "vpc-2"], ["disable-flowlogs", "--all"]])
 def test_a_dry_run_changes_nothing(aws: FakeAws, run: Run, command: list[str]) -> None:
-    """The plan on standard output, and no request that changes anything."""
+    """The plan goes to standard output, and no request changes anything."""
     run("enable-flowlogs", "vpc-1")
     aws.calls.clear()
     done = run(*command, "--dry-run")
@@ -144,7 +144,7 @@ def test_a_dry_run_changes_nothing(aws: FakeAws, run: Run, command: list[str]) -
 
 
 def test_only_our_own_are_turned_off(aws: FakeAws, run: Run) -> None:
-    """Flow logs of others stay, even on the same resource and when named."""
+    """Flow logs of others stay, even on the same resource and if they are named."""
     theirs = aws.compute.add("vpc-1", Tags=[{"Key": "toptalkers:stack", "Value": "another"}])
     run("enable-flowlogs", "vpc-1", "subnet-1")
     named = run("disable-flowlogs", theirs)
@@ -168,7 +168,7 @@ def test_what_stays_on_is_a_failure(aws: FakeAws, run: Run) -> None:
 
 
 def test_without_a_stack(aws: FakeAws, run: Run) -> None:
-    """There is nowhere to deliver to, and `deploy` is named."""
+    """There is no destination, and the message names `deploy`."""
     del aws.cfn.stacks["toptalkers"]
     done = run("enable-flowlogs", "vpc-1")
     assert done.exit_code == 1

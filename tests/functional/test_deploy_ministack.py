@@ -1,4 +1,4 @@
-"""The whole way once, over the wire, against a local AWS that makes what the template says."""
+"""The whole life of a stack once, over HTTP, against a local AWS that creates what the template declares."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ WITHOUT_EMR = ["--parameter", "EmrSecurityConfiguration=none"]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A MiniStack of its own on a free port, ended with the test; what a command needs to reach it."""
+    """Start a MiniStack on a free port for one test; return the environment to reach it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -73,7 +73,7 @@ def run(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[
 
 
 def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deployed, deployed again, changed, flow logs on, looked at, and gone with its data."""
+    """Deploy, deploy again, change, enable flow logs, ask the status, destroy with the data."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     ec2 = boto3.client("ec2")

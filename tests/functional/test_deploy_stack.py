@@ -1,4 +1,4 @@
-"""`deploy`: plans, asks, follows, and says one clear line of what is in the way."""
+"""`deploy`: it plans, asks and reports, and one clear line names any obstacle."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from toptalkers.flowlog.layout import RICH_LAYOUT, format_log_format
 
 
 def test_a_stack_is_created(aws: FakeAws, run: Run) -> None:
-    """The plan and the events are talk, the outputs are data; the change set is made and executed, no more."""
+    """Plan and events go to standard error, outputs to standard output; only the change set is made and executed."""
     done = run("deploy", "--shards", "2", "--tag", "team=network", "--yes")
     assert done.exit_code == 0
     assert aws.mutations == ["create_change_set", "execute_change_set"]
@@ -24,7 +24,7 @@ def test_a_stack_is_created(aws: FakeAws, run: Run) -> None:
 
 
 def test_twice_is_nothing_to_do(aws: FakeAws, run: Run) -> None:
-    """The second deploy changes nothing, ends with 0, and gives the outputs again."""
+    """The second deploy changes nothing, exits with 0, and prints the outputs again."""
     first = run("deploy", "--shards", "2", "--yes")
     aws.calls.clear()
     again = run("deploy", "--shards", "2", "--yes")
@@ -35,7 +35,7 @@ def test_twice_is_nothing_to_do(aws: FakeAws, run: Run) -> None:
 
 
 def test_cloudformation_finds_nothing_to_do(deployed: FakeAws, run: Run) -> None:
-    """A change set without a change is taken back, and that is no failure."""
+    """A change set without a change is deleted, and that is no failure."""
     deployed.cfn.finds_nothing_to_change = True
     done = run("deploy", "--shards", "3", "--yes")
     assert done.exit_code == 0
@@ -44,7 +44,7 @@ def test_cloudformation_finds_nothing_to_do(deployed: FakeAws, run: Run) -> None
 
 
 def test_what_is_not_given_stays(aws: FakeAws, run: Run) -> None:
-    """A later deploy does not put back to its default what an earlier one set."""
+    """A later deploy does not reset the parameters that an earlier one set."""
     run("deploy", "--shards", "4", "--tag", "a=1", "--yes")
     done = run("deploy", "--retention-days", "3", "--tag", "b=2", "--yes")
     assert done.exit_code == 0
@@ -55,7 +55,7 @@ def test_what_is_not_given_stays(aws: FakeAws, run: Run) -> None:
 
 
 def test_no_leaves_nothing_behind(aws: FakeAws, run: Run) -> None:
-    """After a no, the change set and the empty shell of the stack are gone."""
+    """After a no, the change set and the empty stack are deleted."""
     done = run("deploy", input="n\n")
     assert done.exit_code == 1
     assert aws.mutations == ["create_change_set", "delete_change_set", "delete_stack"]
@@ -63,7 +63,7 @@ def test_no_leaves_nothing_behind(aws: FakeAws, run: Run) -> None:
 
 
 def test_only_an_empty_shell_is_taken_back(aws: FakeAws) -> None:
-    """When somebody else brought the stack up while we asked, a no does not delete it."""
+    """If somebody else completed the stack while the question was open, a no does not delete it."""
     account = aws.open()
     with proposed(account, plan_stack(account, "toptalkers", parameters={}, tags={})):
         aws.cfn.stacks["toptalkers"]["StackStatus"] = "CREATE_COMPLETE"
@@ -71,13 +71,13 @@ def test_only_an_empty_shell_is_taken_back(aws: FakeAws) -> None:
 
 
 def test_no_does_not_touch_a_stack_that_is_up(deployed: FakeAws, run: Run) -> None:
-    """After a no to an update, the change set alone is taken back."""
+    """After a no to an update, only the change set is deleted."""
     assert run("deploy", "--shards", "9", input="n\n").exit_code == 1
     assert deployed.mutations == ["create_change_set", "delete_change_set"]
 
 
 def test_a_failed_create_is_explained(aws: FakeAws, run: Run) -> None:
-    """The first resource that failed on its own is named with its reason, not those cancelled for it."""
+    """The error names the first resource that failed by itself, with its reason, not those cancelled because of it."""
     aws.cfn.fails_at = {
         "Bucket": "Resource creation cancelled",
         "Stream": "Limit exceeded: 500 shards",
@@ -106,7 +106,7 @@ def test_a_failed_create_is_explained(aws: FakeAws, run: Run) -> None:
     ],
 )
 def test_a_state_that_cannot_be_updated(deployed: FakeAws, run: Run, status: str, hint: str) -> None:
-    """One line names the state and the way out of it."""
+    """One line names the state and the remedy."""
     deployed.cfn.stacks["toptalkers"]["StackStatus"] = status
     done = run("deploy", "--yes")
     assert done.exit_code == 1
@@ -118,7 +118,7 @@ def test_a_state_that_cannot_be_updated(deployed: FakeAws, run: Run, status: str
 
 @pytest.mark.parametrize("command", [["deploy"], ["enable-flowlogs", "vpc-1"], ["status"], ["destroy", "--yes"]])
 def test_a_stack_of_another_owner(aws: FakeAws, run: Run, command: list[str]) -> None:
-    """No command touches a stack of our name without our mark."""
+    """No command touches a stack of our name without our tag."""
     aws.cfn.add("toptalkers", "UPDATE_COMPLETE", Outputs=[{"OutputKey": "Url", "OutputValue": "x"}])
     done = run(*command)
     assert done.exit_code == 1
@@ -129,7 +129,7 @@ def test_a_stack_of_another_owner(aws: FakeAws, run: Run, command: list[str]) ->
 
 
 def test_a_change_set_of_another_owner(aws: FakeAws, run: Run) -> None:
-    """A stack that is only under review by somebody else is theirs too; one of ours is used again."""
+    """A stack that somebody else only reviews is theirs, too; one of ours is used again."""
     aws.cfn.add("toptalkers", "REVIEW_IN_PROGRESS")
     aws.cfn.change_sets["x"] = {"StackName": "toptalkers", "ChangeSetName": "theirs"}
     assert "somebody else's" in run("deploy", "--yes").stderr
@@ -139,7 +139,7 @@ def test_a_change_set_of_another_owner(aws: FakeAws, run: Run) -> None:
 
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_dry_run_deploys_nothing(aws: FakeAws, run: Run, exists: bool) -> None:
-    """The change set goes to standard output, and is deleted again, as is the shell of a new stack."""
+    """The change set goes to standard output and is deleted, and so is the empty new stack."""
     if exists:
         run("deploy", "--yes")
         aws.calls.clear()
@@ -160,7 +160,7 @@ def test_a_dry_run_deploys_nothing(aws: FakeAws, run: Run, exists: bool) -> None
 
 
 def test_a_dry_run_of_nothing(deployed: FakeAws, run: Run) -> None:
-    """When the stack is as asked, no change set is made; when CloudFormation finds nothing to change, it goes again."""
+    """If the stack is as requested, no change set is made; if CloudFormation finds no change, it is deleted."""
     assert run("deploy", "--dry-run").stdout == "Nothing to do.\n"
     assert deployed.mutations == []
     deployed.cfn.finds_nothing_to_change = True
@@ -176,13 +176,13 @@ def test_a_dry_run_of_nothing(deployed: FakeAws, run: Run) -> None:
     ],
 )
 def test_a_dry_run_says_what_is_replaced(deployed: FakeAws, run: Run, said_by_aws: str, shown: str) -> None:
-    """Only CloudFormation knows it, and its change set says it."""
+    """Only CloudFormation knows it, and the change set shows it."""
     deployed.cfn.replaces = {"Stream": said_by_aws}
     assert shown in run("deploy", "--shards", "3", "--dry-run").stdout.splitlines()
 
 
 def test_a_dry_run_leaves_the_change_set_of_another_deploy(aws: FakeAws, run: Run) -> None:
-    """Where somebody's deploy waits for a yes, the shell of the new stack stays for it."""
+    """If another deploy waits for its answer, the new empty stack stays."""
     aws.cfn.add("toptalkers", "REVIEW_IN_PROGRESS")
     aws.cfn.change_sets["x"] = {"StackName": "toptalkers", "ChangeSetName": "toptalkers-20261123T181459-000001"}
     assert run("deploy", "--dry-run").exit_code == 0
@@ -203,7 +203,7 @@ def test_a_dry_run_leaves_the_change_set_of_another_deploy(aws: FakeAws, run: Ru
     ],
 )
 def test_wrong_usage(aws: FakeAws, run: Run, options: list[str], said: str) -> None:
-    """What the template would refuse is refused before anything is begun, with 2."""
+    """Values that the template would refuse are refused before any request, with exit code 2."""
     done = run("deploy", "--yes", *options)
     assert done.exit_code == 2
     assert said in done.stderr
@@ -211,7 +211,7 @@ def test_wrong_usage(aws: FakeAws, run: Run, options: list[str], said: str) -> N
 
 
 def test_access_denied(aws: FakeAws, run: Run) -> None:
-    """The missing action is named, in one line."""
+    """One line names the missing action."""
     aws.failing["create_change_set"] = (
         "AccessDenied",
         "User: arn:aws:iam::123456789012:user/u is not authorized to perform: cloudformation:CreateChangeSet on x",
@@ -224,7 +224,7 @@ def test_access_denied(aws: FakeAws, run: Run) -> None:
 
 @pytest.mark.usefixtures("deployed")
 def test_a_new_format_warns_of_the_flow_logs_that_are_on(run: Run) -> None:
-    """Flow logs on the stream keep their format; who changes the stream's is told so, with the way out."""
+    """Flow logs on the stream keep their format; a change of the stream's is refused with the remedy."""
     run("enable-flowlogs", "vpc-1")
     done = run("deploy", "--log-format", "rich", "--dry-run")
     assert "toptalkers disable-flowlogs vpc-1" in done.stdout
@@ -233,7 +233,7 @@ def test_a_new_format_warns_of_the_flow_logs_that_are_on(run: Run) -> None:
 
 
 def test_the_template_rendered_is_the_one_deployed(aws: FakeAws, run: Run, tmp_path: Path) -> None:
-    """`render template` writes what `deploy` sends, to standard output or a file."""
+    """`render template` writes the same as `deploy` sends, to standard output or a file."""
     run("deploy", "--yes")
     sent = aws.request("create_change_set")["TemplateBody"]
     assert run("render", "template").stdout == sent

@@ -1,4 +1,4 @@
-"""`status` and `destroy`: what is there, and how it goes."""
+"""`status` and `destroy`: the report, and the removal."""
 
 from datetime import timedelta
 
@@ -13,12 +13,12 @@ HOUR = timedelta(hours=1)
 
 
 def put(aws: FakeAws, prefix: str, age: timedelta, name: str = "x.gz", size: int = 1024**2) -> None:
-    """Put an object there as if it had arrived some time ago."""
+    """Add an object that arrived some time ago."""
     aws.store.objects[f"{prefix}{NOW - age:%Y/%m/%d/%H}/{name}"] = (size, NOW - age)
 
 
 def test_status_of_a_stack_that_works(aws: FakeAws, run: Run) -> None:
-    """Arrivals of the last hour and day, quarantine, lag and costs are counted from what is there."""
+    """Arrivals of the last hour and day, quarantine, lag and costs are computed from the bucket and the metrics."""
     run("enable-flowlogs", "vpc-1")
     put(aws, "flowlogs/", timedelta(minutes=3, seconds=20), "new.gz")
     put(aws, "flowlogs/", timedelta(minutes=50))
@@ -48,7 +48,7 @@ def test_status_of_direct_delivery(aws: FakeAws, run: Run) -> None:
 
 
 def test_status_of_direct_delivery_by_the_day(aws: FakeAws, run: Run) -> None:
-    """By default AWS makes no folders of hours; objects count as in any other layout."""
+    """By default AWS makes no folders per hour; objects count as in any other layout."""
     for age in (timedelta(minutes=10), 5 * HOUR, 25 * HOUR):
         day = f"AWSLogs/123456789012/vpcflowlogs/eu-west-1/{NOW - age:%Y/%m/%d}/"
         aws.store.objects[f"{day}{age.seconds}.log.gz"] = (1, NOW - age)
@@ -56,14 +56,14 @@ def test_status_of_direct_delivery_by_the_day(aws: FakeAws, run: Run) -> None:
 
 
 def test_status_finds_what_came_long_ago(aws: FakeAws, run: Run) -> None:
-    """When nothing came for days, the newest object is still found, with its age."""
+    """If nothing arrived for days, the newest object is still found, with its age."""
     put(aws, "flowlogs/", 76 * HOUR)
     put(aws, "flowlogs/", 100 * HOUR)
     assert "0 in the last day; the newest 3 d 4 h old" in run("status").stdout
 
 
 def test_status_without_anything(aws: FakeAws, run: Run) -> None:
-    """What is not there is said, not guessed; a stack that did not come up is shown as that."""
+    """Missing facts are reported as unknown, not guessed; a stack that failed to deploy is shown with its state."""
     said = run("status").stdout
     assert "captured     nothing yet" in said
     assert "not measured in the last hour" in said
@@ -78,7 +78,7 @@ def test_status_without_anything(aws: FakeAws, run: Run) -> None:
 
 
 def test_status_of_an_older_stack(aws: FakeAws, run: Run) -> None:
-    """An output that a stack lacks is named, with the command that brings it."""
+    """An output that a stack lacks is named, with the command that adds it."""
     stack = aws.cfn.stacks["toptalkers"]
     for name in ("BucketName", "FunctionName", "LogGroupName", "StreamName"):
         kept, stack["Outputs"] = stack["Outputs"], [one for one in stack["Outputs"] if one["OutputKey"] != name]
@@ -89,7 +89,7 @@ def test_status_of_an_older_stack(aws: FakeAws, run: Run) -> None:
 
 
 def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
-    """Flow logs go first, then the stack; no object is touched, and the bucket is named."""
+    """Flow logs are deleted first, then the stack; no object is touched, and the bucket is named."""
     run("enable-flowlogs", "vpc-1")
     put(aws, "flowlogs/", HOUR)
     aws.calls.clear()
@@ -101,7 +101,7 @@ def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
 
 
 def test_destroy_with_the_data(aws: FakeAws, run: Run) -> None:
-    """The bucket is emptied, of what still arrives too, and deleted after the stack."""
+    """The bucket is emptied, including late objects, and deleted after the stack."""
     for number in range(3):
         put(aws, "flowlogs/", HOUR, f"{number}.gz")
     aws.store.late = ["AWSLogs/late.gz"]
@@ -113,7 +113,7 @@ def test_destroy_with_the_data(aws: FakeAws, run: Run) -> None:
 
 
 def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
-    """The bucket of a stack that is gone is deleted when that is asked for, and left alone else."""
+    """The bucket of a deleted stack is deleted only on request."""
     put(aws, "flowlogs/", HOUR)
     run("destroy", "--yes")
     assert "Nothing to do" in run("destroy", "--yes").stderr
@@ -127,7 +127,7 @@ def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
 
 
 def test_destroy_asks(aws: FakeAws, run: Run) -> None:
-    """A no, nobody there and a dry run change nothing."""
+    """A no, no terminal and a dry run change nothing."""
     run("enable-flowlogs", "vpc-1")
     aws.calls.clear()
     assert run("destroy", "--delete-data", input="n\n").exit_code == 1
@@ -139,7 +139,7 @@ def test_destroy_asks(aws: FakeAws, run: Run) -> None:
 
 
 def test_destroy_stops_at_what_fails(aws: FakeAws, run: Run) -> None:
-    """While a flow log stays on, the stack stays; while the stack stays, the data stays."""
+    """As long as a flow log stays, the stack stays; as long as the stack stays, the data stays."""
     run("enable-flowlogs", "vpc-1")
     aws.compute.refuses["fl-1"] = "not now"
     aws.calls.clear()

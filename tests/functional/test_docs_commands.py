@@ -1,4 +1,4 @@
-"""The commands that the docs show exist, with the options shown; those that need no AWS run."""
+"""The commands in the docs exist, with the options shown; those that need no AWS are run."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ SHOWN = re.compile(r"(?<![\w/.-])toptalkers (?=[a-z-])([^`|#&;)\n]+)")
 
 
 def shown_commands(text: str) -> list[list[str]]:
-    """The arguments of each `toptalkers` command in code, in console blocks and between backticks."""
+    """Return the arguments of each `toptalkers` command in code, in console blocks and between backticks."""
     text = text.replace("\\\n", " ")
     code = re.findall(r"```console\n(.*?)```", text, re.DOTALL) + re.findall(r"`(toptalkers [^`]+)`", text)
     found = []
@@ -35,7 +35,7 @@ COMMANDS = [(path.name, arguments) for path in DOCS for arguments in shown_comma
 
 
 def test_commands_are_found() -> None:
-    """The docs show commands, of which this test knows a good part."""
+    """The docs show commands, and this test finds many of them."""
     assert len({arguments[0] for _, arguments in COMMANDS}) > 8
 
 
@@ -55,7 +55,7 @@ def test_shown_options_exist(name: str, arguments: list[str]) -> None:
 
 
 def test_the_commands_for_own_files_run(tmp_path: Path) -> None:
-    """What README.md shows for files on this machine runs as it stands, and gives an answer."""
+    """The commands that README.md shows for local files run unchanged, and give an answer."""
     subprocess.run(
         [sys.executable, "-m", "toptalkers", "sample", "--records", "2000", "--layout", "aws-s3", "--out", "flowlogs"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""All engines give the same bytes on any input, and what they give is what the rules say."""
+"""All engines give the same bytes for any input, and follow the rules."""
 
 import gzip
 import io
@@ -33,7 +33,7 @@ RECORD = b"2 123456789012 eni-0a1b2c3d4e5f60718 10.0.0.1 10.0.0.2 40000 443 6 10
 
 
 def write_files(folder: Path, contents: list[bytes]) -> list[str]:
-    """Write unpacked files in every packing, in turn: plain, gzip, gzip of several members."""
+    """Write uncompressed files in each compression, in turn: plain, gzip, gzip of several members."""
     paths = []
     for number, content in enumerate(contents):
         path = folder / f"{number}.log"
@@ -50,23 +50,23 @@ def write_files(folder: Path, contents: list[bytes]) -> list[str]:
 
 
 class LocalWith:
-    """The local engine with other bounds, such as `block_bytes`."""
+    """The local engine with other limits, such as `block_bytes`."""
 
     HONOURS: Collection[str] = ()
 
     def __init__(self, **bounds: int) -> None:
-        """Take the bounds."""
+        """Set the limits."""
         self._bounds = bounds
 
     def count_files(self, query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
-        """As the local engine does."""
+        """Count like the local engine."""
         return local.count_files(query, files, top=top, watch=watch, **self._bounds)  # type: ignore[arg-type]
 
 
 def run_engine(
     engine: Engine, query: Query, contents: list[bytes], top: int = 0
 ) -> tuple[bytes, Answer, list[Problem]]:
-    """Write files, count them, and give the answer's bytes, the answer and what was left out."""
+    """Write files and count them; return the answer's bytes, the answer and the skipped files."""
     problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as folder:
         files = find_inputs(write_files(Path(folder), contents)).files
@@ -79,7 +79,7 @@ def run_engine(
 @example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8::1 10.0.0.1 0 ACCEPT"]), 0)
 @example((SHORT, [b"", b"2026-11-01T00:00:00.000Z 2001:db8:0:0:0:0:0:1 fe80:: 0 ACCEPT\n"]), 0)
 def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes]], top: int) -> None:
-    """The pipe of scripts and the local engine give what the reference gives, byte for byte, and its tally."""
+    """The pipe of scripts and the local engine give the reference's answer, byte for byte, and its tally."""
     query, contents = case
     expected = reference.count(query, contents, KNOWN)
     piped, counters = pipeline.run(query, contents, top)
@@ -102,7 +102,7 @@ def test_scripts_and_local_engine_follow_the_rules(case: tuple[Query, list[bytes
 @settings(max_examples=6 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), TOPS)
 def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]], top: int) -> None:
-    """Mrjob's local runner, with a mapper a file and several reducers, gives what the reference gives."""
+    """Mrjob's local runner, with one mapper per file and several reducers, gives the reference's answer."""
     query, contents = case
     expected = reference.count(query, contents, KNOWN).whole
     assert expected
@@ -117,7 +117,7 @@ def test_mrjob_follows_the_rules(case: tuple[Query, list[bytes]], top: int) -> N
 def test_blocks_do_not_matter(
     case: tuple[Query, list[bytes]], block_bytes: int, order: random.Random, top: int
 ) -> None:
-    """However a file is cut into blocks, and in whatever order files come, the answer is the same."""
+    """However a file is cut into blocks, and in any order of files, the answer is the same."""
     query, contents = case
     block_bytes = max(
         block_bytes, 1 + max((len(line) for content in contents for line in content.split(b"\n")), default=0)
@@ -145,7 +145,7 @@ def test_order_of_lines_and_splits_do_not_matter(case: tuple[Query, list[bytes]]
 
 
 def test_mapper_starts_again_when_it_holds_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a bound of a few talkers the mapper prints more often, and the answer is the same."""
+    """With a limit of a few talkers the mapper prints more often, and the answer is the same."""
     monkeypatch.setattr(count_flows, "TALKERS_HELD", 100)
     lines = b"".join(RECORD.replace(b"10.0.0.1", b"10.0.%d.%d" % (i % 7, i % 50)) for i in range(1000)) * 40
     many, _ = pipeline.count(Query(), lines)
@@ -156,7 +156,7 @@ def test_mapper_starts_again_when_it_holds_enough(monkeypatch: pytest.MonkeyPatc
 
 
 def test_overlong_line_is_one_malformed_record() -> None:
-    """A line of many megabytes, without an end, costs neither memory nor the lines around it."""
+    """A line of many megabytes, without an end, affects neither memory nor the lines around it."""
     content = RECORD + b"x" * (3 << 20) + b"\n" + RECORD
     ranked, counters = pipeline.run(Query(), [content])
     assert ranked == b"10.0.0.1:10.0.0.2:443\t2\n"
@@ -167,7 +167,7 @@ def test_overlong_line_is_one_malformed_record() -> None:
 @pytest.mark.parametrize("number", [LONGEST - 1, LONGEST, LONGEST + 1])
 @pytest.mark.parametrize("offset", [True, False])
 def test_longest_line_is_the_same_for_all(number: int, offset: bool) -> None:
-    """A line of 1 MiB counts, and a byte more makes it malformed, in every engine."""
+    """A line of 1 MiB counts, and one more byte makes it malformed, in every engine."""
     head = b"srcaddr dstaddr dstport action account-id\n"
     start = b"10.0.0.1 10.0.0.2 443 ACCEPT "
     long = start + b"1" * (number - len(start)) + b"\n"

@@ -1,4 +1,4 @@
-"""Other people's files, one of each kind, through every engine: read right, or named with what they are."""
+"""Files from elsewhere, one of each kind, through every engine: read correctly, or named with their kind."""
 
 import json
 import re
@@ -50,7 +50,7 @@ OTHER_FORMAT = (
 
 
 def run(path: Path, engine: str, *arguments: str) -> tuple[int, str, str]:
-    """Ask run-local: exit code, answer and what it says."""
+    """Run `run-local`; return exit code, answer and messages."""
     given = ["run-local", str(path), "--engine", engine, "--format", "tsv", *arguments]
     result = CliRunner().invoke(cli, given)
     return result.exit_code, result.stdout, result.stderr
@@ -59,7 +59,7 @@ def run(path: Path, engine: str, *arguments: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", READ)
 def test_known_by_sight_and_read(name: str, engine: str) -> None:
-    """What tools wrap around flow logs, or pack them in, does not change the answer."""
+    """The wrapping or compression of other tools does not change the answer."""
     code, answer, said = run(FIELD / name, engine, *READ[name])
     assert (code, answer) == (0, ANSWER), said
 
@@ -67,14 +67,14 @@ def test_known_by_sight_and_read(name: str, engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMED)
 def test_not_known_and_named(name: str, engine: str) -> None:
-    """A file in a layout that was not named is named itself, with what it looks like, and the exit code is 1."""
+    """A file in an undeclared layout is named, with its apparent layout, and the exit code is 1."""
     code, answer, said = run(FIELD / name, engine)
     assert (code, answer) == (1, "")
     assert re.search(f"{name}: .*{NAMED[name]}", said)
 
 
 def test_named_and_then_asked_for() -> None:
-    """With what the line about a file asks for, it is read."""
+    """With the option that the message about a file recommends, the file is read."""
     assert run(FIELD / "no-action.log", "local", "--action", "ALL")[:2] == (0, ANSWER)
     right = (FIELD / "other.tsv").read_text()
     assert run(FIELD / "other-format-no-header.log", "local", "--log-format", OTHER_FORMAT)[:2] == (0, right)
@@ -85,7 +85,7 @@ def test_named_and_then_asked_for() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("as_text", [True, False])
 def test_a_linked_folder_is_read(tmp_path: Path, engine: str, as_text: bool) -> None:
-    """A folder that holds a link to another one is read with it, also where the link was copied as text."""
+    """A folder with a link to another one is read with it, even if the link was copied as text."""
     shutil.copytree(FIELD / "linked", tmp_path / "linked")
     link = tmp_path / "linked" / "logs" / "more"
     if as_text:
@@ -109,7 +109,7 @@ def test_a_linked_folder_is_read(tmp_path: Path, engine: str, as_text: bool) -> 
     ],
 )
 def test_a_text_that_is_no_link_is_named(tmp_path: Path, text: str) -> None:
-    """A small file that is no link to a folder is a file like others, and named since it is no flow log."""
+    """A small file that is no link to a folder is treated like others, and named because it is no flow log."""
     shutil.copytree(FIELD / "linked", tmp_path / "linked")
     (tmp_path / "linked" / "logs" / "more").write_text(text)
     code, answer, said = run(tmp_path / "linked" / "logs", "local")
@@ -119,7 +119,7 @@ def test_a_text_that_is_no_link_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_the_lambda_takes_no_other_format() -> None:
-    """Records of another format are misfits for the function, each of them, and none gets our header."""
+    """The function takes each record of another format for a misfit, and writes none below our header."""
 
     class Storage:
         def put_object(self, **_: object) -> None:

@@ -1,4 +1,4 @@
-"""The hand-made flow logs of tests/flowlogs, whose README says what each proves, through every engine."""
+"""The hand-made flow logs of tests/flowlogs, whose README explains each, through every engine."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ LOGS = sorted(FLOWLOGS.glob("*.log"))
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda path: path.stem)
 def test_answer_is_the_one_beside_the_file(log: Path) -> None:
-    """The pipe and the local engine give the answer that stands beside the file."""
+    """The pipe and the local engine give the answer in the file beside it."""
     expected = log.with_suffix(".tsv").read_bytes()
     assert pipeline.run(Query(), [log.read_bytes()])[0] == expected
     assert b"".join(local.count_files(Query(), find_inputs([str(log)]).files).chunks) == expected
 
 
 def test_mrjob_counts_them_all_together() -> None:
-    """All files in one mrjob run give what the local engine gives for all."""
+    """One mrjob run over all files gives the same as the local engine."""
     files = find_inputs([str(log) for log in LOGS]).files
     together = b"".join(mrjob.count_files(Query(), files).chunks)
     assert together == b"".join(local.count_files(Query(), files).chunks)
@@ -30,6 +30,6 @@ def test_mrjob_counts_them_all_together() -> None:
 
 
 def test_every_reason_has_its_number() -> None:
-    """The tally of default.log says why each record does not count."""
+    """The tally of default.log has the reason of each record that does not count."""
     _, counters = pipeline.run(Query(), [(FLOWLOGS / "default.log").read_bytes()])
     assert counters == {"records_read": 10, "counted": 5, "nodata": 1, "skipdata": 1, "action": 1, "ports": 2}

@@ -1,4 +1,4 @@
-"""What is found below a path, by which names, and what becomes of what changes or is no flow log."""
+"""Which files are found below a path and under which names, and the handling of changed files and other formats."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def found(*paths: str) -> list[str]:
 
 
 def test_links_are_followed_and_end(tmp_path: Path) -> None:
-    """A linked folder is read, by folder and by glob; links that lead back end, and no file is read twice."""
+    """A linked folder is read, by folder and by glob; circular links end, and no file is read twice."""
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     (tmp_path / "elsewhere" / "deep" / "b.log").write_bytes(LOG)
     top = tmp_path / "top"
@@ -74,7 +74,7 @@ def test_a_file_of_two_names_counts_once(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_passed_over_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe and a socket in a folder keep nobody waiting, and names with . or _ are named once; that is no failure."""
+    """A pipe or a socket in a folder blocks nobody, names with . or _ are named once; that is no failure."""
     monkeypatch.chdir(tmp_path)
     Path("a.log").write_bytes(LOG)
     os.mkfifo("pipe")
@@ -96,7 +96,7 @@ def test_what_is_no_file_is_passed_over_by_name(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("change", ["grow", "truncate", "rewrite", "replace"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_file_that_changes_while_it_is_read_is_left_out(tmp_path: Path, change: str, packed: bool) -> None:
-    """However it changes, the file is not given to its end."""
+    """However it changes, the file is not read to its end."""
     path = tmp_path / "a.log"
     content = LOG * 500
     path.write_bytes(gzip.compress(content, 0) if packed else content)
@@ -120,7 +120,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_out(tmp_path: Path, change
 
 
 def test_a_read_error_of_one_file_leaves_the_rest(tmp_path: Path) -> None:
-    """Whatever one file's reading raises for the system, it is left out by name."""
+    """For any error of the system while one file is read, that file is skipped by name."""
     from toptalkers.engines import Watch, local
     from toptalkers.question.query import Query
 
@@ -136,7 +136,7 @@ def test_a_read_error_of_one_file_leaves_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_manifest_parts_paths_at_line_feeds_alone(tmp_path: Path) -> None:
-    """A path may hold a form feed, a U+2028 or bytes that are no UTF-8; what holds a NUL is no manifest."""
+    """A path may contain a form feed, a U+2028 or bytes that are not UTF-8; a file with a NUL is no manifest."""
     names = [b"a\x0cb.log", "c\u2028d.log".encode(), b"e\xff.log", b"f\x85g.log"]
     for name in names:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(LOG)
@@ -196,7 +196,7 @@ JSON_NEIGHBOURS = {
 @pytest.mark.parametrize("is_reversed", [False, True])
 @pytest.mark.parametrize("indent", [None, 2])
 def test_keys_of_json_have_no_order(tmp_path: Path, what: str, indent: int | None, *, is_reversed: bool) -> None:
-    """What AWS's services write as JSON is known in whatever order the keys stand, and however it is set."""
+    """The JSON of other AWS services is recognised in any order of keys and any layout."""
 
     def turned(value: object) -> object:
         if isinstance(value, dict):
@@ -212,7 +212,7 @@ def test_keys_of_json_have_no_order(tmp_path: Path, what: str, indent: int | Non
 
 
 def test_records_of_fields_are_no_neighbour(tmp_path: Path) -> None:
-    """JSON with a log status among its keys is a flow log, whatever other keys it has."""
+    """JSON with a log status among its keys is a flow log, whatever its other keys."""
     names = DEFAULT_FIELDS
     rows = [
         {**dict(zip(names, line.split(" "), strict=True)), "query_timestamp": 1, "query_name": "a"} for line in LINES
@@ -223,7 +223,7 @@ def test_records_of_fields_are_no_neighbour(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["local", "mrjob"])
 def test_what_aws_leaves_beside_flow_logs_is_no_failure(tmp_path: Path, engine: str) -> None:
-    """It is passed over by name, and the exit code is 0, whatever the engine."""
+    """It is skipped by name, and the exit code is 0, in every engine."""
     for name, content in NEIGHBOURS.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "a.log").write_bytes(LOG)
@@ -236,7 +236,7 @@ def test_what_aws_leaves_beside_flow_logs_is_no_failure(tmp_path: Path, engine: 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)
 def test_no_flow_log_is_passed_over_for_its_name_or_beginning(tmp_path: Path, name: str) -> None:
-    """Flow logs of a neighbour's name count; what begins as a neighbour and goes on as a flow log is a failure."""
+    """Flow logs under another service's name count; a file that only starts as that service's is a failure."""
     (tmp_path / "x").mkdir()
     path = tmp_path / "x" / name
     path.write_bytes(gzip.compress(LOG) if name.endswith(".gz") else LOG)
@@ -250,7 +250,7 @@ def test_no_flow_log_is_passed_over_for_its_name_or_beginning(tmp_path: Path, na
 
 @pytest.mark.parametrize("engine", ["local", "mrjob"])
 def test_junk_beside_good_files_is_a_failure_in_every_engine(tmp_path: Path, engine: str) -> None:
-    """A file of which no line is a record is named with exit code 1, and its lines are in no tally."""
+    """A file without any record is named with exit code 1, and its lines are in no tally."""
     (tmp_path / "a.log").write_bytes(LOG)
     (tmp_path / "junk").write_bytes(b"lorem ipsum dolor\n" * 53)
     result = run(str(tmp_path), "--engine", engine)
@@ -260,7 +260,7 @@ def test_junk_beside_good_files_is_a_failure_in_every_engine(tmp_path: Path, eng
 
 
 def test_many_left_out_for_one_reason_are_one_line(tmp_path: Path) -> None:
-    """Of thousands of files, few names and their number are said."""
+    """Of thousands of files, only a few names and the number are printed."""
     for number in range(1_000):
         (tmp_path / f"{number:04d}.log").write_bytes(b"junk\n" * (1 + number % 7))
     (tmp_path / "a.log").write_bytes(LOG)
@@ -274,7 +274,7 @@ def test_many_left_out_for_one_reason_are_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ["local", "mrjob"])
 @pytest.mark.parametrize("kind", ["standard input", "a pipe", "a pipe without a writer"])
 def test_ctrl_c_ends_what_waits_for_input(tmp_path: Path, kind: str, engine: str) -> None:
-    """The first interrupt ends the command, with a word and without a fatal error."""
+    """The first interrupt ends the command, with one message and without a fatal error."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "toptalkers", "run-local", "--engine", engine]
@@ -297,7 +297,7 @@ def test_ctrl_c_ends_what_waits_for_input(tmp_path: Path, kind: str, engine: str
 
 @pytest.fixture(scope="module")
 def many_talkers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A file of 600,000 talkers, and the same cut off."""
+    """Write a file of 600,000 talkers, and the same cut off."""
     rows = "".join(
         f"2 1 eni-0a1 10.{n >> 16}.{n >> 8 & 255}.{n & 255} 10.0.0.2 4 443 6 1 1 1793491200 1793491260 ACCEPT OK\n"
         for n in range(600_000)
@@ -311,7 +311,7 @@ def many_talkers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.mark.parametrize("limit_kib", [150_000, 200_000, 500_000])
 def test_no_memory_is_one_line_or_an_answer(many_talkers: list[Path], limit_kib: int) -> None:
-    """With little memory a file of many talkers is answered, or one line says what is missing; no traceback."""
+    """With little memory a file of many talkers is counted, or one line names what is missing; no traceback."""
     for path in many_talkers:
         script = f"ulimit -v {limit_kib}; exec '{sys.executable}' -m toptalkers run-local '{path}' --top 1"
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)  # noqa: S607

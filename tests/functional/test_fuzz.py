@@ -1,4 +1,4 @@
-"""What fuzzing found stays found; and the fuzz finds, makes small and keeps what it is to find."""
+"""Cases that fuzzing found stay fixed, and the fuzzer finds, shrinks and keeps the faults that it should."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_what_was_found_is_mended() -> None:
-    """Kernel and scripts agree on each case that they once differed on, and neither ends the process."""
+    """Kernel and scripts agree on each case on which they once differed, and neither crashes."""
     for path in sorted(FOUND.glob("*.json")):
         command = [sys.executable, "-m", "tests.fuzz", "one", str(path)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -24,7 +24,7 @@ def test_what_was_found_is_mended() -> None:
 
 
 def test_a_seed_draws_the_same_cases() -> None:
-    """A case is known by its seed and number, and its JSON is the whole of it."""
+    """A seed and a number determine a case, and its JSON is complete."""
     for number in range(50):
         case = drawn(7, number)
         assert case == drawn(7, number) == load(dump(case))
@@ -32,7 +32,7 @@ def test_a_seed_draws_the_same_cases() -> None:
 
 
 def test_cases_count_something() -> None:
-    """Of random cases many have talkers, many have lines that are skipped, and all agree."""
+    """Many random cases have talkers, many have skipped lines, and all agree."""
     random = Random(5)
     outcomes = []
     for _ in range(150):
@@ -48,14 +48,14 @@ LINE = "2 123456789012 eni-1 10.0.0.1 10.0.0.2 49152 443 6 1 40 1793491200 17934
 
 
 def without_port_22(case: Case) -> Outcome:
-    """A kernel that reads over lines with the port 22."""
+    """A kernel that skips lines with the port 22."""
     return count_by_kernel(
         replace(case, files=[[(text, times) for text, times in file if " 22 " not in text] for file in case.files])
     )
 
 
 def test_a_difference_is_found_and_made_small() -> None:
-    """Of many files and lines, with a long question, only the words that make the difference are left."""
+    """From many files and lines and a long question, only the words that make the difference are kept."""
     wrong = LINE.replace("443", "22")
     case = Case(
         {"metric": "bytes", "ports": "all", "top": "1000"},
@@ -72,7 +72,7 @@ def test_a_difference_is_found_and_made_small() -> None:
 
 
 def test_an_error_is_a_difference() -> None:
-    """A counting that raises what it should not is found like a wrong sum; one that is refused by both is none."""
+    """An unexpected exception is found like a wrong sum; a case that both refuse is no difference."""
 
     def fails(case: Case) -> Outcome:
         raise MemoryError(case.way)
@@ -89,7 +89,7 @@ def test_an_error_is_a_difference() -> None:
 
 
 def test_it_says_seed_and_speed_and_knows_its_usage() -> None:
-    """A short run ends with 0, and what it printed is enough to run it again; wrong usage ends with 2."""
+    """A short run exits with 0, and its output is enough to repeat it; wrong usage exits with 2."""
     command = [sys.executable, "-m", "tests.fuzz"]
     done = subprocess.run([*command, "1", "12"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -100,14 +100,14 @@ def test_it_says_seed_and_speed_and_knows_its_usage() -> None:
 
 
 def test_disguised_files_are_read_or_named() -> None:
-    """A good file in a drawn layout, wrapping, packing and archive, damaged or not: its answer, or its name."""
+    """A good file in a random layout, wrapping, compression and archive, damaged or not: its answer, or its name."""
     seen = readers.run(600, 11)
     assert not seen["all", "failed"]
     assert min(seen["all", "read"], seen["all", "named"]) > 100
 
 
 def test_a_reader_that_loses_lines_is_found() -> None:
-    """The fuzz of readers fails for an answer with less, though the file is named nowhere."""
+    """The fuzzer of readers fails for an incomplete answer without the name of a file."""
     case = next(case for case in (readers.draw(3, number) for number in range(99)) if not case.is_damaged)
     lines = case.plain.splitlines(keepends=True)
     less = replace(case, content=b"".join(lines[: len(lines) // 2]))

@@ -1,4 +1,4 @@
-"""`deploy` and `destroy` that break off at any call: what may be left is said, and running again finishes."""
+"""`deploy` and `destroy` that fail at any call: all leftovers are named, and another run completes the work."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def command(aws: FaultyAws, line: str) -> Result:
 def broken_off(
     line: str, error: BaseException, after: bool, lasting: bool, *, up: bool
 ) -> Iterator[tuple[FaultyAws, Result]]:
-    """A command that breaks off at its first call, its second, and so on until none is left; and the account."""
+    """Run a command that fails at its first call, its second, and so on; yield each result and the account."""
     for number in range(1000):
         aws = FaultyAws(Fault(number, error, after=after, lasting=lasting))
         if up:
@@ -51,7 +51,7 @@ def broken_off(
 
 
 def again(aws: FaultyAws, line: str) -> Result:
-    """The command until the stack is no longer busy."""
+    """Repeat the command until the stack is no longer busy."""
     for _ in range(5):
         done = command(aws, line)
         if "wait until that is over" not in done.stderr:
@@ -61,7 +61,7 @@ def again(aws: FaultyAws, line: str) -> Result:
 
 @pytest.mark.parametrize("kind", ["create", "update"])
 def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
-    """A change set that is left is named; CloudFormation that goes on is told of; deploying again finishes."""
+    """A change set or a busy CloudFormation that is left behind is named; another deploy completes."""
     if after and "ExpiredToken" in str(error):
         return  # a refusal is none after the request was served
     line = "deploy --yes --shards 2"
@@ -80,7 +80,7 @@ def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> 
 
 @pytest.mark.parametrize("kind", ["create", "update"])
 def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
-    """One break leaves no change set and no shell; what lasting ones leave is named; the stack stays as it was."""
+    """One failure leaves no change set and no empty stack; lasting ones name the rest; the stack does not change."""
     if after and "ExpiredToken" in str(error):
         return  # a refusal is none after the request was served
     line = "deploy --dry-run --shards 2"
@@ -110,7 +110,7 @@ def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kin
 
 
 def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
-    """Destroying again finishes, the bucket of a stack that is gone included; until then the bucket is named."""
+    """Another destroy completes, even for the bucket of a deleted stack; until then the bucket is named."""
     if after and "ExpiredToken" in str(error):
         return  # a refusal is none after the request was served
     line = "destroy --yes --delete-data"

@@ -1,4 +1,4 @@
-"""The counting kernel by itself: cut anywhere, added up, ordered, and watched by sanitizers."""
+"""The counting kernel by itself: any cuts, merging, order, and sanitizers."""
 
 import ipaddress
 import os
@@ -44,7 +44,7 @@ def lines(counter: native.Counter, top: int = 0) -> bytes:
 @settings(max_examples=150 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 130), TOPS)
 def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int, top: int) -> None:
-    """In the middle of a line, a number, a line's end: sums and tally are the reference's."""
+    """Cut within a line, a number or a line end: sums and tally are the reference's."""
     query, contents = case
     expected = reference.count(query, contents, set(FIELDS))
     counter = native.Counter(query)
@@ -64,7 +64,7 @@ def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int, t
 @settings(max_examples=60 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_absorbed_or_packed_sums_are_the_sums(case: tuple[Query, list[bytes]]) -> None:
-    """Counters of some files each come, absorbed or packed, to what one counter of all files comes to."""
+    """Counters of a few files each, absorbed or serialised, add up to the sums of one counter of all files."""
     query, contents = case
     expected = lines(count(query, contents))
     absorbing, unpacking = native.Counter(query), native.Counter(query)
@@ -79,7 +79,7 @@ def test_absorbed_or_packed_sums_are_the_sums(case: tuple[Query, list[bytes]]) -
 @given(cases())
 @settings(max_examples=60 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_file_that_does_not_count_leaves_nothing(case: tuple[Query, list[bytes]]) -> None:
-    """Between files that count, one that turns out to be damaged changes neither sums nor talkers."""
+    """A damaged file between others changes neither sums nor talkers."""
     query, contents = case
     counter = native.Counter(query)
     for number, content in enumerate(contents):
@@ -98,7 +98,7 @@ IPV6 = st.sampled_from([b"::", b"::1", b"::a", b"::A", b"::a1", b"1::", b"1::1",
 
 @given(st.lists(st.tuples(IPV4 | IPV6, IPV4 | IPV6, st.integers(0, 65535), st.integers(0, 3)), max_size=40))
 def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, int, int]]) -> None:
-    """Addresses of both families, of which one begins another, ports likewise, and many ties."""
+    """Addresses of both families, some of which are prefixes of others, likewise ports, and many ties."""
     query = Query.parse(metric="bytes", ports="all", action="ALL", log_format="srcaddr dstaddr dstport bytes")
     sums: dict[bytes, int] = {}
     for src, dst, port, value in talkers:
@@ -123,7 +123,7 @@ SUMS = st.lists(st.sampled_from(["records", "packets", "bytes"]), min_size=1, ma
 def test_any_key_and_several_sums(
     records: list[tuple[bytes | int, ...]], key: list[str], metrics: list[str], top: int, cut: int
 ) -> None:
-    """Counted at once, or in parts that are absorbed, packed, or spilled and merged: a plain count's sums in order."""
+    """Counted at once, or in parts that are absorbed, serialised, or spilled and merged: the sums of a plain count."""
     query = Query.parse(ports="all", action="ALL", log_format=" ".join(COLUMNS))
     texts = [[one if isinstance(one, bytes) else b"%d" % one for one in record] for record in records]
     sums: dict[bytes, list[int]] = {}
@@ -166,7 +166,7 @@ def test_any_key_and_several_sums(
 
 
 def test_only_what_the_key_needs_is_looked_at() -> None:
-    """Without addresses in the key a bad one counts; a bad number in the key, or in any sum, is malformed."""
+    """Without addresses in the key a bad one does not matter; a bad number in the key, or in any sum, is malformed."""
     query = Query.parse(ports="all", action="ALL", log_format=" ".join(COLUMNS))
     content = b"x y z 443 6 1 2\nx y z x 256 1 2\nx y z x 17 1 x\nx y z - - - -\n"
     counter = native.Counter(query, ["protocol"], ["packets", "bytes"])
@@ -180,7 +180,7 @@ def test_only_what_the_key_needs_is_looked_at() -> None:
 
 
 def test_each_sum_may_become_too_large() -> None:
-    """Also one by which the answer is not ordered."""
+    """So is a bad value of a sum that does not order the answer."""
     query = Query.parse(action="ALL", log_format="srcaddr dstaddr dstport packets bytes")
     for metrics in (["packets", "bytes"], ["bytes", "packets"]):
         counter = native.Counter(query, metrics=metrics)
@@ -196,19 +196,19 @@ def test_each_sum_may_become_too_large() -> None:
     [([], ["bytes"]), (["dstport"] * 5, ["bytes"]), (["dstport"], ["bytes"] * 5), (["bytes"], ["bytes"])],
 )
 def test_a_question_beyond_the_kernel_is_refused(key: list[str], metrics: list[str]) -> None:
-    """No key, more parts or sums than a row can hold, a field that is neither an address nor a small number."""
+    """No key, more parts or sums than a row can hold, or a field that is neither an address nor a small number."""
     with pytest.raises(ValueError, match="cannot"):
         native.Counter(Query(), key, metrics)
 
 
 def test_the_sums_of_many_files_add_up() -> None:
-    """Also when the numbers of files are used up, which they are in the build for the sanitizers."""
+    """Even after all numbers of files are used, which happens in the build for the sanitizers."""
     counter = count(Query(), [b"2 1 eni-1 10.0.0.1 10.0.0.2 1 443 6 1 1 1793491200 1793491200 ACCEPT OK\n"] * 40)
     assert lines(counter) == b"10.0.0.1:10.0.0.2:443\t40\n"
 
 
 def test_a_line_has_its_layouts_columns() -> None:
-    """A line that lacks just the last column, needed or not, is malformed, as is one with a column more."""
+    """A line without only the last column, needed or not, is malformed, and so is one with an additional column."""
     for log_format in ("srcaddr dstaddr dstport log-status", "srcaddr dstaddr dstport version"):
         query = Query.parse(action="ALL", log_format=log_format)
         whole = b"10.0.0.1 10.0.0.2 443 OK"
@@ -223,7 +223,7 @@ def test_a_line_has_its_layouts_columns() -> None:
 
 
 def test_a_bracket_ends_an_address() -> None:
-    """Of two addresses that begin alike the longer one comes first where a digit follows, last where a letter does."""
+    """Of two addresses with a common prefix, the longer is first if a digit follows, last if a letter does."""
     query = Query.parse(action="ALL", log_format="srcaddr dstaddr dstport")
     ordered = [b"::11", b"::1", b"::1a"]
     for start in range(3):
@@ -247,7 +247,7 @@ def test_time_begins_with_since_and_ends_before_until() -> None:
 
 
 def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
-    """Neither a header of a thousand columns nor a line without an end costs the lines around it."""
+    """Neither a header of a thousand columns nor a line without an end affects the lines around it."""
     many = [b"srcaddr", b"dstaddr", *[b"x%d" % number for number in range(1000)], b"dstport"]
     record = b" ".join([b"10.0.0.1", b"10.0.0.2", *[b"-"] * 1000, b"443"])
     content = b" ".join(many) + b"\n" + record + b"\n" + b" " * (3 << 20) + b"x\n" + record + b"  \n" + record[:-4]
@@ -257,7 +257,7 @@ def test_a_layout_of_many_columns_and_a_line_of_many_megabytes() -> None:
 
 
 def test_too_large_a_total_is_not_forgotten() -> None:
-    """Neither a file that does not count, nor what is kept for another run, makes wrong sums look right."""
+    """Neither a file that does not count nor sums kept for another run make wrong sums look right."""
     query = Query.parse(metric="bytes", action="ALL", log_format="srcaddr dstaddr dstport bytes")
     line = b"10.0.0.1 10.0.0.2 443 999999999999999\n"
     for way in ("read", "absorbed"):
@@ -280,13 +280,13 @@ def test_too_large_a_total_is_not_forgotten() -> None:
 
 
 def test_the_binding_knows_the_kernels_numbers() -> None:
-    """How many parts there are stands in the header too."""
+    """The number of parts is also in the header."""
     header = (KERNEL / "kernel.h").read_text()
     assert re.findall(r"PARTS = (\d+)", header) == [str(native.PARTS)]
 
 
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
-    """The kernel built with the sanitizers there are, and every warning an error, passes the property tests."""
+    """The kernel, built with all available sanitizers and warnings as errors, passes the property tests."""
     environment = sanitized.build_watched(tmp_path)
     code = (
         "import sys, pytest, toptalkers\n"
@@ -307,7 +307,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
 
 
 def test_other_processors_count_the_same(tmp_path: Path) -> None:
-    """What is written for processors without SSE2 gives the same answer."""
+    """The code for processors without SSE2 gives the same answer."""
     sanitized.build(tmp_path, [(sanitized.CC, ["-U__SSE2__"]), (sanitized.ZIG, ["-U__SSE2__"])])
     command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(ROOT / "tests/flowlogs")]
     done, expected = (

@@ -1,4 +1,4 @@
-"""Values that add up to more than an engine can hold are refused by all of them, and exact below that."""
+"""Values whose sum exceeds an engine's limit are refused by all engines; sums below it are exact."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A file that adds up to just as much as is possible, and one of a byte more."""
+    """Write a file that adds up to exactly the limit, and one with one byte more."""
     folder = tmp_path_factory.mktemp("large")
     largest = LINE.format(src="10.0.0.1", n=MOST) * NUMBER + LINE.format(src="10.0.0.1", n=REST)
     (folder / "largest.log").write_text(largest)
@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("engine", ["local", "mrjob"])
 def test_the_largest_sum_is_exact_and_one_more_is_refused(files: tuple[Path, Path], engine: str) -> None:
-    """2^63 - 1 bytes are counted to the last, whatever else: one more, in another file, and nothing is answered."""
+    """2^63 - 1 bytes are counted exactly; one more, even in another file, and there is no answer."""
     largest, one = map(str, files)
     result = run(largest, "--engine", engine)
     assert (result.exit_code, result.stdout) == (0, f"10.0.0.1:10.0.0.2:443\t{LARGEST_TOTAL}\n")
@@ -45,7 +45,7 @@ def test_the_largest_sum_is_exact_and_one_more_is_refused(files: tuple[Path, Pat
 
 @pytest.mark.parametrize("engine", ["local", "mrjob"])
 def test_too_much_in_one_file_is_refused(tmp_path: Path, engine: str) -> None:
-    """Far more than a sum can hold, of one talker in one file, is refused in one line, too."""
+    """A file with far more than the limit, for one talker, is also refused in one line."""
     (tmp_path / "over.log").write_text(LINE.format(src="10.0.0.1", n=MOST) * (2 * NUMBER + 9))
     result = run(str(tmp_path / "over.log"), "--engine", engine)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -53,7 +53,7 @@ def test_too_much_in_one_file_is_refused(tmp_path: Path, engine: str) -> None:
 
 
 def test_what_a_misfit_adds_up_to_does_not_matter(files: tuple[Path, Path], tmp_path: Path) -> None:
-    """A file that is left out takes what it would have added with it."""
+    """A skipped file takes its values back."""
     largest, _ = files
     (tmp_path / "misfit.log").write_text(LINE.format(src="10.0.0.9", n=MOST) * 30 + "no\n" * 10)
     result = run(str(tmp_path / "misfit.log"), str(largest))
@@ -62,7 +62,7 @@ def test_what_a_misfit_adds_up_to_does_not_matter(files: tuple[Path, Path], tmp_
 
 
 def test_counted_sums_are_bounded_as_well(files: tuple[Path, Path], tmp_path: Path) -> None:
-    """What comes from the cache adds up as what is read."""
+    """Values from the cache add up like values that are read."""
     largest, one = map(str, files)
     cache = str(tmp_path / "cache")
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_counted_sums_are_bounded_as_well(files: tuple[Path, Path], tmp_path: Pa
 
 
 def test_mappers_say_what_their_values_add_up_to(files: tuple[Path, Path]) -> None:
-    """Each reports its total in halves, so that a job's counters tell when Hadoop's sums may have wrapped."""
+    """Each script reports its total in halves, so that a job's counters show if Hadoop's sums may have overflowed."""
     query = Query.parse(metric="bytes")
     totals: dict[str, int] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""A step that fails for a reason in no known shape: its last words are told, and nobody waits for better ones."""
+"""For a step that fails for an unknown kind of reason, its last line is shown without further waiting."""
 
 import gzip
 
@@ -20,7 +20,7 @@ NOISE = "log4j: no appenders\nSLF4J: no binding\n\nStreaming Command Failed!\n"
 
 
 def diagnosed(**logs: str) -> tuple[str, float]:
-    """What is told of a step with these logs, and after how many seconds."""
+    """Return the message about a step with these logs, and after how many seconds it comes."""
     account = FakeAccount()
     for name, text in logs.items():
         account.fake_s3.objects[f"logs/j-1/steps/s-1/{name}.gz"] = gzip.compress(text.encode())
@@ -30,7 +30,7 @@ def diagnosed(**logs: str) -> tuple[str, float]:
 
 @given(words=WORDS)
 def test_words_in_no_known_shape(words: list[str]) -> None:
-    """The last line is told, within two looks."""
+    """The last line is shown, within two polls."""
     reason, seconds = diagnosed(stderr="\n".join(words) + "\n" + NOISE, controller="INFO startExec\n")
     assert reason.splitlines()[-1] == words[-1]
     assert seconds <= 10
@@ -38,7 +38,7 @@ def test_words_in_no_known_shape(words: list[str]) -> None:
 
 @given(words=WORDS)
 def test_a_known_shape_is_better(words: list[str]) -> None:
-    """Where Hadoop gives the reason, other lines do not hide it; noise alone is waited on, to no avail."""
+    """Other lines do not hide the reason that Hadoop gives; with only noise, the wait ends in vain."""
     error = "2026-11-23 18:22:00,000 ERROR org.apache.hadoop.streaming.StreamJob (main): Output exists\n"
     reason, _ = diagnosed(stderr="\n".join(words), syslog=error)
     assert reason == "Output exists"

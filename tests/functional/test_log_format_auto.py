@@ -1,4 +1,4 @@
-"""`--log-format auto`: the format comes from the flow log that wrote the files, or the command says why it cannot."""
+"""`--log-format auto`: the format comes from the flow log that wrote the files, or the command explains why not."""
 
 import gzip
 from pathlib import Path
@@ -36,7 +36,7 @@ def command(ec2: FakeEc2, *arguments: str, account: FakeAccount | None = None) -
 
 
 def test_by_the_id_in_a_files_name(ec2: FakeEc2, tmp_path: Path) -> None:
-    """The id that stands in the names below a folder decides, and one line says which flow log it was."""
+    """The id in the names below a folder decides, and one line names the flow log."""
     add(ec2, FIRST, FORMAT)
     add(ec2, SECOND, OTHER)
     (tmp_path / f"123456789012_vpcflowlogs_us-east-1_{FIRST}_20261123T1800Z_1.log").write_bytes(LINE)
@@ -48,7 +48,7 @@ def test_by_the_id_in_a_files_name(ec2: FakeEc2, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("own", [FIRST, SECOND])
 def test_several_formats_are_no_format(ec2: FakeEc2, tmp_path: Path, own: str) -> None:
-    """Two flow logs of one format are one format; of two formats, none is chosen, and both are said."""
+    """Two flow logs of one format have one format; of two formats neither is chosen, and both are named."""
     add(ec2, FIRST, FORMAT)
     add(ec2, SECOND, FORMAT if own == FIRST else OTHER)
     for name in (FIRST, SECOND):
@@ -66,7 +66,7 @@ def test_several_formats_are_no_format(ec2: FakeEc2, tmp_path: Path, own: str) -
 
 @pytest.mark.parametrize("name", ["a.log", f"x_{SECOND}.log"])
 def test_none_that_is_known(ec2: FakeEc2, tmp_path: Path, name: str) -> None:
-    """One line says what was looked for, and what to do; nothing is guessed."""
+    """One line says what was searched and what to do; nothing is guessed."""
     add(ec2, FIRST, FORMAT)
     (tmp_path / name).write_bytes(LINE)
     ran = command(ec2, "run-local", str(tmp_path))
@@ -87,7 +87,7 @@ def test_none_that_is_known(ec2: FakeEc2, tmp_path: Path, name: str) -> None:
     ],
 )
 def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, str]) -> None:
-    """Where no name has an id, a flow log that delivers to this very bucket decides, and the run keeps its format."""
+    """If no name has an id, a flow log that delivers to this bucket decides, and the run records its format."""
     add(ec2, FIRST, FORMAT, **destination)
     account = FakeAccount()
     account.fake_s3.objects["mine/a.gz"] = gzip.compress(LINE)
@@ -101,7 +101,7 @@ def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, 
 
 
 def test_a_command_without_aws(ec2: FakeEc2) -> None:
-    """What is rendered asks nobody, and says so."""
+    """Rendering makes no request, and says so."""
     ran = command(ec2, "render", "steps")
     assert ran.exit_code == 2
     assert "--log-format auto asks AWS" in ran.stderr

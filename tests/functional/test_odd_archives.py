@@ -1,4 +1,4 @@
-"""Archives are read file by file, and what is wrong with one is named; nothing of it is written under its name."""
+"""Archives are read file by file, and faulty ones are named; no file is written under its name in the archive."""
 
 import gzip
 import io
@@ -42,7 +42,7 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
 
 
 def ask(folder: Path, content: bytes, engine: Engine = local) -> tuple[bytes, list[Problem]]:
-    """The answer from a file of that content, and what was left out of it."""
+    """Return the answer for a file with that content, and what was skipped of it."""
     path = folder / "logs"
     path.write_bytes(content)
     problems: list[Problem] = []
@@ -76,7 +76,7 @@ ARCHIVES = {
 
 @pytest.mark.parametrize("content", ARCHIVES.values(), ids=ARCHIVES)
 def test_an_archive_counts_as_its_files(tmp_path: Path, content: bytes) -> None:
-    """Each file in it has its own header, and counts; nothing but the archive is in the folder afterwards."""
+    """Each file of it has its own header, and counts; afterwards only the archive is in the folder."""
     answer, problems = ask(tmp_path, content)
     assert answer == expected(tmp_path)
     assert not [problem for problem in problems if problem.is_failure]
@@ -85,7 +85,7 @@ def test_an_archive_counts_as_its_files(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["tar.gz", "zip", "markers beside them"])
 def test_other_engines_get_the_same_files(tmp_path: Path, name: str) -> None:
-    """Each file of an archive reaches mrjob as a file of its own."""
+    """Mrjob gets each file of an archive as a separate file."""
     assert ask(tmp_path, ARCHIVES[name], mrjob) == ask(tmp_path, ARCHIVES[name])
 
 
@@ -94,7 +94,7 @@ def test_other_engines_get_the_same_files(tmp_path: Path, name: str) -> None:
 def test_an_archive_that_is_cut_off_is_named(
     tmp_path_factory: pytest.TempPathFactory, name: str, where: float, is_cut: bool
 ) -> None:
-    """Cut anywhere, it is left out whole; with a byte changed anywhere, there is no traceback."""
+    """Cut anywhere, it is skipped as a whole; with a byte changed anywhere, there is no traceback."""
     folder = tmp_path_factory.mktemp("cut")
     content = ARCHIVES[name].rstrip(b"\0") if "tar" in name else ARCHIVES[name]
     at = int(where * (len(content) - 1))
@@ -107,7 +107,7 @@ def test_an_archive_that_is_cut_off_is_named(
 
 
 def test_one_bad_file_of_an_archive_is_named_by_its_own_name(tmp_path: Path) -> None:
-    """What is no flow log in an archive is left out under the archive's and its own name; the rest counts."""
+    """A file of an archive that is no flow log is skipped under both names; the rest counts."""
     answer, problems = ask(tmp_path, tar({**TWO, "pictures/a.png": b"\x89PNG\r\n\x1a\n" + bytes(99)}, "w:gz"))
     assert answer == expected(tmp_path)
     assert [problem.name for problem in problems] == [f"{tmp_path}/logs:pictures/a.png"]
@@ -115,7 +115,7 @@ def test_one_bad_file_of_an_archive_is_named_by_its_own_name(tmp_path: Path) -> 
 
 
 def test_a_damaged_file_leaves_the_whole_archive_out(tmp_path: Path) -> None:
-    """A file in an archive that ends early is named, and nothing of the archive counts."""
+    """A file of an archive that ends early is named, and nothing of the archive counts."""
     answer, problems = ask(tmp_path, tar({**TWO, "c.log.gz": gzip.compress(FIRST)[:-9]}))
     assert answer == b""
     assert "c.log.gz" in problems[0].reason
@@ -123,7 +123,7 @@ def test_a_damaged_file_leaves_the_whole_archive_out(tmp_path: Path) -> None:
 
 
 def test_traps_end(tmp_path: Path) -> None:
-    """Too many layers, archives in archives, files that lie over one another: named at once."""
+    """Too many layers, archives in archives, and overlapping files are named at once."""
     layers = FIRST
     for _ in range(9):
         layers = gzip.compress(layers)
@@ -164,7 +164,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("word", "content"), KINDS.items(), ids=KINDS)
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, word: str, content: bytes) -> None:
-    """Its kind is in the reason, packed or not, in an archive or not."""
+    """The reason has its kind, compressed or not, in an archive or not."""
     for packed in (content, gzip.compress(content), tar({"a": content})):
         _, problems = ask(tmp_path, packed)
         assert [problem.is_failure for problem in problems] == [True]

@@ -1,4 +1,4 @@
-"""Runs over an EMR that answers late, never or in tongues, asked by botocore: what may be left running is named."""
+"""Runs over an EMR that answers late, never or with garbage, called by botocore: any cluster that may run is named."""
 
 import gzip
 from datetime import timedelta
@@ -14,7 +14,7 @@ from toptalkers.runs.watch import MOST_SILENT
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> OddAccount:
-    """An account where the stack is up and one object was captured; a job that ends well leaves an answer."""
+    """An account with a stack and one captured object; a job that succeeds leaves an answer."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
     account = OddAccount(**getattr(request, "param", {}))
@@ -43,7 +43,7 @@ def state(account: OddAccount) -> str:
 
 @pytest.mark.parametrize("mode", ["fine", "late-answer", "lost-answer", "500-after", "500-always", "garbage-answer"])
 def test_one_cluster_comes_of_one_run(account: OddAccount, monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
-    """Whatever becomes of RunJobFlow's answer, the request is sent once, and the run goes on with its cluster."""
+    """Whatever happens to RunJobFlow's answer, the request is sent once, and the run continues with its cluster."""
     with odd_emr(account, mode) as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
     assert done.exit_code == 0
@@ -53,7 +53,7 @@ def test_one_cluster_comes_of_one_run(account: OddAccount, monkeypatch: pytest.M
 
 
 def test_ctrl_c_before_the_request_is_served(account: OddAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cluster that comes of it seconds later is found by its name and ended."""
+    """The cluster that starts seconds later is found by its name and terminated."""
     with odd_emr(account, "late-request") as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
     assert done.exit_code == 130
@@ -64,7 +64,7 @@ def test_ctrl_c_before_the_request_is_served(account: OddAccount, monkeypatch: p
 
 
 def test_the_clusters_cannot_be_listed(account: OddAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one cluster runs, and the commands that find and end it are printed with its name."""
+    """The one cluster runs, and the commands that find and terminate it are printed with its name."""
     with odd_emr(account, "list-fails") as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
     assert done.exit_code == 1
@@ -76,7 +76,7 @@ def test_the_clusters_cannot_be_listed(account: OddAccount, monkeypatch: pytest.
 
 @pytest.mark.parametrize("mode", ["garbage-watch", "throttle-watch"])
 def test_the_watch_is_given_up(account: OddAccount, monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
-    """In the time that is said; the cluster is named, with the command that ends it, and run.json says RUNNING."""
+    """After the announced time; the cluster is named, with the command that ends it, and run.json says RUNNING."""
     with odd_emr(account, mode) as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
     assert done.exit_code == 1
@@ -92,7 +92,7 @@ def test_the_watch_is_given_up(account: OddAccount, monkeypatch: pytest.MonkeyPa
     [b"<html>", b"", b"[]", b"\xff\x00", b'{"Cluster": 5, "Steps": 5}', b'{"Cluster": {"Status": {"State": 5}}}'],
 )
 def test_garbage_is_waited_through(account: OddAccount, monkeypatch: pytest.MonkeyPatch, garbage: bytes) -> None:
-    """Some answers that cannot be read do not end a watch."""
+    """A few unreadable answers do not end a watch."""
     with odd_emr(account, "garbage-watch", garbage=garbage, times=5) as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
     assert done.exit_code == 0
@@ -101,7 +101,7 @@ def test_garbage_is_waited_through(account: OddAccount, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("account", [{"attempts": 2, "read_timeout": 0.3}], indirect=True)
 def test_a_service_that_keeps_silent(account: OddAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told who is waited for, and the command ends with a line."""
+    """A message names the service, and the command ends with one line."""
     with odd_emr(account, "silent") as emr:
         done = run(account, f"http://127.0.0.1:{emr.server_address[1]}", monkeypatch)
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""The kernel on the platforms that wheels are released for and this machine is not."""
+"""The kernel on the platforms for which wheels are released, other than this machine's."""
 
 import gzip
 import hashlib
@@ -58,7 +58,7 @@ def test_kernel_counts_the_same_on_arm(flow_log: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["musllinux_1_2_aarch64", "macosx_11_0_arm64"])
 def test_wheel_for_another_platform(target: str, tmp_path: Path) -> None:
-    """A wheel for another platform says so, holds that platform's kernel, and is the same bytes when built again."""
+    """A wheel for another platform says so, has that platform's kernel, and a second build gives the same bytes."""
     environment = {**os.environ, "TOPTALKERS_TARGET": target, "SOURCE_DATE_EPOCH": "1790000000"}
     hashes = set()
     for number in "12":

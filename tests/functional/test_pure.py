@@ -1,4 +1,4 @@
-"""The counter in Python gives what the compiled kernel gives: sums, tallies, verdicts and their words."""
+"""The counter in Python gives the same as the compiled kernel: sums, tallies, verdicts and their texts."""
 
 import inspect
 import os
@@ -25,7 +25,7 @@ ODD = RECORD.replace(b" 6 ", b" 999 ")
 
 
 def read(counter: door.Counter | pure.Counter, content: bytes, cut: int) -> tuple[Tally, object, bool]:
-    """Count a file in pieces of so many bytes; it counts when it fits."""
+    """Count a file in pieces of so many bytes; it counts if it fits."""
     for start in range(0, len(content), cut):
         counter.feed(content[start : start + cut])
     tally, misfit = counter.end_lines(), counter.misfit()
@@ -45,7 +45,7 @@ def lines(counter: door.Counter | pure.Counter, top: int = 0) -> bytes:
 @example((Query(), [RECORD * 40 + b"\x1f\x8b\x08 packed \r\n\r" + BAD, RECORD * 9 + b"x" * (3 << 20), RECORD]), 1 << 18)
 @example((Query(), [b"srcaddr dstaddr dstport action\n10.0.0.1 10.0.0.2 443 ACCEPT  \n" + BAD * 20]), 64)
 def test_every_file_is_judged_alike(case: tuple[Query, list[bytes]], cut: int) -> None:
-    """Tally, verdict and example of each file, and the sums of those that fit, however the files are cut."""
+    """Tally, verdict and example of each file, and the sums of the fitting files, for any cuts."""
     query, contents = case
     ours, theirs = pure.Counter(query), door.Counter(query)
     for content in contents:
@@ -58,7 +58,7 @@ def test_every_file_is_judged_alike(case: tuple[Query, list[bytes]], cut: int) -
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 9), st.booleans())
 def test_sums_that_travel_are_the_sums(case: tuple[Query, list[bytes]], every: int, last_counts: bool) -> None:
-    """Absorbed, packed, or moved to the disk in the middle of a file that counts or not: the answer is the same."""
+    """Absorbed, serialised, or moved to the disk in the middle of a file that counts or not: the answer is the same."""
     query, contents = case
     whole, absorbing, unpacking, disk = (pure.Counter(query) for _ in range(4))
     with tempfile.TemporaryFile(buffering=0) as file:
@@ -92,7 +92,7 @@ def test_sums_that_travel_are_the_sums(case: tuple[Query, list[bytes]], every: i
 
 @pytest.mark.parametrize("rows", [b"junk", b"10.0.0.1 10.0.0.2 443 -1\n", b"10.0.0.1 10.0.0.2 70000 1\n", b"a b 1 1\n"])
 def test_what_is_no_packed_sum_is_refused(rows: bytes) -> None:
-    """Nothing of it is added."""
+    """No part of it is added."""
     counter = pure.Counter(Query())
     with pytest.raises(ValueError, match=r"sums|values|unpack"):
         counter.add_packed(b"10.0.0.1 10.0.0.2 443 1\n" + rows)
@@ -100,7 +100,7 @@ def test_what_is_no_packed_sum_is_refused(rows: bytes) -> None:
 
 
 def test_too_large_a_total_is_refused() -> None:
-    """As by the kernel: a file that does not count takes its values back, one that counts is not forgotten."""
+    """As in the kernel: a file that does not count takes its values back, one that counts keeps them."""
     query = Query.parse(metric="bytes", action="ALL", log_format="srcaddr dstaddr dstport bytes")
     line = b"10.0.0.1 10.0.0.2 443 999999999999999\n"
     counter = pure.Counter(query)
@@ -115,7 +115,7 @@ def test_too_large_a_total_is_refused() -> None:
 
 
 def test_it_has_the_doors_of_the_kernel() -> None:
-    """What `counter.py` takes from either has the same methods, with the same parameters."""
+    """The objects that `counter.py` takes from either have the same methods, with the same parameters."""
     for name in ("Counter", "SpilledSums"):
         for method, function in inspect.getmembers(getattr(door, name), inspect.isfunction):
             if not method.startswith("_"):
@@ -126,7 +126,7 @@ def test_it_has_the_doors_of_the_kernel() -> None:
 
 
 def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path) -> None:
-    """A package whose kernel is missing gives the same answer and says why it takes longer, in one more line."""
+    """A package without its kernel gives the same answer, and one more line explains why it is slower."""
     shutil.copytree(ROOT / "src/toptalkers", tmp_path / "toptalkers", ignore=shutil.ignore_patterns("*.so"))
     command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(FLOWLOGS)]
     without, forced, compiled = (
@@ -141,7 +141,7 @@ def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path) -> None:
 
 
 def test_the_local_engine_is_the_same_with_it() -> None:
-    """Its own tests, those of the cache and of sums that do not fit pass with the counter in Python as well."""
+    """Its own tests, and those of the cache and of too large sums, also pass with the counter in Python."""
     tests = [f"tests/functional/test_{name}.py" for name in ("engines_agree", "cache", "bigger_than_memory")]
     others = "mrjob or mapper or order_of_lines or line_is or overlong or manifest or command"
     done = subprocess.run(

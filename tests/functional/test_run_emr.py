@@ -1,4 +1,4 @@
-"""Runs from the command to the answer, over a made-up account: each end they can come to, and what it leaves."""
+"""Runs from the command to the answer, in a fake account: every way in which they can end, and what they leave."""
 
 import gzip
 import json
@@ -29,7 +29,7 @@ RUN_ID = "20261123T181500Z-4f2a"
 
 @pytest.fixture
 def account() -> FakeAccount:
-    """An account where the stack is up and one object was captured; a job that ends well leaves an answer."""
+    """An account with a stack and one captured object; a job that succeeds leaves an answer."""
     account = FakeAccount()
     account.capture("2026/11/23/18")
 
@@ -54,7 +54,7 @@ def planned(account: FakeAccount) -> RunPlan:
 
 
 def execute(account: FakeAccount, *, answer: str = "terminate", said: list[str] | None = None) -> RunRecord:
-    """Plan and execute; an interruption is answered as given."""
+    """Plan and execute; the question after an interrupt gets the given answer."""
     return execute_run(
         account.open(),
         planned(account),
@@ -64,14 +64,14 @@ def execute(account: FakeAccount, *, answer: str = "terminate", said: list[str] 
 
 
 def recorded(account: FakeAccount) -> RunRecord:
-    """What run.json says in the end."""
+    """Return the final state in run.json."""
     record = load_record(account.open().storage, BUCKET, RUN_ID)
     assert record
     return record
 
 
 def test_from_the_command_to_the_answer(account: FakeAccount) -> None:
-    """run-emr ends with the run's name, `runs` lists it, fetch-results gives the bytes and the tally."""
+    """run-emr prints the run's name last, `runs` lists it, fetch-results gives the bytes and the tally."""
     ran = command(account, "run-emr", "--yes", "--ports", "all")
     assert ran.exit_code == 0
     run_id = ran.stdout.strip()
@@ -89,7 +89,7 @@ def test_from_the_command_to_the_answer(account: FakeAccount) -> None:
 
 
 def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
-    """The scripts are uploaded once, under the hash of what is in them."""
+    """The scripts are uploaded once, under the hash of their content."""
     command(account, "run-emr", "--yes")
     code = {key for key in account.fake_s3.objects if key.startswith("code/")}
     assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py"}
@@ -99,7 +99,7 @@ def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
 
 
 def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
-    """To the byte; and neither makes a call that changes something, nor says that anything was done."""
+    """They are equal to the byte; neither makes a changing call, nor reports that anything was done."""
     arguments = ["run-emr", "--spot", "--task", "3", "--subnet", "subnet-1", "--subnet", "subnet-2", "--tag", "a=b"]
     dry = command(account, *arguments, "--dry-run")
     assert dry.exit_code == 0
@@ -115,7 +115,7 @@ def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
 
 
 def test_a_mapper_that_dies(account: FakeAccount) -> None:
-    """The step, its traceback out of the container's log, the log's address; exit code 3; the cluster is gone."""
+    """The step, the traceback from the container's log, the log's address; exit code 3; the cluster has ended."""
     account.fake_emr.failing = (AGGREGATE, {"steps/s-1/syslog": SYSLOG, CONTAINER: TRACEBACK})
     ran = command(account, "run-emr", "--yes")
     assert ran.exit_code == 3
@@ -132,7 +132,7 @@ def test_a_mapper_that_dies(account: FakeAccount) -> None:
 
 
 def test_an_output_that_exists(account: FakeAccount) -> None:
-    """Hadoop's own reason, out of the step's log, without waiting for scripts that never ran."""
+    """Hadoop's own reason, from the step's log, without waiting for scripts that never ran."""
     account.fake_emr.failing = ("flowlogs-sort", {"steps/s-2/syslog": EXISTS})
     with pytest.raises(JobFailedError, match="already exists"):
         execute(account)
@@ -140,7 +140,7 @@ def test_an_output_that_exists(account: FakeAccount) -> None:
 
 
 def test_a_log_that_comes_late(account: FakeAccount) -> None:
-    """Logs are waited for, five minutes on EMR; the script's own words count more than Hadoop's."""
+    """Logs are awaited for as long as EMR takes, five minutes; the script's own message has priority over Hadoop's."""
     account.fake_emr.failing = (AGGREGATE, {"steps/s-1/syslog": SYSLOG, CONTAINER: TRACEBACK})
     account.fake_emr.log_delay = 300
     with pytest.raises(JobFailedError, match="ZeroDivisionError"):
@@ -148,7 +148,7 @@ def test_a_log_that_comes_late(account: FakeAccount) -> None:
 
 
 def test_a_log_that_never_comes(account: FakeAccount) -> None:
-    """The wait ends, and the message says where the log would be."""
+    """The wait is limited, and the message says where the log would be."""
     account.fake_emr.failing = (AGGREGATE, {})
     with pytest.raises(JobFailedError, match="its logs have not come: s3://"):
         execute(account)
@@ -156,7 +156,7 @@ def test_a_log_that_never_comes(account: FakeAccount) -> None:
 
 
 def test_a_script_that_says_no_more_than_its_exit_code(account: FakeAccount) -> None:
-    """Where there is no traceback, the script's last line stands behind Hadoop's reason."""
+    """Without a traceback, the script's last line follows Hadoop's reason."""
     words = "usage: count_flows.py\ncount_flows.py: error: --ports: 'x' is not understood\n"
     account.fake_emr.failing = (AGGREGATE, {"steps/s-1/syslog": SYSLOG, CONTAINER: words})
     with pytest.raises(JobFailedError, match=r"subprocess failed with code 1: count_flows\.py: error: --ports"):
@@ -164,7 +164,7 @@ def test_a_script_that_says_no_more_than_its_exit_code(account: FakeAccount) -> 
 
 
 def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
-    """EMR ends it; the reason and a way out are said."""
+    """EMR terminates it; the message has the reason and a remedy."""
     account.fake_emr.faults = frozenset({EmrFault.NO_CAPACITY})
     with pytest.raises(JobFailedError, match="insufficient capacity") as raised:
         execute(account)
@@ -173,7 +173,7 @@ def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
 
 
 def test_a_cluster_that_never_starts(account: FakeAccount) -> None:
-    """It is waited for, then ended, and seen to end."""
+    """The run waits for it, then terminates it and waits for its end."""
     account.fake_emr.faults = frozenset({EmrFault.NEVER_STARTS})
     with pytest.raises(JobFailedError, match="has not started within"):
         execute(account)
@@ -183,7 +183,7 @@ def test_a_cluster_that_never_starts(account: FakeAccount) -> None:
 
 
 def test_throttling_is_ridden_out(account: FakeAccount) -> None:
-    """A busy EMR is asked again, less and less often."""
+    """A busy EMR is asked again, at growing intervals."""
     account.clock.after(
         60, lambda: account.fake_emr.errors.extend([refusal("ThrottlingException", "Rate exceeded", "x")] * 8)
     )
@@ -191,7 +191,7 @@ def test_throttling_is_ridden_out(account: FakeAccount) -> None:
 
 
 def test_throttling_without_end(account: FakeAccount) -> None:
-    """The watch is given up in the time that was said, not the cluster; its id and the command that ends it are."""
+    """After the announced time the watch ends, not the cluster; its id and the command to terminate it are printed."""
     errors: list[ClientError] = [refusal("ThrottlingException", "Rate exceeded", "x")] * 1000
     account.clock.after(60, lambda: account.fake_emr.errors.extend(errors))
     said: list[str] = []
@@ -203,7 +203,7 @@ def test_throttling_without_end(account: FakeAccount) -> None:
 
 
 def test_credentials_that_expire(account: FakeAccount) -> None:
-    """What happened, that the cluster ends by itself, and how to look again; `runs` knows it afterwards."""
+    """The message says what happened, that the cluster ends by itself, and how to ask again; `runs` shows the end."""
     expired = refusal("ExpiredTokenException", "The security token included in the request is expired", "x")
     account.clock.after(200, lambda: account.fake_emr.errors.append(expired))
     ran = command(account, "run-emr", "--yes")
@@ -219,7 +219,7 @@ def test_credentials_that_expire(account: FakeAccount) -> None:
 
 @pytest.mark.parametrize("seconds", [5, 150, 260, 320])
 def test_ctrl_c_terminates(account: FakeAccount, seconds: int) -> None:
-    """While it starts, boots, counts or sorts: the cluster is told to end and seen to end, and the run is recorded."""
+    """In any phase: the cluster is terminated, its end is awaited, and the run is recorded."""
     account.clock.interrupt_at = [seconds]
     with pytest.raises(KeyboardInterrupt):
         execute(account)
@@ -228,7 +228,7 @@ def test_ctrl_c_terminates(account: FakeAccount, seconds: int) -> None:
 
 
 def test_ctrl_c_leaves_it_running(account: FakeAccount) -> None:
-    """When that is the answer; the run goes on, and says how to look again."""
+    """If that is the answer, the run continues, and a message says how to ask again."""
     account.clock.interrupt_at = [150]
     said: list[str] = []
     assert execute(account, answer="leave", said=said).state == "RUNNING"
@@ -237,7 +237,7 @@ def test_ctrl_c_leaves_it_running(account: FakeAccount) -> None:
 
 
 def test_ctrl_c_twice(account: FakeAccount) -> None:
-    """The second does not wait for the end, which comes all the same."""
+    """After the second one nobody waits for the end, which still comes."""
     account.clock.interrupt_at = [150, 160]
     with pytest.raises(KeyboardInterrupt):
         execute(account)
@@ -245,7 +245,7 @@ def test_ctrl_c_twice(account: FakeAccount) -> None:
 
 
 def test_ctrl_c_while_logs_are_waited_for(account: FakeAccount) -> None:
-    """The cluster has ended; the failure is told with what is known."""
+    """The cluster has ended; the failure is reported with all that is known."""
     account.fake_emr.failing = (AGGREGATE, {})
     account.clock.interrupt_at = [500]
     with pytest.raises(JobFailedError, match="its logs: s3://"):
@@ -257,7 +257,7 @@ LOST = [EndpointConnectionError(endpoint_url="https://emr"), refusal("InternalSe
 
 @pytest.mark.parametrize("error", LOST)
 def test_an_answer_that_is_lost(account: FakeAccount, error: BaseException) -> None:
-    """The cluster is found by its name, and the run goes on with it: the request is sent once."""
+    """The cluster is found by its name, and the run continues with it: the request is sent once."""
     account.fake_emr.start_error, account.fake_emr.starts_anyway = error, True
     assert execute(account).state == "COMPLETED"
     assert len(account.fake_emr.requests) == 1
@@ -265,7 +265,7 @@ def test_an_answer_that_is_lost(account: FakeAccount, error: BaseException) -> N
 
 @pytest.mark.parametrize("error", LOST)
 def test_a_request_of_which_nothing_is_heard(account: FakeAccount, error: BaseException) -> None:
-    """Where no cluster shows, nobody knows: so it is said, with commands, and recorded; one that comes is found."""
+    """If no cluster is listed, the state is unknown: a message and run.json say so; a late cluster is found."""
     account.fake_emr.start_error = error
     said: list[str] = []
     with pytest.raises(AwsError):
@@ -280,7 +280,7 @@ def test_a_request_of_which_nothing_is_heard(account: FakeAccount, error: BaseEx
 
 @pytest.mark.parametrize("delay", [None, 0, 4, 50])
 def test_ctrl_c_while_the_request_is_on_its_way(account: FakeAccount, delay: float | None) -> None:
-    """A cluster that comes of it afterwards is waited for, and ended; when none comes, that is said."""
+    """A cluster that starts afterwards is awaited and terminated; if none starts, a message says so."""
     account.fake_emr.start_error = KeyboardInterrupt()
     account.fake_emr.starts_late = delay
     said: list[str] = []
@@ -296,7 +296,7 @@ def test_ctrl_c_while_the_request_is_on_its_way(account: FakeAccount, delay: flo
 
 
 def test_the_clusters_cannot_be_listed(account: FakeAccount) -> None:
-    """When the answer is lost and the listing refused, a cluster may run: the message says how to find and end it."""
+    """If the answer is lost and the listing refused, a cluster may run: the message says how to find and end it."""
     account.fake_emr.start_error, account.fake_emr.starts_anyway = LOST[0], True
     account.fake_emr.on_start = lambda: account.fake_emr.errors.append(
         refusal("AccessDeniedException", "no", "ListClusters")
@@ -309,7 +309,7 @@ def test_the_clusters_cannot_be_listed(account: FakeAccount) -> None:
 
 
 def test_a_busy_emr_is_asked_for_a_cluster_again(account: FakeAccount) -> None:
-    """EMR that asks to slow down has made nothing, so that the request may be repeated."""
+    """An EMR that throttles has started nothing, so that the request may be repeated."""
     plan = planned(account)
     account.fake_emr.errors = [refusal("ThrottlingException", "Rate exceeded", "x")] * 3
     run = execute_run(account.open(), plan, say=lambda _: None, ask=lambda _: "terminate")
@@ -335,7 +335,7 @@ FAULTS = [
     ids=str,
 )
 def test_no_cluster_is_left_unsaid(fault: BaseException, after: bool, lasting: bool) -> None:
-    """Whichever call breaks off, before or after it was served, once or from then on: what may run is named."""
+    """Whichever call fails, before or after it took effect, once or from then on: any cluster that may run is named."""
     for number in range(1000):
         account = FaultyAccount(Fault(number, fault, after=after, lasting=lasting))
         account.capture("2026/11/23/18")
@@ -363,7 +363,7 @@ def test_no_cluster_is_left_unsaid(fault: BaseException, after: bool, lasting: b
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "Input/output error"), ValueError("closed file")])
 def test_nobody_hears(account: FakeAccount, error: Exception) -> None:
-    """Where lines cannot be written any more, a run goes on; and is ended when it is interrupted."""
+    """If messages can no longer be written, a run continues; an interrupt still ends it."""
 
     def say(_: str) -> None:
         raise error
@@ -376,7 +376,7 @@ def test_nobody_hears(account: FakeAccount, error: Exception) -> None:
 
 
 def test_without_the_right_to_write_nothing_is_started(account: FakeAccount) -> None:
-    """The record is written before the cluster, so that this is found out before it costs."""
+    """The record is written before the cluster starts, so that the error comes before any costs."""
     plan = planned(account)
     account.fake_s3.error = refusal("AccessDenied", "Access Denied", "PutObject")
     with pytest.raises(AwsError, match="access denied"):
@@ -385,7 +385,7 @@ def test_without_the_right_to_write_nothing_is_started(account: FakeAccount) -> 
 
 
 def test_no_wait(account: FakeAccount) -> None:
-    """The command returns; the answer is asked for too early, then fetched, its tally read from the log."""
+    """The command returns; `fetch-results` fails first, then gets the answer and its tally from the log."""
     ran = command(account, "run-emr", "--yes", "--no-wait")
     assert ran.exit_code == 0
     early = command(account, "fetch-results", ran.stdout.strip())
@@ -402,14 +402,14 @@ def test_no_wait(account: FakeAccount) -> None:
     [("20261123T181500Z-ffff", 1, "there is no run"), ("../secrets", 2, "not the name of a run")],
 )
 def test_a_run_that_is_not_there(account: FakeAccount, run_id: str, code: int, said: str) -> None:
-    """Said so, as is what is no name at all."""
+    """A message says so, also for an impossible name."""
     fetched = command(account, "fetch-results", run_id)
     assert fetched.exit_code == code
     assert said in fetched.stderr
 
 
 def test_an_empty_answer_is_said_to_be(account: FakeAccount) -> None:
-    """It is an answer, and no error."""
+    """It is an answer, not an error."""
     run_id = command(account, "run-emr", "--yes").stdout.strip()
     account.fake_s3.objects[f"runs/{run_id}/toptalkers/part-00000.gz"] = gzip.compress(b"")
     fetched = command(account, "fetch-results", "--format", "csv")
@@ -419,7 +419,7 @@ def test_an_empty_answer_is_said_to_be(account: FakeAccount) -> None:
 
 
 def test_a_run_with_top_gives_no_more(account: FakeAccount) -> None:
-    """Each mapper sent its own first, so that more may lie there; and it is said what was kept."""
+    """Each mapper sent its own first talkers, so that the output may have more; a message says how many were kept."""
     command(account, "run-emr", "--yes", "--top", "1")
     fetched = command(account, "fetch-results", "--top", "5")
     assert fetched.stdout.encode() == ANSWER.splitlines(keepends=True)[0]
@@ -427,7 +427,7 @@ def test_a_run_with_top_gives_no_more(account: FakeAccount) -> None:
 
 
 def test_an_empty_input_costs_nothing(account: FakeAccount) -> None:
-    """Said before a cluster is asked for."""
+    """The error comes before a cluster is started."""
     account.fake_s3.objects.clear()
     ran = command(account, "run-emr", "--yes")
     assert ran.exit_code == 1
@@ -436,7 +436,7 @@ def test_an_empty_input_costs_nothing(account: FakeAccount) -> None:
 
 
 def test_a_release_that_is_not_there(account: FakeAccount) -> None:
-    """The newest that are there are named."""
+    """The message names the newest available releases."""
     ran = command(account, "run-emr", "--yes", "--release", "emr-9.0.0")
     assert ran.exit_code == 1
     assert "emr-7.14.0, emr-7.13.0, emr-7.9.0" in ran.stderr
@@ -452,6 +452,6 @@ def test_a_release_that_is_not_there(account: FakeAccount) -> None:
     ],
 )
 def test_options_that_cannot_be(account: FakeAccount, options: ClusterOptions) -> None:
-    """Wrong usage, before a cluster is asked for."""
+    """Wrong usage, before a cluster is started."""
     with pytest.raises(UsageError):
         plan_run(account.open(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106

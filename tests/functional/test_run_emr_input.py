@@ -1,4 +1,4 @@
-"""`run-emr` on other people's objects: what a cluster would misread never starts one unsaid."""
+"""`run-emr` on objects from elsewhere: if a cluster would misread one, it never starts without a message."""
 
 import gzip
 import json
@@ -20,14 +20,14 @@ ANSWER = b"10.0.0.1:10.0.1.1:443\t7\n"
 
 @pytest.fixture
 def account() -> FakeAccount:
-    """An account where the stack is up; a job that ends well leaves an answer."""
+    """An account with a stack; a job that succeeds leaves an answer."""
     account = FakeAccount()
     account.fake_emr.on_done = lambda: leave(account, ANSWER)
     return account
 
 
 def leave(account: FakeAccount, answer: bytes) -> None:
-    """Put an answer where the newest run has it."""
+    """Put an answer at the place of the newest run."""
     key = f"runs/{account.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
     account.fake_s3.objects |= {f"{key}part-00000.gz": gzip.compress(answer), f"{key}_SUCCESS": b""}
 
@@ -44,7 +44,7 @@ def ask(account: FakeAccount, *options: str) -> Result:
 
 
 def inputs(account: FakeAccount) -> list[str]:
-    """What the first step was given to read."""
+    """Return the input of the first step."""
     arguments = account.fake_emr.requests[-1]["Steps"][0]["HadoopJarStep"]["Args"]
     return [after for word, after in pairwise(arguments) if word == "-input"]
 
@@ -55,7 +55,7 @@ def put(account: FakeAccount, **objects: bytes) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--skip-unreadable",)])
 def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> None:
-    """It is refused before a cluster is asked for, or left out, named in run.json and by fetch-results; exit code 1."""
+    """It is refused before a cluster starts, or skipped and named in run.json and by fetch-results; exit code 1."""
     put(account, **{"a.gz": PACKED, "b/c.gz": PACKED, "b/twice.gz": gzip.compress(PACKED), "b/cold.gz": PACKED})
     put(account, **{"b/denied.gz": PACKED})
     account.fake_s3.archived = {"mine/b/cold.gz"}
@@ -81,7 +81,7 @@ def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> 
 
 
 def test_names_that_hadoop_does_not_understand(account: FakeAccount) -> None:
-    """What is packed otherwise than it is named is copied by a better name, and the copies go when the run is over."""
+    """A compressed object with a wrong ending is copied under a better name; the copies are deleted after the run."""
     put(account, **{"flows-1": PACKED, "b/flows 2": PACKED, "b/plain.gz": PACKED})
     seen: list[dict[str, bytes]] = []
     done = account.fake_emr.on_done
@@ -104,7 +104,7 @@ def test_names_that_hadoop_does_not_understand(account: FakeAccount) -> None:
 
 
 def test_copies_of_a_run_that_is_not_waited_for(account: FakeAccount) -> None:
-    """They are there while the cluster is, and go when the answer is fetched."""
+    """The copies exist as long as the cluster, and are deleted when the answer is fetched."""
     put(account, flows=PACKED)
     run_id = ask(account, "--no-wait").stdout.strip()
     assert any(key.startswith(f"runs/{run_id}/input/") for key in account.fake_s3.objects)
@@ -114,7 +114,7 @@ def test_copies_of_a_run_that_is_not_waited_for(account: FakeAccount) -> None:
 
 
 def test_a_run_that_does_not_start_leaves_no_copies(account: FakeAccount) -> None:
-    """Whatever stops it."""
+    """Whatever ends it."""
     put(account, flows=PACKED)
     account.fake_emr.start_error = KeyboardInterrupt()
     assert ask(account).exit_code == 130
@@ -122,7 +122,7 @@ def test_a_run_that_does_not_start_leaves_no_copies(account: FakeAccount) -> Non
 
 
 def test_what_aws_leaves_beside_flow_logs_is_passed_over(account: FakeAccount) -> None:
-    """It is not given to the cluster, is said in one line, and is no failure."""
+    """It is not given to the cluster, is reported in one line, and is no failure."""
     put(account, **{"aws-logs-write-test": b"Permission Check Successful", "task/000000.gz": PACKED})
     put(account, **{"AWSLogs/123456789012/CloudTrail/r/x.json.gz": gzip.compress(b'{"Records":[]}')})
     ran = ask(account)
@@ -134,7 +134,7 @@ def test_what_aws_leaves_beside_flow_logs_is_passed_over(account: FakeAccount) -
 
 
 def test_misfits_are_said_and_end_with_1(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the mapper did not count whole, for its columns, is said by run-emr and fetch-results alike."""
+    """run-emr and fetch-results both report the files that the mapper did not count because of their columns."""
     monkeypatch.setattr("tests.fake_emr.COUNTERS", COUNTERS.replace("\t\tports=3", "\t\tports=3\n\t\tmisfit_files=2"))
     put(account, **{f"{number}.gz": PACKED for number in range(3)})
     ran = ask(account)
@@ -157,7 +157,7 @@ def test_nothing_counted_is_said_at_the_end(account: FakeAccount) -> None:
 
 @pytest.mark.parametrize("skips", [False, True])
 def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, skips: bool) -> None:
-    """When the sample finds one, the rest is not trusted: every bad one is named."""
+    """If the sample has a bad object, all objects are checked, and every bad one is named."""
     assert survey.SAMPLED < 600
     put(account, **{f"{number:04}.gz": PACKED for number in range(600)})
     put(account, **{f"{number:04}.gz": LINE for number in range(0, 600, 2)})
@@ -174,7 +174,7 @@ def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, ski
 
 
 def test_an_object_named_twice_is_read_once(account: FakeAccount) -> None:
-    """Hadoop would read it as often as it is named."""
+    """Hadoop would read it once per name."""
     put(account, **{"a.gz": PACKED, "b.gz": PACKED})
     ran = command(account, "run-emr", "--yes", "--input", f"{MINE}a.gz", "--input", MINE, "--input", MINE)
     assert ran.exit_code == 0
@@ -182,7 +182,7 @@ def test_an_object_named_twice_is_read_once(account: FakeAccount) -> None:
 
 
 def test_an_object_that_is_named_by_itself(account: FakeAccount) -> None:
-    """Archived or denied, it is refused like one in a folder; nothing else is said to lie there."""
+    """An archived or denied object is refused like one in a folder; no other object is reported there."""
     put(account, **{"a": LINE, "a.gz": PACKED})
     account.fake_s3.archived = {"mine/a"}
     account.fake_s3.refused = {"mine/a": ("AccessDenied", "Access Denied")}

@@ -1,4 +1,4 @@
-"""`run-local s3://…`: the same answer as from files, whatever the connection does, and no more listed than needed."""
+"""`run-local s3://…`: the same answer as from files over any connection, and no more requests than needed."""
 
 import gzip
 import random
@@ -32,13 +32,13 @@ def run(*arguments: str) -> Result:
 
 
 def times(number: int) -> str:
-    """The answer to so many of the same file."""
+    """Return the answer for so many copies of the same file."""
     lines = (line.split("\t") for line in ANSWER.splitlines())
     return "".join(f"{talker}\t{number * int(value)}\n" for talker, value in lines)
 
 
 def test_a_folder_of_several_pages(s3: TinyS3) -> None:
-    """All objects below a folder count, of every page; not those beside it, and no markers."""
+    """All objects below a folder count, on every page; not those beside it, and no markers."""
     for number in range(20):
         s3.objects[f"logs/{number % 3}/{number}.log.gz"] = gzip.compress(CONTENT + b"#" * number)
     s3.objects |= {"logs/": b"", "logs/_SUCCESS": b"x", "logs-of-others/a.log": CONTENT}
@@ -52,7 +52,7 @@ def test_a_folder_of_several_pages(s3: TinyS3) -> None:
 
 
 def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that drop in mid-object, in any range, again and again, change nothing in the answer."""
+    """Connections that break within an object, in any range, again and again, do not change the answer."""
     monkeypatch.setattr(storage, "PIECE_BYTES", 5_000)
     monkeypatch.setattr(storage, "PAUSE_S", 0.001)
     noise = "".join(random.Random(1).choices("abcdefgh", k=60_000)).encode()  # a malformed line that packs badly
@@ -68,7 +68,7 @@ def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch:
 
 
 def test_what_cannot_be_had_is_left_out_by_name(s3: TinyS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An object that changes while it is read, or always breaks off, is left out whole; the rest counts."""
+    """An object that changes while it is read, or always breaks off, is skipped as a whole; the rest counts."""
     monkeypatch.setattr(storage, "PIECE_BYTES", 300)
     monkeypatch.setattr(storage, "PAUSE_S", 0.001)
     s3.objects |= {"changes.log": CONTENT, "drops.log": CONTENT, "good.log": CONTENT}
@@ -80,7 +80,7 @@ def test_what_cannot_be_had_is_left_out_by_name(s3: TinyS3, monkeypatch: pytest.
 
 
 def test_one_object_that_s3_refuses_is_left_out_by_name(s3: TinyS3) -> None:
-    """What is archived or denied is named, wherever it stands among the others; all others count."""
+    """Archived or denied objects are named, at any position; all others count."""
     s3.objects |= {f"{number}.log": CONTENT for number in range(9)}
     s3.archived = {"3.log"}
     for refused in ("0.log", "8.log"):
@@ -93,7 +93,7 @@ def test_one_object_that_s3_refuses_is_left_out_by_name(s3: TinyS3) -> None:
 
 
 def test_a_refusal_of_all_ends_the_run_in_one_line(s3: TinyS3) -> None:
-    """Where the first of many objects are all denied, it is the permission that lacks: one line, no answer."""
+    """If the first of many objects are all denied, the permission is missing: one line, no answer."""
     s3.objects |= {f"{number}.log": CONTENT for number in range(30)}
     s3.faults = {f"{number}.log": [-403] for number in range(30)}
     result = run("s3://bucket/")

@@ -1,4 +1,4 @@
-"""What is installed is what was tested: the wheel, outside of the checkout."""
+"""The installed package is the tested one: the wheel, outside of the checkout."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.render import ROOT
 
 @pytest.fixture(scope="module", params=["the machine's compiler", "no compiler", "pure"])
 def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """The built wheel, unpacked into a folder of its own; where there is no compiler, pip brings one, or it is pure."""
+    """Build the wheel and unpack it; without a compiler, pip installs one, or the wheel is pure."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     environment = {**os.environ}
@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
 
 
 def run(installed: Path, *arguments: str) -> str:
-    """Run the wheel's toptalkers from an empty place."""
+    """Run the wheel's toptalkers from an empty folder."""
     code = (
         "import toptalkers, sys; assert toptalkers.__file__.startswith(sys.argv.pop(1)), toptalkers.__file__\n"
         "from toptalkers.__main__ import main; main()"
@@ -46,7 +46,7 @@ def run(installed: Path, *arguments: str) -> str:
 
 
 def test_wheel_counts_its_own_sample(installed: Path) -> None:
-    """The installed package holds the scripts, the jobs and the sample that its commands need."""
+    """The installed package has the scripts, the jobs and the sample that its commands need."""
     sample = str(installed / "toptalkers/sample/data")
     answer = run(installed, "run-local", sample)
     assert answer.count("\n") > 100
@@ -55,7 +55,7 @@ def test_wheel_counts_its_own_sample(installed: Path) -> None:
 
 
 def test_wheel_renders_the_repositorys_template(installed: Path) -> None:
-    """cloudformation/ in the repository is what the installed package renders."""
+    """The installed package renders the same as cloudformation/ in the repository."""
     code = "from toptalkers.capture.template import render_template; print(render_template(), end='')"
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

@@ -52,7 +52,7 @@ def each(shape: str) -> Callable[[list[str]], str]:
 
 
 def under(*keys: str | int) -> Wrap:
-    """JSON, one value a line, in which a record stands under keys; a number is a list."""
+    """JSON, one value per line, with a record below these keys; a number means a list."""
 
     def wrap(lines: list[str]) -> str:
         out = []
@@ -185,7 +185,7 @@ def zstd(content: bytes) -> bytes:
 
 
 def ask(path: Path, query: Query, engine: Engine = local) -> tuple[bytes, int, list[Problem]]:
-    """The answer, how many records were read, and what was left out."""
+    """Return the answer, the number of records read, and what was skipped."""
     problems: list[Problem] = []
     answer = engine.count_files(query, find_inputs([str(path)]).files, watch=Watch(on_problem=problems.append))
     return b"".join(answer.chunks), answer.tally.records_read, problems
@@ -197,7 +197,7 @@ def ask(path: Path, query: Query, engine: Engine = local) -> tuple[bytes, int, l
 def test_a_wrapped_file_counts_as_its_lines(
     tmp_path_factory: pytest.TempPathFactory, wrap: Wrap, lines: list[str], packing: str
 ) -> None:
-    """The answer and the number of records are those of the plain lines, in every packing and under any name."""
+    """Answer and number of records are those of the plain lines, in every compression and under any name."""
     folder = tmp_path_factory.mktemp("wrapped")
     (folder / "plain.log").write_text("".join(line + "\n" for line in lines))
     wrapped = wrap(lines)
@@ -209,7 +209,7 @@ def test_a_wrapped_file_counts_as_its_lines(
 
 @pytest.mark.parametrize("name", ["JSON glued together", "Athena CSV", "syslog", "UTF-16 CSV"])
 def test_other_engines_get_the_same_lines(tmp_path: Path, name: str) -> None:
-    """What is wrapped is taken out before any engine sees it."""
+    """Lines are unwrapped before any engine reads them."""
     lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
     wrapped = WRAPPINGS[name](lines)
     (tmp_path / "wrapped").write_bytes(wrapped.encode() if isinstance(wrapped, str) else wrapped)
@@ -218,7 +218,7 @@ def test_other_engines_get_the_same_lines(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("wrapped", [name for name in WRAPPINGS if "UTF-16" not in name and "packed" not in name])
 def test_a_line_that_is_not_wrapped_so_is_tallied(tmp_path: Path, wrapped: str) -> None:
-    """What does not fit the wrapping stands in the tally as malformed; the rest counts."""
+    """Lines that do not fit the wrapping are tallied as malformed; the rest counts."""
     lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
     content = WRAPPINGS[wrapped](lines)
     text = content.decode() if isinstance(content, bytes) else content
@@ -245,7 +245,7 @@ def test_a_line_that_is_not_wrapped_so_is_tallied(tmp_path: Path, wrapped: str) 
 def test_a_header_in_any_writing_holds(
     tmp_path_factory: pytest.TempPathFactory, write: Callable[[list[str]], str], lines: list[str], order: list[str]
 ) -> None:
-    """Columns in another order are read by their names, however these are written; never as the default's."""
+    """Columns in another order are read by their names, in any spelling, and never as the default's."""
     folder = tmp_path_factory.mktemp("headers")
     (folder / "plain.log").write_text("".join(line + "\n" for line in lines))
     rows = [dict(zip(NAMES, line.split(" "), strict=True)) for line in lines]
@@ -256,7 +256,7 @@ def test_a_header_in_any_writing_holds(
 
 
 def test_json_of_two_records_is_no_record(tmp_path: Path) -> None:
-    """Where an object holds two different records, nobody can tell which one was meant: neither counts."""
+    """If an object has two different records, neither counts, because nobody can tell which one was meant."""
     lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
     text = "".join(json.dumps({"old": one, "new": two}) + "\n" for one, two in itertools.pairwise(lines))
     (tmp_path / "two.json").write_text(text)
@@ -265,7 +265,7 @@ def test_json_of_two_records_is_no_record(tmp_path: Path) -> None:
 
 
 def test_plain_lines_among_json_are_read(tmp_path: Path) -> None:
-    """A line that is no JSON passes whole, though it begins with a number, which could be a value."""
+    """A line that is not JSON passes unchanged, even if it begins with a number, which could be a value."""
     lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
     (tmp_path / "plain").write_text("".join(f"{line}\n" for line in lines))
     (tmp_path / "mixed").write_text(str(WRAPPINGS["JSON with a message a line"](lines[:5])) + each("{}")(lines[5:]))
@@ -273,7 +273,7 @@ def test_plain_lines_among_json_are_read(tmp_path: Path) -> None:
 
 
 def test_json_of_something_else_is_named_as_what_it_is(tmp_path: Path) -> None:
-    """JSON without a record is left out by name, and the reason says that it was read as JSON."""
+    """JSON without a record is skipped by name, and the reason says that it was read as JSON."""
     (tmp_path / "a.json").write_text('{"a": 1}\n{"b": [1, 2]}\n')
     _, _, problems = ask(tmp_path / "a.json", Query())
     assert [problem.is_failure for problem in problems] == [True]
@@ -282,7 +282,7 @@ def test_json_of_something_else_is_named_as_what_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("depth", [100, 300, 500, 900, 5_000])
 def test_json_of_any_depth_leaves_other_files_alone(tmp_path: Path, depth: int) -> None:
-    """JSON that is nested more deeply than can be followed is left out by name, and the rest counts."""
+    """JSON that is nested too deeply is skipped by name, and the rest counts."""
     (tmp_path / "deep.json").write_text('{"a":[' * depth + "1" + "]}" * depth + "\n")
     (tmp_path / "good.log").write_text(record(1, "10.0.1.1", 443, 1, "ACCEPT") + "\n")
     problems: list[Problem] = []
@@ -293,7 +293,7 @@ def test_json_of_any_depth_leaves_other_files_alone(tmp_path: Path, depth: int) 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_json_cut_off_anywhere_is_no_traceback(tmp_path: Path, cut: int) -> None:
-    """JSON that ends in the middle of a value is left out by name, as all is that is cut off."""
+    """JSON that ends within a value is skipped by name, like any file that is cut off."""
     lines = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(3)]
     for wrap in (WRAPPINGS["JSON with a message a line"], WRAPPINGS["events as JSON"]):
         (tmp_path / "cut").write_text(str(wrap(lines)).rstrip()[:-cut])
@@ -302,7 +302,7 @@ def test_json_cut_off_anywhere_is_no_traceback(tmp_path: Path, cut: int) -> None
 
 
 def test_many_pieces_come_to_the_same(tmp_path: Path) -> None:
-    """Values and lines that lie across the pieces in which a file is read come out whole."""
+    """Values and lines that cross the pieces in which a file is read are complete."""
     lines = [record(n % 256, "10.0.1.1", 443, n, "ACCEPT") for n in range(3_000)]
     (tmp_path / "plain").write_text("".join(line + "\n" for line in lines))
     query = Query.parse(metric="bytes")

@@ -37,7 +37,7 @@ Count = Callable[[Case], Outcome]
 
 
 class Pieces(io.BytesIO):
-    """A stream that gives only some bytes at a time, as a pipe may."""
+    """A stream that returns only some bytes at a time, as a pipe may."""
 
     def __init__(self, content: bytes, most: int) -> None:
         """Take the content, and the most bytes to give at a time."""
@@ -50,14 +50,14 @@ class Pieces(io.BytesIO):
 
 
 def _asked(case: Case) -> tuple[Query, int]:
-    """The question of a case, and how many talkers it asks for, 0 for all."""
+    """Return the question of a case, and how many talkers it asks for, 0 for all."""
     texts = dict(case.question)
     top = int(texts.pop("top", "0"))
     return Query.parse(**texts), top
 
 
 def count_by_scripts(case: Case) -> Outcome:
-    """A mapper for each file, sort, reducer, filter, sort."""
+    """Run a mapper for each file, sort, reducer, filter and sort."""
     query, top = _asked(case)
     counted, tallies = [], []
     reported: Counters[str] = Counters()
@@ -96,7 +96,7 @@ def _tally(tally: Tally, *, is_misfit: bool) -> tuple[tuple[str, int], ...]:
 
 
 def count_by_kernel(case: Case) -> Outcome:
-    """In the case's way; between the files stands what does not count, and must leave nothing."""
+    """Count in the case's way; between the files, feed lines that do not count, which must leave nothing."""
     query, top = _asked(case)
     spill = Spill(None)
     tallies = []

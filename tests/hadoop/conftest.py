@@ -12,7 +12,7 @@ from toptalkers.hadoop.runtime import StreamingResult, run_streaming
 
 @pytest.fixture(scope="session")
 def hadoop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
-    """HDFS and YARN are daemons of their own, as on a cluster."""
+    """Start HDFS and YARN as separate daemons, as on a cluster."""
     directory = tmp_path_factory.mktemp("hadoop")
     with pseudo_distributed(directory, Path(__file__).with_name("daemon_jars.txt")) as running:
         yield running
@@ -20,7 +20,7 @@ def hadoop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Runs streaming jobs in the embedded Hadoop, input and scripts written to a directory first."""
+    """Runs streaming jobs in the embedded Hadoop; input and scripts are first written to a directory."""
 
     directory: Path
 
@@ -36,11 +36,11 @@ class Embedded:
         return run_streaming(arguments, work_dir=self.directory, map_slots=map_slots)
 
     def output(self, name: str = "out") -> list[bytes]:
-        """What each part file of an output directory holds."""
+        """Return the content of each part file of an output directory."""
         return [path.read_bytes() for path in sorted((self.directory / name).glob("part-*"))]
 
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Embedded:
-    """Each test's jobs have a working directory of their own."""
+    """Give each test's jobs their own working directory."""
     return Embedded(tmp_path)

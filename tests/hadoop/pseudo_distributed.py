@@ -44,7 +44,7 @@ class Hadoop:
     environment: Mapping[str, str]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `hadoop ARGUMENTS`; CalledProcessError, its output in the notes, when it fails."""
+        """Run `hadoop ARGUMENTS`; raise CalledProcessError, with its output in the notes, if it fails."""
         done = subprocess.run(
             [str(self.launcher), *arguments], env=self.environment, capture_output=True, text=True, check=False
         )
@@ -58,7 +58,7 @@ class Hadoop:
 
 @contextlib.contextmanager
 def pseudo_distributed(directory: Path, jar_list: Path) -> Iterator[Hadoop]:
-    """Start the four daemons below an empty directory; in the end they and all their containers are stopped."""
+    """Start the four daemons below an empty directory; at the end they and all their containers are stopped."""
     jars = fetch_jars(parse_jar_list(jar_list.read_text()))
     java = find_java()
     conf_dir = directory / "conf"
@@ -198,7 +198,7 @@ esac
 
 
 def _wait_until_ready(daemons: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
-    """Wait until the ResourceManager has seen its node, and the NameNode its; both say so in their logs."""
+    """Wait until the ResourceManager and the NameNode each report their node in their logs."""
     said = {
         "namenode": "registerDatanode: from",
         "resourcemanager": "Node Transitioned from NEW to RUNNING",
@@ -216,7 +216,7 @@ def _wait_until_ready(daemons: Mapping[str, subprocess.Popen[bytes]], logs: Path
 
 
 def _stop(daemons: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """End the daemons; the NodeManager is asked, so that it ends its containers, which have sessions of their own."""
+    """End the daemons; the NodeManager is asked, so that it ends its containers, which have their own sessions."""
     if node_manager := daemons.get("nodemanager"):
         node_manager.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

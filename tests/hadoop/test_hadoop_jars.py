@@ -1,4 +1,4 @@
-"""Fetching pinned jars: what comes is what was pinned, and comes once."""
+"""Fetching pinned jars: every jar is the pinned one, and is fetched once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,12 @@ SMALL = next(jar for jar in embedded_jars() if jar.artifact == "reactive-streams
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of jgo's requests go to a proxy that nobody runs."""
+    """All of jgo's requests go to a proxy that does not exist."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
 
 
 def test_a_damaged_file_is_fetched_again(tmp_path: Path) -> None:
-    """A missing jar is fetched, a damaged one again, and progress tells of what had to be fetched alone."""
+    """A missing jar is fetched, a damaged one again, and progress is reported only for fetched ones."""
     progress: list[tuple[int, int]] = []
     for content in (None, b"damaged"):
         if content is not None:
@@ -35,7 +35,7 @@ def test_a_damaged_file_is_fetched_again(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_network")
 def test_the_network_is_needed_once(tmp_path: Path) -> None:
-    """What is in the cache needs no network; what is not says so, by its name, with what to do."""
+    """Jars in the cache need no network; for others the error names the jar and the remedy."""
     with pytest.raises(ToptalkersError, match=SMALL.coordinates) as caught:
         fetch_jars([SMALL], repository=tmp_path)
     assert "network" in (caught.value.hint or "")
@@ -46,7 +46,7 @@ def test_the_network_is_needed_once(tmp_path: Path) -> None:
 
 
 def test_a_wrong_hash_names_the_artifact(tmp_path: Path) -> None:
-    """A jar that is not what was pinned is not used and not kept."""
+    """A jar that differs from the pinned one is not used and not kept."""
     wrong = replace(SMALL, sha256="0" * 64)
     with pytest.raises(ToptalkersError, match="was fetched, but its SHA-256") as caught:
         fetch_jars([wrong], repository=tmp_path)
@@ -55,6 +55,6 @@ def test_a_wrong_hash_names_the_artifact(tmp_path: Path) -> None:
 
 
 def test_a_line_that_pins_nothing() -> None:
-    """A list without hashes is refused, with the line."""
+    """A list without hashes is refused, and the line is named."""
     with pytest.raises(ValueError, match=r"'org\.example:name:1'"):
         parse_jar_list("org.example:name:1\n")

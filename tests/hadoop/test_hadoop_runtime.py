@@ -1,4 +1,4 @@
-"""Running one streaming job in a JVM: what is reported of it, and that nothing is left of it."""
+"""Running one streaming job in a JVM: its report, and no leftovers."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ IN_OUT = ["-input", "in", "-output", "out"]
 
 
 def test_progress_counters_and_logs(embedded: Embedded) -> None:
-    """A job's events, its scripts' counters and what they said come back; links and settings are gone."""
+    """A job's events, its scripts' counters and messages are returned; links and settings are removed."""
     embedded.write(
         {
             "in/a": "a\nb\n",
@@ -41,7 +41,7 @@ def test_progress_counters_and_logs(embedded: Embedded) -> None:
 
 
 def test_nothing_is_written_elsewhere(embedded: Embedded) -> None:
-    """All that Hadoop names as its own directories lies in the job's, so that runs side by side cannot collide."""
+    """All of Hadoop's own directories are in the job's directory, so that simultaneous runs cannot collide."""
     embedded.write({"in/a": "a\n"})
     result = embedded.run("-D", "mapreduce.job.reduces=0", *IN_OUT, "-mapper", "env")
     assert result.exit_code == 0, result.why_failed()
@@ -53,7 +53,7 @@ def test_nothing_is_written_elsewhere(embedded: Embedded) -> None:
 
 
 def test_scripts_of_files_can_be_executed(embedded: Embedded) -> None:
-    """A script without an exec bit runs under its own name, since Hadoop copies it and sets one."""
+    """A script without an exec bit runs under its own name, because Hadoop copies it and sets one."""
     embedded.write({"in/a": "a\n", "scripts/same.py": "#!/usr/bin/env python3\nprint(input())\n"})
     result = embedded.run("-files", "scripts/same.py#renamed", *IN_OUT, "-mapper", "renamed", "-reducer", "cat")
     assert result.exit_code == 0, result.why_failed()
@@ -61,7 +61,7 @@ def test_scripts_of_files_can_be_executed(embedded: Embedded) -> None:
 
 
 def test_a_file_of_the_same_name_wins(embedded: Embedded) -> None:
-    """What lies in the working directory already is not replaced by a file of `-files`, nor removed."""
+    """A file that is already in the working directory is neither replaced by a file of `-files` nor removed."""
     embedded.write({"in/a": "a\n", "scripts/say.py": "print('new')\n", "say.py": "print('old')\n"})
     result = embedded.run("-files", "scripts/say.py", *IN_OUT, "-mapper", "python3 say.py", "-reducer", "cat")
     assert result.exit_code == 0, result.why_failed()
@@ -70,7 +70,7 @@ def test_a_file_of_the_same_name_wins(embedded: Embedded) -> None:
 
 
 def test_a_mapper_that_dies_shows_its_traceback(embedded: Embedded) -> None:
-    """The first traceback, with the one it led to, is the reason; the user need not search the log."""
+    """The first traceback, with its causes, is the reason; the user need not search the log."""
     embedded.write(
         {
             "in/a": "a\n",
@@ -86,7 +86,7 @@ def test_a_mapper_that_dies_shows_its_traceback(embedded: Embedded) -> None:
 
 
 def test_a_script_s_last_word_explains_its_exit_code(embedded: Embedded) -> None:
-    """Without a traceback, as for argparse's usage error, the reason ends in what the script said."""
+    """Without a traceback, as for argparse's usage error, the reason ends with the script's message."""
     embedded.write({"in/a": "a\n", "refuse.py": "import sys\nsys.exit('wrong ports')\n"})
     result = embedded.run("-files", "refuse.py", *IN_OUT, "-mapper", "python3 refuse.py", "-reducer", "cat")
     assert result.why_failed() == (
@@ -95,7 +95,7 @@ def test_a_script_s_last_word_explains_its_exit_code(embedded: Embedded) -> None
 
 
 def test_an_interrupted_job_leaves_no_process(embedded: Embedded) -> None:
-    """An exception in the middle, as Ctrl-C raises it, ends the JVM and the scripts that it runs."""
+    """An exception in the middle, such as Ctrl-C, ends the JVM and the scripts that it runs."""
     pid_file = embedded.directory / "pid"
     embedded.write(
         {
@@ -123,7 +123,7 @@ def test_an_interrupted_job_leaves_no_process(embedded: Embedded) -> None:
 
 
 def test_settings_are_the_user_s_alone(tmp_path: Path) -> None:
-    """No other user can read a secret key, and what Hadoop would expand is refused."""
+    """No other user can read a secret key, and values that Hadoop would expand are refused."""
     conf_dir = tmp_path / "conf"
     write_settings(conf_dir, {"core-site.xml": {"fs.s3a.secret.key": "<&>"}})
     path = conf_dir / "core-site.xml"
@@ -135,7 +135,7 @@ def test_settings_are_the_user_s_alone(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_hadoop_cannot_take(tmp_path: Path) -> None:
-    """A blank in the path would fail the shuffle in the middle of a job; it is refused before."""
+    """A blank in the path would break the shuffle in the middle of a job; it is refused before."""
     with pytest.raises(ToptalkersError, match="of this name"):
         run_streaming([], work_dir=tmp_path / "my files", map_slots=1)
     assert list(tmp_path.iterdir()) == []

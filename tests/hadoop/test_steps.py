@@ -27,17 +27,17 @@ SWAPPED = "log-status action dstaddr srcaddr dstport bytes"
 
 
 def default_record(number: int) -> str:
-    """A record of the default format; few talkers, so that files share them."""
+    """Return a record of the default format; few talkers, so that files share them."""
     return f"2 123456789012 eni-1 10.0.0.{number % 5} 10.0.1.{number % 3} 49152 443 6 2 {number} 1 61 ACCEPT OK"
 
 
 def swapped_record(number: int) -> str:
-    """A record of another format, which read as the default one would be malformed or wrong."""
+    """Return a record of another format, which the default one would make malformed or wrong."""
     return f"OK ACCEPT 10.0.1.{number % 3} 10.0.0.{number % 5} 443 {number}"
 
 
 def lines(*texts: str) -> bytes:
-    """Lines, each ended."""
+    """Join lines, each with an end."""
     return "".join(f"{text}\n" for text in texts).encode()
 
 
@@ -57,7 +57,7 @@ PLAIN = MIXED | {"j.log": lines(SWAPPED, *map(swapped_record, range(4000)))}
 
 
 def run(embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False) -> bytes:
-    """Run the planned steps over the folder `in`; the answer as fetching it gives it."""
+    """Run the planned steps over the folder `in`; return the answer as `fetch-results` gives it."""
     planned = plan_steps(
         query,
         inputs=["in/"],
@@ -78,7 +78,7 @@ def run(embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False
 
 
 def counted_here(embedded: Embedded, query: Query, top: int = 0) -> bytes:
-    """The local engine's answer."""
+    """Return the local engine's answer."""
     return b"".join(local.count_files(query, find_inputs([str(embedded.directory / "in")]).files, top=top).chunks)
 
 
@@ -88,7 +88,7 @@ def counted_here(embedded: Embedded, query: Query, top: int = 0) -> bytes:
     ids=["headers", "offsets", "never"],
 )
 def test_files_of_all_kinds_count_as_they_do_alone(embedded: Embedded, gluing: Gluing, files: dict[str, bytes]) -> None:
-    """Small files share maps where they may, and no file's header reaches into the next."""
+    """Small files share maps where possible, and no file's header applies to the next one."""
     embedded.write({f"in/{name}": content for name, content in files.items()})
     query = Query.parse(metric="bytes")
     answer = run(embedded, query, gluing)
@@ -97,14 +97,14 @@ def test_files_of_all_kinds_count_as_they_do_alone(embedded: Embedded, gluing: G
 
 
 def test_without_offsets_mixed_files_would_count_wrongly(embedded: Embedded) -> None:
-    """The test above can fail: files of several kinds, glued as if each had a header, give another answer."""
+    """The test above can fail: files of several kinds, joined as if each had a header, give another answer."""
     embedded.write({f"in/{name}": content for name, content in MIXED.items()})
     query = Query.parse(metric="bytes")
     assert run(embedded, query, "headers") != counted_here(embedded, query)
 
 
 def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
-    """With all ports kept the aggregate holds them, packed, and the answer is the same."""
+    """With all ports kept the aggregate has them, compressed, and the answer is the same."""
     other = default_record(1).replace(" 443 ", " 8443 ")
     embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(20)), other))})
     query = Query.parse()

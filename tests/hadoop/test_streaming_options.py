@@ -1,4 +1,4 @@
-"""What the options of Hadoop Streaming do, and what its text input gives a mapper: the ground the steps stand on."""
+"""The options of Hadoop Streaming and the mapper's text input: the facts on which the steps rely."""
 
 import gzip
 
@@ -19,7 +19,7 @@ SHOW_LINES = "import sys\nfor line in sys.stdin.buffer: print(repr(line))\n"
 
 
 def mapped(embedded: Embedded, *options: str) -> list[list[str]]:
-    """The lines that each mapper got, as `SHOW_LINES` prints them."""
+    """Return the lines of each mapper, as `SHOW_LINES` prints them."""
     embedded.write({"job/show.py": SHOW_LINES})
     result = embedded.run("-files", "job/show.py", *MAP_ONLY, *options, *IN_OUT, "-mapper", "python3 show.py")
     assert result.exit_code == 0, result.why_failed()
@@ -27,10 +27,10 @@ def mapped(embedded: Embedded, *options: str) -> list[list[str]]:
 
 
 class TestTextInput:
-    """Hadoop's LineRecordReader, alone and under CombineTextInputFormat."""
+    """Hadoop's LineRecordReader, by itself and under CombineTextInputFormat."""
 
     def test_combined_files_keep_their_lines(self, embedded: Embedded) -> None:
-        """Small files share a map; CR and CRLF end a line, only a file's first BOM goes, gz members are joined."""
+        """Small files share a map; CR and CRLF end a line, only a file's first BOM is removed, gzip is joined."""
         embedded.write(
             {
                 "in/1.txt": b"\xef\xbb\xbfa\rb\r\nc\n\xef\xbb\xbfd\n",
@@ -46,7 +46,7 @@ class TestTextInput:
         assert sorted(lines) == sorted(map(repr, expected))
 
     def test_a_large_plain_file_is_split_in_the_middle(self, embedded: Embedded) -> None:
-        """A plain file above the split size comes in pieces, so that only one mapper sees its header; a .gz never."""
+        """A plain file above the split size is split, so that only one mapper gets its header; a .gz never is."""
         lines = [b"line %d\n" % number for number in range(8)]
         embedded.write({"in/plain.txt": b"".join(lines), "in/packed.gz": gzip.compress(b"".join(lines))})
         parts = mapped(embedded, "-D", f"{SPLIT}=20", *NO_KEY, *COMBINE)
@@ -71,7 +71,7 @@ class TestTextInput:
         assert mapped(embedded, "-D", f"{SPLIT}=1000", *NO_KEY, *recursive, *COMBINE) == [["b'a\\n'"]]
 
     def test_the_offset_leaks_without_ignore_key(self, embedded: Embedded) -> None:
-        """CombineTextInputFormat's byte offset stands before each line unless the key is ignored."""
+        """CombineTextInputFormat's byte offset precedes each line unless the key is ignored."""
         embedded.write({"in/a.txt": b"a\nb\n"})
         assert mapped(embedded, *COMBINE) == [["b'0\\ta\\n'", "b'2\\tb\\n'"]]
 
@@ -129,7 +129,7 @@ class TestShuffle:
         assert embedded.output() == [b"a:1\t10\t\nc:1\t9\t\na:2\t2\t\nb:1\t2\t\n"]
 
     def test_aggregate_combines_and_keeps_ipv6(self, embedded: Embedded) -> None:
-        """`-reducer aggregate` brings its combiner, and splits at the first colon alone."""
+        """`-reducer aggregate` has its own combiner, and splits only at the first colon."""
         key = "[2001:db8::1]:[2001:db8::2]:443"
         embedded.write({"in/a": f"LongValueSum:{key}\t2\n" * 5})
         result = embedded.run(*IN_OUT, "-mapper", "cat", "-reducer", "aggregate")

@@ -20,7 +20,7 @@ STREAMING = Path(count_flows.__file__).parent
 
 
 def planned(source: str, between: str, target: str) -> list[list[str]]:
-    """The arguments of the two steps, as `run-emr` renders them, for the recipe's question."""
+    """Return the arguments of the two steps, as `run-emr` renders them, for the recipe's question."""
     steps = plan_steps(
         Query(),
         inputs=[source],
@@ -36,7 +36,7 @@ def planned(source: str, between: str, target: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def flow_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2,000 default-format records, some dirty, some IPv6, in six .gz files in two folders."""
+    """Write 2,000 default-format records, some dirty, some IPv6, in six .gz files in two folders."""
     directory = tmp_path_factory.mktemp("flowlogs")
     chance = random.Random(5)
     for number in range(6):
@@ -56,7 +56,7 @@ def flow_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def piped(flow_logs: Path) -> bytes:
-    """The answer of the scripts in a plain pipe."""
+    """Return the answer of the scripts in a plain pipe."""
     lines = b"".join(gzip.decompress(path.read_bytes()) for path in sorted(flow_logs.rglob("*.gz")))
 
     def pipe(command: list[str], data: bytes) -> bytes:
@@ -83,7 +83,7 @@ def test_embedded(embedded: Embedded, flow_logs: Path, piped: bytes) -> None:
 
 
 def test_daemons(hadoop: Hadoop, flow_logs: Path, piped: bytes, tmp_path: Path) -> None:
-    """The very steps that are rendered for EMR, on real HDFS and YARN daemons."""
+    """The same steps that are rendered for EMR, on real HDFS and YARN daemons."""
     hadoop.run("fs", "-put", str(flow_logs), "flowlogs")
     for arguments in planned("flowlogs", "sums/", "sorted/"):
         hadoop.run("jar", str(hadoop.streaming_jar), *arguments)

@@ -1,4 +1,4 @@
-"""Runs that go wrong, inside `toptalkers sandbox run`: python -m tests.sandbox.faults; ends with 0 if all is so."""
+"""Runs that go wrong, inside `toptalkers sandbox run`: python -m tests.sandbox.faults; exits with 0 if all is right."""
 
 import gzip
 import os
@@ -18,20 +18,20 @@ RECORD = "2 123456789012 eni-1 10.0.0.1 10.0.0.2 49152 443 6 1 1 1 61 ACCEPT OK"
 
 
 def toptalkers(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run one command, and see how it ends."""
+    """Run one command, and check its end."""
     done = subprocess.run([*TOPTALKERS, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == expect, done
     return done
 
 
 def clusters(*states: str) -> list[Any]:
-    """The clusters in these states, or in any."""
+    """Return the clusters in these states, or in any."""
     asked: Any = {"ClusterStates": list(states)} if states else {}
     return list(boto3.client("emr").list_clusters(**asked)["Clusters"])
 
 
 def main() -> None:
-    """A step that fails, its log late; no capacity; throttling; Ctrl-C; nothing of it left running."""
+    """A step that fails, with a late log; no capacity; throttling; Ctrl-C; nothing is left running."""
     toptalkers("deploy", "--yes")
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName="toptalkers")["Stacks"]
     bucket = next(one["OutputValue"] for one in stack["Outputs"] if one["OutputKey"] == "BucketName")

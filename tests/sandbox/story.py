@@ -16,7 +16,7 @@ TOPTALKERS = [sys.executable, "-m", "toptalkers"]
 
 
 def toptalkers(*arguments: str, expect: int = 0) -> str:
-    """Run one command; gives its standard output."""
+    """Run one command; return its standard output."""
     print("$ toptalkers", shlex.join(arguments), flush=True)
     done = subprocess.run([*TOPTALKERS, *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != expect:
@@ -25,7 +25,7 @@ def toptalkers(*arguments: str, expect: int = 0) -> str:
 
 
 def captured(bucket: str, folder: Path) -> None:
-    """Copy what the capture chain wrote."""
+    """Copy the objects that the capture chain wrote."""
     s3 = boto3.client("s3")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="flowlogs/"):
         for found in page.get("Contents", []):
@@ -35,13 +35,13 @@ def captured(bucket: str, folder: Path) -> None:
 
 
 def stack_output(name: str) -> str:
-    """One output of the stack."""
+    """Return one output of the stack."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName="toptalkers")["Stacks"]
     return next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == name)
 
 
 def main(source: Path, got: Path, parts: set[str]) -> None:
-    """Tell the story: deploy, enable, replay, run-local from S3, run-emr, fetch-results, disable, destroy."""
+    """Deploy, enable, replay, run-local from S3, run-emr, fetch-results, disable, destroy."""
     vpc = boto3.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     toptalkers("deploy", "--yes")
     toptalkers("deploy", "--yes")

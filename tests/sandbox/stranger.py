@@ -20,7 +20,7 @@ SIGNATURE = (
 
 
 def become_nobody(state: str) -> None:
-    """Give up all rights, and see that the sandbox's folder is closed."""
+    """Give up all rights, and check that the sandbox's folder is closed."""
     "".encode("idna")  # for sockets; nobody may not read the Python that has it
     os.setgroups([])
     os.setgid(NOBODY)
@@ -33,7 +33,7 @@ def become_nobody(state: str) -> None:
 
 
 def ask(to: str, method: str, path: str, headers: dict[str, str], body: str | None) -> int:
-    """The status of an answer, which no page of another site may read."""
+    """Return the status of an answer, which no page of another site may read."""
     connection = http.client.HTTPConnection(urlsplit(to).netloc, timeout=20)
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
@@ -43,7 +43,7 @@ def ask(to: str, method: str, path: str, headers: dict[str, str], body: str | No
 
 
 def ask_with_length(to: str, length: str) -> int:
-    """The status of the answer to a request of which only the head comes."""
+    """Return the status of the answer to a request of which only the head is sent."""
     address = urlsplit(to)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         head = ["POST / HTTP/1.1", f"Host: {address.netloc}", f"Content-Length: {length}", "", ""]
@@ -52,7 +52,7 @@ def ask_with_length(to: str, length: str) -> int:
 
 
 def main(url: str, emr_url: str, state: str, touched: str) -> None:
-    """Try it all."""
+    """Try everything."""
     if os.geteuid() == 0:
         become_nobody(state)
     arguments = ["hadoop-streaming", "-input", "/etc/passwd", "-output", "out", "-mapper", f"touch {touched}"]

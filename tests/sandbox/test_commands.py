@@ -1,4 +1,4 @@
-"""The commands as a user types them, inside of `sandbox run`: nothing about them is special there."""
+"""The commands as a user types them, inside of `sandbox run`: they work there as everywhere."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ toptalkers destroy --delete-data --yes
 
 @pytest.mark.parametrize("options", [[], ["--auth"]])
 def test_the_capture_story(tmp_path: Path, options: list[str]) -> None:
-    """Deployed, on, replayed with poison and retries, off and gone; the answer is that over the source."""
+    """Deployed, enabled, replayed with poison and retries, disabled and destroyed; the answer is that of the source."""
     done = subprocess.run(
         [sys.executable, "-m", "toptalkers", "sandbox", "run", *options, "--", "bash", "-c", SCRIPT],
         cwd=tmp_path,

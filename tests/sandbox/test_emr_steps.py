@@ -1,4 +1,4 @@
-"""The sandbox's EMR runs what it is given on real Hadoop, and stops it when it is told to."""
+"""The sandbox's EMR runs its steps on a real Hadoop, and stops them on request."""
 
 import gzip
 import os
@@ -38,7 +38,7 @@ time.sleep(120)
 
 
 class Aws:
-    """A local AWS with a bucket, an instance profile, and clients."""
+    """Start a local AWS with a bucket, an instance profile, and clients."""
 
     def __init__(self, environment: dict[str, str], state_dir: Path) -> None:
         session = boto3.Session(
@@ -94,7 +94,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Processes that work in a folder or below it."""
+    """Return the processes that work in a folder or below it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -107,7 +107,7 @@ def processes_in(folder: Path) -> list[int]:
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[Aws]:
-    """A local AWS of its own, because some tests end it."""
+    """Start a local AWS for one test, because some tests end it."""
     with local_aws(tmp_path, pace=Pace(0.1, 0.1, 0.1, 0.1)) as running:
         yield Aws(dict(running.environment), tmp_path)
 
@@ -123,7 +123,7 @@ def count_words(output: str) -> tuple[list[str], list[str]]:
 
 
 def test_two_steps_from_s3_to_s3(aws: Aws) -> None:
-    """What Hadoop makes of the input lies in S3, and the steps' logs hold counters and what scripts said."""
+    """Hadoop's output is in S3, and the steps' logs have the counters and the scripts' messages."""
     aws.s3.put_object(Bucket="bucket", Key="code/mapper.py", Body=MAPPER)
     aws.s3.put_object(Bucket="bucket", Key="in/words.txt", Body=b"b\na\nb\n")
     cluster = aws.run(*count_words("s3://bucket/out/"))
@@ -151,7 +151,7 @@ def test_a_step_that_fails_in_hadoop(aws: Aws) -> None:
 
 
 def kill(module: str, url: str) -> None:
-    """Kill the process of a sandbox's own that runs a module, so that it cannot clean up."""
+    """Kill the sandbox's own process that runs a module, so that it cannot clean up."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if module.encode() in (process / "cmdline").read_bytes().split(
@@ -166,7 +166,7 @@ def kill(module: str, url: str) -> None:
     "how", ["terminate", "stop", "toptalkers.sandbox.hadoop_step", "toptalkers.sandbox.emr_process"]
 )
 def test_a_running_step_can_be_stopped(tmp_path: Path, how: str) -> None:
-    """Terminating the cluster, ending the AWS, killing what runs the step or the EMR: JVM and scripts end."""
+    """If the cluster is terminated, the AWS ends, or a step's process or the EMR is killed, JVM and scripts end."""
     began = tmp_path / "began"
     state_dir = tmp_path / "state"
     state_dir.mkdir()

@@ -1,4 +1,4 @@
-"""From a command to an answer, by the command line alone, on an AWS that runs here."""
+"""From a command to an answer, only by the command line, on a local AWS."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def answer(folder: Path) -> bytes:
 
 
 def tell(source: Path, got: Path, *parts: str) -> None:
-    """Run the story inside a sandbox of its own."""
+    """Run the story inside its own sandbox."""
     command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", str(got.with_suffix(".logs")), "--"]
     command += [sys.executable, "-m", "tests.sandbox.story", str(source), str(got), *parts]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
@@ -32,7 +32,7 @@ def tell(source: Path, got: Path, *parts: str) -> None:
 
 
 def test_200_000_records_land_once_and_complete(tmp_path: Path) -> None:
-    """Every batch given to the Lambda twice, poison between: what landed, read from S3 too, counts as the source."""
+    """Every batch given to the Lambda twice, poison between: the objects, also read from S3, count as the source."""
     source, got = tmp_path / "source", tmp_path / "got"
     got.mkdir()
     write_sample(source, records=200_000)
@@ -53,7 +53,7 @@ def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
 
 
 def test_the_demo_itself(tmp_path: Path) -> None:
-    """scripts/demo's story ends well, with the ranked table, and says that both engines gave the same bytes."""
+    """scripts/demo's story succeeds, with the ranked table, and says that both engines gave the same bytes."""
     command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", "bash", str(ROOT / "scripts/demo-story")]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
@@ -65,7 +65,7 @@ def test_the_demo_itself(tmp_path: Path) -> None:
 
 
 def test_runs_that_go_wrong() -> None:
-    """Each fault ends in its exit code, with its reason, and leaves nothing running (tests/sandbox/faults.py)."""
+    """Each fault has its exit code and its reason, and leaves nothing running (tests/sandbox/faults.py)."""
     command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", sys.executable, "-m", "tests.sandbox.faults"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

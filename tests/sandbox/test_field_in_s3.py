@@ -1,4 +1,4 @@
-"""Other people's objects in S3: this machine and a cluster agree, byte for byte, or the cluster is never started."""
+"""Objects from elsewhere in S3: this machine and a cluster agree, byte for byte, or the cluster is never started."""
 
 import bz2
 import gzip
@@ -29,7 +29,7 @@ PACKED = gzip.compress(CONTENT)
 
 
 class Aws:
-    """A local AWS with the stack in it, and the commands run against it."""
+    """A local AWS with the stack in it; runs the commands against it."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = {**os.environ, **environment}
@@ -58,7 +58,7 @@ class Aws:
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """One local AWS for all of them."""
+    """Start one local AWS for all tests."""
     with local_aws(tmp_path_factory.mktemp("aws"), pace=Pace(0.1, 0.1, 0.1, 0.1)) as running:
         yield Aws(dict(running.environment))
 
@@ -72,7 +72,7 @@ FIREHOSE = "flows-1-2026-11-23-17-00-00-0a1b"
     ids=["alone", "mixed"],
 )
 def test_names_that_say_nothing_of_the_packing(aws: Aws, objects: dict[str, bytes]) -> None:
-    """Objects that Hadoop would take for text count on a cluster as well; nothing is left of their copies."""
+    """Objects that Hadoop would take for text count on a cluster, too; their copies are deleted."""
     folder = f"given-{len(objects)}/"
     for name, content in objects.items():
         aws.put(folder + name, content)
@@ -88,7 +88,7 @@ def test_names_that_say_nothing_of_the_packing(aws: Aws, objects: dict[str, byte
 
 
 def test_one_archived_object(aws: Aws) -> None:
-    """It is named and left out here; a cluster is not started, or told to read the others alone: the same bytes."""
+    """It is named and skipped here; a cluster is not started, or reads only the others: the same bytes."""
     for number in range(4):
         aws.put(f"cold/{number}.log.gz", PACKED, archived=number == 1)
     uri = f"s3://{aws.bucket}/cold/"

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sandbox
 
 
 def test_a_failing_put_loses_nothing(tmp_path: Path) -> None:
-    """Without s3:PutObject nothing lands and the batch comes again; with it back, the answer is the source's."""
+    """Without s3:PutObject nothing is written and the batch is retried; with it again, the answer is the source's."""
     source, landed, state = tmp_path / "source", tmp_path / "landed", tmp_path / "aws"
     state.mkdir()
     write_sample(source, records=3_000)

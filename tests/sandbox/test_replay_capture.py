@@ -1,4 +1,4 @@
-"""Flow logs replayed through a real stack on the local AWS: what lands is what was there, once."""
+"""Flow logs replayed through a real stack on the local AWS: each record is stored once."""
 
 import os
 import time
@@ -33,7 +33,7 @@ RECORDS = 20_000
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator["LocalAws"]:
-    """A local AWS, and this process's environment set to it."""
+    """Start a local AWS, and set this process's environment to it."""
     from toptalkers.sandbox.local_aws import local_aws
 
     before = dict(os.environ)
@@ -49,7 +49,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator["LocalAws"]:
 
 @pytest.fixture
 def stack(aws: "LocalAws", request: pytest.FixtureRequest) -> str:
-    """A stack of its own for each test; gives its name."""
+    """Deploy a stack for each test; return its name."""
     assert aws.url
     name = "toptalkers-" + "".join(letter for letter in request.node.name if letter.isalnum())[:40]
     cloudformation = boto3.Session().client("cloudformation")  # the default session keeps the keys of another sandbox
@@ -65,7 +65,7 @@ def stack(aws: "LocalAws", request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Flow logs in the default format, with NODATA and SKIPDATA among them."""
+    """Write flow logs in the default format, some of them NODATA and SKIPDATA."""
     folder = tmp_path_factory.mktemp("source")
     write_sample(folder, records=RECORDS, seed=3, layout="default", dirty=False)
     return folder
@@ -79,7 +79,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> dict[str, bytes]:
-    """Copy objects to files; their keys and bytes."""
+    """Copy objects to files; return their keys and bytes."""
     found = {}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for summary in page.get("Contents", []):
@@ -92,7 +92,7 @@ def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> dict[str
 
 
 def answer(folder: Path) -> tuple[list[Row], int]:
-    """The local engine's answer on a folder, and how many records it counted."""
+    """Return the local engine's answer on a folder, and how many records it counted."""
     query = Query.parse(metric="bytes", ports="all", action="ALL")
     left_out: list[Problem] = []
     files = find_inputs([str(folder)]).files
@@ -133,7 +133,7 @@ def last_modified(clients: Clients, target: Target, key: str) -> datetime:
 
 
 def test_poison_is_quarantined_byte_for_byte(stack: str, source: Path, tmp_path: Path) -> None:
-    """What cannot be read lies in quarantine as it came, and the answer is the same."""
+    """Undecodable records are in quarantine unchanged, and the answer is the same."""
     report, clients, target = put_all(stack, source, poison=11)
     download(clients.s3, target.bucket, "flowlogs/", tmp_path)
     assert answer(tmp_path) == answer(source)

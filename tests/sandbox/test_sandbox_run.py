@@ -1,4 +1,4 @@
-"""A whole local AWS around a command: it works, and nothing of it is left, however the command ends."""
+"""A whole local AWS around a command: it works, and leaves nothing, however the command ends."""
 
 import json
 import os
@@ -46,7 +46,7 @@ WAIT = "import time; time.sleep(120)"
 
 
 class Run:
-    """`toptalkers sandbox run` around a Python script that reports where it is and what it sees."""
+    """`toptalkers sandbox run` around a Python script that reports its environment."""
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class Run:
         )
 
     def report(self) -> dict[str, Any]:
-        """What the script told; waits for it."""
+        """Wait for the script's report; return it."""
         wait_for(lambda: self._report.exists() or self.process.poll() is not None)
         return dict(json.loads(self._report.read_text()))
 
     def end(self) -> tuple[int, str]:
-        """Exit code and standard error."""
+        """Return exit code and standard error."""
         _, stderr = self.process.communicate(timeout=60)
         return self.process.returncode, stderr
 
@@ -107,7 +107,7 @@ def is_open(port: int) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and not merely not yet waited for."""
+    """Whether a process is alive, and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except OSError:
@@ -115,7 +115,7 @@ def is_running(pid: int) -> bool:
 
 
 def processes_with(text: str) -> list[int]:
-    """Processes that have a text in their environment, their arguments or as their directory."""
+    """Return the processes that have a text in their environment, their arguments or as their directory."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -130,7 +130,7 @@ def processes_with(text: str) -> list[int]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Starts runs, and ends what a failing test leaves."""
+    """Start runs; end those that a failing test leaves."""
     runs = []
 
     def begin(script: str, *options: str, **more: Any) -> Run:
@@ -155,7 +155,7 @@ def test_a_command_finds_a_whole_aws(start: Callable[..., Run]) -> None:
 
 
 def test_the_user_s_own_aws_is_out_of_reach(start: Callable[..., Run], tmp_path: Path) -> None:
-    """Profile, keys, files and proxies of the caller's environment do not come through."""
+    """Profile, keys, files and proxies of the caller's environment are not passed on."""
     (tmp_path / "config").write_text("[default]\nregion = eu-west-1\nendpoint_url = http://192.0.2.1\n")
     run = start(
         STORE_AND_LOAD + "    tell()\n",
@@ -177,7 +177,7 @@ def test_the_user_s_own_aws_is_out_of_reach(start: Callable[..., Run], tmp_path:
 
 
 def test_the_command_s_exit_code_is_the_sandbox_s(start: Callable[..., Run]) -> None:
-    """Also a failing one, and all is stopped."""
+    """Also that of a failing command, and everything is stopped."""
     run = start("tell(); sys.exit(7)")
     assert run.end()[0] == 7
     assert run.is_all_gone(run.report())
@@ -209,7 +209,7 @@ def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_everything(start: Callable[..., Run], number: signal.Signals) -> None:
-    """The command gets the signal and ends of it; then nothing is left, not the function's process either."""
+    """The command gets the signal and ends; then nothing is left, not even the function's process."""
     run = start(WITH_A_FUNCTION + "    tell()\n    " + WAIT)
     report = run.report()
     assert not run.is_all_gone(report)
@@ -222,7 +222,7 @@ def test_a_signal_stops_everything(start: Callable[..., Run], number: signal.Sig
 
 
 def test_a_signal_while_it_starts(start: Callable[..., Run]) -> None:
-    """No command runs yet: what was started is stopped, the command never begins."""
+    """The command never begins: everything that was started is stopped."""
     run = start("tell()")
     wait_for(lambda: len(processes_with(str(run._logs / "tmp"))) > 0)
     run.process.send_signal(signal.SIGTERM)
@@ -234,7 +234,7 @@ def test_a_signal_while_it_starts(start: Callable[..., Run]) -> None:
 
 @pytest.mark.parametrize("logs", [True, False])
 def test_even_a_killed_sandbox_leaves_nothing(start: Callable[..., Run], tmp_path: Path, logs: bool) -> None:
-    """MiniStack, its functions, the command and the folder go with the process that started them."""
+    """MiniStack, its functions, the command and the folder are removed with the process that started them."""
     (tmp_path / "tmp").mkdir()
     run = start(WITH_A_FUNCTION + "    tell()\n    " + WAIT, logs=logs, environment={"TMPDIR": str(tmp_path / "tmp")})
     report = run.report()
@@ -250,7 +250,7 @@ def test_even_a_killed_sandbox_leaves_nothing(start: Callable[..., Run], tmp_pat
 
 @pytest.mark.parametrize("options", [[], ["--auth"]])
 def test_another_user_gets_nothing(start: Callable[..., Run], tmp_path: Path, options: list[str]) -> None:
-    """Without its credentials, as another user where that can be tried, with or without an Origin: 400 or 403."""
+    """Without its credentials, as another user if possible, with or without an Origin: 400 or 403."""
     tmp_path.chmod(0o755)
     run = start("tell()\n" + WAIT, *options)
     report = run.report()
@@ -276,7 +276,7 @@ def test_another_user_gets_nothing(start: Callable[..., Run], tmp_path: Path, op
 
 
 def test_iam_is_enforced_when_asked_for(start: Callable[..., Run]) -> None:
-    """Under --auth a user without a policy may do nothing; without it anybody may do anything."""
+    """With --auth a user without a policy may do nothing; without it anybody may do anything."""
     script = """
         import boto3, botocore.exceptions
         iam = boto3.client("iam")

@@ -1,4 +1,4 @@
-"""What goes wrong with AWS is one line that says what to do."""
+"""A failure of AWS is reported in one line, with the remedy."""
 
 import time
 from pathlib import Path
@@ -54,7 +54,7 @@ def refused(code: str, message: str, operation: str = "CreateFlowLogs") -> Clien
     ],
 )
 def test_errors_are_explained(error: Any, message: str, hint: str | None) -> None:
-    """Each kind says what happened, and what to do where we know it, without a line end or a full stop."""
+    """Each kind of error has a cause and, if known, a remedy, without a line end or a full stop."""
     told = explain(error, "ec2")
     assert message in told.message
     assert "\n" not in told.message
@@ -71,7 +71,7 @@ def test_s3_names_the_action_to_grant(operation: str, action: str) -> None:
 
 
 def test_only_what_botocore_raises_is_turned() -> None:
-    """A mistake of ours keeps its traceback, and an error that was explained is not explained again."""
+    """A programming error keeps its traceback, and an explained error is not explained again."""
     with pytest.raises(ZeroDivisionError), explained("ec2"):
         raise ZeroDivisionError
     inner = AwsError("x", code="c")
@@ -82,7 +82,7 @@ def test_only_what_botocore_raises_is_turned() -> None:
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """A machine without any AWS settings, where nobody hands out credentials."""
+    """A machine without any AWS settings, where no service offers credentials."""
     import os
 
     for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -116,7 +116,7 @@ def test_commands_on_a_machine_without_settings(
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "http://[::1"])
 def test_an_endpoint_that_is_none(bare: pytest.MonkeyPatch, url: str) -> None:
-    """A mistyped address is told as that, not as an answer."""
+    """The error says that the endpoint is mistyped, and does not take its answer for one."""
     settings = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
     for name, value in (settings | {"AWS_ENDPOINT_URL": url}).items():
         bare.setenv(name, value)
@@ -126,7 +126,7 @@ def test_an_endpoint_that_is_none(bare: pytest.MonkeyPatch, url: str) -> None:
 
 
 def test_an_endpoint_that_does_not_answer(bare: pytest.MonkeyPatch) -> None:
-    """A Region without the service, or a network without a way: the endpoint is named, after the retries."""
+    """For a Region without the service, or without a network, the endpoint is named, after the retries."""
     for name, value in {
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "none",

@@ -1,4 +1,4 @@
-"""The gateways ask AWS what they should, and understand what it says; botocore's models check both."""
+"""The gateways send AWS the right requests, and read its answers correctly; botocore's models check both."""
 
 import ast
 import io
@@ -27,7 +27,7 @@ CHANGE_SET = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/c/1"
 
 
 class Stubs:
-    """Clients that answer what they are told to, and nothing else."""
+    """Clients that give only the prepared answers."""
 
     def __init__(self) -> None:
         self.stubbers: list[Stubber] = []
@@ -47,7 +47,7 @@ class Stubs:
 
 @pytest.fixture
 def stubs() -> Iterator[Stubs]:
-    """Clients whose answers must all have been asked for when the test ends."""
+    """Clients whose answers must all be used when the test ends."""
     stubs = Stubs()
     yield stubs
     for stubber in stubs.stubbers:
@@ -63,7 +63,7 @@ def stack(status: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_stack_is_found(stubs: Stubs) -> None:
-    """Outputs, parameters and tags come by their names; what does not exist is None, other refusals are errors."""
+    """Outputs, parameters and tags are found by their names; None if there is no stack; other refusals are errors."""
     client, stub = stubs("cloudformation")
     stub.add_response(
         "describe_stacks",
@@ -88,7 +88,7 @@ def test_a_stack_is_found(stubs: Stubs) -> None:
 
 
 def test_a_change_set_is_made_waited_for_and_read_to_its_end(stubs: Stubs) -> None:
-    """Parameters, tags and the capability go with it; every page of its changes comes back."""
+    """Parameters, tags and the capability are sent; every page of its changes is read."""
     client, stub = stubs("cloudformation")
     slept: list[float] = []
     stub.add_response(
@@ -143,7 +143,7 @@ def test_a_template_too_large_is_not_sent(stubs: Stubs) -> None:
 
 
 def test_change_sets_are_executed_and_deleted(stubs: Stubs) -> None:
-    """What a failed create made goes again, a bucket to be kept included."""
+    """The resources of a failed create are deleted, even a bucket with a policy to keep it."""
     client, stub = stubs("cloudformation")
     stub.add_response("execute_change_set", {}, {"ChangeSetName": CHANGE_SET, "RetainExceptOnCreate": True})
     named = {"StackName": "toptalkers", "ChangeSetName": "c"}
@@ -182,7 +182,7 @@ def test_change_sets_are_executed_and_deleted(stubs: Stubs) -> None:
 
 
 def test_deleted_stacks_of_a_name(stubs: Stubs) -> None:
-    """Over pages, the newest first, and those of other names left out."""
+    """Over pages, the newest first, without those of other names."""
     client, stub = stubs("cloudformation")
     old, new = ({"StackName": "s", "StackId": f"a-{day}", "CreationTime": NOW.replace(day=day)} for day in (1, 2))
     both = [{**one, "StackStatus": "DELETE_COMPLETE"} for one in (old, new, {**new, "StackName": "x"})]
@@ -197,7 +197,7 @@ def event(number: int) -> dict[str, Any]:
 
 
 def test_events_are_followed_once_each_in_their_order(stubs: Stubs) -> None:
-    """From the last one known, over looks and pages, until nothing is under way; nothing is told twice."""
+    """From the last known event, over polls and pages, until the operation ends; nothing is reported twice."""
     client, stub = stubs("cloudformation")
     looks = [
         ("CREATE_COMPLETE", [event(0)], None),  # asked for, not yet begun
@@ -217,7 +217,7 @@ def test_events_are_followed_once_each_in_their_order(stubs: Stubs) -> None:
 
 
 def test_following_ends_where_nothing_happens(stubs: Stubs) -> None:
-    """An operation that never begins is not waited for without end."""
+    """An operation that never begins is not awaited forever."""
     client, stub = stubs("cloudformation")
     for _ in range(QUIET_POLLS + 1):
         stub.add_response("describe_stacks", stack("CREATE_COMPLETE"))
@@ -226,7 +226,7 @@ def test_following_ends_where_nothing_happens(stubs: Stubs) -> None:
 
 
 def test_flow_logs_are_found(stubs: Stubs) -> None:
-    """By tag or all, over pages, with what AWS says of their delivery."""
+    """By tag or all, over pages, with AWS's state of their delivery."""
     client, stub = stubs("ec2")
     stub.add_response(
         "describe_flow_logs",
@@ -273,7 +273,7 @@ def test_flow_logs_are_found(stubs: Stubs) -> None:
 
 
 def test_places_are_asked_for_by_filter(stubs: Stubs) -> None:
-    """So an id that does not exist is left out instead of failing the request."""
+    """As a filter, so that an id that does not exist is left out and does not fail the request."""
     client, stub = stubs("ec2")
     stub.add_response(
         "describe_vpcs", {"Vpcs": [{"VpcId": "vpc-1"}]}, {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1", "vpc-9"]}]}
@@ -313,7 +313,7 @@ def request(ids: list[str], **more: Any) -> dict[str, Any]:
 
 
 def test_flow_logs_are_made_300_at_a_time(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the stream with group and role, to S3 with hourly folders; refusals come back with their reasons."""
+    """Over the stream with group and role, to S3 with folders per hour; refusals are returned with their reasons."""
     # The token by which a retry is known is random; boto3 fills it in.
     monkeypatch.setattr("botocore.handlers.uuid.uuid4", lambda: "token")
     client, stub = stubs("ec2")
@@ -350,7 +350,7 @@ def test_flow_logs_are_made_300_at_a_time(stubs: Stubs, monkeypatch: pytest.Monk
 
 
 def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
-    """Over pages, lazily; what is not there is None."""
+    """Over pages, lazily; None for a missing object."""
     client, stub = stubs("s3")
     folder = {"Bucket": "b", "Prefix": "p/"}
     asked = {**folder, "OptionalObjectAttributes": ["RestoreStatus"]}
@@ -401,7 +401,7 @@ def test_objects_are_listed_read_and_written(stubs: Stubs) -> None:
     ],
 )
 def test_one_object_that_s3_does_not_give(stubs: Stubs, code: str, message: str, said: str) -> None:
-    """It is told apart from what says something of all objects, as credentials that have expired do."""
+    """It differs from an error about all objects, such as expired credentials."""
     client, stub = stubs("s3")
     stub.add_client_error("get_object", code, message)
     stub.add_client_error("get_object", "ExpiredToken", "The provided token has expired.")
@@ -420,7 +420,7 @@ def test_one_object_that_s3_does_not_give(stubs: Stubs, code: str, message: str,
 
 
 def test_objects_are_deleted_a_thousand_at_a_time(stubs: Stubs) -> None:
-    """Progress is told for each request; one that is not deleted ends it, by its name."""
+    """Progress is reported for each request; an object that is not deleted ends it, and is named."""
     client, stub = stubs("s3")
     keys = [f"k{number}" for number in range(1001)]
     for some, answer in ((keys[:1000], {}), (keys[1000:], {"Errors": [{"Key": "k1000", "Message": "locked"}]})):
@@ -440,7 +440,7 @@ def test_objects_are_deleted_a_thousand_at_a_time(stubs: Stubs) -> None:
 
 
 def test_the_stream_and_its_measures(stubs: Stubs) -> None:
-    """Sums and maxima over all values of all pages; None where nothing was measured."""
+    """Sums and maxima over all values of all pages; None if nothing was measured."""
     client, stub = stubs("kinesis")
     stub.add_response(
         "describe_stream_summary",
@@ -487,7 +487,7 @@ def test_the_stream_and_its_measures(stubs: Stubs) -> None:
 
 @pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
-    """Who writes an IAM policy from a gateway's docstring forgets nothing, and grants nothing for naught."""
+    """A gateway's docstring lists exactly the operations that it calls, for IAM policies."""
     tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
     used = set()
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""The bench's report keeps what others wrote, and its bounds can fail."""
+"""The bench's report keeps other text unchanged, and its bounds can fail."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -44,7 +44,7 @@ def test_the_page_has_a_place_for_every_part() -> None:
 
 
 def test_a_ratio_far_off_fails() -> None:
-    """A ratio above its bound fails and says what was expected; one at its bound, or not measured, does not."""
+    """A ratio above its bound fails and says what was expected; one at its bound, or not measured, does not fail."""
     bounds = (Bound("a / b", 2.0, "the reason"), Bound("c / d", 1.5, "another"), Bound("e / f", 1.0, "none"))
     lines, all_hold = check({"a / b": 2.01, "c / d": 1.5, "not bound": 99}, bounds)
     assert not all_hold
@@ -55,14 +55,14 @@ def test_a_ratio_far_off_fails() -> None:
 
 
 def test_different_answers_end_the_bench() -> None:
-    """No time is shown when a peer's answer differs."""
+    """No time is shown if a peer's answer differs."""
     assert same({"ours": b"1", "theirs": b"1"}) == "Same answer: ours; theirs."
     with pytest.raises(SystemExit, match="answers of ours and third differ"):
         same({"ours": b"1", "theirs": b"1", "third": b"2"})
 
 
 def test_a_chart_is_whole_and_labelled() -> None:
-    """A chart is XML, with a point a measurement, both axes named, and round numbers along them."""
+    """A chart is XML, with one point per measurement, both axes named, and round numbers along them."""
     panel = Panel("time over records", "records", "seconds", {"a & b": [(1e6, 0.4), (4e6, 1.3)], "c": [(1e6, 1.0)]})
     root = ET.fromstring(draw([panel], columns=1))  # noqa: S314 - our own
     name = "{http://www.w3.org/2000/svg}"
@@ -72,7 +72,7 @@ def test_a_chart_is_whole_and_labelled() -> None:
 
 
 def test_a_table_is_markdown_of_even_width() -> None:
-    """Columns line up, so that the table reads in a terminal as it does on the page."""
+    """Columns are aligned, so that the table can be read in a terminal as on the page."""
     lines = table(("name", "time"), [("a long name", "1 s"), ("b", "10.00 s")]).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[1].startswith("| :--")

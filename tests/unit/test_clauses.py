@@ -1,4 +1,4 @@
-"""The table of clauses: no clause is forgotten on its way to an option, a script, a record, a plan or a cache."""
+"""The table of clauses: each clause reaches its option, script, record, plan and cache."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -78,7 +78,7 @@ def test_another_value_changes_all_that_depends_on_it(clause: Clause, tmp_path: 
 
 @each_clause
 def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
-    """What a script does not know it refuses, so that a question is never answered in part."""
+    """A script refuses unknown clauses, so that a question is never answered in part."""
     word = clause.word(clause.parse(OTHER[clause.name]))
     for script, parse in (("mapper", count_flows.parse_arguments), ("port filter", port_filter.parse_arguments)):
         if script in clause.scripts:
@@ -98,7 +98,7 @@ def test_the_mapper_takes_every_choice(clause: Clause) -> None:
 
 @given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
 def test_questions_are_read_as_they_are_written(query: Query) -> None:
-    """From the texts of its clauses comes the same question, with fields that exist."""
+    """The texts of a question's clauses give the same question, with fields that exist."""
     assert Query.parse(**query.texts()) == query
     assert set(query.needed_fields) <= set(FIELDS)
     assert set(query.key) <= set(query.needed_fields)
@@ -112,7 +112,7 @@ def test_questions_that_differ_are_different_everywhere(one: Query, other: Query
 
 
 def test_a_clause_that_is_not_known_is_refused() -> None:
-    """A later version's clause, in run.json, is not passed over: the question would be another."""
+    """A clause of a later version, in run.json, is refused: the question would be another."""
     with pytest.raises(TypeError, match="'by'"):
         Query.parse(by="dstport")
 

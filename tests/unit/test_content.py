@@ -1,4 +1,4 @@
-"""What an object is, told by its first bytes: whatever holds flow-log lines reads right, or is named."""
+"""The kind of an object is found from its first bytes: any flow-log lines are read correctly, or are named."""
 
 import bz2
 import gzip
@@ -100,7 +100,7 @@ WRAPPED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @given(records=RECORDS, header=st.booleans(), stamped=st.booleans(), ends=st.booleans())
 def test_flow_logs_read_right_by_the_right_name(*, records: list[str], header: bool, stamped: bool, ends: bool) -> None:
-    """Plain or packed, with a header or stamps: right as it is named, or right by another ending."""
+    """Plain or compressed, with a header or stamps: correct under its name, or with another ending."""
     lines = [*([HEADER] if header else []), *records]
     if stamped:
         lines = [f"2026-11-23T18:00:00.000Z {line}" for line in lines]
@@ -117,7 +117,7 @@ def test_flow_logs_read_right_by_the_right_name(*, records: list[str], header: b
 @pytest.mark.parametrize("kind", WRAPPED)
 @given(records=RECORDS.filter(lambda records: any("NODATA" not in record for record in records)))
 def test_what_a_cluster_would_misread_is_named(kind: str, records: list[str]) -> None:
-    """Whatever the flow logs are wrapped in is said, packed or not, whatever the object is called."""
+    """Any wrapping of the flow logs is named, compressed or not, under any name of the object."""
     wrap, word = WRAPPED[kind]
     content = wrap("\n".join(records).encode())
     for name, stored in (("a", content), ("flows", gzip.compress(content)), ("a.log.gz", gzip.compress(content))):
@@ -128,7 +128,7 @@ def test_what_a_cluster_would_misread_is_named(kind: str, records: list[str]) ->
 
 @given(records=RECORDS, cut=st.integers(1, 30))
 def test_a_packed_object_that_is_damaged(records: list[str], cut: int) -> None:
-    """One that is cut short, or is no more than the magic, is not right."""
+    """An object that is cut short, or has only the magic, is damaged."""
     packed = gzip.compress("\n".join(records).encode())
     assert judge("a.gz", packed[:-cut]).kind == "unreadable"
     assert judge("a.gz", b"\x1f\x8b" + b"\xff" * 40).kind == "unreadable"
@@ -138,7 +138,7 @@ def test_a_packed_object_that_is_damaged(records: list[str], cut: int) -> None:
     "name", [path.name for path in FLOWLOGS.glob("*.log") if path.name not in ("malformed.log", "custom.log")]
 )
 def test_our_own_examples(name: str) -> None:
-    """All that the engines read without a format is right."""
+    """Everything that the engines read without a format is accepted."""
     assert judge(name, (FLOWLOGS / name).read_bytes()) == Content("right")
 
 
@@ -154,13 +154,13 @@ def test_our_own_examples(name: str) -> None:
     ],
 )
 def test_what_aws_leaves_beside_flow_logs(content: bytes) -> None:
-    """It is known by how it begins, packed or not, as `run-local` knows it."""
+    """It is recognised by its start, compressed or not, like in `run-local`."""
     assert judge("a", content) == judge("a", gzip.compress(content))
     assert judge("a", content).kind == "neighbour"
 
 
 def test_names_of_neighbours() -> None:
-    """Other services of the same tree are known by their folders; flow logs are no neighbours."""
+    """Other services of the same tree are recognised by their folders; flow logs are not among them."""
     tree = "AWSLogs/123456789012"
     for service in ("CloudTrail", "CloudTrail-Digest", "elasticloadbalancing", "Config"):
         assert judge_name(f"mine/{tree}/{service}/us-east-1/2026/11/23/x.json.gz") == Content("neighbour", service)
@@ -170,7 +170,7 @@ def test_names_of_neighbours() -> None:
 
 
 def test_a_field_that_the_question_needs() -> None:
-    """A header without it is named, with the way out; another question reads the file."""
+    """A header without the column is named, with the remedy; another question reads the file."""
     content = b"srcaddr dstaddr dstport\n10.0.0.1 10.0.0.2 443\n"
     assert "--action ALL" in judge("a", content).what
     assert judge("a", content, Query.parse(action="ALL")).kind == "right"
@@ -178,7 +178,7 @@ def test_a_field_that_the_question_needs() -> None:
 
 
 def test_the_way_to_the_format() -> None:
-    """Where the name has a flow log's id, the format can be asked for."""
+    """If the name has a flow log's id, the message recommends to ask for the format."""
     content = b"10.0.0.1 10.0.0.2 443 ACCEPT\n"
     assert "auto" not in judge("a.log", content).what
     assert "--log-format" in judge("a.log", content).what
@@ -192,7 +192,7 @@ KEYS = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/"
 
 @given(keys=KEYS, data=st.data())
 def test_a_cover_holds_all_that_is_taken_and_nothing_else(keys: list[str], data: st.DataObject) -> None:
-    """Every taken key lies in exactly one of the places, and none of the others does."""
+    """Every accepted key is below exactly one of the locations, and no other key is."""
     keys = [f"x/{key}.gz" for key in keys]
     others = set(data.draw(st.lists(st.sampled_from(keys)))) if keys else set()
     taken = [key for key in keys if key not in others]

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says of the code and its tests is so."""
+"""The rules of CONTRIBUTING.md about code and tests hold."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ HELD_STILL = {"sleep", "tempfile.tempdir", "botocore.handlers.uuid.uuid4"}
 
 
 def replaced_attributes(path: Path) -> list[str]:
-    """The names that a test file replaces by `setattr`, in the order of its lines."""
+    """Return the names that a test file replaces by `setattr`, in the order of its lines."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
@@ -30,13 +30,13 @@ def replaced_attributes(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tests_replace_constants_only(path: Path) -> None:
-    """Tests lower limits, which are constants; they replace no function and no method of ours."""
+    """Tests lower limits, which are constants; they replace none of our functions and methods."""
     for name in replaced_attributes(path):
         assert name in HELD_STILL or name.rpartition(".")[2].isupper(), name
 
 
 def test_the_map_is_the_one_that_imports_follow() -> None:
-    """The floors that CONTRIBUTING.md draws are those that the import test holds, in the same order."""
+    """The map in CONTRIBUTING.md has the same floors, in the same order, as the import test."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     drawn = re.search(r"```text\n(.*?)```", text, re.DOTALL)
     assert drawn is not None

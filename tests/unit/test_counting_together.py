@@ -1,4 +1,4 @@
-"""Where lines are counted together, at the edges where that could come to something else than line by line."""
+"""Lines that are counted together, at the edges where the result could differ from that of single lines."""
 
 import io
 
@@ -66,7 +66,7 @@ QUERIES = [
 
 
 def assert_follows_the_rules(query: Query, content: bytes) -> None:
-    """The mapper gives what the reference gives, and its tally; so does the local engine's kernel."""
+    """The mapper gives the reference's answer and tally, and so does the local engine's kernel."""
     expected = reference.count(query, [content], set(FIELDS))
     assert pipeline.run(query, [content]) == (expected.lines(), expected.seen)
     counter = Counter(query)
@@ -84,7 +84,7 @@ def assert_follows_the_rules(query: Query, content: bytes) -> None:
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
 def test_odd_line_among_plain_ones(odd: bytes, query: Query) -> None:
-    """Whatever an odd line is, and wherever it stands, it and its neighbours count as they would alone."""
+    """Any odd line, at any position, and its neighbours count as they would by themselves."""
     plain = RECORD + OTHER + RECORD
     for content in (plain + odd + plain, odd + plain, plain + odd, odd, odd * 2 + plain + odd, plain + odd[:-1]):
         assert_follows_the_rules(query, content)
@@ -103,7 +103,7 @@ def test_odd_line_among_plain_ones(odd: bytes, query: Query) -> None:
     ],
 )
 def test_needed_fields_in_the_first_and_the_last_column(columns: str) -> None:
-    """A field that shares its token with the next line's first, or the last line's last, is read as it stands."""
+    """A field that shares its token with the next line's first, or the last line's last, is read correctly."""
     names = columns.split(" ")
     lines = [columns]
     for i in range(12):
@@ -124,13 +124,13 @@ def test_needed_fields_in_the_first_and_the_last_column(columns: str) -> None:
 
 @pytest.mark.parametrize("offset", range(-2, 3))
 def test_blocks_that_end_about_a_line_feed(monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
-    """A block may end right before, at or behind a line's end."""
+    """A block may end right before, at or after a line end."""
     monkeypatch.setattr(count_flows, "BLOCK_BYTES", 3 * len(RECORD) + offset)
     assert_follows_the_rules(Query(), RECORD * 10 + NODATA + HEADER + RECORD * 10 + RECORD[:20])
 
 
 def test_ports_together_are_ports_each() -> None:
-    """What is said of many ports at once is what is said of each, alone and among others."""
+    """The check of many ports at once gives the same as that of each, by itself and among others."""
     texts = [*(b"%d" % number for number in range(120_000)), *(text.encode() for text in BAD_PORTS)]
     texts += [b"000", b"00000", b"01024", b"065535", b"4\n43", b"443\n"]
     for text in texts:
@@ -141,20 +141,20 @@ def test_ports_together_are_ports_each() -> None:
 
 @pytest.mark.parametrize("text", [*NUMBERS, *BAD_NUMBERS])
 def test_numbers_together_are_numbers_each(text: str) -> None:
-    """What is said of many numbers at once is what is said of each."""
+    """The check of many numbers at once gives the same as that of each."""
     for texts in ([text], [text, "1"], ["1", text]):
         encoded = [text.encode() for text in texts]
         assert count_flows.are_numbers(encoded) == all(map(count_flows.NUMBER.fullmatch, encoded))
 
 
 def sum_counts_of(lines: bytes) -> bytes | None:
-    """What the reducer prints, or None when it refuses."""
+    """Return the reducer's output, or None if it refuses."""
     out = io.BytesIO()
     return out.getvalue() if sum_counts.main(io.BytesIO(lines), out, io.StringIO()) == 0 else None
 
 
 def test_lines_of_one_talker_alone_are_sums_too() -> None:
-    """A talker's only line is printed as its sum, however its number is written; and still is looked at."""
+    """The only line of a talker is printed as its sum, in any spelling of its number, and is still checked."""
     assert sum_counts_of(b"LongValueSum:a\t5\nLongValueSum:b\t007\nLongValueSum:c\t0") == b"a\t5\nb\t7\nc\t0\n"
     assert sum_counts_of(b"LongValueSum:a\t5 \nLongValueSum:b\t1\nLongValueSum:b\t2\r\n") == b"a\t5\nb\t3\n"
     assert sum_counts_of(b"LongValueSum:a\t0\nLongValueSum:a\t0\n") == b"a\t0\n"
@@ -175,7 +175,7 @@ NO_COUNTS = st.one_of(
 
 @given(number=NO_COUNTS, before=st.integers(0, 3))
 def test_no_count_is_summed(number: bytes, before: int) -> None:
-    """Whether a talker's first line or a later one: it is refused, in one line, and nothing is summed with it."""
+    """In a talker's first line or a later one: it is refused, in one line, and nothing is summed with it."""
     lines = b"LongValueSum:a\t1\n" * before + b"LongValueSum:a\t" + number + b"\n"
     out, err = io.BytesIO(), io.StringIO()
     assert sum_counts.main(io.BytesIO(lines), out, err) == 1
@@ -185,7 +185,7 @@ def test_no_count_is_summed(number: bytes, before: int) -> None:
 
 @given(st.lists(st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 9)), min_size=1, max_size=5))
 def test_a_sum_is_exact_or_refused(numbers: list[int]) -> None:
-    """Up to 2^63 - 1 it is exact, as Hadoop's; what is more is no sum."""
+    """Up to 2^63 - 1 sums are exact, like Hadoop's; larger ones are refused."""
     total = sum(numbers)
     expected = b"a\t%d\n" % total if total < 2**63 else None
     assert sum_counts_of(b"".join(b"LongValueSum:a\t%d\n" % number for number in numbers)) == expected
@@ -202,7 +202,7 @@ def test_a_sum_is_exact_or_refused(numbers: list[int]) -> None:
     top=st.integers(0, 2),
 )
 def test_lines_of_any_length_are_talkers_or_tallied(line: bytes, top: int) -> None:
-    """A line that no talker and sum can be is left out and reported, whatever is asked for."""
+    """A line that cannot be a talker and a sum is skipped and reported, for any question."""
     out, err = io.BytesIO(), io.StringIO()
     good = b"10.0.0.1:10.0.0.2:443\t7\n"
     port_filter.main(["--top", str(top)], io.BytesIO(line + b"\n" + good), out, err)
@@ -211,7 +211,7 @@ def test_lines_of_any_length_are_talkers_or_tallied(line: bytes, top: int) -> No
 
 
 def test_first_lines_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `--top`, what is let go on the way is not among the first: not of equal sums, nor next to junk."""
+    """With `--top`, a dropped talker is never one of the first, even with equal sums or malformed lines nearby."""
     monkeypatch.setattr(port_filter, "LINES_HELD", 3)
     monkeypatch.setattr(port_filter, "BLOCK_BYTES", 50)
     lines = [b"10.0.0.%d:10.0.0.2:%d\t%d\n" % (i * 37 % 101, i % 2000, i * 7919 % 50) for i in range(2000)]

@@ -1,4 +1,4 @@
-"""Docs that cannot lie: what is rendered is up to date, what is named exists."""
+"""Generated docs are up to date, and everything that the docs name exists."""
 
 import re
 from datetime import date
@@ -21,13 +21,13 @@ def test_rendered_files_are_up_to_date(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    """Every relative link of the docs is a file or folder of the repository."""
+    """Every relative link of the docs leads to a file or folder of the repository."""
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
         assert (path.parent / target).exists(), target
 
 
 def test_architecture_names_what_is_there() -> None:
-    """Rooms and files that the architecture names exist, and every room is named."""
+    """Rooms and files in the architecture exist, and every room is named."""
     text = (ROOT / "docs/architecture.md").read_text()
     package = ROOT / "src/toptalkers"
     for room in re.findall(r"\*\*`(\w+)/`\*\*", text):

@@ -1,4 +1,4 @@
-"""The gateway to EMR asks what it should, and understands what it says; botocore's model checks both."""
+"""The gateway to EMR sends the right requests, and reads the answers; botocore's model checks both."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ OPTIONS = [
 
 @pytest.fixture
 def emr() -> Iterator[tuple[ClusterGateway, Stubber]]:
-    """A gateway whose answers must all have been asked for when the test ends."""
+    """A gateway whose answers must all be used when the test ends."""
     client = boto3.client("emr", region_name="eu-west-1", aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106
     with Stubber(client) as stubber:
         yield ClusterGateway(client), stubber
@@ -41,7 +41,7 @@ def plan_request(options: ClusterOptions) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["groups", "fleets", "a subnet"])
 def test_requests_fit_the_model(emr: tuple[ClusterGateway, Stubber], options: ClusterOptions) -> None:
-    """What a run sends is what RunJobFlow takes, and is sent as it was planned."""
+    """A run's request is valid for RunJobFlow, and is sent as it was planned."""
     gateway, stubber = emr
     request = plan_request(options)
     stubber.add_response("run_job_flow", {"JobFlowId": "j-1"}, dict(request))
@@ -49,7 +49,7 @@ def test_requests_fit_the_model(emr: tuple[ClusterGateway, Stubber], options: Cl
 
 
 def test_spot_and_subnets_make_fleets() -> None:
-    """Core nodes stay on demand; Spot has types to choose from, and a time after which on-demand ones are taken."""
+    """Core nodes stay on demand; Spot has a choice of types, and a timeout after which on-demand nodes are taken."""
     request = plan_request(OPTIONS[1])
     assert "InstanceGroups" not in request["Instances"]
     primary, core, task = request["Instances"]["InstanceFleets"]
@@ -109,7 +109,7 @@ def test_steps_come_in_their_order(emr: tuple[ClusterGateway, Stubber]) -> None:
 
 
 def test_find_and_terminate(emr: tuple[ClusterGateway, Stubber]) -> None:
-    """Only clusters of the name count, whatever became of them, made about the time."""
+    """Only clusters of the name count, in any state, made about that time."""
     gateway, stubber = emr
     clusters = [{"Id": "j-1", "Name": "ours"}, {"Id": "j-2", "Name": "another"}]
     stubber.add_response(
@@ -125,7 +125,7 @@ def test_find_and_terminate(emr: tuple[ClusterGateway, Stubber]) -> None:
     [("ThrottlingException", True), ("InternalServerError", True), ("ExpiredTokenException", False), ("Other", False)],
 )
 def test_errors_that_pass_by_themselves(emr: tuple[ClusterGateway, Stubber], code: str, is_passing: bool) -> None:
-    """A watch is patient with a busy service, and with nothing else."""
+    """A watch waits for a busy service, and for nothing else."""
     gateway, stubber = emr
     stubber.add_client_error("describe_cluster", code)
     with pytest.raises(AwsError) as raised:

@@ -1,4 +1,4 @@
-"""Engines follow one protocol, and an option that something cannot honour is refused, never ignored."""
+"""Engines follow one protocol, and an option that cannot be honoured is refused, never ignored."""
 
 import importlib
 import inspect
@@ -15,7 +15,7 @@ DEFAULT = str(Path(__file__).parents[1] / "flowlogs/default.log")
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_each_engine_follows_the_protocol(name: str) -> None:
-    """Its `count_files` takes what the protocol names, and beside it what it honours; all of that may be left out."""
+    """Its `count_files` takes the protocol's parameters and those that it honours; these may all be left out."""
     engine = importlib.import_module(ENGINES[name])
     parameters = inspect.signature(engine.count_files).parameters
     asked = [parameter for parameter in inspect.signature(Engine.count_files).parameters if parameter != "self"]
@@ -26,7 +26,7 @@ def test_each_engine_follows_the_protocol(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "local"])
 def test_an_engine_refuses_what_it_does_not_honour(tmp_path: Path, name: str) -> None:
-    """`--cache` with an engine that keeps no counts is wrong usage, in one line, and makes no folder."""
+    """`--cache` with an engine that keeps no counts is wrong usage, in one line, and creates no folder."""
     done = CliRunner().invoke(cli, ["run-local", DEFAULT, "--engine", name, "--cache", str(tmp_path / "cache")])
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("Error: --cache: ")

@@ -1,4 +1,4 @@
-"""The emulated EMR on a clock that the test turns, as the tests of runs rely on it."""
+"""The emulated EMR on a clock that the test controls, as the tests of runs rely on it."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from toptalkers.runs.request import example_run
 
 @pytest.fixture
 def account() -> FakeAccount:
-    """A made-up account."""
+    """A fake account."""
     return FakeAccount()
 
 
@@ -27,7 +27,7 @@ def states(account: FakeAccount, cluster: str) -> tuple[str, ...]:
 
 
 def test_states_pass_with_the_clock(account: FakeAccount) -> None:
-    """STARTING to TERMINATED, a step after the other; logs come after their delay."""
+    """From STARTING to TERMINATED, one step after the other; logs are written after their delay."""
     cluster = start(account)
     seen: list[tuple[str, ...]] = []
     while not seen or seen[-1][0] != "TERMINATED":
@@ -53,7 +53,7 @@ def test_a_failed_step_cancels_the_next(account: FakeAccount) -> None:
 
 
 def test_termination_stays(account: FakeAccount) -> None:
-    """What was due when the cluster was told to end does not happen any more."""
+    """Events that were due after the cluster was terminated do not happen."""
     cluster = start(account)
     account.clock.sleep(130)
     account.fake_emr.terminate_job_flows(JobFlowIds=[cluster])
@@ -63,7 +63,7 @@ def test_termination_stays(account: FakeAccount) -> None:
 
 
 def test_it_is_loud(account: FakeAccount) -> None:
-    """On requests that do not fit the model, and on operations that it does not know."""
+    """Requests that do not fit the model, and unknown operations, are errors."""
     with pytest.raises(AssertionError, match="Missing required parameter"):
         account.fake_emr.run_job_flow(Name="x")
     with pytest.raises(AttributeError):

@@ -1,4 +1,4 @@
-"""An answer comes out of its part files as it went in: any number of them, packed or plain, or not at all."""
+"""An answer is read from its part files unchanged: any number of them, compressed or plain, or not at all."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ PREFIX = "runs/20261123T181500Z-4f2a/toptalkers/"
 
 
 def fetch(parts: list[bytes], *, success: bool = True, top: int = 0) -> bytes:
-    """Fetch an answer of these part files."""
+    """Fetch an answer from these part files."""
     account = FakeAccount()
     for number, part in enumerate(parts):
         suffix = ".gz" if part.startswith(b"\x1f\x8b") else ""
@@ -46,20 +46,20 @@ LINES = st.dictionaries(st.integers(0, 400), st.integers(0, 30), max_size=60).ma
 
 @given(LINES, st.integers(1, 5), st.integers(0, 70), st.booleans())
 def test_parts_come_together_in_order(lines: list[bytes], parts: int, top: int, packed: bool) -> None:
-    """However the lines lie in parts, each in order, the answer is the same; its first N are the first N."""
+    """However the lines are distributed over parts, each in order, the answer is the same; so are its first N."""
     written = [b"".join(lines[at::parts]) for at in range(parts)]
     written = [gzip.compress(part) if packed or not part else part for part in written]
     assert fetch(written, top=top) == b"".join(lines[:top] if top else lines)
 
 
 def test_an_empty_answer_is_one() -> None:
-    """No lines, in packed parts of nothing."""
+    """No lines, in compressed empty parts."""
     assert fetch([gzip.compress(b"")]) == fetch([gzip.compress(b"")] * 3) == b""
 
 
 @given(st.integers(1, 5), st.data())
 def test_a_part_that_is_gone_or_empty_is_an_error(number: int, data: st.DataObject) -> None:
-    """Whatever of an answer is gone beside its _SUCCESS, but for the last part of several, is missed."""
+    """Any missing part beside _SUCCESS is noticed, except the last of several."""
     account = FakeAccount()
     keys = [f"{PREFIX}part-{at:05}.gz" for at in range(number)]
     account.fake_s3.objects = dict.fromkeys(keys, gzip.compress(LINE)) | {f"{PREFIX}_SUCCESS": b""}
@@ -77,7 +77,7 @@ def test_a_part_that_is_gone_or_empty_is_an_error(number: int, data: st.DataObje
     [("part-../../x", "no name of a part"), ("part-x", "no name"), ("part-00000", "part 0 twice")],
 )
 def test_names_that_no_job_gives(name: str, said: str) -> None:
-    """They are not read, nor passed over."""
+    """They are neither read nor ignored."""
     account = FakeAccount()
     account.fake_s3.objects = {f"{PREFIX}{one}": gzip.compress(LINE) for one in ("_SUCCESS", "part-00000.gz", name)}
     with pytest.raises(ToptalkersError, match=said):
@@ -94,7 +94,7 @@ NEARLY = st.tuples(*[st.sampled_from(ODD_BITS)] * 3, st.sampled_from(["7", "07",
 
 
 def is_talker(text: str) -> bool:
-    """Whether a text is two addresses and a port, by the standard library; it may say so with a ValueError."""
+    """Whether a text is two addresses and a port, by the standard library; it may raise ValueError."""
     match = re.fullmatch(r"(?:\[(.*)\]|([0-9.]*)):(?:\[(.*)\]|([0-9.]*)):(0|[1-9][0-9]{0,4})", text)
     if match is None:
         return False
@@ -106,7 +106,7 @@ def is_talker(text: str) -> bool:
 
 @given(ODD_LINES | NEARLY, st.booleans())
 def test_odd_lines(odd: str, packed: bool) -> None:
-    """A line passes when it is a talker and a sum that every format can write; else the part and line are named."""
+    """A line passes if it is a talker and a sum that every format can write; otherwise the part and line are named."""
     line = odd.encode() + b"\n"
     talker, _, value = odd.partition("\t")
     try:
@@ -126,7 +126,7 @@ def test_odd_lines(odd: str, packed: bool) -> None:
 
 @pytest.mark.parametrize("byte", [b"9", b"\r", b"\x00", b"1.0.0.0:1.0.0.0:1\t1"])
 def test_a_part_without_line_feeds(byte: bytes) -> None:
-    """It takes no more than a block, however long the line is."""
+    """It takes no more than one block, for a line of any length."""
     source = gzip.compress(byte * ((64 << 20) // len(byte)))
     tracemalloc.start()
     with pytest.raises(ToptalkersError, match="line 1 is longer than 1,024 bytes"):
@@ -158,13 +158,13 @@ def test_what_is_no_answer_is_refused(part: bytes, said: str) -> None:
 
 
 def test_without_success_there_is_none() -> None:
-    """A job that did not end left parts, but no _SUCCESS."""
+    """A job that did not end leaves parts, but no _SUCCESS."""
     with pytest.raises(ToptalkersError, match="it has no _SUCCESS"):
         fetch([LINE], success=False)
 
 
 class Endless:
-    """An object that goes on as long as it is read, a line at a time, values falling."""
+    """An endless object, one line at a time, with falling values."""
 
     def __init__(self) -> None:
         self._lines = (b"10.0.0.1:10.0.0.2:443\t%d\n" % (10**12 - number) for number in itertools.count())
@@ -178,7 +178,7 @@ class Endless:
 
 
 def test_an_answer_of_any_size_passes_through() -> None:
-    """300,000 lines of an object without an end take no more than some megabytes."""
+    """300,000 lines of an endless object take only a few megabytes."""
     lines: Iterator[object] = read_part(cast("IO[bytes]", Endless()), "part-00000")
     tracemalloc.start()
     for _ in itertools.islice(lines, 300_000):
@@ -189,7 +189,7 @@ def test_an_answer_of_any_size_passes_through() -> None:
 
 
 def test_packed_by_content_not_by_name() -> None:
-    """A part that was unpacked on the way keeps its name."""
+    """A part that was decompressed on the way keeps its name."""
     for pack in cast("list[Callable[[bytes], bytes]]", [bytes, gzip.compress]):
         with io.BytesIO(pack(LINE)) as body:
             assert [line for _, line in read_part(body, "part-00000.gz")] == [LINE]

@@ -1,4 +1,4 @@
-"""Fields, layouts and talkers; and that the scripts that travel know the same."""
+"""Fields, layouts and talkers; and the equal knowledge of the scripts that travel."""
 
 import ipaddress
 import re
@@ -28,7 +28,7 @@ LINES = Query().lines
 
 
 def test_fields_are_those_of_versions_2_to_11() -> None:
-    """54 fields of VPCs, of which 14 are the default format, and 18 that only transit gateways have."""
+    """VPCs have 54 fields, 14 of them in the default format; only transit gateways have 18 more."""
     assert len([field for field in FIELDS.values() if field.version != 6]) == 54
     assert len(DEFAULT_FIELDS) == 14
     assert len([field for field in FIELDS.values() if field.version == 6]) == 18
@@ -40,7 +40,7 @@ def test_fields_are_those_of_versions_2_to_11() -> None:
 
 
 def test_mapper_knows_the_same_fields_and_reasons() -> None:
-    """The scripts cannot import the package; their knowledge of it is held equal here."""
+    """The scripts cannot import the package; this test compares their facts with the package's."""
     assert {name.decode() for name in count_flows.FIELDS} == set(FIELDS)
     assert tuple(name.decode() for name in count_flows.DEFAULT_FIELDS) == DEFAULT_FIELDS
     assert tuple(REASONS) == count_flows.REASONS
@@ -53,7 +53,7 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
 
 @given(st.lists(st.sampled_from(list(FIELDS)), min_size=1, unique=True))
 def test_layouts_survive_both_ways_of_writing_them(names: list[str]) -> None:
-    """AWS's format syntax, a mapper's comma list and a header line all give the layout back."""
+    """AWS's format syntax, a mapper's comma list and a header line all give the layout again."""
     layout = Layout(tuple(names))
     assert parse_log_format(format_log_format(layout)) == layout
     assert parse_log_format(",".join(names)) == layout
@@ -80,7 +80,7 @@ def test_layouts_survive_both_ways_of_writing_them(names: list[str]) -> None:
     ],
 )
 def test_what_is_a_header_line(line: str, header: bool) -> None:
-    """Nothing but field names, the first or most of them known: a header, for the package and for the mapper."""
+    """Only names of columns, the first or most of them known: a header, for the package and for the mapper."""
     assert (parse_header(line) is not None) == header
     assert (count_flows.parse_header(line.rstrip().encode().split(b" ")) is not None) == header
 
@@ -93,7 +93,7 @@ def test_unknown_format_fields_are_named() -> None:
 
 @given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 65535))
 def test_talkers_survive_printing(src: object, dst: object, port: int) -> None:
-    """Any two addresses and a port come back from their printed form; IPv6 stands in brackets."""
+    """Any two addresses and a port are parsed from their printed form; IPv6 is in brackets."""
     talker = str(src), str(dst), port
     printed = LINES.format(talker, [7])
     assert LINES.read(printed) == (talker, (7,))
@@ -107,7 +107,7 @@ def test_talkers_survive_printing(src: object, dst: object, port: int) -> None:
     "text", ["10.0.0.1:10.0.0.2", "10.0.0.1:10.0.0.2:65536", "::1:::2:80", "[10.0.0.1]:10.0.0.2:1", ""]
 )
 def test_what_is_no_talker(text: str) -> None:
-    """Without brackets IPv6 is ambiguous, and is refused like any other malformed talker."""
+    """IPv6 without brackets is ambiguous, and is refused like any other malformed talker."""
     for read in (LINES.read, LINES.rank):
         with pytest.raises(ValueError, match="not a talker"):
             read(f"{text}\t7\n".encode())
@@ -128,7 +128,7 @@ def _is_address_by_the_library(text: str) -> bool:
     | st.text("0123456789abcdefABCDEFg:.%", max_size=24)
 )
 def test_addresses_are_what_the_standard_library_takes(text: str) -> None:
-    """Our own grammar, which travels without a library, agrees with `ipaddress`."""
+    """Our own grammar, which needs no library, agrees with `ipaddress`."""
     expected = _is_address_by_the_library(text)
     assert is_address(text) == expected
     encoded = text.encode()

@@ -1,4 +1,4 @@
-"""What GitHub reads, checked before GitHub sees it."""
+"""GitHub's files, checked before GitHub reads them."""
 
 import re
 import shutil
@@ -47,7 +47,7 @@ def test_workflows_pass_actionlint() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_may_do_little(path: Path) -> None:
-    """A workflow may read the repository; only the job that publishes may do more, in an environment."""
+    """A workflow may read the repository; only the job that publishes may do more, in its environment."""
     assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}
     for name, job in jobs(path).items():
         assert ("permissions" in job) == (name == "publish")

@@ -1,4 +1,4 @@
-"""What lies under a jar's name is what was pinned, whatever a download brings."""
+"""A jar under its name is always the pinned one, whatever a download returns."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ JAR = Jar("org.example.more", "name", "1.0", hashlib.sha256(RIGHT).hexdigest())
     st.sets(st.sampled_from(["name-1.0.pom", "other.jar", "../evil.jar"])),
 )
 def test_only_the_pinned_bytes_are_used(there: bytes | None, comes: bytes | None, besides: set[str]) -> None:
-    """A right file is used as it is; else what comes takes its place only when it is right, and nothing besides."""
+    """A right file is used; otherwise a download replaces it only if it is right, and no other file is left."""
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         path = JAR.path_in(repository)
@@ -54,7 +54,7 @@ def test_only_the_pinned_bytes_are_used(there: bytes | None, comes: bytes | None
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "file"])
 def test_a_cache_that_is_none(tmp_path: Path, kind: str) -> None:
-    """A folder or a pipe under a jar's name, or a file where folders should be: one line, and no waiting."""
+    """A folder or a pipe under a jar's name, or a file in place of a folder: one line, and no waiting."""
 
     def download(jar: Jar, to: Path) -> None:
         jar.path_in(to).parent.mkdir(parents=True)
@@ -87,7 +87,7 @@ def test_a_cache_that_is_none(tmp_path: Path, kind: str) -> None:
     )
 )
 def test_a_line_that_pins_nothing_is_refused(line: str) -> None:
-    """Neither a path nor half a hash gets into a list; and the one that is in the package is whole."""
+    """A list refuses paths and incomplete hashes; the list in the package is complete."""
     with pytest.raises(ValueError, match="not `group"):
         parse_jar_list(line)
     assert all(len(jar.sha256) == 64 for jar in embedded_jars())

@@ -1,4 +1,4 @@
-"""Imports go one way, from the command line to the record, and heavy ones only where they are used."""
+"""Imports go one way, from the command line down to the record, and heavy ones only where they are used."""
 
 import ast
 import subprocess
@@ -51,7 +51,7 @@ def room(path: Path) -> str:
 
 
 def imports(path: Path, *, at_import_time: bool = False) -> set[str]:
-    """The modules that a file imports, by their full names; all of them, or those outside of functions."""
+    """Return the modules that a file imports, by their full names; all of them, or those outside of functions."""
     tree = ast.parse(path.read_text())
     nodes: list[ast.AST] = list(ast.walk(tree)) if not at_import_time else list(tree.body)
     found = set()
@@ -79,7 +79,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 def test_flowlog_needs_the_standard_library_alone() -> None:
-    """What a record is depends on nothing outside."""
+    """The definition of a record depends on no other room and no library."""
     for path in (PACKAGE / "flowlog").glob("*.py"):
         for name in imports(path):
             top = name.split(".")[0]
@@ -87,7 +87,7 @@ def test_flowlog_needs_the_standard_library_alone() -> None:
 
 
 def test_every_room_has_a_floor() -> None:
-    """A new room must be given its place."""
+    """A new room must get its floor."""
     assert {room(path) for path in MODULES} - {"__init__"} <= set(FLOORS)
 
 
@@ -99,7 +99,7 @@ def test_every_room_has_a_floor() -> None:
     ],
 )
 def test_commands_load_only_what_they_use(command: list[str], absent: set[str]) -> None:
-    """--help loads no engine and no AWS, run-local neither boto3 nor mrjob: that is what keeps them quick."""
+    """For their speed, --help loads no engine and no AWS, and run-local neither boto3 nor mrjob."""
     code = (
         "import sys; from toptalkers.cli.main import cli\n"
         f"try: cli({command!r})\n"

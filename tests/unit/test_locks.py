@@ -1,4 +1,4 @@
-"""What pip brings: bounded for users in pyproject.toml, and pinned by hash in locks/ for contributors and CI."""
+"""Dependencies: bounded for users in pyproject.toml, and pinned by hash in locks/ for contributors and CI."""
 
 import importlib.metadata
 import itertools
@@ -26,7 +26,7 @@ WHERE = [
 
 
 def group(name: str) -> Iterator[str]:
-    """What a dependency group asks for, those it includes with it."""
+    """Return the requirements of a dependency group, including those of included groups."""
     for entry in GROUPS[name]:
         if isinstance(entry, str):
             yield entry
@@ -54,7 +54,7 @@ ALL = sorted({*PYPROJECT["build-system"]["requires"], *itertools.chain(*ASKED.va
 
 
 def pins(name: str, where: dict[str, str]) -> dict[str, Version]:
-    """What a file of locks/ pins on a machine."""
+    """Return the versions that a file of locks/ pins on a machine."""
     lines = (ROOT / f"locks/{name}.txt").read_text().replace("\\\n", "").splitlines()
     found = [Requirement(re.sub(r"\s+--hash=\S+", "", line)) for line in lines]
     held = [one for one in found if one.marker is None or one.marker.evaluate(where)]
@@ -63,12 +63,12 @@ def pins(name: str, where: dict[str, str]) -> dict[str, Version]:
 
 
 def next_major(version: Version) -> Version:
-    """The first version that may break what worked with this one: of 0.x each minor version may."""
+    """Return the first later version that may be incompatible: for 0.x that is the next minor version."""
     return Version(f"0.{version.minor + 1}" if version.major == 0 else f"{version.major + 1}")
 
 
 def test_all_that_is_asked_for_is_looked_at() -> None:
-    """Each file of locks/ and each group of pyproject.toml stands in the list that the other tests go through."""
+    """Each file of locks/ and each group of pyproject.toml is in the list of the other tests."""
     assert sorted(ASKED) == LOCKS
     assert {one for name in GROUPS for one in group(name)} <= set(ALL)
     assert list(PYPROJECT["project"]["optional-dependencies"]) == ["sandbox"]
@@ -76,7 +76,7 @@ def test_all_that_is_asked_for_is_looked_at() -> None:
 
 @pytest.mark.parametrize("asked", ALL)
 def test_a_dependency_ends_before_the_next_major_version(asked: str) -> None:
-    """Of each package, the version after the pinned one that may break us is not allowed."""
+    """The first version of each package that may be incompatible with the pinned one is not allowed."""
     requirement = Requirement(asked)
     name = canonicalize_name(requirement.name)
     pinned = {found[name] for lock in LOCKS for where in WHERE if name in (found := pins(lock, where))}
@@ -88,7 +88,7 @@ def test_a_dependency_ends_before_the_next_major_version(asked: str) -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 @pytest.mark.parametrize("where", WHERE, ids=lambda where: f"{where['python_version']}-{where['sys_platform']}")
 def test_a_lock_is_what_pyproject_allows(lock: str, where: dict[str, str]) -> None:
-    """Each lock holds an allowed version of all that is asked for; when not, scripts/lock was forgotten."""
+    """Each lock has an allowed version of every requirement; otherwise run scripts/lock."""
     pinned = pins(lock, where)
     for requirement in map(Requirement, ASKED[lock]):
         if requirement.marker is None or requirement.marker.evaluate(where):
@@ -97,7 +97,7 @@ def test_a_lock_is_what_pyproject_allows(lock: str, where: dict[str, str]) -> No
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_by_hash_and_names_no_host(lock: str) -> None:
-    """Each line is one version of a package with its hashes; where it is fetched from is each machine's affair."""
+    """Each line is one version of a package with its hashes, without an index: that is each machine's choice."""
     text = (ROOT / f"locks/{lock}.txt").read_text()
     pinned = r"[a-z0-9.-]+==[^ ;\\]+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
     assert re.fullmatch(f"({pinned})+", text)
@@ -106,13 +106,13 @@ def test_a_lock_pins_by_hash_and_names_no_host(lock: str) -> None:
 
 @pytest.mark.parametrize(("part", "whole"), [("users", "sandbox"), ("sandbox", "contributors")])
 def test_what_users_of_the_scripts_get_is_what_was_tested(part: str, whole: str) -> None:
-    """A smaller lock pins nothing but what the larger one pins."""
+    """A smaller lock pins only what the larger one pins."""
     for where in WHERE:
         assert pins(part, where).items() <= pins(whole, where).items()
 
 
 def test_all_that_is_installed_here_is_in_the_lock() -> None:
-    """These tests run with what the lock pins, and with nothing else; when not, remove .venv and run scripts/test."""
+    """These tests run with exactly the pinned versions; otherwise remove .venv and run scripts/test."""
     pinned = pins("contributors", {})
     with_python = {"pip", "setuptools", "toptalkers"}
     installed = {
@@ -123,7 +123,7 @@ def test_all_that_is_installed_here_is_in_the_lock() -> None:
 
 
 def test_the_build_asks_for_the_same_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no compiler, hatch_build.py has the build fetch the one that the tests know."""
+    """If there is no compiler, hatch_build.py installs the one that the tests know."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     hook = object.__new__(hatch_build.KernelBuildHook)

@@ -1,4 +1,4 @@
-"""A file whose lines do not fit their layout is left out, and its line says what it looks like and how to ask."""
+"""A file whose lines do not fit their layout is skipped, and its message has the apparent layout and the option."""
 
 import bz2
 import gzip
@@ -25,7 +25,7 @@ EVERYTHING = Query.parse(action="ALL", ports="all")
 
 
 def judge(query: Query, content: str) -> tuple[Misfit | None, Tally]:
-    """What the kernel says of one file, and its tally; the mapper has to say the same."""
+    """Return the kernel's verdict on one file, and its tally; the mapper's must be equal."""
     counter = Counter(query)
     counter.feed(content.encode())
     tally = counter.end_lines()
@@ -37,7 +37,7 @@ def judge(query: Query, content: str) -> tuple[Misfit | None, Tally]:
 
 
 def describe(query: Query, content: str) -> str:
-    """What is said of a file that does not fit."""
+    """Return the message about a file that does not fit."""
     found, tally = judge(query, content)
     assert found
     return describe_misfit(found, tally, query)
@@ -84,7 +84,7 @@ def test_how_many_malformed_lines_make_a_misfit(lines: list[str], is_misfit: boo
 )
 @pytest.mark.parametrize("others", [0, 4000])
 def test_odd_samples_make_a_misfit(column: str, text: str, others: int) -> None:
-    """Lines that could be counted, but hold nonsense in a telling column, are of another layout; `-` is none."""
+    """Lines that could be counted, but have nonsense in a telling column, are of another layout; `-` is no nonsense."""
     values = GOOD.split(" ")
     values[DEFAULT_FIELDS.index(column)] = text
     odd = " ".join(values)
@@ -111,7 +111,7 @@ WRITINGS = {
 @pytest.mark.parametrize("write", WRITINGS.values(), ids=WRITINGS)
 @pytest.mark.parametrize("before", [0, 1, 2000])
 def test_names_that_are_no_header(write: Callable[[str], str], before: int) -> None:
-    """Names of columns that cannot be read as a header make a misfit, since what is behind may be in any order."""
+    """Names of columns that cannot be read as a header make a misfit, because later columns may be in any order."""
     names = "version srcaddr dstaddr srcport dstport bytes action log-status"
     content = "\n".join([GOOD] * before + [write(names)] + [GOOD] * 2000)
     assert "names columns" in describe(Query(), content)
@@ -120,7 +120,7 @@ def test_names_that_are_no_header(write: Callable[[str], str], before: int) -> N
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_packed_bytes_among_lines(pack: Callable[[bytes], bytes], end: str) -> None:
-    """Packed bytes behind plain lines are never a few malformed lines: they hold records that would not count."""
+    """Compressed bytes after plain lines are never a few malformed lines: they contain records that would not count."""
     counter = Counter(Query())
     counter.feed((GOOD + "\n").encode() * 500 + (GOOD + end).encode() + pack(GOOD.encode() * 3))
     tally = counter.end_lines()
@@ -130,7 +130,7 @@ def test_packed_bytes_among_lines(pack: Callable[[bytes], bytes], end: str) -> N
 
 
 def test_a_broken_line_that_begins_as_packed_bytes_do() -> None:
-    """Sound lines behind it show that nothing is packed there: it is one malformed line of a good file."""
+    """Sound lines after it show that nothing is compressed there: it is one malformed line of a good file."""
     counter = Counter(Query())
     good = f"{GOOD}\n".encode() * 20
     counter.feed(good + b"\x1f\x8b\x08 junk\n" + good)
@@ -139,14 +139,14 @@ def test_a_broken_line_that_begins_as_packed_bytes_do() -> None:
 
 
 def test_a_quarter_of_odd_samples() -> None:
-    """A column that only at times holds what it cannot hold is of another layout, like a port as a protocol."""
+    """A column with impossible values in only some lines is of another layout, for example a port as a protocol."""
     odd = GOOD.replace(" 6 10 ", " 443 10 ")
     assert judge(Query(), "\n".join([GOOD, GOOD, odd] * 9))[0]
     assert judge(Query(), "\n".join([GOOD] * 9 + [odd]))[0] is None
 
 
 def test_sizes_that_are_times() -> None:
-    """Packets that look like seconds since 1970 beside a start that does not are columns in another order."""
+    """Packets that look like seconds since 1970 next to a start that does not are columns in another order."""
     swapped = GOOD.replace(" 10 840 1793491200 1793491260 ", " 1793491200 1793491260 10 840 ")
     assert judge(EVERYTHING, "\n".join([swapped] * 20))[0]
     large = GOOD.replace(" 10 840 ", " 1793491 1793491200 ")
@@ -156,7 +156,7 @@ def test_sizes_that_are_times() -> None:
 
 
 def test_records_without_data_in_a_layout_without_log_status() -> None:
-    """Idle interfaces write `-` for everything: without a log status to say so, that is still no data."""
+    """Idle interfaces write `-` for everything: that is no data, even without a log status."""
     query = Query.parse(log_format="srcaddr dstaddr dstport action")
     found, tally = judge(query, "- - - -\n" * 50)
     assert found is None
@@ -167,7 +167,7 @@ def test_records_without_data_in_a_layout_without_log_status() -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.permutations(DEFAULT_FIELDS), st.integers(1, 120), st.integers(0, 1000))
 def test_another_order_of_columns(order: list[str], lines: int, seed: int) -> None:
-    """The default's columns in any other order are counted right, because it makes no difference, or named."""
+    """The default's columns in any other order are counted correctly, because it makes no difference, or are named."""
     chance = random.Random(seed)
     records = []
     for _ in range(lines):
@@ -202,7 +202,7 @@ def test_another_order_of_columns(order: list[str], lines: int, seed: int) -> No
 
 
 def test_what_is_said() -> None:
-    """The line says what the file looks like, and how to ask for it."""
+    """The message has the file's apparent format, and the option for it."""
     header = " ".join(name for name in DEFAULT_FIELDS if name != "action")
     no_action = header + "\n" + GOOD.replace(" ACCEPT", "")
     assert describe(Query(), no_action).endswith("the question is for ACCEPT: ask with --action ALL")
@@ -234,7 +234,7 @@ def test_what_is_said() -> None:
     st.sampled_from([Query(), EVERYTHING, Query.parse(log_format=" ".join(DEFAULT_FIELDS[1:]))]),
 )
 def test_anything_is_described_in_one_line(content: bytes, query: Query) -> None:
-    """Whatever a file holds, it fits, or is described in one line."""
+    """Any file fits, or is described in one line."""
     counter = Counter(query)
     counter.feed(content)
     tally = counter.end_lines()
@@ -244,7 +244,7 @@ def test_anything_is_described_in_one_line(content: bytes, query: Query) -> None
 
 
 def test_the_mappers_quick_look_knows_every_telling_column() -> None:
-    """What the one look at a whole record lets pass, the look at each column would let pass as well."""
+    """A record that passes the check of whole lines would also pass the check of each column."""
     assert set(count_flows.USUAL) == {name for name, _ in count_flows.TELLING}
     judges = dict(count_flows.TELLING)
     texts = [b"", b"0", b"00", b"9", b"99", b"099", b"100", b"255", b"256", b"9999", b"59999", b"60000", b"65536", b"x"]
@@ -268,7 +268,7 @@ def test_the_mappers_quick_look_knows_every_telling_column() -> None:
 
 @pytest.mark.parametrize("offset", [0, 64, 255, 256])
 def test_which_records_are_samples(offset: int) -> None:
-    """Kernel and mapper look at the same records: behind the first 64, those whose number is a multiple of 256."""
+    """Kernel and mapper check the same records: after the first 64, those whose number is a multiple of 256."""
     odd = GOOD.replace(" 6 10 ", " 999 10 ")
     lines = [odd if number >= 64 and number % 256 == offset % 256 else GOOD for number in range(256 * 14)]
     assert (judge(Query(), "\n".join(lines))[0] is not None) == (offset % 256 == 0)

@@ -1,4 +1,4 @@
-"""Answers that are none of a service's: each gateway's every operation gives what it should, or one line of error."""
+"""Answers that no service should send: every operation of each gateway returns a result, or one line of error."""
 
 import io
 import json
@@ -92,7 +92,7 @@ ANSWER: list[tuple[int, dict[str, str], bytes]] = []
 
 @cache
 def client(service: str) -> Any:
-    """A client that is answered with what `ANSWER` holds, without a network."""
+    """Return a client that receives the answer in `ANSWER`, without a network."""
     made: Any = boto3.client(
         service,  # type: ignore[call-overload]
         region_name="us-east-1",
@@ -113,7 +113,7 @@ def client(service: str) -> Any:
 def ask(
     operation: tuple[str, Any, Callable[[Any], object]], status: int, body: bytes, content_type: str = "text/plain"
 ) -> str | None:
-    """The one line of error that comes of an answer; None when it was taken for one."""
+    """Return the one line of error for an answer; None if it was accepted."""
     service, gateway, call = operation
     ANSWER[:] = [(status, {"Content-Type": content_type, "Content-Length": str(len(body))}, body)]
     try:
@@ -159,14 +159,14 @@ def test_no_page_is_an_answer(operation: Any, status: int) -> None:
 @pytest.mark.parametrize("status", [200, 301, 400, 403, 404, 500, 503])
 @pytest.mark.parametrize("operation", OTHERS, ids=lambda one: one[0])
 def test_no_page_is_a_traceback(operation: Any, status: int) -> None:
-    """Of operations whose answer says nothing, too."""
+    """Even if the operation's answer has no content."""
     for page in PAGES:
         said = ask(operation, status, page)
         assert said or status in (200, 404), (status, page)
 
 
 def test_a_template_is_an_answer() -> None:
-    """Botocore parses it by itself, which makes another type of it than the model has."""
+    """Botocore parses it by itself, into another type than the model's."""
     body = b"""<GetTemplateResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><GetTemplateResult>
         <TemplateBody>{"Resources": {}}</TemplateBody></GetTemplateResult></GetTemplateResponse>"""
     ANSWER[:] = [(200, {"Content-Type": "text/xml"}, body)]
@@ -225,7 +225,7 @@ def test_xml_of_any_shape(operation: Any, status: int, root: str, inner: str) ->
 
 
 def test_a_service_that_never_answers_is_given_up_within_a_minute() -> None:
-    """Attempts and the pauses between them, at their longest, are a minute together."""
+    """All attempts and the longest pauses between them take at most a minute."""
     pauses = [min(2**number, 20) for number in range(ATTEMPTS - 1)]
     assert ATTEMPTS * max(READ_SECONDS, CONNECT_SECONDS) + sum(pauses) <= 60
     options: Any = CONFIG

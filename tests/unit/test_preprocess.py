@@ -35,7 +35,7 @@ POISON = {
 
 
 class FakeS3:
-    """A bucket in memory: takes what the pre-processor puts, fails when told, refuses any other request."""
+    """A bucket in memory: it stores the pre-processor's objects, fails on request, and refuses any other call."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -56,13 +56,13 @@ class FakeS3:
         assert not request
 
     def lines(self, prefix: str = "flowlogs/") -> list[str]:
-        """The lines of all objects under a prefix, unpacked."""
+        """Return the decompressed lines of all objects under a prefix."""
         found = sorted(key for key in self.objects if key.startswith(prefix) and key.endswith(".gz"))
         return [line for key in found for line in gzip.decompress(self.objects[key]).decode().splitlines()]
 
 
 def load(name: str) -> dict[str, Any]:
-    """A recorded event."""
+    """Load a recorded event."""
     event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
     return event
 
@@ -79,12 +79,12 @@ def captured_key(first: int, last: int) -> str:
 
 
 def test_recorded_events_are_all_there() -> None:
-    """Every event of the script lies beside it as a file, and no other."""
+    """Every event of the script has a file beside it, and there is no other."""
     assert {path.stem for path in EVENTS.glob("*.json")} == set(made.EVENTS)
 
 
 def test_records_are_kept_as_they_came_behind_a_header() -> None:
-    """One object a batch: header line, the records in their order, a trailing newline."""
+    """One object per batch: header line, the records in their order, a trailing newline."""
     tally, s3 = run(load("data"))
     key = captured_key(FIRST, FIRST)
     assert list(s3.objects) == [key]
@@ -95,20 +95,20 @@ def test_records_are_kept_as_they_came_behind_a_header() -> None:
 
 @pytest.mark.parametrize("event", [load("control"), {"Records": []}], ids=["control", "empty"])
 def test_nothing_is_written_for_a_batch_without_a_record(event: dict[str, Any]) -> None:
-    """Probes alone, or no record at all, leave no object."""
+    """Only probes, or no record at all, leave no object."""
     tally, s3 = run(event)
     assert (s3.objects, tally["kept"], tally["key"]) == ({}, 0, None)
 
 
 def test_nothing_but_a_tally_for_a_batch_of_nodata() -> None:
-    """A batch in which no interface saw traffic leaves no object of a header alone."""
+    """A batch in which no interface had traffic leaves no object with only a header."""
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope([made.NODATA, made.SKIPDATA]))]))
     assert s3.objects == {}
     assert tally["dropped"] == {"nodata": 1, "skipdata": 1, "misfit": 0}
 
 
 def test_one_object_a_batch_named_after_its_bounds() -> None:
-    """First and last sequence number are the batch's own, though the records there are probes."""
+    """First and last sequence number are the batch's, even if those records are probes."""
     tally, s3 = run(load("several"))
     assert list(s3.objects) == [captured_key(FIRST, FIRST + 48)]
     assert s3.lines() == [HEADER, made.OK, made.OK_BACK, made.REJECTED]
@@ -116,21 +116,21 @@ def test_one_object_a_batch_named_after_its_bounds() -> None:
 
 
 def test_records_are_dropped_by_the_log_status_field() -> None:
-    """NODATA and SKIPDATA are tallied apart."""
+    """NODATA and SKIPDATA are tallied separately."""
     tally, s3 = run(load("nodata"))
     assert s3.lines() == [HEADER, made.OK]
     assert tally["dropped"] == {"nodata": 2, "skipdata": 1, "misfit": 0}
 
 
 def test_the_field_is_found_by_the_layout() -> None:
-    """With a custom format log-status may stand first, and the header says so."""
+    """With a custom format log-status may be first, and the header says so."""
     tally, s3 = run(load("custom-format"), made.CUSTOM_FORMAT)
     assert s3.lines() == ["log-status srcaddr dstaddr dstport bytes vpc-id", made.CUSTOM_OK]
     assert tally["dropped"]["nodata"] == 1
 
 
 def test_a_layout_without_log_status_keeps_what_fits() -> None:
-    """There is no status to look at; the number of columns and what they hold make a misfit."""
+    """Without a status, the number of columns and their values make a misfit."""
     messages = ["10.0.0.1 192.0.2.1 443", "- - -", "10.0.0.1 192.0.2.1"]
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope(messages))]), "srcaddr dstaddr dstport")
     assert s3.lines() == ["srcaddr dstaddr dstport", *messages[:2]]
@@ -138,7 +138,7 @@ def test_a_layout_without_log_status_keeps_what_fits() -> None:
 
 
 def test_addresses_pass_unchanged() -> None:
-    """IPv6 records land as they were logged."""
+    """IPv6 records are stored as they were logged."""
     assert run(load("ipv6"))[1].lines() == [HEADER, made.IPV6]
 
 
@@ -168,7 +168,7 @@ MISFIT = {
 @pytest.mark.parametrize("column", FIT)
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_column_holds_what_its_field_can_be(column: str, place: int) -> None:
-    """First, in the middle or last: a column's every possible value is kept, and any other is a misfit."""
+    """First, in the middle or last: every possible value of a column is kept, and any other is a misfit."""
     columns = ["interface-id", "region"]
     columns.insert(place, column)
 
@@ -187,13 +187,13 @@ def test_a_column_holds_what_its_field_can_be(column: str, place: int) -> None:
 
 @pytest.mark.parametrize("status", ["", "-", "ok", "ACCEPT", "OKAY", "NODATA,", "\x1bOK", "OK\n"])
 def test_a_log_status_is_one_of_three(status: str) -> None:
-    """Any other word there says that the record is of another layout."""
+    """Any other word there means that the record is of another layout."""
     assert run(made.kinesis_event([made.pack(made.envelope([made.OK[:-2] + status]))]))[0]["dropped"]["misfit"] == 1
 
 
 @pytest.mark.parametrize("spaces", [" ", "   "])
 def test_spaces_behind_a_record_are_no_column(spaces: str) -> None:
-    """A record with spaces behind it is kept without them, so that it has its columns for who reads the object."""
+    """A record with trailing spaces is kept without them, so that readers of the object find the right columns."""
     assert run(made.kinesis_event([made.pack(made.envelope([made.OK + spaces]))]))[1].lines() == [HEADER, made.OK]
 
 
@@ -212,12 +212,12 @@ def test_spaces_behind_a_record_are_no_column(spaces: str) -> None:
     ],
 )
 def test_a_record_is_no_header_line(layout: str, message: str, fits: bool) -> None:
-    """What readers would take for a header is a misfit: it would turn every line behind it in the object."""
+    """A line that readers would take for a header is a misfit: it would change the meaning of every later line."""
     assert run(made.kinesis_event([made.pack(made.envelope([message]))]), layout)[0]["kept"] == fits
 
 
 def test_misfits_are_kept_one_object_a_batch() -> None:
-    """Records that do not fit the layout lie in quarantine as JSON strings, exactly as they came."""
+    """Records that do not fit the layout are in quarantine as JSON strings, unchanged."""
     tally, s3 = run(load("misfit"))
     key = f"quarantine/{HOUR}/{made.SHARD}-{FIRST}-{FIRST}-misfit.ndjson.gz"
     assert s3.lines() == [HEADER, made.OK, made.OK_BACK]
@@ -232,7 +232,7 @@ def test_misfits_are_kept_one_object_a_batch() -> None:
 
 @pytest.mark.parametrize("name", POISON)
 def test_poison_goes_to_quarantine_and_the_batch_goes_on(name: str) -> None:
-    """What cannot be decoded is kept byte for byte with its reason, and the next record still lands."""
+    """An undecodable record is kept byte for byte with its reason, and the next record is still stored."""
     tally, s3 = run(load(name))
     key = f"quarantine/{HOUR}/{made.SHARD}-{FIRST}-{POISON[name]}"
     assert s3.objects[key] == base64.b64decode(load(name)["Records"][0]["kinesis"]["data"])
@@ -290,7 +290,7 @@ def test_hostile_payloads_are_found_out(payload: bytes, reason: str) -> None:
 
 
 def test_a_piece_may_end_anywhere() -> None:
-    """An envelope in two gzip members is read alike wherever the first one ends, within numbers and characters too."""
+    """An envelope in two gzip members is read correctly for any end of the first, even in numbers and characters."""
     content = {"a": 12345, "b": -1.5e-7, "é": [True, -1.5e3], **made.envelope([made.OK, "\U0001f600", made.OK_BACK])}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     for end in range(len(text) + 1):
@@ -302,7 +302,7 @@ def test_a_piece_may_end_anywhere() -> None:
 
 
 def test_what_a_batch_costs_is_bounded() -> None:
-    """Once a batch has cost enough, what is behind goes to quarantine as it is, without a look into it."""
+    """After a batch has taken the allowed effort, later records go to quarantine unread."""
     values = preprocess.BATCH_EFFORT // preprocess.VALUE_EFFORT
     bomb = gzip.compress(b'{"messageType":"CONTROL_MESSAGE","logEvents":[' + b"{}," * values + b"0]}")
     record = made.pack(made.envelope([made.OK]))
@@ -314,7 +314,7 @@ def test_what_a_batch_costs_is_bounded() -> None:
 
 @pytest.mark.parametrize("fail_at", [0, 1, 2])
 def test_a_failing_s3_fails_the_batch_and_a_retry_overwrites(fail_at: int) -> None:
-    """Whichever put fails, it is raised; the batch sent again leaves the same keys and bytes as one that went well."""
+    """A failure of any put is raised; the retry leaves the same keys and bytes as a batch without failure."""
     event = made.kinesis_event([b"poison", made.pack(made.envelope([made.OK, "misfit", made.OK_BACK]))])
     whole = run(event)[1]
     assert whole.puts == 3
@@ -328,7 +328,7 @@ def test_a_failing_s3_fails_the_batch_and_a_retry_overwrites(fail_at: int) -> No
 
 
 def test_the_log_line_is_metrics_too() -> None:
-    """The embedded metric format names every metric it declares, per function, and the tally lies beside."""
+    """The embedded metric format names every metric that it declares, per function, and the line has the tally, too."""
     tally = run(made.kinesis_event([b"poison", made.pack(made.envelope([made.OK, "misfit", made.NODATA]))]))[0]
     line = json.loads(preprocess.format_log_line(tally, "toptalkers-Function", 1795458065123))
     (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -358,7 +358,7 @@ def test_keys_are_those_of_the_project() -> None:
 
 @pytest.mark.parametrize("text", ["", format_log_format(DEFAULT_LAYOUT), made.CUSTOM_FORMAT, "srcaddr,dstaddr"])
 def test_layouts_are_read_as_the_project_reads_them(text: str) -> None:
-    """The Lambda reads a log format as `flowlog.layout` does, and its header line is recognised there."""
+    """The Lambda reads a log format like `flowlog.layout`, which recognises its header line."""
     columns = preprocess.parse_columns(text)
     assert columns == (parse_log_format(text).columns if text else DEFAULT_FIELDS)
     header = parse_header(" ".join(columns))
@@ -367,7 +367,7 @@ def test_layouts_are_read_as_the_project_reads_them(text: str) -> None:
 
 
 def test_every_field_of_the_project_is_known() -> None:
-    """The Lambda knows a header line by the same names as its readers."""
+    """The Lambda recognises a header line by the same names as its readers."""
     assert set(FIELDS) <= preprocess.FIELD_NAMES
     assert preprocess.COLUMN_PATTERNS.keys() <= set(FIELDS)
     assert preprocess.DEFAULT_FIELDS.split() == list(DEFAULT_FIELDS)
@@ -392,7 +392,7 @@ def test_every_field_of_the_project_is_known() -> None:
     ],
 )
 def test_a_log_format_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A malformed LOG_FORMAT stops the function in one line, before S3 is asked, and the template refuses it too."""
+    """A malformed LOG_FORMAT stops the function in one line, before any call to S3; the template refuses it, too."""
     monkeypatch.setenv("BUCKET", BUCKET)
     monkeypatch.setenv("LOG_FORMAT", text)
     with pytest.raises(ValueError, match=r"\ALOG_FORMAT: .{,250}\Z"):
@@ -424,7 +424,7 @@ LAMBDA_S3 = {"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}}}
     ],
 )
 def test_events_of_other_services_are_refused(event: Any, what: str) -> None:
-    """One line says what came and how the function is wired, and nothing is written."""
+    """One line describes the event and the correct connection of the function, and nothing is written."""
     s3 = FakeS3()
     with pytest.raises(ValueError, match=re.escape(what)) as caught:
         run(event, s3=s3)
@@ -436,7 +436,7 @@ def test_events_of_other_services_are_refused(event: Any, what: str) -> None:
 
 
 def test_much_poison_shares_one_object() -> None:
-    """A batch full of poison costs at most 501 puts, and every record of it is kept with its reason."""
+    """A batch full of poison takes at most 501 puts, and every record of it is kept with its reason."""
     payloads = [f"poison {number}".encode() for number in range(preprocess.QUARANTINE_OBJECTS + 3)]
     tally, s3 = run(made.kinesis_event([*payloads, made.pack(made.envelope([made.OK]))]))
     assert tally["quarantined"] == {"not-gzip": len(payloads)}
@@ -450,7 +450,7 @@ def test_much_poison_shares_one_object() -> None:
 
 
 def test_the_file_stands_alone() -> None:
-    """It imports the standard library and what Lambda's runtime brings, so that it can travel inline."""
+    """It imports only the standard library and modules of Lambda's runtime, so that it can be inline."""
     tree = ast.parse(Path(preprocess.__file__).read_text(encoding="utf-8"))
     imported = {
         name.partition(".")[0]

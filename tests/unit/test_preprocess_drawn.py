@@ -1,4 +1,4 @@
-"""Whatever comes over the stream, no message of it is lost, and what S3 gets reads back column by column."""
+"""No message on the stream is ever lost, and the objects in S3 can be read column by column."""
 
 import gzip
 import ipaddress
@@ -39,7 +39,7 @@ layouts = st.one_of(
 
 
 def fitting(column: str) -> st.SearchStrategy[str]:
-    """What a column may hold."""
+    """Draw possible values of a column."""
     if column == "version":
         return st.integers(2, 20).map(str)
     if column == "action":
@@ -50,12 +50,12 @@ def fitting(column: str) -> st.SearchStrategy[str]:
 
 
 def records(columns: tuple[str, ...]) -> st.SearchStrategy[str]:
-    """Flow records of a layout, some with trailing spaces."""
+    """Draw flow records of a layout, some with trailing spaces."""
     return st.tuples(*map(fitting, columns)).map(" ".join).flatmap(lambda line: st.sampled_from([line, line + "  "]))
 
 
 def mutated(columns: tuple[str, ...]) -> st.SearchStrategy[str]:
-    """Flow records of a layout with one column, or one place, of something else."""
+    """Draw flow records of a layout with something else in one column, or at one place."""
     other = st.one_of(words, any_text, odd_text, numbers, addresses, st.sampled_from(["OK", "ok", "", *FIELDS]))
 
     def replace(drawn: tuple[list[str], int, str]) -> str:
@@ -75,18 +75,18 @@ def mutated(columns: tuple[str, ...]) -> st.SearchStrategy[str]:
 
 
 def headers() -> st.SearchStrategy[str]:
-    """Header lines of other layouts, with AWS's names or Athena's."""
+    """Draw header lines of other layouts, with AWS's names or Athena's."""
     return layouts.map(" ".join).flatmap(lambda line: st.sampled_from([line, line.replace("-", "_")]))
 
 
 def messages(columns: tuple[str, ...]) -> st.SearchStrategy[str]:
-    """Anything that may stand in a log event."""
+    """Draw any messages of log events."""
     foreign = layouts.flatmap(records)
     return st.one_of(records(columns), mutated(columns), headers(), foreign, any_text, odd_text)
 
 
 def fits(message: str, columns: tuple[str, ...]) -> bool:
-    """The rule once more, without a regular expression for a whole line."""
+    """The same rule again, without a regular expression for a whole line."""
     values = message.rstrip(" ").split(" ")
     if len(values) != len(columns) or not all(re.fullmatch("[!-~]+", value) for value in values):
         return False
@@ -114,7 +114,7 @@ def is_address(text: str) -> bool:
 
 
 def assert_nothing_is_lost(found: list[str], columns: tuple[str, ...], tally: dict[str, Any], s3: FakeS3) -> list[str]:
-    """Every message is kept, tallied, or in quarantine as it came; what was kept comes back."""
+    """Every message is kept, tallied, or in quarantine unchanged; kept ones can be read again."""
     position = columns.index("log-status") if "log-status" in columns else None
     statuses = [
         "misfit" if not fits(text, columns) else "OK" if position is None else text.split(" ")[position]
@@ -147,7 +147,7 @@ def assert_nothing_is_lost(found: list[str], columns: tuple[str, ...], tally: di
 @settings(max_examples=120)
 @given(layouts.flatmap(lambda columns: st.tuples(st.just(columns), st.lists(messages(columns), max_size=8))))
 def test_a_message_fits_its_columns_or_is_a_misfit(drawn: tuple[tuple[str, ...], list[str]]) -> None:
-    """For any layout and any messages the rule of columns decides, and each object reads back under its header."""
+    """For any layout and any messages the rule of columns decides, and each object can be read with its header."""
     columns, found = drawn
     log_format = format_log_format(parse_log_format(" ".join(columns)))
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope(found))]), log_format)
@@ -157,7 +157,7 @@ def test_a_message_fits_its_columns_or_is_a_misfit(drawn: tuple[tuple[str, ...],
 @settings(max_examples=60)
 @given(layouts.flatmap(lambda columns: st.tuples(st.just(columns), st.lists(records(columns), max_size=5))))
 def test_a_record_of_the_layout_is_no_misfit(drawn: tuple[tuple[str, ...], list[str]]) -> None:
-    """What AWS may write in a layout is kept or dropped by its status, unless all of it could be field names."""
+    """Any record of AWS in a layout is kept or dropped by its status, unless all of it could be field names."""
     columns, found = drawn
     tally, _ = run(made.kinesis_event([made.pack(made.envelope(found))]), " ".join(columns))
     if TYPED & set(columns):
@@ -177,7 +177,7 @@ log_events = st.fixed_dictionaries(
 
 @st.composite
 def envelopes(draw: st.DrawFn) -> tuple[list[str], bytes]:
-    """The messages of an envelope, and the envelope: keys in any order, any spaces, cut into gzip members anywhere."""
+    """Draw messages and their envelope: keys in any order, any spaces, cut into gzip members anywhere."""
     events: list[dict[str, Any]] = draw(st.lists(log_events, max_size=5))
     members: dict[str, Any] = {"messageType": "DATA_MESSAGE", "logEvents": events}
     members |= draw(st.dictionaries(any_text.filter(lambda name: name not in members), json_values, max_size=3))
@@ -197,7 +197,7 @@ def envelopes(draw: st.DrawFn) -> tuple[list[str], bytes]:
 @settings(max_examples=80)
 @given(st.lists(envelopes(), min_size=1, max_size=3))
 def test_every_message_of_an_envelope_is_found(drawn: list[tuple[list[str], bytes]]) -> None:
-    """However an envelope is written and cut, its messages are those that were put in, in their order."""
+    """In any form and with any cuts, an envelope's messages are found in their order."""
     tally, s3 = run(made.kinesis_event([payload for _, payload in drawn]))
     found = [message for messages_, _ in drawn for message in messages_]
     assert tally["quarantined"] == {}
@@ -208,7 +208,7 @@ def test_every_message_of_an_envelope_is_found(drawn: list[tuple[list[str], byte
 
 
 def spoiled(payload: bytes) -> st.SearchStrategy[bytes]:
-    """A payload cut off, with a byte changed in what is packed, or with something behind it."""
+    """Draw a payload that is cut off, has a changed byte before compression, or other bytes behind it."""
     unpacked = gzip.decompress(payload)
     change = st.tuples(st.integers(0, max(0, len(unpacked) - 1)), st.binary(max_size=3))
     return st.one_of(
@@ -230,7 +230,7 @@ anything = st.one_of(
 
 
 def expected_messages(payload: bytes) -> list[str] | None:
-    """What a whole reading finds in a payload: messages, or None for what is no envelope."""
+    """Return the messages of a payload, read as a whole, or None if it is no envelope."""
     try:
         unpacked = gzip.decompress(payload)
         pairs = json.loads(unpacked.decode("utf-8"), object_pairs_hook=lambda pairs: [("{", ""), *pairs])
@@ -259,7 +259,7 @@ def _as_list(value: Any) -> list[Any]:
 @settings(max_examples=120)
 @given(st.lists(anything, min_size=1, max_size=3))
 def test_any_payload_is_read_as_a_whole_reading_would_or_kept(payloads: list[bytes]) -> None:
-    """Bytes of any kind never fail the batch: what is no envelope for Python's own parser lies in quarantine."""
+    """No bytes fail the batch: a payload that is no envelope for Python's own parser is in quarantine."""
     tally, s3 = run(made.kinesis_event([*payloads, made.pack(made.envelope([made.OK]))]))
     expected = [expected_messages(payload) for payload in payloads]
     assert tally["quarantined"].total() == expected.count(None)
@@ -273,7 +273,7 @@ def test_any_payload_is_read_as_a_whole_reading_would_or_kept(payloads: list[byt
 
 @given(st.one_of(json_values, st.builds(lambda value: {"Records": value}, json_values)))
 def test_any_event_is_processed_or_refused_in_one_line(event: Any) -> None:
-    """An event that is not of a Kinesis stream ends in a ValueError of one line, whatever it holds."""
+    """An event that is not of a Kinesis stream, with any content, ends in a ValueError of one line."""
     s3 = FakeS3()
     if event == {"Records": []}:
         run(event, s3=s3)

@@ -1,4 +1,4 @@
-"""The question: what it understands, and the one clear line for what it does not."""
+"""The question: accepted values, and one clear line for any other."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ from toptalkers.question.query import Query
 
 
 def ask(*, top: str | None = None, format: str | None = None, **texts: str) -> tuple[Query, Presentation]:  # noqa: A002
-    """Parse what belongs to the question and what belongs to its answer."""
+    """Parse the options of the question and those of its answer."""
     return Query.parse(**texts), Presentation.parse(top=top, format=format)
 
 
@@ -82,7 +82,7 @@ def test_times_without_an_offset_are_utc() -> None:
 
 
 def test_a_format_without_log_status_is_enough_when_action_is_not_asked() -> None:
-    """Three columns answer the question of all actions."""
+    """Three columns are enough for all actions."""
     assert Query.parse(log_format="${dstport} ${srcaddr} ${dstaddr}", action="ALL").needed_fields == (
         "srcaddr",
         "dstaddr",
@@ -108,14 +108,14 @@ def test_ports_survive_the_way_to_the_mapper(ranges: list[list[int]]) -> None:
 
 
 def test_all_ports_are_called_all() -> None:
-    """The whole range has a name of its own, in both directions."""
+    """The whole range has its own name, in both directions."""
     assert parse_ports("all") == ALL_PORTS == parse_ports("0-1024,1025-65535")
     assert format_ports(ALL_PORTS) == "all"
 
 
 @given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
 def test_mapper_understands_every_question(query: Query) -> None:
-    """The mapper's arguments hold no space and nothing that a shell or Hadoop expands, and mean the same."""
+    """The mapper's arguments have no space and nothing that a shell or Hadoop expands, and mean the same."""
     arguments = query.mapper_arguments()
     assert not set("".join(arguments)) & set(" \t\n$`'\"\\;&|<>(){}*?[]~#!")
     question = count_flows.parse_arguments(arguments)
@@ -134,7 +134,7 @@ def test_mapper_understands_every_question(query: Query) -> None:
     ),
 )
 def test_what_is_wrong_is_told_in_short(option: str, text: str) -> None:
-    """However long the text of an option is, its error is a short line."""
+    """For any length of an option's text, its error is a short line."""
     with pytest.raises(UsageError) as raised:
         ask(**{option: text})
     assert len(str(raised.value)) < 200
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_told_in_short(option: str, text: str) -> None:
 
 @given(st.one_of(st.integers(), st.integers(2**63, 10**40)))
 def test_top_is_what_engines_can_count_to(top: int) -> None:
-    """From 0 to 2^63 - 1 each number of talkers is taken as it is; any other is wrong usage, and a short line."""
+    """Each number of talkers from 0 to 2^63 - 1 is accepted; any other is wrong usage, and a short line."""
     if 0 <= top < 2**63:
         assert Presentation.parse(top=str(top)).top == top
         return

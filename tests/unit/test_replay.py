@@ -1,4 +1,4 @@
-"""Flow records on their way to the stream: nothing lost, nothing doubled, in the shapes that CloudWatch Logs has."""
+"""Flow records on their way to the stream: nothing lost, nothing doubled, in the format of CloudWatch Logs."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ def opened(envelope: Envelope) -> dict[str, Any]:
 
 
 def read_messages(data: bytes) -> list[str] | None:
-    """What the pre-processor finds in a record of the stream; None for a probe."""
+    """Return the pre-processor's messages of a record of the stream; None for a probe."""
     found: list[str] = []
     return found if read_envelope(data, found.extend, Counter()) else None
 
@@ -48,7 +48,7 @@ lines = st.lists(
 
 @given(lines)
 def test_every_record_travels_once(records: list[str]) -> None:
-    """What the pre-processor unpacks are the records that were packed, each as often as it was there."""
+    """The pre-processor finds the same records, each as often as it was in the source."""
     packed = list(pack_records(records, DEFAULT_LAYOUT))
     unpacked = [message for envelope in packed for message in read_messages(envelope.data) or []]
     assert Counter(unpacked) == Counter(records)
@@ -56,7 +56,7 @@ def test_every_record_travels_once(records: list[str]) -> None:
 
 
 def test_an_envelope_is_that_of_a_subscription() -> None:
-    """One log stream for an interface, ids that differ, the start as time stamp in milliseconds."""
+    """One log stream per interface, different ids, the start as time stamp in milliseconds."""
     records = [record(number, ENIS[number % 2]) for number in range(6)]
     packed = [opened(envelope) for envelope in pack_records(records, DEFAULT_LAYOUT)]
     assert {content["logStream"] for content in packed} == {f"{eni}-all" for eni in ENIS}
@@ -70,7 +70,7 @@ def test_an_envelope_is_that_of_a_subscription() -> None:
 
 @pytest.mark.parametrize("padding", [0, 400])
 def test_envelopes_stay_within_the_service_s_limits(padding: int) -> None:
-    """At most 10,000 events and 1 MiB of them, as PutLogEvents takes, and full when there is enough."""
+    """At most 10,000 events and 1 MiB of them, the limits of PutLogEvents, and full if there are enough."""
     records = [record(number) + " " + "x" * padding for number in range(25_000)]
     packed = list(pack_records(records, DEFAULT_LAYOUT))
     for envelope in packed:
@@ -83,14 +83,14 @@ def test_envelopes_stay_within_the_service_s_limits(padding: int) -> None:
 
 
 def test_what_is_kept_is_counted() -> None:
-    """Only whole records with log-status OK will land in S3; by them a replay knows when it is done."""
+    """Only whole records with log-status OK will be stored in S3; by their number a replay knows when it is done."""
     records = [record(1), record(2, status="NODATA"), "too short", record(3) + " more", record(4) + "\u00e9"]
     assert sum(envelope.kept_records for envelope in pack_records(records, DEFAULT_LAYOUT)) == 1
 
 
 @pytest.mark.parametrize("number", range(10))
 def test_poison_is_found_to_be_what_it_is_called(number: int) -> None:
-    """The pre-processor gives the reason that the poison was made for; the same number has the same bytes."""
+    """The pre-processor gives the intended reason for each kind of poison; the same number has the same bytes."""
     poison = make_poison(number)
     with pytest.raises(Undecodable, match=poison.reason):
         read_messages(poison.data)
@@ -119,7 +119,7 @@ RICH = parse_log_format("${log-status} ${srcaddr} ${dstaddr} ${dstport}")
     ],
 )
 def test_only_files_of_the_stack_s_format_are_taken(tmp_path: Path, text: str, reason: str | None) -> None:
-    """CloudWatch lines have no header: what is on the stream must be in the one format that its reader knows."""
+    """CloudWatch lines have no header: all on a stream must be in the format of its reader."""
     (tmp_path / "flow.log").write_text(text)
     (file,) = find_inputs([str(tmp_path / "flow.log")]).files
     found = check_layout(file, DEFAULT_LAYOUT)
@@ -128,7 +128,7 @@ def test_only_files_of_the_stack_s_format_are_taken(tmp_path: Path, text: str, r
 
 @pytest.mark.parametrize("url", ["", "https://kinesis.us-east-1.amazonaws.com"])
 def test_nothing_is_replayed_outside_of_a_sandbox(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Made-up traffic must not reach a real account."""
+    """Artificial traffic must not reach a real account."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     with pytest.raises(UsageError, match="only in a sandbox"):
         sandbox_clients()

@@ -1,4 +1,4 @@
-"""Files that are none of ours, replayed: each is read or refused in a line, and what is put fits on the stream."""
+"""Any files, replayed: each is read or refused in one line, and all records fit on the stream."""
 
 import gzip
 import itertools
@@ -26,7 +26,7 @@ TARGET = Target("stream", "function", "bucket", DEFAULT_LAYOUT)
 
 
 class FakeKinesis:
-    """Takes what a stream takes, and refuses what it would refuse."""
+    """Accepts and refuses the same records as a stream."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -45,7 +45,7 @@ class FakeKinesis:
 
 
 class FakeS3:
-    """A bucket in which all has landed already."""
+    """A bucket in which everything has already arrived."""
 
     def get_paginator(self, _: str) -> "FakeS3":
         return self
@@ -56,7 +56,7 @@ class FakeS3:
 
 
 def replayed(*paths: Path) -> list[str]:
-    """The messages that a replay puts on the stream."""
+    """Return the messages that a replay puts on the stream."""
     kinesis = FakeKinesis()
     clients = Clients(cast("Any", kinesis), cast("Any", None), cast("Any", FakeS3()))
     report = replay([str(path) for path in paths], clients, TARGET)
@@ -97,7 +97,7 @@ WRAPS: dict[str, Callable[[bytes], bytes]] = {
 )
 @settings(max_examples=150)
 def test_any_file_is_read_or_refused(text: bytes, wrap: str, name: str) -> None:
-    """Odd bytes, long lines, broken packing, odd names: its lines are put, or one line says why not."""
+    """Odd bytes, long lines, damaged compression, odd names: the lines are put, or one line says why not."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(WRAPS[wrap](text))
@@ -119,7 +119,7 @@ def test_any_file_is_read_or_refused(text: bytes, wrap: str, name: str) -> None:
 
 @pytest.mark.parametrize("first", [0, 0x3400])
 def test_what_packs_badly_fits_all_the_same(first: int) -> None:
-    """Random characters, which JSON makes six of each: more envelopes, none too large, nothing lost."""
+    """Random characters, six each in JSON: more envelopes, none too large, nothing lost."""
     chance = random.Random(1)
     size = EVENT_BYTES // len(chr(first + 31).encode())
     lines = ["".join(chr(first + byte % 32) for byte in chance.randbytes(size)) for _ in range(5)]
@@ -130,7 +130,7 @@ def test_what_packs_badly_fits_all_the_same(first: int) -> None:
 
 
 def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
-    """A pipe, also in a folder or behind a link, and standard input are refused at once."""
+    """A pipe, also in a folder or behind a link, and standard input are refused immediately."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "flow.log").write_bytes(RECORD)
@@ -149,7 +149,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_odd_folders(tmp_path: Path) -> None:
-    """Loops of links and links to nothing do not lead astray; what can be read beside them is named or read."""
+    """Circular and dangling links do no harm; readable files beside them are named or read."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "flow.log").write_bytes(RECORD)
     (tmp_path / "a" / "loop").symlink_to("..")
@@ -165,7 +165,7 @@ def test_odd_folders(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
-    """What could be read at first and then not any more is an error of one line that names it."""
+    """A file that can no longer be read the second time is an error of one line with its name."""
     first, second = tmp_path / "first.log", tmp_path / "second.log"
     chance = random.Random(1)
     first.write_bytes(b"".join(RECORD + chance.randbytes(400).hex().encode() + b"\n" for _ in range(12_000)))
@@ -179,7 +179,7 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
 def test_a_sandbox_that_is_not_there(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An address that leads nowhere or is none: one line, no traceback."""
+    """A wrong or unreachable address: one line, no traceback."""
     (tmp_path / "flow.log").write_bytes(RECORD)
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -193,7 +193,7 @@ def test_a_sandbox_that_is_not_there(
 
 
 def test_a_timeout_is_a_number(tmp_path: Path) -> None:
-    """Not-a-number would never be over."""
+    """Not-a-number would never end."""
     (tmp_path / "flow.log").write_bytes(RECORD)
     clients = Clients(cast("Any", FakeKinesis()), cast("Any", None), cast("Any", FakeS3()))
     with pytest.raises(UsageError, match="--timeout"):

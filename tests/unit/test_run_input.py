@@ -1,4 +1,4 @@
-"""What a run reads, how large a cluster it gets, and what is kept of it."""
+"""The input of a run, the size of its cluster, and its record."""
 
 import gzip
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def keys(read: RunInput) -> list[str]:
 
 
 def test_all_of_it_without_a_time(account: FakeAccount) -> None:
-    """The whole folder, and only what Hadoop would read is counted."""
+    """The whole folder, and only files that Hadoop would read are counted."""
     account.capture("2026/11/23/18", 100)
     account.capture("2026/11/23/19", 50)
     account.fake_s3.objects |= {"flowlogs/": b"", "flowlogs/_temporary/x.gz": b"x", "flowlogs/.hidden": b"x"}
@@ -49,7 +49,7 @@ def test_all_of_it_without_a_time(account: FakeAccount) -> None:
 
 
 def test_hours_with_a_margin(account: FakeAccount) -> None:
-    """An hour before, for clocks that differ, two after, for records that are late; no folder that is not there."""
+    """One hour before, for clocks that differ, two after, for late records; no missing folder."""
     for hour in (15, 16, 17, 19, 21, 22):
         account.capture(f"2026/11/23/{hour}")
     read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:59")
@@ -59,7 +59,7 @@ def test_hours_with_a_margin(account: FakeAccount) -> None:
 
 
 def test_whole_days_months_and_years(account: FakeAccount) -> None:
-    """What lies wholly inside is named once, however many hours it has."""
+    """A folder that is wholly inside is named once, for any number of hours in it."""
     for hour in ("2025/12/31/22", "2025/12/31/23", "2026/01/01/00", "2026/11/22/01", "2026/11/23/01", "2027/01/01/05"):
         account.capture(hour)
     assert keys(pick(account, since="2026-01-01T00:00", until="2026-11-23T12:00")) == [
@@ -77,7 +77,7 @@ def test_whole_days_months_and_years(account: FakeAccount) -> None:
 
 @pytest.mark.parametrize("folder", [DIRECT, f"{DIRECT}/18", HIVE])
 def test_direct_delivery(account: FakeAccount, folder: str) -> None:
-    """AWS's own layouts: by the day, by the hour, and Hive's; other services' logs are not read."""
+    """AWS's own layouts: per day, per hour, and Hive's; other services' logs are not read."""
     account.fake_s3.objects[f"{folder}/{AWS_FILE}"] = PACKED
     account.fake_s3.objects["AWSLogs/123456789012/CloudTrail/us-east-1/2026/11/23/x.json.gz"] = b"x"
     read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
@@ -89,7 +89,7 @@ def test_direct_delivery(account: FakeAccount, folder: str) -> None:
 
 
 def test_both_ways_count_twice(account: FakeAccount) -> None:
-    """Which is said."""
+    """A message says so."""
     account.capture("2026/11/23/18")
     account.fake_s3.objects[f"{DIRECT}/{AWS_FILE}"] = PACKED
     read = pick(account)
@@ -108,7 +108,7 @@ def test_both_ways_count_twice(account: FakeAccount) -> None:
     ],
 )
 def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: str) -> None:
-    """What is not known to begin with a header is not glued as if it did."""
+    """Files that may have no header are not joined as if they had one."""
     account.fake_s3.objects |= {name: PACKED if name.endswith(".gz") else LINE for name in names}
     folder = names[0].partition("/")[0]
     assert pick(account, f"s3://{BUCKET}/{folder}").gluing == gluing
@@ -116,7 +116,7 @@ def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: 
 
 
 def test_one_object(account: FakeAccount) -> None:
-    """An object can be given as well as a folder; another that begins with its name is not read."""
+    """An object can be given instead of a folder; another one with the same prefix is not read."""
     account.fake_s3.objects |= {"mine/a": LINE, "mine/a.gz": b"xx", "mine/ab": b"xxx"}
     read = pick(account, f"s3://{BUCKET}/mine/a")
     assert (read.uris, read.size_bytes) == ((f"s3://{BUCKET}/mine/a",), len(LINE))
@@ -134,14 +134,14 @@ def test_what_hadoop_cannot_read_is_refused(account: FakeAccount, name: str) -> 
 
 @pytest.mark.parametrize("uri", ["hdfs:///x", "s3://B/x", "s3://bucket/a b", "s3://bucket/*", "s3://bucket/a,b", "x"])
 def test_what_is_no_address(account: FakeAccount, uri: str) -> None:
-    """Wrong usage; nothing is looked up."""
+    """Wrong usage, before any request."""
     with pytest.raises(UsageError):
         pick(account, uri)
     assert not account.fake_s3.calls
 
 
 def test_sizing() -> None:
-    """By the bytes, within bounds; by the recipe's rule; as asked; Spot leaves one core node on demand."""
+    """By the bytes, within limits; by the recipe's rule; as requested; Spot leaves one core node on demand."""
     gib = 1 << 30
     assert (size_cluster(0).core, size_cluster(0).task) == (1, 0)
     assert size_cluster(50 * gib).core == 3
@@ -156,7 +156,7 @@ def test_sizing() -> None:
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    """Times and the question too; and what a later version adds is passed over."""
+    """Times and the question, too; additions of a later version are ignored."""
     query = Query.parse(
         metric="bytes", ports="22,443", since="2026-11-23T18:00", log_format="${srcaddr} ${dstaddr} ${dstport} "
         "${start} ${action} ${bytes}",
@@ -190,7 +190,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
 
 
 def test_sizes_in_words() -> None:
-    """The unit that suits."""
+    """In the suitable unit."""
     assert [format_size(size) for size in (0, 1023, 1536, 300 << 20, 5 << 40)] == [
         "0 B",
         "1023 B",

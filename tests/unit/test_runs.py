@@ -1,4 +1,4 @@
-"""run.json is a record, or one line of error that names it; and one that cannot be read does not hide the others."""
+"""run.json is a record, or one line of error with its name; an unreadable one does not hide the others."""
 
 import json
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ QUESTIONS = st.dictionaries(
 
 
 def check(text: bytes) -> None:
-    """It is a record that all can be done with, or one line."""
+    """It is a record that supports every command, or one line."""
     try:
         record = parse_record(text)
     except RecordError as error:
@@ -71,14 +71,14 @@ def check(text: bytes) -> None:
 
 @given(st.dictionaries(st.sampled_from([*MEMBERS, "later"]), JSON, max_size=4), st.sets(st.sampled_from([*MEMBERS])))
 def test_members_of_any_shape(others: dict[str, Any], missing: set[str]) -> None:
-    """Any member may be gone, or be any JSON."""
+    """Any member may be missing, or be any JSON."""
     kept = {key: value for key, value in (MEMBERS | others).items() if key in others or key not in list(missing)[:1]}
     check(json.dumps(kept).encode())
 
 
 @given(QUESTIONS)
 def test_questions_of_any_shape(question: dict[str, Any]) -> None:
-    """The question may be of any options, with any values."""
+    """The question may have any options, with any values."""
     check(json.dumps(MEMBERS | {"question": question}).encode())
 
 
@@ -92,7 +92,7 @@ def test_anything_instead_of_a_record(text: bytes) -> None:
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"9" * 5000, b" " * (RECORD_BYTES + 1), b"\xff\xfe", b""])
 def test_what_parsers_stumble_over(text: bytes) -> None:
-    """Deep nesting, long numbers, too much of it, no UTF-8, nothing."""
+    """Deep nesting, long numbers, too many bytes, no UTF-8, nothing."""
     with pytest.raises(RecordError, match=r"this run\.json cannot be read: "):
         parse_record(text)
 
@@ -102,7 +102,7 @@ OPTIONAL = ("cluster", "ended", "reason", "counters", "left_out")
 
 @pytest.mark.parametrize("key", [key for key in MEMBERS if key not in OPTIONAL])
 def test_the_member_is_named(key: str) -> None:
-    """One that is missing, and one of another kind."""
+    """One with a missing member, and one of another kind."""
     for odd in (None, 3.5):
         with pytest.raises(RecordError, match=f"'{key}'"):
             parse_record(json.dumps(MEMBERS | {key: odd}).encode())
@@ -129,7 +129,7 @@ FINE, BROKEN, NEWEST = "20261123T181500Z-4f2a", "20261123T181600Z-4f2a", "202611
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b"{}", json.dumps(MEMBERS | {"run_id": "../../x"}).encode()])
 def test_a_broken_record_hides_no_other(text: bytes) -> None:
-    """`runs` shows the others, names the broken one and ends with 1; fetch-results passes over it, or says so."""
+    """`runs` shows the others, names the broken one and exits with 1; fetch-results skips it, or says so."""
     account = FakeAccount()
     put_record(account, FINE)
     put(account, BROKEN, text)
@@ -145,7 +145,7 @@ def test_a_broken_record_hides_no_other(text: bytes) -> None:
 
 
 def test_only_broken_records() -> None:
-    """It is not said that there are no runs."""
+    """The message does not claim that there are no runs."""
     account = FakeAccount()
     put(account, BROKEN, b"{")
     for done in (command(account, "runs"), command(account, "fetch-results")):
@@ -155,7 +155,7 @@ def test_only_broken_records() -> None:
 
 
 def test_a_cluster_that_emr_does_not_tell_of() -> None:
-    """Its run is shown as UNKNOWN, with the reason; the others are shown as ever."""
+    """Its run is shown as UNKNOWN, with the reason; the others are shown as usual."""
     account = FakeAccount()
     put_record(account, FINE)
     put_record(account, NEWEST, state="RUNNING", cluster="j-2")
@@ -167,7 +167,7 @@ def test_a_cluster_that_emr_does_not_tell_of() -> None:
 
 
 def test_an_emr_that_does_not_answer_is_asked_once() -> None:
-    """All runs that only EMR knows of are UNKNOWN then; those that are over are shown as ever."""
+    """All runs whose state only EMR knows are UNKNOWN then; ended ones are shown as usual."""
     account = FakeAccount()
     put_record(account, FINE)
     put_record(account, BROKEN, state="RUNNING", cluster="j-1")
@@ -182,7 +182,7 @@ def test_an_emr_that_does_not_answer_is_asked_once() -> None:
 @pytest.mark.parametrize("state", ["STARTING", "UNKNOWN"])
 @pytest.mark.parametrize("comes", [False, True])
 def test_a_run_whose_cluster_nobody_knows(state: str, comes: bool) -> None:
-    """Its cluster is looked for by its name, as when the command was killed before it had an answer."""
+    """Its cluster is found by its name, as after a command that was killed before it got an answer."""
     account = FakeAccount()
     put_record(account, FINE, state=state, cluster="")
     if comes:

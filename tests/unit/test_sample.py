@@ -1,4 +1,4 @@
-"""The sample is what it says: real-shaped, the same everywhere, dirty only as asked."""
+"""The sample keeps its promises: realistic, the same everywhere, and dirty only on request."""
 
 import gzip
 import hashlib
@@ -39,12 +39,12 @@ PINNED = {
 
 
 def unpacked(path: Path) -> bytes:
-    """Read a file of the sample without its packing."""
+    """Read a file of the sample, decompressed."""
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 def digest(out: Path, report: SampleReport) -> str:
-    """Hash the names and the unpacked bytes of all files, in their order."""
+    """Hash the names and the decompressed bytes of all files, in their order."""
     sha = hashlib.sha256()
     for path in report.files:
         data = unpacked(path)
@@ -53,7 +53,7 @@ def digest(out: Path, report: SampleReport) -> str:
 
 
 def records_of(path: Path) -> Iterator[dict[str, str]]:
-    """Read a clean file's records by its header, or as the default format where it has none."""
+    """Read a clean file's records by its header, or as the default format if it has none."""
     layout = DEFAULT_LAYOUT
     for line in unpacked(path).decode("ascii").splitlines():
         header = parse_header(line)
@@ -64,7 +64,7 @@ def records_of(path: Path) -> Iterator[dict[str, str]]:
 
 
 def count(report: SampleReport) -> tuple[dict[bytes, int], count_flows.FlowCounter]:
-    """Count every talker of a sample with the job's own mapper, a file at a time."""
+    """Count every talker of a sample with the job's own mapper, one file at a time."""
     counter = count_flows.FlowCounter(count_flows.parse_arguments(["--ports", "all", "--action", "ALL"]))
     for path in report.files:
         counter.begin_file()
@@ -118,7 +118,7 @@ def test_records_without_traffic_are_shaped_as_aws_shapes_them() -> None:
 
 
 def test_addresses_are_for_documentation_or_private(day: list[dict[str, str]]) -> None:
-    """No address of the sample can be anyone's: RFC 5737, RFC 3849 and 10.0.0.0/8 alone."""
+    """No address of the sample can belong to anyone: only RFC 5737, RFC 3849 and 10.0.0.0/8."""
     fields = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")
     for text in {record[field] for record in day for field in fields} - {"-"}:
         address = ip_address(text)
@@ -128,7 +128,7 @@ def test_addresses_are_for_documentation_or_private(day: list[dict[str, str]]) -
 
 
 def test_shares_are_those_of_a_real_vpc(day: list[dict[str, str]]) -> None:
-    """Some noise, some IPv6, all protocols, every interface, and few talkers that take most."""
+    """Some noise, some IPv6, all protocols, every interface, and few talkers with most of the traffic."""
     of_status = Counter(record["log-status"] for record in day)
     assert 0.005 < of_status["NODATA"] / len(day) < 0.03
     assert 0.0002 < of_status["SKIPDATA"] / len(day) < 0.005
@@ -155,7 +155,7 @@ def test_shares_are_those_of_a_real_vpc(day: list[dict[str, str]]) -> None:
 
 
 def test_both_interfaces_log_a_conversation_inside(day: list[dict[str, str]]) -> None:
-    """A request inside the VPC is there twice, with the same packets: leaving one interface, arriving at another."""
+    """A request inside the VPC is recorded twice, with the same packets: leaving one interface, arriving at another."""
     directions: dict[tuple[str, ...], set[tuple[str, str]]] = {}
     for record in day:
         if record["dstport"] == "8080" and record["action"] == "ACCEPT":
@@ -167,7 +167,7 @@ def test_both_interfaces_log_a_conversation_inside(day: list[dict[str, str]]) ->
 
 
 def test_the_nat_gateway_hides_who_asks(day: list[dict[str, str]]) -> None:
-    """On the gateway's interface srcaddr and dstaddr are the gateway's; the pkt- fields keep the one behind."""
+    """On the gateway's interface srcaddr and dstaddr are the gateway's; the pkt- fields have the original ones."""
     gateways = {host.interface_id: host.ipv4 for host in HOSTS if host.tier == "nat"}
     through = [
         record
@@ -181,7 +181,7 @@ def test_the_nat_gateway_hides_who_asks(day: list[dict[str, str]]) -> None:
 
 @pytest.mark.parametrize(("layout", "dirty"), PINNED)
 def test_the_same_sample_everywhere(tmp_path: Path, layout: SampleLayout, dirty: bool) -> None:
-    """Names and unpacked bytes depend on the arguments alone, not on platform, Python or time."""
+    """Names and decompressed bytes depend only on the arguments, not on platform, Python or time."""
     report = write_sample(tmp_path, records=3_000, seed=7, layout=layout, dirty=dirty)
     assert digest(tmp_path, report) == PINNED[layout, dirty]
 
@@ -193,7 +193,7 @@ def test_another_seed_is_another_day() -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_dirt_changes_no_count(tmp_path: Path, layout: SampleLayout) -> None:
-    """Counted by the job's own mapper, a dirty sample gives the clean one's talkers; broken lines count nowhere."""
+    """Counted by the job's own mapper, a dirty sample gives the clean one's talkers; broken lines do not count."""
     clean = write_sample(tmp_path / "clean", records=6_000, layout=layout)
     dirty = write_sample(tmp_path / "dirty", records=6_000, layout=layout, dirty=True)
     clean_sums, clean_counter = count(clean)
@@ -206,7 +206,7 @@ def test_dirt_changes_no_count(tmp_path: Path, layout: SampleLayout) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_kind_of_dirt_is_there(tmp_path: Path, layout: SampleLayout) -> None:
-    """A dirty sample of any layout has a file of each kind, and they are what they are called."""
+    """A dirty sample of any layout has one file of each kind, true to its name."""
     plan = plan_files(6_000, layout=layout, dirty=True)
     report = write_sample(tmp_path, records=6_000, layout=layout, dirty=True)
     of_kind = {
@@ -258,7 +258,7 @@ def test_files_are_named_by_their_layout(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    """A folder that holds one of the files is refused before anything is written."""
+    """If a folder has one of the files, it is refused before anything is written."""
     there = tmp_path / "flowlogs-0001.log.gz"
     there.write_bytes(b"mine")
     with pytest.raises(ToptalkersError, match="flowlogs-0001") as failure:
@@ -269,7 +269,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_leaves_whole_files_only(tmp_path: Path) -> None:
-    """Whoever stops between two files keeps complete ones, and no hidden leftovers."""
+    """An interrupt between two files leaves complete files, and no hidden leftovers."""
 
     def stop_after_second(records_written: int) -> None:
         if records_written == 80:
@@ -281,7 +281,7 @@ def test_a_stopped_run_leaves_whole_files_only(tmp_path: Path) -> None:
 
 
 def test_progress_counts_records(tmp_path: Path) -> None:
-    """Progress is told after each file how many records there are so far."""
+    """After each file, progress has the number of records so far."""
     told: list[int] = []
     report = write_sample(tmp_path, records=100, records_per_file=40, progress=told.append)
     assert told == [40, 80, 100]
@@ -289,7 +289,7 @@ def test_progress_counts_records(tmp_path: Path) -> None:
 
 
 def test_a_sample_of_nothing_is_refused(tmp_path: Path) -> None:
-    """No records is a wrong question, not an empty folder."""
+    """A sample without records is wrong usage, not an empty folder."""
     with pytest.raises(UsageError):
         write_sample(tmp_path / "none", records=0)
     assert not (tmp_path / "none").exists()
@@ -306,13 +306,13 @@ def test_a_very_small_sample_has_its_records(tmp_path: Path, layout: SampleLayou
 
 
 def test_batches_do_not_grow_with_the_sample() -> None:
-    """However large the sample, what is held at a time is bounded."""
+    """For any size of the sample, memory is bounded."""
     batches = list(islice(Traffic(1, rich=False).batches(10**10), 3))
     assert all(10_000 <= len(batch) <= 20_000 for batch in batches)
 
 
 def test_the_bundled_sample_is_what_the_generator_writes(tmp_path: Path) -> None:
-    """The files in the package are those of `python -m toptalkers.sample.bundled`, and small."""
+    """The files in the package are the output of `python -m toptalkers.sample.bundled`, and small."""
     report = write_bundled_sample(tmp_path)
     with bundled_sample() as folder:
         carried = sorted(folder.glob("*.log.gz"))

@@ -1,4 +1,4 @@
-"""The sandbox's EMR, spoken to with boto3: the life of a cluster, what is refused, faults."""
+"""The sandbox's EMR, called with boto3: the life of a cluster, refusals, faults."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ PACE = Pace(starting=0.05, bootstrapping=0.05, terminating=0.05, log_delay=0, id
 
 
 class FakeHadoop:
-    """Runs no step: the step's second argument says what would have become of it."""
+    """Runs no step: the step's second argument is its outcome."""
 
     def __init__(self) -> None:
         self.runs: list[StepRun] = []
@@ -59,7 +59,7 @@ class Sandbox:
         self.objects = objects
 
     def launch(self, *outcomes: str, **changes: Any) -> str:
-        """Run a job flow with a step an outcome; changes are to `cluster_request`."""
+        """Run a job flow with one step per outcome; changes apply to `cluster_request`."""
         request = cluster_request(*outcomes)
         request["Instances"] |= changes.pop("Instances", {})
         return self.emr.run_job_flow(**{**request, **changes})["JobFlowId"]
@@ -71,12 +71,12 @@ class Sandbox:
         return dict(wait_for(lambda: self.status(cluster), lambda status: status["State"] in states))
 
     def step_states(self, cluster: str) -> list[str]:
-        """In the order in which they were given."""
+        """In the order of the request."""
         return [step["Status"]["State"] for step in reversed(self.emr.list_steps(ClusterId=cluster)["Steps"])]
 
 
 def wait_for(look: Callable[[], Any], until: Callable[[Any], bool]) -> Any:
-    """Look again and again, for at most 20 seconds."""
+    """Poll for at most 20 seconds."""
     end = time.monotonic() + 20
     while not until(seen := look()):
         assert time.monotonic() < end, f"still {seen}"
@@ -115,7 +115,7 @@ def cluster_request(*outcomes: str) -> dict[str, Any]:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    """An EMR endpoint whose steps are run by `FakeHadoop`."""
+    """Serve an EMR endpoint whose steps are run by `FakeHadoop`."""
     objects: dict[str, bytes] = {}
     hadoop = FakeHadoop()
 
@@ -168,7 +168,7 @@ def test_a_transient_cluster_runs_its_steps_and_ends(sandbox: Sandbox) -> None:
 
 
 def test_step_logs_come_to_the_log_uri(sandbox: Sandbox) -> None:
-    """They come gzipped below steps/, controller and syslog; what the scripts said is in the container's log."""
+    """They are gzipped below steps/, controller and syslog; the scripts' messages are in the container's log."""
     cluster = sandbox.launch("fail")
     sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
     failed = sandbox.emr.list_steps(ClusterId=cluster)["Steps"][0]
@@ -190,7 +190,7 @@ def test_step_logs_come_to_the_log_uri(sandbox: Sandbox) -> None:
     ],
 )
 def test_action_on_failure(sandbox: Sandbox, on_failure: str, states: list[str], end: str, code: str) -> None:
-    """What a failed step does to the steps after it and to its cluster."""
+    """The effect of a failed step on later steps and on its cluster."""
     cluster = sandbox.launch(Steps=[step("fail", on_failure), step("ok")])
     status = sandbox.wait(cluster, "TERMINATED", "TERMINATED_WITH_ERRORS")
     assert (status["State"], status["StateChangeReason"]["Code"]) == (end, code)
@@ -222,7 +222,7 @@ def test_terminating_stops_the_running_step(sandbox: Sandbox) -> None:
 
 
 def test_cancelling_steps(sandbox: Sandbox) -> None:
-    """A running step is stopped, a pending one never begins, an ended one stays what it is."""
+    """A running step is stopped, a pending one never begins, an ended one does not change."""
     cluster = sandbox.launch("ok", "hang", "never", "last")
     wait_for(lambda: sandbox.step_states(cluster), lambda states: states[1] == "RUNNING")
     done, running, pending, _ = [found["Id"] for found in reversed(sandbox.emr.list_steps(ClusterId=cluster)["Steps"])]
@@ -248,7 +248,7 @@ def test_cancelling_steps(sandbox: Sandbox) -> None:
     ],
 )
 def test_an_invalid_request_is_refused(sandbox: Sandbox, changes: dict[str, Any], message: str) -> None:
-    """What EMR would refuse is refused, with the reason, and no cluster is made."""
+    """Invalid requests are refused as by EMR, with the reason, and no cluster is made."""
     with pytest.raises(ClientError, match=message) as caught:
         sandbox.launch("ok", **changes)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
@@ -256,7 +256,7 @@ def test_an_invalid_request_is_refused(sandbox: Sandbox, changes: dict[str, Any]
 
 
 def test_an_unknown_member_is_refused(sandbox: Sandbox) -> None:
-    """A member that the model lacks does not pass in silence, also from a client that does not check."""
+    """A member that the model lacks is refused, even from a client without validation."""
     client = boto3.client(
         "emr",
         endpoint_url=sandbox.emr.meta.endpoint_url,
@@ -275,7 +275,7 @@ def test_an_unknown_member_is_refused(sandbox: Sandbox) -> None:
 
 
 def test_an_unknown_operation_or_cluster_is_refused(sandbox: Sandbox) -> None:
-    """EMR has more operations than the sandbox: they fail, and say so."""
+    """EMR has more operations than the sandbox: those fail with a clear error."""
     with pytest.raises(ClientError, match="does not know 'ListStudios'"):
         sandbox.emr.list_studios()
     with pytest.raises(ClientError, match="'j-NONE' is not valid"):
@@ -290,7 +290,7 @@ def test_an_unknown_operation_or_cluster_is_refused(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_cluster_that_does_not_start(sandbox: Sandbox, fault: str, code: str, detail: str) -> None:
-    """It ends with errors, its step CANCELLED without having begun."""
+    """It ends with errors; its step is CANCELLED and never began."""
     cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": fault}])
     status = sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
     assert status["StateChangeReason"]["Code"] == code
@@ -300,7 +300,7 @@ def test_a_cluster_that_does_not_start(sandbox: Sandbox, fault: str, code: str, 
 
 
 def test_a_cluster_that_never_starts_can_be_terminated(sandbox: Sandbox) -> None:
-    """It stays STARTING until a user ends it."""
+    """It stays STARTING until a user terminates it."""
     cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": "never-starts"}])
     time.sleep(4 * PACE.starting)
     assert sandbox.status(cluster)["State"] == "STARTING"
@@ -309,7 +309,7 @@ def test_a_cluster_that_never_starts_can_be_terminated(sandbox: Sandbox) -> None
 
 
 def test_the_fault_of_a_step_is_in_its_mapper(sandbox: Sandbox) -> None:
-    """The first step is run with a mapper that dies; the others are not touched."""
+    """The first step is run with a mapper that dies; the others are unchanged."""
     cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": "step-failure"}])
     sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
     assert sandbox.hadoop.runs[0].arguments == with_dying_mapper(step("ok")["HadoopJarStep"]["Args"])
@@ -327,7 +327,7 @@ def test_throttling_ends_after_some_calls(sandbox: Sandbox) -> None:
 
 
 def test_credentials_can_expire_in_the_middle(sandbox: Sandbox) -> None:
-    """The first calls about a cluster are answered, then none is, while it goes on."""
+    """The first calls about a cluster are answered, later ones are not; the cluster continues."""
     cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": "expired-credentials"}])
     for _ in range(CALLS_BEFORE_EXPIRY):
         sandbox.status(cluster)
@@ -339,7 +339,7 @@ def test_credentials_can_expire_in_the_middle(sandbox: Sandbox) -> None:
 
 
 def test_lists_of_what_can_be_asked_for(sandbox: Sandbox) -> None:
-    """Releases by prefix; groups of a cluster, which has no fleets."""
+    """Releases by prefix; the groups of a cluster, which has no fleets."""
     assert "emr-7.14.0" in sandbox.emr.list_release_labels(Filters={"Prefix": "emr-7"})["ReleaseLabels"]
     cluster = sandbox.launch("hang")
     sandbox.wait(cluster, "RUNNING")
@@ -350,7 +350,7 @@ def test_lists_of_what_can_be_asked_for(sandbox: Sandbox) -> None:
 
 
 def answer_to(sandbox: Sandbox, *headers: str, body: bytes = b"") -> str:
-    """The status line that a request as it stands gets, from a connection of its own."""
+    """Send a raw request on its own connection; return the status line."""
     address = urlsplit(sandbox.emr.meta.endpoint_url)
     lines = "\r\n".join(["POST / HTTP/1.1", f"Host: {address.netloc}", *headers, "", ""])
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
@@ -375,7 +375,7 @@ def answer_to(sandbox: Sandbox, *headers: str, body: bytes = b"") -> str:
 def test_a_length_that_cannot_be_right_is_a_bad_request(
     sandbox: Sandbox, headers: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It gets 400 and the next connection is answered; nothing is said on standard error."""
+    """It gets 400 and the next connection is answered; standard error stays empty."""
     assert " 400 " in answer_to(sandbox, *headers, body=b"12345")
     assert sandbox.emr.list_clusters()["Clusters"] == []
     assert "Traceback" not in "".join(capfd.readouterr())
@@ -383,7 +383,7 @@ def test_a_length_that_cannot_be_right_is_a_bad_request(
 
 @dataclass(frozen=True)
 class Nested:
-    """A value inside of others, closed or not; not written out, so that it can be shown when a test fails."""
+    """Nested values, closed or not, in a short form that pytest can show if a test fails."""
 
     opening: str
     closing: str
@@ -414,7 +414,7 @@ class Nested:
 def test_a_body_that_cannot_be_understood_is_a_bad_request(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, operation: str, drawn: bytes | Nested
 ) -> None:
-    """Signed or not, whatever the body: an answer, never a failure of ours, and no traceback in the log."""
+    """Signed or not, with any body: an answer, never an internal failure, and no traceback in the log."""
     url, body = sandbox.emr.meta.endpoint_url, bytes(drawn)
     request = AWSRequest("POST", url, {"X-Amz-Target": f"ElasticMapReduce.{operation}"}, body)
     SigV4Auth(Credentials("test", "test"), "elasticmapreduce", "us-east-1").add_auth(request)

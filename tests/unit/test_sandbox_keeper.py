@@ -1,4 +1,4 @@
-"""Nothing outlives what started it, also when that is killed: commands, groups on a leash, folders."""
+"""Nothing survives its starter, even if that is killed: commands, process groups, folders."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ STARTER = """
 
 
 def start(script: str, *arguments: str, tmp_path: Path) -> "subprocess.Popen[bytes]":
-    """Start a script in a folder with a module that nobody should import."""
+    """Start a script in a folder with a module that must not be imported."""
     cwd = tmp_path.parent
     (cwd / "shutil.py").write_text("raise SystemExit('the module of the current folder')")
     command = [sys.executable, "-P", "-c", textwrap.dedent(script), *arguments]
@@ -56,14 +56,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and does not merely wait for its parent to look."""
+    """Whether a process is alive, and is not a zombie."""
     ps = ["ps", "-o", "stat=", "-p", str(pid)]
     listed = subprocess.run(ps, capture_output=True, text=True, check=False)
     return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
 
 
 def pids(folder: Path, count: int) -> list[int]:
-    """The process ids that a command wrote into a folder, a file each."""
+    """Return the process ids that a command wrote into a folder, one file each."""
     wait_for(lambda: len([path for path in folder.glob("pid-*") if path.read_text().strip()]) == count)
     return [int(path.read_text()) for path in folder.glob("pid-*")]
 
@@ -79,7 +79,7 @@ def pids(folder: Path, count: int) -> list[int]:
     ],
 )
 def test_a_killed_sandbox_s_command_and_folder_go(tmp_path: Path, command: str, leads: str) -> None:
-    """Commands that lead a group or do not, heed SIGTERM or do not, have children or none; and the folder."""
+    """Commands that do or do not lead a group, obey SIGTERM, have children; and the folder."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     sandbox = start(SANDBOX, command.format(tmp_path), leads, "", tmp_path=temporary)
@@ -95,7 +95,7 @@ def test_a_killed_sandbox_s_command_and_folder_go(tmp_path: Path, command: str, 
 
 
 def test_a_sandbox_that_ends_needs_no_keeper(tmp_path: Path) -> None:
-    """When the sandbox has cleaned up, its keeper ends with it, and ends nothing."""
+    """If the sandbox has cleaned up, its keeper ends with it, and ends nothing else."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     sandbox = start(SANDBOX, "true", "leads", "", tmp_path=temporary)
@@ -105,7 +105,7 @@ def test_a_sandbox_that_ends_needs_no_keeper(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_what_is_on_a_leash_dies_with_its_starter(tmp_path: Path, number: signal.Signals) -> None:
-    """The command and what it started end, though they would not of SIGTERM, when the starter is killed."""
+    """If the starter is killed, the command and its processes end, even those that ignore SIGTERM."""
     command = f"trap '' TERM; sleep 100 & echo $! > {tmp_path}/pid-1; echo $$ > {tmp_path}/pid-2; wait; sleep 100"
     (tmp_path / "temporary").mkdir()
     starter = start(STARTER, command, tmp_path=tmp_path / "temporary")
@@ -137,7 +137,7 @@ def test_a_leash_is_not_felt(code: int) -> None:
 
 @pytest.mark.parametrize("prefix", [PREFIX, ENGINE_PREFIX, ".toptalkers-"])
 def test_what_the_dead_left_goes(tmp_path: Path, prefix: str) -> None:
-    """A folder whose lock nobody holds goes at the next start; others', living ones and look-alikes stay."""
+    """An unlocked folder is removed at the next start; others', locked ones and lookalikes stay."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / LOCK).touch()
     for name in ("dead", "young", "pipe", "link"):

@@ -1,4 +1,4 @@
-"""Who is answered by the sandbox: what botocore signs with a key that it gave out, and nothing else."""
+"""The sandbox answers requests that botocore signs with one of its keys, and no others."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ HEADERS = st.dictionaries(
 def sign(
     service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, secret: str = SECRET
 ) -> Head:
-    """A request as botocore signs it; a service with a question mark has it presigned."""
+    """Return a request as botocore signs it; a service with a question mark has it presigned."""
     url = f"http://{HOST}{path}" + (f"?{query}" if query else "")
     request = AWSRequest(method=method, url=url, headers={**headers, "Host": HOST}, data=body)
     signer: Any = SIGNERS[service]
@@ -142,7 +142,7 @@ def test_what_botocore_presigns_for_s3_by_default(
 
 @given(st.integers(-(10**6), 10**6), st.sampled_from(["s3", "s3?"]))
 def test_a_signature_is_good_for_its_time(seconds: int, service: str) -> None:
-    """A header's for 15 minutes either way, a presigned URL's for the hour that botocore asks for."""
+    """A header's is valid for 15 minutes either way, a presigned URL's for the hour that botocore requests."""
     head = sign(service, "GET", "/key", "", {}, b"")
     signed = datetime.strptime(read_signature(head).moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     is_good = -900 <= seconds <= (3600 if service == "s3?" else 900)
@@ -171,13 +171,13 @@ def test_a_signature_is_good_for_its_time(seconds: int, service: str) -> None:
     st.text(max_size=30),
 )
 def test_nonsense_is_refused(headers: dict[str, str], query: str) -> None:
-    """Whatever stands where a signature should is refused, never an error of ours."""
+    """Anything else in place of a signature is refused, never an internal error."""
     with pytest.raises(UntrustedError):
         check(Head("GET", "/", query, headers), b"")
 
 
 def test_the_documented_chunked_upload() -> None:
-    """The example of the S3 API reference passes, chunk by chunk; a changed byte or a cut end does not."""
+    """The example of the S3 API reference passes, chunk by chunk; with a changed byte or a cut end it does not."""
     head = Head(
         "PUT",
         "/examplebucket/chunkObject.txt",
@@ -251,14 +251,14 @@ def test_chunks_and_what_trails_them(chunks: list[bytes], trailer: bytes, data: 
     ],
 )
 def test_web_pages_are_refused(changes: dict[str, str]) -> None:
-    """A foreign Host, any Origin and what a browser says of another site are refused; SDKs send none of it."""
+    """A foreign Host, any Origin and a browser's headers of another site are refused; SDKs send none of them."""
     check_caller({"host": f"LOCALHOST:{PORT}", "sec-fetch-site": "none"}, PORT)
     with pytest.raises(UntrustedError):
         check_caller({"host": HOST, **changes}, PORT)
 
 
 class Caller:
-    """Calls an application that is guarded, and keeps what reached it."""
+    """Call a guarded application; return the answer and the requests that reached it."""
 
     def __init__(self) -> None:
         self.reached: list[bytes] = []
@@ -300,7 +300,7 @@ class Caller:
 
 @pytest.mark.parametrize("service", ["s3", "lambda"])
 def test_the_guard_passes_on_what_is_signed(service: str) -> None:
-    """The application gets the whole body, and its answer comes without headers for other sites' pages."""
+    """The application gets the whole body, and its answer has no headers for other sites' pages."""
     caller = Caller()
     status, headers, body = caller.call(sign(service, "POST", "/x", "", {}, b"a body"), b"a body")
     assert (status, headers, body) == (200, {b"etag": b"1"}, b"done")
@@ -319,7 +319,7 @@ def test_the_guard_passes_on_what_is_signed(service: str) -> None:
     ],
 )
 def test_the_guard_refuses_the_rest(head: Callable[[], Head], body: bytes, code: bytes) -> None:
-    """Nothing of it reaches the application; the answer is 403, names the code, and is no page's to read."""
+    """Nothing of it reaches the application; the answer is 403, has the code, and no page may read it."""
     caller = Caller()
     status, headers, said = caller.call(head(), body)  # signed now, not when tests were collected
     assert (status, caller.reached) == (403, [])
@@ -328,7 +328,7 @@ def test_the_guard_refuses_the_rest(head: Callable[[], Head], body: bytes, code:
 
 
 def test_the_guard_refuses_sockets_of_pages_and_bad_json() -> None:
-    """A WebSocket is closed, JSON of 100,000 brackets is a 400 of ours; neither reaches the application."""
+    """A WebSocket is closed, JSON of 100,000 brackets gets our 400; neither reaches the application."""
     caller = Caller()
     assert b"websocket.close" in caller.call(Head("GET", "/", "", {}), kind="websocket")[2]
     for body in (b"[" * 100_000, b"{", b"\xff"):

@@ -17,7 +17,7 @@ ANSWER = (ROOT / "tests/flowlogs/default.tsv").read_bytes()
 
 
 def python39() -> str | None:
-    """Any Python 3.9 that there is: on the path, or among pyenv's."""
+    """Find a Python 3.9: on the path, or among pyenv's."""
     found = shutil.which("python3.9")
     works = found and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0
     pyenv = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9"))
@@ -39,7 +39,7 @@ def test_pipe_of_programs(python: str) -> None:
 
 
 def test_shell_pipe(tmp_path: Path) -> None:
-    """scripts/pipe is the same in a shell, on several files, the first of them cut short of its line end."""
+    """scripts/pipe does the same in a shell, on several files, the first of them without its last line end."""
     (tmp_path / "a.log").write_bytes(LOG.rstrip(b"\n"))
     (tmp_path / "b.log").write_bytes(b"")
     command = [str(ROOT / "scripts/pipe"), str(tmp_path / "b.log"), str(tmp_path / "a.log")]
@@ -51,7 +51,7 @@ def test_shell_pipe(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_imports_the_standard_library_of_39_alone(name: str) -> None:
-    """No script imports anything but old, standard modules; syntax is that of Python 3.9."""
+    """Scripts import only old, standard modules; the syntax is that of Python 3.9."""
     source = (pipeline.STREAMING / name).read_text()
     tree = ast.parse(source, feature_version=(3, 9))
     imported = {
@@ -78,7 +78,7 @@ def test_imports_the_standard_library_of_39_alone(name: str) -> None:
 
 
 def test_reducer_refuses_what_it_cannot_sum() -> None:
-    """Unsorted lines, or lines that are no counts, end in exit code 1 and a line that says so."""
+    """Unsorted lines, or lines that are no counts, cause exit code 1 and a message."""
     unsorted = pipeline.run_script("sum_counts.py", stdin=b"LongValueSum:b\t1\nLongValueSum:a\t1\n")
     assert (unsorted.returncode, unsorted.stderr.count(b"\n")) == (1, 1)
     assert b"LC_ALL=C sort" in unsorted.stderr
@@ -98,14 +98,14 @@ def test_reducer_refuses_what_it_cannot_sum() -> None:
     ],
 )
 def test_wrong_arguments_end_in_2(name: str, arguments: list[str]) -> None:
-    """A wrong argument ends the task at once, with a usage error in its log."""
+    """A wrong argument ends the task immediately, with a usage error in its log."""
     done = pipeline.run_script(name, *arguments, stdin=LOG)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"error:" in done.stderr
 
 
 def test_port_filter_knows_brackets_and_tallies_junk() -> None:
-    """The port is what follows the last colon outside of brackets; lines that are no talkers are counted apart."""
+    """The port follows the last colon outside of brackets; lines that are no talkers are counted separately."""
     lines = b"[2001:db8::1]:[2001:db8::443]:8080\t5\n10.0.0.1:[::]:443\t4\njunk\n"
     lines += b"10.0.0.1:10.0.0.2:22\tx\n10.0.0.1:10.0.0.2:22\t7\n"
     done = pipeline.run_script("port_filter.py", "--ports", "22,443", stdin=lines)
@@ -116,7 +116,7 @@ def test_port_filter_knows_brackets_and_tallies_junk() -> None:
 
 
 def test_offsets_say_where_a_file_begins() -> None:
-    """Behind a file with a header, one without is read in the question's layout again, wherever blocks end."""
+    """After a file with a header, one without is read in the question's layout again, for any ends of blocks."""
     with_header = "action dstport dstaddr srcaddr\nACCEPT 443 10.0.0.2 10.0.0.1\n\nACCEPT 443 10.0.0.2 10.0.0.1\n"
     without = "2 123456789012 eni-1 10.0.0.1 10.0.0.2 49152 443 6 1 1 1 61 ACCEPT OK\n" * 20_000
     lines = []

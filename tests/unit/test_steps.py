@@ -1,4 +1,4 @@
-"""The steps as data: what is asked is in them, and nothing that a user wrote gets out of its place."""
+"""The steps as data: they contain the question, and no user's text leaves its place."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ def plan(query: Query | None = None, **more: Any) -> tuple[Step, Step]:
 
 
 def option(step: Step, name: str) -> list[str]:
-    """All values of an option of streaming."""
+    """Return all values of an option of streaming."""
     return [step.arguments[at + 1] for at, word in enumerate(step.arguments) if word == name]
 
 
@@ -38,7 +38,7 @@ def settings(step: Step) -> dict[str, str]:
 
 
 def test_the_two_steps() -> None:
-    """Step 1 counts what was asked and hands over; step 2 sorts, and only it writes the answer."""
+    """Step 1 counts and writes the sums; step 2 sorts, and only it writes the answer."""
     first, second = plan(Query.parse(metric="bytes", ports="22,443"))
     assert (first.name, second.name) == ("flowlogs-aggregate", "flowlogs-sort")
     assert option(first, "-mapper") == ["python3 count_flows.py --metric bytes --ports 22,443 --action ACCEPT"]
@@ -68,7 +68,7 @@ def test_generic_options_stand_first() -> None:
     ],
 )
 def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: bool, ports: str, mapper: str) -> None:
-    """It filters ports that the first step kept, and cuts at the first N; otherwise it is `cat`."""
+    """It filters the ports that the first step kept, and keeps the first N; otherwise it is `cat`."""
     first, second = plan(Query.parse(ports=ports), top=top, keep_all_ports=keep_all_ports)
     assert option(second, "-mapper") == [mapper]
     wanted = "all" if keep_all_ports else ports
@@ -80,7 +80,7 @@ def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: boo
     [("headers", True, "true", False), ("offsets", True, "false", True), ("never", False, None, False)],
 )
 def test_gluing(gluing: Gluing, is_combined: bool, ignore_key: str | None, asks_offsets: bool) -> None:
-    """What the mapper is told of where files begin is what it is asked to look at."""
+    """The mapper's arguments about the starts of files are those of the plan."""
     first, _ = plan(gluing=gluing)
     assert bool(option(first, "-inputformat")) == is_combined
     assert settings(first).get("stream.map.input.ignoreKey") == ignore_key
@@ -89,7 +89,7 @@ def test_gluing(gluing: Gluing, is_combined: bool, ignore_key: str | None, asks_
 
 
 def test_sizes_follow_the_input() -> None:
-    """A small input is parted among the maps there are; a large one makes more reducers, within bounds."""
+    """A small input is divided among the available maps; a large one gets more reducers, within limits."""
 
     def numbers(input_bytes: int) -> tuple[int, int]:
         found = settings(plan(input_bytes=input_bytes, map_slots=8)[0])
@@ -126,7 +126,7 @@ BREAKING_OUT = [
 @pytest.mark.parametrize("text", BREAKING_OUT)
 @pytest.mark.parametrize("place", ["inputs", "bundle", "output", "between"])
 def test_no_path_breaks_out(place: str, text: str) -> None:
-    """What Hadoop or a shell would give a meaning to is refused in every place."""
+    """Characters with a meaning for Hadoop or a shell are refused at every place."""
     places: dict[str, Any] = {place: [text] if place == "inputs" else text}
     with pytest.raises(UsageError):
         plan(**places)
@@ -135,7 +135,7 @@ def test_no_path_breaks_out(place: str, text: str) -> None:
 @pytest.mark.parametrize("text", BREAKING_OUT)
 @pytest.mark.parametrize("name", ["ports", "since", "until", "log_format", "metric", "action"])
 def test_no_option_breaks_out(name: str, text: str) -> None:
-    """The question's own options are refused before they come to a step, or come to it harmless."""
+    """Bad options of the question are refused before they reach a step, or are harmless there."""
     try:
         query = Query.parse(**{name: text})
     except UsageError:
@@ -150,7 +150,7 @@ def _iso(time: datetime) -> str:
 
 @given(st.data())
 def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> None:
-    """Any question that can be asked reaches both scripts as it was, split at spaces as Hadoop does it."""
+    """Any question reaches both scripts unchanged, split at spaces as Hadoop does it."""
     low = data.draw(st.integers(0, 65535))
     query = Query.parse(
         metric=data.draw(st.sampled_from(["records", "packets", "bytes"])),
@@ -175,7 +175,7 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
 
 
 def test_a_failed_step_ends_the_cluster() -> None:
-    """The second never runs on what the first did not finish."""
+    """The second never runs on an incomplete result of the first."""
     steps = emr_steps(plan())
     assert [one["ActionOnFailure"] for one in steps] == ["TERMINATE_CLUSTER"] * 2
     assert [one["HadoopJarStep"]["Args"][0] for one in steps] == ["hadoop-streaming"] * 2

@@ -42,7 +42,7 @@ def test_a_laptop_and_a_cluster_find_the_same(
 
 @pytest.mark.parametrize("tree", TREES)
 def test_a_folder_that_is_named_is_read(tree: str) -> None:
-    """Whatever its date: a time chooses only among what lies below the folder that a user names."""
+    """For any date: a time selects only below the folder that a user names."""
     account = FakeAccount()
     folder = tree.format(NOON)
     account.fake_s3.objects[f"{folder}x.gz"] = b"x"

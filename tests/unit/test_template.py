@@ -1,4 +1,4 @@
-"""The template says what it should, is the one in the repository, and stays within CloudFormation's limits."""
+"""The template has the right content, equals the one in the repository, and fits CloudFormation's limits."""
 
 import json
 import os
@@ -26,7 +26,7 @@ EVENTS = Path(__file__).parents[1] / "events"
 
 
 def statements(node: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every IAM statement of the template, those under conditions too, with where it stands."""
+    """Return every IAM statement of the template, conditional ones too, with its place."""
     if isinstance(node, dict):
         if "Effect" in node:
             yield path, node
@@ -38,7 +38,7 @@ def statements(node: object, path: str = "") -> Iterator[tuple[str, dict[str, An
 
 
 def test_the_repository_holds_what_is_rendered() -> None:
-    """`cloudformation/` is never behind the code (write it again with `toptalkers render template`)."""
+    """`cloudformation/` equals the code's output (write it again with `toptalkers render template`)."""
     assert RENDERED.read_text(encoding="utf-8") == template.render_template() == template.render_template()
 
 
@@ -48,7 +48,7 @@ def test_it_fits_inline() -> None:
 
 
 def test_the_inline_code_is_the_pre_processor() -> None:
-    """Stripped of its texts, it puts the same objects, and has the handler that the function names."""
+    """Without its comments it puts the same objects, and has the handler that the function names."""
     code = template.inline_code()
     inline: dict[str, Any] = {"__name__": "index"}
     exec(code, inline)  # noqa: S102 - the code is ours
@@ -95,7 +95,7 @@ def test_every_skipped_check_has_its_reason() -> None:
 
 
 def test_nothing_is_granted_on_everything() -> None:
-    """No allowed action has a wildcard, no allowed resource is all there is."""
+    """No allowed action has a wildcard, no allowed resource is everything."""
     for where, statement in statements(template.build_template()):
         if statement["Effect"] != "Allow":
             continue
@@ -107,7 +107,7 @@ def test_nothing_is_granted_on_everything() -> None:
 
 
 def test_services_act_for_this_account_alone() -> None:
-    """Each service that sends whom it acts for is held to this account; EC2 and Lambda send nothing."""
+    """Each service that sends its source account is restricted to this account; EC2 and Lambda send none."""
     trusts = {
         statement["Principal"]["Service"]: statement.get("Condition", {})
         for _, statement in statements(template.build_template())
@@ -126,7 +126,7 @@ def test_services_act_for_this_account_alone() -> None:
 
 
 def test_a_batch_ends_while_its_records_are_still_on_the_stream() -> None:
-    """Lambda must give a batch up, and keep its payload, before the stream forgets it."""
+    """Lambda must give up a batch, and keep its payload, before the stream drops it."""
     mapping = template.build_template()["Resources"]["EventSource"]["Properties"]
     stream = template.build_template()["Resources"]["Stream"]["Properties"]
     assert mapping["MaximumRecordAgeInSeconds"] < stream["RetentionPeriodHours"] * 3600
@@ -135,7 +135,7 @@ def test_a_batch_ends_while_its_records_are_still_on_the_stream() -> None:
 
 
 def test_what_is_captured_expires_and_what_is_asked_for_stays() -> None:
-    """Flow records and quarantine expire; code and runs do not; the bucket outlives the stack."""
+    """Flow records and quarantine expire; code and runs do not; the bucket survives the stack."""
     bucket = template.build_template()["Resources"]["Bucket"]
     prefixes = {
         rule["Prefix"] for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule
@@ -145,7 +145,7 @@ def test_what_is_captured_expires_and_what_is_asked_for_stays() -> None:
 
 
 def test_the_recipes_outputs_are_there() -> None:
-    """The four outputs of the published recipe, and what the commands read."""
+    """The four outputs of the published recipe, and those that the commands read."""
     assert set(template.build_template()["Outputs"]) == {
         "LogGroupName",
         "DeliverLogsPermissionArn",

@@ -1,4 +1,4 @@
-"""Where Hadoop can work: a folder that it cannot take is refused before anything is read or started."""
+"""Folders where Hadoop can work: an unsuitable one is refused before anything is read or started."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from toptalkers.records.files import InputFile
 
 @given(odd=st.sampled_from(" ,:;%#?*[]{}$'\"\\é"), before=st.text("ab/", max_size=3))
 def test_names_that_hadoop_cannot_take(odd: str, before: str) -> None:
-    """Any sign that Hadoop, a URL or a pattern gives a meaning to is refused, wherever it stands."""
+    """Any character with a meaning for Hadoop, a URL or a pattern is refused, at any position."""
     with pytest.raises(ToptalkersError, match="Hadoop cannot work in a directory of this name") as raised:
         check_work_dir(Path(f"/tmp/{before}{odd}/x"))
     assert "TMPDIR" in str(raised.value.hint)
