@@ -17,8 +17,15 @@ from collections.abc import Iterator
 from itertools import compress
 from typing import BinaryIO, TextIO
 
+KEY = (b"srcaddr", b"dstaddr", b"dstport")
+"""The fields whose values make a talker, in order."""
+
 ADDRESS = rb"(?:[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\])"
-TALKER = ADDRESS + b":" + ADDRESS + rb":([0-9]{1,5})\t([0-9]{1,19})"
+NUMBER = rb"[0-9]{1,5}"
+VALUES = {b"srcaddr": ADDRESS, b"dstaddr": ADDRESS, b"dstport": b"(" + NUMBER + b")"}
+"""A pattern per field; the port is the one that is filtered."""
+
+TALKER = b":".join(VALUES.get(field, NUMBER) for field in KEY) + rb"\t([0-9]{1,19})"
 TALKER_LINE = re.compile(TALKER + rb"\n?")
 TALKER_LINES = re.compile(b"^" + TALKER + b"$", re.MULTILINE)
 
