@@ -96,6 +96,7 @@ IPV6 = st.sampled_from([b"::", b"::1", b"::a", b"::A", b"::a1", b"1::", b"1::1",
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(IPV4 | IPV6, IPV4 | IPV6, st.integers(0, 65535), st.integers(0, 3)), max_size=40))
 def test_order_is_that_of_the_printed_bytes(talkers: list[tuple[bytes, bytes, int, int]]) -> None:
     """Addresses of both families, some of which are prefixes of others, likewise ports, and many ties."""
@@ -118,7 +119,7 @@ KEYS = st.lists(st.sampled_from(COLUMNS[:5]), min_size=1, max_size=4, unique=Tru
 SUMS = st.lists(st.sampled_from(["records", "packets", "bytes"]), min_size=1, max_size=4)
 
 
-@settings(max_examples=200 // LESS, deadline=None)
+@settings(max_examples=200 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS, KEYS, SUMS, st.integers(0, 5), st.integers(1, 40))
 def test_any_key_and_several_sums(
     records: list[tuple[bytes | int, ...]], key: list[str], metrics: list[str], top: int, cut: int

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.formats import format_tally
 
-EMPTY = "The answer is empty: no record counts for the question."
-
 
 def describe_misfits(tally: Tally) -> str:
     """Format how many files were counted only in part because their lines do not fit; `""` for none."""
@@ -19,9 +17,11 @@ def describe_misfits(tally: Tally) -> str:
     )
 
 
-def describe_tally(counters: Mapping[str, int], tally: Tally) -> str:
-    """Format a run's tally; without counters it is unknown."""
-    return format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
+def describe_outcome(counters: Mapping[str, int], tally: Tally, *, is_empty: bool) -> str:
+    """Format what is to be known of a run's answer. Without counters the tally is unknown."""
+    empty = "The answer is empty: no record counts for the question." if is_empty else ""
+    counts = format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
+    return "\n".join(line for line in (empty, describe_misfits(tally), counts) if line)
 
 
 def exit_code(tally: Tally, *, strict: bool) -> int:

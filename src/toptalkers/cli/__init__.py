@@ -1,1 +1,1 @@
-"""The command line: one thin command a file, over plain functions. The only click."""
+"""The command line: one thin command per file. Only this room imports click."""

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     metavar="default|rich|'FORMAT'",
     help="The format of all flow logs on the stream.  [default: default]",
 )
-@click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the stack and what it makes.")
+@click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the stack and its resources.")
 @click.option("--parameter", "parameters", type=PAIR, multiple=True, metavar="K=V", help="Any parameter of the stack.")
-@click.option("--dry-run", is_flag=True, help="Creates a change set, shows it, and deletes it; nothing is deployed.")
+@click.option("--dry-run", is_flag=True, help="Create a change set, show it and delete it; deploy nothing.")
 @yes_option
 @account_options
 def deploy(
@@ -40,8 +40,8 @@ def deploy(
 ) -> None:
     """Create or update the stack that captures flow logs.
 
-    What is not given stays as the stack has it. CloudFormation makes a change set, which is shown as the plan.
-    After a yes, it is executed, its events are shown, and at the end the stack's outputs. Otherwise it is deleted.
+    Options that are not given keep the stack's values. The plan is a change set of CloudFormation. After a yes, it
+    is executed, and its events and the stack's outputs are shown. After a no, it is deleted.
 
     \b
     Example:
@@ -58,7 +58,7 @@ def deploy(
     plan = stack.plan_stack(account, stack_name, parameters=given, tags=dict(tags))
     if not plan.is_empty:
         if dry_run:
-            say("CloudFormation makes a change set, which is deleted again; nothing is deployed.")
+            say("CloudFormation creates a change set, which is deleted again; nothing is deployed.")
         with stack.proposed(account, plan, say) as proposal:
             if not proposal.change_set.is_empty:
                 (show if dry_run else say_lines)(stack.format_plan(plan, proposal.change_set.changes))

@@ -1,4 +1,4 @@
-"""`toptalkers destroy`: turn flow logs off and delete the stack, and the data only when asked."""
+"""`toptalkers destroy`: turn flow logs off and delete the stack, and on request the data."""
 
 from typing import TYPE_CHECKING
 

@@ -28,7 +28,7 @@ def disable_flowlogs(
     everything: bool,
     dry_run: bool,
 ) -> None:
-    """Turn flow logs off. Flow logs that this stack did not make are left alone.
+    """Turn flow logs off, but only those that this stack made.
 
     ID is that of a VPC, subnet or network interface, or of a flow log (fl-...).
 

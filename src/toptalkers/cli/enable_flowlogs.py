@@ -1,4 +1,4 @@
-"""`toptalkers enable-flowlogs`: turn flow logs on, over the stream or straight to the bucket."""
+"""`toptalkers enable-flowlogs`: turn flow logs on, through the stream or directly to the bucket."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.Choice(["stream", "s3"]),
     default="stream",
     show_default=True,
-    help="The stack's stream, or straight to its bucket, at half the price.",
+    help="The stack's stream, or directly its bucket, at half the price.",
 )
 @click.option(
     "--interval",
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--log-format", metavar="default|rich|'FORMAT'", help="Fields of a record.  [default: the stack's format]"
 )
 @click.option("--format", "old_log_format", hidden=True, help="The former name of --log-format.")
-@click.option("--no-wait", is_flag=True, help="Do not wait until AWS says that they deliver.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until AWS reports that they deliver.")
 @dry_run_option
 @account_options
 @click.pass_context
@@ -56,7 +56,7 @@ def enable_flowlogs(
 ) -> None:
     """Turn flow logs on for VPCs, subnets or network interfaces.
 
-    ID is one of vpc-..., subnet-... or eni-.... Prints the ids of the flow logs made. Ends with 1 when any of
+    ID is one of vpc-..., subnet-... or eni-.... Prints the ids of the new flow logs. The exit code is 1 if one of
     them is not on, or does not deliver.
 
     \b
@@ -69,7 +69,7 @@ def enable_flowlogs(
     if old_log_format is not None:
         if log_format is not None:
             raise UsageError("--format is the former name of --log-format: give one of them")
-        say("--format is now called --log-format, and will go")
+        say("--format is now called --log-format, and will be removed")
         log_format = old_log_format
     plan = flowlogs.plan_enable(
         account,

@@ -1,4 +1,4 @@
-"""What a user sees of an error: one line that says what happened and what to do, and the exit code."""
+"""Errors as a user sees them: one line that says what happened and what to do, and the exit code."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ DEBUG = "TOPTALKERS_DEBUG"
 
 
 class FailureGroup(click.Group):
-    """A group whose commands end with the exit codes of `toptalkers.errors`, and without a usage text around errors."""
+    """A group whose commands end with the exit codes of `toptalkers.errors`, without a usage text around errors."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and exit.
@@ -44,7 +44,7 @@ class FailureGroup(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; errors that click would handle in its own way are carried past it."""
+        """Run a command, and carry the errors that click would handle past it."""
         try:
             return super().invoke(ctx)
         except (EOFError, KeyboardInterrupt, OSError) as error:

@@ -34,7 +34,7 @@ def fetch_results(
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
 
-    Ends with 1 when something was left out of it.
+    The exit code is 1 if something was left out.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def fetch_results(
     from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally
     from toptalkers.answer.formats import describe_query, format_answer
-    from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
+    from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.capture.our_stack import require_own
@@ -57,7 +57,7 @@ def fetch_results(
     say(f"run {record.run_id}: {describe_query(record.query)}")
     top = fewer(presentation.top, record.top)
     if top != presentation.top:
-        notes.append(f"the run kept the first {top:,} talkers alone")
+        notes.append(f"the run kept the first {top:,} talkers only")
     for note in notes:
         say(note)
     counters = tally_of(account, bucket, record)
@@ -71,9 +71,7 @@ def fetch_results(
     write_output(format_answer(answer, presentation.format), output)
     for one in record.left_out:
         say(f"left out: {one}")
-    for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):
-        if line:
-            say_lines(line)
+    say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)
     ctx.exit(exit_code(tally, strict=strict))

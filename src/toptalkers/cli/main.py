@@ -1,4 +1,4 @@
-"""Assembles the commands."""
+"""The group of all commands."""
 
 import importlib
 
@@ -12,23 +12,23 @@ SECTIONS = {
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),
 }
-"""The commands in the order of `--help`, by what they are for; each is in the file of its name."""
+"""The commands in the order of `--help`; each is in the file of its name."""
 
 COMMANDS = tuple(name for names in SECTIONS.values() for name in names)
 
 
 class CommandsByFile(FailureGroup):
-    """Imports the file of a command when the command is asked for, so that counting files does not load AWS."""
+    """Imports the file of a command when it is used, so that counting files does not load AWS."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
+        """The names of all commands."""
         del ctx
         return list(COMMANDS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that was given; a name that is not one gets those that are like it."""
+        """Find a command; an unknown name is answered with similar ones."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
@@ -42,12 +42,8 @@ class CommandsByFile(FailureGroup):
         width = max(map(len, COMMANDS))
         for section, names in SECTIONS.items():
             with formatter.section(section):
-                rows = [(name.ljust(width), self._short_help(ctx, name)) for name in names]
-                formatter.write_dl(rows)
-
-    def _short_help(self, ctx: click.Context, name: str) -> str:
-        command = self.get_command(ctx, name)
-        return command.get_short_help_str(limit=1000) if command else ""
+                commands = [(name, self.get_command(ctx, name)) for name in names]
+                formatter.write_dl([(name.ljust(width), one.get_short_help_str(1000)) for name, one in commands if one])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
@@ -71,15 +67,15 @@ def cli() -> None:
     \b
     Exit codes:
       0  done
-      1  failed, or something was left out, as said on standard error
-      2  wrong usage; nothing was begun
+      1  failed, or something was left out, as standard error says
+      2  wrong usage; nothing was done
       3  the job on the cluster failed
       129, 130, 143  stopped by SIGHUP, Ctrl-C, SIGTERM; temporary files are gone
 
     \b
     Environment:
       TOPTALKERS_DEBUG=1  show the traceback of an error
-      TOPTALKERS_PURE=1   count in Python, without the compiled kernel, which is slow
+      TOPTALKERS_PURE=1   count in Python, without the compiled kernel (slow)
 
     \b
     Completion in bash (docs/completion.md has zsh and fish):

@@ -1,4 +1,4 @@
-"""Options that several commands share, each once. Those of the question are rows of `question/clauses.py`."""
+"""Options that several commands share. Those of the question are rows of `question/clauses.py`."""
 
 import functools
 import sys
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from toptalkers.aws.account import Account
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
-"""What stands for an option that is not given when a person reads the answer."""
+"""The defaults of options when the answer goes to a terminal."""
 
 output_option = click.option(
     "--output",
     type=OUTPUT,
     metavar="FILE",
-    help="Write the answer to FILE, gzipped when so named; - is standard output.",
+    help="Write the answer to FILE, compressed if it ends in .gz; - is standard output.",
 )
 
 
@@ -78,7 +78,7 @@ def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) ->
 
 
 def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Hand a command the checked `query` in the place of its texts."""
+    """Pass a command the checked `query` instead of its texts."""
 
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
@@ -91,7 +91,7 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _ask_for_log_format(given: Mapping[str, Any]) -> str:
-    """Take the format from the flow log that wrote what a command is to read, and say so."""
+    """Take the format of the flow log that wrote the command's input."""
     from toptalkers.records.files import read_manifest
     from toptalkers.runs.log_format import find_log_format
 
@@ -113,7 +113,7 @@ stack_name_option = click.option(
     "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The CloudFormation stack."
 )
 
-strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
+strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
@@ -121,10 +121,10 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, an
 
 
 class Opener:
-    """Opens the account that a command asks for; a test passes another opener as click's `obj`."""
+    """Opens the account of a command; a test passes another opener as click's `obj`."""
 
     def open(self, *, region: str | None, profile: str | None) -> "Account":
-        """Open the account and Region that are named, or else those that the AWS CLI would take."""
+        """Open the named account and Region, or those that the AWS CLI would take."""
         from toptalkers.aws import account  # imports boto3
 
         return account.open_account(region=region, profile=profile, tell=say)
@@ -144,11 +144,6 @@ def region_options(command: Callable[..., Any], what: str = "AWS") -> Callable[.
         for name in ("Region", "profile")
     ]
     return _with(options, command)
-
-
-def stored_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command that may read S3 `--region` and `--profile`, as `region_options` does."""
-    return region_options(command, "For s3://: the AWS")
 
 
 def account_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Types of options: they turn text into a checked value."""
+"""Types of options, which turn text into a checked value."""
 
 import functools
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class OutputType(click.ParamType[Path | None]):
 
 
 class EngineType(click.Choice[str]):
-    """The name of an engine. The names are imported when they are needed, which `toptalkers --help` does not."""
+    """The name of an engine. `toptalkers --help` does not need the names, and so does not import them."""
 
     def __init__(self) -> None:
         """Take any engine."""

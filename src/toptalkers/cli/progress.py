@@ -1,4 +1,4 @@
-"""A progress bar on standard error when it is a terminal, nothing elsewhere."""
+"""A progress bar on standard error, if it is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +10,12 @@ from toptalkers.visible import visible
 
 @contextmanager
 def progress_bar(what: str, total: int | None, *, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
-    """Show how far something is, with the time left; gives a function to call with each advance.
+    """Show progress and the time left. Yields a function to call with each advance.
 
     Args:
-        what: what is being done, a few words.
-        total: how much there is to do in all; None or 0 when not known.
-        unit: `bytes`, or the name of what is counted.
+        what: the work, in a few words.
+        total: how much there is to do, in `unit`; None or 0 if not known.
+        unit: `bytes`, or the name of the things that are counted.
 
     """
     if not is_terminal(sys.stderr):
@@ -51,6 +51,6 @@ def progress_bar(what: str, total: int | None, *, unit: str = "bytes") -> Iterat
 
 
 def say_on_terminal(line: str) -> None:
-    """Say what is going on, when somebody watches."""
+    """Print a line if standard error is a terminal."""
     if is_terminal(sys.stderr):
         say(line)

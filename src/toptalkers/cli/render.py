@@ -1,4 +1,4 @@
-"""`toptalkers render`: what else would be sent to AWS, as a file to look at or to use without us."""
+"""`toptalkers render`: the requests to AWS as files, to read or to use with other tools."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from toptalkers.question.query import Query
 
 @click.group()
 def render() -> None:
-    """Write what the other commands send to AWS.
+    """Write the requests that other commands send to AWS.
 
     \b
     Example:
@@ -38,7 +38,7 @@ def template(*, output: Path | None) -> None:
 
 
 def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command where a run would be; the defaults are documentation's own."""
+    """Give a command the options of an example run."""
     for option in (
         click.option("--bundle", metavar="PREFIX", help="Where the scripts are.  [default: code/<their hash>/]"),
         click.option("--run-id", default="20261123T181500Z-4f2a", show_default=True, metavar="ID", help="The run."),
@@ -75,7 +75,7 @@ def steps(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | Non
 def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | None, output: Path | None) -> None:
     """Write the whole request for a run's cluster, as boto3's run_job_flow takes it.
 
-    `run-emr --dry-run` writes the one that it would send, with the stack's own names.
+    `run-emr --dry-run` writes the real one, with the names of the stack.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`toptalkers run-emr`: the question, asked of a cluster."""
+"""`toptalkers run-emr`: answer the question on a cluster."""
 
 import secrets
 import signal
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @click.command("run-emr")
 @job_query_options
 @click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
-@click.option("--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read, and end with 1.")
+@click.option(
+    "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
+)
 @stack_name_option
 @click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
@@ -38,14 +40,14 @@ if TYPE_CHECKING:
 @click.option(
     "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 10 for 1,000."
 )
-@click.option("--spot", is_flag=True, help="Task nodes are Spot instances, of the type or its like.")
+@click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes.")
 @click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
 @click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
 @click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
 @click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
 @click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
-@click.option("--no-wait", is_flag=True, help="Return when the cluster is on its way.")
+@click.option("--no-wait", is_flag=True, help="Return when the cluster is starting.")
 @click.option(
     "--hadoop-cluster",
     is_flag=True,
@@ -74,10 +76,10 @@ def run_emr(
     profile: str | None,
     **cluster: object,
 ) -> None:
-    """Count top talkers on an EMR cluster, made for it and gone after it.
+    """Count top talkers on an EMR cluster, which is started for the run and ends with it.
 
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
-    whether to leave the cluster running. Ends with 3 when the job failed, and with 1 when something was left out.
+    whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
     \b
     Example:
@@ -121,16 +123,16 @@ def run_emr(
         hours = record.instance_hours(account.now())
         say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
     else:
-        say(f"'toptalkers runs' shows how it goes on; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        say(f"'toptalkers runs' shows its state; 'toptalkers fetch-results {record.run_id}' fetches the answer")
         code = int(bool(record.left_out))
     ctx.exit(code)
 
 
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: bool) -> int:
-    """Say what a run counted and left out; give the exit code."""
+    """Show what a run counted and left out. Returns the exit code."""
     from toptalkers import locations
     from toptalkers.answer.answer import Tally
-    from toptalkers.answer.outcome import EMPTY, describe_misfits, describe_tally, exit_code
+    from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.outcome import tally_of
 
@@ -138,14 +140,12 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
-    for line in (EMPTY if not first else "", describe_misfits(tally), describe_tally(counters, tally)):
-        if line:
-            say_lines(line)
+    say_lines(describe_outcome(counters, tally, is_empty=not first))
     return exit_code(tally, strict=strict)
 
 
 class _LiveLine:
-    """Lines that stay, and on a terminal below them one that is written over."""
+    """Prints lines, and on a terminal below them one that is replaced."""
 
     def __init__(self) -> None:
         self._is_live = is_terminal(sys.stderr)
@@ -164,7 +164,7 @@ class _LiveLine:
 
 
 def _ask(cluster: str) -> Literal["leave", "terminate"]:
-    """Ask the user whether to leave a cluster running; without an answer, or without a terminal, it is ended."""
+    """Ask whether to leave a cluster running; it is terminated without an answer or a terminal."""
     if last_signal() not in (None, signal.SIGINT) or not is_terminal(sys.stdin):
         return "terminate"
     say(f"The cluster {cluster} is running, and is paid for until its steps are done.")
@@ -179,15 +179,10 @@ _ONLY_FOR_EMR = ("skip_unreadable", "stack_name", "no_wait", "dry_run", "region"
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:
-    """Refuse parameters that --hadoop-cluster cannot honour.
-
-    Raises:
-        UsageError: one of them was given.
-
-    """
+    """Raise UsageError for parameters that --hadoop-cluster cannot honour."""
     from toptalkers.errors import UsageError
 
-    asks_aws = ctx.params.get("log_format") == "auto"  # which needs the account, whoever counts
+    asks_aws = ctx.params.get("log_format") == "auto"  # which needs the account
     for param in ctx.command.params:
         name = param.name or ""
         is_given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
@@ -206,7 +201,7 @@ def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: b
     from toptalkers.errors import UsageError
 
     if not inputs:
-        raise UsageError("--hadoop-cluster needs to know what to read", hint="--input hdfs:///flowlogs/")
+        raise UsageError("--hadoop-cluster needs an --input", hint="for example --input hdfs:///flowlogs/")
     answer = count_on_cluster(query, inputs, top=top)
     write_output(format_answer(answer), None)
     if answer.tally.misfits:

@@ -1,5 +1,6 @@
-"""`toptalkers run-local`: the question, asked of files on this machine."""
+"""`toptalkers run-local`: answer the question from files on this machine."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toptalkers.answer.presentation import Presentation
-from toptalkers.cli.options import open_account, output_option, query_options, stored_options
+from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.cli.talk import say, say_lines
@@ -36,7 +37,7 @@ class _Options:
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @query_options
 @output_option
-@click.option("--engine", type=ENGINE, default="local", show_default=True, help="What does the counting.")
+@click.option("--engine", type=ENGINE, default="local", show_default=True, help="The engine that counts.")
 @click.option(
     "--manifest",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -49,8 +50,8 @@ class _Options:
     metavar="DIR",
     help="Keep the counts of each file in DIR, and read only files that are new or have changed.",
 )
-@stored_options
-@click.option("--strict", is_flag=True, help="Fail, after the answer, when any record is malformed.")
+@functools.partial(region_options, what="For s3://: the AWS")
+@strict_option
 @click.pass_context
 def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation, **given: Any) -> None:
     """Count top talkers in flow-log files on this machine.
@@ -58,8 +59,8 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     PATH is a file, a folder (with all below it), a glob, s3://bucket/folder/, or - for standard input. Files may
     be plain, compressed (gzip, Zstandard, bzip2, xz) or archives (tar, zip); lines may be wrapped in JSON, CSV or
     time stamps, as AWS's tools write them. In S3, --since and --until skip the folders of other hours. The exit code
-    is 1 when something was left out; everything else is counted all the same. Talkers that do not fit into memory
-    are kept in a temporary file, next to --output or in TMPDIR.
+    is 1 if something was left out; everything else is counted all the same. Talkers that do not fit into memory are
+    kept in a temporary file, next to --output or in TMPDIR.
 
     \b
     Example:
@@ -77,7 +78,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
 
 
 def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
-    """Count, write the answer and say what was left out; gives the exit code."""
+    """Count, write the answer, and show what was left out. Returns the exit code."""
     from toptalkers.answer.formats import format_answer, format_tally
     from toptalkers.answer.output import write_output
     from toptalkers.engines import Watch, load_engine

@@ -1,4 +1,4 @@
-"""`toptalkers runs`: what was asked on EMR, and what became of it."""
+"""`toptalkers runs`: the runs on EMR, and how they ended."""
 
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,6 @@ def runs(*, account: "Account", stack_name: str, limit: int) -> None:
     for line in found.unknown:
         say(line)
     if found.unknown:
-        raise ToptalkersError(f"{len(found.unknown)} of the runs cannot be told of, or not all of it")
+        raise ToptalkersError(f"{len(found.unknown)} of the runs are not shown, or not completely")
     if not found.records:
-        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' makes one.")
+        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' starts one.")

@@ -1,7 +1,7 @@
-"""What is told and asked on standard error, and shown on standard output: the one way from commands to a terminal.
+"""Messages and questions on standard error, and texts on standard output.
 
-Whatever others chose - names of files, keys, tags, logs - is made visible here. What cannot be told, as standard error
-is closed or full, is not worth losing the answer for.
+Control characters in names of files, keys, tags and logs are made visible here. If standard error is closed or full,
+messages are lost, but not the answer.
 """
 
 import contextlib
@@ -15,27 +15,27 @@ from toptalkers.visible import visible
 
 
 def say(text: str) -> None:
-    """Tell something, one line."""
+    """Print one line on standard error."""
     _tell(visible(text) + "\n")
 
 
 def say_lines(text: str) -> None:
-    """Tell lines whose ends are ours: what others chose was made visible when they were made."""
+    """Print lines on standard error. Names in them must be visible already, because line ends are kept."""
     _tell("".join(visible(line) + "\n" for line in text.split("\n")))
 
 
 def say_over(text: str) -> None:
-    """Tell something that the next line is written over; for a terminal."""
+    """Print a line on a terminal that the next line replaces."""
     _tell(f"\r\x1b[K{visible(text)}")
 
 
 def clear_line() -> None:
-    """Take away what `say_over` told."""
+    """Clear the line of `say_over`."""
     _tell("\r\x1b[K")
 
 
 def show(text: str) -> None:
-    """Show lines on standard output, each with a line end; line ends in the text are ours, as in `say_lines`.
+    """Print lines on standard output, as `say_lines` does on standard error.
 
     Raises:
         ToptalkersError: they cannot be written.
@@ -49,11 +49,11 @@ def show(text: str) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless `--yes` was given; a no ends the command.
+    """Ask, unless `--yes` was given. A no ends the command.
 
     Raises:
         click.Abort: the answer is no.
-        UsageError: nobody is there to answer.
+        UsageError: standard input has ended.
 
     """
     if yes:
@@ -63,18 +63,13 @@ def confirm(question: str, *, yes: bool) -> None:
     except click.Abort:
         if last_signal() or is_terminal(sys.stdin):
             raise
-        raise UsageError("nobody is there to answer: standard input has ended", hint="--yes does not ask") from None
+        raise UsageError("nobody can answer: standard input has ended", hint="--yes does not ask") from None
     if not agreed:
         raise click.Abort
 
 
 def agrees(question: str) -> bool:
-    """Ask; no is what an empty line says.
-
-    Raises:
-        click.Abort: there is no answer: standard input has ended, or a signal came.
-
-    """
+    """Ask; an empty line is a no. click.Abort if there is no answer: standard input has ended, or a signal came."""
     try:
         return click.confirm(visible(question), default=False, err=True)
     except (OSError, ValueError) as error:  # a terminal that is gone
@@ -82,7 +77,7 @@ def agrees(question: str) -> bool:
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a standard stream is a terminal; one that is closed is none."""
+    """Whether a standard stream is an open terminal."""
     try:
         return bool(stream.isatty())  # type: ignore[attr-defined]
     except (AttributeError, ValueError, OSError):
