@@ -9,19 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from ctypes import (
-    POINTER,
-    Structure,
-    addressof,
-    c_char,
-    c_char_p,
-    c_int,
-    c_int32,
-    c_int64,
-    c_size_t,
-    c_uint64,
-    c_void_p,
-)
+from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +47,6 @@ class _Question(Structure):
         ("action", c_char_p),
         ("since", c_int64),
         ("until", c_int64),
-        ("timed", c_int32),
         ("seed", c_uint64),
     )
 
@@ -87,8 +74,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_talkers": (c_size_t, (c_void_p,)),
     "counter_clear": (None, (c_void_p,)),
     "counter_absorb": (c_int, (c_void_p, c_void_p)),
-    "counter_packed_bytes": (c_size_t, (c_void_p,)),
-    "counter_pack": (None, (c_void_p, c_char_p)),
+    "counter_pack": (c_size_t, (c_void_p, c_char_p)),
     "counter_add_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
     "counter_is_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
     "counter_spill": (c_int, (c_void_p, c_void_p)),
@@ -176,7 +162,6 @@ class Counter:
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
             until=int(query.until.timestamp()) if query.until else _LATEST,
-            timed=bool(query.since or query.until),
             seed=int.from_bytes(os.urandom(8)),
         )
         self._tally = (c_int64 * len(_TALLIED))()
@@ -212,7 +197,9 @@ class Counter:
         found = _Misfit()
         if not _kernel.counter_misfit(self.handle, found):
             return None
-        line = ctypes.string_at(addressof(found) + _Misfit.line.offset, found.length)  # `found.line` ends at a NUL
+        line = ctypes.string_at(
+            ctypes.addressof(found) + _Misfit.line.offset, found.length
+        )  # `found.line` ends at a NUL
         fields = found.fields.decode("latin-1").split(" ")
         return Misfit(line, tuple(fields), bool(found.by_header), bool(found.is_odd))
 
@@ -261,7 +248,7 @@ class Counter:
         """
         if self.total > LARGEST_TOTAL:
             raise TooLargeError
-        room = ctypes.create_string_buffer(_kernel.counter_packed_bytes(self.handle))
+        room = ctypes.create_string_buffer(_kernel.counter_pack(self.handle, None))
         _kernel.counter_pack(self.handle, room)
         return room.raw
 
@@ -295,7 +282,6 @@ class SpilledSums:
 
     def __init__(self, fd: int) -> None:
         """Take the descriptor of an open, empty file."""
-        self._fd = fd
         self.handle = _kernel.spill_new(fd)
         if not self.handle:
             raise MemoryError

@@ -122,6 +122,20 @@ static inline row *next_used(const sums *table, uint8_t *from) {
 #define EACH_ROW(one, table) \
     row *one = next_used(table, (table)->slots); one; one = next_used(table, (uint8_t *)one + (table)->row_bytes)
 
+/* Make a row's sums right, and say whether a whole file has counted this talker at all. */
+static inline bool settle(const sums *table, row *one) {
+    if (one->file && one->file != table->file) {
+        int64_t *sum = sums_of(table, one), *pending = sum + table->of.sums;
+        for (size_t i = 0; i < table->of.sums; i++) {
+            sum[i] += pending[i];
+            pending[i] = 0;
+        }
+        one->file = 0;
+        one->state = COUNTED_ONCE;
+    }
+    return one->state == COUNTED_ONCE;
+}
+
 void *zeroed_room(size_t bytes);
 void free_room(void *room, size_t bytes);
 
@@ -133,23 +147,19 @@ bool sums_add_soon(sums *table, const talker *whose, const int64_t *values);
 /* Add what still waits. */
 bool sums_add_waiting(sums *table);
 /* The number of an address that is known by its text, which is valid; -1 without memory. */
-int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t hash);
+int64_t sums_address(sums *table, const uint8_t *text, size_t length);
 /* The same, but -1 when it is not known. */
-int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length, uint64_t hash);
+int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length);
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed);
 /* The current file counts, or does not; the next file begins. */
 void sums_end_file(sums *table, bool counts);
-/* Make a row's sums right, and say whether a whole file has counted this talker at all. */
-bool settle(const sums *table, row *one);
 
 /* Packed rows, in the spill file and in the cache: the key, then 8 bytes per sum. */
 enum { LONGEST_ROW = 1 + LONGEST_KEY * (1 + LONGEST_ADDRESS) + MOST_SUMS * 8 };
-/* Pack a key, in front of room for a sum. */
-uint8_t *pack_key(const sums *table, const row *one, uint8_t *to);
-/* Read a packed key into a talker, or only check it when `whose` is NULL. Returns where it ends; NULL when the bytes
- * are no key, or without memory. */
-const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose);
 size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to);
+/* Read a packed row into a talker and values, or only check its key when `whose` is NULL. Returns where the row ends;
+ * NULL when the bytes are no row, or without memory. */
+const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values);
 
 /* The order of printed keys, and the way back from ranks to print them. The table must not change. */
 typedef struct key_order key_order;
@@ -200,8 +210,7 @@ typedef struct {
     const char *sums;       /* the fields that are summed; `records` counts records */
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
-    int64_t since, until;   /* record start in [since, until) */
-    int32_t timed;          /* whether those two are asked for */
+    int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
     uint64_t seed;
 } question;
 
@@ -225,9 +234,8 @@ size_t counter_talkers(counter *c);
 void counter_clear(counter *c);
 /* Take over the sums of another counter of the same question; the other is empty then. */
 int counter_absorb(counter *into, counter *from);
-/* All sums as packed rows: first the room they need, then into `room`. */
-size_t counter_packed_bytes(counter *c);
-void counter_pack(counter *c, uint8_t *room);
+/* Write all sums as packed rows. Returns how many bytes they take; with `room` of NULL, that is all it does. */
+size_t counter_pack(counter *c, uint8_t *room);
 /* Whether bytes are packed rows of the counter's shape, with sums that add up to what a sum can hold. */
 int counter_is_packed(counter *c, const uint8_t *rows, size_t length);
 /* Add packed rows, which must be sound. */

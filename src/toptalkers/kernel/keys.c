@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-/* The default question's shape. Its loops are compiled apart, with the number of parts known to the compiler. */
+/* The default question's shape. Its loops are compiled apart, with the number of parts known to the compiler; `unroll`
+ * has GCC use that. */
 static const shape USUAL = {3, 1, 3};
 
 static bool is_usual(shape of) { return of.parts == USUAL.parts && of.addresses == USUAL.addresses; }
@@ -85,12 +86,11 @@ static enum tally take_address(counter *c, column text, size_t part, talker *who
         return COUNTED;
     if (text.length < 2 || text.length > LONGEST_ADDRESS)
         return MALFORMED_ADDRESS;
-    uint64_t hash = hash_bytes(text.text, text.length, c->table.seed);
-    int64_t number = sums_known_address(&c->table, text.text, text.length, hash);
+    int64_t number = sums_known_address(&c->table, text.text, text.length);
     if (number < 0 && !is_ipv6(text))
         return MALFORMED_ADDRESS;
     if (number < 0)
-        number = sums_address(&c->table, text.text, text.length, hash);
+        number = sums_address(&c->table, text.text, text.length);
     c->failed |= number < 0;
     whose->part[part] = (uint32_t)number;
     whose->texts |= 1u << part;
@@ -112,6 +112,7 @@ enum tally take_part(counter *c, column text, size_t part, talker *whose) {
 static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, uint8_t *to) {
     uint32_t texts = one->texts;
     *to++ = (uint8_t)texts;
+#pragma GCC unroll 4
     for (size_t part = 0; part < of.parts; part++) {
         if (texts >> part & 1) {
             const text_address *known = &table->addresses[one->part[part]];
@@ -126,9 +127,12 @@ static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, u
     return to;
 }
 
-uint8_t *pack_key(const sums *table, const row *one, uint8_t *to) {
+size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to) {
     shape of = table->of;
-    return is_usual(of) ? pack_parts(table, USUAL, one, to) : pack_parts(table, of, one, to);
+    uint8_t *end = is_usual(of) ? pack_parts(table, USUAL, one, to) : pack_parts(table, of, one, to);
+    for (size_t i = 0; i < of.sums; i++, end += sizeof *values)
+        memcpy(end, &values[i], sizeof *values);
+    return (size_t)(end - to);
 }
 
 static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *from, const uint8_t *end,
@@ -138,6 +142,7 @@ static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *
         return NULL;
     if (whose)
         *whose = (talker){.texts = texts};
+#pragma GCC unroll 4
     for (size_t part = 0; part < of.parts; part++) {
         bool is_text = texts >> part & 1;
         if (is_text && from == end)
@@ -147,21 +152,30 @@ static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *
             (is_text && (whose ? width > LONGEST_ADDRESS : !is_ipv6((column){from, width}))))
             return NULL;
         if (is_text && whose) {
-            int64_t number = sums_address(table, from, width, hash_bytes(from, width, table->seed));
+            int64_t number = sums_address(table, from, width);
             if (number < 0)
                 return NULL;
             whose->part[part] = (uint32_t)number;
         } else if (whose) {
-            memcpy(&whose->part[part], from, of.addresses >> part & 1 ? 4 : 2);
+            uint16_t low;
+            memcpy(&low, from, 2);
+            whose->part[part] = low;
+            if (width == 4)
+                memcpy(&whose->part[part], from, 4);
         }
         from += width;
     }
     return from;
 }
 
-const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose) {
+const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values) {
     shape of = table->of;
-    return is_usual(of) ? unpack_parts(table, USUAL, from, end, whose) : unpack_parts(table, of, from, end, whose);
+    from = is_usual(of) ? unpack_parts(table, USUAL, from, end, whose) : unpack_parts(table, of, from, end, whose);
+    if (!from || (size_t)(end - from) < of.sums * sizeof *values)
+        return NULL;
+    for (size_t i = 0; i < of.sums && i < MOST_SUMS; i++, from += sizeof *values)
+        memcpy(&values[i], from, sizeof *values);
+    return from;
 }
 
 /* --- ordered --- */
@@ -307,7 +321,8 @@ static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool bef
     return to - 1;
 }
 
-static inline uint8_t *print_parts(const key_order *o, shape of, const uint8_t *ranks, uint8_t *to) {
+uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
+    shape of = o->table->of;
     for (size_t part = of.parts; part--;)
         ranks += part_rank_bytes(of, part);
     for (size_t part = 0; part < of.parts; part++) {
@@ -324,9 +339,4 @@ static inline uint8_t *print_parts(const key_order *o, shape of, const uint8_t *
             *to++ = ':';
     }
     return to;
-}
-
-uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
-    shape of = o->table->of;
-    return is_usual(of) ? print_parts(o, USUAL, ranks, to) : print_parts(o, of, ranks, to);
 }

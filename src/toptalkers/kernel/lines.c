@@ -325,7 +325,6 @@ static bool take_question(reader *r, const question *asked, shape *of) {
         r->action = parse_action((column){(const uint8_t *)asked->action, strlen(asked->action)});
     r->since = asked->since;
     r->until = asked->until;
-    r->timed = asked->timed;
     return of->parts && of->sums && (!asked->action || r->action != ANY_ACTION);
 }
 
