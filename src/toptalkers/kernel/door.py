@@ -4,6 +4,7 @@ The kernel's functions run without the interpreter's lock, so that each thread c
 the kernel runs out of memory, `MemoryError` is raised; when the disk fails, `OSError`.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -137,12 +138,7 @@ class Counter:
     has_spilled = False
 
     def __init__(self, query: Query, key: Sequence[str] | None = None, metrics: Sequence[str] | None = None) -> None:
-        """Take the question.
-
-        Args:
-            query: the question.
-            key: the fields that make a talker, one to four; None for the query's own.
-            metrics: what is summed, one to four; None for the query's own.
+        """Take the question. A key and metrics, one to four names each, are taken instead of the query's own.
 
         Raises:
             ValueError: the kernel has no such key, or not so many sums.
@@ -342,13 +338,10 @@ def keep_freed_memory() -> None:
     is changed with other C libraries.
     """
     if sys.platform == "linux":
-        try:
+        with contextlib.suppress(AttributeError, OSError):
             mallopt = ctypes.CDLL(None).mallopt
-        except (AttributeError, OSError):
-            return
-        m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
-        mallopt(m_mmap_threshold, 1 << 30)
-        mallopt(m_trim_threshold, 1 << 30)
+            for m_threshold in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD (malloc.h)
+                mallopt(m_threshold, 1 << 30)
 
 
 def _os_error() -> OSError | MemoryError:

@@ -102,10 +102,6 @@ typedef struct {
     size_t waits;
 } sums;
 
-static inline row *row_at(const sums *table, size_t slot) {
-    return (row *)(void *)(table->slots + slot * table->row_bytes);
-}
-
 static inline int64_t *sums_of(const sums *table, row *one) {
     return (int64_t *)(void *)((uint8_t *)one + table->sums_at);
 }

@@ -84,8 +84,6 @@ bool is_address(column text) {
 static enum tally take_address(counter *c, column text, size_t part, talker *whose) {
     if (parse_ipv4(text, &whose->part[part]))
         return COUNTED;
-    if (text.length < 2 || text.length > LONGEST_ADDRESS)
-        return MALFORMED_ADDRESS;
     int64_t number = sums_known_address(&c->table, text.text, text.length);
     if (number < 0 && !is_ipv6(text))
         return MALFORMED_ADDRESS;

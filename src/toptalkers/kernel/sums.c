@@ -149,7 +149,7 @@ bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
                                 : hash_key(whose->part, table->of.parts, whose->texts, table->seed);
     for (size_t i = 0; i < table->of.sums; i++)
         one->values[i] = values[i];
-    __builtin_prefetch(row_at(table, one->hash & table->mask), 1);
+    __builtin_prefetch(table->slots + (one->hash & table->mask) * table->row_bytes, 1);
     return fits;
 }
 
