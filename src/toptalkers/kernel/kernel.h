@@ -55,7 +55,7 @@ typedef struct {
 #define FILE_BITS 26 /* tests build with fewer */
 #endif
 
-/* A row of the table: a talker, and behind its parts, at `sums_at`, its sums and as many pending sums. What the
+/* A row of the table: a talker, and after its parts, at `sums_at`, its sums and as many pending sums. What the
  * current file adds is pending until the file ends, since a file counts whole or not at all. */
 typedef struct {
     uint32_t state : 2; /* FREE; USED; COUNTED_ONCE when a whole file has counted it */
@@ -118,7 +118,7 @@ static inline row *next_used(const sums *table, uint8_t *from) {
 #define EACH_ROW(one, table) \
     row *one = next_used(table, (table)->slots); one; one = next_used(table, (uint8_t *)one + (table)->row_bytes)
 
-/* Make a row's sums right, and say whether a whole file has counted this talker at all. */
+/* Add pending sums of an earlier file. Returns whether a whole file has counted this talker. */
 static inline bool settle(const sums *table, row *one) {
     if (one->file && one->file != table->file) {
         int64_t *sum = sums_of(table, one), *pending = sum + table->of.sums;
@@ -182,13 +182,13 @@ static inline uint8_t *print_number(uint8_t *to, uint64_t number) {
 
 /* --- for Python --- */
 
-/* What a misfit looks like: the first line that does not fit, as much of it as tells, and the layout it is in. */
+/* The first line that does not fit, its beginning only, and its layout. */
 enum { SHOWN_BYTES = 1024, SHOWN_FIELDS = 2048 };
 
 typedef struct {
     int32_t is_odd;    /* whether the line is a sound record, with something odd in a telling column */
     int32_t by_header; /* whether a header set the layout */
-    int32_t length;    /* of what is shown of the line */
+    int32_t length;    /* of `line` */
     int32_t columns;   /* of the layout */
     uint8_t line[SHOWN_BYTES];
     char fields[SHOWN_FIELDS]; /* the layout's, separated by spaces; cut where there is no room */
@@ -218,7 +218,7 @@ void counter_free(counter *c);
 int counter_feed(counter *c, const uint8_t *data, size_t length);
 /* End a file: count its last line, and write its tally. Then it has to be kept or dropped. */
 int counter_end_lines(counter *c, int64_t tally[TALLIES]);
-/* After that: whether the file's lines do not fit their layout, and then what the first of them is. */
+/* After that: whether the file's lines do not fit their layout, and if so the first that does not. */
 int counter_misfit(const counter *c, misfit *found);
 /* The largest total of a sum over all talkers; -1 when one is more than a sum can hold, and the sums are wrong. */
 int64_t counter_total(const counter *c);
@@ -232,7 +232,7 @@ void counter_clear(counter *c);
 int counter_absorb(counter *into, counter *from);
 /* Write all sums as packed rows. Returns how many bytes they take; with `room` of NULL, that is all it does. */
 size_t counter_pack(counter *c, uint8_t *room);
-/* Whether bytes are packed rows of the counter's shape, with sums that add up to what a sum can hold. */
+/* Whether bytes are packed rows of the counter's shape, whose values add up to no more than a sum can hold. */
 int counter_is_packed(counter *c, const uint8_t *rows, size_t length);
 /* Add packed rows, which must be sound. */
 int counter_add_packed(counter *c, const uint8_t *rows, size_t length);
@@ -258,7 +258,7 @@ size_t ranking_read(ranking *r, uint8_t *room, size_t length);
 typedef struct merge merge;
 merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rankings, size_t top);
 void merge_free(merge *m);
-/* The next lines, whole ones only; 0 at the end, -1 when the disk does not give them back. */
+/* The next lines, whole ones only; 0 at the end, -1 when they cannot be read. */
 int64_t merge_read(merge *m, uint8_t *room, size_t length);
 
 /* --- within the kernel --- */

@@ -1,8 +1,8 @@
 /* Keys: their parts as they are read from columns, packed, ordered and printed.
  *
  * Printed keys compare as their parts do, one after the other, since each part has an end that tells it from a longer
- * one: an IPv4 address and a number end with a colon, or with the tab behind the last part, any other address with its
- * bracket. So each part gets its rank among the texts of its kind, and keys are sorted as numbers, without a look at a
+ * one: an IPv4 address and a number end with a colon, or with the tab after the last part, any other address with its
+ * bracket. So each part gets its rank among the texts of its kind, and keys are sorted as numbers, without reading a
  * text. IPv4 comes before all other addresses, since a digit comes before a bracket.
  */
 #include "reader.h"
@@ -38,7 +38,7 @@ static bool parse_ipv4(column c, uint32_t *address) {
     return at == end;
 }
 
-/* How many groups of 16 bits stand between colons; -1 for anything else. The last may be an IPv4 address. */
+/* How many groups of 16 bits are between colons; -1 for anything else. The last may be an IPv4 address. */
 static int ipv6_groups(const uint8_t *text, const uint8_t *end, bool may_end_in_ipv4) {
     int groups = 0;
     for (const uint8_t *from = text;; from++) {
@@ -118,7 +118,7 @@ static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, u
             memcpy(to, known->text, known->length);
             to += known->length;
         } else {
-            memcpy(to, &one->part[part], 4); /* of a number 2 bytes too many, which what follows overwrites */
+            memcpy(to, &one->part[part], 4); /* of a number 2 bytes too many; the next part overwrites them */
             to += of.addresses >> part & 1 ? 4 : 2;
         }
     }
@@ -261,7 +261,7 @@ void key_order_free(key_order *o) {
     free(o);
 }
 
-/* Ranks lie last part first: of a number 2 bytes, of an address 4 bytes and whether it is a text. */
+/* The last part's ranks come first: of a number 2 bytes, of an address 4 bytes and whether it is a text. */
 static inline size_t part_rank_bytes(shape of, size_t part) { return of.addresses >> part & 1 ? 5 : 2; }
 
 size_t rank_bytes(shape of) {
@@ -312,7 +312,7 @@ static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool bef
     }
     for (int shift = 24; shift >= 0; shift -= 8) {
         const printed_octet *octet = &o->octet[!shift && before_colon][rank >> shift & 255];
-        memcpy(to, octet->text, sizeof octet->text); /* a fixed length is faster, and what follows overwrites it */
+        memcpy(to, octet->text, sizeof octet->text); /* a fixed length is faster; the next bytes overwrite the excess */
         to += octet->length;
         *to++ = '.';
     }

@@ -1,7 +1,7 @@
 /* From the bytes of a file to records: lines, headers, columns.
  *
  * `count_lines` counts most lines: it finds spaces and line ends 64 bytes at a time, and reads only the columns that
- * the question needs. A line that is not a sound record may be a header, a record behind a time stamp or a blank line.
+ * the question needs. A line that is not a sound record may be a header, a record after a time stamp or a blank line.
  * `count_odd_line` reads such a line from its first byte.
  */
 #include "reader.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Entries lie one after the other, of `words` times 8 bytes each: the ranks of the key, how far the first sum is below
+/* Entries follow each other, of `words` times 8 bytes each: the ranks of the key, how far the first sum is below
  * the largest number there is, and the other sums. They are sorted by `sorted_bytes`, the first being the least
  * significant. */
 struct ranking {
@@ -179,7 +179,7 @@ struct merge {
     size_t left;   /* how many lines may still be given */
 };
 
-/* Take the next line of a run; false when the disk does not give it back. */
+/* Take the next line of a run; false when it cannot be read. */
 static bool advance(merge *m, run *one) {
     one->line += one->length;
     one->length = 0;
