@@ -4,24 +4,13 @@ The kernel's functions run without the interpreter's lock, so that each thread c
 the kernel runs out of memory, `MemoryError` is raised; when the disk fails, `OSError`.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from ctypes import (
-    POINTER,
-    Structure,
-    addressof,
-    c_char,
-    c_char_p,
-    c_int,
-    c_int32,
-    c_int64,
-    c_size_t,
-    c_uint64,
-    c_void_p,
-)
+from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +48,6 @@ class _Question(Structure):
         ("action", c_char_p),
         ("since", c_int64),
         ("until", c_int64),
-        ("timed", c_int32),
         ("seed", c_uint64),
     )
 
@@ -87,8 +75,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_talkers": (c_size_t, (c_void_p,)),
     "counter_clear": (None, (c_void_p,)),
     "counter_absorb": (c_int, (c_void_p, c_void_p)),
-    "counter_packed_bytes": (c_size_t, (c_void_p,)),
-    "counter_pack": (None, (c_void_p, c_char_p)),
+    "counter_pack": (c_size_t, (c_void_p, c_char_p)),
     "counter_add_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
     "counter_is_packed": (c_int, (c_void_p, c_char_p, c_size_t)),
     "counter_spill": (c_int, (c_void_p, c_void_p)),
@@ -151,12 +138,7 @@ class Counter:
     has_spilled = False
 
     def __init__(self, query: Query, key: Sequence[str] | None = None, metrics: Sequence[str] | None = None) -> None:
-        """Take the question.
-
-        Args:
-            query: the question.
-            key: the fields that make a talker, one to four; None for the query's own.
-            metrics: what is summed, one to four; None for the query's own.
+        """Take the question. A key and metrics, one to four names each, are taken instead of the query's own.
 
         Raises:
             ValueError: the kernel has no such key, or not so many sums.
@@ -176,7 +158,6 @@ class Counter:
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
             until=int(query.until.timestamp()) if query.until else _LATEST,
-            timed=bool(query.since or query.until),
             seed=int.from_bytes(os.urandom(8)),
         )
         self._tally = (c_int64 * len(_TALLIED))()
@@ -212,7 +193,9 @@ class Counter:
         found = _Misfit()
         if not _kernel.counter_misfit(self.handle, found):
             return None
-        line = ctypes.string_at(addressof(found) + _Misfit.line.offset, found.length)  # `found.line` ends at a NUL
+        line = ctypes.string_at(
+            ctypes.addressof(found) + _Misfit.line.offset, found.length
+        )  # `found.line` ends at a NUL
         fields = found.fields.decode("latin-1").split(" ")
         return Misfit(line, tuple(fields), bool(found.by_header), bool(found.is_odd))
 
@@ -261,7 +244,7 @@ class Counter:
         """
         if self.total > LARGEST_TOTAL:
             raise TooLargeError
-        room = ctypes.create_string_buffer(_kernel.counter_packed_bytes(self.handle))
+        room = ctypes.create_string_buffer(_kernel.counter_pack(self.handle, None))
         _kernel.counter_pack(self.handle, room)
         return room.raw
 
@@ -295,7 +278,6 @@ class SpilledSums:
 
     def __init__(self, fd: int) -> None:
         """Take the descriptor of an open, empty file."""
-        self._fd = fd
         self.handle = _kernel.spill_new(fd)
         if not self.handle:
             raise MemoryError
@@ -356,13 +338,10 @@ def keep_freed_memory() -> None:
     is changed with other C libraries.
     """
     if sys.platform == "linux":
-        try:
+        with contextlib.suppress(AttributeError, OSError):
             mallopt = ctypes.CDLL(None).mallopt
-        except (AttributeError, OSError):
-            return
-        m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
-        mallopt(m_mmap_threshold, 1 << 30)
-        mallopt(m_trim_threshold, 1 << 30)
+            for m_threshold in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD (malloc.h)
+                mallopt(m_threshold, 1 << 30)
 
 
 def _os_error() -> OSError | MemoryError:

@@ -55,7 +55,7 @@ typedef struct {
 #define FILE_BITS 26 /* tests build with fewer */
 #endif
 
-/* A row of the table: a talker, and behind its parts, at `sums_at`, its sums and as many pending sums. What the
+/* A row of the table: a talker, and after its parts, at `sums_at`, its sums and as many pending sums. What the
  * current file adds is pending until the file ends, since a file counts whole or not at all. */
 typedef struct {
     uint32_t state : 2; /* FREE; USED; COUNTED_ONCE when a whole file has counted it */
@@ -102,10 +102,6 @@ typedef struct {
     size_t waits;
 } sums;
 
-static inline row *row_at(const sums *table, size_t slot) {
-    return (row *)(void *)(table->slots + slot * table->row_bytes);
-}
-
 static inline int64_t *sums_of(const sums *table, row *one) {
     return (int64_t *)(void *)((uint8_t *)one + table->sums_at);
 }
@@ -122,6 +118,20 @@ static inline row *next_used(const sums *table, uint8_t *from) {
 #define EACH_ROW(one, table) \
     row *one = next_used(table, (table)->slots); one; one = next_used(table, (uint8_t *)one + (table)->row_bytes)
 
+/* Add pending sums of an earlier file. Returns whether a whole file has counted this talker. */
+static inline bool settle(const sums *table, row *one) {
+    if (one->file && one->file != table->file) {
+        int64_t *sum = sums_of(table, one), *pending = sum + table->of.sums;
+        for (size_t i = 0; i < table->of.sums; i++) {
+            sum[i] += pending[i];
+            pending[i] = 0;
+        }
+        one->file = 0;
+        one->state = COUNTED_ONCE;
+    }
+    return one->state == COUNTED_ONCE;
+}
+
 void *zeroed_room(size_t bytes);
 void free_room(void *room, size_t bytes);
 
@@ -133,23 +143,19 @@ bool sums_add_soon(sums *table, const talker *whose, const int64_t *values);
 /* Add what still waits. */
 bool sums_add_waiting(sums *table);
 /* The number of an address that is known by its text, which is valid; -1 without memory. */
-int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t hash);
+int64_t sums_address(sums *table, const uint8_t *text, size_t length);
 /* The same, but -1 when it is not known. */
-int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length, uint64_t hash);
+int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length);
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed);
 /* The current file counts, or does not; the next file begins. */
 void sums_end_file(sums *table, bool counts);
-/* Make a row's sums right, and say whether a whole file has counted this talker at all. */
-bool settle(const sums *table, row *one);
 
 /* Packed rows, in the spill file and in the cache: the key, then 8 bytes per sum. */
 enum { LONGEST_ROW = 1 + LONGEST_KEY * (1 + LONGEST_ADDRESS) + MOST_SUMS * 8 };
-/* Pack a key, in front of room for a sum. */
-uint8_t *pack_key(const sums *table, const row *one, uint8_t *to);
-/* Read a packed key into a talker, or only check it when `whose` is NULL. Returns where it ends; NULL when the bytes
- * are no key, or without memory. */
-const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose);
 size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to);
+/* Read a packed row into a talker and values, or only check its key when `whose` is NULL. Returns where the row ends;
+ * NULL when the bytes are no row, or without memory. */
+const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values);
 
 /* The order of printed keys, and the way back from ranks to print them. The table must not change. */
 typedef struct key_order key_order;
@@ -176,13 +182,13 @@ static inline uint8_t *print_number(uint8_t *to, uint64_t number) {
 
 /* --- for Python --- */
 
-/* What a misfit looks like: the first line that does not fit, as much of it as tells, and the layout it is in. */
+/* The first line that does not fit, its beginning only, and its layout. */
 enum { SHOWN_BYTES = 1024, SHOWN_FIELDS = 2048 };
 
 typedef struct {
     int32_t is_odd;    /* whether the line is a sound record, with something odd in a telling column */
     int32_t by_header; /* whether a header set the layout */
-    int32_t length;    /* of what is shown of the line */
+    int32_t length;    /* of `line` */
     int32_t columns;   /* of the layout */
     uint8_t line[SHOWN_BYTES];
     char fields[SHOWN_FIELDS]; /* the layout's, separated by spaces; cut where there is no room */
@@ -200,8 +206,7 @@ typedef struct {
     const char *sums;       /* the fields that are summed; `records` counts records */
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
-    int64_t since, until;   /* record start in [since, until) */
-    int32_t timed;          /* whether those two are asked for */
+    int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
     uint64_t seed;
 } question;
 
@@ -213,7 +218,7 @@ void counter_free(counter *c);
 int counter_feed(counter *c, const uint8_t *data, size_t length);
 /* End a file: count its last line, and write its tally. Then it has to be kept or dropped. */
 int counter_end_lines(counter *c, int64_t tally[TALLIES]);
-/* After that: whether the file's lines do not fit their layout, and then what the first of them is. */
+/* After that: whether the file's lines do not fit their layout, and if so the first that does not. */
 int counter_misfit(const counter *c, misfit *found);
 /* The largest total of a sum over all talkers; -1 when one is more than a sum can hold, and the sums are wrong. */
 int64_t counter_total(const counter *c);
@@ -225,10 +230,9 @@ size_t counter_talkers(counter *c);
 void counter_clear(counter *c);
 /* Take over the sums of another counter of the same question; the other is empty then. */
 int counter_absorb(counter *into, counter *from);
-/* All sums as packed rows: first the room they need, then into `room`. */
-size_t counter_packed_bytes(counter *c);
-void counter_pack(counter *c, uint8_t *room);
-/* Whether bytes are packed rows of the counter's shape, with sums that add up to what a sum can hold. */
+/* Write all sums as packed rows. Returns how many bytes they take; with `room` of NULL, that is all it does. */
+size_t counter_pack(counter *c, uint8_t *room);
+/* Whether bytes are packed rows of the counter's shape, whose values add up to no more than a sum can hold. */
 int counter_is_packed(counter *c, const uint8_t *rows, size_t length);
 /* Add packed rows, which must be sound. */
 int counter_add_packed(counter *c, const uint8_t *rows, size_t length);
@@ -254,7 +258,7 @@ size_t ranking_read(ranking *r, uint8_t *room, size_t length);
 typedef struct merge merge;
 merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rankings, size_t top);
 void merge_free(merge *m);
-/* The next lines, whole ones only; 0 at the end, -1 when the disk does not give them back. */
+/* The next lines, whole ones only; 0 at the end, -1 when they cannot be read. */
 int64_t merge_read(merge *m, uint8_t *room, size_t length);
 
 /* --- within the kernel --- */

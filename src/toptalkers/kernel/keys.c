@@ -1,15 +1,16 @@
 /* Keys: their parts as they are read from columns, packed, ordered and printed.
  *
  * Printed keys compare as their parts do, one after the other, since each part has an end that tells it from a longer
- * one: an IPv4 address and a number end with a colon, or with the tab behind the last part, any other address with its
- * bracket. So each part gets its rank among the texts of its kind, and keys are sorted as numbers, without a look at a
+ * one: an IPv4 address and a number end with a colon, or with the tab after the last part, any other address with its
+ * bracket. So each part gets its rank among the texts of its kind, and keys are sorted as numbers, without reading a
  * text. IPv4 comes before all other addresses, since a digit comes before a bracket.
  */
 #include "reader.h"
 
 #include <stdlib.h>
 
-/* The default question's shape. Its loops are compiled apart, with the number of parts known to the compiler. */
+/* The default question's shape. Its loops are compiled apart, with the number of parts known to the compiler; `unroll`
+ * has GCC use that. */
 static const shape USUAL = {3, 1, 3};
 
 static bool is_usual(shape of) { return of.parts == USUAL.parts && of.addresses == USUAL.addresses; }
@@ -37,7 +38,7 @@ static bool parse_ipv4(column c, uint32_t *address) {
     return at == end;
 }
 
-/* How many groups of 16 bits stand between colons; -1 for anything else. The last may be an IPv4 address. */
+/* How many groups of 16 bits are between colons; -1 for anything else. The last may be an IPv4 address. */
 static int ipv6_groups(const uint8_t *text, const uint8_t *end, bool may_end_in_ipv4) {
     int groups = 0;
     for (const uint8_t *from = text;; from++) {
@@ -83,14 +84,11 @@ bool is_address(column text) {
 static enum tally take_address(counter *c, column text, size_t part, talker *whose) {
     if (parse_ipv4(text, &whose->part[part]))
         return COUNTED;
-    if (text.length < 2 || text.length > LONGEST_ADDRESS)
-        return MALFORMED_ADDRESS;
-    uint64_t hash = hash_bytes(text.text, text.length, c->table.seed);
-    int64_t number = sums_known_address(&c->table, text.text, text.length, hash);
+    int64_t number = sums_known_address(&c->table, text.text, text.length);
     if (number < 0 && !is_ipv6(text))
         return MALFORMED_ADDRESS;
     if (number < 0)
-        number = sums_address(&c->table, text.text, text.length, hash);
+        number = sums_address(&c->table, text.text, text.length);
     c->failed |= number < 0;
     whose->part[part] = (uint32_t)number;
     whose->texts |= 1u << part;
@@ -112,6 +110,7 @@ enum tally take_part(counter *c, column text, size_t part, talker *whose) {
 static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, uint8_t *to) {
     uint32_t texts = one->texts;
     *to++ = (uint8_t)texts;
+#pragma GCC unroll 4
     for (size_t part = 0; part < of.parts; part++) {
         if (texts >> part & 1) {
             const text_address *known = &table->addresses[one->part[part]];
@@ -119,16 +118,19 @@ static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, u
             memcpy(to, known->text, known->length);
             to += known->length;
         } else {
-            memcpy(to, &one->part[part], 4); /* of a number 2 bytes too many, which what follows overwrites */
+            memcpy(to, &one->part[part], 4); /* of a number 2 bytes too many; the next part overwrites them */
             to += of.addresses >> part & 1 ? 4 : 2;
         }
     }
     return to;
 }
 
-uint8_t *pack_key(const sums *table, const row *one, uint8_t *to) {
+size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to) {
     shape of = table->of;
-    return is_usual(of) ? pack_parts(table, USUAL, one, to) : pack_parts(table, of, one, to);
+    uint8_t *end = is_usual(of) ? pack_parts(table, USUAL, one, to) : pack_parts(table, of, one, to);
+    for (size_t i = 0; i < of.sums; i++, end += sizeof *values)
+        memcpy(end, &values[i], sizeof *values);
+    return (size_t)(end - to);
 }
 
 static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *from, const uint8_t *end,
@@ -138,6 +140,7 @@ static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *
         return NULL;
     if (whose)
         *whose = (talker){.texts = texts};
+#pragma GCC unroll 4
     for (size_t part = 0; part < of.parts; part++) {
         bool is_text = texts >> part & 1;
         if (is_text && from == end)
@@ -147,21 +150,30 @@ static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *
             (is_text && (whose ? width > LONGEST_ADDRESS : !is_ipv6((column){from, width}))))
             return NULL;
         if (is_text && whose) {
-            int64_t number = sums_address(table, from, width, hash_bytes(from, width, table->seed));
+            int64_t number = sums_address(table, from, width);
             if (number < 0)
                 return NULL;
             whose->part[part] = (uint32_t)number;
         } else if (whose) {
-            memcpy(&whose->part[part], from, of.addresses >> part & 1 ? 4 : 2);
+            uint16_t low;
+            memcpy(&low, from, 2);
+            whose->part[part] = low;
+            if (width == 4)
+                memcpy(&whose->part[part], from, 4);
         }
         from += width;
     }
     return from;
 }
 
-const uint8_t *unpack_key(sums *table, const uint8_t *from, const uint8_t *end, talker *whose) {
+const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values) {
     shape of = table->of;
-    return is_usual(of) ? unpack_parts(table, USUAL, from, end, whose) : unpack_parts(table, of, from, end, whose);
+    from = is_usual(of) ? unpack_parts(table, USUAL, from, end, whose) : unpack_parts(table, of, from, end, whose);
+    if (!from || (size_t)(end - from) < of.sums * sizeof *values)
+        return NULL;
+    for (size_t i = 0; i < of.sums && i < MOST_SUMS; i++, from += sizeof *values)
+        memcpy(&values[i], from, sizeof *values);
+    return from;
 }
 
 /* --- ordered --- */
@@ -249,7 +261,7 @@ void key_order_free(key_order *o) {
     free(o);
 }
 
-/* Ranks lie last part first: of a number 2 bytes, of an address 4 bytes and whether it is a text. */
+/* The last part's ranks come first: of a number 2 bytes, of an address 4 bytes and whether it is a text. */
 static inline size_t part_rank_bytes(shape of, size_t part) { return of.addresses >> part & 1 ? 5 : 2; }
 
 size_t rank_bytes(shape of) {
@@ -300,14 +312,15 @@ static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool bef
     }
     for (int shift = 24; shift >= 0; shift -= 8) {
         const printed_octet *octet = &o->octet[!shift && before_colon][rank >> shift & 255];
-        memcpy(to, octet->text, sizeof octet->text); /* a fixed length is faster, and what follows overwrites it */
+        memcpy(to, octet->text, sizeof octet->text); /* a fixed length is faster; the next bytes overwrite the excess */
         to += octet->length;
         *to++ = '.';
     }
     return to - 1;
 }
 
-static inline uint8_t *print_parts(const key_order *o, shape of, const uint8_t *ranks, uint8_t *to) {
+uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
+    shape of = o->table->of;
     for (size_t part = of.parts; part--;)
         ranks += part_rank_bytes(of, part);
     for (size_t part = 0; part < of.parts; part++) {
@@ -324,9 +337,4 @@ static inline uint8_t *print_parts(const key_order *o, shape of, const uint8_t *
             *to++ = ':';
     }
     return to;
-}
-
-uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
-    shape of = o->table->of;
-    return is_usual(of) ? print_parts(o, USUAL, ranks, to) : print_parts(o, of, ranks, to);
 }

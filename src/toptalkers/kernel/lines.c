@@ -1,7 +1,7 @@
 /* From the bytes of a file to records: lines, headers, columns.
  *
  * `count_lines` counts most lines: it finds spaces and line ends 64 bytes at a time, and reads only the columns that
- * the question needs. A line that is not a sound record may be a header, a record behind a time stamp or a blank line.
+ * the question needs. A line that is not a sound record may be a header, a record after a time stamp or a blank line.
  * `count_odd_line` reads such a line from its first byte.
  */
 #include "reader.h"
@@ -47,19 +47,15 @@ static bool is_known_field(const reader *r, const uint8_t *text, size_t length) 
 
 static bool is_header(const reader *r, const uint8_t *line, size_t length) {
     const uint8_t *end = line + length;
-    size_t columns = 0, known = 0;
+    size_t columns = 0, known = 0, width;
     bool first_is_known = false;
-    for (const uint8_t *from = line; from <= end; columns++) {
-        const uint8_t *stop = memchr(from, ' ', (size_t)(end - from));
-        if (!stop)
-            stop = end;
-        size_t width = (size_t)(stop - from);
+    for (const uint8_t *from = line; from <= end; from += width + 1) {
+        const uint8_t *space = memchr(from, ' ', (size_t)(end - from));
+        width = (size_t)((space ? space : end) - from);
         if (!is_field_name(from, width))
             return false;
         known += is_known_field(r, from, width);
-        if (!columns)
-            first_is_known = known > 0;
-        from = stop + 1;
+        first_is_known |= !columns++ && known;
     }
     return first_is_known || 2 * known > columns;
 }
@@ -325,7 +321,6 @@ static bool take_question(reader *r, const question *asked, shape *of) {
         r->action = parse_action((column){(const uint8_t *)asked->action, strlen(asked->action)});
     r->since = asked->since;
     r->until = asked->until;
-    r->timed = asked->timed;
     return of->parts && of->sums && (!asked->action || r->action != ANY_ACTION);
 }
 

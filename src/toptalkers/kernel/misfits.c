@@ -111,7 +111,7 @@ static bool begins_compressed(const uint8_t *line, size_t length) {
     return false;
 }
 
-/* Whether a malformed line names columns without being a header: the columns of the lines behind it may be in any
+/* Whether a malformed line names columns without being a header: the columns of the lines after it may be in any
  * order. */
 static bool names_columns(const uint8_t *line, size_t length) {
     char letters[TELLING_BYTES + 1];

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Entries lie one after the other, of `words` times 8 bytes each: the ranks of the key, how far the first sum is below
+/* Entries follow each other, of `words` times 8 bytes each: the ranks of the key, how far the first sum is below
  * the largest number there is, and the other sums. They are sorted by `sorted_bytes`, the first being the least
  * significant. */
 struct ranking {
@@ -179,7 +179,7 @@ struct merge {
     size_t left;   /* how many lines may still be given */
 };
 
-/* Take the next line of a run; false when the disk does not give it back. */
+/* Take the next line of a run; false when it cannot be read. */
 static bool advance(merge *m, run *one) {
     one->line += one->length;
     one->length = 0;
@@ -236,21 +236,19 @@ merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rank
     m->fd = fd;
     m->left = top ? top : SIZE_MAX;
     m->runs = calloc(rankings, sizeof *m->runs);
-    if (!m->runs) {
-        free(m);
-        return NULL;
-    }
-    for (size_t i = 0; i < rankings; i++) {
+    bool fits = m->runs;
+    for (size_t i = 0; fits && i < rankings; i++) {
         run *one = &m->runs[m->number++];
         one->bytes = one->line = one->stop = malloc(MERGE_BYTES);
         one->next = starts[i];
         one->end = ends[i];
-        if (!one->bytes || !advance(m, one)) {
-            merge_free(m);
-            return NULL;
-        }
-        if (!one->length)
+        fits = one->bytes && advance(m, one);
+        if (fits && !one->length)
             free(m->runs[--m->number].bytes);
+    }
+    if (!fits) {
+        merge_free(m);
+        return NULL;
     }
     for (size_t at = m->number / 2; at--;)
         settle_run(m, at);

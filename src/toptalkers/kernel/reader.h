@@ -57,7 +57,6 @@ typedef struct reader {
     uint8_t ports[1 << 16];
     enum action action;
     int64_t since, until;
-    bool timed;
     layout now;
     stretch lines;
     bool has_misfit;   /* whether a stretch of the file is one */

@@ -56,7 +56,7 @@ bool set_layout(reader *r, const char *names, size_t length) {
         l->port = need(r, "dstport");
     if (r->action != ANY_ACTION)
         l->action = need(r, "action");
-    if (r->timed)
+    if (r->since != INT64_MIN || r->until != INT64_MAX)
         l->start = need(r, "start");
     for (size_t i = 0; i < TELLINGS; i++)
         l->telling[i] = column_of(text, TELLING[i].name);

@@ -76,18 +76,29 @@ void sums_clear(sums *table) {
     table->rows = table->addresses_known = 0;
 }
 
+/* Functions with `parts` and `row_bytes` are compiled twice: for the default question's, known to the compiler, and for
+ * any. */
+static bool is_usual(const sums *table) { return table->of.parts == 3 && table->row_bytes == 32; }
+
+static inline void copy_rows(const sums *table, const sums *to, size_t parts, size_t row_bytes) {
+    for (EACH_ROW(one, table)) {
+        size_t at = hash_key(one->part, parts, one->texts, table->seed) & to->mask;
+        while (((row *)(void *)(to->slots + at * row_bytes))->state != FREE)
+            at = (at + 1) & to->mask;
+        memcpy(to->slots + at * row_bytes, one, row_bytes);
+    }
+}
+
 static bool grow(sums *table) {
     sums larger = *table;
     larger.mask = 2 * table->mask + 1;
     larger.slots = zeroed_room(slot_bytes(&larger));
     if (!larger.slots)
         return false;
-    for (EACH_ROW(one, table)) {
-        size_t at = hash_key(one->part, table->of.parts, one->texts, table->seed) & larger.mask;
-        while (row_at(&larger, at)->state != FREE)
-            at = (at + 1) & larger.mask;
-        memcpy(row_at(&larger, at), one, table->row_bytes);
-    }
+    if (is_usual(table))
+        copy_rows(table, &larger, 3, 32);
+    else
+        copy_rows(table, &larger, table->of.parts, table->row_bytes);
     free_room(table->slots, slot_bytes(table));
     table->slots = larger.slots;
     table->mask = larger.mask;
@@ -116,9 +127,8 @@ static inline row *find(sums *table, const talker *whose, uint64_t hash, size_t 
 }
 
 static bool add(sums *table, const waiting_sum *what) {
-    row *one = table->of.parts == 3 && table->row_bytes == 32 /* the default question's, known to the compiler */
-                   ? find(table, &what->whose, what->hash, 3, 32)
-                   : find(table, &what->whose, what->hash, table->of.parts, table->row_bytes);
+    row *one = is_usual(table) ? find(table, &what->whose, what->hash, 3, 32)
+                               : find(table, &what->whose, what->hash, table->of.parts, table->row_bytes);
     if (!one)
         return false;
     if (one->file != table->file) {
@@ -135,10 +145,11 @@ bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
     waiting_sum *one = &table->waiting[table->waits++ % WAITING];
     bool fits = table->waits <= WAITING || add(table, one);
     one->whose = *whose;
-    one->hash = hash_key(whose->part, table->of.parts, whose->texts, table->seed);
+    one->hash = is_usual(table) ? hash_key(whose->part, 3, whose->texts, table->seed)
+                                : hash_key(whose->part, table->of.parts, whose->texts, table->seed);
     for (size_t i = 0; i < table->of.sums; i++)
         one->values[i] = values[i];
-    __builtin_prefetch(row_at(table, one->hash & table->mask), 1);
+    __builtin_prefetch(table->slots + (one->hash & table->mask) * table->row_bytes, 1);
     return fits;
 }
 
@@ -149,19 +160,6 @@ bool sums_add_waiting(sums *table) {
     for (size_t i = 0; i < waits; i++)
         fits &= add(table, &table->waiting[i]);
     return fits;
-}
-
-bool settle(const sums *table, row *one) {
-    if (one->file && one->file != table->file) {
-        int64_t *sum = sums_of(table, one), *pending = sum + table->of.sums;
-        for (size_t i = 0; i < table->of.sums; i++) {
-            sum[i] += pending[i];
-            pending[i] = 0;
-        }
-        one->file = 0;
-        one->state = COUNTED_ONCE;
-    }
-    return one->state == COUNTED_ONCE;
 }
 
 void sums_end_file(sums *table, bool counts) {
@@ -214,11 +212,12 @@ static uint32_t *address_slot(const sums *table, const uint8_t *text, size_t len
     }
 }
 
-int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length, uint64_t hash) {
-    return (int64_t)*address_slot(table, text, length, hash) - 1;
+int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length) {
+    return (int64_t)*address_slot(table, text, length, hash_bytes(text, length, table->seed)) - 1;
 }
 
-int64_t sums_address(sums *table, const uint8_t *text, size_t length, uint64_t hash) {
+int64_t sums_address(sums *table, const uint8_t *text, size_t length) {
+    uint64_t hash = hash_bytes(text, length, table->seed);
     uint32_t *slot = address_slot(table, text, length, hash);
     if (*slot)
         return *slot - 1;
@@ -269,8 +268,7 @@ int counter_absorb(counter *into, counter *from) {
         return -1;
     for (size_t number = 0; number < table->addresses_known; number++) {
         const text_address *known = &table->addresses[number];
-        int64_t in_other = sums_address(&into->table, known->text, known->length,
-                                        hash_bytes(known->text, known->length, into->table.seed));
+        int64_t in_other = sums_address(&into->table, known->text, known->length);
         if (in_other < 0) {
             free(numbers);
             return -1;
@@ -291,24 +289,6 @@ int counter_absorb(counter *into, counter *from) {
     sums_end_file(&into->table, true);
     counter_clear(from);
     return fits ? 0 : -1;
-}
-
-size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to) {
-    uint8_t *end = pack_key(table, one, to);
-    for (size_t i = 0; i < table->of.sums; i++, end += sizeof *values)
-        memcpy(end, &values[i], sizeof *values);
-    return (size_t)(end - to);
-}
-
-/* Read a packed row; NULL when it is none, or without memory. With `whose` of NULL it is only checked. */
-static const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values) {
-    size_t number = table->of.sums;
-    from = unpack_key(table, from, end, whose);
-    if (!from || (size_t)(end - from) < number * sizeof *values)
-        return NULL;
-    for (size_t i = 0; i < number && i < MOST_SUMS; i++, from += sizeof *values)
-        memcpy(&values[i], from, sizeof *values);
-    return from;
 }
 
 int counter_is_packed(counter *c, const uint8_t *rows, size_t length) {
@@ -342,7 +322,7 @@ int counter_add_packed(counter *c, const uint8_t *rows, size_t length) {
     return 0;
 }
 
-static size_t pack_all(counter *c, uint8_t *room) {
+size_t counter_pack(counter *c, uint8_t *room) {
     uint8_t packed[LONGEST_ROW];
     size_t bytes = 0;
     for (EACH_ROW(one, &c->table)) {
@@ -351,10 +331,6 @@ static size_t pack_all(counter *c, uint8_t *room) {
     }
     return bytes;
 }
-
-size_t counter_packed_bytes(counter *c) { return pack_all(c, NULL); }
-
-void counter_pack(counter *c, uint8_t *room) { pack_all(c, room); }
 
 void counter_clear(counter *c) {
     sums_clear(&c->table);
