@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.breaking import Fault, FaultyAws
+from tests.commands import command
 from tests.fake_aws import NOW, refuse
 from toptalkers.capture.template import render_template
-from toptalkers.cli.main import cli
 
 BREAKS = [
     KeyboardInterrupt(),
@@ -23,13 +23,6 @@ pytestmark = [
 ]
 
 
-def command(aws: FaultyAws, line: str) -> Result:
-    result = CliRunner().invoke(cli, line.split(), obj=aws)
-    print(result.stdout, result.stderr)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
-
-
 def broken_off(
     line: str, error: BaseException, after: bool, lasting: bool, *, up: bool
 ) -> Iterator[tuple[FaultyAws, Result]]:
@@ -41,7 +34,7 @@ def broken_off(
             aws.cfn.bring_up(stack, render_template(), {}, [])
             aws.compute.add("vpc-1", Tags=[{"Key": "toptalkers:stack", "Value": "toptalkers"}], LogGroupName="g")
             aws.store.objects = {"flowlogs/x.gz": (1, NOW)}
-        done = command(aws, line)
+        done = command(aws, *line.split())
         if aws.fault.calls <= number:
             assert done.exit_code == 0
             return
@@ -53,7 +46,7 @@ def broken_off(
 def again(aws: FaultyAws, line: str) -> Result:
     """Repeat the command until the stack is no longer busy."""
     for _ in range(5):
-        done = command(aws, line)
+        done = command(aws, *line.split())
         if "wait until that is over" not in done.stderr:
             break
     return done
@@ -122,4 +115,4 @@ def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
         assert aws.cfn.stacks["toptalkers"]["StackStatus"] == "DELETE_COMPLETE"
         assert not aws.compute.flow_logs
         assert aws.store.is_deleted
-        assert "Nothing to do" in command(aws, line).stderr
+        assert "Nothing to do" in command(aws, *line.split()).stderr

@@ -8,7 +8,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.sandbox.test_replay_capture import answer, download, wait_for
+from tests.processes import wait_for
+from tests.sandbox.test_replay_capture import answer, download
 from toptalkers.capture.template import render_template
 from toptalkers.sample.writer import write_sample
 from toptalkers.sandbox.local_aws import local_aws

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from tests.processes import wait_for
 from toptalkers.answer.answer import Row
 from toptalkers.capture.template import render_template
 from toptalkers.engines import Watch, local
@@ -69,13 +70,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
     write_sample(folder, records=RECORDS, seed=3, layout="default", dirty=False)
     return folder
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
 
 
 def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> dict[str, bytes]:
