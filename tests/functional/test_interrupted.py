@@ -56,7 +56,7 @@ def again(aws: FaultyAws, line: str) -> Result:
 def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
     """A change set or a busy CloudFormation that is left behind is named; another deploy completes."""
     if after and "ExpiredToken" in str(error):
-        return  # a refusal is none after the request was served
+        return  # a refused request is never served
     line = "deploy --yes --shards 2"
     for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
         for change_set in aws.cfn.change_sets.values():
@@ -75,7 +75,7 @@ def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> 
 def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
     """One failure leaves no change set and no empty stack; lasting ones name the rest; the stack does not change."""
     if after and "ExpiredToken" in str(error):
-        return  # a refusal is none after the request was served
+        return  # a refused request is never served
     line = "deploy --dry-run --shards 2"
     for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
         assert "execute_change_set" not in aws.mutations
@@ -105,7 +105,7 @@ def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kin
 def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
     """Another destroy completes, even for the bucket of a deleted stack; until then the bucket is named."""
     if after and "ExpiredToken" in str(error):
-        return  # a refusal is none after the request was served
+        return  # a refused request is never served
     line = "destroy --yes --delete-data"
     for aws, done in broken_off(line, error, after, lasting, up=True):
         assert done.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 1)

@@ -51,7 +51,7 @@ def test_ctrl_c_before_the_request_is_served(account: OddAccount, monkeypatch: p
     assert len(account.fake_emr.clusters) == 1
     assert not account.fake_emr.running
     assert "is told to end" in done.stderr
-    assert state(account) == "RUNNING"  # as far as is known; `runs` asks EMR, and sees it CANCELLED
+    assert state(account) == "RUNNING"  # the last known state; `runs` asks EMR, and shows CANCELLED
 
 
 def test_the_clusters_cannot_be_listed(account: OddAccount, monkeypatch: pytest.MonkeyPatch) -> None:

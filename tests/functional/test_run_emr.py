@@ -316,7 +316,7 @@ FAULTS = [
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
 @pytest.mark.parametrize(
     ("fault", "after"),
-    # A refusal is none after the request was served.
+    # A refused request is never served.
     [(fault, after) for fault in FAULTS for after in (False, True) if not (after and "AccessDenied" in str(fault))],
     ids=str,
 )

@@ -115,7 +115,7 @@ def test_a_retried_batch_overwrites_itself(stack: str, source: Path, tmp_path: P
     report, clients, target = put_all(stack, source)
     before = download(clients.s3, target.bucket, "", tmp_path)
     written = {key: last_modified(clients, target, key) for key in report.objects}
-    time.sleep(1.1)  # LastModified knows seconds
+    time.sleep(1.1)  # LastModified is in whole seconds
     assert retry_batches(clients, target, report.objects) == len(report.objects) > 0
     assert download(clients.s3, target.bucket, "", tmp_path) == before
     for key in report.objects:
