@@ -479,9 +479,6 @@ class FakeAws(Opener):
     def ec2(self) -> Any:
         return self.compute
 
-    def emr(self) -> Any:
-        raise NotImplementedError("clusters have a fake of their own")
-
     def kinesis(self) -> Any:
         return self.streams
 

@@ -131,7 +131,7 @@ def _is_odd(record: dict[str, str]) -> bool:
         "protocol": lambda text: re.fullmatch(r"0|[1-9][0-9]{0,2}", text) is not None and int(text) <= 255,
         "action": lambda text: text in ("ACCEPT", "REJECT"),
         "log-status": lambda text: text in ("OK", "NODATA", "SKIPDATA"),
-        **dict.fromkeys(("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr"), _is_address),
+        **dict.fromkeys(("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr"), is_address),
         **dict.fromkeys(("srcport", "dstport"), _is_port),
         **dict.fromkeys(("packets", "bytes", "start", "end"), _is_number),
     }
@@ -174,7 +174,7 @@ def _examine(query: Query, columns: list[str], values: list[str], answer: Refere
             return "time"
     if not any(low <= int(port) <= high for low, high in query.ports):
         return "ports"
-    if not (_is_address(record["srcaddr"]) and _is_address(record["dstaddr"])):
+    if not (is_address(record["srcaddr"]) and is_address(record["dstaddr"])):
         return "malformed_address"
     value = "1" if query.metric == "records" else record[query.metric]
     if not _is_number(value):
@@ -188,7 +188,8 @@ def _is_port(text: str) -> bool:
     return re.fullmatch(r"0|[1-9][0-9]{0,4}", text) is not None and int(text) <= 65535
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address, without a zone."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -118,7 +118,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("linked", [True, False])
 def test_standard_output_by_name(tmp_path: Path, linked: bool) -> None:
     """It is written to a pipe or to the end of a file, as without --output; the file's old content stays."""
-    # A link of our own, so that a bug could not replace the system's.
+    # Our own link, so that a bug cannot replace the system's.
     (tmp_path / "stdout").symlink_to("/dev/fd/1")
     output = str(tmp_path / "stdout") if linked else "-"
     command = [sys.executable, "-m", "toptalkers", "run-local", DEFAULT, "--output", output]

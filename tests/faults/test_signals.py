@@ -218,7 +218,7 @@ def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":
         text=True,
         env={**os.environ, "TMPDIR": str(scratch)},
     )
-    # Any other file may be of `tempfile`, which tries whether it can write here.
+    # Other files do not matter: `tempfile` first writes one to try the folder.
     while not set(scratch.glob(f"{ENGINE_PREFIX}*/{LOCK}")) - before and process.poll() is None:
         time.sleep(0.01)
     return process

@@ -7,18 +7,18 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import toptalkers.cli
+from tests.commands import command
 from tests.fake_account import FakeAccount, refusal
 from tests.fake_aws import NOW, FakeAws
 from tests.faults.strange import is_harmless, texts
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import format_answer
 from toptalkers.capture.template import render_template
-from toptalkers.cli.main import cli
 from toptalkers.question.key import is_address
 from toptalkers.question.query import Query
 from toptalkers.runs.plan import plan_run
@@ -51,8 +51,7 @@ def test_commands_talk_through_one_door() -> None:
 
 def run(*arguments: str, account: object = None) -> Result:
     """Run a command; all its messages are harmless."""
-    result = CliRunner().invoke(cli, arguments, obj=account)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    result = command(account, *arguments)
     assert is_harmless(result.stderr), result.stderr
     return result
 

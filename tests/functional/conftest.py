@@ -1,13 +1,14 @@
 """Fixtures for the tests of commands that call AWS."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.commands import command
 from tests.fake_aws import FakeAws
 from toptalkers.capture.template import render_template
-from toptalkers.cli.main import cli
 
 Run = Callable[..., Result]
 
@@ -29,11 +30,4 @@ def deployed(aws: FakeAws) -> FakeAws:
 @pytest.fixture
 def run(aws: FakeAws) -> Run:
     """Run a command against the account."""
-
-    def run(*args: str, input: str = "") -> Result:  # noqa: A002 - click's own name
-        result = CliRunner().invoke(cli, list(args), obj=aws, input=input)
-        print(result.stdout, result.stderr)  # what pytest shows of a failure
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-        return result
-
-    return run
+    return partial(command, aws)

@@ -93,7 +93,7 @@ def test_a_full_disk_is_one_line_and_points_to_a_cluster(tmp_path: Path) -> None
         "from toptalkers.records import files as inputs\n"
         "from toptalkers.errors import ToptalkersError\n"
         "from toptalkers.question.query import Query\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"  # as a disk of so many bytes
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"  # like a disk of so many bytes
         "files = inputs.find_inputs(sys.argv[1:2]).files\n"
         "try: local.count_files(Query(), files, scratch=Path(sys.argv[2]), rows_held=5_000)\n"
         "except ToptalkersError as error: print(error.message, '|', error.hint)\n"

@@ -67,7 +67,7 @@ def test_any_history_gives_the_answer_without_a_cache(data: st.DataObject) -> No
                         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
             entries = sorted(path for path in Path(kept).rglob("*") if path.is_file())
             for _ in range(2):
-                # As many draws whatever there is: the names of entries, and so their order, differ from run to run.
+                # The same number of draws in any case: the names of entries, and so their order, differ between runs.
                 kind, which, where = (data.draw(st.integers(0, most)) for most in (5, 50, 5000))
                 if entries and kind < 3:
                     _spoil(entries[which % len(entries)], kind, where, entries[0])

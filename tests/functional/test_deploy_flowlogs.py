@@ -74,7 +74,7 @@ def test_already_on(aws: FakeAws, run: Run) -> None:
     assert other.exit_code == 1
     assert "other settings" in other.stderr
     assert aws.mutations == []
-    # What was rejected is no part of what was accepted.
+    # Rejected records are not among the accepted ones.
     assert run("enable-flowlogs", "vpc-1", "--traffic", "REJECT").stdout == "fl-2\n"
 
 

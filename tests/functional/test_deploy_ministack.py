@@ -68,7 +68,7 @@ def run(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    print(done.stdout, done.stderr)  # what pytest shows of a failure
+    print(done.stdout, done.stderr)  # pytest shows it if the test fails
     return done
 
 
@@ -103,7 +103,7 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     on = run(environment, "enable-flowlogs", vpc, "vpc-0999", "--no-wait")
     assert on.returncode == 1
     assert "Error: vpc-0999 is not on: there is no such VPC" in on.stderr
-    # MiniStack drops the tags that a flow log is made with (it looks for another resource type); AWS keeps them.
+    # MiniStack drops the tags of a new flow log (it expects another resource type); AWS keeps them.
     tag = {"Key": "toptalkers:stack", "Value": "toptalkers"}
     ec2.create_tags(Resources=[on.stdout.strip()], Tags=[tag])  # type: ignore[list-item]
     assert "= already" in run(environment, "enable-flowlogs", vpc, "--no-wait").stderr

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.breaking import Fault, FaultyAws
+from tests.commands import command
 from tests.fake_aws import NOW, refuse
 from toptalkers.capture.template import render_template
-from toptalkers.cli.main import cli
 
 BREAKS = [
     KeyboardInterrupt(),
@@ -23,13 +23,6 @@ pytestmark = [
 ]
 
 
-def command(aws: FaultyAws, line: str) -> Result:
-    result = CliRunner().invoke(cli, line.split(), obj=aws)
-    print(result.stdout, result.stderr)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
-
-
 def broken_off(
     line: str, error: BaseException, after: bool, lasting: bool, *, up: bool
 ) -> Iterator[tuple[FaultyAws, Result]]:
@@ -41,7 +34,7 @@ def broken_off(
             aws.cfn.bring_up(stack, render_template(), {}, [])
             aws.compute.add("vpc-1", Tags=[{"Key": "toptalkers:stack", "Value": "toptalkers"}], LogGroupName="g")
             aws.store.objects = {"flowlogs/x.gz": (1, NOW)}
-        done = command(aws, line)
+        done = command(aws, *line.split())
         if aws.fault.calls <= number:
             assert done.exit_code == 0
             return
@@ -53,7 +46,7 @@ def broken_off(
 def again(aws: FaultyAws, line: str) -> Result:
     """Repeat the command until the stack is no longer busy."""
     for _ in range(5):
-        done = command(aws, line)
+        done = command(aws, *line.split())
         if "wait until that is over" not in done.stderr:
             break
     return done
@@ -63,7 +56,7 @@ def again(aws: FaultyAws, line: str) -> Result:
 def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
     """A change set or a busy CloudFormation that is left behind is named; another deploy completes."""
     if after and "ExpiredToken" in str(error):
-        return  # a refusal is none after the request was served
+        return  # a refused request is never served
     line = "deploy --yes --shards 2"
     for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
         for change_set in aws.cfn.change_sets.values():
@@ -82,7 +75,7 @@ def test_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> 
 def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kind: str) -> None:
     """One failure leaves no change set and no empty stack; lasting ones name the rest; the stack does not change."""
     if after and "ExpiredToken" in str(error):
-        return  # a refusal is none after the request was served
+        return  # a refused request is never served
     line = "deploy --dry-run --shards 2"
     for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
         assert "execute_change_set" not in aws.mutations
@@ -112,7 +105,7 @@ def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kin
 def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
     """Another destroy completes, even for the bucket of a deleted stack; until then the bucket is named."""
     if after and "ExpiredToken" in str(error):
-        return  # a refusal is none after the request was served
+        return  # a refused request is never served
     line = "destroy --yes --delete-data"
     for aws, done in broken_off(line, error, after, lasting, up=True):
         assert done.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 1)
@@ -122,4 +115,4 @@ def test_destroy(error: BaseException, after: bool, lasting: bool) -> None:
         assert aws.cfn.stacks["toptalkers"]["StackStatus"] == "DELETE_COMPLETE"
         assert not aws.compute.flow_logs
         assert aws.store.is_deleted
-        assert "Nothing to do" in command(aws, line).stderr
+        assert "Nothing to do" in command(aws, *line.split()).stderr

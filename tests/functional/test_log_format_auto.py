@@ -4,11 +4,11 @@ import gzip
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_aws import FakeAws, FakeEc2
-from toptalkers.cli.main import cli
 
 FIRST, SECOND = "fl-0123456789abcdef0", "fl-0123456789abcdef1"
 FORMAT = "${dstaddr} ${srcaddr} ${dstport} ${action}"
@@ -27,12 +27,10 @@ def add(ec2: FakeEc2, own: str, log_format: str, **destination: str) -> None:
     ec2.flow_logs[-1]["FlowLogId"] = own
 
 
-def command(ec2: FakeEc2, *arguments: str, account: FakeAccount | None = None) -> Result:
+def ask(ec2: FakeEc2, *arguments: str, account: FakeAccount | None = None) -> Result:
     account = account or FakeAccount()
     account.fake_ec2 = ec2
-    result = CliRunner().invoke(cli, [*arguments, "--log-format", "auto"], obj=account)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
+    return command(account, *arguments, "--log-format", "auto")
 
 
 def test_by_the_id_in_a_files_name(ec2: FakeEc2, tmp_path: Path) -> None:
@@ -41,7 +39,7 @@ def test_by_the_id_in_a_files_name(ec2: FakeEc2, tmp_path: Path) -> None:
     add(ec2, SECOND, OTHER)
     (tmp_path / f"123456789012_vpcflowlogs_us-east-1_{FIRST}_20261123T1800Z_1.log").write_bytes(LINE)
     for path in (tmp_path, next(tmp_path.iterdir())):
-        ran = command(ec2, "run-local", str(path))
+        ran = ask(ec2, "run-local", str(path))
         assert (ran.exit_code, ran.stdout) == (0, ANSWER), ran.stderr
         assert f"the log format is that of {FIRST}: {FORMAT}" in ran.stderr
 
@@ -53,7 +51,7 @@ def test_several_formats_are_no_format(ec2: FakeEc2, tmp_path: Path, own: str) -
     add(ec2, SECOND, FORMAT if own == FIRST else OTHER)
     for name in (FIRST, SECOND):
         (tmp_path / f"x_{name}_y.log").write_bytes(LINE)
-    ran = command(ec2, "run-local", str(tmp_path))
+    ran = ask(ec2, "run-local", str(tmp_path))
     if own == FIRST:
         assert ran.exit_code == 0
         assert f"{FIRST}, {SECOND}" in ran.stderr
@@ -69,7 +67,7 @@ def test_none_that_is_known(ec2: FakeEc2, tmp_path: Path, name: str) -> None:
     """One line says what was searched and what to do; nothing is guessed."""
     add(ec2, FIRST, FORMAT)
     (tmp_path / name).write_bytes(LINE)
-    ran = command(ec2, "run-local", str(tmp_path))
+    ran = ask(ec2, "run-local", str(tmp_path))
     assert (ran.exit_code, ran.stdout) == (1, "")
     unknown = f"us-east-1 knows nothing of the flow logs named in the files: {SECOND}"
     said = "no name of a file has the id" if name == "a.log" else unknown
@@ -91,7 +89,7 @@ def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, 
     add(ec2, FIRST, FORMAT, **destination)
     account = FakeAccount()
     account.fake_s3.objects["mine/a.gz"] = gzip.compress(LINE)
-    ran = command(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/mine/", account=account)
+    ran = ask(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/mine/", account=account)
     if BUCKET in destination.get("LogDestination", ""):
         assert ran.exit_code == 0, ran.stderr
         assert "--log-format dstaddr,srcaddr,dstport,action" in ran.stdout
@@ -102,6 +100,6 @@ def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, 
 
 def test_a_command_without_aws(ec2: FakeEc2) -> None:
     """Rendering makes no request, and says so."""
-    ran = command(ec2, "render", "steps")
+    ran = ask(ec2, "render", "steps")
     assert ran.exit_code == 2
     assert "--log-format auto asks AWS" in ran.stderr

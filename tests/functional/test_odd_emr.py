@@ -1,13 +1,12 @@
 """Runs over an EMR that answers late, never or with garbage, called by botocore: any cluster that may run is named."""
 
-import gzip
 from datetime import timedelta
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.commands import command
 from tests.odd_emr import Mode, OddAccount, odd_emr
-from toptalkers.cli.main import cli
 from toptalkers.runs.record import parse_record
 from toptalkers.runs.watch import MOST_SILENT
 
@@ -19,21 +18,13 @@ def account(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
         monkeypatch.setenv(name, "none")
     account = OddAccount(**getattr(request, "param", {}))
     account.capture("2026/11/23/18")
-
-    def write() -> None:
-        key = f"runs/{account.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
-        account.fake_s3.objects |= {f"{key}part-00000.gz": gzip.compress(b""), f"{key}_SUCCESS": b""}
-
-    account.fake_emr.on_done = write
+    account.fake_emr.on_done = lambda: account.leave(b"")
     return account
 
 
-def run(account: OddAccount, url: str, monkeypatch: pytest.MonkeyPatch, command: str = "run-emr --yes") -> Result:
+def run(account: OddAccount, url: str, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", url)
-    result = CliRunner().invoke(cli, command.split(), obj=account)
-    print(result.stdout, result.stderr)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
+    return command(account, "run-emr", "--yes")
 
 
 def state(account: OddAccount) -> str:
@@ -60,7 +51,7 @@ def test_ctrl_c_before_the_request_is_served(account: OddAccount, monkeypatch: p
     assert len(account.fake_emr.clusters) == 1
     assert not account.fake_emr.running
     assert "is told to end" in done.stderr
-    assert state(account) == "RUNNING"  # as far as is known; `runs` asks EMR, and sees it CANCELLED
+    assert state(account) == "RUNNING"  # the last known state; `runs` asks EMR, and shows CANCELLED
 
 
 def test_the_clusters_cannot_be_listed(account: OddAccount, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from click.testing import CliRunner, Result
 
 from tests.breaking import Fault, FaultyAccount
+from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
 from toptalkers.aws.failures import AwsError
-from toptalkers.cli.main import cli
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.question.query import Query
 from toptalkers.runs.plan import RunPlan, plan_run
@@ -32,21 +31,8 @@ def account() -> FakeAccount:
     """An account with a stack and one captured object; a job that succeeds leaves an answer."""
     account = FakeAccount()
     account.capture("2026/11/23/18")
-
-    def write() -> None:
-        key = f"runs/{account.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
-        account.fake_s3.objects |= {f"{key}part-00000.gz": gzip.compress(ANSWER), f"{key}_SUCCESS": b""}
-
-    account.fake_emr.on_done = write
+    account.fake_emr.on_done = lambda: account.leave(ANSWER)
     return account
-
-
-def command(account: FakeAccount, *arguments: str) -> Result:
-    """Run a command in the account."""
-    result = CliRunner().invoke(cli, arguments, obj=account)
-    print(result.stdout, result.stderr)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
 
 
 def planned(account: FakeAccount) -> RunPlan:
@@ -330,7 +316,7 @@ FAULTS = [
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
 @pytest.mark.parametrize(
     ("fault", "after"),
-    # A refusal is none after the request was served.
+    # A refused request is never served.
     [(fault, after) for fault in FAULTS for after in (False, True) if not (after and "AccessDenied" in str(fault))],
     ids=str,
 )

@@ -5,11 +5,11 @@ import json
 from itertools import pairwise
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import COUNTERS
-from toptalkers.cli.main import cli
 from toptalkers.runs import survey
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
@@ -22,21 +22,8 @@ ANSWER = b"10.0.0.1:10.0.1.1:443\t7\n"
 def account() -> FakeAccount:
     """An account with a stack; a job that succeeds leaves an answer."""
     account = FakeAccount()
-    account.fake_emr.on_done = lambda: leave(account, ANSWER)
+    account.fake_emr.on_done = lambda: account.leave(ANSWER)
     return account
-
-
-def leave(account: FakeAccount, answer: bytes) -> None:
-    """Put an answer at the place of the newest run."""
-    key = f"runs/{account.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
-    account.fake_s3.objects |= {f"{key}part-00000.gz": gzip.compress(answer), f"{key}_SUCCESS": b""}
-
-
-def command(account: FakeAccount, *arguments: str) -> Result:
-    result = CliRunner().invoke(cli, arguments, obj=account)
-    print(result.stdout, result.stderr)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
 
 
 def ask(account: FakeAccount, *options: str) -> Result:
@@ -149,7 +136,7 @@ def test_misfits_are_said_and_end_with_1(account: FakeAccount, monkeypatch: pyte
 def test_nothing_counted_is_said_at_the_end(account: FakeAccount) -> None:
     """Not only when the answer is fetched."""
     put(account, **{"a.gz": PACKED})
-    account.fake_emr.on_done = lambda: leave(account, b"")
+    account.fake_emr.on_done = lambda: account.leave(b"")
     ran = ask(account)
     assert ran.exit_code == 0
     assert "The answer is empty" in ran.stderr

@@ -55,7 +55,7 @@ def test_dropped_connections_go_on_where_they_broke_off(s3: TinyS3, monkeypatch:
     """Connections that break within an object, in any range, again and again, do not change the answer."""
     monkeypatch.setattr(storage, "PIECE_BYTES", 5_000)
     monkeypatch.setattr(storage, "PAUSE_S", 0.001)
-    noise = "".join(random.Random(1).choices("abcdefgh", k=60_000)).encode()  # a malformed line that packs badly
+    noise = "".join(random.Random(1).choices("abcdefgh", k=60_000)).encode()  # a malformed line that compresses badly
     packed = gzip.compress(CONTENT + noise)
     assert len(packed) > 20_000
     s3.objects |= {"a.log.gz": packed, "b.log": CONTENT}

@@ -25,7 +25,7 @@ JVM_FLAGS = [
     "-Xmx512m",
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
-    "--add-opens=java.base/java.lang=ALL-UNNAMED",  # YARN's web server makes classes by Guice 4
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",  # YARN's web server makes classes with Guice 4
 ]
 
 START_TIMEOUT_S = 90
@@ -63,7 +63,7 @@ def pseudo_distributed(directory: Path, jar_list: Path) -> Iterator[Hadoop]:
     java = find_java()
     conf_dir = directory / "conf"
     write_settings(conf_dir, _settings(directory, jars))
-    # The HDFS daemons look for their web pages on the class path, and will do with empty folders.
+    # The HDFS daemons need their web pages on the class path; empty folders are enough.
     for name in ("hdfs", "datanode", "static"):
         (conf_dir / "webapps" / name).mkdir(parents=True)
     class_path = os.pathsep.join([str(conf_dir), *map(str, jars)])
@@ -148,10 +148,10 @@ def _settings(directory: Path, jars: Sequence[Path]) -> dict[str, dict[str, str]
             "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
             "yarn.nodemanager.log-dirs": str(directory / "userlogs"),
             "yarn.nodemanager.process-kill-wait.ms": "500",
-            "yarn.nodemanager.delete.debug-delay-sec": "3600",  # containers' logs stay for a failing test
+            "yarn.nodemanager.delete.debug-delay-sec": "3600",  # keeps containers' logs for a failing test
             "yarn.scheduler.minimum-allocation-mb": "256",
             "yarn.application.classpath": class_path,
-            # Heartbeats of a second each would be most of a small job's time.
+            # With heartbeats of one second, a small job would mostly wait.
             "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": "100",
         },
         "mapred-site.xml": {

@@ -30,7 +30,7 @@ def test_a_damaged_file_is_fetched_again(tmp_path: Path) -> None:
         assert fetch_jars([SMALL], repository=tmp_path, progress=lambda *at: progress.append(at)) == [path]
     assert progress == [(1, 1), (1, 1)]
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {path.name, ".toptalkers.lock"}  # no POM, which nobody has pinned
+    assert left == {path.name, ".toptalkers.lock"}  # no POM, because it is not pinned
 
 
 @pytest.mark.usefixtures("no_network")

@@ -114,7 +114,7 @@ def test_an_interrupted_job_leaves_no_process(embedded: Embedded) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_streaming(arguments, work_dir=embedded.directory, map_slots=1, on_event=interrupt)
     script = int(pid_file.read_text())
-    with contextlib.suppress(ProcessLookupError):  # a zombie until its new parent takes notice
+    with contextlib.suppress(ProcessLookupError):  # a zombie until its new parent reaps it
         for _ in range(50):
             os.kill(script, 0)
             time.sleep(0.1)

@@ -139,7 +139,7 @@ def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     hadoop.run("fs", "-put", str(tmp_path / "in"), "/flowlogs")
-    # Where a Hadoop that is installed has its jar below HADOOP_HOME, mrjob finds it by itself.
+    # mrjob itself finds the jar of an installed Hadoop below HADOOP_HOME.
     settings = tmp_path / "mrjob.conf"
     settings.write_text(json.dumps({"runners": {"hadoop": {"hadoop_streaming_jar": str(hadoop.streaming_jar)}}}))
     query = Query.parse(metric="bytes")

@@ -119,7 +119,7 @@ class TestShuffle:
         embedded.write({"in/part-00000": self.COUNTS})
         result = embedded.run(*self.SORT, *IN_OUT, "-mapper", "cat", "-reducer", "cut -f1,2")
         assert result.exit_code == 0, result.why_failed()
-        # The empty value's separator is still written, behind a line that cut ended.
+        # The empty value's separator is still written, after the line end of cut.
         assert embedded.output() == [b"a:1\t10\nc:1\t9\na:2\t2\nb:1\t2\n"]
 
     def test_cat_leaves_a_trailing_tab(self, embedded: Embedded) -> None:

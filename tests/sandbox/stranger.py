@@ -21,7 +21,7 @@ SIGNATURE = (
 
 def become_nobody(state: str) -> None:
     """Give up all rights, and check that the sandbox's folder is closed."""
-    "".encode("idna")  # for sockets; nobody may not read the Python that has it
+    "".encode("idna")  # sockets need it; the new user may not be able to read it later
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)

@@ -49,7 +49,7 @@ def test_the_capture_story(tmp_path: Path, options: list[str]) -> None:
         stdin=subprocess.DEVNULL,
         timeout=300,
     )
-    print(done.stdout, done.stderr)  # what pytest shows of a failure
+    print(done.stdout, done.stderr)  # pytest shows it if the test fails
     assert done.returncode == 0
     assert "batches sent a second time" in done.stderr
     assert (tmp_path / "found").read_bytes() == (tmp_path / "expected").read_bytes() != b""

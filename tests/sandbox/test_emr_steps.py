@@ -3,14 +3,14 @@
 import gzip
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
+from tests.processes import wait_for
 from toptalkers.sandbox.emr_cluster import Pace
 from toptalkers.sandbox.local_aws import local_aws
 
@@ -84,13 +84,6 @@ class Aws:
     def objects(self, prefix: str) -> dict[str, bytes]:
         found = self.s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])
         return {o["Key"]: self.s3.get_object(Bucket="bucket", Key=o["Key"])["Body"].read() for o in found}
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
 
 
 def processes_in(folder: Path) -> list[int]:

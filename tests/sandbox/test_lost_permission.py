@@ -8,7 +8,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.sandbox.test_replay_capture import answer, download, wait_for
+from tests.processes import wait_for
+from tests.sandbox.test_replay_capture import answer, download
 from toptalkers.capture.template import render_template
 from toptalkers.sample.writer import write_sample
 from toptalkers.sandbox.local_aws import local_aws
@@ -27,7 +28,7 @@ def test_a_failing_put_loses_nothing(tmp_path: Path) -> None:
         os.environ.clear()
         os.environ.update(aws.environment)
         try:
-            session = boto3.Session()  # not the default one, which keeps the keys of an earlier sandbox
+            session = boto3.Session()  # the default session keeps the keys of an earlier sandbox
             cloudformation, iam = session.client("cloudformation"), session.client("iam")
             cloudformation.create_stack(
                 StackName="toptalkers", TemplateBody=render_template(), Capabilities=["CAPABILITY_NAMED_IAM"]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from tests.processes import wait_for
 from toptalkers.answer.answer import Row
 from toptalkers.capture.template import render_template
 from toptalkers.engines import Watch, local
@@ -71,13 +72,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)
-
-
 def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> dict[str, bytes]:
     """Copy objects to files; return their keys and bytes."""
     found = {}
@@ -121,7 +115,7 @@ def test_a_retried_batch_overwrites_itself(stack: str, source: Path, tmp_path: P
     report, clients, target = put_all(stack, source)
     before = download(clients.s3, target.bucket, "", tmp_path)
     written = {key: last_modified(clients, target, key) for key in report.objects}
-    time.sleep(1.1)  # LastModified knows seconds
+    time.sleep(1.1)  # LastModified is in whole seconds
     assert retry_batches(clients, target, report.objects) == len(report.objects) > 0
     assert download(clients.s3, target.bucket, "", tmp_path) == before
     for key in report.objects:

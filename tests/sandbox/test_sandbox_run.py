@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.processes import is_running, wait_for
 
 pytest.importorskip("ministack")
 
@@ -94,24 +95,9 @@ class Run:
         return not any(is_open(port) for port in ports if port) and not processes_with(str(self._logs))
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
 def is_open(port: int) -> bool:
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is alive, and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except OSError:
-        return False
 
 
 def processes_with(text: str) -> list[int]:

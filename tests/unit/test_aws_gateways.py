@@ -314,7 +314,7 @@ def request(ids: list[str], **more: Any) -> dict[str, Any]:
 
 def test_flow_logs_are_made_300_at_a_time(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the stream with group and role, to S3 with folders per hour; refusals are returned with their reasons."""
-    # The token by which a retry is known is random; boto3 fills it in.
+    # The token that identifies retries is random; boto3 adds it.
     monkeypatch.setattr("botocore.handlers.uuid.uuid4", lambda: "token")
     client, stub = stubs("ec2")
     ids = [f"vpc-{number}" for number in range(301)]

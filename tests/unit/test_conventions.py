@@ -12,7 +12,7 @@ from tests.unit.test_imports import FLOORS
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
-# Of others' modules: what a test has to hold still.
+# Names of other modules that tests may replace.
 HELD_STILL = {"sleep", "tempfile.tempdir", "botocore.handlers.uuid.uuid4"}
 
 

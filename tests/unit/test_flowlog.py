@@ -1,12 +1,12 @@
 """Fields, layouts and talkers; and the equal knowledge of the scripts that travel."""
 
-import ipaddress
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.reference import is_address as is_address_by_the_library
 from tests.render import ROOT
 from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_PORTS, PORTS
 from toptalkers.errors import UsageError
@@ -114,14 +114,6 @@ def test_what_is_no_talker(text: str) -> None:
             read(f"{text}\t7\n".encode())
 
 
-def _is_address_by_the_library(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
-
-
 @given(
     st.sampled_from(ADDRESSES + BAD_ADDRESSES)
     | st.ip_addresses().map(str)
@@ -130,7 +122,7 @@ def _is_address_by_the_library(text: str) -> bool:
 )
 def test_addresses_are_what_the_standard_library_takes(text: str) -> None:
     """Our own grammar, which needs no library, agrees with `ipaddress`."""
-    expected = _is_address_by_the_library(text)
+    expected = is_address_by_the_library(text)
     assert is_address(text) == expected
     encoded = text.encode()
     assert (count_flows.IPV4.fullmatch(encoded) is not None or count_flows.is_ipv6(encoded)) == expected

@@ -192,7 +192,7 @@ def test_another_order_of_columns(order: list[str], lines: int, seed: int) -> No
     query = Query.parse(metric="bytes", ports="all")
     found, _ = judge(query, "\n".join(records))
     telling = ("srcaddr", "dstaddr", "dstport", "bytes", "action", "log-status")
-    # What nobody can tell from outside: two columns of one kind for one another.
+    # Two swapped columns of the same kind cannot be noticed.
     alike = [{"version", "protocol", "packets", "bytes", "srcport", "dstport"}, {"srcaddr", "dstaddr"}]
     alike += [{"start", "end", "packets", "bytes", "account-id"}, {"account-id", "interface-id"}]
     for name in telling:

@@ -152,7 +152,7 @@ def test_no_page_is_an_answer(operation: Any, status: int) -> None:
     """Plain text, HTML, JSON, bytes, nothing, with any status: never an empty listing, never a traceback."""
     for page in PAGES:
         said = ask(operation, status, page)
-        # What CloudFormation and Kinesis do not find may be known by 400 or 404 alone.
+        # For CloudFormation and Kinesis, only 400 or 404 may say that something does not exist.
         assert said or status in (400, 404), (status, page)
 
 

@@ -1,7 +1,6 @@
 """No message on the stream is ever lost, and the objects in S3 can be read column by column."""
 
 import gzip
-import ipaddress
 import json
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.events import make_events as made
+from tests.reference import is_address
 from tests.unit.test_preprocess import FakeS3, run
 from toptalkers.capture import preprocess
 from toptalkers.flowlog.fields import FIELDS
@@ -103,14 +103,6 @@ def fits(message: str, columns: tuple[str, ...]) -> bool:
         if column == "log-status" and value not in ("OK", "NODATA", "SKIPDATA"):
             return False
     return not any(parse_header(line) for line in (message.rstrip(" "), message.rstrip(" ").replace("_", "-")))
-
-
-def is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 def assert_nothing_is_lost(found: list[str], columns: tuple[str, ...], tally: dict[str, Any], s3: FakeS3) -> list[str]:

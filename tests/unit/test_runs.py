@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount, refusal
-from toptalkers.cli.main import cli
 from toptalkers.question.query import Query
 from toptalkers.runs.listing import format_runs
 from toptalkers.runs.record import RECORD_BYTES, RecordError, RunRecord, format_record, parse_record, question_of
@@ -108,12 +107,6 @@ def test_the_member_is_named(key: str) -> None:
             parse_record(json.dumps(MEMBERS | {key: odd}).encode())
     with pytest.raises(RecordError, match=f"it has no '{key}'"):
         parse_record(json.dumps({one: value for one, value in MEMBERS.items() if one != key}).encode())
-
-
-def command(account: FakeAccount, *arguments: str) -> Result:
-    result = CliRunner().invoke(cli, arguments, obj=account)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
 
 
 def put(account: FakeAccount, run_id: str, text: bytes) -> None:

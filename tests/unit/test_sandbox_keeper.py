@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.processes import is_running, wait_for
 from toptalkers.machine.leash import leashed
 from toptalkers.machine.scratch import ENGINE_PREFIX, LOCK, remove_abandoned, scratch_folder
 from toptalkers.sandbox.keeper import PREFIX
@@ -46,20 +45,6 @@ def start(script: str, *arguments: str, tmp_path: Path) -> "subprocess.Popen[byt
     (cwd / "shutil.py").write_text("raise SystemExit('the module of the current folder')")
     command = [sys.executable, "-P", "-c", textwrap.dedent(script), *arguments]
     return subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, cwd=cwd, start_new_session=True)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is alive, and is not a zombie."""
-    ps = ["ps", "-o", "stat=", "-p", str(pid)]
-    listed = subprocess.run(ps, capture_output=True, text=True, check=False)
-    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
 
 
 def pids(folder: Path, count: int) -> list[int]:

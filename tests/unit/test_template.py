@@ -18,7 +18,7 @@ from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture import preprocess, template
 
 RENDERED = Path(__file__).parents[2] / "cloudformation" / "toptalkers.json"
-# Beside the interpreter that runs the tests, or anywhere on the path.
+# Next to the interpreter that runs the tests, or anywhere on the path.
 _PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 CFN_LINT = shutil.which("cfn-lint", path=_PATH)
 CHECKOV = shutil.which("checkov", path=_PATH)
@@ -78,7 +78,7 @@ def test_cfn_lint_is_content() -> None:
 def test_checkov_is_content() -> None:
     """Every check passes, or the resource says why it does not apply."""
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
-    # By its name only: a path of 40 characters would look like a secret key to one of the checks.
+    # Only by its name: one of the checks takes a path of 40 characters for a secret key.
     command = [str(CHECKOV), "--file", RENDERED.name, *options]
     done = subprocess.run(command, cwd=RENDERED.parent, capture_output=True, text=True, check=False)
     summary = json.loads(done.stdout)["summary"]
