@@ -75,11 +75,8 @@ class FaultyAccount(FakeAccount):
         super().__init__()
         self.fault = fault
 
-    def emr(self) -> Any:
-        return FaultyClient(self.fake_emr, self.fault)
-
-    def s3(self) -> Any:
-        return FaultyClient(self.fake_s3, self.fault)
+    def client(self, service: str, *, once: bool = False) -> Any:
+        return FaultyClient(super().client(service, once=once), self.fault)
 
 
 class FaultyAws(FakeAws):
@@ -89,11 +86,5 @@ class FaultyAws(FakeAws):
         super().__init__()
         self.fault = fault
 
-    def cloudformation(self) -> Any:
-        return FaultyClient(self.cfn, self.fault)
-
-    def ec2(self) -> Any:
-        return FaultyClient(self.compute, self.fault)
-
-    def s3(self) -> Any:
-        return FaultyClient(self.store, self.fault)
+    def client(self, service: str, *, once: bool = False) -> Any:
+        return FaultyClient(super().client(service, once=once), self.fault)

@@ -466,21 +466,12 @@ class FakeAws(Opener):
         return Account(self.client, region=self.region, sleep=sleep, now=lambda: NOW)
 
     def client(self, service: str, *, once: bool = False) -> Any:
-        """Make the client of a service."""
+        """Return the client of a service."""
         del once
-        return getattr(self, service)()
-
-    def cloudformation(self) -> Any:
-        return self.cfn
-
-    def cloudwatch(self) -> Any:
-        return self.measures
-
-    def ec2(self) -> Any:
-        return self.compute
-
-    def kinesis(self) -> Any:
-        return self.streams
-
-    def s3(self) -> Any:
-        return self.store
+        return {
+            "cloudformation": self.cfn,
+            "cloudwatch": self.measures,
+            "ec2": self.compute,
+            "kinesis": self.streams,
+            "s3": self.store,
+        }[service]
