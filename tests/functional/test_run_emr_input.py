@@ -64,7 +64,7 @@ def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> 
     fetched = command(account, "fetch-results", run_id)
     assert (fetched.exit_code, fetched.stdout.encode()) == (1, ANSWER)
     assert f"left out: {MINE}b/cold.gz: archived (GLACIER)" in fetched.stderr
-    assert "3 left out, as said above" in fetched.stderr
+    assert "3 left out (see above)" in fetched.stderr
 
 
 def test_names_that_hadoop_does_not_understand(account: FakeAccount) -> None:

@@ -40,7 +40,7 @@ def format_tally(tally: Tally) -> str:
     lines = [f"{tally.records_read:,} records read from {files}: {tally.counted:,} counted, {skipped:,} skipped"]
     lines += [f"  {number:>12,}  {REASONS[reason]}" for reason, number in _in_order(tally)]
     if tally.files_unreadable:
-        lines.append(f"  {tally.files_unreadable:,} left out, as said above")
+        lines.append(f"  {tally.files_unreadable:,} left out (see above)")
     return "\n".join(lines)
 
 

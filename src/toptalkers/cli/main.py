@@ -78,6 +78,6 @@ def cli() -> None:
       TOPTALKERS_PURE=1   count in Python, without the compiled kernel (slow)
 
     \b
-    Completion in bash (docs/completion.md has zsh and fish):
+    Completion in bash (in zsh and fish: zsh_source, fish_source):
       eval "$(_TOPTALKERS_COMPLETE=bash_source toptalkers)"
     """
