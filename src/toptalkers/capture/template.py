@@ -9,6 +9,7 @@ The stack needs CAPABILITY_NAMED_IAM, because Amazon EMR requires that an instan
 """
 
 import ast
+import functools
 import json
 from importlib import resources
 
@@ -75,6 +76,7 @@ def render_template() -> str:
     return json.dumps(build_template(), indent=1) + "\n"
 
 
+@functools.cache
 def inline_code() -> str:
     """Return the source of the pre-processor for the template, without comments and docstrings."""
     source = resources.files("toptalkers.capture").joinpath("preprocess.py").read_text(encoding="utf-8")
