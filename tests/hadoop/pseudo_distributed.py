@@ -13,6 +13,7 @@ from pathlib import Path
 
 from toptalkers.hadoop.jars import fetch_jars, parse_jar_list
 from toptalkers.hadoop.runtime import find_java, write_settings
+from toptalkers.machine.leash import leashed
 
 DAEMONS = {
     "namenode": "org.apache.hadoop.hdfs.server.namenode.NameNode",
@@ -90,10 +91,10 @@ def pseudo_distributed(directory: Path, jar_list: Path) -> Iterator[Hadoop]:
         for name, main_class in DAEMONS.items():
             with (logs / f"{name}.log").open("wb") as log:
                 daemons[name] = subprocess.Popen(
-                    [*run_daemon, main_class],
+                    leashed([*run_daemon, main_class]),  # ends when the tests are killed, too
                     env=environment,
                     cwd=directory,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
@@ -225,6 +226,8 @@ def _stop(daemons: Mapping[str, subprocess.Popen[bytes]]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if process.stdin:
+            process.stdin.close()
 
 
 def _free_ports(count: int) -> list[int]:
