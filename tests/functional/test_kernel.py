@@ -156,7 +156,7 @@ def test_any_key_and_several_sums(
         rankings = []
         for part in range(native.PARTS):
             spilled.fetch(part, fetched)
-            printed = lines(fetched)
+            printed = lines(fetched) if fetched.talkers else b""  # most parts are empty
             fetched.clear()
             os.pwrite(file.fileno(), printed, end)
             rankings.append((end, end + len(printed)))
