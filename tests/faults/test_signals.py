@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.fake_account import FakeAccount
+from tests.processes import is_running, wait_for
 from toptalkers.cli.main import cli
 from toptalkers.machine.scratch import ENGINE_PREFIX, LOCK
 from toptalkers.sample.writer import write_sample
@@ -203,10 +204,7 @@ def test_forked_processes_end_with_the_one_that_forked_them() -> None:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         process.kill()
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
+    wait_for(lambda: not is_running(child), 20)
 
 
 def asking(engine: str, scratch: Path) -> "subprocess.Popen[str]":

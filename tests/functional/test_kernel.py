@@ -286,6 +286,7 @@ def test_the_binding_knows_the_kernels_numbers() -> None:
     assert re.findall(r"PARTS = (\d+)", header) == [str(native.PARTS)]
 
 
+@pytest.mark.slow
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     """The kernel, built with all available sanitizers and warnings as errors, passes the property tests."""
     environment = sanitized.build_watched(tmp_path)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.render import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["the machine's compiler", "no compiler", "pure"])
 def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:

@@ -30,11 +30,16 @@ def leash_forks() -> None:
     if _is_leashing:
         return
     _is_leashing = True
-    starter = os.getpid()
+    starter = forker = os.getpid()
     is_over, held = os.pipe()
 
+    def note() -> None:
+        nonlocal forker
+        forker = os.getpid()
+
     def begin() -> None:
-        if os.getppid() == starter:  # a process forked from a fork has another parent
+        # Not `os.getppid()`: the starter may be dead by now.
+        if forker == starter:  # a process forked from a fork does without
             os.close(held)
             threading.Thread(target=wait, name="leash", daemon=True).start()
 
@@ -42,4 +47,4 @@ def leash_forks() -> None:
         os.read(is_over, 1)
         os._exit(1)
 
-    os.register_at_fork(after_in_child=begin)
+    os.register_at_fork(before=note, after_in_child=begin)
