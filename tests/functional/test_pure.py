@@ -1,5 +1,6 @@
 """The counter in Python gives the same as the compiled kernel: sums, tallies, verdicts and their texts."""
 
+import _ctypes
 import inspect
 import os
 import shutil
@@ -125,9 +126,12 @@ def test_it_has_the_doors_of_the_kernel() -> None:
     assert (pure.PARTS, pure.Misfit._fields) == (door.PARTS, door.Misfit._fields)
 
 
-def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path) -> None:
-    """A package without its kernel gives the same answer, and one more line explains why it is slower."""
+@pytest.mark.parametrize("is_old", [False, True])
+def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path, is_old: bool) -> None:
+    """A package without its kernel, or with that of another version, gives the same answer, and says why it is slow."""
     shutil.copytree(ROOT / "src/toptalkers", tmp_path / "toptalkers", ignore=shutil.ignore_patterns("*.so"))
+    if is_old:
+        shutil.copy(_ctypes.__file__, tmp_path / "toptalkers/kernel/kernel.so")  # any library with other functions
     command = [sys.executable, "-m", "toptalkers", "run-local", "--ports", "all", str(FLOWLOGS)]
     without, forced, compiled = (
         subprocess.run(command, env={**os.environ, **extra}, cwd=ROOT, capture_output=True, text=True, check=False)

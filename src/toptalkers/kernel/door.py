@@ -96,14 +96,14 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
 def _load() -> ctypes.CDLL:
     try:
         kernel = ctypes.CDLL(str(LIBRARY), use_errno=True)
-    except OSError as error:
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(kernel, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:  # AttributeError: a library of an older version
         raise ToptalkersError(
             f"the counting kernel cannot be loaded: {error}",
             hint="it is built when toptalkers is installed: pip install --force-reinstall toptalkers",
         ) from error
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(kernel, name)
-        function.restype, function.argtypes = result, arguments
     return kernel
 
 
