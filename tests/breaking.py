@@ -47,10 +47,11 @@ class FaultyClient:
             is_due = self._fault.is_due()
             if is_due and not self._fault.after:
                 raise self._fault.error
-            answer = method(**request)
-            if is_due:
-                raise self._fault.error
-            return answer
+            try:
+                return method(**request)
+            finally:
+                if is_due:  # also instead of a refusal
+                    raise self._fault.error
 
         return call
 

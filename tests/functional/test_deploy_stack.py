@@ -129,11 +129,19 @@ def test_a_stack_of_another_owner(aws: FakeAws, run: Run, command: list[str]) ->
 
 
 def test_a_change_set_of_another_owner(aws: FakeAws, run: Run) -> None:
-    """A stack that somebody else only reviews is theirs, too; one of ours is used again."""
+    """A stack that somebody else only reviews is theirs, too, even beside us; one of ours is used again."""
     aws.cfn.add("toptalkers", "REVIEW_IN_PROGRESS")
     aws.cfn.change_sets["x"] = {"StackName": "toptalkers", "ChangeSetName": "theirs"}
     assert "somebody else's" in run("deploy", "--yes").stderr
-    aws.cfn.change_sets["x"]["ChangeSetName"] = "toptalkers-20261123"
+    aws.cfn.change_sets["y"] = {"StackName": "toptalkers", "ChangeSetName": "toptalkers-20261123"}
+    assert "somebody else's" in run("deploy", "--yes").stderr
+    del aws.cfn.change_sets["x"]
+    assert run("deploy", "--yes").exit_code == 0
+
+
+def test_an_empty_stack_without_a_change_set(aws: FakeAws, run: Run) -> None:
+    """It is used: a dry run that was killed may have left it, and nobody else waits at it."""
+    aws.cfn.add("toptalkers", "REVIEW_IN_PROGRESS")
     assert run("deploy", "--yes").exit_code == 0
 
 

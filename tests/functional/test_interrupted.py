@@ -79,6 +79,7 @@ def test_dry_run_of_deploy(error: BaseException, after: bool, lasting: bool, kin
     line = "deploy --dry-run --shards 2"
     for aws, done in broken_off(line, error, after, lasting, up=kind == "update"):
         assert "execute_change_set" not in aws.mutations
+        assert done.exit_code == 130 or not isinstance(error, KeyboardInterrupt)
         stack = aws.cfn.stacks.get("toptalkers", {"StackStatus": "none"})
         for change_set in aws.cfn.change_sets.values():
             assert lasting
