@@ -50,6 +50,22 @@ def test_a_folder_that_is_named_is_read(tree: str) -> None:
     assert [file.name for file in found.files] == [f"s3://{BUCKET}/{folder}x.gz"]
 
 
+def test_neighbours_are_not_listed() -> None:
+    """With a time, folders whose names only begin like the address take no request."""
+    account = FakeAccount()
+    account.fake_s3.objects["logs/2026/x.gz"] = b"x"
+    storage = account.open().storage
+
+    def requests() -> int:
+        account.fake_s3.calls.clear()
+        assert len(find_stored(storage, [f"s3://{BUCKET}/logs"], since=NOON).files) == 1
+        return len(account.fake_s3.calls)
+
+    alone = requests()
+    account.fake_s3.objects["logs-of-others/2026/11/x.gz"] = b"x"
+    assert requests() == alone
+
+
 def test_a_year_has_four_digits() -> None:
     """A folder below a Region that begins with a month is not taken for a year long ago."""
     account = FakeAccount()
