@@ -39,4 +39,4 @@ def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "ri
             shown = written
 
         report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
-    say(f"{report.records:,} records in {len(report.files):,} files under {out}")
+    say(f"{report.records:,} records in {len(report.files):,} file{'s' if len(report.files) > 1 else ''} under {out}")
