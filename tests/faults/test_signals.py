@@ -187,11 +187,18 @@ def test_what_a_killed_engine_left_goes_at_the_next_start(tmp_path: Path, engine
     raise AssertionError(list(tmp_path.rglob("*")))
 
 
-def test_forked_processes_end_with_the_one_that_forked_them() -> None:
-    """They end even if it is killed while they wait for something that never comes."""
+@pytest.mark.parametrize("is_late", [False, True])
+def test_forked_processes_end_with_the_one_that_forked_them(is_late: bool) -> None:
+    """They end even if it is killed while they wait for something that never comes, or before they have begun."""
     script = """
-        import os, time
+        import os, sys, time
         from toptalkers.machine.leash import leash_forks
+        starter = os.getpid()
+        def wait_for_its_end():
+            while os.getppid() == starter:
+                time.sleep(0.01)
+        if sys.argv[1:] == ["late"]:
+            os.register_at_fork(after_in_child=wait_for_its_end)
         leash_forks()
         leash_forks()
         if not (child := os.fork()):
@@ -199,7 +206,7 @@ def test_forked_processes_end_with_the_one_that_forked_them() -> None:
         print(child, flush=True)
         time.sleep(100)
     """
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), *(["late"] if is_late else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
