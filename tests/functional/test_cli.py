@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,37 @@ def test_formats() -> None:
     assert document["talkers_in_all"] == 4
     lines = [json.loads(line) for line in run(*options, "ndjson").stdout.splitlines()]
     assert lines == document["talkers"]
+
+
+def run_on_terminal(*arguments: str) -> str:
+    """Run a command whose standard output is a terminal; give what the terminal shows."""
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
+        try:
+            command = [sys.executable, "-m", "toptalkers", *arguments]
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL, check=True)
+            os.write(theirs, b"end of it")
+            shown = b""
+            while not shown.endswith(b"end of it"):
+                shown += terminal.read(4096)
+        finally:
+            os.close(theirs)
+    return shown.removesuffix(b"end of it").decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_a_table_of_the_first_twenty(tmp_path: Path) -> None:
+    """Unless something else is asked for; a file gets all talkers, wherever the command was typed."""
+    record = "2 123456789012 eni-1 10.0.0.1 10.0.0.{} 40000 443 6 10 840 1795457940 1795457990 ACCEPT OK\n"
+    logs, out = tmp_path / "flows.log", tmp_path / "out"
+    logs.write_text("".join(map(record.format, range(2, 32))))
+    table = run_on_terminal("run-local", str(logs))
+    assert table == run("run-local", str(logs), "--format", "table", "--top", "20").stdout
+    assert table.count("10.0.0.1 ") == 20
+    everything = run("run-local", str(logs)).stdout
+    assert everything.count("\n") == 30
+    assert run_on_terminal("run-local", str(logs), "--format", "tsv", "--top", "0") == everything
+    assert run_on_terminal("run-local", str(logs), "--output", str(out)) == ""
+    assert out.read_text() == everything
 
 
 def test_empty_answer_in_every_format() -> None:

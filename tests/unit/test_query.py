@@ -61,6 +61,13 @@ def test_defaults_are_the_recipes() -> None:
             {"log_format": "${srcaddr} ${dstaddr} ${dstport}", "action": "ALL", "metric": "bytes"},
             "--log-format: the question needs the field 'bytes', which the format lacks",
         ),
+        *(
+            (
+                {"log_format": "${srcaddr} ${dstaddr} ${dstport}", "action": "ALL", bound: "2026-11-23"},
+                "--log-format: the question needs the field 'start', which the format lacks",
+            )
+            for bound in ("since", "until")
+        ),
         ({"top": "-1"}, "--top: '-1' is not a number of talkers"),
         ({"format": "xml"}, "--format: 'xml' is not one of table, tsv, csv, json, ndjson"),
     ],
