@@ -14,6 +14,7 @@ from tests.fake_emr import FakeEmr
 from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.options import Opener
+from toptalkers.runs.site import Site, site_of
 
 BUCKET = "toptalkers-123456789012"
 
@@ -178,6 +179,10 @@ class FakeAccount(Opener):
             "emr": self.fake_emr,
             "s3": self.fake_s3,
         }[service]
+
+    @property
+    def site(self) -> Site:
+        return site_of(self.stack)
 
     @property
     def stack(self) -> OurStack:

@@ -26,6 +26,9 @@ CODE = "code/"
 RUNS = "runs/"
 """One folder per run."""
 
+RUN_LOGS = "logs/"
+"""One folder per run with the logs of its cluster; apart from `RUNS`, so that the bucket can let them expire."""
+
 CAPTURED_KEY = re.compile(
     re.escape(CAPTURED) + r"\d{4}/\d\d/\d\d/\d\d/(?P<shard>shardId-\d+)-(?P<first>\d+)-(?P<last>\d+)\.gz"
 )
@@ -77,7 +80,7 @@ def renamed_prefix(run_id: str) -> str:
 
 def run_logs_prefix(run_id: str) -> str:
     """The folder of the cluster's logs; EMR decides what is below it."""
-    return f"{RUNS}{run_id}/logs/"
+    return f"{RUN_LOGS}{run_id}/"
 
 
 def code_prefix(sha256: str) -> str:

@@ -98,7 +98,7 @@ def test_reasons_of_runs(text: str) -> None:
     """A reason in run.json or an error of AWS takes one line of `runs` and `fetch-results`."""
     account = FakeAccount()
     account.capture("2026/11/23/18")
-    plan = plan_run(account.open(), account.stack, Query(), options=ClusterOptions(), token="4f2a")  # noqa: S106
+    plan = plan_run(account.open(), account.site, Query(), options=ClusterOptions(), token="4f2a")  # noqa: S106
     execute_run(account.open(), plan, say=lambda _: None, ask=lambda _: "terminate")
     key = f"runs/{plan.record.run_id}/run.json"
     record = json.loads(account.fake_s3.objects[key])

@@ -36,7 +36,7 @@ def account() -> FakeAccount:
 
 
 def planned(account: FakeAccount) -> RunPlan:
-    return plan_run(account.open(), account.stack, Query.parse(), token="4f2a")  # noqa: S106
+    return plan_run(account.open(), account.site, Query.parse(), token="4f2a")  # noqa: S106
 
 
 def execute(account: FakeAccount, *, answer: str = "terminate", said: list[str] | None = None) -> RunRecord:
@@ -95,7 +95,7 @@ def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
     name = json.loads(dry.stdout)["Name"]
     token = name.rsplit("-", 1)[1]
     options = ClusterOptions(spot=True, task=3, subnets=("subnet-1", "subnet-2"), tags=(("a", "b"),))
-    plan = plan_run(account.open(), account.stack, Query.parse(), options=options, token=token)
+    plan = plan_run(account.open(), account.site, Query.parse(), options=options, token=token)
     execute_run(account.open(), plan, say=lambda _: None, ask=lambda _: "terminate")
     assert render_request(account.fake_emr.requests[0]) == dry.stdout
 
@@ -440,4 +440,4 @@ def test_a_release_that_is_not_there(account: FakeAccount) -> None:
 def test_options_that_cannot_be(account: FakeAccount, options: ClusterOptions) -> None:
     """Wrong usage, before a cluster is started."""
     with pytest.raises(UsageError):
-        plan_run(account.open(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106
+        plan_run(account.open(), account.site, Query.parse(), options=options, token="4f2a")  # noqa: S106

@@ -35,7 +35,7 @@ def emr() -> Iterator[tuple[ClusterGateway, Stubber]]:
 def plan_request(options: ClusterOptions) -> Mapping[str, Any]:
     account = FakeAccount()
     account.capture("2026/11/23/18")
-    plan = plan_run(account.open(), account.stack, Query.parse(), options=options, token="4f2a")  # noqa: S106
+    plan = plan_run(account.open(), account.site, Query.parse(), options=options, token="4f2a")  # noqa: S106
     return plan.request
 
 

@@ -140,7 +140,13 @@ def test_what_is_captured_expires_and_what_is_asked_for_stays() -> None:
     prefixes = {
         rule["Prefix"] for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule
     }
-    assert prefixes == {locations.CAPTURED, locations.DIRECT, locations.QUARANTINE, locations.FAILED_BATCHES}
+    assert prefixes == {
+        locations.CAPTURED,
+        locations.DIRECT,
+        locations.QUARANTINE,
+        locations.FAILED_BATCHES,
+        locations.RUN_LOGS,
+    }
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 

@@ -67,6 +67,11 @@ class OurStack(Stack):
         return MARKER in self.outputs
 
     @property
+    def has_stream(self) -> bool:
+        """Whether it captures by a stream; otherwise flow logs can only be delivered directly to the bucket."""
+        return "StreamName" in self.outputs
+
+    @property
     def account_id(self) -> str:
         """The number of the AWS account."""
         return self.arn.split(":")[4] if self.arn.count(":") > 3 else ""

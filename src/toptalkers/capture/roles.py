@@ -64,13 +64,20 @@ def cluster_resources() -> Template:
                 ["s3:GetObject"],
                 *[
                     bucket_arn(f"{prefix}*")
-                    for prefix in (locations.CAPTURED, locations.DIRECT, locations.CODE, locations.RUNS)
+                    for prefix in (
+                        locations.CAPTURED,
+                        locations.DIRECT,
+                        locations.CODE,
+                        locations.RUNS,
+                        locations.RUN_LOGS,
+                    )
                 ],
             ),
             # Deleting is what a job does with its temporary folders.
             allow(
                 ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
                 bucket_arn(f"{locations.RUNS}*"),
+                bucket_arn(f"{locations.RUN_LOGS}*"),
             ),
             allow_key(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]),
             if_(

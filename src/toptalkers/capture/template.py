@@ -52,6 +52,8 @@ BATCH_ATTEMPTS = 10_000
 
 QUARANTINE_DAYS = 30
 
+RUN_LOGS_DAYS = 30
+
 ON_DEMAND = "on-demand"
 
 LOG_FORMAT_PATTERN = r"\$\{[a-z][a-z0-9-]*\}( \$\{[a-z][a-z0-9-]*\})*"
@@ -187,6 +189,7 @@ def _bucket() -> Template:
                         _expire("direct", locations.DIRECT, ref("RecordsExpireDays")),
                         _expire("quarantine", locations.QUARANTINE, QUARANTINE_DAYS),
                         _expire("failed-batches", locations.FAILED_BATCHES, QUARANTINE_DAYS),
+                        _expire("run-logs", locations.RUN_LOGS, RUN_LOGS_DAYS),
                         {
                             "Id": "incomplete-uploads",
                             "Status": "Enabled",

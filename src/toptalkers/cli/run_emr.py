@@ -93,15 +93,16 @@ def run_emr(
     from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.request import ClusterOptions, render_request
+    from toptalkers.runs.site import site_of
     from toptalkers.runs.watch import execute_run
 
     account = open_account(region=region, profile=profile)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
-    stack = require_own(account, stack_name)
+    site = site_of(require_own(account, stack_name))
     line = _LiveLine()
     plan = plan_run(
         account,
-        stack,
+        site,
         query,
         top=top,
         inputs=inputs,

@@ -8,13 +8,13 @@ from typing import Any
 from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
-from toptalkers.capture.our_stack import OurStack
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput, pick_input
 from toptalkers.runs.record import RunRecord, question_of
 from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
+from toptalkers.runs.site import Site
 from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
@@ -42,7 +42,7 @@ class RunPlan:
 
 def plan_run(
     account: Account,
-    stack: OurStack,
+    site: Site,
     query: Query,
     *,
     top: int = 0,
@@ -52,21 +52,20 @@ def plan_run(
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
     token: str,
 ) -> RunPlan:
-    """Plan a run with the bucket and the roles of a stack; this changes nothing in the account.
+    """Plan a run at a site; this changes nothing in the account.
 
-    `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the stack's own flow
-    logs; see `pick_input`, also for `skips` and `on_look`. `token` is four random hexadecimal digits, for the run's
-    name.
+    `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the flow logs in the
+    site's bucket; see `pick_input`, also for `skips` and `on_look`. `token` is four random hexadecimal digits, for the
+    run's name.
 
     Raises:
         UsageError: an option is not valid.
-        ToptalkersError: there is nothing to read, a cluster cannot read some object, EMR has no such release, or the
-            stack is too old.
+        ToptalkersError: there is nothing to read, a cluster cannot read some object, or EMR has no such release.
 
     """
     options = options or ClusterOptions()
     _check(options)
-    bucket, roles = stack.bucket, (stack.emr_service_role, stack.emr_instance_profile)
+    bucket = site.bucket
     _require_release(account, options.release)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
@@ -93,7 +92,7 @@ def plan_run(
     bundle = locations.code_prefix(sha256)
     record = RunRecord(
         run_id=run_id,
-        stack=stack.name,
+        stack=site.name,
         state="STARTING",
         question=question_of(query, top),
         inputs=read.uris,
@@ -110,15 +109,12 @@ def plan_run(
     _, request = plan_request(
         query,
         top=top,
-        stack=stack.name,
-        bucket=bucket,
+        site=site,
         run_id=run_id,
         bundle=bundle,
         read=read,
         sizing=sizing,
         options=options,
-        roles=roles,
-        security_configuration=stack.emr_security_configuration,
     )
     return RunPlan(bucket, account.region, record, read, sizing, bundle, request)
 

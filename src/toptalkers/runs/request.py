@@ -11,6 +11,7 @@ from toptalkers.job.steps import Step, emr_steps, plan_steps
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput
 from toptalkers.runs.record import cluster_name
+from toptalkers.runs.site import SecurityGroups, Site
 from toptalkers.runs.sizing import Sizing, size_cluster
 
 RELEASE = "emr-7.14.0"
@@ -44,21 +45,18 @@ def plan_request(
     query: Query,
     *,
     top: int,
-    stack: str,
-    bucket: str,
+    site: Site,
     run_id: str,
     bundle: str,
     read: RunInput,
     sizing: Sizing,
     options: ClusterOptions,
-    roles: tuple[str, str],
-    security_configuration: str,
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
     """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them and ends.
 
-    `roles` are the names of the service role and of the instance profile. The cluster has instance groups, or fleets
-    where several subnets or Spot instances leave EMR a choice.
+    The cluster has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
     """
+    bucket, subnets = site.bucket, options.subnets or site.subnets
     aggregate = locations.aggregate_prefix(run_id)
     steps = plan_steps(
         query,
@@ -75,18 +73,19 @@ def plan_request(
         keep_all_ports=options.keep_all_ports,
     )
     instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
-    if options.spot or len(options.subnets) > 1:
+    if options.spot or len(subnets) > 1:
         instances["InstanceFleets"] = _fleets(sizing)
-        if options.subnets:
-            instances["Ec2SubnetIds"] = list(options.subnets)
+        if subnets:
+            instances["Ec2SubnetIds"] = list(subnets)
     else:
         instances["InstanceGroups"] = _groups(sizing)
-        if options.subnets:
-            instances["Ec2SubnetId"] = options.subnets[0]
+        if subnets:
+            instances["Ec2SubnetId"] = subnets[0]
+    instances |= _security_groups(site.security_groups)
     if options.key_name:
         instances["Ec2KeyName"] = options.key_name
     tags = dict(options.tags) | {
-        STACK_TAG: stack,
+        STACK_TAG: site.name,
         "toptalkers:run": run_id,
         # EMR's managed policy for its service role demands this tag (AmazonEMRServicePolicy_v2).
         "for-use-with-amazon-emr-managed-policies": "true",
@@ -98,11 +97,11 @@ def plan_request(
         "Applications": [{"Name": "Hadoop"}],
         "Instances": instances,
         "Steps": emr_steps(steps),
-        "ServiceRole": roles[0],
-        "JobFlowRole": roles[1],
+        "ServiceRole": site.service_role,
+        "JobFlowRole": site.instance_profile,
     }
-    if security_configuration:
-        request["SecurityConfiguration"] = security_configuration
+    if site.security_configuration:
+        request["SecurityConfiguration"] = site.security_configuration
     request["AutoTerminationPolicy"] = {"IdleTimeout": IDLE_SECONDS}
     request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
     return steps, request
@@ -115,21 +114,33 @@ def example_run(
     return plan_request(
         query,
         top=top,
-        stack="toptalkers",
-        bucket=bucket,
+        site=Site(
+            name="toptalkers",
+            bucket=bucket,
+            service_role="toptalkers-EmrServiceRole",
+            instance_profile="toptalkers-EmrInstanceRole",
+            security_configuration="toptalkers-EmrSecurity",
+        ),
         run_id=run_id,
         bundle=bundle,
         read=RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers"),
         sizing=size_cluster(0),
         options=ClusterOptions(),
-        roles=("toptalkers-EmrServiceRole", "toptalkers-EmrInstanceRole"),
-        security_configuration="toptalkers-EmrSecurity",
     )
 
 
 def render_request(request: Mapping[str, Any]) -> str:
     """Write the request as JSON, as boto3's `run_job_flow(**request)` takes it; it ends in a line feed."""
     return json.dumps(request, indent=2) + "\n"
+
+
+def _security_groups(groups: SecurityGroups) -> dict[str, str]:
+    members = {
+        "EmrManagedMasterSecurityGroup": groups.primary,
+        "EmrManagedSlaveSecurityGroup": groups.nodes,
+        "ServiceAccessSecurityGroup": groups.service,
+    }
+    return {member: group for member, group in members.items() if group}
 
 
 def _groups(sizing: Sizing) -> list[dict[str, Any]]:
