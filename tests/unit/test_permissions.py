@@ -1,6 +1,8 @@
 """The policies that `render permissions` prints: valid, no wider than needed, and small enough for IAM."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cfnlint  # type: ignore[import-untyped]
@@ -8,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.permitted import Call, check_permitted, policy_allows
+from tests.render import ROOT
 from toptalkers.capture.template import build_template
 from toptalkers.cli.main import SECTIONS, cli
 from toptalkers.permissions import COMMANDS, POLICY_CHARACTERS, RESOURCE_ACTIONS, Names, policy_of, render_policy
@@ -71,6 +74,33 @@ def test_cloudformation_may_do_what_the_template_needs() -> None:
     for kind, (making, deleting) in RESOURCE_ACTIONS.items():
         extra = {*making, *deleting} - handlers(kind)
         assert extra <= {"kinesis:TagResource"}, kind
+
+
+def called_operations() -> Iterator[Call]:
+    """The operations that the gateways call, from their source."""
+    for path in sorted((ROOT / "src/toptalkers/aws").glob("*.py")):
+        text = path.read_text()
+        services = re.findall(r"from mypy_boto3_(\w+) import", text)
+        methods = re.findall(r"self\._client\w*\.([a-z0-9_]+)\(", text) + re.findall(r'get_paginator\("(\w+)"\)', text)
+        for method in set(methods) - {"get_paginator"}:
+            operation = "".join(part.capitalize() for part in method.split("_"))
+            yield Call(services[0].replace("_", "-"), operation, {"Bucket": "", "CopySource": {"Bucket": ""}})
+
+
+REASONS = {
+    "iam:PassRole": "roles are passed to EMR, to flow logs, and by CloudFormation",
+    "iam:CreateServiceLinkedRole": "the first cluster and the first Spot instance of an account make AWS's own roles",
+    "cloudformation:UntagResource": "an update whose tags changed",
+}
+"""Actions that no operation of ours is named after, with the reasons why they are granted."""
+
+
+def test_no_action_is_granted_that_nothing_needs() -> None:
+    """Each comes from an operation of a gateway, from what CloudFormation does for us, or has a reason."""
+    needed = {action for call in called_operations() for action, _ in call.needs}
+    needed |= {one for making, deleting in RESOURCE_ACTIONS.values() for one in (*making, *deleting)}
+    granted = {one for statement in policy_of(COMMANDS, EVERY)["Statement"] for one in statement["Action"]}
+    assert granted - needed - set(REASONS) == set()
 
 
 def test_direct_delivery_needs_log_delivery() -> None:
