@@ -9,6 +9,7 @@ the sandbox at its start instead of running wrongly.
   does not return its log group, format, interval and delivery status.
 - EC2 does not know DescribeInstanceTypeOfferings: the answer is that of `offers`.
 - CloudFormation asks for capabilities only where IAM is enforced: here it always does.
+- CloudFormation's conditions do not know `Fn::Join` of a list parameter, the usual way to ask whether it is empty.
 - CloudFormation takes parameters that the template does not declare: here it refuses them.
 - Kinesis reshards to any number and forgets the records, and CloudFormation does not reshard: here both reshard, and
   refuse more than double and less than half of the shards, as the API's reference has it (UpdateShardCount).
@@ -55,6 +56,12 @@ def add_to_ministack() -> None:
     stacks = vars(importlib.import_module("ministack.services.cloudformation.handlers"))
     assert "_capabilities_enforced" in stacks  # noqa: S101 - see above
     stacks["_capabilities_enforced"] = lambda: True
+    engine = vars(importlib.import_module("ministack.services.cloudformation.engine"))
+    evaluate: Any = engine["_evaluate_conditions"]
+    for module in ("engine", "changesets", "drift", "handlers", "provisioners", "stacks"):
+        names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
+        if names.get("_evaluate_conditions") is evaluate:
+            names["_evaluate_conditions"] = _joining(evaluate)
     for module in ("handlers", "changesets"):
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         names["_resolve_parameters"] = _checking_parameters(names["_resolve_parameters"])
@@ -92,6 +99,24 @@ def create_security_configuration(
 
 def delete_security_configuration(physical_id: str, properties: Mapping[str, Any]) -> None:
     """Do nothing: no state is kept for one."""
+
+
+def _joining(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate_conditions(template: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+        def join(node: Any) -> Any:
+            match node:
+                case {"Fn::Join": [separator, {"Ref": name}]} if name in values:
+                    return separator.join(one.strip() for one in str(values[name]["Value"]).split(","))
+                case dict():
+                    return {key: join(value) for key, value in node.items()}
+                case list():
+                    return [join(one) for one in node]
+                case _:
+                    return node
+
+        return evaluate({**template, "Conditions": join(template.get("Conditions", {}))}, values)
+
+    return evaluate_conditions
 
 
 def _checking_parameters(resolve: Callable[..., Any]) -> Callable[..., Any]:
