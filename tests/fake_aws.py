@@ -64,7 +64,8 @@ class Pages:
 class FakeCloudFormation(FakeService):
     """Stacks that take two looks to finish, and fail at a resource that is named.
 
-    `replaces` holds what a change set says of resources that change: True or Conditional.
+    `replaces` holds what a change set says of resources that change: True or Conditional. With `fails_after`, that many
+    operations are well, and the next one fails.
     """
 
     def __init__(self, aws: "FakeAws") -> None:
@@ -77,6 +78,7 @@ class FakeCloudFormation(FakeService):
         self.fails_at: dict[str, str] = {}
         self.replaces: dict[str, str] = {}
         self.finds_nothing_to_change = False
+        self.fails_after: int | None = None
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
@@ -96,6 +98,10 @@ class FakeCloudFormation(FakeService):
         }
         self.stacks[name] = stack
         return stack
+
+    def parameter(self, key: str, name: str = "toptalkers") -> str:
+        """The value of a stack's parameter."""
+        return str({one["ParameterKey"]: one["ParameterValue"] for one in self.stacks[name]["Parameters"]}[key])
 
     def _find(self, name: str) -> dict[str, Any]:
         for one in (*self.stacks.values(), *self.gone):
@@ -189,11 +195,20 @@ class FakeCloudFormation(FakeService):
         template = json.loads(made["TemplateBody"])
         self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS")
 
+        had = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
         def finish() -> None:
+            failing = dict(self.fails_at)
+            if self.fails_after is not None:
+                failing |= {"Function": "no"} if not self.fails_after else {}
+                self.fails_after -= 1
+            if not failing and "Stream" in resources_made(template, made["_values"]):
+                refusal = self.aws.streams.change(had.get("Shards"), made["_values"].get("Shards", "1"))
+                failing |= {"Stream": refusal} if refusal else {}
             for name, one in template["Resources"].items():
-                reason = self.fails_at.get(name)
+                reason = failing.get(name)
                 self._happen(stack, name, one["Type"], f"{verb}_FAILED" if reason else f"{verb}_COMPLETE", reason or "")
-            if self.fails_at:
+            if failing:
                 end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
             else:
                 end = f"{verb}_COMPLETE"
@@ -406,13 +421,33 @@ class FakeS3(FakeService):
 
 
 class FakeKinesis(FakeService):
-    """One stream with two shards."""
+    """One stream, whose shards are at most doubled, and at most halved."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.shards = 2
+        self.is_on_demand = False
+
+    def change(self, old: str | None, new: str) -> str:
+        """Do what CloudFormation does when the parameter changes, or return why Kinesis refuses."""
+        if old == new:
+            return ""
+        if new == "on-demand":
+            self.is_on_demand, self.shards = True, 4 if old is None else self.shards
+            return ""
+        if old is not None and int(new) > 2 * self.shards:
+            return f"UpdateShardCount cannot scale up over double your current open shard count. {self.shards}, {new}"
+        if old is not None and 2 * int(new) < self.shards:
+            return f"UpdateShardCount cannot scale down below half your open shard count. {self.shards}, {new}"
+        self.is_on_demand, self.shards = False, int(new)
+        return ""
 
     @operation
     def describe_stream_summary(self, *, StreamName: str) -> Any:  # noqa: N803
         del StreamName
-        mode = {"StreamMode": "PROVISIONED"}
-        return {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE", "OpenShardCount": 2, "StreamModeDetails": mode}}
+        mode = {"StreamMode": "ON_DEMAND" if self.is_on_demand else "PROVISIONED"}
+        summary = {"StreamStatus": "ACTIVE", "OpenShardCount": self.shards, "StreamModeDetails": mode}
+        return {"StreamDescriptionSummary": summary}
 
 
 class FakeCloudWatch(FakeService):
