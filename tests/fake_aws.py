@@ -129,7 +129,7 @@ class FakeCloudFormation(FakeService):
 
     @operation
     def get_template(self, *, StackName: str) -> Any:  # noqa: N803
-        return {"TemplateBody": json.loads(self.templates[StackName])}
+        return {"TemplateBody": json.loads(self.templates[self._find(StackName)["StackName"]])}
 
     @operation
     def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> Any:  # noqa: N803
@@ -226,7 +226,7 @@ class FakeCloudFormation(FakeService):
         declared = json.loads(template)
         parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
         outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
-            "BucketName": "toptalkers-bucket",
+            "BucketName": parameters.get("ExistingBucket") or "toptalkers-bucket",
             "LogGroupName": "flow-records",
             "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/delivery",
             "LogFormat": parameters["LogFormat"],
@@ -377,10 +377,15 @@ class FakeEc2(FakeService):
 
 
 class FakeS3(FakeService):
-    """One bucket; some objects still arrive while it is emptied."""
+    """One bucket of the account, in the Region; some objects still arrive while it is emptied.
+
+    `settings` holds what the requests for its settings have, each under the name that they have in common.
+    """
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
+        self.settings: dict[str, Any] = {}
+        self.bucket_region = REGION
         self.objects: dict[str, tuple[int, datetime]] = {}
         self.late: list[str] = []
         self.is_deleted = False
@@ -418,6 +423,69 @@ class FakeS3(FakeService):
         if self.objects:
             raise refuse("delete_bucket", "BucketNotEmpty", "The bucket you tried to delete is not empty")
         self.is_deleted = True
+
+    @operation
+    def get_bucket_location(self, *, Bucket: str, ExpectedBucketOwner: str) -> Any:  # noqa: N803
+        if Bucket == "central-logs" or ExpectedBucketOwner != "123456789012":
+            raise refuse("get_bucket_location", "AccessDenied", "Access Denied")
+        if Bucket != "toptalkers-bucket":
+            raise refuse("get_bucket_location", "NoSuchBucket", "The specified bucket does not exist")
+        return {"LocationConstraint": None if self.bucket_region == "us-east-1" else self.bucket_region}
+
+    @operation
+    def get_bucket_policy(self, **_: Any) -> Any:
+        return self._setting("policy", "NoSuchBucketPolicy")
+
+    @operation
+    def get_bucket_lifecycle_configuration(self, **_: Any) -> Any:
+        return self._setting("lifecycle", "NoSuchLifecycleConfiguration")
+
+    @operation
+    def get_public_access_block(self, **_: Any) -> Any:
+        return self._setting("block", "NoSuchPublicAccessBlockConfiguration")
+
+    @operation
+    def get_bucket_encryption(self, **_: Any) -> Any:
+        return self._setting("encryption", "ServerSideEncryptionConfigurationNotFoundError")
+
+    @operation
+    def get_bucket_ownership_controls(self, **_: Any) -> Any:
+        return self._setting("ownership", "OwnershipControlsNotFoundError")
+
+    def _setting(self, name: str, missing: str) -> Any:
+        if name not in self.settings:
+            raise refuse("get_it", missing, "The bucket has none")
+        return self.settings[name]
+
+    @operation
+    def put_bucket_policy(self, *, Policy: str, **_: Any) -> None:  # noqa: N803
+        self.settings["policy"] = {"Policy": Policy}
+
+    @operation
+    def put_bucket_lifecycle_configuration(self, *, LifecycleConfiguration: Any, **_: Any) -> None:  # noqa: N803
+        rules = LifecycleConfiguration["Rules"]
+        assert len({"Filter" in one for one in rules}) == 1, "S3 takes no mixture"
+        self.settings["lifecycle"] = LifecycleConfiguration
+
+    @operation
+    def put_public_access_block(self, **request: Any) -> None:
+        self.settings["block"] = request
+
+    @operation
+    def put_bucket_encryption(self, **request: Any) -> None:
+        self.settings["encryption"] = request
+
+    @operation
+    def put_bucket_ownership_controls(self, **request: Any) -> None:
+        self.settings["ownership"] = request
+
+
+class FakeSts(FakeService):
+    """The account of the documentation."""
+
+    @operation
+    def get_caller_identity(self) -> Any:
+        return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/u"}
 
 
 class FakeKinesis(FakeService):
@@ -480,6 +548,7 @@ class FakeAws(Opener):
         self.store = FakeS3(self)
         self.streams = FakeKinesis(self)
         self.measures = FakeCloudWatch(self)
+        self.identity = FakeSts(self)
         self.slept = 0.0
 
     @property
@@ -509,4 +578,5 @@ class FakeAws(Opener):
             "ec2": self.compute,
             "kinesis": self.streams,
             "s3": self.store,
+            "sts": self.identity,
         }[service]

@@ -17,7 +17,8 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.stack import Change, ChangeSet, Stack, StackEvent
 from toptalkers.aws.stream import MOST_RESHARDINGS, reshard
-from toptalkers.capture.our_stack import CHANGE_SET_PREFIX, STACK_TAG, OurStack, find_own
+from toptalkers.capture.bucket import BucketPlan, mend_bucket, plan_bucket
+from toptalkers.capture.our_stack import CHANGE_SET_PREFIX, STACK_TAG, OurStack, find_own, require_own
 from toptalkers.capture.template import ON_DEMAND, render_template
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
@@ -47,12 +48,14 @@ class StackPlan:
     """By name; None keeps the value that the stack has."""
     tags: Mapping[str, str]
     is_empty: bool
-    """Whether the stack already has this template, these parameters and tags."""
+    """Whether the stack already has this template, these parameters and tags; perhaps `bucket` has changes."""
     changed_parameters: Mapping[str, tuple[str, str]]
     """The parameters that get another value, each with its old and its new value."""
     notes: tuple[str, ...] = ()
     more_shards: tuple[int, ...] = ()
     """The numbers of shards of the updates that must follow this one."""
+    bucket: BucketPlan | None = None
+    """What is changed of the bucket that the stack takes over; None when it has its own."""
     role_arn: str = ""
     """The role that CloudFormation takes; empty for the one that the stack has, or the caller's rights."""
 
@@ -108,6 +111,8 @@ def plan_stack(
     if stack is not None and stack.has_stream and now.get("Capture") != S3_ONLY and "Shards" in changed:
         shards, more = _plan_shards(account, stack, *changed["Shards"])
         notes += more
+    bucket = _plan_bucket(account, new, now | parameters, parameters, stack)
+    notes += _bucket_notes(stack, bucket)
     values = {key: parameters.get(key) for key in kept} | dict(parameters)
     if shards:
         values["Shards"] = str(shards[0])
@@ -122,8 +127,48 @@ def plan_stack(
         changed_parameters=changed,
         notes=notes,
         more_shards=shards[1:],
+        bucket=bucket,
         role_arn=role_arn,
     )
+
+
+def _plan_bucket(
+    account: Account,
+    template: Mapping[str, Any],
+    values: Mapping[str, str],
+    given: Mapping[str, str],
+    stack: OurStack | None,
+) -> BucketPlan | None:
+    """Plan the settings of the bucket that the stack takes over; None when it makes its own.
+
+    Raises:
+        UsageError: objects in it would expire, and nobody has said after how many days.
+        ToptalkersError: it cannot be taken over.
+
+    """
+    name = values.get("ExistingBucket", "")
+    if not name:
+        return None
+    plan = plan_bucket(account, name, template, values, stack)
+    for prefix, parameter in plan.shortened:
+        if parameter not in given:
+            option = "--keep-days D" if parameter == "RecordsExpireDays" else f"--parameter {parameter}=D"
+            raise UsageError(
+                f"s3://{name}/{prefix} has objects, and they would expire after {values[parameter]} days",
+                hint=f"say after how many days they may be deleted, with {option}",
+            )
+    return plan
+
+
+def _bucket_notes(stack: OurStack | None, bucket: BucketPlan | None) -> tuple[str, ...]:
+    """Tell what there is to say of the bucket that is taken over, and of the one that the stack has."""
+    if bucket is None:
+        return ()
+    notes = tuple(f"s3://{bucket.name}: {note}" for note in bucket.notes)
+    before = stack.outputs.get("BucketName") if stack else None
+    if before and before != bucket.name:
+        notes += (f"the bucket {before} is kept with its data, and not used any more",)
+    return notes
 
 
 def _joined(listed: str, more: Sequence[str]) -> str:
@@ -274,7 +319,9 @@ class Proposal:
 
 
 def finish(account: Account, plan: StackPlan, stack: Stack, say: Say) -> Stack:
-    """Make the updates that must follow the one of a plan, and return the stack as it is afterwards.
+    """Do what must follow the update of a plan, and return the stack as it is afterwards.
+
+    The bucket that is taken over gets its settings, and further updates bring the stream to its number of shards.
 
     An interrupted one is finished by the same deploy again: its steps begin at the shards that are open then.
 
@@ -282,7 +329,15 @@ def finish(account: Account, plan: StackPlan, stack: Stack, say: Say) -> Stack:
         ToptalkersError: one of them failed; the ones before it stay.
 
     """
-    keys = json.loads(plan.template)["Parameters"]
+    new = json.loads(plan.template)
+    keys = new["Parameters"]
+    if plan.bucket:
+        # Planned again, because only now there is the key that the stack may make.
+        own = require_own(account, plan.name)
+        bucket = plan_bucket(account, plan.bucket.name, new, own.parameters, own)
+        mend_bucket(account, bucket)
+        for change in bucket.changes:
+            say(f"s3://{bucket.name}: {change}")
     for done, shards in enumerate(plan.more_shards, 1):
         say(f"step {done + 1} of {len(plan.more_shards) + 1}: {shards} shards")
         values = {**dict.fromkeys(keys), "Shards": str(shards)}
@@ -426,8 +481,10 @@ def format_plan(plan: StackPlan, changes: tuple[Change, ...]) -> str:
     signs = {"add": "+ add    ", "change": "~ change ", "remove": "- remove "}
     notes = {"yes": ", REPLACES the old one", "perhaps": ", perhaps replaces the old one", "no": ""}
     lines += [f"  {signs[one.action]} {one.resource} ({one.type}{notes[one.replaced]})" for one in changes]
-    if not changes:
+    if not changes and not plan.is_empty:
         lines.append("  no resource; only outputs or tags")
+    if plan.bucket:
+        lines += [f"  ~ change  s3://{plan.bucket.name}, {one}" for one in plan.bucket.changes]
     lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(map(visible, lines))
 

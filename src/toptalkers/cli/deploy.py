@@ -139,9 +139,14 @@ def deploy(
                 (show if dry_run else say_lines)(stack.format_plan(plan, proposal.change_set.changes))
                 if not dry_run:
                     confirm("Deploy it?", yes=yes)
-                    done = stack.finish(account, plan, proposal.execute(say), say)
-                    show(stack.format_outputs(done))
+                    show(stack.format_outputs(stack.finish(account, plan, proposal.execute(say), say)))
                 return
+    if plan.bucket and plan.bucket.changes:
+        (show if dry_run else say_lines)(stack.format_plan(plan, ()))
+        if not dry_run:
+            confirm("Change the bucket?", yes=yes)
+            show(stack.format_outputs(stack.finish(account, plan, require_own(account, stack_name), say)))
+        return
     if dry_run:
         show("Nothing to do.")
         return
