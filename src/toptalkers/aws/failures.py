@@ -62,6 +62,9 @@ SAID_CHARACTERS = 400
 
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 
+_API = re.compile(r"API: ([a-z0-9-]+:[A-Za-z0-9]+) .*?(?:access denied|not authorized)", re.IGNORECASE)
+"""How some resources of CloudFormation tell that the caller may not make them."""
+
 _ACTIONS = {
     # Some of S3's actions have other names than its operations (Amazon S3 user guide, "Required permissions").
     "s3:DeleteObjects": "s3:DeleteObject",
@@ -117,6 +120,12 @@ def may_be_done(error: BaseException) -> bool:
 def code_of(error: ClientError) -> str:
     """Return AWS's error code; empty if the answer has none."""
     return str(error.response.get("Error", {}).get("Code") or "")
+
+
+def missing_action(reason: str) -> str | None:
+    """Return the action that a reason of AWS says is not allowed, such as `iam:CreateRole`; None if it says none."""
+    found = _ACTION.search(reason) or _API.search(reason)
+    return found[1] if found else None
 
 
 @contextmanager

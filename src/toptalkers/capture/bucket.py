@@ -9,11 +9,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from toptalkers.aws.account import Account
 from toptalkers.aws.bucket import BucketSettings
+from toptalkers.aws.failures import AwsError
 from toptalkers.aws.identity import Identity
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.capture.resolve import Resolver
@@ -184,7 +186,7 @@ def _resolver(
     """Make what works out the template's bucket as if it had this name."""
 
     def physical(name: str) -> str:
-        # Such as the ARN of the key that the stack makes.
+        # Such as the ARN of the key that the stack makes, which is only known when it has been made.
         resource = name.partition(".")[0]
         own = account.stacks.physical_id(stack.arn, resource) if stack else None
         if template["Resources"].get(resource, {}).get("Type") == "AWS::KMS::Key":
@@ -305,24 +307,57 @@ def _merge_encryption(have: Mapping[str, Any], declared: Mapping[str, Any]) -> t
 
 
 def reading_statements(
-    identity: Identity, role: str, buckets: Iterable[str], keys: Iterable[str]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return what others must allow a cluster: a statement per bucket for its policy, and one for the keys' policies.
+    account: Account, stack: OurStack, buckets: Sequence[str], keys: Sequence[str]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return what the owners of buckets and keys must allow: for those of others, a role of the stack is not enough.
 
     Args:
-        identity: the account of the cluster, and its partition.
-        role: the ARN of the role of the cluster's nodes.
-        buckets: the names of buckets.
-        keys: the ARNs of KMS keys.
+        account: the account of the clusters.
+        stack: the stack, as deployed.
+        buckets: the names of buckets that clusters are to read.
+        keys: the ARNs of the keys of such buckets.
+
+    Returns:
+        The bucket or key, and a statement for its policy, of those that another account has, or may have.
 
     """
+    me = account.identity.get()
+    path = stack.parameters.get("RolePath", "/")
+    role = f"arn:{me.partition}:iam::{me.account_id}:role{path}{stack.emr_instance_profile.rpartition('/')[2]}"
     to = {"Effect": "Allow", "Principal": {"AWS": role}}
-    listing = [
-        {
-            **to,
-            "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"],
-            "Resource": [f"arn:{identity.partition}:s3:::{name}", f"arn:{identity.partition}:s3:::{name}/*"],
-        }
-        for name in buckets
-    ]
-    return listing, [{**to, "Action": ["kms:Decrypt", "kms:DescribeKey"], "Resource": "*"} for _ in [*keys][:1]]
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for name in buckets:
+        arn = f"arn:{me.partition}:s3:::{name}"
+        if not _is_own(account, name, me):
+            actions = ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"]
+            found.append((f"s3://{name}", {**to, "Action": actions, "Resource": [arn, f"{arn}/*"]}))
+    decrypting = {**to, "Action": ["kms:Decrypt", "kms:DescribeKey"], "Resource": "*"}
+    return found + [(key, decrypting) for key in keys if f":{me.account_id}:" not in key]
+
+
+def absent_buckets(account: Account, buckets: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some buckets that do not exist; one that may not be looked at does."""
+    owner = account.identity.get().account_id
+    absent = []
+    for name in buckets:
+        with suppress(AwsError):
+            if account.buckets.region(name, owner) is None:
+                absent.append(name)
+    return tuple(absent)
+
+
+def _is_own(account: Account, bucket: str, me: Identity) -> bool:
+    """Whether a bucket is known to be the account's."""
+    try:
+        return account.buckets.region(bucket, me.account_id) is not None
+    except AwsError:
+        return False
+
+
+def format_statements(statements: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Format statements for others as lines."""
+    lines: list[str] = []
+    for what, statement in statements:
+        lines.append(f"If {what} is another account's, its owner must add this statement to its policy:")
+        lines += json.dumps(statement, indent=2).split("\n")
+    return "\n".join(lines)

@@ -14,10 +14,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from toptalkers.aws.account import Account, Say
-from toptalkers.aws.failures import AwsError, may_be_done
-from toptalkers.aws.stack import Change, ChangeSet, Stack, StackEvent
+from toptalkers.aws.failures import AwsError, may_be_done, missing_action
+from toptalkers.aws.stack import TEMPLATE_BODY_BYTES, Change, ChangeSet, Stack, StackEvent
 from toptalkers.aws.stream import MOST_RESHARDINGS, reshard
-from toptalkers.capture.bucket import BucketPlan, mend_bucket, plan_bucket
+from toptalkers.capture.bucket import BucketPlan, absent_buckets, mend_bucket, plan_bucket
+from toptalkers.capture.flowlogs import is_into
 from toptalkers.capture.our_stack import CHANGE_SET_PREFIX, STACK_TAG, OurStack, find_own, require_own
 from toptalkers.capture.template import ON_DEMAND, render_template
 from toptalkers.errors import ToptalkersError, UsageError
@@ -26,6 +27,11 @@ from toptalkers.visible import visible
 
 S3_ONLY = "s3-only"
 """The value of the parameter Capture for a stack without a stream."""
+
+_HELD = (
+    "with the stream goes what it holds: the records in the log group, and those that are not in the bucket yet;"
+    " 'toptalkers status' shows how late they are"
+)
 
 _UPDATABLE = {
     "CREATE_COMPLETE",
@@ -111,7 +117,15 @@ def plan_stack(
     if stack is not None and stack.has_stream and now.get("Capture") != S3_ONLY and "Shards" in changed:
         shards, more = _plan_shards(account, stack, *changed["Shards"])
         notes += more
-    bucket = _plan_bucket(account, new, now | parameters, parameters, stack)
+    now |= parameters
+    _require_pair(now)
+    if stack is not None and stack.has_stream and now.get("Capture") == S3_ONLY:
+        _refuse_orphans(account, stack)
+        notes += (_HELD,)
+    if additions.get("ReadBuckets"):
+        absent = absent_buckets(account, additions["ReadBuckets"])
+        notes += tuple(f"there is no bucket {one!r}: is that its name?" for one in absent)
+    bucket = _plan_bucket(account, new, now, parameters, stack)
     notes += _bucket_notes(stack, bucket)
     values = {key: parameters.get(key) for key in kept} | dict(parameters)
     if shards:
@@ -129,6 +143,42 @@ def plan_stack(
         more_shards=shards[1:],
         bucket=bucket,
         role_arn=role_arn,
+    )
+
+
+def _require_pair(values: Mapping[str, str]) -> None:
+    """Refuse one security group without the other: EMR takes both or none (EMR API reference, Ec2InstanceAttributes).
+
+    Raises:
+        UsageError: only one of the two is named.
+
+    """
+    primary, node = values.get("ClusterPrimarySecurityGroup", ""), values.get("ClusterNodeSecurityGroup", "")
+    if bool(primary) != bool(node):
+        raise UsageError(
+            "EMR takes the security groups of the primary node and of the other nodes together, or none",
+            hint="give both --primary-security-group and --node-security-group",
+        )
+
+
+def _refuse_orphans(account: Account, stack: OurStack) -> None:
+    """Refuse to delete the log group of flow logs that are on: AWS would drop their records without a word.
+
+    Raises:
+        ToptalkersError: there are such flow logs.
+
+    """
+    found = [one for one in account.flow_logs.find() if is_into(one, stack, "stream")]
+    if not found:
+        return
+    if all(one.tags.get(STACK_TAG) == stack.name for one in found):
+        way = f"toptalkers disable-flowlogs --stack-name {stack.name} {' '.join(one.id for one in found)}"
+    else:
+        ids = " ".join(one.id for one in found)
+        way = f"aws ec2 delete-flow-logs --region {account.region} --flow-log-ids {ids}"
+    on = ", ".join(sorted({one.resource for one in found}))
+    raise ToptalkersError(
+        f"without the stream, the flow logs on {on} would lose their records", hint=f"first '{way}' turns them off"
     )
 
 
@@ -311,10 +361,12 @@ class Proposal:
             raise
         events, after = follow_stack(self._account, arn, since, say)
         if after is None or after.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise ToptalkersError(
-                explain_failure(f"the stack {name!r} ended as {after.status if after else 'deleted'}", events),
-                hint=_way_out(self._plan, after.status if after else ""),
-            )
+            message = explain_failure(f"the stack {name!r} ended as {after.status if after else 'deleted'}", events)
+            hint = _way_out(self._plan, after.status if after else "")
+            action = missing_action(message)
+            if action:
+                hint = f"grant {action}: 'toptalkers render permissions deploy' prints all that it needs; {hint}"
+            raise ToptalkersError(message, hint=hint)
         return after
 
 
@@ -378,7 +430,7 @@ def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> It
             plan.name,
             name,
             kind=plan.kind,
-            template=plan.template,
+            template=_packed(plan.template),
             parameters=plan.parameters,
             tags=plan.tags,
             role_arn=plan.role_arn,
@@ -399,6 +451,13 @@ def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> It
     finally:
         if proposal is None or not proposal.is_executed:
             _take_back(account, plan, name, say)
+
+
+def _packed(template: str) -> str:
+    """Return a template as it fits in a request: one that is too long goes without its white space."""
+    if len(template.encode()) <= TEMPLATE_BODY_BYTES:
+        return template
+    return json.dumps(json.loads(template), separators=(",", ":"))
 
 
 def _take_back(account: Account, plan: StackPlan, change_set: str, say: Say) -> None:

@@ -10,6 +10,7 @@ from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.capture.stack import StackPlan
 
 _PARAMETERS = {
     "shards": "Shards",
@@ -120,6 +121,7 @@ def deploy(
       toptalkers deploy --shards 4 --tag team=network --yes
     """
     from toptalkers.capture import stack
+    from toptalkers.capture.bucket import format_statements, reading_statements
     from toptalkers.capture.our_stack import require_own
 
     given, additions = _chosen(options)
@@ -131,27 +133,42 @@ def deploy(
         additions=additions,
         role_arn=cloudformation_role or "",
     )
+    if not _carry_out(account, plan, dry_run=dry_run, yes=yes):
+        return
+    done = require_own(account, stack_name)
+    others = reading_statements(account, done, additions.get("ReadBuckets", ()), additions.get("ReadKmsKeyArns", ()))
+    if others:
+        say_lines(format_statements(others))
+    show(stack.format_outputs(done))
+
+
+def _carry_out(account: "Account", plan: "StackPlan", *, dry_run: bool, yes: bool) -> bool:
+    """Show a plan, ask, and carry it out; return whether the stack is now as it is to be."""
+    from toptalkers.capture import stack
+    from toptalkers.capture.our_stack import require_own
+
+    tell = show if dry_run else say_lines
     if not plan.is_empty:
         if dry_run:
             say("CloudFormation creates a change set, which is deleted again; nothing is deployed.")
         with stack.proposed(account, plan, say) as proposal:
             if not proposal.change_set.is_empty:
-                (show if dry_run else say_lines)(stack.format_plan(plan, proposal.change_set.changes))
+                tell(stack.format_plan(plan, proposal.change_set.changes))
                 if not dry_run:
                     confirm("Deploy it?", yes=yes)
-                    show(stack.format_outputs(stack.finish(account, plan, proposal.execute(say), say)))
-                return
+                    stack.finish(account, plan, proposal.execute(say), say)
+                return not dry_run
     if plan.bucket and plan.bucket.changes:
-        (show if dry_run else say_lines)(stack.format_plan(plan, ()))
+        tell(stack.format_plan(plan, ()))
         if not dry_run:
             confirm("Change the bucket?", yes=yes)
-            show(stack.format_outputs(stack.finish(account, plan, require_own(account, stack_name), say)))
-        return
+            stack.finish(account, plan, require_own(account, plan.name), say)
+        return not dry_run
     if dry_run:
         show("Nothing to do.")
-        return
-    say(f"Nothing to do: the stack {stack_name} in {account.region} is as asked.")
-    show(stack.format_outputs(require_own(account, stack_name)))
+    else:
+        say(f"Nothing to do: the stack {plan.name} in {plan.region} is as asked.")
+    return not dry_run
 
 
 def _chosen(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, list[str]]]:
