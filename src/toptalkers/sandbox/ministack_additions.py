@@ -4,6 +4,7 @@ Tested with MiniStack 1.5.33. Each addition finds its target by name, so that a 
 the sandbox at its start instead of running wrongly.
 
 - CloudFormation does not know `AWS::EMR::SecurityConfiguration`: the addition makes a name for it, as EMR does.
+- CloudFormation refuses an alarm on a query of metrics: the addition makes it as one on a metric with the query's name.
 - EC2 drops the tags of a new flow log (they are given for `vpc-flow-log`; it looks for `flow-log`), and
   does not return its log group, format, interval and delivery status.
 """
@@ -34,6 +35,8 @@ def add_to_ministack() -> None:
         "AWS::EMR::SecurityConfiguration",
         {"create": create_security_configuration, "delete": delete_security_configuration},
     )
+    record = provisioners["_cw_metric_alarm_record"]
+    provisioners["_cw_metric_alarm_record"] = lambda name, properties: record(name, without_query(properties))
     ec2 = vars(importlib.import_module("ministack.services.ec2"))
     actions = ec2["_ACTION_MAP"]
     extras: dict[str, str] = {}
@@ -51,6 +54,15 @@ def add_to_ministack() -> None:
     runtime["execution_credentials"] = functions["execution_credentials"] = (
         _session_maker(sts["register_session"]) if app["AUTH"] else given
     )
+
+
+def without_query(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an alarm's properties, with a metric's name in place of a query. MiniStack evaluates neither of ours."""
+    queries = properties.get("Metrics")
+    if not queries:
+        return properties
+    plain = {name: value for name, value in properties.items() if name != "Metrics"}
+    return plain | {"Namespace": "query", "MetricName": queries[0]["Expression"], "Period": queries[0]["Period"]}
 
 
 def create_security_configuration(
