@@ -485,7 +485,7 @@ def test_the_stream_and_its_measures(stubs: Stubs) -> None:
     assert read == [7.0, 5.0, None]
 
 
-@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr"])
+@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr", "bucket", "identity"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
     """A gateway's docstring lists exactly the operations that it calls, for IAM policies."""
     tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
