@@ -4,7 +4,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
@@ -34,17 +34,27 @@ if TYPE_CHECKING:
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
 @stack_name_option
-@click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
+@click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]")
+@click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
 @click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]")
 @click.option(
-    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 10 for 1,000."
+    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000."
+)
+@click.option(
+    "--max-nodes", type=click.IntRange(min=1), metavar="N", help="The most nodes to choose by itself.  [default: 20]"
 )
 @click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes.")
 @click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
 @click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
 @click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
+@click.option(
+    "--configurations",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Settings of the cluster's software: EMR's JSON list of configurations.",
+)
 @click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
 @click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is starting.")
@@ -67,6 +77,7 @@ def run_emr(
     inputs: tuple[str, ...],
     skip_unreadable: bool,
     stack_name: str,
+    configurations: BinaryIO | None,
     no_wait: bool,
     hadoop_cluster: bool,
     strict: bool,
@@ -92,11 +103,13 @@ def run_emr(
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
     from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, render_request
+    from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
     from toptalkers.runs.site import site_of
     from toptalkers.runs.watch import execute_run
 
     account = open_account(region=region, profile=profile)
+    if configurations:
+        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
     site = site_of(require_own(account, stack_name))
     line = _LiveLine()
@@ -176,7 +189,7 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-_ONLY_FOR_EMR = ("skip_unreadable", "stack_name", "no_wait", "dry_run", "region", "profile")
+_ONLY_FOR_EMR = ("configurations", "skip_unreadable", "stack_name", "no_wait", "dry_run", "region", "profile")
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:

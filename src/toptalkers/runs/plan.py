@@ -80,9 +80,12 @@ def plan_run(
     )
     sizing = size_cluster(
         read.size_bytes,
+        objects=read.objects,
+        primary_type=options.primary_type,
         core=options.core,
         task=options.task,
         vpc_nodes=options.vpc_nodes,
+        max_nodes=options.max_nodes,
         spot=options.spot,
         **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
@@ -125,12 +128,15 @@ def format_plan(plan: RunPlan) -> str:
     nodes = f"1 primary, {sizing.core} core"
     if sizing.task:
         nodes += f", {sizing.task} task{' (Spot)' if sizing.spot else ''}"
+    types = f"all {sizing.instance_type}"
+    if sizing.primary_type != sizing.instance_type:
+        types = f"the primary {sizing.primary_type}, the others {sizing.instance_type}"
     uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
     lines = [
         f"Plan: run {record.run_id} of the stack {record.stack} in {plan.region}",
         f"  question  {describe_query(record.query)}",
         f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
-        f"  cluster   {record.versions['release']}, {nodes}, all {sizing.instance_type} ({sizing.reason})",
+        f"  cluster   {record.versions['release']}, {nodes}, {types} ({sizing.reason})",
         f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; it ends by itself",
         f"  answer    {record.answer}",
     ]
