@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import click
 
 from toptalkers.cli.options import (
+    SITE_OPTIONS,
+    cluster_site_options,
     dry_run_option,
     job_query_options,
     open_account,
     region_options,
-    stack_name_option,
     strict_option,
     yes_option,
 )
@@ -25,15 +26,18 @@ from toptalkers.question.query import Query
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
     from toptalkers.runs.record import RunRecord
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.command("run-emr")
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
+)
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
-@stack_name_option
+@cluster_site_options
 @click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]")
 @click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
@@ -76,7 +80,7 @@ def run_emr(
     top: int,
     inputs: tuple[str, ...],
     skip_unreadable: bool,
-    stack_name: str,
+    where: "SiteOptions",
     configurations: BinaryIO | None,
     no_wait: bool,
     hadoop_cluster: bool,
@@ -92,26 +96,30 @@ def run_emr(
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
+    Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
+    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket.
+
     \b
     Example:
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
+      toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
+          --input s3://central-logs/AWSLogs/123456789012/
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
         _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR})
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
-    from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
-    from toptalkers.runs.site import site_of
+    from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import execute_run
 
     account = open_account(region=region, profile=profile)
     if configurations:
         cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
-    site = site_of(require_own(account, stack_name))
+    site = find_site(account, where)
     line = _LiveLine()
     plan = plan_run(
         account,
@@ -126,6 +134,8 @@ def run_emr(
     )
     line.clear()
     say_lines(format_plan(plan))
+    for note in site.notes:
+        say(f"Note: {note}")
     if dry_run:
         show(render_request(plan.request))
         return
@@ -189,7 +199,7 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-_ONLY_FOR_EMR = ("configurations", "skip_unreadable", "stack_name", "no_wait", "dry_run", "region", "profile")
+_ONLY_FOR_EMR = (*SITE_OPTIONS, "configurations", "skip_unreadable", "no_wait", "dry_run", "region", "profile")
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:

@@ -132,8 +132,11 @@ def format_plan(plan: RunPlan) -> str:
     if sizing.primary_type != sizing.instance_type:
         types = f"the primary {sizing.primary_type}, the others {sizing.instance_type}"
     uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
+    where = (
+        f"of the stack {record.stack}" if record.stack != plan.bucket else f"in s3://{plan.bucket}, without a stack,"
+    )
     lines = [
-        f"Plan: run {record.run_id} of the stack {record.stack} in {plan.region}",
+        f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
         f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
         f"  cluster   {record.versions['release']}, {nodes}, {types} ({sizing.reason})",
