@@ -89,7 +89,7 @@ def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
     arguments = ["run-emr", "--spot", "--task", "3", "--subnet", "subnet-1", "--subnet", "subnet-2", "--tag", "a=b"]
     dry = command(account, *arguments, "--dry-run")
     assert dry.exit_code == 0
-    assert set(account.fake_emr.calls) <= {"ListReleaseLabels"}
+    assert set(account.fake_emr.calls) <= {"ListReleaseLabels", "ListSupportedInstanceTypes"}
     assert set(account.fake_s3.calls) <= {"ListObjectsV2", "HeadObject", "GetObject"}
     assert "started" not in dry.stderr
     name = json.loads(dry.stdout)["Name"]

@@ -140,6 +140,24 @@ def test_releases_of_all_pages(emr: tuple[ClusterGateway, Stubber]) -> None:
     assert gateway.releases("emr-7") == ["emr-7.14.0", "emr-7.13.0"]
 
 
+def test_f11_types_of_all_pages(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """F11: the types that a release runs on come in pages, and botocore has no paginator for them."""
+    gateway, stubber = emr
+    one, two = ({"SupportedInstanceTypes": [{"Type": each}]} for each in ("m5.xlarge", "m7g.xlarge"))
+    stubber.add_response("list_supported_instance_types", {**one, "Marker": "m"}, {"ReleaseLabel": "emr-7.14.0"})
+    stubber.add_response("list_supported_instance_types", two, {"ReleaseLabel": "emr-7.14.0", "Marker": "m"})
+    assert gateway.supported_types("emr-7.14.0") == {"m5.xlarge", "m7g.xlarge"}
+
+
+def test_the_codes_of_a_failure(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """EMR has codes for some failures, beside its reason."""
+    gateway, stubber = emr
+    code = "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"
+    status = {"State": "TERMINATING", "ErrorDetails": [{"ErrorCode": code, "ErrorMessage": "x"}, {}]}
+    stubber.add_response("describe_cluster", {"Cluster": {"Status": status}}, {"ClusterId": "j-1"})
+    assert gateway.describe("j-1").error_codes == (code,)
+
+
 def test_describe(emr: tuple[ClusterGateway, Stubber]) -> None:
     """State, reason and times of a cluster."""
     gateway, stubber = emr
