@@ -158,6 +158,14 @@ def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
     assert recorded(account).ended
 
 
+def test_a_cluster_whose_nodes_do_not_come_up(account: FakeAccount) -> None:
+    """The message says where their logs are."""
+    account.fake_emr.faults = frozenset({EmrFault.BOOTSTRAP_FAILURE})
+    ran = command(account, "run-emr", "--yes")
+    assert ran.exit_code == 3
+    assert f"aws s3 ls --recursive s3://{BUCKET}/logs/" in ran.stderr
+
+
 def test_a_cluster_that_never_starts(account: FakeAccount) -> None:
     """The run waits for it, then terminates it and waits for its end."""
     account.fake_emr.faults = frozenset({EmrFault.NEVER_STARTS})

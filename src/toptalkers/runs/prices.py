@@ -44,6 +44,7 @@ def describe_cost(sizing: Sizing, region: str) -> str:
     """Write the estimate of a cluster's cost: `about $0.08`, with the Region of the prices if it is another."""
     cost = dollars(sizing)
     if cost is None:
-        return f"not known for {sizing.instance_type} with {sizing.primary_type}"
+        types = dict.fromkeys((sizing.instance_type, sizing.primary_type))
+        return f"not known for {' with '.join(types)}"
     elsewhere = "" if region == PRICED_IN else f", by the prices of {PRICED_IN}"
     return f"{'at most about' if sizing.spot else 'about'} ${max(cost, 0.01):,.2f} for EC2 and EMR{elsewhere}"
