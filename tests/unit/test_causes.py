@@ -28,8 +28,8 @@ MESSAGES = [
     (
         "permission",
         (
-            "Service-linked role 'AWSServiceRoleForEMRCleanup' for EMR is required. Please create this role directly or add"
-            " permission to create it in your IAM entity."
+            "Service-linked role 'AWSServiceRoleForEMRCleanup' for EMR is required. Please create this role directly or"
+            " add permission to create it in your IAM entity."
         ),
         "create-service-linked-role --aws-service-name elasticmapreduce.amazonaws.com",
     ),
@@ -58,8 +58,8 @@ MESSAGES = [
     (
         "quota",
         (
-            "You have requested more vCPU capacity than your current vCPU limit of 5 allows for the instance bucket that"
-            " the specified instance type belongs to."
+            "You have requested more vCPU capacity than your current vCPU limit of 5 allows for the instance bucket"
+            " that the specified instance type belongs to."
         ),
         "--quota-code L-1216C47A --desired-value 8'",
     ),
@@ -76,16 +76,16 @@ MESSAGES = [
     (
         "subnet",
         (
-            "The VPC/subnet configuration was invalid: No route to any external sources detected in Route Table for Subnet:"
-            " subnet-1 for VPC: vpc-1"
+            "The VPC/subnet configuration was invalid: No route to any external sources detected in Route Table for"
+            " Subnet: subnet-1 for VPC: vpc-1"
         ),
         "aws ec2 create-vpc-endpoint --region us-east-1 --vpc-id vpc-1 --service-name com.amazonaws.us-east-1.s3",
     ),
     (
         "subnet",
         (
-            "The subnet configuration was invalid: Cannot find route to InternetGateway in main RouteTable rtb-1 for vpc"
-            " vpc-1."
+            "The subnet configuration was invalid: Cannot find route to InternetGateway in main RouteTable rtb-1 for"
+            " vpc vpc-1."
         ),
         "create-vpc-endpoint",
     ),
