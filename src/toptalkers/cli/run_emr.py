@@ -19,17 +19,20 @@ from toptalkers.cli.options import (
 )
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
+from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
 
 
 @click.command("run-emr")
 @job_query_options
 @click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@origin_options
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
@@ -65,6 +68,7 @@ def run_emr(
     query: Query,
     top: int,
     inputs: tuple[str, ...],
+    origin: "Origin",
     skip_unreadable: bool,
     stack_name: str,
     no_wait: bool,
@@ -85,6 +89,7 @@ def run_emr(
     Example:
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
+      toptalkers run-emr --input s3://central/AWSLogs/ --from-account 111122223333 --since 2026-11-23T18:00Z
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
@@ -106,6 +111,7 @@ def run_emr(
         query,
         top=top,
         inputs=inputs,
+        origin=origin,
         options=options,
         skips=skip_unreadable,
         on_look=lambda done, total: line.look(f"looked into {done:,} of {total:,} objects"),
@@ -176,7 +182,16 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-_ONLY_FOR_EMR = ("skip_unreadable", "stack_name", "no_wait", "dry_run", "region", "profile")
+_ONLY_FOR_EMR = (
+    "from_accounts",
+    "from_regions",
+    "skip_unreadable",
+    "stack_name",
+    "no_wait",
+    "dry_run",
+    "region",
+    "profile",
+)
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:

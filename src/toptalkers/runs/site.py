@@ -28,6 +28,7 @@ class Site:
         subnets: the ids of the subnets of clusters; of several, EMR chooses. Empty for EMR's own choice.
         security_groups: the security groups of clusters.
         read_buckets: the names of other buckets that the nodes may read; None when that is not known.
+        nodes_role: the ARN of the nodes' role; empty when it is not known.
 
     """
 
@@ -39,6 +40,7 @@ class Site:
     subnets: tuple[str, ...] = ()
     security_groups: SecurityGroups = SecurityGroups()
     read_buckets: frozenset[str] | None = None
+    nodes_role: str = ""
 
 
 def site_of(stack: OurStack) -> Site:
@@ -52,6 +54,7 @@ def site_of(stack: OurStack) -> Site:
     def listed(parameter: str) -> tuple[str, ...]:
         return tuple(one.strip() for one in stack.parameters.get(parameter, "").split(",") if one.strip())
 
+    role_path = stack.parameters.get("RolePath", "/")
     return Site(
         name=stack.name,
         bucket=stack.bucket,
@@ -65,4 +68,8 @@ def site_of(stack: OurStack) -> Site:
             service=stack.parameters.get("ClusterServiceSecurityGroup", ""),
         ),
         read_buckets=frozenset(listed("ReadBuckets")),
+        # Of the stack's own, role and instance profile have the same name.
+        nodes_role=f"arn:{stack.arn.split(':')[1]}:iam::{stack.account_id}:role{role_path}{stack.emr_instance_profile}"
+        if stack.account_id
+        else "",
     )

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject, describe_archive
+from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, describe_archive
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
-from toptalkers.records.stored import is_read
+from toptalkers.records.stored import Search
 from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
 
 MOST_INSPECTED = 5_000
@@ -66,7 +66,7 @@ class Survey:
         """Take S3 and the question."""
         self._storage = storage
         self._query = query
-        self._roots: list[tuple[Place, list[Place]]] = []
+        self._roots: list[tuple[Place, list[Place], list[str]]] = []
         self._seen: set[Place] = set()
         self.taken: dict[Place, int] = {}
         self.renamed: dict[Place, str] = {}
@@ -78,13 +78,13 @@ class Survey:
         """The number of objects that Hadoop would read."""
         return len(self._seen)
 
-    def add(self, bucket: str, folder: str, objects: Iterable[StoredObject]) -> bool:
-        """Add the objects of a folder, or a single object (then the folder is empty); whether Hadoop would read any."""
+    def add(self, search: Search) -> bool:
+        """Add the objects that a search finds; whether Hadoop would read any."""
         found: list[Place] = []
-        for one in objects:
-            if not is_read(one.key, folder) or not (one.size_bytes or one.key.endswith(_PACKED)):
+        for one in search:
+            if not (one.size_bytes or one.key.endswith(_PACKED)):
                 continue
-            place = (bucket, one.key)
+            place = (search.bucket, one.key)
             found.append(place)
             if place in self._seen:
                 continue
@@ -98,7 +98,8 @@ class Survey:
                 self.unreadable[_uri(place)] = named.what or "0 bytes, which is not a compressed file"
             else:
                 self.taken[place] = one.size_bytes
-        self._roots.append(((bucket, folder), found))
+        self._roots.append(((search.bucket, search.folder), found, search.cut))
+        self.neighbours |= {_uri((search.bucket, folder)): service for folder, service in search.services.items()}
         return bool(found)
 
     def inspect(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
@@ -154,9 +155,9 @@ class Survey:
         uris: dict[str, None] = {}
         files: dict[str, Place] = {}
         named: set[Place] = set(self.renamed)
-        for (bucket, folder), found in self._roots:
+        for (bucket, folder), found, cut in self._roots:
             taken = [place[1] for place in found if place in self.taken and place not in named]
-            others = [place[1] for place in found if place not in self.taken or place in named]
+            others = [*cut, *(place[1] for place in found if place not in self.taken or place in named)]
             named.update(found)
             for key in cover(folder, taken, others) if folder or len(found) != 1 else taken:
                 uri = _uri((bucket, key))
