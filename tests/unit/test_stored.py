@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.errors import ToptalkersError
+from toptalkers.job.steps import plan_steps
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, find_stored
 from toptalkers.records.wanted import ANYWHERE, Origin, Wanted
+from toptalkers.runs import survey
 from toptalkers.runs.input import RunInput, pick_input
 
 PACKED = gzip.compress(
@@ -46,7 +48,12 @@ def keys_read(account: FakeAccount, read: RunInput) -> set[str]:
     """Return the keys that Hadoop would read: those of the addresses, and all below folders."""
     keys = account.fake_s3.objects
     places = [uri.removeprefix(f"s3://{BUCKET}/") for uri in read.uris]
-    return {key for key in keys for place in places if key == place or (place[-1:] in "/" and key.startswith(place))}
+    return {
+        key
+        for key in keys
+        for place in places
+        if key == place or ((place.rstrip("/") != place or not place) and key.startswith(place))
+    }
 
 
 def on_a_cluster(account: FakeAccount, *uris: str, origin: Origin = ANYWHERE, **times: datetime | None) -> set[str]:
@@ -190,3 +197,72 @@ def test_what_is_there_instead() -> None:
         assert [one.reason for one in inputs.problems] == [line]
         with pytest.raises(ToptalkersError, match=re.escape(line)):
             pick_input(account.open().storage, account.site, Query(), origin=origin, renamed="runs/r/input/")
+
+
+def expand(pattern: str) -> re.Pattern[str]:
+    """Return what a pattern of Hadoop's matches, itself or as a folder."""
+    text = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\{", "(?:").replace(r"\}", ")").replace(",", "|")
+    return re.compile(text + ("" if pattern.endswith("/") else "$"))
+
+
+@given(st.lists(PUTS, min_size=1, max_size=25), TIMES, ORIGINS, st.sets(st.integers(0, 24), max_size=3), st.booleans())
+def test_patterns_match_the_same_as_the_addresses(
+    puts: list[tuple[str, str, str, timedelta, str]],
+    since: datetime | None,
+    origin: Origin,
+    bad: set[int],
+    skips: bool,
+) -> None:
+    """When addresses are too long for a step, fewer patterns match all that is to be read, and nothing else."""
+    account = FakeAccount()
+    for number, (tree, of, region, age, name) in enumerate(puts):
+        key = logs(account, tree, of=of, region=region, time=NOON + age, name=name)
+        if number in bad:
+            account.fake_s3.objects[key] = b"no gzip"
+    query = Query(since=since)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "LONGEST_URIS", 200)
+        try:
+            read = pick_input(
+                account.open().storage,
+                account.site,
+                query,
+                given=[f"s3://{BUCKET}/"],
+                origin=origin,
+                renamed="runs/r/input/",
+                skips=skips,
+            )
+        except ToptalkersError:
+            return
+    read_as = read.patterns or read.uris
+    objects = {f"s3://{BUCKET}/{key}" for key in account.fake_s3.objects}
+    found = {uri for uri in objects if any(expand(one).match(uri) for one in read_as)}
+    assert found == {f"s3://{BUCKET}/{key}" for key in keys_read(account, read)}
+    assert len(found) == read.objects - len(read.copies)
+
+
+@pytest.mark.parametrize("tree", [PLAIN, HIVE_HOURS])
+@pytest.mark.parametrize("origin", [ANYWHERE, Origin(frozenset(f"{number:012}" for number in range(1, 100)))])
+def test_c2_an_hour_of_an_organization_fits_into_a_step(tree: str, origin: Origin) -> None:
+    """A hundred accounts in four Regions, each with files of its own, and some without an hour."""
+    account = FakeAccount()
+    for of in range(100):
+        for number, region in enumerate(("eu-central-1", "eu-west-1", "us-east-1", "us-west-2")):
+            for hour in range(8):
+                if (of + number) % 7 != hour:
+                    time = NOON + timedelta(hours=hour)
+                    logs(account, tree, of=f"{of:012}", region=region, time=time, name=NAME)
+    until = NOON + timedelta(hours=3)
+    read = pick_input(
+        account.open().storage,
+        account.site,
+        Query(since=NOON + timedelta(hours=2), until=until),
+        given=[f"s3://{BUCKET}/AWSLogs/"],
+        origin=origin,
+        renamed="runs/r/input/",
+    )
+    assert read.objects > 1000
+    assert sum(map(len, read.patterns)) < (8_000 if origin.accounts else 400)
+    plan_steps(
+        Query(), inputs=read.uris, patterns=read.patterns, gluing=read.gluing, bundle="b/", output="o/", between="x/"
+    )

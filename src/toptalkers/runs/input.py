@@ -22,6 +22,7 @@ class RunInput:
 
     Attributes:
         uris: the addresses of folders, read with all objects below them, and of files.
+        patterns: what a step is given instead if these are too long for it: patterns that match them.
         objects: the number of objects.
         size_bytes: their total size as stored, usually compressed.
         gluing: how small objects may share a map.
@@ -38,6 +39,7 @@ class RunInput:
     notes: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    patterns: tuple[str, ...] = ()
 
 
 def pick_input(
@@ -101,10 +103,12 @@ def pick_input(
             f"there are no flow logs to read in {where}{when}" + (f": {format_reasons(passed)}" if passed else ""),
             hint=None if given else "'toptalkers status' shows what arrives; records take up to 15 minutes",
         )
-    uris, copied = survey.places()
+    uris, patterns, copied = survey.places()
     copies = plan_copies(copied, survey.renamed, renamed)
     if copies:
         uris.append(f"s3://{bucket}/{renamed}")
+        if patterns:
+            patterns.append(uris[-1])
         number = "1 object is" if len(copies) == 1 else f"{len(copies):,} objects are"
         why = "Hadoop goes by the ending of a name" if survey.renamed else "they are among objects left out"
         notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over, as {why}")
@@ -126,6 +130,7 @@ def pick_input(
         tuple(notes),
         copies,
         tuple(sorted(survey.unreadable.items())),
+        tuple(patterns),
     )
 
 
