@@ -61,7 +61,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:/=@+-]+")
 _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
 """A path, without commas, which separate paths, and without signs of a pattern."""
 
-_PATTERN = re.compile(r"s3://(?:[A-Za-z0-9_.:/=@+*-]|\{[A-Za-z0-9_.:=@+*,-]+\})+")
+_PATTERN = re.compile(r"(?:[a-z0-9]+://)?(?:[A-Za-z0-9_.:/=@+*-]|\{[A-Za-z0-9_.:=@+*,-]+\})+")
 """A path with Hadoop's stars and braces, which only our own planning makes."""
 
 Gluing = Literal["headers", "offsets", "never"]
