@@ -30,7 +30,7 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.open().storage, BUCKET, query, given=given, renamed="runs/r/input/")
+    return pick_input(account.open().storage, account.site, query, given=given, renamed="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:
@@ -52,9 +52,9 @@ def test_hours_with_a_margin(account: FakeAccount) -> None:
     """One hour before, for clocks that differ, two after, for late records; no missing folder."""
     for hour in (15, 16, 17, 19, 21, 22):
         account.capture(f"2026/11/23/{hour}")
-    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:59")
+    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:00")
     assert keys(read) == [f"flowlogs/2026/11/23/{hour}/" for hour in (16, 17, 19)]
-    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T20:00")
+    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:01")
     assert keys(read)[-1] == "flowlogs/2026/11/23/21/"
 
 
@@ -81,7 +81,8 @@ def test_direct_delivery(account: FakeAccount, folder: str) -> None:
     account.fake_s3.objects[f"{folder}/{AWS_FILE}"] = PACKED
     account.fake_s3.objects["AWSLogs/123456789012/CloudTrail/us-east-1/2026/11/23/x.json.gz"] = b"x"
     read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
-    assert keys(read) == [f"{folder}/"]
+    # An hour's part of a day is told by the names of the files.
+    assert keys(read) == [f"{folder}/{AWS_FILE}" if folder == DIRECT else f"{folder}/"]
     assert read.gluing == "headers"
     assert pick(account).objects == 1
     with pytest.raises(ToptalkersError, match="at the time asked for"):

@@ -20,11 +20,13 @@ from toptalkers.cli.options import (
 )
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
+from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
     from toptalkers.runs.site import SiteOptions
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
 )
+@origin_options
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
@@ -79,6 +82,7 @@ def run_emr(
     query: Query,
     top: int,
     inputs: tuple[str, ...],
+    origin: "Origin",
     skip_unreadable: bool,
     where: "SiteOptions",
     configurations: BinaryIO | None,
@@ -105,6 +109,7 @@ def run_emr(
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
       toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
           --input s3://central-logs/AWSLogs/123456789012/
+      toptalkers run-emr --input s3://central/AWSLogs/ --from-account 111122223333 --since 2026-11-23T18:00Z
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
@@ -127,6 +132,7 @@ def run_emr(
         query,
         top=top,
         inputs=inputs,
+        origin=origin,
         options=options,
         skips=skip_unreadable,
         on_look=lambda done, total: line.look(f"looked into {done:,} of {total:,} objects"),
@@ -199,7 +205,17 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-_ONLY_FOR_EMR = (*SITE_OPTIONS, "configurations", "skip_unreadable", "no_wait", "dry_run", "region", "profile")
+_ONLY_FOR_EMR = (
+    *SITE_OPTIONS,
+    "configurations",
+    "from_accounts",
+    "from_regions",
+    "skip_unreadable",
+    "no_wait",
+    "dry_run",
+    "region",
+    "profile",
+)
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:

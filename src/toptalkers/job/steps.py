@@ -67,6 +67,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:/=@+-]+")
 _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
 """A path, without commas, which separate paths, and without signs of a pattern."""
 
+_PATTERN = re.compile(r"(?:[a-z0-9]+://)?(?:[A-Za-z0-9_.:/=@+*-]|\{[A-Za-z0-9_.:=@+*,-]+\})+")
+"""A path with Hadoop's stars and braces, which only our own planning makes."""
+
 Gluing = Literal["headers", "offsets", "never"]
 """How small files share a map (docs/decisions/0004-gluing-files.md):
 
@@ -89,6 +92,7 @@ def plan_steps(
     *,
     top: int = 0,
     inputs: Sequence[str],
+    patterns: Sequence[str] = (),
     gluing: Gluing,
     bundle: str,
     output: str,
@@ -105,6 +109,7 @@ def plan_steps(
         query: the question.
         top: how many talkers are kept, 0 for all.
         inputs: files, or folders with everything below them: `s3://bucket/flowlogs/`.
+        patterns: what Hadoop is given instead, if there is any: patterns that match the same files and folders.
         gluing: how small files share a map.
         bundle: the folder of the scripts, ending in `/`.
         output: the folder of the answer, ending in `/`. It must not exist yet.
@@ -123,13 +128,16 @@ def plan_steps(
     for path in (*inputs, bundle, output, between):
         if not _PATH.fullmatch(path):
             raise UsageError(f"{path!r} cannot be a path in a step", hint="use letters, digits and _ . - + @ = : /")
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern):
+            raise UsageError(f"{pattern!r} cannot be a pattern in a step")
     if not inputs:
         raise UsageError("nothing to read")
     of_all_ports = replace(query, ports=ALL_PORTS)
     return (
         _aggregate(
             of_all_ports if keep_all_ports else query,
-            inputs=inputs,
+            inputs=patterns or inputs,
             gluing=gluing,
             script=bundle + "count_flows.py",
             output=between,

@@ -11,6 +11,7 @@ from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
+from toptalkers.records.wanted import ANYWHERE, Origin
 from toptalkers.runs.ahead import (
     Network,
     check_types,
@@ -60,6 +61,7 @@ def plan_run(
     *,
     top: int = 0,
     inputs: Sequence[str] = (),
+    origin: Origin = ANYWHERE,
     options: ClusterOptions | None = None,
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
@@ -68,8 +70,8 @@ def plan_run(
     """Plan a run at a site; this changes nothing in the account.
 
     `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the flow logs in the
-    site's bucket; see `pick_input`, also for `skips` and `on_look`. `token` is four random hexadecimal digits, for the
-    run's name.
+    site's bucket; see `pick_input`, also for `origin`, `skips` and `on_look`. `token` is four random hexadecimal
+    digits, for the run's name.
 
     Raises:
         UsageError: an option is not valid.
@@ -86,9 +88,10 @@ def plan_run(
     run_id = locations.format_run_id(created, token)
     read = pick_input(
         account.storage,
-        bucket,
+        site,
         query,
         given=inputs,
+        origin=origin,
         renamed=locations.renamed_prefix(run_id),
         skips=skips,
         on_look=on_look,

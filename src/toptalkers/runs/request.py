@@ -94,6 +94,7 @@ def plan_request(
         query,
         top=top,
         inputs=read.uris,
+        patterns=read.patterns,
         gluing=read.gluing,
         bundle=f"s3://{bucket}/{bundle}",
         output=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
