@@ -64,7 +64,8 @@ class Pages:
 class FakeCloudFormation(FakeService):
     """Stacks that take two looks to finish, and fail at a resource that is named.
 
-    `replaces` holds what a change set says of resources that change: True or Conditional.
+    `replaces` holds what a change set says of resources that change: True or Conditional. With `fails_after`, that many
+    operations are well, and the next one fails.
     """
 
     def __init__(self, aws: "FakeAws") -> None:
@@ -77,6 +78,7 @@ class FakeCloudFormation(FakeService):
         self.fails_at: dict[str, str] = {}
         self.replaces: dict[str, str] = {}
         self.finds_nothing_to_change = False
+        self.fails_after: int | None = None
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
@@ -96,6 +98,10 @@ class FakeCloudFormation(FakeService):
         }
         self.stacks[name] = stack
         return stack
+
+    def parameter(self, key: str, name: str = "toptalkers") -> str:
+        """The value of a stack's parameter."""
+        return str({one["ParameterKey"]: one["ParameterValue"] for one in self.stacks[name]["Parameters"]}[key])
 
     def _find(self, name: str) -> dict[str, Any]:
         for one in (*self.stacks.values(), *self.gone):
@@ -123,7 +129,7 @@ class FakeCloudFormation(FakeService):
 
     @operation
     def get_template(self, *, StackName: str) -> Any:  # noqa: N803
-        return {"TemplateBody": json.loads(self.templates[StackName])}
+        return {"TemplateBody": json.loads(self.templates[self._find(StackName)["StackName"]])}
 
     @operation
     def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> Any:  # noqa: N803
@@ -189,11 +195,20 @@ class FakeCloudFormation(FakeService):
         template = json.loads(made["TemplateBody"])
         self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS")
 
+        had = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
         def finish() -> None:
+            failing = dict(self.fails_at)
+            if self.fails_after is not None:
+                failing |= {"Function": "no"} if not self.fails_after else {}
+                self.fails_after -= 1
+            if not failing and "Stream" in resources_made(template, made["_values"]):
+                refusal = self.aws.streams.change(had.get("Shards"), made["_values"].get("Shards", "1"))
+                failing |= {"Stream": refusal} if refusal else {}
             for name, one in template["Resources"].items():
-                reason = self.fails_at.get(name)
+                reason = failing.get(name)
                 self._happen(stack, name, one["Type"], f"{verb}_FAILED" if reason else f"{verb}_COMPLETE", reason or "")
-            if self.fails_at:
+            if failing:
                 end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
             else:
                 end = f"{verb}_COMPLETE"
@@ -211,7 +226,7 @@ class FakeCloudFormation(FakeService):
         declared = json.loads(template)
         parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
         outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
-            "BucketName": "toptalkers-bucket",
+            "BucketName": parameters.get("ExistingBucket") or "toptalkers-bucket",
             "LogGroupName": "flow-records",
             "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/delivery",
             "LogFormat": parameters["LogFormat"],
@@ -364,10 +379,15 @@ class FakeEc2(FakeService):
 
 
 class FakeS3(FakeService):
-    """One bucket; some objects still arrive while it is emptied."""
+    """One bucket of the account, in the Region; some objects still arrive while it is emptied.
+
+    `settings` holds what the requests for its settings have, each under the name that they have in common.
+    """
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
+        self.settings: dict[str, Any] = {}
+        self.bucket_region = REGION
         self.objects: dict[str, tuple[int, datetime]] = {}
         self.late: list[str] = []
         self.is_deleted = False
@@ -406,15 +426,98 @@ class FakeS3(FakeService):
             raise refuse("delete_bucket", "BucketNotEmpty", "The bucket you tried to delete is not empty")
         self.is_deleted = True
 
+    @operation
+    def get_bucket_location(self, *, Bucket: str, ExpectedBucketOwner: str) -> Any:  # noqa: N803
+        if Bucket == "central-logs" or ExpectedBucketOwner != "123456789012":
+            raise refuse("get_bucket_location", "AccessDenied", "Access Denied")
+        if Bucket != "toptalkers-bucket":
+            raise refuse("get_bucket_location", "NoSuchBucket", "The specified bucket does not exist")
+        return {"LocationConstraint": None if self.bucket_region == "us-east-1" else self.bucket_region}
+
+    @operation
+    def get_bucket_policy(self, **_: Any) -> Any:
+        return self._setting("policy", "NoSuchBucketPolicy")
+
+    @operation
+    def get_bucket_lifecycle_configuration(self, **_: Any) -> Any:
+        return self._setting("lifecycle", "NoSuchLifecycleConfiguration")
+
+    @operation
+    def get_public_access_block(self, **_: Any) -> Any:
+        return self._setting("block", "NoSuchPublicAccessBlockConfiguration")
+
+    @operation
+    def get_bucket_encryption(self, **_: Any) -> Any:
+        return self._setting("encryption", "ServerSideEncryptionConfigurationNotFoundError")
+
+    @operation
+    def get_bucket_ownership_controls(self, **_: Any) -> Any:
+        return self._setting("ownership", "OwnershipControlsNotFoundError")
+
+    def _setting(self, name: str, missing: str) -> Any:
+        if name not in self.settings:
+            raise refuse("get_it", missing, "The bucket has none")
+        return self.settings[name]
+
+    @operation
+    def put_bucket_policy(self, *, Policy: str, **_: Any) -> None:  # noqa: N803
+        self.settings["policy"] = {"Policy": Policy}
+
+    @operation
+    def put_bucket_lifecycle_configuration(self, *, LifecycleConfiguration: Any, **_: Any) -> None:  # noqa: N803
+        rules = LifecycleConfiguration["Rules"]
+        assert len({"Filter" in one for one in rules}) == 1, "S3 takes no mixture"
+        self.settings["lifecycle"] = LifecycleConfiguration
+
+    @operation
+    def put_public_access_block(self, **request: Any) -> None:
+        self.settings["block"] = request
+
+    @operation
+    def put_bucket_encryption(self, **request: Any) -> None:
+        self.settings["encryption"] = request
+
+    @operation
+    def put_bucket_ownership_controls(self, **request: Any) -> None:
+        self.settings["ownership"] = request
+
+
+class FakeSts(FakeService):
+    """The account of the documentation."""
+
+    @operation
+    def get_caller_identity(self) -> Any:
+        return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/u"}
+
 
 class FakeKinesis(FakeService):
-    """One stream with two shards."""
+    """One stream, whose shards are at most doubled, and at most halved."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.shards = 2
+        self.is_on_demand = False
+
+    def change(self, old: str | None, new: str) -> str:
+        """Do what CloudFormation does when the parameter changes, or return why Kinesis refuses."""
+        if old == new:
+            return ""
+        if new == "on-demand":
+            self.is_on_demand, self.shards = True, 4 if old is None else self.shards
+            return ""
+        if old is not None and int(new) > 2 * self.shards:
+            return f"UpdateShardCount cannot scale up over double your current open shard count. {self.shards}, {new}"
+        if old is not None and 2 * int(new) < self.shards:
+            return f"UpdateShardCount cannot scale down below half your open shard count. {self.shards}, {new}"
+        self.is_on_demand, self.shards = False, int(new)
+        return ""
 
     @operation
     def describe_stream_summary(self, *, StreamName: str) -> Any:  # noqa: N803
         del StreamName
-        mode = {"StreamMode": "PROVISIONED"}
-        return {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE", "OpenShardCount": 2, "StreamModeDetails": mode}}
+        mode = {"StreamMode": "ON_DEMAND" if self.is_on_demand else "PROVISIONED"}
+        summary = {"StreamStatus": "ACTIVE", "OpenShardCount": self.shards, "StreamModeDetails": mode}
+        return {"StreamDescriptionSummary": summary}
 
 
 class FakeCloudWatch(FakeService):
@@ -454,6 +557,7 @@ class FakeAws(Opener):
         self.store = FakeS3(self)
         self.streams = FakeKinesis(self)
         self.measures = FakeCloudWatch(self)
+        self.identity = FakeSts(self)
         self.slept = 0.0
 
     @property
@@ -483,4 +587,5 @@ class FakeAws(Opener):
             "ec2": self.compute,
             "kinesis": self.streams,
             "s3": self.store,
+            "sts": self.identity,
         }[service]

@@ -1,5 +1,7 @@
 """`enable-flowlogs` and `disable-flowlogs`: the requests to EC2, and the messages about its answers."""
 
+import json
+
 import pytest
 
 from tests.fake_aws import FakeAws
@@ -224,3 +226,36 @@ def test_all_vpcs(run: Run) -> None:
     assert (done.exit_code, done.stdout) == (0, "fl-1\nfl-2\n")
     assert run("enable-flowlogs").exit_code == 2
     assert run("enable-flowlogs", "vpc-1", "--all-vpcs").exit_code == 2
+
+
+def policy_sids(aws: FakeAws) -> list[str]:
+    """The statements of the bucket's policy, by their names."""
+    return [one["Sid"] for one in json.loads(aws.store.settings["policy"]["Policy"])["Statement"]]
+
+
+def test_the_bucket_policy_is_mended(aws: FakeAws, run: Run) -> None:
+    """I2: what AWS took from the bucket's policy is put back, its own statement stays, and once is enough."""
+    own = {"Sid": "AWSLogDeliveryWrite1", "Effect": "Allow", "Principal": "*", "Action": "s3:PutObject"}
+    aws.store.settings["policy"] = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [own]})}
+    done = run("enable-flowlogs", "vpc-1", "--destination", "s3")
+    assert done.exit_code == 0
+    assert "put back into the policy of s3://toptalkers-bucket: TlsOnly, " in done.stderr
+    assert {"TlsOnly", "AWSLogDeliveryWrite1"} < set(policy_sids(aws))
+    aws.calls.clear()
+    again = run("enable-flowlogs", "vpc-1", "--destination", "s3")
+    assert aws.mutations == []
+    assert "put back" not in again.stderr
+
+
+def test_a_bucket_policy_that_may_not_be_read(aws: FakeAws, run: Run) -> None:
+    """I2: without the right to look, the flow log is on, and what is not known is said."""
+    aws.failing["get_bucket_policy"] = ("AccessDenied", "Access Denied")
+    done = run("enable-flowlogs", "vpc-1", "--destination", "s3")
+    assert (done.exit_code, done.stdout) == (0, "fl-1\n")
+    assert "AWS may have replaced the policy of s3://toptalkers-bucket" in done.stderr
+
+
+def test_the_stream_leaves_the_bucket_policy_alone(aws: FakeAws, run: Run) -> None:
+    """I2: only direct delivery touches it."""
+    run("enable-flowlogs", "vpc-1")
+    assert "get_bucket_policy" not in [name for name, _ in aws.calls]

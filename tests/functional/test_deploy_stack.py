@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.commands import command
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
 from toptalkers.capture.stack import plan_stack, proposed
@@ -95,6 +98,61 @@ def test_a_failed_create_is_explained(aws: FakeAws, run: Run) -> None:
     assert "cannot be updated: it is ROLLBACK_COMPLETE" in again.stderr
     assert run("destroy", "--yes").exit_code == 0
     assert run("deploy", "--yes").exit_code == 0
+
+
+SHARDS = st.sampled_from(["on-demand", *map(str, [*range(1, 20), 31, 64, 100, 500, 1000])])
+
+
+@given(first=SHARDS, then=st.lists(SHARDS, min_size=1, max_size=3), drift=st.sampled_from([0, 0, 0, 1, 2, 7, 40]))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_any_number_of_shards_is_reached(first: str, then: list[str], drift: int) -> None:
+    """F3: Kinesis at most doubles or halves a stream at once, so deploy goes there in steps, wherever the stream is."""
+    aws = FakeAws()
+    assert command(aws, "deploy", "--shards", first, "--yes").exit_code == 0
+    for shards in then:
+        if drift:  # somebody else changed the stream
+            aws.streams.shards = drift
+        before = aws.cfn.parameter("Shards")
+        was = aws.streams.shards
+        done = command(aws, "deploy", "--shards", shards, "--yes")
+        if done.exit_code:
+            assert "updates, and allows 10" in done.stderr or "aws kinesis update-shard-count" in done.stderr
+            assert (aws.cfn.parameter("Shards"), aws.streams.shards) == (before, was)
+            continue
+        assert aws.cfn.parameter("Shards") == shards
+        if shards != "on-demand" and shards != before:
+            assert aws.streams.shards == int(shards)
+
+
+def test_shards_in_steps(deployed: FakeAws, run: Run) -> None:
+    """F3: `--shards 8` on two shards is two updates, as the plan says; after a stop, the same deploy goes on."""
+    planned = run("deploy", "--shards", "8", "--dry-run")
+    assert "Note: Kinesis at most doubles or halves the 2 shards of a stream in one update: in 2 steps, 4, 8" in (
+        planned.stdout.splitlines()
+    )
+    deployed.calls.clear()
+    deployed.cfn.fails_after = 1
+    stopped = run("deploy", "--shards", "8", "--yes")
+    assert stopped.exit_code == 1
+    assert "the same deploy again goes on from there" in stopped.stderr
+    assert deployed.streams.shards == 4
+    deployed.cfn.fails_after = None
+    again = run("deploy", "--shards", "8", "--yes")
+    assert again.exit_code == 0
+    assert "steps" not in again.stderr
+    assert deployed.streams.shards == 8
+    assert "BucketName" in again.stdout
+
+
+def test_shards_when_the_stream_cannot_be_read(deployed: FakeAws, run: Run) -> None:
+    """F3: without the right to look, the stack's own number is where the steps begin."""
+    deployed.failing["describe_stream_summary"] = ("AccessDeniedException", "no")
+    deployed.streams.shards = 1
+    done = run("deploy", "--shards", "4", "--yes")
+    assert done.exit_code == 0
+    assert "access denied: you are not allowed to call kinesis:DescribeStreamSummary" in done.stderr
+    assert "in 2 steps, 2, 4" in done.stderr
+    assert deployed.streams.shards == 4
 
 
 @pytest.mark.parametrize(

@@ -513,7 +513,7 @@ def test_vpcs_of_the_account(stubs: Stubs) -> None:
     assert FlowLogGateway(client).vpcs("123456789012") == ["vpc-1"]
 
 
-@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr"])
+@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr", "bucket", "identity"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
     """A gateway's docstring lists exactly the operations that it calls, for IAM policies."""
     tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))

@@ -16,9 +16,11 @@ from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 
 from toptalkers import __version__
+from toptalkers.aws.bucket import BucketGateway
 from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError, explain, explained
 from toptalkers.aws.flowlogs import FlowLogGateway
+from toptalkers.aws.identity import IdentityGateway
 from toptalkers.aws.metrics import MetricsGateway
 from toptalkers.aws.odd_answers import refuse_odd_answers
 from toptalkers.aws.stack import StackGateway
@@ -86,6 +88,16 @@ class Account:
     def storage(self) -> StorageGateway:
         """S3."""
         return StorageGateway(self.client("s3"))
+
+    @cached_property
+    def buckets(self) -> BucketGateway:
+        """S3, for the settings of buckets."""
+        return BucketGateway(self.client("s3"))
+
+    @cached_property
+    def identity(self) -> IdentityGateway:
+        """STS."""
+        return IdentityGateway(self.client("sts"))
 
     @cached_property
     def clusters(self) -> ClusterGateway:

@@ -6,7 +6,9 @@ from typing import Literal, get_args
 
 from toptalkers import locations
 from toptalkers.aws.account import Account, Say
+from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, Kind, Place, Refusal, Traffic
+from toptalkers.capture.bucket import mend_bucket_policy
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, require_own
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
@@ -287,7 +289,10 @@ def _notes(plan: EnablePlan) -> Iterable[str]:
 
 
 def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
-    """Make the flow logs of a plan; return the ids of those made, and what AWS refused."""
+    """Make the flow logs of a plan; return the ids of those made, and what AWS refused.
+
+    With direct delivery, the bucket's policy is read back and mended, also if all flow logs were on already.
+    """
     made: list[str] = []
     refused: list[Refusal] = []
     for creation in plan.creations:
@@ -296,7 +301,23 @@ def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[s
         refused += not_done
         for one in ids:
             say(f"made {one}")
+    if plan.way == "s3" and (made or plan.already):
+        _mend_policy(account, plan.stack, say)
     return made, refused
+
+
+def _mend_policy(account: Account, stack: OurStack, say: Say) -> None:
+    """Put back what AWS took from the bucket's policy when it made a flow log; a refusal is only told."""
+    try:
+        put_back = mend_bucket_policy(account, stack)
+    except AwsError as error:
+        say(
+            f"AWS may have replaced the policy of s3://{stack.bucket}, and it cannot be compared: {error.message}; the"
+            " same command, by somebody who may read and write the policy, puts it right"
+        )
+        return
+    if put_back:
+        say(f"put back into the policy of s3://{stack.bucket}: {', '.join(put_back)}")
 
 
 def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:
