@@ -487,6 +487,34 @@ def test_the_stream_and_its_measures(stubs: Stubs) -> None:
     assert read == [7.0, 5.0, None]
 
 
+def test_a_metric_with_more_dimensions_is_searched_for(stubs: Stubs) -> None:
+    """S1: AWS reports a subscription's metrics under one or three dimensions; both found, they do not add up."""
+    client, stub = stubs("cloudwatch")
+    terms = 'Namespace="AWS/Logs" MetricName="DeliveryThrottling" LogGroupName="g"'
+    asked = {
+        "MetricDataQueries": [{"Id": "m0", "Expression": f"SEARCH('{terms}', 'Sum', 300)"}],
+        "StartTime": NOW - timedelta(hours=1),
+        "EndTime": NOW,
+    }
+    results = [{"Id": "m0", "Label": label, "Values": [3.0, 4.0]} for label in ("g", "g Kinesis toptalkers")]
+    stub.add_response("get_metric_data", {"MetricDataResults": results, "NextToken": "t"}, asked)
+    rest = {"MetricDataResults": [{"Id": "m0", "Label": "g", "Values": [1.0]}]}
+    stub.add_response("get_metric_data", rest, {**asked, "NextToken": "t"})
+    metric = Metric("AWS/Logs", "DeliveryThrottling", ("LogGroupName", "g"), "Sum", has_more_dimensions=True)
+    assert MetricsGateway(client).read([metric], since=NOW - timedelta(hours=1), until=NOW) == [8.0]
+
+
+def test_vpcs_of_the_account(stubs: Stubs) -> None:
+    """VPCs that another account shares are not ours to log."""
+    client, stub = stubs("ec2")
+    stub.add_response(
+        "describe_vpcs",
+        {"Vpcs": [{"VpcId": "vpc-1"}]},
+        {"Filters": [{"Name": "owner-id", "Values": ["123456789012"]}]},
+    )
+    assert FlowLogGateway(client).vpcs("123456789012") == ["vpc-1"]
+
+
 @pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr", "bucket", "identity"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
     """A gateway's docstring lists exactly the operations that it calls, for IAM policies."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toptalkers import __version__, locations
@@ -22,6 +22,7 @@ from toptalkers.runs.ahead import (
 )
 from toptalkers.runs.input import RunInput, pick_input
 from toptalkers.runs.prices import describe_cost
+from toptalkers.runs.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
 from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.site import Site
@@ -111,6 +112,8 @@ def plan_run(
     vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
+    if note := quarantine_note(account.storage, bucket, read.uris, query):
+        read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
     record = RunRecord(
