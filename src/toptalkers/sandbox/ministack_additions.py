@@ -5,6 +5,8 @@ the sandbox at its start instead of running wrongly.
 
 - CloudFormation does not know `AWS::EMR::SecurityConfiguration`: the addition makes a name for it, as EMR does.
 - CloudFormation refuses an alarm on a query of metrics: the addition makes it as one on a metric with the query's name.
+- A change set of CloudFormation has every resource, whatever its condition says: the addition leaves out those of a
+  condition that does not hold.
 - EC2 drops the tags of a new flow log (they are given for `vpc-flow-log`; it looks for `flow-log`), and
   does not return its log group, format, interval and delivery status.
 - EC2 does not know DescribeInstanceTypeOfferings: the answer is that of `offers`.
@@ -65,6 +67,8 @@ def add_to_ministack() -> None:
     for module in ("handlers", "changesets"):
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         names["_resolve_parameters"] = _checking_parameters(names["_resolve_parameters"])
+    changes = vars(importlib.import_module("ministack.services.cloudformation.changesets"))
+    changes["_resolve_props_for_diff"] = _by_condition(changes["_resolve_props_for_diff"], joined)
     kinesis = vars(importlib.import_module("ministack.services.kinesis"))
     kinesis["_update_shard_count"] = _resharding(kinesis["_resolve_stream"], kinesis)
     handlers = provisioners["_RESOURCE_HANDLERS"]["AWS::Kinesis::Stream"]
@@ -117,6 +121,17 @@ def _joining(evaluate: Callable[..., Any]) -> Callable[..., Any]:
         return evaluate({**template, "Conditions": join(template.get("Conditions", {}))}, values)
 
     return evaluate_conditions
+
+
+def _by_condition(resolve: Callable[..., Any], evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_for_diff(template: Mapping[str, Any], values: Mapping[str, Any], *rest: Any) -> Any:
+        holds = evaluate(template, values) if template else {}
+        resources = {
+            name: one for name, one in template.get("Resources", {}).items() if holds.get(one.get("Condition"), True)
+        }
+        return resolve({**template, "Resources": resources} if template else template, values, *rest)
+
+    return resolve_for_diff
 
 
 def _checking_parameters(resolve: Callable[..., Any]) -> Callable[..., Any]:
