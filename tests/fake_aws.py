@@ -330,7 +330,9 @@ class FakeEc2(FakeService):
 
     @operation
     def describe_vpcs(self, *, Filters: Any) -> Any:  # noqa: N803
-        return {"Vpcs": [{"VpcId": one} for one in ("vpc-1", "vpc-2") if one in Filters[0]["Values"]]}
+        ((name, values),) = ((one["Name"], one["Values"]) for one in Filters)
+        assert name == "vpc-id" or values == ["123456789012"]
+        return {"Vpcs": [{"VpcId": one} for one in ("vpc-1", "vpc-2") if name == "owner-id" or one in values]}
 
     @operation
     def describe_subnets(self, *, Filters: Any) -> Any:  # noqa: N803
@@ -528,7 +530,12 @@ class FakeCloudWatch(FakeService):
     @operation
     def get_metric_data(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Any:  # noqa: N803
         assert timedelta(0) < EndTime - StartTime <= timedelta(days=1)
-        names = {one["Id"]: one["MetricStat"]["Metric"]["MetricName"] for one in MetricDataQueries}
+        names = {
+            one["Id"]: one["MetricStat"]["Metric"]["MetricName"]
+            if "MetricStat" in one
+            else one["Expression"].partition('MetricName="')[2].partition('"')[0]
+            for one in MetricDataQueries
+        }
         return {
             "MetricDataResults": [
                 {"Id": own, "Values": [self.values[name]] if name in self.values else []} for own, name in names.items()

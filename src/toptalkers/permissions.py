@@ -176,6 +176,12 @@ def enable_flow_logs(names: Names) -> list[Statement]:
         # CreateFlowLogs calls it in the caller's name for a delivery to S3 (VPC user guide, "Create a flow log that
         # publishes to Amazon S3"). It has no resource.
         allow(["logs:CreateLogDelivery"]),
+        # The policy is read back after that, as AWS may have replaced it.
+        allow(
+            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
+            names.arn("cloudformation", f"stack/{names.stack}/*"),
+        ),
+        allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
     ]
 
 

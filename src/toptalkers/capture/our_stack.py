@@ -15,6 +15,9 @@ DESCRIPTION = "toptalkers:"
 STACK_TAG = "toptalkers:stack"
 """The tag of the flow logs that we make; its value is the name of the stack."""
 
+DEFAULT_EXPIRE_DAYS = 7
+"""The default of the parameter RecordsExpireDays."""
+
 CHANGE_SET_PREFIX = "toptalkers-"
 """The beginning of the names of our change sets."""
 
@@ -78,6 +81,12 @@ class OurStack(Stack):
     def has_stream(self) -> bool:
         """Whether it captures by a stream; otherwise flow logs can only be delivered directly to the bucket."""
         return "StreamName" in self.outputs
+
+    @property
+    def records_expire_days(self) -> int:
+        """How many days the bucket keeps flow records, 7 unless the stack says otherwise."""
+        days = self.parameters.get("RecordsExpireDays", "")
+        return int(days) if days.isdecimal() else DEFAULT_EXPIRE_DAYS
 
     @property
     def account_id(self) -> str:
