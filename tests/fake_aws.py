@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from toptalkers.aws.account import Account
+from toptalkers.capture.resolve import Resolver
 from toptalkers.cli.options import Opener
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
@@ -203,7 +204,9 @@ class FakeCloudFormation(FakeService):
                 failing |= {"Function": "no"} if not self.fails_after else {}
                 self.fails_after -= 1
             if not failing and "Stream" in resources_made(template, made["_values"]):
-                refusal = self.aws.streams.change(had.get("Shards"), made["_values"].get("Shards", "1"))
+                old = json.loads(self.templates.get(stack["StackName"], "{}")) if verb == "UPDATE" else {}
+                before = had.get("Shards") if "Stream" in resources_made(old, had) else None
+                refusal = self.aws.streams.change(before, made["_values"].get("Shards", "1"))
                 failing |= {"Stream": refusal} if refusal else {}
             for name, one in template["Resources"].items():
                 reason = failing.get(name)
@@ -225,12 +228,13 @@ class FakeCloudFormation(FakeService):
         """Give a stack everything that a complete stack has."""
         declared = json.loads(template)
         parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
-        outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
+        known = {
             "BucketName": parameters.get("ExistingBucket") or "toptalkers-bucket",
             "LogGroupName": "flow-records",
             "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/delivery",
             "LogFormat": parameters["LogFormat"],
         }
+        outputs = {name: known.get(name, f"the-{name}") for name in _made(declared, declared["Outputs"], parameters)}
         stack["Description"] = declared["Description"]
         stack["Outputs"] = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
         stack["Parameters"] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
@@ -292,18 +296,13 @@ def changes_between(old: Any, had: dict[str, str], new: Any, values: dict[str, s
 
 
 def resources_made(template: Any, given: dict[str, str]) -> dict[str, Any]:
-    """Select the resources whose condition holds; conditions compare a parameter with a text, or negate that."""
-    values = {name: str(one.get("Default", "")) for name, one in template.get("Parameters", {}).items()} | given
+    """Select the resources whose condition holds."""
+    return _made(template, template.get("Resources", {}), given)
 
-    def holds(condition: Any) -> bool:
-        if "Fn::Not" in condition:
-            return not holds(condition["Fn::Not"][0])
-        left, right = condition["Fn::Equals"]
-        return bool(values[left["Ref"]] == right)
 
-    met = {name for name, condition in template.get("Conditions", {}).items() if holds(condition)}
-    found = template.get("Resources", {}).items()
-    return {name: one for name, one in found if one.get("Condition") in {None, *met}}
+def _made(template: Any, declared: Any, given: dict[str, str]) -> dict[str, Any]:
+    resolver = Resolver(template, {"AWS::Partition": "aws", **given})
+    return {name: one for name, one in declared.items() if "Condition" not in one or resolver.holds(one["Condition"])}
 
 
 class FakeEc2(FakeService):

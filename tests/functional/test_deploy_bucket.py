@@ -32,17 +32,6 @@ AWS_OWN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def taking_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the template the parameter, where it has none yet."""
-    new = build_template()
-    if "ExistingBucket" not in new["Parameters"]:
-        new["Parameters"]["ExistingBucket"] = {"Type": "String", "Default": ""}
-        new["Conditions"]["OwnBucket"] = {"Fn::Equals": [{"Ref": "ExistingBucket"}, ""]}
-        new["Resources"]["Bucket"]["Condition"] = new["Resources"]["BucketPolicy"]["Condition"] = "OwnBucket"
-        monkeypatch.setattr("toptalkers.capture.stack.render_template", lambda: json.dumps(new))
-
-
 def policy(aws: FakeAws) -> list[dict[str, Any]]:
     """The statements of the bucket's policy."""
     found: list[dict[str, Any]] = json.loads(aws.store.settings["policy"]["Policy"])["Statement"]

@@ -22,7 +22,9 @@ from toptalkers.aws.failures import AwsError, explain, explained
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.identity import IdentityGateway
 from toptalkers.aws.metrics import MetricsGateway
+from toptalkers.aws.network import NetworkGateway
 from toptalkers.aws.odd_answers import refuse_odd_answers
+from toptalkers.aws.quotas import QuotaGateway
 from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
@@ -113,6 +115,16 @@ class Account:
     def metrics(self) -> MetricsGateway:
         """CloudWatch."""
         return MetricsGateway(self.client("cloudwatch"))
+
+    @cached_property
+    def networks(self) -> NetworkGateway:
+        """EC2's networks."""
+        return NetworkGateway(self.client("ec2"))
+
+    @cached_property
+    def quotas(self) -> QuotaGateway:
+        """Service Quotas, asked only once: nothing depends on its answer."""
+        return QuotaGateway(self.client("service-quotas", once=True))
 
 
 def open_account(*, region: str | None, profile: str | None, tell: Say, config: Config = CONFIG) -> Account:

@@ -97,6 +97,11 @@ class AwsError(ToptalkersError):
         return self.is_throttled or self.is_open
 
     @property
+    def is_denied(self) -> bool:
+        """Whether the caller lacks a permission."""
+        return self.code in _DENIED
+
+    @property
     def is_throttled(self) -> bool:
         """Whether AWS refused the request because there were too many."""
         return self.code in _THROTTLED

@@ -16,7 +16,8 @@ from toptalkers.capture.flowlogs import explain_delivery, is_into
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, find_own, no_stack
 from toptalkers.capture.preprocess import METRICS_NAMESPACE
 from toptalkers.records.hours import DAY, HOUR, Arrival
-from toptalkers.records.stored import dated_folders, newest_object
+from toptalkers.records.stored import Search, newest_object
+from toptalkers.records.wanted import Wanted
 from toptalkers.visible import visible
 
 QUIET = timedelta(hours=1)
@@ -184,8 +185,7 @@ def read_arrivals(account: Account, bucket: str, prefix: str) -> Arrivals:
     """
     now, storage = account.now(), account.storage
     newest, in_hour, in_day, size = None, 0, 0, 0
-    levels = dated_folders(storage, bucket, Arrival.of_last_day(now), roots=[prefix])
-    for one in (one for level in levels for one in level.objects):
+    for one in Search(storage, bucket, prefix, Wanted(Arrival.of_last_day(now))):
         if newest is None or one.modified > newest.modified:
             newest = one
         in_hour += one.modified > now - HOUR
