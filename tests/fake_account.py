@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.fake_emr import FakeEmr
+from tests.fake_network import FakeNetwork, FakeQuotas
 from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.options import Opener
@@ -21,6 +22,7 @@ BUCKET = "toptalkers-123456789012"
 OUTPUTS = {
     "BucketName": BUCKET,
     "LogGroupName": "flow-records",
+    "StreamName": "toptalkers-FlowStream",
     "EmrServiceRole": "toptalkers-EmrServiceRole",
     "EmrInstanceProfile": "toptalkers-EmrInstanceRole",
     "EmrSecurityConfiguration": "toptalkers-EmrSecurity",
@@ -90,7 +92,7 @@ class FakeS3:
             raise refusal("403", "Forbidden", "HeadBucket")
         return {"BucketRegion": self.regions[Bucket]}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
         self.objects[Key] = Body
         return {}
@@ -118,6 +120,20 @@ class FakeS3:
         if Key not in self.objects:
             raise refusal("404", "Not Found", "HeadObject")
         return {"ContentLength": len(self.objects[Key]), "LastModified": datetime(2026, 11, 23, tzinfo=UTC)}
+
+    def list_objects_v2(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        MaxKeys: int,  # noqa: N803
+        ContinuationToken: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        (page,) = _ListObjects(self).paginate(Bucket=Bucket, Prefix=Prefix)
+        found = [one for one in page["Contents"] if one["Key"] > ContinuationToken]
+        answer: dict[str, Any] = {"Contents": found[:MaxKeys]} if found else {}
+        more = {"IsTruncated": True, "NextContinuationToken": found[MaxKeys - 1]["Key"]} if found[MaxKeys:] else {}
+        return {"IsTruncated": False, **answer, **more}
 
     def get_paginator(self, name: str) -> "_ListObjects":
         assert name == "list_objects_v2", name
@@ -148,9 +164,14 @@ class _ListObjects:
 class FakeCloudFormation:
     """One stack of ours."""
 
+    def __init__(self, parameters: dict[str, str]) -> None:
+        self.parameters = parameters
+
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
-        return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
+        stack = {"StackName": StackName, "StackStatus": "CREATE_COMPLETE"}
+        return {"Stacks": [{**stack, "Outputs": outputs, "Parameters": parameters}]}
 
 
 class FakeAccount(Opener):
@@ -158,6 +179,8 @@ class FakeAccount(Opener):
 
     Attributes:
         shortest_sleep: seconds; every shorter sleep takes as long.
+        parameters: those of the stack.
+        has_stack: whether there is one; otherwise no command may ask CloudFormation.
 
     """
 
@@ -169,6 +192,10 @@ class FakeAccount(Opener):
         self.clock = FakeClock()
         self.fake_s3 = FakeS3()
         self.fake_ec2: Any = None
+        self.fake_network = FakeNetwork()
+        self.fake_quotas = FakeQuotas()
+        self.parameters = {"RunLogsExpireDays": "30"}
+        self.has_stack = True
         self.fake_emr = FakeEmr(self.clock, self._put_log)
 
     def _put_log(self, uri: str, content: bytes) -> None:
@@ -186,12 +213,14 @@ class FakeAccount(Opener):
 
     def client(self, service: str, *, once: bool = False) -> Any:
         del once
-        assert service != "ec2" or self.fake_ec2, "a run asks EC2 only for the format"
+        self.fake_network.other = self.fake_ec2
+        assert service != "cloudformation" or self.has_stack, "there is no stack to ask for"
         return {
-            "cloudformation": FakeCloudFormation(),
-            "ec2": self.fake_ec2,
+            "cloudformation": FakeCloudFormation(self.parameters),
+            "ec2": self.fake_network,
             "emr": self.fake_emr,
             "s3": self.fake_s3,
+            "service-quotas": self.fake_quotas,
         }[service]
 
     @property
@@ -200,7 +229,7 @@ class FakeAccount(Opener):
 
     @property
     def stack(self) -> OurStack:
-        return OurStack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS)
+        return OurStack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS, parameters=self.parameters)
 
     def capture(self, hour: str, size: int = 100, number: int = 0) -> str:
         """Put an object where the Lambda would, for an hour like `2026/11/23/18`; return its key."""

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from toptalkers.sandbox.emr import Emr, RefusedError
 from toptalkers.sandbox.emr_cluster import Clock, Pace, PutLog, StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
+from toptalkers.sandbox.offers import instance_types
 
 STEP_SECONDS = 60
 PACE = Pace(starting=120, bootstrapping=120, terminating=60, log_delay=30)
@@ -63,6 +64,8 @@ class FakeEmr:
     """
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
+
+    types = instance_types()
 
     def __init__(self, clock: Clock, put_log: PutLog) -> None:
         self._clock = clock
@@ -116,6 +119,14 @@ class FakeEmr:
         at = int(request.get("NextToken", "0"))
         more = {"NextToken": str(at + 1)} if at + 1 < len(found) else {}
         return {"ReleaseLabels": found[at : at + 1], **more}
+
+    def list_supported_instance_types(self, **request: Any) -> dict[str, Any]:
+        """List 50 types per page."""
+        self._begin("ListSupportedInstanceTypes")
+        assert request["ReleaseLabel"] in self.releases
+        at = int(request.get("Marker", "0"))
+        more = {"Marker": str(at + 50)} if at + 50 < len(self.types) else {}
+        return {"SupportedInstanceTypes": [{"Type": one} for one in self.types[at : at + 50]], **more}
 
     def run_job_flow(self, **request: Any) -> dict[str, Any]:
         self._begin("RunJobFlow")

@@ -1,6 +1,7 @@
 """EMR: clusters and their steps.
 
-API operations: ListReleaseLabels, ListClusters, DescribeCluster, ListSteps; and, changing things, RunJobFlow (with
+API operations: ListReleaseLabels, ListSupportedInstanceTypes (a run does without it when it is denied), ListClusters,
+DescribeCluster, ListSteps; and, changing things, RunJobFlow (with
 iam:PassRole for the service role and the nodes' role, elasticmapreduce:AddTags and
 elasticmapreduce:PutAutoTerminationPolicy), TerminateJobFlows.
 """
@@ -35,7 +36,8 @@ class Cluster:
         created: when it was requested.
         ready: when its first step could begin.
         ended: when its instances were gone.
-        lacks_capacity: whether EC2 lacks such instances, by EMR's error code or else by EMR's reason.
+        error_codes: EMR's codes for what went wrong ("Error codes with ErrorDetail information" in the management
+            guide), as far as EMR has such codes.
 
     """
 
@@ -47,7 +49,7 @@ class Cluster:
     created: datetime | None = None
     ready: datetime | None = None
     ended: datetime | None = None
-    lacks_capacity: bool = False
+    error_codes: tuple[str, ...] = ()
 
     @property
     def is_starting(self) -> bool:
@@ -100,6 +102,20 @@ class ClusterGateway:
         return found
 
     @explained("elasticmapreduce")
+    def supported_types(self, release: str) -> frozenset[str]:
+        """Return the names of the types of instances that a release runs on in this Region."""
+        found: set[str] = set()
+        pages: set[str] = set()
+        answer = self._client.list_supported_instance_types(ReleaseLabel=release)
+        while True:
+            found |= {one["Type"] for one in answer["SupportedInstanceTypes"]}
+            marker = answer.get("Marker")
+            if not marker or marker in pages:
+                return frozenset(found)
+            pages.add(marker)
+            answer = self._client.list_supported_instance_types(ReleaseLabel=release, Marker=marker)
+
+    @explained("elasticmapreduce")
     def start(self, request: Mapping[str, Any]) -> str:
         """Start a cluster with its steps, and return its id.
 
@@ -126,8 +142,7 @@ class ClusterGateway:
             created=times.get("CreationDateTime"),
             ready=times.get("ReadyDateTime"),
             ended=times.get("EndDateTime"),
-            lacks_capacity=any("CAPACITY" in one.get("ErrorCode", "") for one in status.get("ErrorDetails", []))
-            or "capacity" in reason.get("Message", "").lower(),
+            error_codes=tuple(one["ErrorCode"] for one in status.get("ErrorDetails", []) if one.get("ErrorCode")),
         )
 
     @explained("elasticmapreduce")

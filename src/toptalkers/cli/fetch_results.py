@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.answer.presentation import Presentation, fewer
-from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option, strict_option
+from toptalkers.cli.options import account_options, answer_options, output_option, site_options, strict_option
 from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.command("fetch-results")
 @click.argument("run", required=False)
-@stack_name_option
+@site_options
 @answer_options
 @output_option
 @strict_option
@@ -27,7 +28,7 @@ def fetch_results(
     *,
     account: "Account",
     run: str | None,
-    stack_name: str,
+    where: "SiteOptions",
     presentation: Presentation,
     output: Path | None,
     strict: bool,
@@ -39,6 +40,7 @@ def fetch_results(
     \b
     Example:
       toptalkers fetch-results --top 10
+      toptalkers fetch-results --bucket my-bucket
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
     """
     from toptalkers import locations
@@ -47,12 +49,13 @@ def fetch_results(
     from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
-    from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.listing import choose_answer
     from toptalkers.runs.outcome import tally_of
+    from toptalkers.runs.quarantine import quarantine_note
     from toptalkers.runs.renamed import remove_renamed
+    from toptalkers.runs.site import find_bucket
 
-    bucket = require_own(account, stack_name).bucket
+    bucket = find_bucket(account, where)
     record, notes = choose_answer(account, bucket, run)
     say(f"run {record.run_id}: {describe_query(record.query)}")
     top = fewer(presentation.top, record.top)
@@ -71,6 +74,8 @@ def fetch_results(
     write_output(format_answer(answer, presentation.format), output)
     for one in record.left_out:
         say(f"left out: {one}")
+    if note := quarantine_note(account.storage, bucket, record.inputs, record.query):
+        say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from toptalkers.answer.presentation import FORMAT, TOP, Presentation
 from toptalkers.cli.params import OUTPUT
@@ -16,6 +17,7 @@ from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.runs.site import SiteOptions
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
 """The defaults of options when the answer goes to a terminal."""
@@ -101,8 +103,8 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
     paths = [*given.get("inputs", ()), *given.get("paths", ())]
     if given.get("manifest"):
         paths += [file.name for file in read_manifest(given["manifest"])]
-    stack_name = None if given.get("hadoop_cluster") else given.get("stack_name")
-    log_format, line = find_log_format(account, paths, stack_name=stack_name)
+    where = None if given.get("hadoop_cluster") or "stack_name" not in given else _where(given)
+    log_format, line = find_log_format(account, paths, where)
     say(line)
     return log_format
 
@@ -112,6 +114,81 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
 stack_name_option = click.option(
     "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The CloudFormation stack."
 )
+
+_SITE = (
+    click.option(
+        "--bucket", metavar="NAME", help="Keep runs in this bucket, without any stack; not with --stack-name."
+    ),
+)
+
+_CLUSTER_SITE = (
+    click.option("--service-role", metavar="ROLE", help="EMR's role.  [default: the stack's; needed with --bucket]"),
+    click.option(
+        "--instance-profile", metavar="PROFILE", help="The nodes'.  [default: the stack's; needed with --bucket]"
+    ),
+    click.option("--security-configuration", metavar="NAME", help="EMR's.  [default: the stack's, or none]"),
+    click.option(
+        "--primary-security-group", metavar="ID", help="Of the primary node.  [default: the stack's, or EMR's own]"
+    ),
+    click.option(
+        "--node-security-group", metavar="ID", help="Of the other nodes.  [default: the stack's, or EMR's own]"
+    ),
+    click.option(
+        "--service-security-group",
+        metavar="ID",
+        help="For EMR's access to a private subnet.  [default: the stack's, or EMR's own]",
+    ),
+)
+
+
+def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--stack-name` and `--bucket`; it gets `where`, what they say about where runs live."""
+    return _with((stack_name_option, *_SITE), _placed(command))
+
+
+def cluster_site_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `site_options`, with the roles and the security groups of new clusters."""
+    return _with((stack_name_option, *_SITE, *_CLUSTER_SITE), _placed(command))
+
+
+def _placed(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def with_where(*args: Any, **given: Any) -> Any:
+        where = _where(given)
+        return command(*args, where=where, **{name: one for name, one in given.items() if name not in SITE_OPTIONS})
+
+    return with_where
+
+
+SITE_OPTIONS = (
+    "stack_name",
+    "bucket",
+    "service_role",
+    "instance_profile",
+    "security_configuration",
+    "primary_security_group",
+    "node_security_group",
+    "service_security_group",
+)
+"""The parameters of `site_options` and `cluster_site_options`, as `SiteOptions` names them."""
+
+
+def _where(given: Mapping[str, Any]) -> "SiteOptions":
+    """Take a command's site from its parameters.
+
+    A bucket means that there is no stack, so the two exclude each other; but one on the command line takes the place of
+    the other in toptalkers.toml.
+    """
+    from toptalkers.runs.site import SiteOptions
+
+    sources = {name: click.get_current_context().get_parameter_source(name) for name in SITE_OPTIONS}
+    values = {name: given[name] for name in SITE_OPTIONS if given.get(name)}
+    if values.get("bucket") and sources["bucket"] is sources["stack_name"]:
+        raise UsageError("--bucket is for runs without a stack, and --stack-name names one", hint="give one of them")
+    if sources["stack_name"] is ParameterSource.COMMANDLINE:
+        values = {name: one for name, one in values.items() if sources[name] is ParameterSource.COMMANDLINE}
+    return SiteOptions(**values)
+
 
 strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")
 

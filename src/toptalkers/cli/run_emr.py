@@ -4,16 +4,17 @@ import secrets
 import signal
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
 from toptalkers.cli.options import (
+    SITE_OPTIONS,
+    cluster_site_options,
     dry_run_option,
     job_query_options,
     open_account,
     region_options,
-    stack_name_option,
     strict_option,
     yes_option,
 )
@@ -27,27 +28,40 @@ if TYPE_CHECKING:
     from toptalkers.aws.account import Account
     from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.command("run-emr")
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
+)
 @origin_options
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
-@stack_name_option
-@click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
+@cluster_site_options
+@click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]")
+@click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
 @click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]")
 @click.option(
-    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 10 for 1,000."
+    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000."
+)
+@click.option(
+    "--max-nodes", type=click.IntRange(min=1), metavar="N", help="The most nodes to choose by itself.  [default: 20]"
 )
 @click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes.")
 @click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
 @click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
 @click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
+@click.option(
+    "--configurations",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Settings of the cluster's software: EMR's JSON list of configurations.",
+)
 @click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
 @click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is starting.")
@@ -70,7 +84,8 @@ def run_emr(
     inputs: tuple[str, ...],
     origin: "Origin",
     skip_unreadable: bool,
-    stack_name: str,
+    where: "SiteOptions",
+    configurations: BinaryIO | None,
     no_wait: bool,
     hadoop_cluster: bool,
     strict: bool,
@@ -85,25 +100,31 @@ def run_emr(
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
+    Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
+    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket.
+
     \b
     Example:
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
+      toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
+          --input s3://central-logs/AWSLogs/123456789012/
       toptalkers run-emr --input s3://central/AWSLogs/ --from-account 111122223333 --since 2026-11-23T18:00Z
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
         _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR})
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
-    from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, render_request
-    from toptalkers.runs.site import site_of
+    from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
+    from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import execute_run
 
     account = open_account(region=region, profile=profile)
+    if configurations:
+        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
-    site = site_of(require_own(account, stack_name))
+    site = find_site(account, where)
     line = _LiveLine()
     plan = plan_run(
         account,
@@ -119,6 +140,8 @@ def run_emr(
     )
     line.clear()
     say_lines(format_plan(plan))
+    for note in site.notes:
+        say(f"Note: {note}")
     if dry_run:
         show(render_request(plan.request))
         return
@@ -183,10 +206,11 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
 
 
 _ONLY_FOR_EMR = (
+    *SITE_OPTIONS,
+    "configurations",
     "from_accounts",
     "from_regions",
     "skip_unreadable",
-    "stack_name",
     "no_wait",
     "dry_run",
     "region",

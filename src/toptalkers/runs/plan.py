@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toptalkers import __version__, locations
@@ -12,7 +12,17 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
+from toptalkers.runs.ahead import (
+    Network,
+    check_types,
+    check_vcpus,
+    describe_network,
+    find_network,
+    network_notes,
+)
 from toptalkers.runs.input import RunInput, pick_input
+from toptalkers.runs.prices import describe_cost
+from toptalkers.runs.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
 from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.site import Site
@@ -29,9 +39,10 @@ class RunPlan:
     """The plan of a run, whose first record is `record`.
 
     `bundle` is the key of the bundle's folder in the stack's bucket. `request` is that of RunJobFlow, exactly as it is
-    sent.
+    sent. `vcpus` says how many vCPUs it needs, and of how many; `notes` are lines that a user should read.
     """
 
+    site: Site
     bucket: str
     region: str
     record: RunRecord
@@ -39,6 +50,9 @@ class RunPlan:
     sizing: Sizing
     bundle: str
     request: Mapping[str, Any]
+    network: Network
+    vcpus: str
+    notes: tuple[str, ...]
 
 
 def plan_run(
@@ -62,13 +76,15 @@ def plan_run(
 
     Raises:
         UsageError: an option is not valid.
-        ToptalkersError: there is nothing to read, a cluster cannot read some object, or EMR has no such release.
+        ToptalkersError: there is nothing to read, or a cluster cannot read some object; EMR has no such release, or the
+            cluster cannot start for another reason that can be known before.
 
     """
     options = options or ClusterOptions()
     _check(options)
     bucket = site.bucket
     _require_release(account, options.release)
+    network = find_network(account, options.subnets or site.subnets)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
@@ -84,14 +100,21 @@ def plan_run(
     )
     sizing = size_cluster(
         read.size_bytes,
+        objects=read.objects,
+        primary_type=options.primary_type,
         core=options.core,
         task=options.task,
         vpc_nodes=options.vpc_nodes,
+        max_nodes=options.max_nodes,
         spot=options.spot,
         **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
+    check_types(account, network, sizing, options.release)
+    vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
+    if note := quarantine_note(account.storage, bucket, read.uris, query):
+        read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
     record = RunRecord(
@@ -120,27 +143,51 @@ def plan_run(
         sizing=sizing,
         options=options,
     )
-    return RunPlan(bucket, account.region, record, read, sizing, bundle, request)
+    return RunPlan(
+        site,
+        bucket,
+        account.region,
+        record,
+        read,
+        sizing,
+        bundle,
+        request,
+        network,
+        vcpus,
+        (*read.notes, *network_notes(account, site, network)),
+    )
 
 
 def format_plan(plan: RunPlan) -> str:
     """Write the plan as lines of text."""
-    sizing, record = plan.sizing, plan.record
+    sizing, record, site = plan.sizing, plan.record, plan.site
     nodes = f"1 primary, {sizing.core} core"
     if sizing.task:
         nodes += f", {sizing.task} task{' (Spot)' if sizing.spot else ''}"
+    types = f"all {sizing.instance_type}"
+    if sizing.primary_type != sizing.instance_type:
+        types = f"the primary {sizing.primary_type}, the others {sizing.instance_type}"
+    roles = f"{site.service_role}, {site.instance_profile}; security configuration "
+    roles += site.security_configuration or "none"
     uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
+    where = (
+        f"of the stack {record.stack}" if record.stack != plan.bucket else f"in s3://{plan.bucket}, without a stack,"
+    )
     lines = [
-        f"Plan: run {record.run_id} of the stack {record.stack} in {plan.region}",
+        f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
         f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
-        f"  cluster   {record.versions['release']}, {nodes}, all {sizing.instance_type} ({sizing.reason})",
+        f"  cluster   {record.versions['release']}, {nodes}, {types} ({sizing.reason})",
+        f"  network   {describe_network(plan.network)}",
+        f"  vCPUs     {plan.vcpus}",
+        f"  roles     {roles}",
         f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; it ends by itself",
+        f"  cost      {describe_cost(sizing, plan.region)}",
         f"  answer    {record.answer}",
     ]
     if record.aggregate:
         lines.append(f"  aggregate {record.aggregate}")
-    lines += [f"Note: {note}" for note in plan.input.notes]
+    lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(map(visible, lines))
 
 

@@ -44,7 +44,7 @@ class RunRecord:
 
     Attributes:
         run_id: the name of the run.
-        stack: the stack that it belongs to.
+        stack: the stack that it belongs to; without a stack, the bucket that it is in.
         state: its state when the record was last written.
         question: the texts of the query, by the names of its clauses, and `top`, how many talkers are kept.
         inputs: the addresses that are read.
@@ -271,7 +271,7 @@ def load_record(storage: StorageGateway, bucket: str, run_id: str) -> RunRecord 
 
 
 def list_runs(storage: StorageGateway, bucket: str) -> Iterator[str]:
-    """Yield the names of the stack's runs, the newest first."""
+    """Yield the names of the runs in a bucket, the newest first."""
     folders = [folder.split("/")[-2] for folder in storage.folders(bucket, locations.RUNS)]
     yield from (name for name in reversed(folders) if locations.is_run_id(name))
 
