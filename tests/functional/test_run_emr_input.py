@@ -222,14 +222,18 @@ def test_f2_a_bucket_of_another_account(account: FakeAccount) -> None:
     assert not check_access(site, [MINE])
 
 
-def test_f2_the_role_of_the_nodes() -> None:
-    """Its ARN is made of the stack's: account, partition, and the path that the stack gives its roles."""
+@pytest.mark.parametrize("path", ["/", "/teams/network/"])
+def test_f2_the_role_of_the_nodes(path: str) -> None:
+    """Its ARN has the account and partition of the stack, and the path that the stack gives its roles."""
+    account, name = "aws-us-gov:iam::123456789012", "toptalkers-EmrInstanceRole"
+    stack = FakeAccount().stack
+    profile = name if path == "/" else f"arn:{account}:instance-profile{path}{name}"
     stack = replace(
-        FakeAccount().stack,
+        stack,
         arn="arn:aws-us-gov:cloudformation:us-gov-west-1:123456789012:stack/toptalkers/0",
-        parameters={"RolePath": "/teams/network/"},
+        outputs={**stack.outputs, "EmrInstanceProfile": profile},
     )
-    assert site_of(stack).nodes_role == "arn:aws-us-gov:iam::123456789012:role/teams/network/toptalkers-EmrInstanceRole"
+    assert site_of(stack).nodes_role == f"arn:{account}:role{path}{name}"
 
 
 def test_c2_an_hour_of_one_account(account: FakeAccount) -> None:
