@@ -93,6 +93,7 @@ def plan_run(
         query,
         given=inputs,
         origin=origin,
+        region=account.region,
         renamed=locations.renamed_prefix(run_id),
         skips=skips,
         on_look=on_look,

@@ -123,6 +123,9 @@ def find_site(account: Account, options: SiteOptions) -> Site:
         site = replace(
             site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
         )
+        if options.instance_profile:
+            # What the nodes may read is then no matter of the stack.
+            site = replace(site, read_buckets=None, nodes_role="")
     if options.primary_security_group:
         site = replace(
             site, security_groups=SecurityGroups(options.primary_security_group, options.node_security_group)
