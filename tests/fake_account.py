@@ -207,7 +207,8 @@ class FakeAccount(Opener):
 
     def leave(self, answer: bytes) -> None:
         """Put an answer in S3 as the job of the newest run would."""
-        folder = f"runs/{self.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
+        record = [key for key in self.fake_s3.objects if key.endswith("/run.json")][-1]
+        folder = f"{record.removesuffix('run.json')}toptalkers/"
         self.fake_s3.objects |= {f"{folder}part-00000.gz": gzip.compress(answer), f"{folder}_SUCCESS": b""}
 
 

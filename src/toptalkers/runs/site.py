@@ -95,8 +95,10 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     return options.bucket
 
 
-def find_site(account: Account, options: SiteOptions) -> Site:
+def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = True) -> Site:
     """Find where a new run lives: in the stack that is named, or in a bucket with roles, which makes no request.
+
+    A run on a cluster that runs already needs no roles.
 
     Raises:
         UsageError: a name is not one, or something lacks.
@@ -110,7 +112,7 @@ def find_site(account: Account, options: SiteOptions) -> Site:
         lacking = " and ".join(
             f"--{name.replace('_', '-')}" for name in ("service_role", "instance_profile") if not given[name]
         )
-        if lacking:
+        if lacking and is_cluster_new:
             raise UsageError(
                 f"--bucket is for runs without a stack; {lacking} must be given, too",
                 hint="toptalkers.toml can keep them; 'toptalkers deploy' makes a stack that has all of them",
