@@ -157,6 +157,7 @@ class FakeAccount(Opener):
     """
 
     region = "us-east-1"
+    bucket = BUCKET
     shortest_sleep = 0
 
     def __init__(self) -> None:

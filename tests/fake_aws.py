@@ -436,6 +436,8 @@ class FakeCloudWatch(FakeService):
 class FakeAws(Opener):
     """All services; opens them as an account for commands."""
 
+    bucket = "toptalkers-bucket"
+
     def __init__(self) -> None:
         self.region = REGION
         self.calls: list[tuple[str, dict[str, Any]]] = []

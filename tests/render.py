@@ -29,18 +29,28 @@ def cli_reference() -> str:
     return "\n".join(parts)
 
 
-def permissions() -> str:
-    """Render docs/permissions.md: the operations that each AWS gateway calls, from its docstring."""
-    import ast
+_PERMISSIONS = """# What the person who types needs
 
-    parts = [
-        "# What the commands call\n\nWritten by `python -m tests.render` from the gateways in `src/toptalkers/aws/`.\n"
-    ]
-    for path in sorted((ROOT / "src/toptalkers/aws").glob("*.py")):
-        doc = ast.get_docstring(ast.parse(path.read_text())) or ""
-        title, _, calls = doc.partition("API operations: ")
-        if calls:
-            parts.append(f"**{title.split(':')[0]}**: {' '.join(calls.split())}\n")
+`toptalkers render permissions [COMMAND]` prints these as IAM policies, ready for `aws iam create-policy`, with the
+names of your account. The tests compare each call of each command with its policy. Resources are of the stack
+`toptalkers`; Region and account are `*`.
+"""
+
+
+def permissions() -> str:
+    """Render docs/permissions.md: the policy of each command, as a table of actions and resources."""
+    from toptalkers.permissions import COMMANDS, Names, policy_of
+
+    parts = [_PERMISSIONS]
+    for name in COMMANDS:
+        parts += [f"## {name}\n", "| actions | on |", "|---|---|"]
+        for one in policy_of([name], Names())["Statement"]:
+            condition = "".join(
+                f", only for {value}" for test in one.get("Condition", {}).values() for value in test.values()
+            )
+            on = "<br>".join(f"`{resource}`" for resource in one["Resource"])
+            parts.append(f"| {', '.join(f'`{action}`' for action in one['Action'])} | {on}{condition} |")
+        parts.append("")
     return "\n".join(parts)
 
 

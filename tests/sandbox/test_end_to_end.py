@@ -1,5 +1,6 @@
 """From a command to an answer, only by the command line, on a local AWS."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.permitted import Call, check_permitted
 from tests.render import ROOT
 from toptalkers.engines import local
+from toptalkers.permissions import Names
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
 from toptalkers.sample.writer import write_sample
@@ -27,8 +30,18 @@ def tell(source: Path, got: Path, *parts: str) -> None:
     """Run the story inside its own sandbox."""
     command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", str(got.with_suffix(".logs")), "--"]
     command += [sys.executable, "-m", "tests.sandbox.story", str(source), str(got), *parts]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    calls = got.with_suffix(".calls")
+    environment = {
+        **os.environ,
+        "TOPTALKERS_TEST_CALLS": str(calls),
+        "PYTHONPATH": str(Path(__file__).parent / "recorder"),
+    }
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    made = [json.loads(line) for line in calls.read_text().splitlines()]
+    assert {"deploy", "enable-flowlogs", "destroy"} <= {name for name, *_ in made}
+    for name, *call in made:
+        check_permitted(name, [Call(*call)], Names())
 
 
 def test_200_000_records_land_once_and_complete(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ FLOORS = {
     "locations": 3,
     "aws": 3,
     "sample": 3,
+    "permissions": 4,
     "answer": 4,
     "job": 5,
     "kernel": 6,

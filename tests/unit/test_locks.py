@@ -44,6 +44,7 @@ ASKED = {
     "peers": [*group("bench")],
     "peers-quick": [*group("bench-quick")],
     "checkov": [*group("checkov")],
+    "aws-cli": [*group("aws-cli")],
     "docs": [*group("docs")],
     "release": [*group("release")],
     "lock": [*group("lock")],

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from toptalkers.cli.options import job_query_options, output_option
+from toptalkers.cli.options import job_query_options, output_option, stack_name_option
+from toptalkers.cli.talk import say
+from toptalkers.permissions import COMMANDS
 from toptalkers.question.query import Query
 
 
@@ -86,6 +88,46 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
 
     _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)
+
+
+@render.command()
+@click.argument("commands", nargs=-1, type=click.Choice(COMMANDS), metavar="[COMMAND]...")
+@stack_name_option
+@click.option("--bucket", default="", metavar="NAME", help="The bucket.  [default: those named after the stack]")
+@click.option("--read-bucket", "read_buckets", multiple=True, metavar="NAME", help="Another bucket that is read.")
+@click.option("--role", "roles", multiple=True, metavar="NAME", help="A role for EMR.  [default: the stack's]")
+@click.option("--account", default="*", metavar="ID", help="The number of the account.  [default: any]")
+@click.option("--aws-region", "region", default="*", metavar="NAME", help="The Region.  [default: any]")
+@click.option("--partition", default="aws", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), show_default=True)
+@output_option
+def permissions(
+    *,
+    commands: tuple[str, ...],
+    stack_name: str,
+    bucket: str,
+    read_buckets: tuple[str, ...],
+    roles: tuple[str, ...],
+    account: str,
+    region: str,
+    partition: str,
+    output: Path | None,
+) -> None:
+    """Write the IAM policy that the person who types the commands needs; of all commands by default.
+
+    \b
+    Example:
+      toptalkers render permissions run-emr fetch-results --account 123456789012 > analyst.json
+      aws iam create-policy --policy-name toptalkers-analyst --policy-document file://analyst.json
+    """
+    from toptalkers.answer.output import write_output
+    from toptalkers.permissions import POLICY_CHARACTERS, Names, policy_of, render_policy
+
+    names = Names(partition, region, account, stack_name, bucket, read_buckets, roles)
+    text = render_policy(policy_of(commands or COMMANDS, names))
+    write_output([text.encode()], output)
+    size = len("".join(text.split()))
+    if size > POLICY_CHARACTERS:
+        say(f"IAM takes {POLICY_CHARACTERS:,} characters in a policy, and this one has {size:,}: name fewer commands")
 
 
 def _own_bundle() -> str:

@@ -1,0 +1,436 @@
+"""What the person who types a command must be allowed to do, as IAM policies.
+
+A policy has only what the command calls, on the resources that it touches. tests/commands.py compares each call of each
+test with it, so that a new call without a row here fails. Which action an operation needs is from the service
+authorization reference; what CloudFormation does in the caller's name is from the handlers of the resource types.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toptalkers import locations
+
+POLICY_CHARACTERS = 6_144
+"""The most characters of a managed policy, without white space (IAM user guide, "IAM and AWS STS quotas")."""
+
+Statement = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names in the resources of a policy. `*` stands for any.
+
+    Attributes:
+        partition: aws, aws-cn or aws-us-gov.
+        region: the Region of the commands.
+        account: the number of the account.
+        stack: the name of the stack.
+        bucket: the name of the bucket; by default, those that CloudFormation names after the stack.
+        read_buckets: other buckets whose flow logs are read.
+        roles: the names of the roles that are passed to EMR; by default, those named after the stack.
+
+    """
+
+    partition: str = "aws"
+    region: str = "*"
+    account: str = "*"
+    stack: str = "toptalkers"
+    bucket: str = ""
+    read_buckets: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+    def arn(self, service: str, resource: str) -> str:
+        """A resource of a service in this account and Region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def global_arn(self, service: str, resource: str) -> str:
+        """A resource of a service that has no Regions."""
+        return f"arn:{self.partition}:{service}::{self.account}:{resource}"
+
+    def objects(self, *prefixes: str) -> list[str]:
+        """Objects in the bucket, by the beginnings of their keys."""
+        return [f"{self.bucket_arn}/{prefix}*" for prefix in prefixes]
+
+    @property
+    def bucket_arn(self) -> str:
+        """The bucket."""
+        return f"arn:{self.partition}:s3:::{self.bucket or f'{self.stack.lower()}-bucket-*'}"
+
+    @property
+    def role_arns(self) -> list[str]:
+        """The roles that are passed to EMR."""
+        return [self.global_arn("iam", f"role/{name}") for name in self.roles or (f"*{self.stack}-*",)]
+
+
+def allow(actions: Iterable[str], resources: str | Sequence[str] = "*", **condition: Mapping[str, str]) -> Statement:
+    """A statement that allows actions on resources; many actions have no resources but `*`."""
+    statement: Statement = {
+        "Effect": "Allow",
+        "Action": sorted(actions),
+        "Resource": [resources] if isinstance(resources, str) else list(resources),
+    }
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def find_stack(names: Names) -> list[Statement]:
+    """Find the stack, and tell whether it is ours."""
+    own = names.arn("cloudformation", f"stack/{names.stack}/*")
+    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], own)]
+
+
+def read_flow_logs(names: Names) -> list[Statement]:
+    """List and read flow logs, in the bucket and in other buckets."""
+    other = [f"arn:{names.partition}:s3:::{bucket}" for bucket in names.read_buckets]
+    return [
+        allow(["s3:ListBucket"], [names.bucket_arn, *other]),
+        allow(
+            ["s3:GetObject"],
+            [*names.objects(locations.CAPTURED, locations.DIRECT), *[f"{bucket}/*" for bucket in other]],
+        ),
+    ]
+
+
+def find_format(names: Names) -> list[Statement]:
+    """Ask for the format of the flow log that wrote the input: `--log-format auto`."""
+    del names
+    return [allow(["ec2:DescribeFlowLogs"])]
+
+
+def read_runs(names: Names) -> list[Statement]:
+    """List runs, and read their records, answers and logs; ask EMR about their clusters."""
+    return [
+        allow(["s3:ListBucket"], names.bucket_arn),
+        allow(["s3:GetObject"], names.objects(locations.RUNS, locations.RUN_LOGS)),
+        allow(["elasticmapreduce:ListClusters"]),
+        allow(
+            ["elasticmapreduce:DescribeCluster", "elasticmapreduce:ListSteps"],
+            names.arn("elasticmapreduce", "cluster/*"),
+        ),
+    ]
+
+
+def pass_roles(service: str, roles: Sequence[str]) -> Statement:
+    """Pass roles to a service."""
+    return allow(["iam:PassRole"], roles, StringLike={"iam:PassedToService": f"{service}.amazonaws.com*"})
+
+
+def run_clusters(names: Names) -> list[Statement]:
+    """Start a cluster for a run, watch it, and end it."""
+    clusters = names.arn("elasticmapreduce", "cluster/*")
+    return [
+        # RunJobFlow has no resource: the cluster does not exist yet.
+        allow(["elasticmapreduce:ListReleaseLabels", "elasticmapreduce:RunJobFlow"]),
+        # A cluster with tags and an idle time needs the two; EMR calls them in the caller's name.
+        allow(
+            [
+                "elasticmapreduce:AddTags",
+                "elasticmapreduce:PutAutoTerminationPolicy",
+                "elasticmapreduce:TerminateJobFlows",
+            ],
+            clusters,
+        ),
+        # The service role, and the nodes' role, which EC2 takes.
+        pass_roles("elasticmapreduce", names.role_arns),
+        pass_roles("ec2", names.role_arns),
+        # The first cluster of an account, and the first Spot instance, make a role of AWS's own.
+        *(
+            allow(
+                ["iam:CreateServiceLinkedRole"],
+                names.global_arn("iam", f"role/aws-service-role/{service}/*"),
+                StringLike={"iam:AWSServiceName": service},
+            )
+            for service in ("elasticmapreduce.amazonaws.com", "spot.amazonaws.com")
+        ),
+        allow(["s3:PutObject"], names.objects(locations.CODE, locations.RUNS)),
+        allow(["s3:GetObject"], names.objects(locations.CODE)),
+    ]
+
+
+def remove_copies(names: Names) -> list[Statement]:
+    """Remove the copies with better names that a run had of its input."""
+    return [allow(["s3:DeleteObject"], f"{names.bucket_arn}/{locations.RUNS}*/input/*")]
+
+
+FLOW_LOG_READS = (
+    "ec2:DescribeFlowLogs",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+)
+"""EC2 describes without resources."""
+
+FLOW_LOG_KINDS = ("vpc", "subnet", "network-interface", "vpc-flow-log")
+
+
+def enable_flow_logs(names: Names) -> list[Statement]:
+    """Make flow logs that deliver through the stack's stream, or straight to its bucket."""
+    return [
+        allow(FLOW_LOG_READS),
+        allow(
+            ["ec2:CreateFlowLogs", "ec2:CreateTags"],
+            [names.arn("ec2", f"{kind}/*") for kind in FLOW_LOG_KINDS],
+        ),
+        pass_roles("vpc-flow-logs", names.role_arns),
+        # CreateFlowLogs calls it in the caller's name for a delivery to S3 (VPC user guide, "Create a flow log that
+        # publishes to Amazon S3"). It has no resource.
+        allow(["logs:CreateLogDelivery"]),
+    ]
+
+
+def disable_flow_logs(names: Names) -> list[Statement]:
+    """Delete flow logs."""
+    return [
+        allow(FLOW_LOG_READS),
+        allow(["ec2:DeleteFlowLogs"], names.arn("ec2", "vpc-flow-log/*")),
+        # As with CreateLogDelivery.
+        allow(["logs:DeleteLogDelivery"]),
+    ]
+
+
+def read_status(names: Names) -> list[Statement]:
+    """Read the state of the capture chain."""
+    return [
+        allow([*FLOW_LOG_READS, "cloudwatch:GetMetricData"]),
+        allow(["s3:ListBucket"], names.bucket_arn),
+        allow(["kinesis:DescribeStreamSummary"], names.arn("kinesis", f"stream/{names.stack}-*")),
+    ]
+
+
+def change_stack(names: Names) -> list[Statement]:
+    """Have CloudFormation make and change the stack."""
+    own = names.arn("cloudformation", f"stack/{names.stack}/*")
+    return [
+        allow(
+            [
+                "cloudformation:CreateChangeSet",
+                "cloudformation:DeleteChangeSet",
+                "cloudformation:DeleteStack",
+                "cloudformation:DescribeChangeSet",
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:ExecuteChangeSet",
+                "cloudformation:GetTemplate",
+                "cloudformation:TagResource",
+                "cloudformation:UntagResource",
+            ],
+            own,
+        ),
+        # Flow logs whose format would no longer fit.
+        allow(["ec2:DescribeFlowLogs"]),
+    ]
+
+
+def delete_stack(names: Names) -> list[Statement]:
+    """Have CloudFormation delete the stack; delete what it left."""
+    own = names.arn("cloudformation", f"stack/{names.stack}/*")
+    return [
+        allow(
+            [
+                "cloudformation:DeleteStack",
+                "cloudformation:DescribeStackEvents",
+                "cloudformation:DescribeStackResource",
+            ],
+            own,
+        ),
+        allow(["cloudformation:ListStacks"]),
+        allow(["s3:DeleteBucket", "s3:ListBucket"], names.bucket_arn),
+        allow(["s3:DeleteObject"], names.objects("")),
+    ]
+
+
+RESOURCE_ACTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "AWS::CloudWatch::Alarm": (
+        ["cloudwatch:ListTagsForResource", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"],
+        ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"],
+    ),
+    "AWS::EMR::SecurityConfiguration": (
+        ["elasticmapreduce:CreateSecurityConfiguration"],
+        ["elasticmapreduce:DeleteSecurityConfiguration", "elasticmapreduce:DescribeSecurityConfiguration"],
+    ),
+    "AWS::IAM::InstanceProfile": (
+        ["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:PassRole"],
+        ["iam:DeleteInstanceProfile", "iam:GetInstanceProfile", "iam:RemoveRoleFromInstanceProfile"],
+    ),
+    "AWS::IAM::Role": (
+        [
+            "iam:AttachRolePolicy",
+            "iam:CreateRole",
+            "iam:DeleteRolePermissionsBoundary",
+            "iam:PutRolePermissionsBoundary",
+            "iam:PutRolePolicy",
+            "iam:TagRole",
+            "iam:UntagRole",
+            "iam:UpdateAssumeRolePolicy",
+            "iam:UpdateRole",
+        ],
+        [
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:DetachRolePolicy",
+            "iam:GetRole",
+            "iam:GetRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+        ],
+    ),
+    "AWS::KMS::Key": (
+        [
+            "kms:CreateKey",
+            "kms:EnableKeyRotation",
+            "kms:GetKeyPolicy",
+            "kms:GetKeyRotationStatus",
+            "kms:ListResourceTags",
+            "kms:PutKeyPolicy",
+            "kms:TagResource",
+        ],
+        ["kms:DescribeKey"],
+    ),
+    "AWS::Kinesis::Stream": (
+        [
+            "kinesis:AddTagsToStream",
+            "kinesis:CreateStream",
+            "kinesis:ListTagsForResource",
+            "kinesis:ListTagsForStream",
+            "kinesis:StartStreamEncryption",
+            "kinesis:TagResource",
+            "kinesis:UpdateShardCount",
+            "kinesis:UpdateStreamMode",
+        ],
+        [
+            "kinesis:DeleteStream",
+            "kinesis:DescribeStreamSummary",
+            "kinesis:RemoveTagsFromStream",
+            "kinesis:UntagResource",
+        ],
+    ),
+    "AWS::Lambda::EventSourceMapping": (
+        ["lambda:CreateEventSourceMapping", "lambda:ListTags", "lambda:TagResource", "lambda:UpdateEventSourceMapping"],
+        ["lambda:DeleteEventSourceMapping", "lambda:GetEventSourceMapping"],
+    ),
+    "AWS::Lambda::Function": (
+        [
+            "iam:PassRole",
+            "lambda:CreateFunction",
+            "lambda:GetFunctionCodeSigningConfig",
+            "lambda:GetFunctionRecursionConfig",
+            "lambda:GetRuntimeManagementConfig",
+            "lambda:TagResource",
+            "lambda:UntagResource",
+            "lambda:UpdateFunctionCode",
+            "lambda:UpdateFunctionConfiguration",
+        ],
+        ["lambda:DeleteFunction", "lambda:GetFunction"],
+    ),
+    "AWS::Logs::LogGroup": (
+        [
+            "logs:AssociateKmsKey",
+            "logs:CreateLogGroup",
+            "logs:DisassociateKmsKey",
+            "logs:ListTagsForResource",
+            "logs:PutRetentionPolicy",
+            "logs:TagResource",
+            "logs:UntagResource",
+        ],
+        ["logs:DeleteLogGroup", "logs:DescribeLogGroups"],
+    ),
+    "AWS::Logs::SubscriptionFilter": (
+        ["iam:PassRole", "logs:PutSubscriptionFilter"],
+        ["logs:DeleteSubscriptionFilter", "logs:DescribeSubscriptionFilters"],
+    ),
+    "AWS::S3::Bucket": (
+        [
+            "s3:CreateBucket",
+            "s3:GetBucketOwnershipControls",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketTagging",
+            "s3:GetEncryptionConfiguration",
+            "s3:GetLifecycleConfiguration",
+            "s3:PutBucketOwnershipControls",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutBucketTagging",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutLifecycleConfiguration",
+        ],
+        ["s3:DeleteBucket"],
+    ),
+    "AWS::S3::BucketPolicy": (["s3:GetBucketPolicy", "s3:PutBucketPolicy"], ["s3:DeleteBucketPolicy"]),
+}
+"""What CloudFormation calls in the caller's name for each resource type of the template, with the properties that it
+uses: to make and change one, and to delete it."""
+
+_PASSED_TO = ("ec2", "lambda", "logs")
+
+
+def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statement]:
+    """Make, change and delete the stack's resources, as CloudFormation does in the caller's name."""
+    actions = {
+        action
+        for making, deleting in RESOURCE_ACTIONS.values()
+        for action in (*deleting, *(() if deletes_only else making))
+    } - {"iam:PassRole"}
+    by_service: dict[str, set[str]] = {}
+    for action in actions:
+        by_service.setdefault(action.partition(":")[0], set()).add(action)
+    named = f"{names.stack}-*"
+    resources: dict[str, list[str]] = {
+        "cloudwatch": [names.arn("cloudwatch", f"alarm:{named}")],
+        # Security configurations and keys have no names to go by.
+        "elasticmapreduce": ["*"],
+        "kms": ["*"],
+        "iam": [names.global_arn("iam", f"{kind}/*{named}") for kind in ("role", "instance-profile")],
+        "kinesis": [names.arn("kinesis", f"stream/{named}")],
+        "lambda": [names.arn("lambda", f"function:{named}")],
+        "logs": [names.arn("logs", f"log-group:{named}")],
+        "s3": [names.bucket_arn],
+    }
+    # These have no resource, or one without a name.
+    anywhere = {
+        "lambda:CreateEventSourceMapping",
+        "lambda:DeleteEventSourceMapping",
+        "lambda:GetEventSourceMapping",
+        "lambda:UpdateEventSourceMapping",
+        "logs:DescribeLogGroups",
+    } & actions
+    statements = [allow(found - anywhere, resources[service]) for service, found in sorted(by_service.items())]
+    statements.append(allow(anywhere))
+    if not deletes_only:
+        roles = [names.global_arn("iam", f"role/*{named}")]
+        statements += [pass_roles(service, roles) for service in _PASSED_TO]
+    return statements
+
+
+COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
+    "run-local": (read_flow_logs, find_format),
+    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, run_clusters, remove_copies),
+    "runs": (find_stack, read_runs),
+    "fetch-results": (find_stack, read_runs, remove_copies),
+    "deploy": (find_stack, change_stack, make_resources),
+    "enable-flowlogs": (find_stack, enable_flow_logs),
+    "disable-flowlogs": (find_stack, disable_flow_logs),
+    "status": (find_stack, read_status),
+    "destroy": (
+        find_stack,
+        disable_flow_logs,
+        delete_stack,
+        lambda names: make_resources(names, deletes_only=True),
+    ),
+}
+"""By command, what it does."""
+
+
+def policy_of(commands: Iterable[str], names: Names) -> Statement:
+    """Make one policy for some commands. Statements on the same resources are joined."""
+    joined: dict[str, Statement] = {}
+    for command in commands:
+        for do in COMMANDS[command]:
+            for one in do(names):
+                key = json.dumps([one["Resource"], one.get("Condition")])
+                known = joined.setdefault(key, one)
+                joined[key] = known | {"Action": sorted({*known["Action"], *one["Action"]})}
+    return {"Version": "2012-10-17", "Statement": list(joined.values())}
+
+
+def render_policy(policy: Statement) -> str:
+    """Write a policy as JSON, ending in a line feed."""
+    return json.dumps(policy, indent=2) + "\n"
