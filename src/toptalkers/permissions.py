@@ -148,6 +148,21 @@ def run_clusters(names: Names) -> list[Statement]:
     ]
 
 
+def share_clusters(names: Names) -> list[Statement]:
+    """Add a run's steps to a cluster that runs already, and cancel them."""
+    return [
+        allow(
+            [
+                "elasticmapreduce:AddJobFlowSteps",
+                "elasticmapreduce:CancelSteps",
+                "elasticmapreduce:ListInstanceFleets",
+                "elasticmapreduce:ListInstanceGroups",
+            ],
+            names.arn("elasticmapreduce", "cluster/*"),
+        )
+    ]
+
+
 def remove_copies(names: Names) -> list[Statement]:
     """Remove the copies with better names that a run had of its input."""
     return [allow(["s3:DeleteObject"], f"{names.bucket_arn}/{locations.RUNS}*/input/*")]
@@ -402,7 +417,7 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
 
 COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "run-local": (read_flow_logs, find_format),
-    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, run_clusters, remove_copies),
+    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, run_clusters, share_clusters, remove_copies),
     "runs": (find_stack, read_runs),
     "fetch-results": (find_stack, read_runs, remove_copies),
     "deploy": (find_stack, change_stack, make_resources),

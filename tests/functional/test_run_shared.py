@@ -39,7 +39,7 @@ def cluster(account: FakeAccount) -> str:
     """A cluster that waits for steps, and had one of somebody else."""
     options = ClusterOptions(core=3, keep_alive=MINUTES)
     request = plan_run(account.open(), account.site, Query.parse(), options=options, token="0000").request  # noqa: S106
-    request = {**request, "Steps": [OTHERS], "LogUri": f"s3n://{BUCKET}/theirs"}
+    request = {**request, "Steps": [OTHERS], "LogUri": f"s3n://{BUCKET}/logs/theirs"}
     account.fake_emr.on_done = lambda: None
     made = str(account.fake_emr.run_job_flow(**request)["JobFlowId"])
     account.clock.sleep(1000)
@@ -116,7 +116,7 @@ def test_what_is_sent(account: FakeAccount, cluster: str) -> None:
     assert request.keys() == sent.keys()
     assert record.instances == 4
     assert record.counters["counted"] == 7  # from the cluster's own folder of logs
-    assert record.logs == f"s3://{BUCKET}/theirs/"
+    assert record.logs == f"s3://{BUCKET}/logs/theirs/"
 
 
 def test_the_size_of_fleets(account: FakeAccount) -> None:
@@ -135,6 +135,7 @@ def test_no_roles_are_needed(account: FakeAccount, cluster: str) -> None:
     account.has_stack = False
     ran = command(account, "run-emr", "--bucket", BUCKET, "--cluster", cluster, "--yes")
     assert ran.exit_code == 0
+    assert f"'toptalkers fetch-results --bucket {BUCKET} {ran.stdout.strip()}' fetches the answer" in ran.stderr
     assert f"toptalkers run-emr --bucket {BUCKET} --region us-east-1 --cluster {cluster}" in ran.stderr
 
 

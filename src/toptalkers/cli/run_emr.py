@@ -156,14 +156,15 @@ def run_emr(
     if record.is_over:
         code = _tell_outcome(account, plan.bucket, record, strict=strict)
         hours = record.instance_hours(account.now())
-        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
     else:
-        say(f"'toptalkers runs' shows its state; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        say(
+            f"'toptalkers runs{where.words}' shows its state; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer"
+        )
         code = int(bool(record.left_out))
     if record.is_shared:
-        of = f"--bucket {where.bucket}" if where.bucket else f"--stack-name {where.stack_name}"
         say(
-            f"the cluster {record.cluster} goes on: 'toptalkers run-emr {of} --region {account.region}"
+            f"the cluster {record.cluster} goes on: 'toptalkers run-emr{where.words} --region {account.region}"
             f" --cluster {record.cluster}' asks it another question; {way_to_end(account.region, record.cluster)}"
             " ends it now"
         )

@@ -37,4 +37,4 @@ def runs(*, account: "Account", where: "SiteOptions", limit: int) -> None:
     if found.unknown:
         raise ToptalkersError(f"{len(found.unknown)} of the runs are not shown, or not completely")
     if not found.records:
-        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' starts one.")
+        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr{where.words}' starts one.")

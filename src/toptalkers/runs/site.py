@@ -77,6 +77,13 @@ class SiteOptions:
     node_security_group: str = ""
     service_security_group: str = ""
 
+    @property
+    def words(self) -> str:
+        """What names the same place on the command line of another command; empty for the default."""
+        if self.bucket:
+            return f" --bucket {self.bucket}"
+        return f" --stack-name {self.stack_name}" if self.stack_name != "toptalkers" else ""
+
 
 def find_bucket(account: Account, options: SiteOptions) -> str:
     """Find the bucket that holds the runs. A bucket that is given is taken at its word, without a request.
