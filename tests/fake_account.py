@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.fake_emr import FakeEmr
-from toptalkers.aws.account import Account
+from toptalkers.aws.account import Account, RoleToAssume
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.options import Opener
 from toptalkers.runs.site import Site, site_of
@@ -171,9 +171,12 @@ class FakeAccount(Opener):
     def _put_log(self, uri: str, content: bytes) -> None:
         self.fake_s3.objects[uri.removeprefix(f"s3://{BUCKET}/")] = content
 
-    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
+    def open(
+        self, *, region: str | None = None, profile: str | None = None, role: RoleToAssume | None = None
+    ) -> Account:
         assert region is None
         assert profile is None
+        assert role is None
         return Account(
             self.client,
             region=self.region,

@@ -158,9 +158,8 @@ def run_emr(
         hours = record.instance_hours(account.now())
         say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
     else:
-        say(
-            f"'toptalkers runs{where.words}' shows its state; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer"
-        )
+        state = f"'toptalkers runs{where.words}' shows its state"
+        say(f"{state}; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
         code = int(bool(record.left_out))
     if record.is_shared:
         say(
@@ -220,7 +219,9 @@ def _ask(what: str) -> Literal["leave", "terminate"]:
 
 _SITE_OF_NEW = tuple(name for name in SITE_OPTIONS if name not in ("stack_name", "bucket"))
 
-_ONLY_FOR_EMR = (*SITE_OPTIONS, "skip_unreadable", "cluster_id", "no_wait", "dry_run", "region", "profile")
+_OF_ACCOUNT = ("region", "profile", "assume_role", "external_id")
+
+_ONLY_FOR_EMR = (*SITE_OPTIONS, "skip_unreadable", "cluster_id", "no_wait", "dry_run", *_OF_ACCOUNT)
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: str) -> None:
@@ -231,7 +232,7 @@ def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: s
     for param in ctx.command.params:
         name = param.name or ""
         is_given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if is_given and name in names and not (asks_aws and name in ("region", "profile")):
+        if is_given and name in names and not (asks_aws and name in _OF_ACCOUNT):
             raise UsageError(f"{param.opts[0]}: {why}, not with {other}", hint=f"leave out {param.opts[0]} or {other}")
 
 
