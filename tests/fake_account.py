@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.fake_emr import FakeEmr
+from tests.fake_network import FakeNetwork, FakeQuotas
 from toptalkers.aws.account import Account, RoleToAssume
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.options import Opener
@@ -164,6 +165,8 @@ class FakeAccount(Opener):
         self.clock = FakeClock()
         self.fake_s3 = FakeS3()
         self.fake_ec2: Any = None
+        self.fake_network = FakeNetwork()
+        self.fake_quotas = FakeQuotas()
         self.parameters = {"RunLogsExpireDays": "30"}
         self.has_stack = True
         self.fake_emr = FakeEmr(self.clock, self._put_log)
@@ -186,13 +189,14 @@ class FakeAccount(Opener):
 
     def client(self, service: str, *, once: bool = False) -> Any:
         del once
-        assert service != "ec2" or self.fake_ec2, "a run asks EC2 only for the format"
+        self.fake_network.other = self.fake_ec2
         assert service != "cloudformation" or self.has_stack, "there is no stack to ask for"
         return {
             "cloudformation": FakeCloudFormation(self.parameters),
-            "ec2": self.fake_ec2,
+            "ec2": self.fake_network,
             "emr": self.fake_emr,
             "s3": self.fake_s3,
+            "service-quotas": self.fake_quotas,
         }[service]
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from toptalkers.sandbox.emr import Emr, RefusedError
+from toptalkers.sandbox.emr import FAMILIES, SIZES, Emr, RefusedError
 from toptalkers.sandbox.emr_cluster import Clock, Pace, PutLog, StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
 
@@ -66,6 +66,8 @@ class FakeEmr:
     """
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
+
+    types = tuple(f"{family}.{size}" for family in FAMILIES for size in SIZES)
 
     def __init__(self, clock: Clock, put_log: PutLog) -> None:
         self._clock = clock
@@ -127,6 +129,14 @@ class FakeEmr:
     def describe_cluster(self, **request: Any) -> dict[str, Any]:
         """Describe a cluster, with the changes that a test wants."""
         return {"Cluster": self._call("DescribeCluster", request)["Cluster"] | self.described}
+
+    def list_supported_instance_types(self, **request: Any) -> dict[str, Any]:
+        """List 50 types per page."""
+        self._begin("ListSupportedInstanceTypes")
+        assert request["ReleaseLabel"] in self.releases
+        at = int(request.get("Marker", "0"))
+        more = {"Marker": str(at + 50)} if at + 50 < len(self.types) else {}
+        return {"SupportedInstanceTypes": [{"Type": one} for one in self.types[at : at + 50]], **more}
 
     def run_job_flow(self, **request: Any) -> dict[str, Any]:
         self._begin("RunJobFlow")

@@ -89,7 +89,7 @@ def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:
     arguments = ["run-emr", "--spot", "--task", "3", "--subnet", "subnet-1", "--subnet", "subnet-2", "--tag", "a=b"]
     dry = command(account, *arguments, "--dry-run")
     assert dry.exit_code == 0
-    assert set(account.fake_emr.calls) <= {"ListReleaseLabels"}
+    assert set(account.fake_emr.calls) <= {"ListReleaseLabels", "ListSupportedInstanceTypes"}
     assert set(account.fake_s3.calls) <= {"ListObjectsV2", "HeadObject", "GetObject"}
     assert "started" not in dry.stderr
     name = json.loads(dry.stdout)["Name"]
@@ -156,6 +156,14 @@ def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
         execute(account)
     assert "--instance-type" in str(raised.value.hint)
     assert recorded(account).ended
+
+
+def test_a_cluster_whose_nodes_do_not_come_up(account: FakeAccount) -> None:
+    """The message says where their logs are."""
+    account.fake_emr.faults = frozenset({EmrFault.BOOTSTRAP_FAILURE})
+    ran = command(account, "run-emr", "--yes")
+    assert ran.exit_code == 3
+    assert f"aws s3 ls --recursive s3://{BUCKET}/logs/" in ran.stderr
 
 
 def test_a_cluster_that_never_starts(account: FakeAccount) -> None:

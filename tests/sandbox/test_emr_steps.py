@@ -1,6 +1,7 @@
 """The sandbox's EMR runs its steps on a real Hadoop, and stops them on request."""
 
 import gzip
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -37,6 +38,18 @@ time.sleep(120)
 """
 
 
+def make_roles(iam: Any) -> None:
+    """Make the role `service` for EMR and the instance profile `profile` with its role; both may do anything."""
+    for name, service in (("service", "elasticmapreduce"), ("profile", "ec2")):
+        principal = {"Service": f"{service}.amazonaws.com"}
+        trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
+    iam.create_instance_profile(InstanceProfileName="profile")
+    iam.add_role_to_instance_profile(InstanceProfileName="profile", RoleName="profile")
+
+
 class Aws:
     """Start a local AWS with a bucket, an instance profile, and clients."""
 
@@ -51,7 +64,7 @@ class Aws:
         self.emr: EMRClient = session.client("emr", endpoint_url=environment["AWS_ENDPOINT_URL_EMR"])
         self.s3: S3Client = session.client("s3", endpoint_url=url)
         self.s3.create_bucket(Bucket="bucket")
-        session.client("iam", endpoint_url=url).create_instance_profile(InstanceProfileName="profile")
+        make_roles(session.client("iam", endpoint_url=url))
 
     def run(self, *steps: list[str], **tags: str) -> str:
         return self.emr.run_job_flow(

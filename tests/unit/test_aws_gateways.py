@@ -17,6 +17,8 @@ import toptalkers.aws
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, FlowLogGateway, Place, Refusal
 from toptalkers.aws.metrics import Metric, MetricsGateway
+from toptalkers.aws.network import NetworkGateway, Subnet
+from toptalkers.aws.quotas import QuotaGateway
 from toptalkers.aws.stack import QUIET_POLLS, Change, ChangeSet, Stack, StackGateway
 from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject
 from toptalkers.aws.stream import Stream, StreamGateway
@@ -485,7 +487,35 @@ def test_the_stream_and_its_measures(stubs: Stubs) -> None:
     assert read == [7.0, 5.0, None]
 
 
-@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr"])
+def test_a_metric_with_more_dimensions_is_searched_for(stubs: Stubs) -> None:
+    """S1: AWS reports a subscription's metrics under one or three dimensions; both found, they do not add up."""
+    client, stub = stubs("cloudwatch")
+    terms = 'Namespace="AWS/Logs" MetricName="DeliveryThrottling" LogGroupName="g"'
+    asked = {
+        "MetricDataQueries": [{"Id": "m0", "Expression": f"SEARCH('{terms}', 'Sum', 300)"}],
+        "StartTime": NOW - timedelta(hours=1),
+        "EndTime": NOW,
+    }
+    results = [{"Id": "m0", "Label": label, "Values": [3.0, 4.0]} for label in ("g", "g Kinesis toptalkers")]
+    stub.add_response("get_metric_data", {"MetricDataResults": results, "NextToken": "t"}, asked)
+    rest = {"MetricDataResults": [{"Id": "m0", "Label": "g", "Values": [1.0]}]}
+    stub.add_response("get_metric_data", rest, {**asked, "NextToken": "t"})
+    metric = Metric("AWS/Logs", "DeliveryThrottling", ("LogGroupName", "g"), "Sum", has_more_dimensions=True)
+    assert MetricsGateway(client).read([metric], since=NOW - timedelta(hours=1), until=NOW) == [8.0]
+
+
+def test_vpcs_of_the_account(stubs: Stubs) -> None:
+    """VPCs that another account shares are not ours to log."""
+    client, stub = stubs("ec2")
+    stub.add_response(
+        "describe_vpcs",
+        {"Vpcs": [{"VpcId": "vpc-1"}]},
+        {"Filters": [{"Name": "owner-id", "Values": ["123456789012"]}]},
+    )
+    assert FlowLogGateway(client).vpcs("123456789012") == ["vpc-1"]
+
+
+@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr", "bucket", "identity"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
     """A gateway's docstring lists exactly the operations that it calls, for IAM policies."""
     tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
@@ -502,3 +532,68 @@ def test_docstrings_list_the_operations_used(name: str) -> None:
     stated = (ast.get_docstring(tree) or "").split("API operations:")[1]
     stated = re.sub(r"\(.*?\)", "", stated, flags=re.DOTALL)
     assert set(re.findall(r"[A-Z][a-z]+[A-Z]\w+", stated)) == used
+
+
+def test_subnets_in_the_order_of_their_ids(stubs: Stubs) -> None:
+    """Those that do not exist are left out, as a filter does and ids in the request do not."""
+    client, stubber = stubs("ec2")
+    described = {
+        "SubnetId": "subnet-2",
+        "VpcId": "vpc-1",
+        "AvailabilityZone": "eu-west-1b",
+        "MapPublicIpOnLaunch": True,
+        "Tags": [{"Key": "a", "Value": "b"}],
+    }
+    found = [described, {"SubnetId": "subnet-1", "VpcId": "vpc-1"}]
+    wanted = {"Filters": [{"Name": "subnet-id", "Values": ["subnet-1", "subnet-3", "subnet-2"]}]}
+    stubber.add_response("describe_subnets", {"Subnets": found}, wanted)
+    assert NetworkGateway(client).subnets(["subnet-1", "subnet-3", "subnet-2"]) == [
+        Subnet("subnet-1", "vpc-1"),
+        Subnet("subnet-2", "vpc-1", "eu-west-1b", is_public=True, tags={"a": "b"}),
+    ]
+
+
+def test_the_default_vpc(stubs: Stubs) -> None:
+    """A Region has one or none; its subnets are found by its id, and so are its tags."""
+    client, stubber = stubs("ec2")
+    gateway = NetworkGateway(client)
+    asked = {"Filters": [{"Name": "isDefault", "Values": ["true"]}]}
+    stubber.add_response("describe_vpcs", {"Vpcs": [{"VpcId": "vpc-1"}]}, asked)
+    assert gateway.default_vpc() == "vpc-1"
+    stubber.add_response("describe_vpcs", {"Vpcs": []}, asked)
+    assert not gateway.default_vpc()
+    by_vpc = {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1"]}]}
+    stubber.add_response("describe_subnets", {"Subnets": [{"SubnetId": "subnet-1", "VpcId": "vpc-1"}]}, by_vpc)
+    assert gateway.subnets_of("vpc-1") == [Subnet("subnet-1", "vpc-1")]
+    stubber.add_response("describe_vpcs", {"Vpcs": [{"VpcId": "vpc-1", "Tags": [{"Key": "a", "Value": "b"}]}]}, by_vpc)
+    assert gateway.vpc_tags("vpc-1") == {"a": "b"}
+
+
+def test_zones_that_offer_types(stubs: Stubs) -> None:
+    """EC2 names only what is offered, a line per zone."""
+    client, stubber = stubs("ec2")
+    offered = [
+        {"InstanceType": one, "LocationType": "availability-zone", "Location": zone}
+        for one, zone in (("m7g.xlarge", "eu-west-1a"), ("m7g.xlarge", "eu-west-1b"), ("m5.xlarge", "eu-west-1a"))
+    ]
+    filters = [{"Name": "instance-type", "Values": ["m5.xlarge", "m7g.xlarge", "x9.xlarge"]}]
+    stubber.add_response(
+        "describe_instance_type_offerings",
+        {"InstanceTypeOfferings": offered},
+        {"LocationType": "availability-zone", "Filters": filters},
+    )
+    assert NetworkGateway(client).zones_offering(["m7g.xlarge", "x9.xlarge", "m5.xlarge", "m5.xlarge"]) == {
+        "m7g.xlarge": {"eu-west-1a", "eu-west-1b"},
+        "m5.xlarge": {"eu-west-1a"},
+    }
+
+
+def test_f6_quotas_of_vcpus(stubs: Stubs) -> None:
+    """F6: on-demand and Spot instances have a quota each."""
+    client, stubber = stubs("service-quotas")
+    for code, value in (("L-1216C47A", 5.0), ("L-34B43A08", 32.0)):
+        stubber.add_response(
+            "get_service_quota", {"Quota": {"Value": value}}, {"ServiceCode": "ec2", "QuotaCode": code}
+        )
+    gateway = QuotaGateway(client)
+    assert (gateway.vcpus("on demand"), gateway.vcpus("Spot")) == (5, 32)

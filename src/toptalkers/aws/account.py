@@ -28,11 +28,15 @@ from botocore.credentials import (
 from botocore.exceptions import ConnectTimeoutError, NoCredentialsError, ReadTimeoutError
 
 from toptalkers import __version__
+from toptalkers.aws.bucket import BucketGateway
 from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError, explain, explained
 from toptalkers.aws.flowlogs import FlowLogGateway
+from toptalkers.aws.identity import IdentityGateway
 from toptalkers.aws.metrics import MetricsGateway
+from toptalkers.aws.network import NetworkGateway
 from toptalkers.aws.odd_answers import refuse_odd_answers
+from toptalkers.aws.quotas import QuotaGateway
 from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
@@ -125,6 +129,16 @@ class Account:
         return StorageGateway(self.client("s3"))
 
     @cached_property
+    def buckets(self) -> BucketGateway:
+        """S3, for the settings of buckets."""
+        return BucketGateway(self.client("s3"))
+
+    @cached_property
+    def identity(self) -> IdentityGateway:
+        """STS."""
+        return IdentityGateway(self.client("sts"))
+
+    @cached_property
     def clusters(self) -> ClusterGateway:
         """EMR."""
         return ClusterGateway(self.client("emr"), self.client("emr", once=True))
@@ -138,6 +152,16 @@ class Account:
     def metrics(self) -> MetricsGateway:
         """CloudWatch."""
         return MetricsGateway(self.client("cloudwatch"))
+
+    @cached_property
+    def networks(self) -> NetworkGateway:
+        """EC2's networks."""
+        return NetworkGateway(self.client("ec2"))
+
+    @cached_property
+    def quotas(self) -> QuotaGateway:
+        """Service Quotas, asked only once: nothing depends on its answer."""
+        return QuotaGateway(self.client("service-quotas", once=True))
 
 
 def open_account(

@@ -1,9 +1,10 @@
 """EMR: clusters and their steps.
 
-API operations: ListReleaseLabels, ListClusters, DescribeCluster, ListSteps; for a cluster that runs already,
-ListInstanceGroups, ListInstanceFleets; and, changing things, RunJobFlow (with iam:PassRole for the service role and the
-nodes' role, elasticmapreduce:AddTags and elasticmapreduce:PutAutoTerminationPolicy), TerminateJobFlows, and for a
-cluster that runs already AddJobFlowSteps, CancelSteps.
+API operations: ListReleaseLabels, ListSupportedInstanceTypes (a run does without it when it is denied), ListClusters,
+DescribeCluster, ListSteps; for a cluster that runs already, ListInstanceGroups, ListInstanceFleets; and, changing
+things, RunJobFlow (with iam:PassRole for the service role and the nodes' role, elasticmapreduce:AddTags and
+elasticmapreduce:PutAutoTerminationPolicy), TerminateJobFlows, and for a cluster that runs already AddJobFlowSteps,
+CancelSteps.
 """
 
 import re
@@ -38,7 +39,8 @@ class Cluster:
         created: when it was requested.
         ready: when its first step could begin.
         ended: when its instances were gone.
-        lacks_capacity: whether EC2 lacks such instances, by EMR's error code or else by EMR's reason.
+        error_codes: EMR's codes for what went wrong ("Error codes with ErrorDetail information" in the management
+            guide), as far as EMR has such codes.
         release: the label of its release; may be empty.
         log_uri: the address of the folder of its logs, which ends in `/`; empty when it keeps none.
         steps_at_a_time: how many steps it runs at a time.
@@ -54,7 +56,7 @@ class Cluster:
     created: datetime | None = None
     ready: datetime | None = None
     ended: datetime | None = None
-    lacks_capacity: bool = False
+    error_codes: tuple[str, ...] = ()
     release: str = ""
     log_uri: str = ""
     steps_at_a_time: int = 1
@@ -133,6 +135,20 @@ class ClusterGateway:
         return found
 
     @explained("elasticmapreduce")
+    def supported_types(self, release: str) -> frozenset[str]:
+        """Return the names of the types of instances that a release runs on in this Region."""
+        found: set[str] = set()
+        pages: set[str] = set()
+        answer = self._client.list_supported_instance_types(ReleaseLabel=release)
+        while True:
+            found |= {one["Type"] for one in answer["SupportedInstanceTypes"]}
+            marker = answer.get("Marker")
+            if not marker or marker in pages:
+                return frozenset(found)
+            pages.add(marker)
+            answer = self._client.list_supported_instance_types(ReleaseLabel=release, Marker=marker)
+
+    @explained("elasticmapreduce")
     def start(self, request: Mapping[str, Any]) -> str:
         """Start a cluster with its steps, and return its id.
 
@@ -159,8 +175,7 @@ class ClusterGateway:
             created=times.get("CreationDateTime"),
             ready=times.get("ReadyDateTime"),
             ended=times.get("EndDateTime"),
-            lacks_capacity=any("CAPACITY" in one.get("ErrorCode", "") for one in status.get("ErrorDetails", []))
-            or "capacity" in reason.get("Message", "").lower(),
+            error_codes=tuple(one["ErrorCode"] for one in status.get("ErrorDetails", []) if one.get("ErrorCode")),
             release=cluster.get("ReleaseLabel", ""),
             log_uri=_folder(cluster.get("LogUri", "")),
             steps_at_a_time=cluster.get("StepConcurrencyLevel", 1),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: bool, yes: bool) -> None:
     """Turn the stack's flow logs off and delete the stack; the bucket and its data stay.
 
+    Flow logs of others that deliver into the stack are named and left alone, also with --yes. Without the stack's log
+    group they deliver nothing any more.
+
     \b
     Example:
       toptalkers destroy
@@ -35,7 +38,8 @@ def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: 
     (show if dry_run else say_lines)(format_destroy(plan))
     if dry_run:
         return
-    confirm("Destroy it?", yes=yes)
+    broken = len(plan.broken)
+    confirm(f"Destroy it, and break {broken} flow logs of others?" if broken else "Destroy it?", yes=yes)
     execute_destroy(
         account, plan, say, progress=lambda what, total: progress_bar(what, total, unit="objects")
     )  # fmt: skip

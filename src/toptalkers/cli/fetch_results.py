@@ -51,6 +51,7 @@ def fetch_results(
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.listing import choose_answer
     from toptalkers.runs.outcome import tally_of
+    from toptalkers.runs.quarantine import quarantine_note
     from toptalkers.runs.renamed import remove_renamed
     from toptalkers.runs.site import find_bucket
 
@@ -73,6 +74,8 @@ def fetch_results(
     write_output(format_answer(answer, presentation.format), output)
     for one in record.left_out:
         say(f"left out: {one}")
+    if note := quarantine_note(account.storage, bucket, record.inputs, record.query):
+        say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)

@@ -4,7 +4,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
@@ -20,11 +20,13 @@ from toptalkers.cli.options import (
 )
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
+from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
     from toptalkers.runs.site import SiteOptions
 
@@ -34,21 +36,32 @@ if TYPE_CHECKING:
 @click.option(
     "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
 )
+@origin_options
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
 @cluster_site_options
-@click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
+@click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]")
+@click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
 @click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]")
 @click.option(
-    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 10 for 1,000."
+    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000."
+)
+@click.option(
+    "--max-nodes", type=click.IntRange(min=1), metavar="N", help="The most nodes to choose by itself.  [default: 20]"
 )
 @click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes.")
 @click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
 @click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
 @click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
+@click.option(
+    "--configurations",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Settings of the cluster's software: EMR's JSON list of configurations.",
+)
 @click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
 @click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
 @click.option(
@@ -81,8 +94,10 @@ def run_emr(
     query: Query,
     top: int,
     inputs: tuple[str, ...],
+    origin: "Origin",
     skip_unreadable: bool,
     where: "SiteOptions",
+    configurations: BinaryIO | None,
     cluster_id: str | None,
     no_wait: bool,
     hadoop_cluster: bool,
@@ -112,21 +127,24 @@ def run_emr(
           --input s3://central-logs/AWSLogs/123456789012/
       toptalkers run-emr --keep-alive 60 --core 4
       toptalkers run-emr --cluster j-0123456789ABC --metric bytes
+      toptalkers run-emr --input s3://central/AWSLogs/ --from-account 111122223333 --since 2026-11-23T18:00Z
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
         _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR}, "only for EMR", "--hadoop-cluster")
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, render_request
+    from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
     from toptalkers.runs.shared import find_running
     from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import execute_run, way_to_end
 
     if cluster_id:
-        new_only = {*cluster, *_SITE_OF_NEW} - {"keep_aggregate", "keep_all_ports"}
+        new_only = {*cluster, *_SITE_OF_NEW, "configurations"} - {"keep_aggregate", "keep_all_ports"}
         _refuse_given(ctx, new_only, "only for a new cluster", "--cluster")
     account = open_account(region=region, profile=profile)
+    if configurations:
+        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
     site = find_site(account, where, is_cluster_new=not cluster_id)
     running = find_running(account, cluster_id) if cluster_id else None
@@ -137,6 +155,7 @@ def run_emr(
         query,
         top=top,
         inputs=inputs,
+        origin=origin,
         options=options,
         skips=skip_unreadable,
         on_look=lambda done, total: line.look(f"looked into {done:,} of {total:,} objects"),
@@ -221,7 +240,17 @@ _SITE_OF_NEW = tuple(name for name in SITE_OPTIONS if name not in ("stack_name",
 
 _OF_ACCOUNT = ("region", "profile", "assume_role", "external_id")
 
-_ONLY_FOR_EMR = (*SITE_OPTIONS, "skip_unreadable", "cluster_id", "no_wait", "dry_run", *_OF_ACCOUNT)
+_ONLY_FOR_EMR = (
+    *SITE_OPTIONS,
+    "configurations",
+    "from_accounts",
+    "from_regions",
+    "skip_unreadable",
+    "cluster_id",
+    "no_wait",
+    "dry_run",
+    *_OF_ACCOUNT,
+)
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: str) -> None:

@@ -14,7 +14,7 @@ from toptalkers.capture.our_stack import require_own
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 from toptalkers.records.files import find_inputs
-from toptalkers.records.stored import objects_at
+from toptalkers.records.stored import Search
 from toptalkers.runs.content import find_flow_log_ids
 from toptalkers.runs.site import SiteOptions, find_bucket
 
@@ -77,7 +77,7 @@ def _names(account: Account, paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         yield path
         if path.startswith("s3://"):
-            yield from (one.key for _, one in islice(objects_at(account.storage, path), MOST_NAMES))
+            yield from (one.key for one in islice(Search.at(account.storage, path), MOST_NAMES))
         elif path != "-" and Path(path).exists():
             yield from (file.name for file in find_inputs([path]).files)
 

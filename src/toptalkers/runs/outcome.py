@@ -10,7 +10,9 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError
+from toptalkers.runs.causes import find_cause
 from toptalkers.runs.logs import StepLogs, await_counters, await_failure, counters_of
+from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, cluster_name, has_answer, step_name
 
 MOST_UNHEARD = timedelta(minutes=10)
@@ -26,12 +28,14 @@ class Watched:
     gave_up: str
 
 
-def failure_of(record: RunRecord, watched: Watched) -> JobFailedError:
-    """Make the error for a run that did not complete."""
+def failure_of(plan: RunPlan, record: RunRecord, watched: Watched) -> JobFailedError:
+    """Make the error for a run that did not complete, with what mends the cause if the cluster did not start."""
     verb = "was terminated" if record.state == "CANCELLED" else "failed"
-    hint = None
-    if watched.gave_up or watched.cluster.lacks_capacity:
-        hint = "another --instance-type, --subnet or Availability Zone may have room"
+    cluster, hint = watched.cluster, None
+    if not any(step.started for step in watched.steps):
+        codes = (*cluster.error_codes, cluster.reason_code)
+        cause = find_cause(plan, codes, watched.gave_up or cluster.reason)
+        hint = cause[1] if cause else None
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
 

@@ -11,7 +11,18 @@ from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
+from toptalkers.records.wanted import ANYWHERE, Origin
+from toptalkers.runs.ahead import (
+    Network,
+    check_types,
+    check_vcpus,
+    describe_network,
+    find_network,
+    network_notes,
+)
 from toptalkers.runs.input import RunInput, pick_input
+from toptalkers.runs.prices import describe_cost
+from toptalkers.runs.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
 from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.shared import RunningCluster, share_steps, size_running
@@ -29,9 +40,11 @@ class RunPlan:
     """The plan of a run, whose first record is `record`.
 
     `bundle` is the key of the bundle's folder in the runs' bucket. `request` is that of RunJobFlow, exactly as it is
-    sent; on a cluster that runs already, `running`, it is that of AddJobFlowSteps.
+    sent; on a cluster that runs already, `running`, it is that of AddJobFlowSteps. `vcpus` says how many vCPUs it
+    needs, and of how many; `notes` are lines that a user should read.
     """
 
+    site: Site
     bucket: str
     region: str
     record: RunRecord
@@ -39,6 +52,9 @@ class RunPlan:
     sizing: Sizing
     bundle: str
     request: Mapping[str, Any]
+    network: Network
+    vcpus: str
+    notes: tuple[str, ...]
     running: RunningCluster | None = None
 
 
@@ -49,6 +65,7 @@ def plan_run(
     *,
     top: int = 0,
     inputs: Sequence[str] = (),
+    origin: Origin = ANYWHERE,
     options: ClusterOptions | None = None,
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
@@ -58,26 +75,30 @@ def plan_run(
     """Plan a run at a site; this changes nothing in the account.
 
     `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the flow logs in the
-    site's bucket; see `pick_input`, also for `skips` and `on_look`. `running` is a cluster that runs already, and takes
-    the steps, instead of one by `options`. `token` is four random hexadecimal digits, for the run's name.
+    site's bucket; see `pick_input`, also for `origin`, `skips` and `on_look`. `running` is a cluster that runs already,
+    and takes the steps, instead of one by `options`. `token` is four random hexadecimal digits, for the run's name.
 
     Raises:
         UsageError: an option is not valid.
-        ToptalkersError: there is nothing to read, a cluster cannot read some object, or EMR has no such release.
+        ToptalkersError: there is nothing to read, or a cluster cannot read some object; EMR has no such release, or the
+            cluster cannot start for another reason that can be known before.
 
     """
     options = options or ClusterOptions()
     _check(options)
     bucket = site.bucket
+    network = Network((), ())
     if running is None:
         _require_release(account, options.release)
+        network = find_network(account, options.subnets or site.subnets)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
         account.storage,
-        bucket,
+        site,
         query,
         given=inputs,
+        origin=origin,
         renamed=locations.renamed_prefix(run_id),
         skips=skips,
         on_look=on_look,
@@ -87,15 +108,24 @@ def plan_run(
         if running
         else size_cluster(
             read.size_bytes,
+            objects=read.objects,
+            primary_type=options.primary_type,
             core=options.core,
             task=options.task,
             vpc_nodes=options.vpc_nodes,
+            max_nodes=options.max_nodes,
             spot=options.spot,
             **({"instance_type": options.instance_type} if options.instance_type else {}),
         )
     )
+    vcpus = ""
+    if running is None:
+        check_types(account, network, sizing, options.release)
+        vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
+    if note := quarantine_note(account.storage, bucket, read.uris, query):
+        read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
     record = RunRecord(
@@ -134,15 +164,33 @@ def plan_run(
         request = {"JobFlowId": running.cluster.id, "Steps": share_steps(request["Steps"], run_id)}
     elif options.keep_alive is not None:
         record = replace(record, is_shared=True, logs=request["LogUri"])
-    return RunPlan(bucket, account.region, record, read, sizing, bundle, request, running)
+    return RunPlan(
+        site,
+        bucket,
+        account.region,
+        record,
+        read,
+        sizing,
+        bundle,
+        request,
+        network,
+        vcpus,
+        (*read.notes, *network_notes(account, site, network)),
+        running,
+    )
 
 
 def format_plan(plan: RunPlan) -> str:
     """Write the plan as lines of text."""
-    sizing, record = plan.sizing, plan.record
+    sizing, record, site = plan.sizing, plan.record, plan.site
     nodes = f"1 primary, {sizing.core} core"
     if sizing.task:
         nodes += f", {sizing.task} task{' (Spot)' if sizing.spot else ''}"
+    types = f"all {sizing.instance_type}"
+    if sizing.primary_type != sizing.instance_type:
+        types = f"the primary {sizing.primary_type}, the others {sizing.instance_type}"
+    roles = f"{site.service_role}, {site.instance_profile}; security configuration "
+    roles += site.security_configuration or "none"
     uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
     which = f"{record.cluster}, which runs already: " if plan.running else ""
     where = (
@@ -152,13 +200,23 @@ def format_plan(plan: RunPlan) -> str:
         f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
         f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
-        f"  cluster   {which}{record.versions['release']}, {nodes}, all {sizing.instance_type} ({sizing.reason})",
+        f"  cluster   {which}{record.versions['release']}, {nodes}, {types} ({sizing.reason})",
+        *(
+            ()
+            if plan.running
+            else (
+                f"  network   {describe_network(plan.network)}",
+                f"  vCPUs     {plan.vcpus}",
+                f"  roles     {roles}",
+            )
+        ),
         f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; {_end_of_cluster(plan)}",
+        f"  cost      {describe_cost(sizing, plan.region)}",
         f"  answer    {record.answer}",
     ]
     if record.aggregate:
         lines.append(f"  aggregate {record.aggregate}")
-    lines += [f"Note: {note}" for note in plan.input.notes]
+    lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(map(visible, lines))
 
 

@@ -89,7 +89,10 @@ def size_running(input_bytes: int, running: RunningCluster) -> Sizing:
         reason = f"its nodes are not known: {running.unknown}" if running.unknown else "its nodes are not known"
     else:
         core, task = counts.get("CORE", 0), counts.get("TASK", 0)
-        sizing = size_cluster(input_bytes, instance_type=core_type, core=max(1, core), task=task)
+        primary = next((one.instance_type for one in running.nodes if one.role == "MASTER"), "") or core_type
+        sizing = size_cluster(
+            input_bytes, instance_type=core_type, primary_type=primary, core=max(1, core), task=task
+        )
         reason = "as it is"
     return replace(sizing, minutes=max(1, sizing.minutes - STARTING_MINUTES), reason=reason)
 

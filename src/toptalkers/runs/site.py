@@ -40,6 +40,7 @@ class Site:
         read_buckets: the names of other buckets that the nodes may read; None when that is not known.
         is_stack: whether a stack of ours has made it all; otherwise bucket and roles are somebody else's.
         notes: lines that a user should read before a run.
+        nodes_role: the ARN of the nodes' role; empty when it is not known.
 
     """
 
@@ -53,6 +54,7 @@ class Site:
     read_buckets: frozenset[str] | None = None
     is_stack: bool = True
     notes: tuple[str, ...] = ()
+    nodes_role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +177,17 @@ def site_of(stack: OurStack) -> Site:
             service=stack.parameters.get("ClusterServiceSecurityGroup", ""),
         ),
         read_buckets=frozenset(listed("ReadBuckets")),
+        nodes_role=_nodes_role(stack),
         notes=() if LOGS_MARK in stack.parameters else (_old_logs(stack.name),),
     )
+
+
+def _nodes_role(stack: OurStack) -> str:
+    """The ARN of the role of the stack's instance profile, which has the same name and path."""
+    profile = stack.emr_instance_profile
+    if profile.startswith("arn:"):
+        return profile.replace(":instance-profile/", ":role/")
+    return f"arn:{stack.arn.split(':')[1]}:iam::{stack.account_id}:role/{profile}" if stack.account_id else ""
 
 
 def _old_logs(name: str) -> str:

@@ -101,7 +101,7 @@ def execute_run(
         return record
     if is_ending:
         raise KeyboardInterrupt
-    raise failure_of(record, watched)
+    raise failure_of(plan, record, watched)
 
 
 def _unfailing(tell: Say) -> Say:

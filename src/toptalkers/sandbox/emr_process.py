@@ -19,9 +19,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers.hadoop.runtime import S3Endpoint
 from toptalkers.sandbox.emr import Emr
+from toptalkers.sandbox.emr_access import NodeAccess
 from toptalkers.sandbox.emr_cluster import Pace, in_thread
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults
+from toptalkers.sandbox.emr_roles import Roles
+from toptalkers.sandbox.emr_start import StartCheck
 from toptalkers.sandbox.guarded import die_with_parent
 from toptalkers.sandbox.hadoop_step import run_step
 
@@ -32,8 +35,8 @@ def main() -> None:
     """Serve until standard input ends.
 
     The order has the URL of the other services, the folder that holds a folder per cluster, the account in ARNs, the
-    faults of every cluster as `parse_faults` reads them, and the fields of `Pace`. Credentials and Region come from the
-    environment.
+    faults of every cluster as `parse_faults` reads them, the account's quota of vCPUs, and the fields of `Pace`.
+    Credentials and Region come from the environment.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -45,11 +48,16 @@ def main() -> None:
     assert credentials is not None  # noqa: S101 - the environment has them
     region = str(session.region_name)
     s3 = S3Endpoint(order["url"], region, credentials.access_key, credentials.secret_key)
+    roles = Roles(session.client("iam"))
+    access = NodeAccess(roles, session.client("s3"), order["account"])
     emr = Emr(
         state_dir=Path(order["state_dir"]),
-        run_step=in_thread(partial(run_step, s3)),
+        run_step=in_thread(partial(access.run, run=partial(run_step, s3))),
         put_log=partial(_put_log, session.client("s3")),
+        quota=order["quota"],
         has_instance_profile=partial(_has_profile, session.client("iam")),
+        check_start=StartCheck(roles, session.client("ec2"), order["account"], region),
+        may_log=access.may_put,
         pace=Pace(**order["pace"]),
         faults=parse_faults(order["faults"]),
         account=order["account"],
