@@ -79,7 +79,7 @@ class FakeS3:
             raise self.error
         assert bucket == BUCKET, bucket
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
         self.objects[Key] = Body
         return {}
@@ -107,6 +107,20 @@ class FakeS3:
         if Key not in self.objects:
             raise refusal("404", "Not Found", "HeadObject")
         return {"ContentLength": len(self.objects[Key]), "LastModified": datetime(2026, 11, 23, tzinfo=UTC)}
+
+    def list_objects_v2(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        MaxKeys: int,  # noqa: N803
+        ContinuationToken: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        (page,) = _ListObjects(self).paginate(Bucket=Bucket, Prefix=Prefix)
+        found = [one for one in page["Contents"] if one["Key"] > ContinuationToken]
+        answer: dict[str, Any] = {"Contents": found[:MaxKeys]} if found else {}
+        more = {"IsTruncated": True, "NextContinuationToken": found[MaxKeys - 1]["Key"]} if found[MaxKeys:] else {}
+        return {"IsTruncated": False, **answer, **more}
 
     def get_paginator(self, name: str) -> "_ListObjects":
         assert name == "list_objects_v2", name

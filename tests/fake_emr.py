@@ -9,9 +9,10 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from toptalkers.sandbox.emr import FAMILIES, SIZES, Emr, RefusedError
+from toptalkers.sandbox.emr import Emr, RefusedError
 from toptalkers.sandbox.emr_cluster import Clock, Pace, PutLog, StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
+from toptalkers.sandbox.offers import instance_types
 
 STEP_SECONDS = 60
 PACE = Pace(starting=120, bootstrapping=120, terminating=60, log_delay=30)
@@ -67,7 +68,7 @@ class FakeEmr:
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
 
-    types = tuple(f"{family}.{size}" for family in FAMILIES for size in SIZES)
+    types = instance_types()
 
     def __init__(self, clock: Clock, put_log: PutLog) -> None:
         self._clock = clock

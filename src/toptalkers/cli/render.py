@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from toptalkers.cli.options import job_query_options, output_option, stack_name_option
-from toptalkers.cli.talk import say
+from toptalkers.cli.options import job_query_options, open_account, output_option, region_options, stack_name_option
+from toptalkers.cli.run_emr import run_emr
+from toptalkers.cli.talk import say, say_lines
 from toptalkers.permissions import COMMANDS
 from toptalkers.question.query import Query
 
@@ -88,6 +89,113 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
 
     _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)
+
+
+CLUSTER_OPTIONS = (
+    *("instance_type", "primary_type", "core", "task", "vpc_nodes", "max_nodes", "spot", "release", "subnets"),
+    *("key_name", "tags", "keep_aggregate", "keep_all_ports"),
+)
+"""The options of `run-emr` for the cluster, which `render schedule` has, too."""
+
+
+def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = [one for one in run_emr.params if one.name in CLUSTER_OPTIONS]
+    command.__click_params__ = [*getattr(command, "__click_params__", []), *reversed(options)]  # type: ignore[attr-defined]
+    return command
+
+
+@render.command()
+@job_query_options
+@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option("--at", default="02:30", show_default=True, metavar="HH:MM", help="When to run, in UTC.")
+@click.option("--topic", metavar="ARN", help="The SNS topic to tell of a failure.  [default: the schedule's own]")
+@click.option("--email", metavar="ADDRESS", help="Subscribe this address to the schedule's own topic.")
+@click.option("--upload", is_flag=True, help="Upload the scripts, which every run needs.")
+@stack_name_option
+@_cluster_options
+@region_options
+@output_option
+def schedule(
+    *,
+    query: Query,
+    top: int,
+    inputs: tuple[str, ...],
+    at: str,
+    topic: str | None,
+    email: str | None,
+    upload: bool,
+    stack_name: str,
+    region: str | None,
+    profile: str | None,
+    output: Path | None,
+    **cluster: object,
+) -> None:
+    """Write a CloudFormation template that asks the question about yesterday, every night.
+
+    It has a schedule, a state machine that sends the request of `run-emr`, and an SNS topic that is told when there is
+    no answer. The cluster is as large as yesterday's flow logs need: render it again when they have grown, or when
+    there are flow logs of another account or Region.
+
+    \b
+    Example:
+      toptalkers render schedule --metric bytes --email ops@example.com --upload > nightly.json
+      aws cloudformation deploy --template-file nightly.json --stack-name toptalkers-nightly \\
+          --capabilities CAPABILITY_IAM
+    """
+    from toptalkers.answer.output import write_output
+    from toptalkers.capture.our_stack import require_own
+    from toptalkers.errors import UsageError
+    from toptalkers.runs.plan import format_plan, plan_run
+    from toptalkers.runs.request import ClusterOptions
+    from toptalkers.runs.schedule import (
+        Nightly,
+        parse_at,
+        plan_schedule,
+        render_schedule,
+        token_of,
+        trees_of,
+        yesterday_of,
+    )
+    from toptalkers.runs.site import site_of
+    from toptalkers.runs.watch import is_uploaded, upload_bundle
+
+    if topic and email:
+        raise UsageError("--topic and --email both say who is told", hint="subscribe the address to your topic")
+    parse_at(at)
+    account = open_account(region=region, profile=profile)
+    question = yesterday_of(query, account.now())
+    stack = require_own(account, stack_name)
+    site = site_of(stack)
+    plan = plan_run(
+        account,
+        site,
+        question,
+        top=top,
+        inputs=inputs,
+        options=ClusterOptions(**cluster),  # type: ignore[arg-type]
+        token=token_of(site, query, top, inputs),
+    )
+    trees = trees_of(account.storage, plan)
+    nightly = Nightly(
+        at=at,
+        topic=topic or "",
+        email=email or "",
+        kms_key=stack.parameters.get("KmsKeyArn", ""),
+        role_path=stack.parameters.get("RolePath") or "/",
+        boundary=stack.parameters.get("PermissionsBoundaryArn", ""),
+    )
+    template = plan_schedule(plan, site, trees, nightly)
+    say("Every night it does what 'toptalkers run-emr' would do today:")
+    say_lines(format_plan(plan))
+    for tree in trees:
+        say(f"Note: it reads the folders of dates in {tree}, and no others")
+    if not (topic or email):
+        say("Note: nobody is told of a failure until somebody subscribes to its topic; --email ADDRESS does that")
+    if upload:
+        upload_bundle(account.storage, plan.bucket, plan.bundle, say)
+    elif not is_uploaded(account.storage, plan.bucket, plan.bundle):
+        say(f"Note: the scripts are not yet in s3://{plan.bucket}/{plan.bundle}; --upload puts them there")
+    write_output([render_schedule(template).encode()], output)
 
 
 @render.command()

@@ -90,9 +90,7 @@ def size_running(input_bytes: int, running: RunningCluster) -> Sizing:
     else:
         core, task = counts.get("CORE", 0), counts.get("TASK", 0)
         primary = next((one.instance_type for one in running.nodes if one.role == "MASTER"), "") or core_type
-        sizing = size_cluster(
-            input_bytes, instance_type=core_type, primary_type=primary, core=max(1, core), task=task
-        )
+        sizing = size_cluster(input_bytes, instance_type=core_type, primary_type=primary, core=max(1, core), task=task)
         reason = "as it is"
     return replace(sizing, minutes=max(1, sizing.minutes - STARTING_MINUTES), reason=reason)
 

@@ -14,6 +14,7 @@ from typing import Literal
 from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError, may_be_done
+from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
 from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps
@@ -123,11 +124,7 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
 
     """
     storage, record, cluster = account.storage, plan.record, ""
-    for name, content in read_bundle().items():
-        key = plan.bundle + name
-        if storage.head(plan.bucket, key) is None:
-            storage.put(plan.bucket, key, content)
-            say(f"uploaded s3://{plan.bucket}/{key}")
+    upload_bundle(storage, plan.bucket, plan.bundle, say)
     # Before the cluster, so that a missing right to write here is found before anything costs.
     store_record(storage, plan.bucket, record)
     try:
@@ -139,6 +136,19 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
         _withdraw(account, plan, cluster, error, say)
         raise
     return record
+
+
+def upload_bundle(storage: StorageGateway, bucket: str, folder: str, say: Say) -> None:
+    """Put the scripts of the steps into a folder, those that are not there."""
+    for name, content in read_bundle().items():
+        if storage.head(bucket, folder + name) is None:
+            storage.put(bucket, folder + name, content)
+            say(f"uploaded s3://{bucket}/{folder}{name}")
+
+
+def is_uploaded(storage: StorageGateway, bucket: str, folder: str) -> bool:
+    """Whether all scripts of the steps are in a folder."""
+    return all(storage.head(bucket, folder + name) is not None for name in read_bundle())
 
 
 def way_to_end(region: str, cluster: str) -> str:

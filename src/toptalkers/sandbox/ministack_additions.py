@@ -57,11 +57,11 @@ def add_to_ministack() -> None:
     assert "_capabilities_enforced" in stacks  # noqa: S101 - see above
     stacks["_capabilities_enforced"] = lambda: True
     engine = vars(importlib.import_module("ministack.services.cloudformation.engine"))
-    evaluate: Any = engine["_evaluate_conditions"]
+    joined = _joining(engine["_evaluate_conditions"])
     for module in ("engine", "changesets", "drift", "handlers", "provisioners", "stacks"):
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
-        if names.get("_evaluate_conditions") is evaluate:
-            names["_evaluate_conditions"] = _joining(evaluate)
+        if "_evaluate_conditions" in names:
+            names["_evaluate_conditions"] = joined
     for module in ("handlers", "changesets"):
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         names["_resolve_parameters"] = _checking_parameters(names["_resolve_parameters"])
