@@ -163,24 +163,7 @@ class ClusterGateway:
     @explained("elasticmapreduce")
     def describe(self, cluster_id: str) -> Cluster:
         """Describe a cluster."""
-        cluster = self._client.describe_cluster(ClusterId=cluster_id)["Cluster"]
-        status: Mapping[str, Any] = cluster["Status"]
-        reason, times = status.get("StateChangeReason", {}), status.get("Timeline", {})
-        return Cluster(
-            id=cluster.get("Id", cluster_id),
-            name=cluster.get("Name", ""),
-            state=status["State"],
-            reason_code=reason.get("Code", ""),
-            reason=" ".join(reason.get("Message", "").split()),
-            created=times.get("CreationDateTime"),
-            ready=times.get("ReadyDateTime"),
-            ended=times.get("EndDateTime"),
-            error_codes=tuple(one["ErrorCode"] for one in status.get("ErrorDetails", []) if one.get("ErrorCode")),
-            release=cluster.get("ReleaseLabel", ""),
-            log_uri=_folder(cluster.get("LogUri", "")),
-            steps_at_a_time=cluster.get("StepConcurrencyLevel", 1),
-            has_fleets=cluster.get("InstanceCollectionType") == "INSTANCE_FLEET",
-        )
+        return _described(self._client.describe_cluster(ClusterId=cluster_id)["Cluster"], cluster_id)
 
     @explained("elasticmapreduce")
     def steps(self, cluster_id: str) -> list[ClusterStep]:
@@ -219,6 +202,12 @@ class ClusterGateway:
         self._client.terminate_job_flows(JobFlowIds=[cluster_id])
 
     @explained("elasticmapreduce")
+    def recent(self, since: datetime) -> list[Cluster]:
+        """List clusters that were created since a time, in any state, the newest first; one page of them at most."""
+        answer = self._client.list_clusters(CreatedAfter=since)
+        return [_described(one, one["Id"]) for one in answer["Clusters"]]
+
+    @explained("elasticmapreduce")
     def add_steps(self, cluster_id: str, steps: Sequence[Mapping[str, Any]]) -> None:
         """Add steps to a cluster. The request is sent only once, as that of `start` and for the same reason."""
         self._client_once.add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)  # type: ignore[arg-type]
@@ -251,3 +240,24 @@ class ClusterGateway:
 def _folder(uri: str) -> str:
     """Write the address of a folder of logs as `s3://bucket/folder/`; EMR also has `s3n://`."""
     return uri.replace("s3n://", "s3://", 1).rstrip("/") + "/" if uri else ""
+
+
+def _described(cluster: Mapping[str, Any], cluster_id: str) -> Cluster:
+    """Read what DescribeCluster or, with less in it, ListClusters says of a cluster."""
+    status: Mapping[str, Any] = cluster["Status"]
+    reason, times = status.get("StateChangeReason", {}), status.get("Timeline", {})
+    return Cluster(
+        id=cluster.get("Id", cluster_id),
+        name=cluster.get("Name", ""),
+        state=status["State"],
+        reason_code=reason.get("Code", ""),
+        reason=" ".join(reason.get("Message", "").split()),
+        created=times.get("CreationDateTime"),
+        ready=times.get("ReadyDateTime"),
+        ended=times.get("EndDateTime"),
+        error_codes=tuple(one["ErrorCode"] for one in status.get("ErrorDetails", []) if one.get("ErrorCode")),
+        release=cluster.get("ReleaseLabel", ""),
+        log_uri=_folder(cluster.get("LogUri", "")),
+        steps_at_a_time=cluster.get("StepConcurrencyLevel", 1),
+        has_fleets=cluster.get("InstanceCollectionType") == "INSTANCE_FLEET",
+    )
