@@ -38,7 +38,7 @@ class Site:
         subnets: the ids of the subnets of clusters; of several, EMR chooses. Empty for EMR's own choice.
         security_groups: the security groups of clusters.
         read_buckets: the names of other buckets that the nodes may read; None when that is not known.
-        is_stack: whether a stack of ours has made it all; otherwise bucket and roles are somebody else's.
+        is_stack: whether a stack of ours has made it all; otherwise at least the service role is somebody else's.
         notes: lines that a user should read before a run.
         nodes_role: the ARN of the nodes' role; empty when it is not known.
 
@@ -79,6 +79,13 @@ class SiteOptions:
     node_security_group: str = ""
     service_security_group: str = ""
 
+    @property
+    def words(self) -> str:
+        """What names the same place on the command line of another command; empty for the default."""
+        if self.bucket:
+            return f" --bucket {self.bucket}"
+        return f" --stack-name {self.stack_name}" if self.stack_name != "toptalkers" else ""
+
 
 def find_bucket(account: Account, options: SiteOptions) -> str:
     """Find the bucket that holds the runs. A bucket that is given is taken at its word, without a request.
@@ -97,8 +104,10 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     return options.bucket
 
 
-def find_site(account: Account, options: SiteOptions) -> Site:
+def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = True) -> Site:
     """Find where a new run lives: in the stack that is named, or in a bucket with roles, which makes no request.
+
+    A run on a cluster that runs already needs no roles.
 
     Raises:
         UsageError: a name is not one, or something lacks.
@@ -112,7 +121,7 @@ def find_site(account: Account, options: SiteOptions) -> Site:
         lacking = " and ".join(
             f"--{name.replace('_', '-')}" for name in ("service_role", "instance_profile") if not given[name]
         )
-        if lacking:
+        if lacking and is_cluster_new:
             raise UsageError(
                 f"--bucket is for runs without a stack; {lacking} must be given, too",
                 hint="toptalkers.toml can keep them; 'toptalkers deploy' makes a stack that has all of them",
@@ -120,7 +129,12 @@ def find_site(account: Account, options: SiteOptions) -> Site:
         site = Site(name=bucket, bucket=bucket, is_stack=False, **given)
     else:
         site = site_of(require_own(account, options.stack_name))
-        site = replace(site, **{name: value for name, value in given.items() if value})
+        site = replace(
+            site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
+        )
+        if options.instance_profile:
+            # What the nodes may read is then no matter of the stack.
+            site = replace(site, read_buckets=None, nodes_role="")
     if options.primary_security_group:
         site = replace(
             site, security_groups=SecurityGroups(options.primary_security_group, options.node_security_group)
