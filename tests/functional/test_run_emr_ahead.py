@@ -201,6 +201,16 @@ def test_f11_a_type_that_emr_does_not_have(account: FakeAccount) -> None:
     assert dry(account, "--instance-type", "m5.xlarge").exit_code == 0, "an empty answer is no answer"
 
 
+def test_f11_substitutes_of_spot_instances_are_offered(account: FakeAccount) -> None:
+    """F11: a fleet names no type that the zone does not offer, or that EMR's release does not run on."""
+    account.fake_network.offers = lambda one, zone: zone == "us-east-1b" or not one.startswith("m6g")
+    account.fake_emr.types = ("m7g.xlarge", "m6g.xlarge", "r6g.xlarge")
+    for named, types in (("subnet-1", ["m7g", "r6g"]), ("subnet-2", ["m7g", "m6g", "r6g"])):
+        ran = dry(account, "--spot", "--task", "2", "--subnet", named)
+        task = json.loads(ran.stdout)["Instances"]["InstanceFleets"][-1]
+        assert [one["InstanceType"] for one in task["InstanceTypeConfigs"]] == [f"{one}.xlarge" for one in types]
+
+
 def test_f6_more_vcpus_than_the_account_may_run(account: FakeAccount) -> None:
     """F6: a new account may run 5 vCPUs, and the smallest default cluster has 8."""
     account.fake_quotas.vcpus = {"L-1216C47A": 5, "L-34B43A08": 5}
