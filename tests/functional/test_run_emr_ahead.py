@@ -220,7 +220,7 @@ def test_f6_more_vcpus_than_the_account_may_run(account: FakeAccount) -> None:
         "'aws service-quotas request-service-quota-increase --region us-east-1 --service-code ec2"
         " --quota-code L-1216C47A --desired-value 8' asks for more" in said
     )
-    assert "does not fit even with --core 1" in said
+    assert "; the smallest cluster, two m7g.xlarge, needs 8" in said
 
 
 @pytest.mark.parametrize(
@@ -242,6 +242,15 @@ def test_f6_a_smaller_cluster_that_fits(
     words = fits.split()
     assert dry(account, *arguments, *words).exit_code == 0
     refused(account, *arguments, *words[:-1], str(int(words[-1]) + 1))
+
+
+def test_f6_smaller_types_that_fit(account: FakeAccount) -> None:
+    """F6: where not even one node of the type fits."""
+    account.fake_quotas.vcpus = {"L-1216C47A": 16, "L-34B43A08": 0}
+    smaller = "--core 1 --task 0 --instance-type m7g.xlarge --primary-type m7g.xlarge"
+    asked = ("--instance-type", "m7g.4xlarge", "--task", "3")
+    assert f"; {smaller} fits" in refused(account, *asked)
+    assert dry(account, *asked, *smaller.split()).exit_code == 0
 
 
 def test_f6_spot_that_the_account_may_not_run(account: FakeAccount) -> None:

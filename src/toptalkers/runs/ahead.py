@@ -267,7 +267,11 @@ def _smaller(sizing: Sizing, market: Market, quota: int) -> str:
         return f"; --task {fitting} fits" if fitting else "; without --spot the nodes are on demand"
     fitting = (quota - vcpus(sizing.primary_type)) // vcpus(sizing.instance_type)
     if fitting < 1:
-        return f"; a cluster of {sizing.primary_type} and {sizing.instance_type} does not fit even with --core 1"
+        small = f"{sizing.instance_type.partition('.')[0]}.xlarge"
+        least = 2 * vcpus(small)
+        if least > quota:
+            return f"; the smallest cluster, two {small}, needs {least}"
+        return f"; --core 1 --task 0 --instance-type {small} --primary-type {small} fits, and takes longer"
     if not sizing.task or sizing.spot:
         return f"; --core {fitting} fits, and takes longer"
     return f"; --core 1 --task {fitting - 1} fits, and takes longer"
