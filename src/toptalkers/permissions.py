@@ -148,6 +148,15 @@ def run_clusters(names: Names) -> list[Statement]:
     ]
 
 
+def look_ahead(names: Names) -> list[Statement]:
+    """Look where a cluster's nodes will be, and whether they can be had there; a run does without what is denied."""
+    return [
+        allow(["ec2:DescribeInstanceTypeOfferings", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]),
+        allow(["elasticmapreduce:ListSupportedInstanceTypes"]),
+        allow(["servicequotas:GetServiceQuota"], names.arn("servicequotas", "ec2/*")),
+    ]
+
+
 def remove_copies(names: Names) -> list[Statement]:
     """Remove the copies with better names that a run had of its input."""
     return [allow(["s3:DeleteObject"], f"{names.bucket_arn}/{locations.RUNS}*/input/*")]
@@ -433,7 +442,7 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
 
 COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "run-local": (read_flow_logs, find_format),
-    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, run_clusters, remove_copies),
+    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, look_ahead, run_clusters, remove_copies),
     "runs": (find_stack, read_runs),
     "fetch-results": (find_stack, read_runs, remove_copies),
     "deploy": (find_stack, change_stack, take_over_bucket, make_resources),

@@ -93,6 +93,7 @@ def plan_run(
         query,
         given=inputs,
         origin=origin,
+        region=account.region,
         renamed=locations.renamed_prefix(run_id),
         skips=skips,
         on_look=on_look,
@@ -108,7 +109,7 @@ def plan_run(
         spot=options.spot,
         **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
-    check_types(account, network, sizing, options.release)
+    unknown = check_types(account, network, sizing, options.release)
     vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
@@ -153,7 +154,7 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *network_notes(account, site, network)),
+        (*read.notes, *unknown, *network_notes(account, site, network)),
     )
 
 

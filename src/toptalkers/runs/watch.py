@@ -16,7 +16,7 @@ from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
-from toptalkers.runs.outcome import Watched, failure_of, find_outcome
+from toptalkers.runs.outcome import Watched, failure_of, find_outcome, refusal_of
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, store_record
 from toptalkers.runs.renamed import copy_renamed, remove_renamed
@@ -169,7 +169,7 @@ def _start(account: Account, plan: RunPlan, say: Say) -> str:
                 account.sleep(2**attempt)
                 continue
             if not error.is_open:
-                raise
+                raise refusal_of(plan, error) from error
             say(f"whether a cluster was started is not known: {error.message}")
             found = _look_for(account, plan, say)
             if not found:

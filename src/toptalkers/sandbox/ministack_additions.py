@@ -10,6 +10,7 @@ the sandbox at its start instead of running wrongly.
 - EC2 does not know DescribeInstanceTypeOfferings: the answer is that of `offers`.
 - CloudFormation asks for capabilities only where IAM is enforced: here it always does.
 - CloudFormation's conditions do not know `Fn::Join` of a list parameter, the usual way to ask whether it is empty.
+- A change set of CloudFormation lists resources whose condition does not hold: here it decides conditions.
 - CloudFormation takes parameters that the template does not declare: here it refuses them.
 - The policy of another account's bucket is asked about the caller's account only: here about a role as well.
 - Kinesis reshards to any number and forgets the records, and CloudFormation does not reshard: here both reshard, and
@@ -65,6 +66,8 @@ def add_to_ministack() -> None:
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         if "_evaluate_conditions" in names:
             names["_evaluate_conditions"] = joined
+    changes = vars(importlib.import_module("ministack.services.cloudformation.changesets"))
+    changes["_resolve_props_for_diff"] = _deciding(changes["_resolve_props_for_diff"], joined)
     for module in ("handlers", "changesets"):
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         names["_resolve_parameters"] = _checking_parameters(names["_resolve_parameters"])
@@ -150,6 +153,16 @@ def _joining(evaluate: Any) -> Callable[..., Any]:
         return evaluate({**template, "Conditions": join(template.get("Conditions", {}))}, values)
 
     return evaluate_conditions
+
+
+def _deciding(resolve: Callable[..., Any], evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_for_changes(template: Mapping[str, Any], values: Mapping[str, Any], *rest: Any) -> Any:
+        resolved = resolve(template, values, *rest)
+        holds = evaluate(template, values) if template else {}
+        resources = resolved.get("Resources", {}).items()
+        return {"Resources": {name: one for name, one in resources if holds.get(one.get("Condition"), True)}}
+
+    return resolve_for_changes
 
 
 def _checking_parameters(resolve: Callable[..., Any]) -> Callable[..., Any]:
