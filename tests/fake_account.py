@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.fake_emr import FakeEmr
 from tests.fake_network import FakeNetwork, FakeQuotas
-from toptalkers.aws.account import Account
+from toptalkers.aws.account import Account, RoleToAssume
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.options import Opener
 from toptalkers.runs.site import Site, site_of
@@ -201,9 +201,12 @@ class FakeAccount(Opener):
     def _put_log(self, uri: str, content: bytes) -> None:
         self.fake_s3.objects[uri.removeprefix(f"s3://{BUCKET}/")] = content
 
-    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
+    def open(
+        self, *, region: str | None = None, profile: str | None = None, role: RoleToAssume | None = None
+    ) -> Account:
         assert region is None
         assert profile is None
+        assert role is None
         return Account(
             self.client,
             region=self.region,
@@ -239,7 +242,8 @@ class FakeAccount(Opener):
 
     def leave(self, answer: bytes) -> None:
         """Put an answer in S3 as the job of the newest run would."""
-        folder = f"runs/{self.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
+        record = [key for key in self.fake_s3.objects if key.endswith("/run.json")][-1]
+        folder = f"{record.removesuffix('run.json')}toptalkers/"
         self.fake_s3.objects |= {f"{folder}part-00000.gz": gzip.compress(answer), f"{folder}_SUCCESS": b""}
 
 

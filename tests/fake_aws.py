@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.account import Account
+from toptalkers.aws.account import Account, RoleToAssume
 from toptalkers.capture.resolve import Resolver
 from toptalkers.cli.options import Opener
 
@@ -569,9 +569,11 @@ class FakeAws(Opener):
         """The last request of an operation."""
         return [request for called, request in self.calls if called == name][-1]
 
-    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
+    def open(
+        self, *, region: str | None = None, profile: str | None = None, role: RoleToAssume | None = None
+    ) -> Account:
         """Open the account, for any Region."""
-        del region, profile
+        del region, profile, role
 
         def sleep(seconds: float) -> None:
             self.slept += seconds

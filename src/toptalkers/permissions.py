@@ -148,6 +148,21 @@ def run_clusters(names: Names) -> list[Statement]:
     ]
 
 
+def share_clusters(names: Names) -> list[Statement]:
+    """Add a run's steps to a cluster that runs already, and cancel them."""
+    return [
+        allow(
+            [
+                "elasticmapreduce:AddJobFlowSteps",
+                "elasticmapreduce:CancelSteps",
+                "elasticmapreduce:ListInstanceFleets",
+                "elasticmapreduce:ListInstanceGroups",
+            ],
+            names.arn("elasticmapreduce", "cluster/*"),
+        )
+    ]
+
+
 def look_ahead(names: Names) -> list[Statement]:
     """Look where a cluster's nodes will be, and whether they can be had there; a run does without what is denied."""
     return [
@@ -442,7 +457,16 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
 
 COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "run-local": (read_flow_logs, find_format),
-    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, look_ahead, run_clusters, remove_copies),
+    "run-emr": (
+        find_stack,
+        read_flow_logs,
+        find_format,
+        read_runs,
+        look_ahead,
+        run_clusters,
+        share_clusters,
+        remove_copies,
+    ),
     "runs": (find_stack, read_runs),
     "fetch-results": (find_stack, read_runs, remove_copies),
     "deploy": (find_stack, change_stack, take_over_bucket, make_resources),

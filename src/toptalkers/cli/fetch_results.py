@@ -35,12 +35,14 @@ def fetch_results(
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
 
-    The exit code is 1 if something was left out.
+    RUN may be the id of a cluster, also of one that others started with the same scripts. The exit code is 1 if
+    something was left out.
 
     \b
     Example:
       toptalkers fetch-results --top 10
       toptalkers fetch-results --bucket my-bucket
+      toptalkers fetch-results j-0123456789ABC
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
     """
     from toptalkers import locations
@@ -49,7 +51,7 @@ def fetch_results(
     from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
-    from toptalkers.runs.listing import choose_answer
+    from toptalkers.runs.listing import answer_folder, choose_answer
     from toptalkers.runs.outcome import tally_of
     from toptalkers.runs.quarantine import quarantine_note
     from toptalkers.runs.renamed import remove_renamed
@@ -65,9 +67,7 @@ def fetch_results(
         say(note)
     counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    chunks = fetch_answer(
-        account.storage, bucket, locations.answer_prefix(record.run_id), top=top, lines=record.query.lines
-    )
+    chunks = fetch_answer(account.storage, bucket, answer_folder(bucket, record), top=top, lines=record.query.lines)
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     answer = Answer(record.query, lines, tally, top=presentation.top)

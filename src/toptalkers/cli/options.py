@@ -16,7 +16,7 @@ from toptalkers.question.clauses import CLAUSES, Clause
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
-    from toptalkers.aws.account import Account
+    from toptalkers.aws.account import Account, RoleToAssume
     from toptalkers.runs.site import SiteOptions
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
@@ -203,31 +203,63 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, an
 class Opener:
     """Opens the account of a command; a test passes another opener as click's `obj`."""
 
-    def open(self, *, region: str | None, profile: str | None) -> "Account":
-        """Open the named account and Region, or those that the AWS CLI would take."""
+    def open(self, *, region: str | None, profile: str | None, role: "RoleToAssume | None" = None) -> "Account":
+        """Open the named account and Region, or those that the AWS CLI would take; `role` is one to assume there."""
         from toptalkers.aws import account  # imports boto3
 
-        return account.open_account(region=region, profile=profile, tell=say)
+        return account.open_account(region=region, profile=profile, role=role, tell=say)
 
 
 def open_account(*, region: str | None, profile: str | None) -> "Account":
-    """Open the account of the options `--region` and `--profile`."""
-    return click.get_current_context().ensure_object(Opener).open(region=region, profile=profile)
+    """Open the account of the options `--region`, `--profile` and `--assume-role`."""
+    context = click.get_current_context()
+    arn, external_id = context.meta.get(_ROLE, ""), context.meta.get(_EXTERNAL_ID, "")
+    role = None
+    if arn:
+        from toptalkers.aws.account import RoleToAssume
+
+        role = RoleToAssume(arn, external_id)
+    elif external_id:
+        raise UsageError("--external-id is for a role to assume", hint="name the role with --assume-role")
+    return context.ensure_object(Opener).open(region=region, profile=profile, role=role)
+
+
+_ROLE, _EXTERNAL_ID = "toptalkers.assume_role", "toptalkers.external_id"
+"""Where the values of the two options are in click's context, as `open_account` alone needs them."""
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        ctx.meta[key] = value or ""
+
+    return keep
 
 
 def region_options(command: Callable[..., Any], what: str = "AWS") -> Callable[..., Any]:
-    """Give a command `--region` and `--profile`; it opens the account itself, with `open_account`."""
+    """Give a command `--region`, `--profile` and a role to assume; it opens the account itself, with `open_account`."""
     options = [
         click.option(
             f"--{name.lower()}", metavar=name.upper(), help=f"{what} {name}.  [default: as the AWS CLI has it]"
         )
         for name in ("Region", "profile")
     ]
-    return _with(options, command)
+    role_options = [
+        click.option(
+            "--assume-role", metavar="ARN", expose_value=False, callback=_keep(_ROLE), help="Act as this IAM role."
+        ),
+        click.option(
+            "--external-id",
+            metavar="TEXT",
+            expose_value=False,
+            callback=_keep(_EXTERNAL_ID),
+            help="The external id that the role demands.",
+        ),
+    ]
+    return _with([*options, *role_options], command)
 
 
 def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--region` and `--profile`, and pass it the `account` instead of their values."""
+    """Give a command the options of `region_options`, and pass it the `account` instead of their values."""
 
     @functools.wraps(command)
     def with_account(*args: Any, region: str | None, profile: str | None, **given: Any) -> Any:

@@ -9,6 +9,7 @@ from toptalkers.cli.talk import say, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.runs.record import RunRecord
     from toptalkers.runs.site import SiteOptions
 
 
@@ -19,22 +20,33 @@ if TYPE_CHECKING:
 def runs(*, account: "Account", where: "SiteOptions", limit: int) -> None:
     """List the runs: state, time taken, bytes read, instance-hours, question.
 
+    Below them are runs that others started with the same scripts, such as by hand with the AWS CLI, on clusters of
+    the last two weeks. They have the names of their clusters.
+
     \b
     Example:
       toptalkers runs --region eu-central-1
       toptalkers runs --bucket my-bucket
     """
+    from toptalkers.aws.failures import AwsError
     from toptalkers.errors import ToptalkersError
     from toptalkers.runs.listing import format_runs, read_runs
+    from toptalkers.runs.others import find_others
     from toptalkers.runs.site import find_bucket
 
     bucket = find_bucket(account, where)
     found = read_runs(account, bucket, limit)
-    if found.records:
-        show(format_runs(found.records, account.now()))
+    others: list[RunRecord] = []
+    if not found.unknown:  # otherwise EMR may be out of reach
+        try:
+            others = find_others(account, bucket, found.records)
+        except AwsError as error:
+            say(f"runs that others started are not shown: {error.message}")
+    if found.records or others:
+        show(format_runs([*found.records, *others], account.now()))
     for line in found.unknown:
         say(line)
     if found.unknown:
         raise ToptalkersError(f"{len(found.unknown)} of the runs are not shown, or not completely")
-    if not found.records:
-        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' starts one.")
+    if not found.records and not others:
+        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr{where.words}' starts one.")

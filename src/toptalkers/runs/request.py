@@ -12,6 +12,7 @@ from toptalkers.job.steps import Step, emr_steps, plan_steps
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput
 from toptalkers.runs.record import cluster_name
+from toptalkers.runs.shared import share_steps
 from toptalkers.runs.site import SecurityGroups, Site
 from toptalkers.runs.sizing import Sizing, size_cluster
 
@@ -69,6 +70,8 @@ class ClusterOptions:
     tags: tuple[tuple[str, str], ...] = ()
     keep_aggregate: bool = False
     keep_all_ports: bool = False
+    keep_alive: int | None = None
+    """Minutes without a step until the cluster ends; None to end it with its steps."""
     configurations: tuple[Mapping[str, Any], ...] = ()
     """EMR's configurations of the cluster's software, as `parse_configurations` reads them."""
 
@@ -84,7 +87,7 @@ def plan_request(
     sizing: Sizing,
     options: ClusterOptions,
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
-    """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them and ends.
+    """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them, and ends unless it is kept.
 
     The cluster has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
     """
@@ -105,7 +108,10 @@ def plan_request(
         keep_aggregate=options.keep_aggregate,
         keep_all_ports=options.keep_all_ports,
     )
-    instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
+    instances: dict[str, Any] = {
+        "KeepJobFlowAliveWhenNoSteps": options.keep_alive is not None,
+        "TerminationProtected": False,
+    }
     if options.spot or len(subnets) > 1:
         instances["InstanceFleets"] = _fleets(sizing)
         if subnets:
@@ -129,7 +135,7 @@ def plan_request(
         "ReleaseLabel": options.release,
         "Applications": [{"Name": "Hadoop"}],
         "Instances": instances,
-        "Steps": emr_steps(steps),
+        "Steps": emr_steps(steps) if options.keep_alive is None else share_steps(emr_steps(steps), run_id),
         "ServiceRole": site.service_role,
         "JobFlowRole": site.instance_profile,
     }
@@ -137,7 +143,9 @@ def plan_request(
         request["SecurityConfiguration"] = site.security_configuration
     if configurations := merge_configurations(SPOT_CONFIGURATIONS if sizing.spot else (), options.configurations):
         request["Configurations"] = configurations
-    request["AutoTerminationPolicy"] = {"IdleTimeout": IDLE_SECONDS}
+    request["AutoTerminationPolicy"] = {
+        "IdleTimeout": IDLE_SECONDS if options.keep_alive is None else 60 * options.keep_alive
+    }
     request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
     return steps, request
 

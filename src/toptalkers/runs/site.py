@@ -79,6 +79,13 @@ class SiteOptions:
     node_security_group: str = ""
     service_security_group: str = ""
 
+    @property
+    def words(self) -> str:
+        """What names the same place on the command line of another command; empty for the default."""
+        if self.bucket:
+            return f" --bucket {self.bucket}"
+        return f" --stack-name {self.stack_name}" if self.stack_name != "toptalkers" else ""
+
 
 def find_bucket(account: Account, options: SiteOptions) -> str:
     """Find the bucket that holds the runs. A bucket that is given is taken at its word, without a request.
@@ -97,8 +104,10 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     return options.bucket
 
 
-def find_site(account: Account, options: SiteOptions) -> Site:
+def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = True) -> Site:
     """Find where a new run lives: in the stack that is named, or in a bucket with roles, which makes no request.
+
+    A run on a cluster that runs already needs no roles.
 
     Raises:
         UsageError: a name is not one, or something lacks.
@@ -112,7 +121,7 @@ def find_site(account: Account, options: SiteOptions) -> Site:
         lacking = " and ".join(
             f"--{name.replace('_', '-')}" for name in ("service_role", "instance_profile") if not given[name]
         )
-        if lacking:
+        if lacking and is_cluster_new:
             raise UsageError(
                 f"--bucket is for runs without a stack; {lacking} must be given, too",
                 hint="toptalkers.toml can keep them; 'toptalkers deploy' makes a stack that has all of them",

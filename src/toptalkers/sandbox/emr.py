@@ -316,6 +316,9 @@ class Emr:
                     "TargetSpotCapacity": fleet.get("TargetSpotCapacity", 0),
                     "ProvisionedOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0) * is_running,
                     "ProvisionedSpotCapacity": fleet.get("TargetSpotCapacity", 0) * is_running,
+                    "InstanceTypeSpecifications": [
+                        {"InstanceType": one["InstanceType"]} for one in fleet.get("InstanceTypeConfigs", [])
+                    ],
                 }
                 for number, fleet in enumerate(fleets)
             ]
