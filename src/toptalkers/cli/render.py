@@ -199,6 +199,65 @@ def schedule(
 
 
 @render.command()
+@job_query_options
+@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option(
+    "--only", type=click.Choice(["tables", "question"]), help="Write one of the two, for a program that runs it."
+)
+@stack_name_option
+@region_options
+@output_option
+def athena(
+    *,
+    query: Query,
+    top: int,
+    inputs: tuple[str, ...],
+    only: str | None,
+    stack_name: str,
+    region: str | None,
+    profile: str | None,
+    output: Path | None,
+) -> None:
+    """Write the question as SQL for Amazon Athena, with the tables that it needs.
+
+    The tables are over the stack's flow logs, or over those below --input. Accounts and Regions are those that have
+    flow logs there now. The answer is that of the other commands, in two columns.
+
+    \b
+    Example:
+      toptalkers render athena --metric bytes --top 20 --since 2026-11-23T00:00:00Z
+      toptalkers render athena --input s3://central-logs/AWSLogs/ --only tables
+      aws athena start-query-execution --query-execution-context Database=default \\
+          --query-string "$(toptalkers render athena --top 20 --only question)" --work-group primary
+    """
+    from toptalkers.answer.output import write_output
+    from toptalkers.capture.our_stack import require_own
+    from toptalkers.flowlog.layout import parse_log_format
+    from toptalkers.runs.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
+
+    account = open_account(region=region, profile=profile)
+    if inputs:
+        tables = find_tables(account.storage, inputs, prefix="toptalkers", layout=query.log_format)
+    else:
+        stack = require_own(account, stack_name)
+        days = int(stack.parameters.get("RecordsExpireDays") or 7)
+        tables = find_tables(
+            account.storage,
+            stack_places(stack.bucket, has_stream=stack.has_stream),
+            prefix=table_name(stack_name),
+            layout=query.log_format,
+            captured=parse_log_format(stack.log_format) if stack.has_stream else None,
+            since=f"NOW-{days + 1}DAYS",
+        )
+    texts = {
+        "tables": ";\n\n".join(map(table_sql, tables)) + ";\n",
+        "question": question_sql(query, tables, top=top) + "\n",
+        None: render_athena(tables, query, top=top),
+    }
+    write_output([texts[only].encode()], output)
+
+
+@render.command()
 @click.argument("commands", nargs=-1, type=click.Choice(COMMANDS), metavar="[COMMAND]...")
 @stack_name_option
 @click.option("--bucket", default="", metavar="NAME", help="The bucket.  [default: those named after the stack]")
