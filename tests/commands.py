@@ -44,6 +44,6 @@ def _names(account: Any, arguments: tuple[str, ...]) -> Names:
     buckets = [one.split("/")[2] for one in arguments if one.startswith("s3://")]
     return Names(
         stack=(given("--stack-name") or ["toptalkers"])[0],
-        bucket=(given("--bucket") or [getattr(account, "bucket", "")])[0],
+        bucket=(given("--bucket") or [getattr(account, "bucket", "")])[0].removeprefix("s3://").partition("/")[0],
         read_buckets=tuple(buckets),
     )

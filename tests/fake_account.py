@@ -11,7 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.fake_emr import FakeEmr
-from toptalkers.aws.account import Account
+from tests.fake_network import FakeNetwork, FakeQuotas
+from toptalkers.aws.account import Account, RoleToAssume
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.options import Opener
 from toptalkers.runs.site import Site, site_of
@@ -21,6 +22,7 @@ BUCKET = "toptalkers-123456789012"
 OUTPUTS = {
     "BucketName": BUCKET,
     "LogGroupName": "flow-records",
+    "StreamName": "toptalkers-FlowStream",
     "EmrServiceRole": "toptalkers-EmrServiceRole",
     "EmrInstanceProfile": "toptalkers-EmrInstanceRole",
     "EmrSecurityConfiguration": "toptalkers-EmrSecurity",
@@ -61,11 +63,14 @@ class FakeClock:
 class FakeS3:
     """Objects in memory; `calls` are the operations called, and all of them raise `error` if it is set.
 
+    `others` has the objects of other buckets by their names, and `regions` the Regions of buckets that tell theirs.
     `archived` has keys that are listed as GLACIER, `refused` GetObject's refusals by key: a code and a message.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.others: dict[str, dict[str, bytes]] = {}
+        self.regions: dict[str, str] = {}
         self.calls: list[str] = []
         self.archived: set[str] = set()
         self.refused: dict[str, tuple[str, str]] = {}
@@ -75,7 +80,17 @@ class FakeS3:
         self.calls.append(operation)
         if self.error:
             raise self.error
-        assert bucket == BUCKET, bucket
+        assert bucket == BUCKET or bucket in self.others, bucket
+
+    def of(self, bucket: str) -> dict[str, bytes]:
+        """The objects of a bucket."""
+        return self.objects if bucket == BUCKET else self.others[bucket]
+
+    def head_bucket(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        self._begin("HeadBucket", Bucket)
+        if Bucket not in self.regions:
+            raise refusal("403", "Forbidden", "HeadBucket")
+        return {"BucketRegion": self.regions[Bucket]}
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
@@ -87,11 +102,11 @@ class FakeS3:
         if Key in self.refused:
             raise refusal(*self.refused[Key], "GetObject")
         end = int(Range.partition("-")[2]) + 1 if Range else None
-        return {"Body": io.BytesIO(self.objects[Key][:end])}
+        return {"Body": io.BytesIO(self.of(Bucket)[Key][:end])}
 
     def copy_object(self, *, CopySource: dict[str, str], Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         self._begin("CopyObject", Bucket)
-        self.objects[Key] = self.objects[CopySource["Key"]]
+        self.objects[Key] = self.of(CopySource["Bucket"])[CopySource["Key"]]
         return {}
 
     def delete_objects(self, *, Bucket: str, Delete: Any) -> dict[str, Any]:  # noqa: N803
@@ -131,15 +146,15 @@ class _ListObjects:
 
     def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
         self._s3._begin("ListObjectsV2", Bucket)
-        contents, folders = [], set()
-        for key in sorted(self._s3.objects):
+        contents, folders, objects = [], set(), self._s3.of(Bucket)
+        for key in sorted(objects):
             if key.startswith(Prefix):
                 below = key.removeprefix(Prefix)
                 if Delimiter and Delimiter in below:
                     folders.add(Prefix + below.partition(Delimiter)[0] + Delimiter)
                 else:
                     modified = datetime(2026, 11, 23, tzinfo=UTC)
-                    listed = {"Key": key, "Size": len(self._s3.objects[key]), "LastModified": modified}
+                    listed = {"Key": key, "Size": len(objects[key]), "LastModified": modified}
                     if key in self._s3.archived:
                         listed["StorageClass"] = "GLACIER"
                     contents.append(listed)
@@ -149,9 +164,14 @@ class _ListObjects:
 class FakeCloudFormation:
     """One stack of ours."""
 
+    def __init__(self, parameters: dict[str, str]) -> None:
+        self.parameters = parameters
+
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
-        return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
+        stack = {"StackName": StackName, "StackStatus": "CREATE_COMPLETE"}
+        return {"Stacks": [{**stack, "Outputs": outputs, "Parameters": parameters}]}
 
 
 class FakeAccount(Opener):
@@ -159,6 +179,8 @@ class FakeAccount(Opener):
 
     Attributes:
         shortest_sleep: seconds; every shorter sleep takes as long.
+        parameters: those of the stack.
+        has_stack: whether there is one; otherwise no command may ask CloudFormation.
 
     """
 
@@ -170,14 +192,21 @@ class FakeAccount(Opener):
         self.clock = FakeClock()
         self.fake_s3 = FakeS3()
         self.fake_ec2: Any = None
+        self.fake_network = FakeNetwork()
+        self.fake_quotas = FakeQuotas()
+        self.parameters = {"RunLogsExpireDays": "30"}
+        self.has_stack = True
         self.fake_emr = FakeEmr(self.clock, self._put_log)
 
     def _put_log(self, uri: str, content: bytes) -> None:
         self.fake_s3.objects[uri.removeprefix(f"s3://{BUCKET}/")] = content
 
-    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
+    def open(
+        self, *, region: str | None = None, profile: str | None = None, role: RoleToAssume | None = None
+    ) -> Account:
         assert region is None
         assert profile is None
+        assert role is None
         return Account(
             self.client,
             region=self.region,
@@ -187,12 +216,14 @@ class FakeAccount(Opener):
 
     def client(self, service: str, *, once: bool = False) -> Any:
         del once
-        assert service != "ec2" or self.fake_ec2, "a run asks EC2 only for the format"
+        self.fake_network.other = self.fake_ec2
+        assert service != "cloudformation" or self.has_stack, "there is no stack to ask for"
         return {
-            "cloudformation": FakeCloudFormation(),
-            "ec2": self.fake_ec2,
+            "cloudformation": FakeCloudFormation(self.parameters),
+            "ec2": self.fake_network,
             "emr": self.fake_emr,
             "s3": self.fake_s3,
+            "service-quotas": self.fake_quotas,
         }[service]
 
     @property
@@ -201,7 +232,7 @@ class FakeAccount(Opener):
 
     @property
     def stack(self) -> OurStack:
-        return OurStack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS)
+        return OurStack("toptalkers", "arn", "CREATE_COMPLETE", outputs=OUTPUTS, parameters=self.parameters)
 
     def capture(self, hour: str, size: int = 100, number: int = 0) -> str:
         """Put an object where the Lambda would, for an hour like `2026/11/23/18`; return its key."""
@@ -211,7 +242,8 @@ class FakeAccount(Opener):
 
     def leave(self, answer: bytes) -> None:
         """Put an answer in S3 as the job of the newest run would."""
-        folder = f"runs/{self.fake_emr.requests[-1]['Name'].removeprefix('toptalkers-')}/toptalkers/"
+        record = [key for key in self.fake_s3.objects if key.endswith("/run.json")][-1]
+        folder = f"{record.removesuffix('run.json')}toptalkers/"
         self.fake_s3.objects |= {f"{folder}part-00000.gz": gzip.compress(answer), f"{folder}_SUCCESS": b""}
 
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
-from toptalkers.aws.account import Account
+from toptalkers.aws.account import Account, RoleToAssume
+from toptalkers.capture.resolve import Resolver
 from toptalkers.cli.options import Opener
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
@@ -64,7 +65,8 @@ class Pages:
 class FakeCloudFormation(FakeService):
     """Stacks that take two looks to finish, and fail at a resource that is named.
 
-    `replaces` holds what a change set says of resources that change: True or Conditional.
+    `replaces` holds what a change set says of resources that change: True or Conditional. With `fails_after`, that many
+    operations are well, and the next one fails.
     """
 
     def __init__(self, aws: "FakeAws") -> None:
@@ -77,6 +79,7 @@ class FakeCloudFormation(FakeService):
         self.fails_at: dict[str, str] = {}
         self.replaces: dict[str, str] = {}
         self.finds_nothing_to_change = False
+        self.fails_after: int | None = None
         self._looks = 0
 
     def add(self, name: str, status: str, **more: Any) -> dict[str, Any]:
@@ -96,6 +99,10 @@ class FakeCloudFormation(FakeService):
         }
         self.stacks[name] = stack
         return stack
+
+    def parameter(self, key: str, name: str = "toptalkers") -> str:
+        """The value of a stack's parameter."""
+        return str({one["ParameterKey"]: one["ParameterValue"] for one in self.stacks[name]["Parameters"]}[key])
 
     def _find(self, name: str) -> dict[str, Any]:
         for one in (*self.stacks.values(), *self.gone):
@@ -123,7 +130,7 @@ class FakeCloudFormation(FakeService):
 
     @operation
     def get_template(self, *, StackName: str) -> Any:  # noqa: N803
-        return {"TemplateBody": json.loads(self.templates[StackName])}
+        return {"TemplateBody": json.loads(self.templates[self._find(StackName)["StackName"]])}
 
     @operation
     def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> Any:  # noqa: N803
@@ -189,11 +196,22 @@ class FakeCloudFormation(FakeService):
         template = json.loads(made["TemplateBody"])
         self._happen(stack, stack["StackName"], "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS")
 
+        had = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+
         def finish() -> None:
+            failing = dict(self.fails_at)
+            if self.fails_after is not None:
+                failing |= {"Function": "no"} if not self.fails_after else {}
+                self.fails_after -= 1
+            if not failing and "Stream" in resources_made(template, made["_values"]):
+                old = json.loads(self.templates.get(stack["StackName"], "{}")) if verb == "UPDATE" else {}
+                before = had.get("Shards") if "Stream" in resources_made(old, had) else None
+                refusal = self.aws.streams.change(before, made["_values"].get("Shards", "1"))
+                failing |= {"Stream": refusal} if refusal else {}
             for name, one in template["Resources"].items():
-                reason = self.fails_at.get(name)
+                reason = failing.get(name)
                 self._happen(stack, name, one["Type"], f"{verb}_FAILED" if reason else f"{verb}_COMPLETE", reason or "")
-            if self.fails_at:
+            if failing:
                 end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
             else:
                 end = f"{verb}_COMPLETE"
@@ -210,12 +228,13 @@ class FakeCloudFormation(FakeService):
         """Give a stack everything that a complete stack has."""
         declared = json.loads(template)
         parameters = {name: str(one.get("Default", "")) for name, one in declared["Parameters"].items()} | values
-        outputs = {name: f"the-{name}" for name in declared["Outputs"]} | {
-            "BucketName": "toptalkers-bucket",
+        known = {
+            "BucketName": parameters.get("ExistingBucket") or "toptalkers-bucket",
             "LogGroupName": "flow-records",
             "DeliverLogsPermissionArn": "arn:aws:iam::123456789012:role/delivery",
             "LogFormat": parameters["LogFormat"],
         }
+        outputs = {name: known.get(name, f"the-{name}") for name in _made(declared, declared["Outputs"], parameters)}
         stack["Description"] = declared["Description"]
         stack["Outputs"] = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
         stack["Parameters"] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
@@ -277,18 +296,13 @@ def changes_between(old: Any, had: dict[str, str], new: Any, values: dict[str, s
 
 
 def resources_made(template: Any, given: dict[str, str]) -> dict[str, Any]:
-    """Select the resources whose condition holds; conditions compare a parameter with a text, or negate that."""
-    values = {name: str(one.get("Default", "")) for name, one in template.get("Parameters", {}).items()} | given
+    """Select the resources whose condition holds."""
+    return _made(template, template.get("Resources", {}), given)
 
-    def holds(condition: Any) -> bool:
-        if "Fn::Not" in condition:
-            return not holds(condition["Fn::Not"][0])
-        left, right = condition["Fn::Equals"]
-        return bool(values[left["Ref"]] == right)
 
-    met = {name for name, condition in template.get("Conditions", {}).items() if holds(condition)}
-    found = template.get("Resources", {}).items()
-    return {name: one for name, one in found if one.get("Condition") in {None, *met}}
+def _made(template: Any, declared: Any, given: dict[str, str]) -> dict[str, Any]:
+    resolver = Resolver(template, {"AWS::Partition": "aws", **given})
+    return {name: one for name, one in declared.items() if "Condition" not in one or resolver.holds(one["Condition"])}
 
 
 class FakeEc2(FakeService):
@@ -316,7 +330,9 @@ class FakeEc2(FakeService):
 
     @operation
     def describe_vpcs(self, *, Filters: Any) -> Any:  # noqa: N803
-        return {"Vpcs": [{"VpcId": one} for one in ("vpc-1", "vpc-2") if one in Filters[0]["Values"]]}
+        ((name, values),) = ((one["Name"], one["Values"]) for one in Filters)
+        assert name == "vpc-id" or values == ["123456789012"]
+        return {"Vpcs": [{"VpcId": one} for one in ("vpc-1", "vpc-2") if name == "owner-id" or one in values]}
 
     @operation
     def describe_subnets(self, *, Filters: Any) -> Any:  # noqa: N803
@@ -362,17 +378,23 @@ class FakeEc2(FakeService):
 
 
 class FakeS3(FakeService):
-    """One bucket; some objects still arrive while it is emptied."""
+    """One bucket of the account, in the Region; some objects still arrive while it is emptied.
+
+    `settings` holds what the requests for its settings have, each under the name that they have in common.
+    """
 
     def __init__(self, aws: "FakeAws") -> None:
         super().__init__(aws)
+        self.settings: dict[str, Any] = {}
+        self.bucket_region = REGION
+        self.name = "toptalkers-bucket"
         self.objects: dict[str, tuple[int, datetime]] = {}
         self.late: list[str] = []
         self.is_deleted = False
 
     @operation
     def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Any:  # noqa: N803
-        assert Bucket == "toptalkers-bucket"
+        assert Bucket == self.name
         if self.is_deleted:
             raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
@@ -390,7 +412,7 @@ class FakeS3(FakeService):
 
     @operation
     def delete_objects(self, *, Bucket: str, Delete: Any) -> Any:  # noqa: N803
-        assert Bucket == "toptalkers-bucket"
+        assert Bucket == self.name
         for one in Delete["Objects"]:
             del self.objects[one["Key"]]
         if self.late:
@@ -399,20 +421,103 @@ class FakeS3(FakeService):
 
     @operation
     def delete_bucket(self, *, Bucket: str) -> Any:  # noqa: N803
-        assert Bucket == "toptalkers-bucket"
+        assert Bucket == self.name
         if self.objects:
             raise refuse("delete_bucket", "BucketNotEmpty", "The bucket you tried to delete is not empty")
         self.is_deleted = True
 
+    @operation
+    def get_bucket_location(self, *, Bucket: str, ExpectedBucketOwner: str) -> Any:  # noqa: N803
+        if Bucket == "central-logs" or ExpectedBucketOwner != "123456789012":
+            raise refuse("get_bucket_location", "AccessDenied", "Access Denied")
+        if Bucket != self.name:
+            raise refuse("get_bucket_location", "NoSuchBucket", "The specified bucket does not exist")
+        return {"LocationConstraint": None if self.bucket_region == "us-east-1" else self.bucket_region}
+
+    @operation
+    def get_bucket_policy(self, **_: Any) -> Any:
+        return self._setting("policy", "NoSuchBucketPolicy")
+
+    @operation
+    def get_bucket_lifecycle_configuration(self, **_: Any) -> Any:
+        return self._setting("lifecycle", "NoSuchLifecycleConfiguration")
+
+    @operation
+    def get_public_access_block(self, **_: Any) -> Any:
+        return self._setting("block", "NoSuchPublicAccessBlockConfiguration")
+
+    @operation
+    def get_bucket_encryption(self, **_: Any) -> Any:
+        return self._setting("encryption", "ServerSideEncryptionConfigurationNotFoundError")
+
+    @operation
+    def get_bucket_ownership_controls(self, **_: Any) -> Any:
+        return self._setting("ownership", "OwnershipControlsNotFoundError")
+
+    def _setting(self, name: str, missing: str) -> Any:
+        if name not in self.settings:
+            raise refuse("get_it", missing, "The bucket has none")
+        return self.settings[name]
+
+    @operation
+    def put_bucket_policy(self, *, Policy: str, **_: Any) -> None:  # noqa: N803
+        self.settings["policy"] = {"Policy": Policy}
+
+    @operation
+    def put_bucket_lifecycle_configuration(self, *, LifecycleConfiguration: Any, **_: Any) -> None:  # noqa: N803
+        rules = LifecycleConfiguration["Rules"]
+        assert len({"Filter" in one for one in rules}) == 1, "S3 takes no mixture"
+        self.settings["lifecycle"] = LifecycleConfiguration
+
+    @operation
+    def put_public_access_block(self, **request: Any) -> None:
+        self.settings["block"] = request
+
+    @operation
+    def put_bucket_encryption(self, **request: Any) -> None:
+        self.settings["encryption"] = request
+
+    @operation
+    def put_bucket_ownership_controls(self, **request: Any) -> None:
+        self.settings["ownership"] = request
+
+
+class FakeSts(FakeService):
+    """The account of the documentation."""
+
+    @operation
+    def get_caller_identity(self) -> Any:
+        return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/u"}
+
 
 class FakeKinesis(FakeService):
-    """One stream with two shards."""
+    """One stream, whose shards are at most doubled, and at most halved."""
+
+    def __init__(self, aws: "FakeAws") -> None:
+        super().__init__(aws)
+        self.shards = 2
+        self.is_on_demand = False
+
+    def change(self, old: str | None, new: str) -> str:
+        """Do what CloudFormation does when the parameter changes, or return why Kinesis refuses."""
+        if old == new:
+            return ""
+        if new == "on-demand":
+            self.is_on_demand, self.shards = True, 4 if old is None else self.shards
+            return ""
+        if old is not None and int(new) > 2 * self.shards:
+            return f"UpdateShardCount cannot scale up over double your current open shard count. {self.shards}, {new}"
+        if old is not None and 2 * int(new) < self.shards:
+            return f"UpdateShardCount cannot scale down below half your open shard count. {self.shards}, {new}"
+        self.is_on_demand, self.shards = False, int(new)
+        return ""
 
     @operation
     def describe_stream_summary(self, *, StreamName: str) -> Any:  # noqa: N803
         del StreamName
-        mode = {"StreamMode": "PROVISIONED"}
-        return {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE", "OpenShardCount": 2, "StreamModeDetails": mode}}
+        mode = {"StreamMode": "ON_DEMAND" if self.is_on_demand else "PROVISIONED"}
+        summary = {"StreamStatus": "ACTIVE", "OpenShardCount": self.shards, "StreamModeDetails": mode}
+        return {"StreamDescriptionSummary": summary}
 
 
 class FakeCloudWatch(FakeService):
@@ -425,7 +530,12 @@ class FakeCloudWatch(FakeService):
     @operation
     def get_metric_data(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Any:  # noqa: N803
         assert timedelta(0) < EndTime - StartTime <= timedelta(days=1)
-        names = {one["Id"]: one["MetricStat"]["Metric"]["MetricName"] for one in MetricDataQueries}
+        names = {
+            one["Id"]: one["MetricStat"]["Metric"]["MetricName"]
+            if "MetricStat" in one
+            else one["Expression"].partition('MetricName="')[2].partition('"')[0]
+            for one in MetricDataQueries
+        }
         return {
             "MetricDataResults": [
                 {"Id": own, "Values": [self.values[name]] if name in self.values else []} for own, name in names.items()
@@ -447,6 +557,7 @@ class FakeAws(Opener):
         self.store = FakeS3(self)
         self.streams = FakeKinesis(self)
         self.measures = FakeCloudWatch(self)
+        self.identity = FakeSts(self)
         self.slept = 0.0
 
     @property
@@ -458,9 +569,11 @@ class FakeAws(Opener):
         """The last request of an operation."""
         return [request for called, request in self.calls if called == name][-1]
 
-    def open(self, *, region: str | None = None, profile: str | None = None) -> Account:
+    def open(
+        self, *, region: str | None = None, profile: str | None = None, role: RoleToAssume | None = None
+    ) -> Account:
         """Open the account, for any Region."""
-        del region, profile
+        del region, profile, role
 
         def sleep(seconds: float) -> None:
             self.slept += seconds
@@ -476,4 +589,5 @@ class FakeAws(Opener):
             "ec2": self.compute,
             "kinesis": self.streams,
             "s3": self.store,
+            "sts": self.identity,
         }[service]

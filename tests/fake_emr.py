@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from toptalkers.sandbox.emr import Emr, RefusedError
 from toptalkers.sandbox.emr_cluster import Clock, Pace, PutLog, StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
+from toptalkers.sandbox.offers import instance_types
 
 STEP_SECONDS = 60
 PACE = Pace(starting=120, bootstrapping=120, terminating=60, log_delay=30)
@@ -57,12 +58,17 @@ class FakeEmr:
             cluster is made that many seconds later.
         on_start: called by RunJobFlow.
         on_done: called when the last step has succeeded.
+        refused: the operations that the user may not call.
+        described: what DescribeCluster says instead of the truth, for all clusters.
         requests: the requests of RunJobFlow.
+        added: the requests of AddJobFlowSteps.
         calls: the operations called.
 
     """
 
     releases = ("emr-7.13.0", "emr-7.14.0", "emr-7.9.0")
+
+    types = instance_types()
 
     def __init__(self, clock: Clock, put_log: PutLog) -> None:
         self._clock = clock
@@ -76,6 +82,9 @@ class FakeEmr:
         self.on_start: Callable[[], None] = lambda: None
         self.on_done: Callable[[], None] = lambda: None
         self.requests: list[dict[str, Any]] = []
+        self.refused: set[str] = set()
+        self.described: dict[str, Any] = {}
+        self.added: list[dict[str, Any]] = []
         self.calls: list[str] = []
         ids = {"j-": (f"j-{number:013}" for number in count(1)), "s-": (f"s-{number}" for number in count(1))}
         self._emr = Emr(
@@ -107,7 +116,8 @@ class FakeEmr:
         return lambda **request: self._call(self._operations[name], request)
 
     def get_paginator(self, name: str) -> "_Pages":
-        return _Pages({"list_steps": self.list_steps, "list_clusters": self.list_clusters}[name])
+        paged = ("list_steps", "list_clusters", "list_instance_groups", "list_instance_fleets")
+        return _Pages({one: getattr(self, one) for one in paged}[name])
 
     def list_release_labels(self, **request: Any) -> dict[str, Any]:
         """List one label per page."""
@@ -116,6 +126,18 @@ class FakeEmr:
         at = int(request.get("NextToken", "0"))
         more = {"NextToken": str(at + 1)} if at + 1 < len(found) else {}
         return {"ReleaseLabels": found[at : at + 1], **more}
+
+    def describe_cluster(self, **request: Any) -> dict[str, Any]:
+        """Describe a cluster, with the changes that a test wants."""
+        return {"Cluster": self._call("DescribeCluster", request)["Cluster"] | self.described}
+
+    def list_supported_instance_types(self, **request: Any) -> dict[str, Any]:
+        """List 50 types per page."""
+        self._begin("ListSupportedInstanceTypes")
+        assert request["ReleaseLabel"] in self.releases
+        at = int(request.get("Marker", "0"))
+        more = {"Marker": str(at + 50)} if at + 50 < len(self.types) else {}
+        return {"SupportedInstanceTypes": [{"Type": one} for one in self.types[at : at + 50]], **more}
 
     def run_job_flow(self, **request: Any) -> dict[str, Any]:
         self._begin("RunJobFlow")
@@ -130,6 +152,18 @@ class FakeEmr:
             raise self.start_error
         return made
 
+    def add_job_flow_steps(self, **request: Any) -> dict[str, Any]:
+        """Add steps; the errors of RunJobFlow are this one's, too."""
+        self._begin("AddJobFlowSteps")
+        self.added.append(request)
+        self.on_start()
+        if self.start_error and not self.starts_anyway:
+            raise self.start_error
+        added = self._perform("AddJobFlowSteps", request)
+        if self.start_error:
+            raise self.start_error
+        return added
+
     def _make(self, request: dict[str, Any]) -> dict[str, Any]:
         self._emr.pace = replace(PACE, log_delay=self.log_delay)
         self._emr.faults = self.faults
@@ -137,7 +171,7 @@ class FakeEmr:
 
     def _run_step(self, run: StepRun, done: Callable[[StepEnd], None]) -> None:
         def finish() -> None:
-            if self.failing and self.failing[0] == run.name:
+            if self.failing and self.failing[0] == run.name.split()[0]:  # the rest is the name of a run
                 done(StepEnd(1, {name: text.encode() for name, text in self.failing[1].items()}))
                 return
             if run.step_id == self.steps(run.cluster_id)[-1]["Id"] and not run.stop.is_set():
@@ -148,6 +182,8 @@ class FakeEmr:
 
     def _begin(self, operation: str) -> None:
         self.calls.append(operation)
+        if operation in self.refused:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, operation)
         if self.errors:
             raise self.errors.pop(0)
 

@@ -148,6 +148,30 @@ def run_clusters(names: Names) -> list[Statement]:
     ]
 
 
+def share_clusters(names: Names) -> list[Statement]:
+    """Add a run's steps to a cluster that runs already, and cancel them."""
+    return [
+        allow(
+            [
+                "elasticmapreduce:AddJobFlowSteps",
+                "elasticmapreduce:CancelSteps",
+                "elasticmapreduce:ListInstanceFleets",
+                "elasticmapreduce:ListInstanceGroups",
+            ],
+            names.arn("elasticmapreduce", "cluster/*"),
+        )
+    ]
+
+
+def look_ahead(names: Names) -> list[Statement]:
+    """Look where a cluster's nodes will be, and whether they can be had there; a run does without what is denied."""
+    return [
+        allow(["ec2:DescribeInstanceTypeOfferings", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]),
+        allow(["elasticmapreduce:ListSupportedInstanceTypes"]),
+        allow(["servicequotas:GetServiceQuota"], names.arn("servicequotas", "ec2/*")),
+    ]
+
+
 def remove_copies(names: Names) -> list[Statement]:
     """Remove the copies with better names that a run had of its input."""
     return [allow(["s3:DeleteObject"], f"{names.bucket_arn}/{locations.RUNS}*/input/*")]
@@ -176,6 +200,12 @@ def enable_flow_logs(names: Names) -> list[Statement]:
         # CreateFlowLogs calls it in the caller's name for a delivery to S3 (VPC user guide, "Create a flow log that
         # publishes to Amazon S3"). It has no resource.
         allow(["logs:CreateLogDelivery"]),
+        # The policy is read back after that, as AWS may have replaced it.
+        allow(
+            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
+            names.arn("cloudformation", f"stack/{names.stack}/*"),
+        ),
+        allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
     ]
 
 
@@ -218,6 +248,31 @@ def change_stack(names: Names) -> list[Statement]:
         ),
         # Flow logs whose format would no longer fit.
         allow(["ec2:DescribeFlowLogs"]),
+    ]
+
+
+def take_over_bucket(names: Names) -> list[Statement]:
+    """Look at a bucket that the stack takes over, and at those that clusters may read.
+
+    Its settings are read and written with the actions that make a bucket: see `RESOURCE_ACTIONS`.
+    """
+    other = [f"arn:{names.partition}:s3:::{bucket}" for bucket in names.read_buckets]
+    return [
+        allow(["s3:GetBucketLocation"], [names.bucket_arn, *other]),
+        allow(["s3:ListBucket"], names.bucket_arn),
+        # The key that the stack made, which encrypts the bucket.
+        allow(["cloudformation:DescribeStackResource"], names.arn("cloudformation", f"stack/{names.stack}/*")),
+    ]
+
+
+def mend_policy(names: Names) -> list[Statement]:
+    """Put back what the policy of the bucket lacks, after AWS wrote its own for direct delivery."""
+    return [
+        allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
+        allow(
+            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
+            names.arn("cloudformation", f"stack/{names.stack}/*"),
+        ),
     ]
 
 
@@ -402,11 +457,20 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
 
 COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "run-local": (read_flow_logs, find_format),
-    "run-emr": (find_stack, read_flow_logs, find_format, read_runs, run_clusters, remove_copies),
+    "run-emr": (
+        find_stack,
+        read_flow_logs,
+        find_format,
+        read_runs,
+        look_ahead,
+        run_clusters,
+        share_clusters,
+        remove_copies,
+    ),
     "runs": (find_stack, read_runs),
     "fetch-results": (find_stack, read_runs, remove_copies),
-    "deploy": (find_stack, change_stack, make_resources),
-    "enable-flowlogs": (find_stack, enable_flow_logs),
+    "deploy": (find_stack, change_stack, take_over_bucket, make_resources),
+    "enable-flowlogs": (find_stack, enable_flow_logs, mend_policy),
     "disable-flowlogs": (find_stack, disable_flow_logs),
     "status": (find_stack, read_status),
     "destroy": (

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults.strange import is_harmless, texts
+from toptalkers.aws.account import RoleToAssume
 from toptalkers.cli.main import cli
 from toptalkers.cli.options import Opener
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
@@ -31,8 +32,8 @@ class Broken(Opener):
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    def open(self, *, region: str | None, profile: str | None) -> NoReturn:
-        del region, profile
+    def open(self, *, region: str | None, profile: str | None, role: RoleToAssume | None = None) -> NoReturn:
+        del region, profile, role
         raise self.error
 
 

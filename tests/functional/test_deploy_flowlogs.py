@@ -1,9 +1,12 @@
 """`enable-flowlogs` and `disable-flowlogs`: the requests to EC2, and the messages about its answers."""
 
+import json
+
 import pytest
 
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
+from tests.functional.test_deploy_status_destroy import without_stream
 from toptalkers.capture.flowlogs import DELIVERY_SECONDS
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, format_log_format
 
@@ -173,3 +176,86 @@ def test_without_a_stack(aws: FakeAws, run: Run) -> None:
     done = run("enable-flowlogs", "vpc-1")
     assert done.exit_code == 1
     assert "toptalkers deploy" in done.stderr
+
+
+def test_without_a_stream_the_bucket_is_the_destination(aws: FakeAws, run: Run) -> None:
+    """C1: a stack without a stream takes direct delivery; asking for the stream names the command that adds one."""
+    without_stream(aws)
+    refused = run("enable-flowlogs", "vpc-1", "--destination", "stream")
+    assert refused.exit_code == 2
+    assert "has no stream" in refused.stderr
+    assert "toptalkers deploy --stack-name toptalkers --stream" in refused.stderr
+    assert aws.mutations == []
+    assert run("enable-flowlogs", "vpc-1").exit_code == 0
+    request = aws.request("create_flow_logs")
+    assert (request["LogDestinationType"], request["LogDestination"]) == ("s3", "arn:aws:s3:::toptalkers-bucket")
+    assert "= already  vpc-1 (fl-1)" in run("enable-flowlogs", "vpc-1").stderr
+    assert run("disable-flowlogs", "--all").exit_code == 0
+    assert aws.compute.flow_logs == []
+
+
+@pytest.mark.parametrize("days", [1, 7, 365])
+def test_direct_delivery_says_when_objects_expire(aws: FakeAws, run: Run, days: int) -> None:
+    """S9: whoever points logs here learns from the plan how long they stay, and how to change it."""
+    stack = aws.cfn.stacks["toptalkers"]
+    stack["Parameters"] = [{"ParameterKey": "RecordsExpireDays", "ParameterValue": str(days)}]
+    said = run("enable-flowlogs", "vpc-1", "--destination", "s3", "--dry-run").stdout
+    assert f"AWSLogs/ expire after {days} day{'s' * (days > 1)};" in said
+    assert "'toptalkers deploy --stack-name toptalkers --keep-days N' changes it" in said
+
+
+def test_an_interval_of_ten_minutes_is_an_upper_limit(run: Run) -> None:
+    """P2: instances on Nitro make records more often, and the plan says so."""
+    assert "Nitro" in run("enable-flowlogs", "vpc-1", "--dry-run").stdout
+    assert "Nitro" not in run("enable-flowlogs", "vpc-1", "--interval", "60", "--dry-run").stdout
+
+
+def test_flow_logs_have_tags(aws: FakeAws, run: Run) -> None:
+    """Flow logs have the tags of the stack and those of the command; ours cannot be overwritten."""
+    aws.cfn.stacks["toptalkers"]["Tags"] = [{"Key": "team", "Value": "network"}, {"Key": "cost", "Value": "1"}]
+    assert run("enable-flowlogs", "vpc-1", "--tag", "team=edge", "--tag", "env=").exit_code == 0
+    tags = {one["Key"]: one["Value"] for one in aws.request("create_flow_logs")["TagSpecifications"][0]["Tags"]}
+    assert tags == {"team": "edge", "cost": "1", "env": "", "toptalkers:stack": "toptalkers"}
+    for key in ("toptalkers:stack", "aws:x"):
+        assert run("enable-flowlogs", "vpc-2", "--tag", f"{key}=other").exit_code == 2
+
+
+def test_all_vpcs(run: Run) -> None:
+    """One command turns flow logs on for every VPC of the account in the Region."""
+    done = run("enable-flowlogs", "--all-vpcs")
+    assert (done.exit_code, done.stdout) == (0, "fl-1\nfl-2\n")
+    assert run("enable-flowlogs").exit_code == 2
+    assert run("enable-flowlogs", "vpc-1", "--all-vpcs").exit_code == 2
+
+
+def policy_sids(aws: FakeAws) -> list[str]:
+    """The statements of the bucket's policy, by their names."""
+    return [one["Sid"] for one in json.loads(aws.store.settings["policy"]["Policy"])["Statement"]]
+
+
+def test_the_bucket_policy_is_mended(aws: FakeAws, run: Run) -> None:
+    """I2: what AWS took from the bucket's policy is put back, its own statement stays, and once is enough."""
+    own = {"Sid": "AWSLogDeliveryWrite1", "Effect": "Allow", "Principal": "*", "Action": "s3:PutObject"}
+    aws.store.settings["policy"] = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [own]})}
+    done = run("enable-flowlogs", "vpc-1", "--destination", "s3")
+    assert done.exit_code == 0
+    assert "put back into the policy of s3://toptalkers-bucket: TlsOnly, " in done.stderr
+    assert {"TlsOnly", "AWSLogDeliveryWrite1"} < set(policy_sids(aws))
+    aws.calls.clear()
+    again = run("enable-flowlogs", "vpc-1", "--destination", "s3")
+    assert aws.mutations == []
+    assert "put back" not in again.stderr
+
+
+def test_a_bucket_policy_that_may_not_be_read(aws: FakeAws, run: Run) -> None:
+    """I2: without the right to look, the flow log is on, and what is not known is said."""
+    aws.failing["get_bucket_policy"] = ("AccessDenied", "Access Denied")
+    done = run("enable-flowlogs", "vpc-1", "--destination", "s3")
+    assert (done.exit_code, done.stdout) == (0, "fl-1\n")
+    assert "AWS may have replaced the policy of s3://toptalkers-bucket" in done.stderr
+
+
+def test_the_stream_leaves_the_bucket_policy_alone(aws: FakeAws, run: Run) -> None:
+    """I2: only direct delivery touches it."""
+    run("enable-flowlogs", "vpc-1")
+    assert "get_bucket_policy" not in [name for name, _ in aws.calls]

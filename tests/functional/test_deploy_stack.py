@@ -1,12 +1,18 @@
 """`deploy`: it plans, asks and reports, and one clear line names any obstacle."""
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.commands import command
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
-from toptalkers.capture.stack import plan_stack, proposed
+from toptalkers.capture.stack import proposed
+from toptalkers.capture.stack_plan import plan_stack
+from toptalkers.capture.template import render_template
 from toptalkers.flowlog.layout import RICH_LAYOUT, format_log_format
 
 
@@ -95,6 +101,174 @@ def test_a_failed_create_is_explained(aws: FakeAws, run: Run) -> None:
     assert "cannot be updated: it is ROLLBACK_COMPLETE" in again.stderr
     assert run("destroy", "--yes").exit_code == 0
     assert run("deploy", "--yes").exit_code == 0
+
+
+SHARDS = st.sampled_from(["on-demand", *map(str, [*range(1, 20), 31, 64, 100, 500, 1000])])
+
+
+@given(first=SHARDS, then=st.lists(SHARDS, min_size=1, max_size=3), drift=st.sampled_from([0, 0, 0, 1, 2, 7, 40]))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_any_number_of_shards_is_reached(first: str, then: list[str], drift: int) -> None:
+    """F3: Kinesis at most doubles or halves a stream at once, so deploy goes there in steps, wherever the stream is."""
+    aws = FakeAws()
+    assert command(aws, "deploy", "--shards", first, "--yes").exit_code == 0
+    for shards in then:
+        if drift:  # somebody else changed the stream
+            aws.streams.shards = drift
+        before = aws.cfn.parameter("Shards")
+        was = aws.streams.shards
+        done = command(aws, "deploy", "--shards", shards, "--yes")
+        if done.exit_code:
+            assert "updates, and allows 10" in done.stderr or "aws kinesis update-shard-count" in done.stderr
+            assert (aws.cfn.parameter("Shards"), aws.streams.shards) == (before, was)
+            continue
+        assert aws.cfn.parameter("Shards") == shards
+        if shards != "on-demand" and shards != before:
+            assert aws.streams.shards == int(shards)
+
+
+def test_shards_in_steps(deployed: FakeAws, run: Run) -> None:
+    """F3: `--shards 8` on two shards is two updates, as the plan says; after a stop, the same deploy goes on."""
+    planned = run("deploy", "--shards", "8", "--dry-run")
+    assert "Note: Kinesis at most doubles or halves the 2 shards of a stream in one update: in 2 steps, 4, 8" in (
+        planned.stdout.splitlines()
+    )
+    deployed.calls.clear()
+    deployed.cfn.fails_after = 1
+    stopped = run("deploy", "--shards", "8", "--yes")
+    assert stopped.exit_code == 1
+    assert "the same deploy again goes on from there" in stopped.stderr
+    assert deployed.streams.shards == 4
+    deployed.cfn.fails_after = None
+    again = run("deploy", "--shards", "8", "--yes")
+    assert again.exit_code == 0
+    assert "steps" not in again.stderr
+    assert deployed.streams.shards == 8
+    assert "BucketName" in again.stdout
+
+
+def test_shards_when_the_stream_cannot_be_read(deployed: FakeAws, run: Run) -> None:
+    """F3: without the right to look, the stack's own number is where the steps begin."""
+    deployed.failing["describe_stream_summary"] = ("AccessDeniedException", "no")
+    deployed.streams.shards = 1
+    done = run("deploy", "--shards", "4", "--yes")
+    assert done.exit_code == 0
+    assert "access denied: you are not allowed to call kinesis:DescribeStreamSummary" in done.stderr
+    assert "in 2 steps, 2, 4" in done.stderr
+    assert deployed.streams.shards == 4
+
+
+OPTIONS = [
+    (["--no-stream"], {"Capture": "s3-only"}),
+    (["--keep-days", "30"], {"RecordsExpireDays": "30"}),
+    (
+        ["--alarm-topic", "arn:aws:sns:eu-west-1:123456789012:t"],
+        {"AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:t"},
+    ),
+    (["--subnet", "subnet-0a", "--subnet", "subnet-0b"], {"ClusterSubnets": "subnet-0a,subnet-0b"}),
+    (
+        ["--primary-security-group", "sg-1", "--node-security-group", "sg-2", "--service-security-group", "sg-3"],
+        {
+            "ClusterPrimarySecurityGroup": "sg-1",
+            "ClusterNodeSecurityGroup": "sg-2",
+            "ClusterServiceSecurityGroup": "sg-3",
+        },
+    ),
+    (["--permissions-boundary", "arn:aws:iam::1:policy/b"], {"PermissionsBoundaryArn": "arn:aws:iam::1:policy/b"}),
+    (["--role-path", "/team/"], {"RolePath": "/team/"}),
+    (["--kms-key", "make"], {"KmsKeyArn": "", "MakeKey": "yes"}),
+    (["--kms-key", "arn:aws:kms:r:1:key/k"], {"KmsKeyArn": "arn:aws:kms:r:1:key/k", "MakeKey": "no"}),
+    (["--read-key", "arn:aws:kms:r:1:key/k"], {"ReadKmsKeyArns": "arn:aws:kms:r:1:key/k"}),
+    (
+        ["--read-bucket", "s3://own-logs/AWSLogs/", "--read-bucket", "s3://other-logs"],
+        {"ReadBuckets": "own-logs,other-logs"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "parameters"), OPTIONS, ids=" ".join)
+def test_options_set_parameters(aws: FakeAws, run: Run, options: list[str], parameters: dict[str, str]) -> None:
+    """Each option has its parameter of the stack, which a later deploy keeps."""
+    assert run("deploy", *options, "--yes").exit_code == 0
+    assert {key: aws.cfn.parameter(key) for key in parameters} == parameters
+    assert run("deploy", "--retention-days", "3", "--yes").exit_code == 0
+    assert {key: aws.cfn.parameter(key) for key in parameters} == parameters
+
+
+def test_read_buckets_are_added(aws: FakeAws, run: Run) -> None:
+    """F2: each deploy adds buckets; what their owners must allow is printed, for those that others may have."""
+    first = run("deploy", "--read-bucket", "s3://toptalkers-bucket/", "--yes")
+    assert "must add this statement" not in first.stderr
+    key = "arn:aws:kms:eu-west-1:111122223333:key/k"
+    second = run("deploy", "--read-bucket", "s3://central-logs/AWSLogs/", "--read-key", key, "--yes")
+    assert aws.cfn.parameter("ReadBuckets") == "toptalkers-bucket,central-logs"
+    shown = second.stderr[second.stderr.index("If s3://central-logs is another account's") :]
+    bucket, of_key = (
+        json.loads("{" + part.split("\n{", 1)[1].split("\n}", 1)[0] + "}") for part in shown.split("If ")[1:]
+    )
+    assert bucket["Principal"] == {"AWS": "arn:aws:iam::123456789012:role/the-EmrInstanceProfile"}
+    assert bucket["Resource"] == ["arn:aws:s3:::central-logs", "arn:aws:s3:::central-logs/*"]
+    assert "kms:Decrypt" in of_key["Action"]
+    again = run("deploy", "--read-bucket", "s3://central-logs/", "--yes")
+    assert "Nothing to do" in again.stderr
+    assert "If s3://central-logs is another account's" in again.stderr
+    assert aws.cfn.parameter("ReadBuckets") == "toptalkers-bucket,central-logs"
+    assert "there is no bucket 'centrl-logs'" in run("deploy", "--read-bucket", "s3://centrl-logs/", "--dry-run").stdout
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_no_stream_loses_no_flow_log(deployed: FakeAws, run: Run, is_ours: bool) -> None:
+    """C1: the stream goes when nothing delivers to it any more; the refusal names the command that turns it off."""
+    tags = [{"Key": "toptalkers:stack", "Value": "toptalkers"}] if is_ours else []
+    deployed.compute.add("vpc-1", LogGroupName="flow-records", Tags=tags)
+    done = run("deploy", "--no-stream", "--yes")
+    assert done.exit_code == 1
+    [line] = done.stderr.splitlines()
+    assert "the flow logs on vpc-1 would lose their records" in line
+    assert ("toptalkers disable-flowlogs --stack-name toptalkers fl-1" in line) == is_ours
+    assert ("aws ec2 delete-flow-logs --region eu-west-1 --flow-log-ids fl-1" in line) != is_ours
+    assert deployed.mutations == []
+    deployed.compute.flow_logs.clear()
+    gone = run("deploy", "--no-stream", "--yes")
+    assert gone.exit_code == 0
+    assert "- remove  Stream (AWS::Kinesis::Stream)" in gone.stderr
+    assert "StreamName" not in gone.stdout
+    back = run("deploy", "--stream", "--shards", "9", "--yes")
+    assert back.exit_code == 0
+    assert "+ add     Stream (AWS::Kinesis::Stream)" in back.stderr
+    assert "in 4 steps" not in back.stderr
+
+
+def test_the_role_of_cloudformation(aws: FakeAws, run: Run) -> None:
+    """It is passed with the change set; CloudFormation keeps it."""
+    role = "arn:aws:iam::123456789012:role/cloudformation"
+    assert run("deploy", "--cloudformation-role", role, "--yes").exit_code == 0
+    assert aws.request("create_change_set")["RoleARN"] == role
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "User: arn:aws:iam::123456789012:user/u is not authorized to perform: iam:CreateRole on resource: role x",
+        "API: iam:CreateRole User: u is not authorized",
+        "API: iam:CreateRole Access Denied",
+    ],
+)
+def test_a_missing_permission_is_named(aws: FakeAws, run: Run, reason: str) -> None:
+    """What CloudFormation may not do in the caller's name is named as an action, with the command that prints all."""
+    aws.cfn.fails_at = {"EmrServiceRole": reason}
+    last = run("deploy", "--yes").stderr.splitlines()[-1]
+    assert "grant iam:CreateRole: 'toptalkers render permissions deploy' prints all" in last
+
+
+def test_a_long_template_goes_without_white_space(aws: FakeAws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CloudFormation takes 51,200 bytes in a request: what is longer is packed, without anybody's noticing."""
+    monkeypatch.setattr("toptalkers.capture.stack.TEMPLATE_BODY_BYTES", 1000)
+    assert run("deploy", "--yes").exit_code == 0
+    sent = aws.request("create_change_set")["TemplateBody"]
+    assert len(sent) < len(render_template())
+    assert json.loads(sent) == json.loads(render_template())
+    assert "Nothing to do" in run("deploy", "--yes").stderr
 
 
 @pytest.mark.parametrize(
@@ -208,6 +382,12 @@ def test_a_dry_run_leaves_the_change_set_of_another_deploy(aws: FakeAws, run: Ru
         (["--parameter", "BatchingWindowSeconds=301"], "301 is not within 0 and 300"),
         (["--tag", "team"], "'team' is not written as key=value"),
         (["--log-format", "${srcadr}"], "unknown field 'srcadr'"),
+        (["--node-security-group", "sg-2"], "give both --primary-security-group and --node-security-group"),
+        (["--read-bucket", "Logs"], "'Logs' is not the name of a bucket"),
+        (["--read-key", "k"], "ReadKmsKeyArns: 'k' is not understood"),
+        (["--subnet", "subnet-x"], "ClusterSubnets: 'subnet-x' is not understood"),
+        (["--role-path", "team"], "RolePath: 'team' is not understood"),
+        (["--kms-key", "k"], "KmsKeyArn: 'k' is not understood"),
     ],
 )
 def test_wrong_usage(aws: FakeAws, run: Run, options: list[str], said: str) -> None:

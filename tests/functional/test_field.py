@@ -128,4 +128,4 @@ def test_the_lambda_takes_no_other_format() -> None:
     event = json.loads((FIELD / "lambda-other-format.json").read_text())
     settings = preprocess.Settings("toptalkers-bucket", preprocess.parse_columns(""))
     tally = preprocess.process(event, Storage(), settings)
-    assert (tally["kept"], tally["dropped"]["misfit"]) == (0, 5)
+    assert (tally["kept"], tally["misfits"]) == (0, 5)

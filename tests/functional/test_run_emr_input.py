@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -10,7 +12,12 @@ from click.testing import Result
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import COUNTERS
+from toptalkers.question.query import Query
+from toptalkers.records.stored import find_stored
 from toptalkers.runs import survey
+from toptalkers.runs.access import check_access
+from toptalkers.runs.input import pick_input
+from toptalkers.runs.site import site_of
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
 PACKED = gzip.compress(LINE)
@@ -143,17 +150,23 @@ def test_nothing_counted_is_said_at_the_end(account: FakeAccount) -> None:
 
 
 @pytest.mark.parametrize("skips", [False, True])
-def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, skips: bool) -> None:
-    """If the sample has a bad object, all objects are checked, and every bad one is named."""
+@pytest.mark.parametrize("folder", ["", "x" * 40 + "-"])
+def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, skips: bool, folder: str) -> None:
+    """If the sample has a bad object, all objects are checked, and every bad one is named.
+
+    The others are read by one pattern, or, when their names are too long for a step, are copied into one folder.
+    """
     assert survey.SAMPLED < 600
-    put(account, **{f"{number:04}.gz": PACKED for number in range(600)})
-    put(account, **{f"{number:04}.gz": LINE for number in range(0, 600, 2)})
+    put(account, **{f"{folder}{number:04}.gz": PACKED for number in range(600)})
+    put(account, **{f"{folder}{number:04}.gz": LINE for number in range(0, 600, 2)})
     ran = ask(account, *(["--skip-unreadable"] if skips else []))
     assert ran.exit_code == 1
-    if skips:
-        (folder,) = inputs(account)
-        assert folder == f"s3://{BUCKET}/runs/{ran.stdout.strip()}/input/"
+    if skips and folder:
+        assert inputs(account) == [f"s3://{BUCKET}/runs/{ran.stdout.strip()}/input/"]
         assert account.fake_s3.calls.count("CopyObject") == 300
+    elif skips:
+        assert inputs(account) == [f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"]
+        assert "CopyObject" not in account.fake_s3.calls
     else:
         assert "300 of 600 objects" in ran.stderr
         assert "and 297 more" in ran.stderr
@@ -182,3 +195,106 @@ def test_an_object_that_is_named_by_itself(account: FakeAccount) -> None:
     assert left.exit_code == 1
     assert f"there are no flow logs to read in {MINE}a: access denied" in left.stderr
     assert not account.fake_emr.requests
+
+
+ROLE = "arn:aws:iam::123456789012:role/toptalkers-EmrInstanceRole"
+STRANGE = "s3://central-logs/AWSLogs/"
+
+
+def test_f2_a_bucket_that_the_nodes_may_not_read(account: FakeAccount) -> None:
+    """It is refused before a request goes there, with the command that lets the nodes read it: F2."""
+    ran = command(account, "run-emr", "--yes", "--input", STRANGE, "--input", MINE, "--stack-name", "flows")
+    assert ran.exit_code == 1
+    assert "the nodes may not read s3://central-logs: the stack flows does not allow it" in ran.stderr
+    assert "'toptalkers deploy --stack-name flows --read-bucket central-logs' does" in ran.stderr
+    assert not account.fake_s3.calls
+
+
+def test_f2_a_bucket_of_another_account(account: FakeAccount) -> None:
+    """The nodes may read it by the stack; the plan has the statement for the bucket's policy, ready to paste: F2."""
+    site = replace(account.site, read_buckets=frozenset({"central-logs"}), nodes_role=ROLE)
+    (note,) = check_access(site, [STRANGE, MINE])
+    statement = json.loads(note.partition("its policy needs: ")[2])
+    assert statement["Principal"] == {"AWS": ROLE}
+    assert statement["Resource"] == ["arn:aws:s3:::central-logs", "arn:aws:s3:::central-logs/*"]
+    (note,) = check_access(replace(site, read_buckets=None), [STRANGE, MINE])
+    assert note.endswith("must be allowed to read s3://central-logs")
+    assert not check_access(site, [MINE])
+
+
+@pytest.mark.parametrize("path", ["/", "/teams/network/"])
+def test_f2_the_role_of_the_nodes(path: str) -> None:
+    """Its ARN has the account and partition of the stack, and the path that the stack gives its roles."""
+    account, name = "aws-us-gov:iam::123456789012", "toptalkers-EmrInstanceRole"
+    stack = FakeAccount().stack
+    profile = name if path == "/" else f"arn:{account}:instance-profile{path}{name}"
+    stack = replace(
+        stack,
+        arn="arn:aws-us-gov:cloudformation:us-gov-west-1:123456789012:stack/toptalkers/0",
+        outputs={**stack.outputs, "EmrInstanceProfile": profile},
+    )
+    assert site_of(stack).nodes_role == f"arn:{account}:role{path}{name}"
+
+
+def test_c2_an_hour_of_one_account(account: FakeAccount) -> None:
+    """The plan of --since 1h has only that hour's files of that account, though the folders are of days: C2."""
+    now = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
+    names = {
+        (
+            of,
+            region,
+            hour,
+        ): f"AWSLogs/{of}/vpcflowlogs/{region}/2026/11/23/{of}_vpcflowlogs_{region}_fl-1_20261123T{hour:02}"
+        "05Z_abc.log.gz"
+        for of in ("111122223333", "123456789012")
+        for region in ("eu-central-1", "us-east-1")
+        for hour in range(19)
+    }
+    put(account, **dict.fromkeys(names.values(), PACKED))
+    ran = ask(
+        account, "--from-account", "111122223333", "--from-region", "us-east-1", "--since", f"{now:%Y-%m-%dT17:15Z}"
+    )
+    assert ran.exit_code == 0
+    assert inputs(account) == [MINE + names["111122223333", "us-east-1", hour] for hour in (16, 17, 18)]
+    lost = ask(account, "--from-account", "444455556666")
+    assert lost.exit_code == 1
+    assert "none of the account 444455556666; accounts there: 111122223333, 123456789012" in lost.stderr
+    wrong = ask(account, "--from-account", "4444-5555")
+    assert wrong.exit_code == 2
+
+
+def test_several_buckets_in_one_question(account: FakeAccount) -> None:
+    """Of several accounts and Regions: all are read, and the plan says what AWS charges for."""
+    name = "AWSLogs/111122223333/vpcflowlogs/eu-west-1/2026/11/23/18/x.log.gz"
+    account.fake_s3.others = {"central-logs": {name: PACKED}, "more-logs": {name: PACKED, "other/x.gz": PACKED}}
+    account.fake_s3.regions = {"central-logs": "eu-west-1"}
+    put(account, **{"x.gz": PACKED})
+    site = replace(account.site, read_buckets=frozenset(account.fake_s3.others))
+    given = [STRANGE, "s3://more-logs/", MINE]
+    read = pick_input(
+        account.open().storage, site, Query(), given=given, region=account.region, renamed="runs/r/input/"
+    )
+    assert read.uris == (STRANGE, "s3://more-logs/", MINE)
+    assert read.objects == 4
+    (note,) = [note for note in read.notes if "charges" in note]
+    assert note.startswith("s3://central-logs is in eu-west-1, and the cluster in us-east-1")
+    here = find_stored(account.open().storage, given)
+    assert [file.name for file in here.files] == [
+        f"{STRANGE}{name.removeprefix('AWSLogs/')}",
+        f"s3://more-logs/{name}",
+        "s3://more-logs/other/x.gz",
+        f"{MINE}x.gz",
+    ]
+
+
+def test_a_key_of_another_account(account: FakeAccount) -> None:
+    """Objects that only their key refuses are named, and the hint says what allows it."""
+    said = (
+        "User: arn:aws:iam::123456789012:user/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:..."
+    )
+    put(account, **{"x.gz": PACKED})
+    account.fake_s3.refused = {"mine/x.gz": ("AccessDenied", said)}
+    ran = ask(account)
+    assert ran.exit_code == 1
+    assert "kms:Decrypt on resource" in ran.stderr
+    assert "'toptalkers deploy --read-key ARN' allows it to the role" in ran.stderr

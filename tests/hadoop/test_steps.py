@@ -4,6 +4,8 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from toptalkers.job import count_flows, steps
 from toptalkers.job.steps import Gluing, plan_steps
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
+from toptalkers.runs.patterns import group_addresses
 
 pytestmark = pytest.mark.hadoop
 
@@ -56,11 +59,14 @@ MIXED = WITH_HEADERS | {
 PLAIN = MIXED | {"j.log": lines(SWAPPED, *map(swapped_record, range(4000)))}
 
 
-def run(embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False) -> bytes:
+def run(
+    embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False, patterns: Sequence[str] = ()
+) -> bytes:
     """Run the planned steps over the folder `in`; return the answer as `fetch-results` gives it."""
     planned = plan_steps(
         query,
         inputs=["in/"],
+        patterns=patterns,
         gluing=gluing,
         bundle=BUNDLE,
         output="out/",
@@ -157,3 +163,36 @@ def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout == expected
         assert b" counted, " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("gluing", "is_any", "hourly"), [("headers", False, True), ("headers", True, False), ("never", False, False)]
+)
+def test_c2_hadoop_reads_what_patterns_match(embedded: Embedded, gluing: Gluing, *, is_any: bool, hourly: bool) -> None:
+    """Patterns for the folders, or files, of some accounts, Regions and hours: exactly these are counted."""
+    wanted = []
+    for number, (of, region, hour) in enumerate(
+        product(("111122223333", "123456789012", "444455556666"), ("eu-west-1", "us-east-1"), (16, 17, 18))
+    ):
+        folder = f"in/AWSLogs/{of}/vpcflowlogs/{region}/2026/11/23/" + f"{hour}/" * hourly
+        name = f"{of}_vpcflowlogs_{region}_fl-1_20261123T{hour}05Z_0{number}.log.gz"
+        content = gzip.compress(lines(DEFAULT, *map(default_record, range(2**number % 97))))
+        embedded.write({folder + name: content})
+        if hour < 18 and (is_any or (of != "444455556666" and region == "us-east-1")):
+            wanted.append(folder if hourly else folder + name)
+    there = sorted(str(one.relative_to(embedded.directory)) for one in (embedded.directory / "in").rglob("*.gz"))
+    refused = [one for one in there if not one.startswith(tuple(wanted))]
+    patterns = [
+        one.removeprefix("s3://x/")
+        for one in group_addresses(
+            [f"s3://x/{one}" for one in wanted],
+            [f"s3://x/{one}" for one in refused],
+            all_accounts=is_any,
+            all_regions=is_any,
+        )
+    ]
+    assert len(patterns) == 1
+    query = Query.parse(metric="bytes")
+    answer = run(embedded, query, gluing, patterns=patterns)
+    read = [str(embedded.directory / one) for one in wanted]
+    assert answer == b"".join(local.count_files(query, find_inputs(read).files).chunks)

@@ -1,6 +1,7 @@
 """The sandbox's EMR runs its steps on a real Hadoop, and stops them on request."""
 
 import gzip
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -37,6 +38,18 @@ time.sleep(120)
 """
 
 
+def make_roles(iam: Any) -> None:
+    """Make the role `service` for EMR and the instance profile `profile` with its role; both may do anything."""
+    for name, service in (("service", "elasticmapreduce"), ("profile", "ec2")):
+        principal = {"Service": f"{service}.amazonaws.com"}
+        trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
+    iam.create_instance_profile(InstanceProfileName="profile")
+    iam.add_role_to_instance_profile(InstanceProfileName="profile", RoleName="profile")
+
+
 class Aws:
     """Start a local AWS with a bucket, an instance profile, and clients."""
 
@@ -48,10 +61,11 @@ class Aws:
         )
         url = environment["AWS_ENDPOINT_URL"]
         self.state_dir = state_dir
+        self.secret = environment["AWS_SECRET_ACCESS_KEY"]
         self.emr: EMRClient = session.client("emr", endpoint_url=environment["AWS_ENDPOINT_URL_EMR"])
         self.s3: S3Client = session.client("s3", endpoint_url=url)
         self.s3.create_bucket(Bucket="bucket")
-        session.client("iam", endpoint_url=url).create_instance_profile(InstanceProfileName="profile")
+        make_roles(session.client("iam", endpoint_url=url))
 
     def run(self, *steps: list[str], **tags: str) -> str:
         return self.emr.run_job_flow(
@@ -127,6 +141,43 @@ def test_two_steps_from_s3_to_s3(aws: Aws) -> None:
     first = aws.emr.list_steps(ClusterId=cluster)["Steps"][-1]["Id"]
     assert "Map input records=3" in logs[f"logs/{cluster}/steps/{first}/syslog.gz"]
     assert any("/containers/" in key and text == "the mapper was here\n" for key, text in logs.items())
+
+
+@pytest.mark.parametrize(
+    ("principal", "can_read"),
+    [("arn:aws:iam::123456789012:role/profile", True), ("arn:aws:iam::123456789012:root", True), (None, False)],
+)
+def test_f2_a_central_bucket_of_another_account(aws: Aws, principal: str | None, can_read: bool) -> None:
+    """F2: its policy must name the nodes' role or its account; else the step fails with S3's own words."""
+    owner: S3Client = boto3.client(
+        "s3",
+        endpoint_url=aws.s3.meta.endpoint_url,
+        aws_access_key_id="111122223333",  # MiniStack's key of that account's root user
+        aws_secret_access_key=aws.secret,
+        region_name="us-east-1",
+    )
+    owner.create_bucket(Bucket="central")
+    owner.put_object(Bucket="central", Key="AWSLogs/words.txt", Body=b"b\na\nb\n")
+    if principal:
+        resources = ["arn:aws:s3:::central", "arn:aws:s3:::central/*"]
+        statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "s3:*", "Resource": resources}
+        owner.put_bucket_policy(Bucket="central", Policy=json.dumps({"Statement": [statement]}))
+    aws.s3.put_object(Bucket="bucket", Key="code/mapper.py", Body=MAPPER)
+    count, merge = count_words("s3://bucket/out/")
+    count[count.index("s3://bucket/in/")] = "s3://central/AWSLogs/"
+    cluster = aws.run(count, merge)
+    status = aws.wait(cluster)
+    if can_read:
+        assert status["StateChangeReason"]["Code"] == "ALL_STEPS_COMPLETED"
+        assert aws.objects("out/")["out/part-00000"] == b"a\t1\nb\t2\n"
+        return
+    assert status["StateChangeReason"]["Code"] == "STEP_FAILURE"
+    wait_for(lambda: any("syslog" in key for key in aws.objects("logs/")))
+    (syslog,) = [body for key, body in aws.objects("logs/").items() if "syslog" in key]
+    text = gzip.decompress(syslog).decode()
+    assert "getFileStatus on s3://central/AWSLogs" in text
+    assert "software.amazon.awssdk.services.s3.model.S3Exception" in text
+    assert "Status Code: 403" in text
 
 
 def test_a_step_that_fails_in_hadoop(aws: Aws) -> None:

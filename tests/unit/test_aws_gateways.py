@@ -2,9 +2,11 @@
 
 import ast
 import io
+import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,16 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 import toptalkers.aws
+from toptalkers.aws.bucket import BucketGateway, BucketSettings
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, FlowLogGateway, Place, Refusal
+from toptalkers.aws.identity import Identity, IdentityGateway
 from toptalkers.aws.metrics import Metric, MetricsGateway
+from toptalkers.aws.network import NetworkGateway, Subnet
+from toptalkers.aws.quotas import QuotaGateway
 from toptalkers.aws.stack import QUIET_POLLS, Change, ChangeSet, Stack, StackGateway
 from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject
-from toptalkers.aws.stream import Stream, StreamGateway
+from toptalkers.aws.stream import Stream, StreamGateway, reshard
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/toptalkers/1"
@@ -485,7 +491,107 @@ def test_the_stream_and_its_measures(stubs: Stubs) -> None:
     assert read == [7.0, 5.0, None]
 
 
-@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr"])
+def test_a_metric_with_more_dimensions_is_searched_for(stubs: Stubs) -> None:
+    """S1: AWS reports a subscription's metrics under one or three dimensions; both found, they do not add up."""
+    client, stub = stubs("cloudwatch")
+    terms = 'Namespace="AWS/Logs" MetricName="DeliveryThrottling" LogGroupName="g"'
+    asked = {
+        "MetricDataQueries": [{"Id": "m0", "Expression": f"SEARCH('{terms}', 'Sum', 300)"}],
+        "StartTime": NOW - timedelta(hours=1),
+        "EndTime": NOW,
+    }
+    results = [{"Id": "m0", "Label": label, "Values": [3.0, 4.0]} for label in ("g", "g Kinesis toptalkers")]
+    stub.add_response("get_metric_data", {"MetricDataResults": results, "NextToken": "t"}, asked)
+    rest = {"MetricDataResults": [{"Id": "m0", "Label": "g", "Values": [1.0]}]}
+    stub.add_response("get_metric_data", rest, {**asked, "NextToken": "t"})
+    metric = Metric("AWS/Logs", "DeliveryThrottling", ("LogGroupName", "g"), "Sum", has_more_dimensions=True)
+    assert MetricsGateway(client).read([metric], since=NOW - timedelta(hours=1), until=NOW) == [8.0]
+
+
+def test_vpcs_of_the_account(stubs: Stubs) -> None:
+    """VPCs that another account shares are not ours to log."""
+    client, stub = stubs("ec2")
+    stub.add_response(
+        "describe_vpcs",
+        {"Vpcs": [{"VpcId": "vpc-1"}]},
+        {"Filters": [{"Name": "owner-id", "Values": ["123456789012"]}]},
+    )
+    assert FlowLogGateway(client).vpcs("123456789012") == ["vpc-1"]
+
+
+def test_settings_of_a_bucket(stubs: Stubs) -> None:
+    """All are read, also where there are none, and written as S3 takes them, of the expected owner only."""
+    client, stub = stubs("s3")
+    where = ("b", "123456789012")
+    of = {"Bucket": where[0], "ExpectedBucketOwner": where[1]}
+    for constraint in ("eu-west-1", "EU", None):
+        stub.add_response("get_bucket_location", {"LocationConstraint": constraint} if constraint else {}, of)
+    stub.add_client_error("get_bucket_location", "NoSuchBucket", "it does not exist", expected_params=of)
+    gateway = BucketGateway(client)
+    found = [gateway.region(*where) for _ in range(4)]
+    assert found == ["eu-west-1", "eu-west-1", "us-east-1", None]
+
+    for operation, code in (
+        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
+        ("get_public_access_block", "NoSuchPublicAccessBlockConfiguration"),
+        ("get_bucket_encryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        ("get_bucket_ownership_controls", "OwnershipControlsNotFoundError"),
+        ("get_bucket_policy", "NoSuchBucketPolicy"),
+    ):
+        stub.add_client_error(operation, code, "there is none", expected_params=of)
+    assert gateway.settings(*where) == BucketSettings({}, (), {}, {}, "")
+
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 7}}
+    default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    encryption = {"ServerSideEncryptionConfiguration": {"Rules": [default]}}
+    block = {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}}
+    owner = {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}}
+    sizes = {"TransitionDefaultMinimumObjectSize": "varies_by_storage_class"}
+    stub.add_response("get_bucket_lifecycle_configuration", {"Rules": [rule], **sizes}, of)
+    stub.add_response("get_public_access_block", block, of)
+    stub.add_response("get_bucket_encryption", encryption, of)
+    stub.add_response("get_bucket_ownership_controls", owner, of)
+    stub.add_response("get_bucket_policy", {"Policy": '{"Statement": []}'}, of)
+    settings = gateway.settings(*where)
+    assert settings.rules == (rule,)
+    assert (settings.encryption, settings.ownership) == (default, "BucketOwnerEnforced")
+
+    stub.add_response("put_bucket_policy", {}, {**of, "Policy": '{"Statement": []}'})
+    stub.add_response(
+        "put_bucket_lifecycle_configuration", {}, {**of, "LifecycleConfiguration": {"Rules": [rule]}, **sizes}
+    )
+    stub.add_response("put_public_access_block", {}, {**of, **block})
+    stub.add_response("put_bucket_encryption", {}, {**of, **encryption})
+    stub.add_response("put_bucket_ownership_controls", {}, {**of, **owner})
+    gateway.put_policy(*where, settings.policy)
+    gateway.put_rules(*where, settings.rules, settings.size_rule)
+    gateway.put_public_access_block(*where, settings.public_access_block)
+    gateway.put_encryption(*where, settings.encryption)
+    gateway.put_ownership(*where, settings.ownership)
+
+
+def test_whose_credentials_these_are(stubs: Stubs) -> None:
+    """The account, and the partition of its ARN."""
+    client, stub = stubs("sts")
+    answer = {"Account": "123456789012", "Arn": "arn:aws-cn:iam::123456789012:user/u"}
+    stub.add_response("get_caller_identity", answer, {})
+    assert IdentityGateway(client).get() == Identity("123456789012", "aws-cn")
+
+
+def test_every_step_of_resharding_is_allowed() -> None:
+    """F3: each at most doubles, none leaves less than half, and there are no more of them than needed."""
+    for shards in range(1, 40):
+        for target in range(1, 40):
+            steps = (shards, *reshard(shards, target))
+            assert steps[-1] == target
+            for before, after in pairwise(steps):
+                assert after <= 2 * before
+                assert 2 * after >= before
+            largest, smallest = max(shards, target), min(shards, target)
+            assert len(steps) - 1 == math.ceil(math.log2(largest / smallest))
+
+
+@pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr", "bucket", "identity"])
 def test_docstrings_list_the_operations_used(name: str) -> None:
     """A gateway's docstring lists exactly the operations that it calls, for IAM policies."""
     tree = ast.parse((Path(toptalkers.aws.__path__[0]) / f"{name}.py").read_text(encoding="utf-8"))
@@ -502,3 +608,68 @@ def test_docstrings_list_the_operations_used(name: str) -> None:
     stated = (ast.get_docstring(tree) or "").split("API operations:")[1]
     stated = re.sub(r"\(.*?\)", "", stated, flags=re.DOTALL)
     assert set(re.findall(r"[A-Z][a-z]+[A-Z]\w+", stated)) == used
+
+
+def test_subnets_in_the_order_of_their_ids(stubs: Stubs) -> None:
+    """Those that do not exist are left out, as a filter does and ids in the request do not."""
+    client, stubber = stubs("ec2")
+    described = {
+        "SubnetId": "subnet-2",
+        "VpcId": "vpc-1",
+        "AvailabilityZone": "eu-west-1b",
+        "MapPublicIpOnLaunch": True,
+        "Tags": [{"Key": "a", "Value": "b"}],
+    }
+    found = [described, {"SubnetId": "subnet-1", "VpcId": "vpc-1"}]
+    wanted = {"Filters": [{"Name": "subnet-id", "Values": ["subnet-1", "subnet-3", "subnet-2"]}]}
+    stubber.add_response("describe_subnets", {"Subnets": found}, wanted)
+    assert NetworkGateway(client).subnets(["subnet-1", "subnet-3", "subnet-2"]) == [
+        Subnet("subnet-1", "vpc-1"),
+        Subnet("subnet-2", "vpc-1", "eu-west-1b", is_public=True, tags={"a": "b"}),
+    ]
+
+
+def test_the_default_vpc(stubs: Stubs) -> None:
+    """A Region has one or none; its subnets are found by its id, and so are its tags."""
+    client, stubber = stubs("ec2")
+    gateway = NetworkGateway(client)
+    asked = {"Filters": [{"Name": "isDefault", "Values": ["true"]}]}
+    stubber.add_response("describe_vpcs", {"Vpcs": [{"VpcId": "vpc-1"}]}, asked)
+    assert gateway.default_vpc() == "vpc-1"
+    stubber.add_response("describe_vpcs", {"Vpcs": []}, asked)
+    assert not gateway.default_vpc()
+    by_vpc = {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1"]}]}
+    stubber.add_response("describe_subnets", {"Subnets": [{"SubnetId": "subnet-1", "VpcId": "vpc-1"}]}, by_vpc)
+    assert gateway.subnets_of("vpc-1") == [Subnet("subnet-1", "vpc-1")]
+    stubber.add_response("describe_vpcs", {"Vpcs": [{"VpcId": "vpc-1", "Tags": [{"Key": "a", "Value": "b"}]}]}, by_vpc)
+    assert gateway.vpc_tags("vpc-1") == {"a": "b"}
+
+
+def test_zones_that_offer_types(stubs: Stubs) -> None:
+    """EC2 names only what is offered, a line per zone."""
+    client, stubber = stubs("ec2")
+    offered = [
+        {"InstanceType": one, "LocationType": "availability-zone", "Location": zone}
+        for one, zone in (("m7g.xlarge", "eu-west-1a"), ("m7g.xlarge", "eu-west-1b"), ("m5.xlarge", "eu-west-1a"))
+    ]
+    filters = [{"Name": "instance-type", "Values": ["m5.xlarge", "m7g.xlarge", "x9.xlarge"]}]
+    stubber.add_response(
+        "describe_instance_type_offerings",
+        {"InstanceTypeOfferings": offered},
+        {"LocationType": "availability-zone", "Filters": filters},
+    )
+    assert NetworkGateway(client).zones_offering(["m7g.xlarge", "x9.xlarge", "m5.xlarge", "m5.xlarge"]) == {
+        "m7g.xlarge": {"eu-west-1a", "eu-west-1b"},
+        "m5.xlarge": {"eu-west-1a"},
+    }
+
+
+def test_f6_quotas_of_vcpus(stubs: Stubs) -> None:
+    """F6: on-demand and Spot instances have a quota each."""
+    client, stubber = stubs("service-quotas")
+    for code, value in (("L-1216C47A", 5.0), ("L-34B43A08", 32.0)):
+        stubber.add_response(
+            "get_service_quota", {"Quota": {"Value": value}}, {"ServiceCode": "ec2", "QuotaCode": code}
+        )
+    gateway = QuotaGateway(client)
+    assert (gateway.vcpus("on demand"), gateway.vcpus("Spot")) == (5, 32)

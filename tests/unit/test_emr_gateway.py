@@ -11,15 +11,17 @@ from botocore.stub import Stubber
 from tests.fake_account import FakeAccount
 from toptalkers.aws.emr import AFTER, BEFORE, Cluster, ClusterGateway, ClusterStep
 from toptalkers.aws.failures import AwsError
+from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
 from toptalkers.runs.plan import plan_run
-from toptalkers.runs.request import ClusterOptions
+from toptalkers.runs.request import ClusterOptions, parse_configurations
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 OPTIONS = [
     ClusterOptions(),
     ClusterOptions(task=3, spot=True, subnets=("subnet-1", "subnet-2"), key_name="key", tags=(("team", "network"),)),
     ClusterOptions(core=2, task=1, subnets=("subnet-1",)),
+    ClusterOptions(instance_type="m7g.16xlarge", spot=True, task=2, primary_type="m6g.2xlarge"),
 ]
 
 
@@ -39,13 +41,23 @@ def plan_request(options: ClusterOptions) -> Mapping[str, Any]:
     return plan.request
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=["groups", "fleets", "a subnet"])
+@pytest.mark.parametrize("options", OPTIONS, ids=["groups", "fleets", "a subnet", "a primary"])
 def test_requests_fit_the_model(emr: tuple[ClusterGateway, Stubber], options: ClusterOptions) -> None:
     """A run's request is valid for RunJobFlow, and is sent as it was planned."""
     gateway, stubber = emr
     request = plan_request(options)
     stubber.add_response("run_job_flow", {"JobFlowId": "j-1"}, dict(request))
     assert gateway.start(request) == "j-1"
+
+
+def test_c3_the_primary_has_its_own_type() -> None:
+    """C3: in instance groups and in fleets."""
+    groups = plan_request(ClusterOptions(instance_type="m7g.16xlarge"))["Instances"]["InstanceGroups"]
+    assert [one["InstanceType"] for one in groups] == ["m7g.xlarge", "m7g.16xlarge"]
+    fleets = plan_request(OPTIONS[3])["Instances"]["InstanceFleets"]
+    assert [one["InstanceTypeConfigs"][0]["InstanceType"] for one in fleets] == [
+        "m6g.2xlarge", "m7g.16xlarge", "m7g.16xlarge",
+    ]  # fmt: skip
 
 
 def test_spot_and_subnets_make_fleets() -> None:
@@ -62,6 +74,59 @@ def test_spot_and_subnets_make_fleets() -> None:
     assert tags["for-use-with-amazon-emr-managed-policies"] == "true"
 
 
+def test_s4_spot_survives_the_loss_of_a_node() -> None:
+    """S4: the application master stays on core nodes, which are on demand. Without Spot nothing is set."""
+    settings = {one["Classification"]: one["Properties"] for one in plan_request(OPTIONS[1])["Configurations"]}
+    assert settings["yarn-site"]["yarn.node-labels.enabled"] == "true"
+    assert settings["yarn-site"]["yarn.node-labels.am.default-node-label-expression"] == "CORE"
+    # YARN's own limit holds for all applications; MapReduce's cannot exceed it.
+    assert settings["yarn-site"]["yarn.resourcemanager.am.max-attempts"] == "4"
+    assert settings["mapred-site"]["mapreduce.am.max-attempts"] == "4"
+    assert "Configurations" not in plan_request(OPTIONS[0])
+
+
+def test_configurations_of_the_user() -> None:
+    """They join ours by classification, and win; a classification of its own, with nested ones, is kept."""
+    text = b"""[
+      {"Classification": "yarn-site", "Properties": {"yarn.node-labels.enabled": "false", "mine": "1"}},
+      {"Classification": "hadoop-env", "Configurations": [{"Classification": "export", "Properties": {"A": "b"}}]}
+    ]"""
+    theirs = parse_configurations(text, name="mine.json")
+    merged = {
+        one["Classification"]: one
+        for one in plan_request(ClusterOptions(spot=True, task=1, configurations=theirs))["Configurations"]
+    }
+    yarn = merged["yarn-site"]["Properties"]
+    assert (yarn["yarn.node-labels.enabled"], yarn["mine"]) == ("false", "1")
+    assert yarn["yarn.node-labels.am.default-node-label-expression"] == "CORE"
+    assert merged["mapred-site"]
+    assert merged["hadoop-env"]["Configurations"] == [{"Classification": "export", "Properties": {"A": "b"}}]
+    assert len(plan_request(ClusterOptions(configurations=theirs))["Configurations"]) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"{}",
+        b"[1]",
+        b"[{}]",
+        b'[{"classification": "yarn-site"}]',
+        b'[{"Classification": "yarn-site", "Properties": {"a": true}}]',
+        b'[{"Classification": "yarn-site", "Properties": []}]',
+        b'[{"Classification": "a", "Configurations": [{"Properties": {}}]}]',
+        b"[" * 100_000,
+    ],
+    ids=lambda content: str(content[:20]),
+)
+def test_configurations_that_are_none(content: bytes) -> None:
+    """One line names the file and what is wrong with it."""
+    with pytest.raises(UsageError, match=r"^mine\.json is not a list of EMR's configurations: ") as raised:
+        parse_configurations(content, name="mine.json")
+    assert "\n" not in raised.value.message
+
+
 def test_releases_of_all_pages(emr: tuple[ClusterGateway, Stubber]) -> None:
     """The list comes in pages, and botocore has no paginator for it."""
     gateway, stubber = emr
@@ -73,6 +138,24 @@ def test_releases_of_all_pages(emr: tuple[ClusterGateway, Stubber]) -> None:
         "list_release_labels", {"ReleaseLabels": ["emr-7.13.0"]}, {"Filters": filters, "NextToken": "t"}
     )
     assert gateway.releases("emr-7") == ["emr-7.14.0", "emr-7.13.0"]
+
+
+def test_f11_types_of_all_pages(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """F11: the types that a release runs on come in pages, and botocore has no paginator for them."""
+    gateway, stubber = emr
+    one, two = ({"SupportedInstanceTypes": [{"Type": each}]} for each in ("m5.xlarge", "m7g.xlarge"))
+    stubber.add_response("list_supported_instance_types", {**one, "Marker": "m"}, {"ReleaseLabel": "emr-7.14.0"})
+    stubber.add_response("list_supported_instance_types", two, {"ReleaseLabel": "emr-7.14.0", "Marker": "m"})
+    assert gateway.supported_types("emr-7.14.0") == {"m5.xlarge", "m7g.xlarge"}
+
+
+def test_the_codes_of_a_failure(emr: tuple[ClusterGateway, Stubber]) -> None:
+    """EMR has codes for some failures, beside its reason."""
+    gateway, stubber = emr
+    code = "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"
+    status = {"State": "TERMINATING", "ErrorDetails": [{"ErrorCode": code, "ErrorMessage": "x"}, {}]}
+    stubber.add_response("describe_cluster", {"Cluster": {"Status": status}}, {"ClusterId": "j-1"})
+    assert gateway.describe("j-1").error_codes == (code,)
 
 
 def test_describe(emr: tuple[ClusterGateway, Stubber]) -> None:

@@ -1,4 +1,4 @@
-"""The Lambda pre-processor keeps every OK record once, and loses nothing that it cannot read."""
+"""The Lambda pre-processor keeps every flow record once, and loses nothing that it cannot read."""
 
 import ast
 import base64
@@ -100,11 +100,11 @@ def test_nothing_is_written_for_a_batch_without_a_record(event: dict[str, Any]) 
     assert (s3.objects, tally["kept"], tally["key"]) == ({}, 0, None)
 
 
-def test_nothing_but_a_tally_for_a_batch_of_nodata() -> None:
-    """A batch in which no interface had traffic leaves no object with only a header."""
+def test_what_aws_left_out_is_kept() -> None:
+    """S10: a record that says that AWS left records out is in the object, even if the batch has no other."""
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope([made.NODATA, made.SKIPDATA]))]))
-    assert s3.objects == {}
-    assert tally["dropped"] == {"nodata": 1, "skipdata": 1, "misfit": 0}
+    assert s3.lines() == [HEADER, made.NODATA, made.SKIPDATA]
+    assert (tally["kept"], tally["nodata"], tally["skipdata"], tally["misfits"]) == (2, 1, 1, 0)
 
 
 def test_one_object_a_batch_named_after_its_bounds() -> None:
@@ -115,18 +115,18 @@ def test_one_object_a_batch_named_after_its_bounds() -> None:
     assert (tally["stream_records"], tally["control_messages"]) == (4, 2)
 
 
-def test_records_are_dropped_by_the_log_status_field() -> None:
-    """NODATA and SKIPDATA are tallied separately."""
+def test_records_of_each_log_status_are_kept_in_their_order() -> None:
+    """S10: NODATA and SKIPDATA are kept as direct delivery keeps them, and tallied separately."""
     tally, s3 = run(load("nodata"))
-    assert s3.lines() == [HEADER, made.OK]
-    assert tally["dropped"] == {"nodata": 2, "skipdata": 1, "misfit": 0}
+    assert s3.lines() == [HEADER, made.NODATA, made.OK, made.SKIPDATA, made.NODATA]
+    assert (tally["kept"], tally["nodata"], tally["skipdata"], tally["misfits"]) == (4, 2, 1, 0)
 
 
 def test_the_field_is_found_by_the_layout() -> None:
     """With a custom format log-status may be first, and the header says so."""
     tally, s3 = run(load("custom-format"), made.CUSTOM_FORMAT)
-    assert s3.lines() == ["log-status srcaddr dstaddr dstport bytes vpc-id", made.CUSTOM_OK]
-    assert tally["dropped"]["nodata"] == 1
+    assert s3.lines() == ["log-status srcaddr dstaddr dstport bytes vpc-id", made.CUSTOM_OK, made.CUSTOM_NODATA]
+    assert tally["nodata"] == 1
 
 
 def test_a_layout_without_log_status_keeps_what_fits() -> None:
@@ -134,7 +134,7 @@ def test_a_layout_without_log_status_keeps_what_fits() -> None:
     messages = ["10.0.0.1 192.0.2.1 443", "- - -", "10.0.0.1 192.0.2.1"]
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope(messages))]), "srcaddr dstaddr dstport")
     assert s3.lines() == ["srcaddr dstaddr dstport", *messages[:2]]
-    assert tally["dropped"]["misfit"] == 1
+    assert tally["misfits"] == 1
 
 
 def test_addresses_pass_unchanged() -> None:
@@ -182,13 +182,13 @@ def test_a_column_holds_what_its_field_can_be(column: str, place: int) -> None:
     tally, s3 = run(made.kinesis_event([made.pack(made.envelope([*fitting, *others]))]), " ".join(columns))
     assert s3.lines() == [" ".join(columns), *fitting]
     assert [json.loads(line) for line in s3.lines("quarantine/")] == others
-    assert tally["dropped"]["misfit"] == len(others)
+    assert tally["misfits"] == len(others)
 
 
 @pytest.mark.parametrize("status", ["", "-", "ok", "ACCEPT", "OKAY", "NODATA,", "\x1bOK", "OK\n"])
 def test_a_log_status_is_one_of_three(status: str) -> None:
     """Any other word there means that the record is of another layout."""
-    assert run(made.kinesis_event([made.pack(made.envelope([made.OK[:-2] + status]))]))[0]["dropped"]["misfit"] == 1
+    assert run(made.kinesis_event([made.pack(made.envelope([made.OK[:-2] + status]))]))[0]["misfits"] == 1
 
 
 @pytest.mark.parametrize("spaces", [" ", "   "])
@@ -227,7 +227,7 @@ def test_misfits_are_kept_one_object_a_batch() -> None:
         "",
         made.OK + "\n" + made.OK,
     ]
-    assert (tally["dropped"]["misfit"], tally["misfit_key"], s3.metadata[key]) == (4, key, {"reason": "misfit"})
+    assert (tally["misfits"], tally["misfit_key"], s3.metadata[key]) == (4, key, {"reason": "misfit"})
 
 
 @pytest.mark.parametrize("name", POISON)
@@ -305,8 +305,8 @@ def test_what_a_batch_costs_is_bounded() -> None:
     """After a batch has taken the allowed effort, later records go to quarantine unread."""
     values = preprocess.BATCH_EFFORT // preprocess.VALUE_EFFORT
     bomb = gzip.compress(b'{"messageType":"CONTROL_MESSAGE","logEvents":[' + b"{}," * values + b"0]}")
-    record = made.pack(made.envelope([made.OK]))
-    tally, s3 = run(made.kinesis_event([record, bomb, record]))
+    record = made.pack(made.envelope([made.OK_BACK]))
+    tally, s3 = run(made.kinesis_event([made.pack(made.envelope([made.OK])), bomb, record]))
     assert tally["quarantined"] == {"too-large": 2}
     assert s3.lines() == [HEADER, made.OK]
     assert list(s3.objects.values()).count(record) == 1
@@ -327,6 +327,43 @@ def test_a_failing_s3_fails_the_batch_and_a_retry_overwrites(fail_at: int) -> No
     assert s3.objects == whole.objects
 
 
+def test_a_record_of_the_stream_that_is_sent_twice_counts_once() -> None:
+    """S8: CloudWatch Logs sends at least once; the same bytes in one batch count once, also between other records."""
+    first, second = made.pack(made.envelope([made.OK])), made.pack(made.envelope([made.OK_BACK]))
+    tally, s3 = run(made.kinesis_event([first, second, first, first]))
+    assert s3.lines() == [HEADER, made.OK, made.OK_BACK]
+    assert (tally["kept"], tally["repeated"], tally["stream_records"]) == (2, 2, 4)
+
+
+def test_equal_records_of_different_log_events_all_count() -> None:
+    """S8: log events with other ids are other records, although their messages are the same."""
+    one = made.envelope([made.OK])
+    other = json.loads(json.dumps(one).replace('"id": "0', '"id": "1'))
+    assert run(made.kinesis_event([made.pack(one), made.pack(other)]))[1].lines() == [HEADER, made.OK, made.OK]
+
+
+def test_batches_with_other_bounds_count_their_overlap_twice() -> None:
+    """S8, a documented limit: Lambda may deliver records again in a batch that is cut differently."""
+    records = made.kinesis_event([made.pack(made.envelope([record])) for record in (made.OK, made.OK_BACK)])["Records"]
+    s3 = FakeS3()
+    run({"Records": records}, s3=s3)
+    run({"Records": records}, s3=s3)
+    assert s3.lines() == [HEADER, made.OK, made.OK_BACK]
+    run({"Records": records[1:]}, s3=s3)
+    assert sorted(s3.lines()) == sorted([HEADER, made.OK, made.OK_BACK, HEADER, made.OK_BACK])
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(1, 10))
+def test_batches_that_run_at_a_time_have_keys_of_their_own(cuts: list[int], factor: int) -> None:
+    """S3: however a parallelization factor deals a shard's records to batches, no batch overwrites another's object."""
+    records = made.kinesis_event([made.control()] * len(cuts))["Records"]
+    dealt: dict[int, list[Any]] = {}
+    for cut, record in zip(cuts, records, strict=True):
+        dealt.setdefault(cut % factor, []).append(record)
+    keys = [preprocess.read_batch(batch).captured_key() for batch in dealt.values()]
+    assert len(set(keys)) == len(dealt)
+
+
 def test_the_log_line_is_metrics_too() -> None:
     """The embedded metric format names every metric that it declares, per function, and the line has the tally, too."""
     tally = run(made.kinesis_event([b"poison", made.pack(made.envelope([made.OK, "misfit", made.NODATA]))]))[0]
@@ -334,10 +371,10 @@ def test_the_log_line_is_metrics_too() -> None:
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("TopTalkers", [["FunctionName"]])
     assert {metric["Name"]: line[metric["Name"]] for metric in directive["Metrics"]} == {
-        "RecordsKept": 1,
-        "RecordsDroppedNodata": 1,
-        "RecordsDroppedSkipdata": 0,
-        "RecordsDroppedMisfit": 1,
+        "RecordsKept": 2,
+        "RecordsNodata": 1,
+        "RecordsSkipdata": 0,
+        "RecordsMisfit": 1,
         "Quarantined": 2,
         "BytesOut": tally["bytes_out"],
     }
@@ -469,7 +506,7 @@ def test_the_file_stands_alone() -> None:
 OK_RECORDS = st.integers(0, 65535).map(lambda port: made.OK.replace(" 443 ", f" {port} "))
 MESSAGES = st.one_of(
     OK_RECORDS.map(lambda record: ("ok", record)),
-    st.sampled_from([made.NODATA, made.SKIPDATA]).map(lambda record: ("dropped", record)),
+    st.sampled_from([made.NODATA, made.SKIPDATA]).map(lambda record: ("silent", record)),
     st.one_of(st.text(max_size=20), OK_RECORDS.map(lambda record: record + "\r"), st.just(made.CUSTOM_OK)).map(
         lambda text: ("misfit", text)
     ),
@@ -483,16 +520,23 @@ STREAM_RECORDS = st.one_of(
 
 
 @given(stream_records=st.lists(STREAM_RECORDS, min_size=1, max_size=6))
-def test_every_ok_record_lands_once_and_the_rest_is_tallied_or_kept(stream_records: list[tuple[str, Any]]) -> None:
-    """Any mixture of envelopes, probes and poison: OK records land once and in order, nothing is lost."""
-    messages: dict[str, list[str]] = {"ok": [], "dropped": [], "misfit": []}
+def test_every_record_lands_once_and_the_rest_is_kept(stream_records: list[tuple[str, Any]]) -> None:
+    """Any mixture of envelopes, probes and poison: flow records land once and in order, nothing is lost."""
+    kept: list[str] = []
+    misfits: list[str] = []
+    silent = repeated = 0
     payloads: list[bytes] = []
     poison: dict[str, bytes] = {}
     for number, (kind, content) in enumerate(stream_records):
         if kind == "data":
-            for sort, message in content:
-                messages[sort].append(message)
-            payloads.append(made.pack(made.envelope([message for _, message in content])))
+            payload = made.pack(made.envelope([message for _, message in content]))
+            if payload in payloads:
+                repeated += 1
+                content = []
+            kept += [message for sort, message in content if sort != "misfit"]
+            misfits += [message for sort, message in content if sort == "misfit"]
+            silent += sum(sort == "silent" for sort, _ in content)
+            payloads.append(payload)
         elif kind == "control":
             payloads.append(made.control())
         else:
@@ -500,10 +544,10 @@ def test_every_ok_record_lands_once_and_the_rest_is_tallied_or_kept(stream_recor
             poison[str(FIRST + 16 * number)] = payloads[-1]
     event = made.kinesis_event(payloads)
     tally, s3 = run(event)
-    assert s3.lines() == ([HEADER, *messages["ok"]] if messages["ok"] else [])
-    assert [json.loads(line) for line in s3.lines("quarantine/")] == messages["misfit"]
-    assert tally["kept"] == len(messages["ok"])
-    assert tally["dropped"]["nodata"] + tally["dropped"]["skipdata"] == len(messages["dropped"])
+    assert s3.lines() == ([HEADER, *kept] if kept else [])
+    assert [json.loads(line) for line in s3.lines("quarantine/")] == misfits
+    assert (tally["kept"], tally["misfits"], tally["repeated"]) == (len(kept), len(misfits), repeated)
+    assert tally["nodata"] + tally["skipdata"] == silent
     quarantined = {
         key.partition(made.SHARD + "-")[2].partition("-")[0]: body
         for key, body in s3.objects.items()

@@ -30,7 +30,7 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.open().storage, BUCKET, query, given=given, renamed="runs/r/input/")
+    return pick_input(account.open().storage, account.site, query, given=given, renamed="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:
@@ -52,9 +52,9 @@ def test_hours_with_a_margin(account: FakeAccount) -> None:
     """One hour before, for clocks that differ, two after, for late records; no missing folder."""
     for hour in (15, 16, 17, 19, 21, 22):
         account.capture(f"2026/11/23/{hour}")
-    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:59")
+    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:00")
     assert keys(read) == [f"flowlogs/2026/11/23/{hour}/" for hour in (16, 17, 19)]
-    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T20:00")
+    read = pick(account, since="2026-11-23T17:20", until="2026-11-23T19:01")
     assert keys(read)[-1] == "flowlogs/2026/11/23/21/"
 
 
@@ -81,7 +81,8 @@ def test_direct_delivery(account: FakeAccount, folder: str) -> None:
     account.fake_s3.objects[f"{folder}/{AWS_FILE}"] = PACKED
     account.fake_s3.objects["AWSLogs/123456789012/CloudTrail/us-east-1/2026/11/23/x.json.gz"] = b"x"
     read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
-    assert keys(read) == [f"{folder}/"]
+    # An hour's part of a day is told by the names of the files.
+    assert keys(read) == [f"{folder}/{AWS_FILE}" if folder == DIRECT else f"{folder}/"]
     assert read.gluing == "headers"
     assert pick(account).objects == 1
     with pytest.raises(ToptalkersError, match="at the time asked for"):
@@ -149,10 +150,61 @@ def test_sizing() -> None:
     assert size_cluster(5000 * gib).minutes > size_cluster(50 * gib).minutes
     spot = size_cluster(50 * gib, spot=True)
     assert (spot.core, spot.task, spot.spot) == (1, 2, True)
-    assert size_cluster(0, vpc_nodes=1000).task == 10
     asked = size_cluster(0, core=2, task=5, instance_type="r7g.4xlarge")
     assert (asked.instances, asked.map_slots) == (8, 16 * 7)
     assert vcpus("m7g.large") == 2
+
+
+def test_c3_the_primary_is_small() -> None:
+    """C3: large nodes do not make a large primary; it has the same architecture, and --primary-type overrules."""
+    asked = size_cluster(0, core=2, instance_type="m7g.16xlarge")
+    assert (asked.primary_type, asked.on_demand_vcpus) == ("m7g.xlarge", 4 + 2 * 64)
+    for instance_type, primary in (
+        ("r6i.4xlarge", "r6i.xlarge"),
+        ("m4.large", "m4.large"),
+        ("p4d.24xlarge", "p4d.24xlarge"),
+        ("im4gn.4xlarge", "im4gn.xlarge"),
+    ):
+        assert size_cluster(0, instance_type=instance_type).primary_type == primary
+    assert size_cluster(0, instance_type="m7g.16xlarge", primary_type="m6g.2xlarge").primary_type == "m6g.2xlarge"
+    with pytest.raises(UsageError, match="--primary-type: 'x' is not a type"):
+        size_cluster(0, primary_type="x")
+
+
+def test_s5_the_most_nodes() -> None:
+    """S5: --max-nodes moves the limit, and the reason says that there is one."""
+    tib = 1 << 40
+    assert size_cluster(tib).core == 20
+    assert "would need 59 nodes; the limit is 20 (--max-nodes" in size_cluster(tib).reason
+    assert size_cluster(tib, max_nodes=100).core == 59
+    assert size_cluster(tib, max_nodes=3).core == 3
+    assert size_cluster(tib, max_nodes=3, core=7).core == 7
+
+
+def test_s6_very_many_objects_have_a_larger_primary() -> None:
+    """S6: the client that lists them runs there; the plan says why."""
+    sizes = [size_cluster(0, objects=objects) for objects in (0, 500_000, 500_001, 1_000_000, 1_000_001, 10**9)]
+    assert [one.primary_type.partition(".")[2] for one in sizes] == [
+        "xlarge", "xlarge", "2xlarge", "2xlarge", "4xlarge", "8xlarge",
+    ]  # fmt: skip
+    assert "m7g.2xlarge as primary, to list 1,000,000 objects" in sizes[3].reason
+    assert size_cluster(0, objects=10**9, primary_type="m7g.xlarge").primary_type == "m7g.xlarge"
+
+
+def test_s7_vpc_nodes_as_the_recipe_meant_it() -> None:
+    """S7: ten r3.4xlarge of 16 vCPUs per 1,000 nodes, so 160 vCPUs of any type; more if the bytes ask for it."""
+    for instance_type, task in (("m7g.xlarge", 40), ("r3.4xlarge", 10), ("m7g.16xlarge", 3)):
+        assert size_cluster(0, vpc_nodes=1000, instance_type=instance_type).task == task
+    assert (
+        "160 vCPUs in 40 task nodes for 1,000 nodes in the VPC, 160 per 1,000" in size_cluster(0, vpc_nodes=1000).reason
+    )
+    assert size_cluster(0, vpc_nodes=1).task == 1
+    by_bytes = size_cluster(1 << 40, vpc_nodes=10)
+    assert (by_bytes.core, by_bytes.task) == (1, 19)
+    assert "GiB to read" in by_bytes.reason
+    limited = size_cluster(0, vpc_nodes=1000, max_nodes=11)
+    assert limited.task == 10
+    assert "the limit is 11 nodes (--max-nodes)" in limited.reason
 
 
 def test_a_record_is_read_as_it_was_written() -> None:

@@ -96,7 +96,7 @@ def test_what_parsers_stumble_over(text: bytes) -> None:
         parse_record(text)
 
 
-OPTIONAL = ("cluster", "ended", "reason", "counters", "left_out")
+OPTIONAL = ("cluster", "ended", "reason", "counters", "left_out", "is_shared", "logs")
 
 
 @pytest.mark.parametrize("key", [key for key in MEMBERS if key not in OPTIONAL])

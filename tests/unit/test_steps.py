@@ -2,16 +2,18 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.errors import UsageError
 from toptalkers.job import count_flows, port_filter
-from toptalkers.job.steps import MIB, Gluing, Step, emr_steps, plan_steps
+from toptalkers.job.steps import LONGEST_ARGUMENT, MIB, Gluing, Step, emr_steps, plan_steps, render_steps
 from toptalkers.question.query import Query
 
 PLACES: dict[str, Any] = {
@@ -179,3 +181,33 @@ def test_a_failed_step_ends_the_cluster() -> None:
     steps = emr_steps(plan())
     assert [one["ActionOnFailure"] for one in steps] == ["TERMINATE_CLUSTER"] * 2
     assert [one["HadoopJarStep"]["Args"][0] for one in steps] == ["hadoop-streaming"] * 2
+
+
+@pytest.mark.parametrize("write", [emr_steps, render_steps])
+@pytest.mark.parametrize(
+    ("option_name", "asked", "places"),
+    [
+        ("--ports", {"ports": ",".join(map(str, range(1, 6001, 2)))}, {}),
+        ("--input", {}, {"inputs": ["s3://bucket/" + "a" * 10_280]}),
+    ],
+)
+def test_f9_an_argument_that_emr_does_not_take(
+    write: Callable[[Any], object], option_name: str, asked: dict[str, str], places: dict[str, Any]
+) -> None:
+    """F9: EMR takes 10,280 characters per argument; the option that is too long is named, with what to do."""
+    with pytest.raises(UsageError, match=f"^{option_name}: an argument .* EMR takes 10,280") as raised:
+        write(plan(Query.parse(**asked), **places))
+    assert raised.value.hint
+
+
+def test_f9_the_longest_argument_that_emr_takes() -> None:
+    """At the limit there is no complaint: botocore's model of EMR has the same number."""
+    fits = "s3://bucket/" + "a" * (LONGEST_ARGUMENT - len("s3://bucket/"))
+    assert fits in emr_steps(plan(inputs=[fits]))[0]["HadoopJarStep"]["Args"]
+    emr = botocore.session.get_session().get_service_model("emr")
+    assert emr.shape_for("XmlString").metadata["max"] == LONGEST_ARGUMENT
+
+
+def test_s11_reducers_start_when_maps_are_nearly_done() -> None:
+    """S11: reducers that wait for maps would hold the memory that maps need."""
+    assert settings(plan()[0])["mapreduce.job.reduce.slowstart.completedmaps"] == "0.9"

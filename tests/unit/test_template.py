@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.cloudformation import ACCOUNT, computed
 from toptalkers import locations
 from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture import preprocess, template
@@ -95,9 +96,9 @@ def test_every_skipped_check_has_its_reason() -> None:
 
 
 def test_nothing_is_granted_on_everything() -> None:
-    """No allowed action has a wildcard, no allowed resource is everything."""
+    """No allowed action has a wildcard, no allowed resource is everything. In a key's policy, that is the key."""
     for where, statement in statements(template.build_template()):
-        if statement["Effect"] != "Allow":
+        if statement["Effect"] != "Allow" or where.startswith("/Resources/Key/"):
             continue
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert not [action for action in actions if "*" in action], where
@@ -110,7 +111,7 @@ def test_services_act_for_this_account_alone() -> None:
     """Each service that sends its source account is restricted to this account; EC2 and Lambda send none."""
     trusts = {
         statement["Principal"]["Service"]: statement.get("Condition", {})
-        for _, statement in statements(template.build_template())
+        for _, statement in statements(computed(template.build_template(), {}))
         if statement["Effect"] == "Allow" and "Principal" in statement
     }
     guarded = {service for service, condition in trusts.items() if "aws:SourceArn" in condition.get("ArnLike", {})}
@@ -122,16 +123,16 @@ def test_services_act_for_this_account_alone() -> None:
     }
     assert set(trusts) - guarded == {"lambda.amazonaws.com", "ec2.amazonaws.com"}
     for service in guarded:
-        assert trusts[service]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+        assert trusts[service]["StringEquals"]["aws:SourceAccount"] == ACCOUNT
 
 
 def test_a_batch_ends_while_its_records_are_still_on_the_stream() -> None:
     """Lambda must give up a batch, and keep its payload, before the stream drops it."""
-    mapping = template.build_template()["Resources"]["EventSource"]["Properties"]
-    stream = template.build_template()["Resources"]["Stream"]["Properties"]
+    made = computed(template.build_template(), {})["Resources"]
+    mapping, stream = made["EventSource"]["Properties"], made["Stream"]["Properties"]
     assert mapping["MaximumRecordAgeInSeconds"] < stream["RetentionPeriodHours"] * 3600
     assert mapping["BisectBatchOnFunctionError"] is False
-    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["Bucket", "Arn"]}
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == "arn:aws:s3:::toptalkers-bucket"
 
 
 def test_what_is_captured_expires_and_what_is_asked_for_stays() -> None:

@@ -62,12 +62,21 @@ SAID_CHARACTERS = 400
 
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 
+_API = re.compile(r"API: ([a-z0-9-]+:[A-Za-z0-9]+) .*?(?:access denied|not authorized)", re.IGNORECASE)
+"""How some resources of CloudFormation tell that the caller may not make them."""
+
 _ACTIONS = {
     # Some of S3's actions have other names than its operations (Amazon S3 user guide, "Required permissions").
     "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
 }
 
 _LOG_IN = "set AWS_PROFILE or --profile, or log in with 'aws sso login' or 'aws configure'"
@@ -86,6 +95,11 @@ class AwsError(ToptalkersError):
     def is_passing(self) -> bool:
         """Whether the same request may succeed later: throttling, or no answer."""
         return self.is_throttled or self.is_open
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the caller lacks a permission."""
+        return self.code in _DENIED
 
     @property
     def is_throttled(self) -> bool:
@@ -111,6 +125,12 @@ def may_be_done(error: BaseException) -> bool:
 def code_of(error: ClientError) -> str:
     """Return AWS's error code; empty if the answer has none."""
     return str(error.response.get("Error", {}).get("Code") or "")
+
+
+def missing_action(reason: str) -> str | None:
+    """Return the action that a reason of AWS says is not allowed, such as `iam:CreateRole`; None if it says none."""
+    found = _ACTION.search(reason) or _API.search(reason)
+    return found[1] if found else None
 
 
 @contextmanager

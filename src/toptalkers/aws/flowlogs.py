@@ -6,6 +6,7 @@ things, CreateFlowLogs (with iam:PassRole for the delivery role, and ec2:CreateT
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from toptalkers.aws.failures import explained
@@ -38,6 +39,7 @@ class FlowLog:
     delivery: str = ""
     delivery_error: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,13 @@ class FlowLogGateway:
         return found
 
     @explained("ec2")
+    def vpcs(self, owner: str) -> list[str]:
+        """Return the ids of the Region's VPCs that an account owns; others may be shared with it."""
+        filters: Any = [{"Name": "owner-id", "Values": [owner]}]
+        pages = self._client.get_paginator("describe_vpcs").paginate(Filters=filters)
+        return [one["VpcId"] for page in pages for one in page["Vpcs"]]
+
+    @explained("ec2")
     def create(self, creation: Creation) -> tuple[list[str], list[Refusal]]:
         """Create flow logs; return the ids of the new ones, and what AWS refused."""
         made: list[str] = []
@@ -186,6 +195,7 @@ def _parse_flow_log(one: Any) -> FlowLog:
         interval_seconds=one.get("MaxAggregationInterval", 0),
         delivery=one.get("DeliverLogsStatus", ""),
         delivery_error=one.get("DeliverLogsErrorMessage", ""),
+        created=one.get("CreationTime"),
         tags={tag["Key"]: tag["Value"] for tag in one.get("Tags", [])},
     )
 

@@ -1,8 +1,9 @@
 """CloudFormation: stacks, change sets, events.
 
 API operations: DescribeStacks, ListStacks, DescribeStackResource, DescribeStackEvents, GetTemplate, ListChangeSets,
-DescribeChangeSet; and, changing things, CreateChangeSet, ExecuteChangeSet, DeleteChangeSet, DeleteStack. A dry run of
-deploy also calls CreateChangeSet and DeleteChangeSet and, when the stack is new, DeleteStack.
+DescribeChangeSet; and, changing things, CreateChangeSet (with iam:PassRole for a role that CloudFormation is to
+take), ExecuteChangeSet, DeleteChangeSet, DeleteStack. A dry run of deploy also calls CreateChangeSet and
+DeleteChangeSet and, when the stack is new, DeleteStack.
 """
 
 import json
@@ -168,6 +169,7 @@ class StackGateway:
         template: str,
         parameters: Mapping[str, str | None],
         tags: Mapping[str, str],
+        role_arn: str = "",
     ) -> str:
         """Ask CloudFormation for the changes that a template would make. CREATE makes an empty stack for them.
 
@@ -178,6 +180,8 @@ class StackGateway:
             template: the template, as JSON.
             parameters: the values by name; None keeps the stack's value.
             tags: all tags of the stack.
+            role_arn: the role that CloudFormation takes, now and later; empty for the one that it has, or the caller's
+                rights.
 
         Returns:
             The ARN of the change set.
@@ -191,6 +195,7 @@ class StackGateway:
             else {"ParameterKey": key, "ParameterValue": value}
             for key, value in parameters.items()
         ]
+        role: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
         return self._client.create_change_set(
             StackName=name,
             ChangeSetName=change_set,
@@ -199,6 +204,7 @@ class StackGateway:
             Parameters=values,
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
+            **role,
         )["Id"]
 
     @explained("cloudformation")

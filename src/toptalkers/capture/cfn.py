@@ -1,6 +1,7 @@
 """The words of a CloudFormation template, and of the IAM policies in it, as plain data.
 
-Each function returns a part of a template. Permissions name their actions one by one.
+Each function returns a part of a template. Permissions name their actions one by one. The functions below use some
+parameters and conditions of `template.py` by their names: the bucket and the key may be the stack's own or given.
 """
 
 from typing import Any
@@ -34,9 +35,44 @@ def arn(service: str, resource: str) -> Template:
     return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"}
 
 
-def bucket_arn(key: str | None = None) -> Template:
-    """The bucket, or keys in it (`*` and pseudo parameters are understood)."""
-    return get_att("Bucket", "Arn") if key is None else {"Fn::Sub": f"${{Bucket.Arn}}/{key}"}
+def bucket_name() -> Template:
+    """The name of the bucket: the stack's own, or one that it takes over."""
+    return if_("MakesBucket", ref("Bucket"), ref("ExistingBucket"))
+
+
+def bucket_arn() -> Template:
+    """The ARN of the bucket."""
+    return if_("MakesBucket", get_att("Bucket", "Arn"), {"Fn::Sub": "arn:${AWS::Partition}:s3:::${ExistingBucket}"})
+
+
+def bucket_keys(*keys: str) -> Template:
+    """The ARNs of keys in the bucket (`*` is understood), as a list."""
+    joined = ",".join(f"${{Arn}}/{key}" for key in keys)
+    return {"Fn::Split": [",", {"Fn::Sub": [joined, {"Arn": bucket_arn()}]}]}
+
+
+def key_arn() -> Template:
+    """The key that encrypts everything, where `HasKey` holds: the stack's own, or one that is given."""
+    return if_("MakesKey", get_att("Key", "Arn"), ref("KmsKeyArn"))
+
+
+def joined_arns(before: str, names: Template | list[Template], after: str = "") -> Template:
+    """The ARNs that a list of names makes, with commas between them.
+
+    `before` begins `arn:*:`, and has no other variable part: CloudFormation joins with fixed text only. IAM
+    takes `*` for any part of an ARN (IAM user guide, "IAM JSON policy elements: Resource").
+    """
+    return {"Fn::Join": ["", [before, {"Fn::Join": [f"{after},{before}", names]}, after]]}
+
+
+def split(*texts: Template) -> Template:
+    """A list of what stands between commas in texts."""
+    return {"Fn::Split": [",", texts[0] if len(texts) == 1 else {"Fn::Join": [",", list(texts)]}]}
+
+
+def when(condition: str, resources: Template) -> Template:
+    """Resources that are only made when a condition of the template holds."""
+    return {name: {"Type": one["Type"], "Condition": condition, **one} for name, one in resources.items()}
 
 
 def policy(*statements: Template) -> Template:
@@ -49,9 +85,15 @@ def allow(actions: list[str], *on: Template) -> Template:
     return {"Effect": "Allow", "Action": actions, "Resource": list(on)}
 
 
-def allow_key(actions: list[str]) -> Template:
-    """Use of the customer's key, where there is one."""
-    return if_("HasKmsKey", allow(actions, ref("KmsKeyArn")), NOTHING)
+def allow_list(actions: list[str], resources: Template) -> Template:
+    """An IAM statement that allows actions on a list of resources that is known when the stack is made."""
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def allow_key(actions: list[str], condition: Template | None = None) -> Template:
+    """Use of the key that encrypts everything, where there is one."""
+    statement = allow(actions, key_arn())
+    return if_("HasKey", statement if condition is None else {**statement, "Condition": condition}, NOTHING)
 
 
 def from_here(service: str, resource: str) -> Template:
@@ -62,10 +104,15 @@ def from_here(service: str, resource: str) -> Template:
     }
 
 
-def trust(service: str, condition: Template | None = None) -> Template:
+def trust(service: str | Template, condition: Template | None = None) -> Template:
     """An IAM statement that lets a service take a role."""
     statement: Template = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return statement if condition is None else {**statement, "Condition": condition}
+
+
+def role_path() -> Template:
+    """The path of a role. The default is not written, because a stack that lacks it would get new roles."""
+    return if_("HasRolePath", ref("RolePath"), NOTHING)
 
 
 def role(trusted: Template, *statements: Template) -> Template:
@@ -73,6 +120,8 @@ def role(trusted: Template, *statements: Template) -> Template:
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
+            "Path": role_path(),
+            "PermissionsBoundary": if_("HasBoundary", ref("PermissionsBoundaryArn"), NOTHING),
             "AssumeRolePolicyDocument": policy(trusted),
             "Policies": [{"PolicyName": "toptalkers", "PolicyDocument": policy(*statements)}],
         },

@@ -27,7 +27,6 @@ GZIP_RATIO = 8
 """How many times larger flow logs are than their gzip, within a third."""
 
 DAYS = 30
-STORED_DAYS = 7
 
 ASSUMPTIONS = (
     f"us-east-1, {DAYS} times the last day, gzip at 1:{GZIP_RATIO}; Lambda, requests and metrics add a dollar or two;"
@@ -43,10 +42,17 @@ class Cost:
     dollars: float
 
 
-def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream | None) -> tuple[Cost, ...]:
+def estimate_costs(
+    *, logs_gb_day: float, direct_gb_day: float, stream: Stream | None, stored_days: int
+) -> tuple[Cost, ...]:
     """Estimate a month of capturing.
 
-    `logs_gb_day` and `direct_gb_day` are GB of uncompressed flow logs per day, to CloudWatch Logs and directly to S3.
+    Args:
+        logs_gb_day: GB of uncompressed flow logs per day, to CloudWatch Logs.
+        direct_gb_day: the same, directly to S3.
+        stream: the stream; None without one.
+        stored_days: how many days S3 keeps them.
+
     """
     costs = []
     logs_gb, direct_gb = logs_gb_day * DAYS, direct_gb_day * DAYS
@@ -58,8 +64,8 @@ def estimate_costs(*, logs_gb_day: float, direct_gb_day: float, stream: Stream |
         costs.append(Cost(f"stream, {format_shards(stream)}", ON_DEMAND_MONTH + logs_gb / GZIP_RATIO * ON_DEMAND_GB))
     elif stream:
         costs.append(Cost(f"stream, {format_shards(stream)}", stream.shards * SHARD_MONTH))
-    stored_gb = (logs_gb_day + direct_gb_day) / GZIP_RATIO * STORED_DAYS
-    costs.append(Cost(f"S3, {STORED_DAYS} days of records", stored_gb * STORED_GB))
+    stored_gb = (logs_gb_day + direct_gb_day) / GZIP_RATIO * stored_days
+    costs.append(Cost(f"S3, {stored_days} days of records", stored_gb * STORED_GB))
     return tuple(costs)
 
 

@@ -1,4 +1,8 @@
-"""Take everything down: the flow logs, then the stack, and the bucket with its data only when asked."""
+"""Take everything down: the flow logs, then the stack, and the bucket with its data only when asked.
+
+Flow logs of others that deliver into the stack are not ours to turn off. They are named before and after: one that goes
+into the log group delivers nothing any more once the group and its role are gone, and AWS tells nobody.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,7 +12,7 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import FlowLog
 from toptalkers.aws.stack import Stack
-from toptalkers.capture.flowlogs import DisablePlan, execute_disable
+from toptalkers.capture.flowlogs import DisablePlan, execute_disable, is_into, is_into_bucket
 from toptalkers.capture.our_stack import DESCRIPTION, STACK_TAG, OurStack, find_own
 from toptalkers.capture.stack import explain_failure, follow_stack
 from toptalkers.errors import ToptalkersError
@@ -19,6 +23,9 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 BUCKET = "Bucket"
 """The logical id of the bucket in the template."""
+
+KEY = "Key"
+"""The logical id of the key that the stack makes on request; it is kept for the data."""
 
 LATE_ROUNDS = 5
 LATE_SECONDS = 10
@@ -33,6 +40,8 @@ class DestroyPlan:
     region: str
     stack: OurStack | None
     flow_logs: tuple[FlowLog, ...]
+    foreign: tuple[FlowLog, ...]
+    """Flow logs of others that deliver into the stack or its bucket."""
     bucket: str | None
     delete_data: bool
     objects: int = 0
@@ -43,6 +52,16 @@ class DestroyPlan:
         """Whether there is nothing to destroy."""
         return self.stack is None and not self.flow_logs and self.bucket is None
 
+    @property
+    def broken(self) -> tuple[FlowLog, ...]:
+        """The flow logs of others that will deliver nothing any more."""
+        return tuple(one for one in self.foreign if self.delete_data or one.destination_type != "s3")
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether the bucket is one that the stack did not make."""
+        return self.stack is not None and bool(self.stack.parameters.get("ExistingBucket"))
+
 
 def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPlan:
     """Plan what to destroy; this only reads.
@@ -52,7 +71,7 @@ def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPl
 
     """
     stack = find_own(account, name)
-    flow_logs = tuple(account.flow_logs.find(tag=(STACK_TAG, name)))
+    all_flow_logs = account.flow_logs.find()
     if stack is None:
         bucket = _bucket_left(account, name) if delete_data else None
     elif stack.is_busy:
@@ -64,12 +83,20 @@ def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPl
         for one in account.storage.list(bucket):
             objects += 1
             size += one.size_bytes
-    return DestroyPlan(name, account.region, stack, flow_logs, bucket, delete_data, objects, size)
+    own = tuple(one for one in all_flow_logs if one.tags.get(STACK_TAG) == name)
+    foreign = tuple(
+        one
+        for one in all_flow_logs
+        if one not in own
+        and ((stack and stack.is_up and is_into(one, stack)) or (bucket and is_into_bucket(one, bucket)))
+    )
+    return DestroyPlan(name, account.region, stack, own, foreign, bucket, delete_data, objects, size)
 
 
 def _bucket_of(account: Account, stack: Stack) -> str | None:
     """Find the bucket of a stack of ours in any state; None when it never had one."""
-    return stack.outputs.get("BucketName") or account.stacks.physical_id(stack.arn, BUCKET)
+    given = stack.outputs.get("BucketName") or stack.parameters.get("ExistingBucket")
+    return given or account.stacks.physical_id(stack.arn, BUCKET)
 
 
 def _bucket_left(account: Account, name: str) -> str | None:
@@ -97,10 +124,19 @@ def format_destroy(plan: DestroyPlan) -> str:
         lines.append(f"  - delete  stack {plan.name} ({plan.stack.status})")
     if plan.bucket and plan.delete_data:
         amount = f"{plan.objects:,} objects, {plan.size_bytes / 1024**2:,.1f} MB"
-        lines.append(f"  - delete  bucket {plan.bucket}, FOR GOOD, with {amount} and what still arrives")
+        whose = ", which the stack did not make," if plan.is_taken_over else ","
+        lines.append(f"  - delete  bucket {plan.bucket}{whose} FOR GOOD, with {amount} and what still arrives")
     elif plan.bucket:
         lines.append(f"  = keep    bucket {plan.bucket} with its data")
+    for one in plan.foreign:
+        end = "will deliver nothing any more" if one in plan.broken else "goes on delivering into the bucket"
+        lines.append(f"  ! others  {one.resource} ({one.id}), not made by this stack, {end}")
     return "\n".join(map(visible, lines))
+
+
+def flow_logs_of_others(count: int) -> str:
+    """Count flow logs."""
+    return "1 flow log of others" if count == 1 else f"{count:,} flow logs of others"
 
 
 def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: Progress) -> None:
@@ -118,6 +154,9 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
             raise ToptalkersError(
                 f"{len(refused)} flow logs stay on, and the stack stays for them: {refused[0].reason}"
             )
+    # Once the stack is gone, nothing else knows the name of the key.
+    makes_key = plan.stack is not None and plan.stack.parameters.get("MakeKey") == "yes"
+    key = account.stacks.physical_id(plan.stack.arn, KEY) if plan.stack and makes_key else None
     kept = f"s3://{plan.bucket} ('aws s3 rb --force s3://{plan.bucket}' deletes it with its data)"
     if plan.stack:
         # Once the stack is gone, nothing else knows the name of the bucket.
@@ -128,6 +167,13 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
             _delete_bucket(account, plan, say, progress)
     elif plan.bucket:
         say(f"kept: {kept}")
+    if key:
+        command = f"aws kms schedule-key-deletion --region {account.region} --key-id {key}"
+        say(f"kept: the key {key}, which the data may need ('{command}' ends it and its $1 a month)")
+    if plan.foreign:
+        ids = " ".join(one.id for one in plan.foreign)
+        command = f"aws ec2 delete-flow-logs --region {account.region} --flow-log-ids {ids}"
+        say(f"left: {flow_logs_of_others(len(plan.foreign))} into the stack or its bucket; to turn off: '{command}'")
 
 
 @contextmanager

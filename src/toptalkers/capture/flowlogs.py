@@ -1,11 +1,14 @@
 """Flow logs of VPCs, subnets and interfaces: plan to turn them on or off, do it, and await their delivery."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from toptalkers import locations
 from toptalkers.aws.account import Account, Say
+from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, Kind, Place, Refusal, Traffic
+from toptalkers.capture.bucket import mend_bucket_policy
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, require_own
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
@@ -20,10 +23,19 @@ DELIVERY_SECONDS = 120
 
 POLL_SECONDS = 5
 
+NITRO_SECONDS = 60
+"""The longest time that a record of a Nitro instance's interface covers."""
+
 CHEAPER = (
     "a GB of records costs about twice as much on the stream as with --destination s3, which needs neither Kinesis"
     " nor Lambda; use the stream if you need the records in CloudWatch Logs as well, or within minutes"
 )
+
+SHORTER = (
+    "--interval 600 is an upper limit: a network interface of a Nitro instance, as most are, makes a record every 60 s"
+    " or more often"
+)
+"""EC2 API reference, CreateFlowLogs, MaxAggregationInterval."""
 
 _MEANINGS = {
     "Access error": "the delivery role or the bucket's policy does not let AWS write",
@@ -36,7 +48,7 @@ _MEANINGS = {
 class EnablePlan:
     """The flow logs to make."""
 
-    stack: str
+    stack: OurStack
     region: str
     way: Way
     creations: tuple[Creation, ...]
@@ -93,25 +105,44 @@ def kind_of(resource: str) -> Kind:
 def plan_enable(
     account: Account,
     stack_name: str,
-    resources: Sequence[str],
+    resources: Sequence[str] | None,
     *,
     traffic: Traffic,
-    way: Way,
+    way: Way | None,
     interval_seconds: int,
     log_format: str | None,
+    tags: Mapping[str, str] | None = None,
 ) -> EnablePlan:
     """Plan which flow logs to make, over the stream of a stack or straight to its bucket; this only reads.
 
-    `resources` are ids of VPCs, subnets and interfaces; an id given twice counts once. `interval_seconds` is the
-    longest time that a record covers, 60 or 600. `log_format` is in the syntax of CreateFlowLogs; None for the stack's.
+    Args:
+        account: the account and Region.
+        stack_name: the name of the stack.
+        resources: ids of VPCs, subnets and interfaces; an id given twice counts once. None for all VPCs.
+        traffic: which traffic is logged.
+        way: how records come to the bucket; None for the stream if the stack has one, else s3.
+        interval_seconds: the longest time that a record covers, 60 or 600.
+        log_format: the format in the syntax of CreateFlowLogs; None for the stack's.
+        tags: tags of the flow logs in addition to the stack's.
 
     Raises:
-        UsageError: an id is of another kind, or the stream has another format.
+        UsageError: an id is of another kind, a tag is one of ours, the stack has no stream, or the stream has another
+            format.
         ToptalkersError: the stack does not exist, is not up, or belongs to somebody else.
 
     """
-    kinds = {resource: kind_of(resource) for resource in resources}
+    for key in tags or ():
+        if key.startswith((STACK_TAG.partition(":")[0] + ":", "aws:")):
+            raise UsageError(f"--tag: tags named {key.partition(':')[0]}:... are not yours to set")
+    given = {resource: kind_of(resource) for resource in resources or ()}
     stack = require_own(account, stack_name)
+    way = way or ("stream" if stack.has_stream else "s3")
+    if way == "stream" and not stack.has_stream:
+        raise UsageError(
+            f"the stack {stack_name!r} has no stream",
+            hint=f"--destination s3 needs none; 'toptalkers deploy --stack-name {stack_name} --stream' adds one",
+        )
+    kinds = dict.fromkeys(account.flow_logs.vpcs(stack.account_id), kind_of("vpc-0")) if resources is None else given
     own_format = stack.log_format
     if way == "stream" and log_format not in (None, own_format):
         raise UsageError(
@@ -153,11 +184,10 @@ def plan_enable(
                     f" {name_format(same[0].log_format)}) and cannot be changed; turn it off first",
                 )
             )
-    role = stack.delivery_role
     if way == "stream":
-        destination = Destination(log_group=stack.log_group, role_arn=role)
+        destination = Destination(log_group=stack.log_group, role_arn=stack.delivery_role)
     else:
-        destination = Destination(bucket_arn=f"arn:{role.split(':')[1]}:s3:::{stack.bucket}")
+        destination = Destination(bucket_arn=f"arn:{stack.arn.split(':')[1]}:s3:::{stack.bucket}")
     creations = tuple(
         Creation(
             kind=kind,
@@ -166,13 +196,13 @@ def plan_enable(
             destination=destination,
             log_format=log_format,
             interval_seconds=interval_seconds,
-            tags={STACK_TAG: stack_name},
+            tags={**stack.tags, **(tags or {}), STACK_TAG: stack_name},
         )
         for kind in get_args(Kind)
         if (chosen := tuple(one for one in new if kinds[one] == kind))
     )
     return EnablePlan(
-        stack=stack_name,
+        stack=stack,
         region=account.region,
         way=way,
         creations=creations,
@@ -185,12 +215,18 @@ def plan_enable(
 _NOUNS: dict[Kind, str] = {"VPC": "VPC", "Subnet": "subnet", "NetworkInterface": "network interface"}
 
 
+def is_into_bucket(flow_log: FlowLog, bucket: str) -> bool:
+    """Whether a flow log delivers directly into a bucket."""
+    return flow_log.destination_type == "s3" and flow_log.destination.split(":::")[-1].split("/")[0] == bucket
+
+
 def is_into(flow_log: FlowLog, stack: OurStack, way: Way | None = None) -> bool:
     """Whether a flow log delivers into the stack, by the given way, or by any way for None."""
-    into_bucket = flow_log.destination.split(":::")[-1].split("/")[0] == stack.bucket
-    into_group = flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == stack.log_group
+    into_group = (
+        stack.has_stream and flow_log.destination.removesuffix(":*").split(":log-group:")[-1] == stack.log_group
+    )
     if flow_log.destination_type == "s3":
-        return into_bucket and way in ("s3", None)
+        return way in ("s3", None) and is_into_bucket(flow_log, stack.bucket)
     return into_group and way in ("stream", None)
 
 
@@ -220,25 +256,43 @@ def _overlap_warnings(
 def format_enable(plan: EnablePlan) -> str:
     """Format a plan as lines."""
     to = "over the stream" if plan.way == "stream" else "straight to the bucket"
-    lines = [f"Plan: flow logs of stack {plan.stack} in {plan.region}, {to}"]
+    lines = [f"Plan: flow logs of stack {plan.stack.name} in {plan.region}, {to}"]
     for creation in plan.creations:
         settings = f"{creation.traffic}, {creation.interval_seconds} s, {name_format(creation.log_format)}"
         lines += [f"  + on       {resource} ({settings})" for resource in creation.resources]
     lines += [
         f"  = already  {one.resource} ({one.id}"
-        + ("" if one.tags.get(STACK_TAG) == plan.stack else "; not made by us: disable-flowlogs leaves it alone")
+        + ("" if one.tags.get(STACK_TAG) == plan.stack.name else "; not made by us: disable-flowlogs leaves it alone")
         + ")"
         for one in plan.already
     ]
     lines += [f"  ! not on   {one.resource}: {one.reason}" for one in plan.refused]
     lines += [f"Warning: {warning}" for warning in plan.warnings]
-    if plan.way == "stream" and plan.creations:
-        lines.append(f"Note: {CHEAPER}")
+    lines += [f"Note: {note}" for note in _notes(plan)]
     return "\n".join(map(visible, lines))
 
 
+def _notes(plan: EnablePlan) -> Iterable[str]:
+    if not plan.creations:
+        return
+    if plan.way == "stream":
+        yield CHEAPER
+    else:
+        days = plan.stack.records_expire_days
+        yield (
+            f"objects below s3://{plan.stack.bucket}/{locations.DIRECT} expire after"
+            f" {days} day{'' if days == 1 else 's'};"
+            f" 'toptalkers deploy --stack-name {plan.stack.name} --keep-days N' changes it"
+        )
+    if any(one.interval_seconds > NITRO_SECONDS for one in plan.creations):
+        yield SHORTER
+
+
 def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[str], list[Refusal]]:
-    """Make the flow logs of a plan; return the ids of those made, and what AWS refused."""
+    """Make the flow logs of a plan; return the ids of those made, and what AWS refused.
+
+    With direct delivery, the bucket's policy is read back and mended, also if all flow logs were on already.
+    """
     made: list[str] = []
     refused: list[Refusal] = []
     for creation in plan.creations:
@@ -247,7 +301,23 @@ def execute_enable(account: Account, plan: EnablePlan, say: Say) -> tuple[list[s
         refused += not_done
         for one in ids:
             say(f"made {one}")
+    if plan.way == "s3" and (made or plan.already):
+        _mend_policy(account, plan.stack, say)
     return made, refused
+
+
+def _mend_policy(account: Account, stack: OurStack, say: Say) -> None:
+    """Put back what AWS took from the bucket's policy when it made a flow log; a refusal is only told."""
+    try:
+        put_back = mend_bucket_policy(account, stack)
+    except AwsError as error:
+        say(
+            f"AWS may have replaced the policy of s3://{stack.bucket}, and it cannot be compared: {error.message}; the"
+            " same command, by somebody who may read and write the policy, puts it right"
+        )
+        return
+    if put_back:
+        say(f"put back into the policy of s3://{stack.bucket}: {', '.join(put_back)}")
 
 
 def await_delivery(account: Account, stack_name: str, ids: Sequence[str], say: Say) -> list[FlowLog]:

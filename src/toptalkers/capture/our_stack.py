@@ -15,51 +15,62 @@ DESCRIPTION = "toptalkers:"
 STACK_TAG = "toptalkers:stack"
 """The tag of the flow logs that we make; its value is the name of the stack."""
 
+DEFAULT_EXPIRE_DAYS = 7
+"""The default of the parameter RecordsExpireDays."""
+
 CHANGE_SET_PREFIX = "toptalkers-"
 """The beginning of the names of our change sets."""
 
 
 class _Output:
-    """An output of our stack, by its name in the template."""
+    """An output of our stack, by its name in the template; `of_stream` if only a stack with a stream has it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, of_stream: bool = False) -> None:
         self._name = name
+        self._of_stream = of_stream
 
     def __get__(self, stack: "OurStack", _: type | None = None) -> str:
-        if not stack.outputs.get(self._name):
+        value = stack.outputs.get(self._name)
+        if value:
+            return value
+        if self._of_stream and stack.is_up and not stack.has_stream:
             raise ToptalkersError(
-                f"the stack {stack.name!r} has no output {self._name}",
-                hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
+                f"the stack {stack.name!r} captures to S3 only: it has no stream, function or log group",
+                hint=f"'toptalkers deploy --stack-name {stack.name} --stream' adds them",
             )
-        return stack.outputs[self._name]
+        raise ToptalkersError(
+            f"the stack {stack.name!r} has no output {self._name}",
+            hint=f"'toptalkers deploy --stack-name {stack.name}' brings it up to date",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class OurStack(Stack):
     """A stack of ours, in any state.
 
-    Asking for an output that it lacks raises ToptalkersError: an older version made the stack, or it is not up. Outputs
-    are not checked before they are asked for, so that a command only needs those that it uses.
+    Asking for an output that it lacks raises ToptalkersError: an older version made the stack, it is not up, or it
+    captures to S3 only. Outputs are not checked before they are asked for, so that a command only needs those that
+    it uses.
     """
 
     version = _Output(MARKER)
     """The version of toptalkers that deployed it last."""
     bucket = _Output("BucketName")
     """The name of the bucket that holds records, code and runs."""
-    log_group = _Output("LogGroupName")
+    log_group = _Output("LogGroupName", of_stream=True)
     """The name of the log group that flow logs are delivered to."""
-    delivery_role = _Output("DeliverLogsPermissionArn")
+    delivery_role = _Output("DeliverLogsPermissionArn", of_stream=True)
     """The ARN of the role that delivers flow logs."""
     log_format = _Output("LogFormat")
-    """The format of all flow logs on the stream, as CreateFlowLogs takes it."""
-    stream = _Output("StreamName")
+    """The format of the stack's flow logs, as CreateFlowLogs takes it."""
+    stream = _Output("StreamName", of_stream=True)
     """The name of the Kinesis stream."""
-    function = _Output("FunctionName")
+    function = _Output("FunctionName", of_stream=True)
     """The name of the Lambda function."""
     emr_service_role = _Output("EmrServiceRole")
-    """The name of the role that EMR runs under."""
+    """The name of the role that EMR runs under, or its ARN when it has a path."""
     emr_instance_profile = _Output("EmrInstanceProfile")
-    """The name of the instance profile of a cluster's nodes."""
+    """The name of the instance profile of a cluster's nodes, or its ARN when it has a path."""
 
     @property
     def is_up(self) -> bool:
@@ -70,6 +81,12 @@ class OurStack(Stack):
     def has_stream(self) -> bool:
         """Whether it captures by a stream; otherwise flow logs can only be delivered directly to the bucket."""
         return "StreamName" in self.outputs
+
+    @property
+    def records_expire_days(self) -> int:
+        """How many days the bucket keeps flow records, 7 unless the stack says otherwise."""
+        days = self.parameters.get("RecordsExpireDays", "")
+        return int(days) if days.isdecimal() else DEFAULT_EXPIRE_DAYS
 
     @property
     def account_id(self) -> str:

@@ -7,17 +7,28 @@ file inline. Each record of the stream comes from a CloudWatch Logs subscription
 What happens to each kind of input:
 
 - `CONTROL_MESSAGE` envelopes, CloudWatch's probes, are counted and skipped.
-- A flow record whose log-status is OK is kept; the order stays. NODATA and SKIPDATA are tallied. With a layout
-  without log-status, every record that fits is kept.
+- A flow record that fits the layout is kept; the order stays. This includes records with log-status NODATA and
+  SKIPDATA, as in AWS's direct delivery to S3: whoever counts must see that AWS left records out (decision 16).
 - A message that does not fit the layout is a misfit: it has another number of columns, a column with a value that
   the layout excludes, or a character other than printable ASCII, or readers would take it for a header. It is tallied,
   and all misfits of the batch are kept in one object under `quarantine/`, one JSON string per line.
 - A payload that cannot be decoded, or is larger than any of a stream of flow logs, goes to `quarantine/` unchanged,
   with the reason in its metadata. From the 501st of a batch on they share one object.
 - An event that is not of a Kinesis stream is refused: the function is connected to something else.
-- A failure of S3 is raised: Kinesis sends the whole batch again, with the same bounds. Every key depends only on
-  the batch's shard, sequence numbers and arrival time, and every object's bytes only on the batch, so that a
-  retry overwrites its own objects and nothing counts twice.
+- A data record of the stream that is the same, byte for byte, as an earlier one of the batch is tallied as repeated
+  and skipped: CloudWatch Logs sends at least once, and the ids of its log events are in the bytes.
+- A failure of S3 is raised: Lambda retries the whole batch, with the same bounds.
+
+What counts once: every key depends only on the batch's shard, sequence numbers and arrival time, and every object's
+bytes only on the batch. So a retry of the same batch overwrites its own objects, and its records count once. Two
+batches never have the same key, also when a parallelization factor above 1 deals the records of a shard to several
+batches at a time: the key has the sequence number of the batch's first record, and that record is in no other batch.
+
+What may count twice: records that are delivered again in a batch with other bounds, because its key is another one.
+Lambda processes each record at least once (Lambda developer guide, "Using Lambda to process records from Amazon Kinesis
+Data Streams"). It may cut batches in another way when a poller restarts after a batch was processed but before Lambda
+noted that, when the event source mapping is made anew or changed, and when the stream is resharded at that time. The
+same is true if CloudWatch Logs sends an envelope again so much later that it comes in another batch.
 
 Memory: an envelope is decompressed and parsed piece by piece, and the output is held compressed, so that the peak
 does not depend on the content of the envelope. `bench/preprocessor.py` measures it, and
@@ -71,8 +82,6 @@ GZIP_LEVEL = 4
 
 GZIP_WBITS = 31
 """zlib's value for gzip: the header then has no time, so that a retry gives the same bytes."""
-
-DROPPED_STATUS = {"NODATA": "nodata", "SKIPDATA": "skipdata"}
 
 METRICS_NAMESPACE = "TopTalkers"
 
@@ -317,7 +326,7 @@ _SPACE = re.compile(r"[ \t\n\r]*+").match
 
 
 class Sorter:
-    """Sorts the messages of a batch: into the flow records that are kept, the misfits, or only the tally."""
+    """Sorts the messages of a batch into the flow records that are kept, by log-status, and the misfits."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         """Start with only a header line."""
@@ -325,31 +334,30 @@ class Sorter:
         self.captured = GzipText()
         self.captured.write(" ".join(columns))
         self.misfits = GzipText()
-        self.kept = 0
-        self.dropped = Counter({"nodata": 0, "skipdata": 0, MISFIT: 0})
+        self.kept: Counter[str] = Counter()
+        self.misfit_count = 0
 
     def take(self, messages: list[str]) -> None:
-        """Write or tally messages, in their order."""
+        """Write messages, in their order."""
         statuses = list(map(self._read_status, messages))
         # A reader of the object would see a trailing space as one more column.
-        kept = [message.rstrip(" ") for message, status in zip(messages, statuses, strict=True) if status == "OK"]
+        kept = [message.rstrip(" ") for message, status in zip(messages, statuses, strict=True) if status != MISFIT]
         self.captured.write(*kept)
-        self.kept += len(kept)
+        self.kept.update(statuses)
         if len(kept) == len(messages):
             return
+        self.misfit_count += self.kept.pop(MISFIT)
         for message, status in zip(messages, statuses, strict=True):
-            if status != "OK":
-                self.dropped[status.lower()] += 1
             if status == MISFIT:
                 self.misfits.write(json.dumps(message))
 
     def mark(self) -> tuple[Any, ...]:
         """Return the current state, for `undo`."""
-        return self.captured.mark(), self.misfits.mark(), self.kept, self.dropped.copy()
+        return self.captured.mark(), self.misfits.mark(), self.kept.copy(), self.misfit_count
 
     def undo(self, mark: tuple[Any, ...]) -> None:
         """Forget what was taken after a mark; a mark can be used only once."""
-        captured, misfits, self.kept, self.dropped = mark
+        captured, misfits, self.kept, self.misfit_count = mark
         self.captured.undo(captured)
         self.misfits.undo(misfits)
 
@@ -577,8 +585,11 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
     tally: dict[str, Any] = {
         "stream_records": len(records),
         "control_messages": 0,
+        "repeated": 0,
         "kept": 0,
-        "dropped": sorter.dropped,
+        "nodata": 0,
+        "skipdata": 0,
+        "misfits": 0,
         "quarantined": Counter(),
         "bytes_out": 0,
         "key": None,
@@ -589,8 +600,13 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
     batch = read_batch(records)
     effort: Counter[str] = Counter()
     surplus = GzipText()
+    seen: set[str] = set()
     for record in records:
-        payload = base64.b64decode(record["kinesis"]["data"])
+        data = record["kinesis"]["data"]
+        if data in seen:
+            tally["repeated"] += 1
+            continue
+        payload = base64.b64decode(data)
         before = sorter.mark()
         is_data = False
         try:
@@ -600,7 +616,7 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
             reason, sequence = str(found), record["kinesis"]["sequenceNumber"]
             tally["quarantined"][reason] += 1
             if tally["quarantined"].total() > QUARANTINE_OBJECTS:
-                line = {"sequence": sequence, "reason": reason, "data": record["kinesis"]["data"]}
+                line = {"sequence": sequence, "reason": reason, "data": data}
                 surplus.write(json.dumps(line))
             else:
                 s3.put_object(
@@ -610,7 +626,9 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
                     ContentType="application/octet-stream",
                     Metadata={"reason": reason},
                 )
-        if not is_data:
+        if is_data:
+            seen.add(data)
+        else:
             sorter.undo(before)
     if tally["quarantined"].total() > QUARANTINE_OBJECTS:
         s3.put_object(
@@ -620,8 +638,9 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
             ContentType="application/gzip",
             Metadata={"reason": "surplus"},
         )
-    tally["kept"], tally["dropped"] = sorter.kept, sorter.dropped
-    if tally["dropped"][MISFIT]:
+    tally["kept"], tally["misfits"] = sorter.kept.total(), sorter.misfit_count
+    tally["nodata"], tally["skipdata"] = sorter.kept["NODATA"], sorter.kept["SKIPDATA"]
+    if tally["misfits"]:
         tally["misfit_key"] = batch.misfit_key()
         s3.put_object(
             Bucket=settings.bucket,
@@ -641,27 +660,27 @@ def process(event: dict[str, Any], s3: Any, settings: Settings) -> dict[str, Any
 def format_log_line(tally: dict[str, Any], function_name: str, time_ms: int) -> str:
     """Format the tally as one JSON line that also sets metrics, in CloudWatch's embedded metric format.
 
-    Each metric name is a custom metric of the account, and billed as one.
+    Each metric name is a custom metric of the account, and billed as one. `RecordsKept` counts all records in the
+    object; `RecordsNodata` and `RecordsSkipdata` are among them. `Quarantined` counts objects.
     """
-    units = {"RecordsKept": "Count", "Quarantined": "Count", "BytesOut": "Bytes"}
-    values = {
-        "RecordsKept": tally["kept"],
-        "Quarantined": sum(tally["quarantined"].values()) + (tally["misfit_key"] is not None),
-        "BytesOut": tally["bytes_out"],
+    metrics = {
+        "RecordsKept": ("Count", tally["kept"]),
+        "RecordsNodata": ("Count", tally["nodata"]),
+        "RecordsSkipdata": ("Count", tally["skipdata"]),
+        "RecordsMisfit": ("Count", tally["misfits"]),
+        "Quarantined": ("Count", sum(tally["quarantined"].values()) + (tally["misfit_key"] is not None)),
+        "BytesOut": ("Bytes", tally["bytes_out"]),
     }
-    for reason, count in tally["dropped"].items():
-        units[f"RecordsDropped{reason.capitalize()}"] = "Count"
-        values[f"RecordsDropped{reason.capitalize()}"] = count
     directive = {
         "Namespace": METRICS_NAMESPACE,
         "Dimensions": [["FunctionName"]],
-        "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+        "Metrics": [{"Name": name, "Unit": unit} for name, (unit, _) in metrics.items()],
     }
     return json.dumps(
         {
             "_aws": {"Timestamp": time_ms, "CloudWatchMetrics": [directive]},
             "FunctionName": function_name,
-            **values,
+            **{name: value for name, (_, value) in metrics.items()},
             **tally,
         }
     )

@@ -1,144 +1,22 @@
-"""Deploy the stack: the plan, the change set that CloudFormation makes of it, and its execution.
+"""Deploy the stack: the change set that CloudFormation makes of a plan, and its execution.
 
-`plan_stack` only reads. `proposed` has CloudFormation make a change set, its own plan, and deletes it again unless it
-is executed; for a dry run it never is. `Proposal.execute` deploys it and follows the events.
+`proposed` has CloudFormation make a change set, its own plan, and deletes it again unless it is executed; for a dry run
+it never is. `Proposal.execute` deploys it and follows the events. `finish` does what CloudFormation cannot.
 """
 
 import json
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
 
 from toptalkers.aws.account import Account, Say
-from toptalkers.aws.failures import AwsError, may_be_done
-from toptalkers.aws.stack import Change, ChangeSet, Stack, StackEvent
-from toptalkers.capture.our_stack import CHANGE_SET_PREFIX, STACK_TAG, find_own
-from toptalkers.capture.template import render_template
-from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.layout import format_log_format, parse_log_format
+from toptalkers.aws.failures import AwsError, may_be_done, missing_action
+from toptalkers.aws.stack import TEMPLATE_BODY_BYTES, ChangeSet, Stack, StackEvent
+from toptalkers.capture.bucket import mend_bucket, plan_bucket
+from toptalkers.capture.our_stack import CHANGE_SET_PREFIX, require_own
+from toptalkers.capture.stack_plan import StackPlan
+from toptalkers.errors import ToptalkersError
 from toptalkers.visible import visible
-
-_UPDATABLE = {
-    "CREATE_COMPLETE",
-    "IMPORT_COMPLETE",
-    "IMPORT_ROLLBACK_COMPLETE",
-    "UPDATE_COMPLETE",
-    "UPDATE_ROLLBACK_COMPLETE",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class StackPlan:
-    """The request to CloudFormation."""
-
-    name: str
-    region: str
-    kind: Literal["CREATE", "UPDATE"]
-    template: str
-    parameters: Mapping[str, str | None]
-    """By name; None keeps the value that the stack has."""
-    tags: Mapping[str, str]
-    is_empty: bool
-    """Whether the stack already has this template, these parameters and tags."""
-    changed_parameters: Mapping[str, tuple[str, str]]
-    """The parameters that get another value, each with its old and its new value."""
-    notes: tuple[str, ...] = ()
-
-
-def plan_stack(account: Account, name: str, *, parameters: Mapping[str, str], tags: Mapping[str, str]) -> StackPlan:
-    """Plan the request to CloudFormation; this only reads.
-
-    Parameters that are not given keep the stack's value, or the template's default. Tags are added to the stack's.
-
-    Raises:
-        UsageError: the template lacks a parameter, or does not take its value.
-        ToptalkersError: the stack belongs to somebody else, is busy, or is in a state that cannot be updated.
-
-    """
-    template = render_template()
-    new = json.loads(template)
-    defaults = {key: str(one.get("Default", "")) for key, one in new["Parameters"].items()}
-    check_parameters(new["Parameters"], parameters)
-    stack = find_own(account, name)
-    if stack is not None and stack.status == "REVIEW_IN_PROGRESS":
-        stack = None
-    kept: dict[str, str] = {}
-    if stack is not None:
-        _refuse_state(stack)
-        kept = {key: stack.parameters[key] for key in defaults if key in stack.parameters}
-        tags = {**stack.tags, **tags}
-    changed = {
-        key: (kept.get(key, defaults[key]), value)
-        for key, value in parameters.items()
-        if value != kept.get(key, defaults[key])
-    }
-    return StackPlan(
-        name=name,
-        region=account.region,
-        kind="UPDATE" if stack else "CREATE",
-        template=template,
-        parameters={key: parameters.get(key) for key in kept} | dict(parameters),
-        tags=tags,
-        is_empty=stack is not None and not changed and tags == stack.tags and account.stacks.template(name) == new,
-        changed_parameters=changed,
-        notes=_misfit_notes(account, name, changed) if stack else (),
-    )
-
-
-def check_parameters(declared: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
-    """Check values against the parameters that the template declares, as CloudFormation will.
-
-    Raises:
-        UsageError: the template lacks the parameter, or does not take the value.
-
-    """
-    for key, value in parameters.items():
-        if key not in declared:
-            raise UsageError(f"the template has no parameter {key!r}", hint=f"it has {', '.join(sorted(declared))}")
-        one, hint = declared[key], declared[key].get("Description")
-        if one["Type"] == "Number":
-            if not value.isdecimal():
-                raise UsageError(f"{key}: {value!r} is not a whole number", hint=hint)
-            low, high = one.get("MinValue", 0), one.get("MaxValue", math.inf)
-            if not low <= int(value) <= high:
-                raise UsageError(f"{key}: {value} is not within {low} and {high}", hint=hint)
-        if "AllowedValues" in one and value not in map(str, one["AllowedValues"]):
-            raise UsageError(f"{key}: {value} is none of {', '.join(map(str, one['AllowedValues']))}", hint=hint)
-        if "AllowedPattern" in one and not re.fullmatch(one["AllowedPattern"], value):
-            raise UsageError(f"{key}: {value!r} is not understood", hint=hint)
-
-
-def _refuse_state(stack: Stack) -> None:
-    if stack.status in _UPDATABLE:
-        return
-    message = f"the stack {stack.name!r} cannot be updated: it is {stack.status}"
-    if stack.is_busy:
-        raise ToptalkersError(message, hint="wait until that is over; 'toptalkers status' shows it")
-    if stack.status == "UPDATE_ROLLBACK_FAILED":
-        raise ToptalkersError(
-            message, hint=f"'aws cloudformation continue-update-rollback --stack-name {stack.name}' brings it back"
-        )
-    raise ToptalkersError(message, hint=f"'toptalkers destroy --stack-name {stack.name}' deletes it; then deploy again")
-
-
-def _misfit_notes(account: Account, name: str, changed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
-    """Tell what happens to flow logs that are on when the format of the stream changes."""
-    if "LogFormat" not in changed:
-        return ()
-    layout = parse_log_format(changed["LogFormat"][1])
-    on_stream = [one for one in account.flow_logs.find(tag=(STACK_TAG, name)) if one.destination_type != "s3"]
-    other = [one for one in on_stream if one.log_format != format_log_format(layout)]
-    if not other:
-        return ()
-    ids = " ".join(sorted({one.resource for one in other}))
-    note = (
-        f"the format of the stream changes, and {len(other)} flow logs have another: their records go to quarantine"
-        f" until 'toptalkers disable-flowlogs {ids}' and 'toptalkers enable-flowlogs {ids}'"
-    )
-    return (note,)
 
 
 class Proposal:
@@ -175,11 +53,57 @@ class Proposal:
             raise
         events, after = follow_stack(self._account, arn, since, say)
         if after is None or after.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise ToptalkersError(
-                explain_failure(f"the stack {name!r} ended as {after.status if after else 'deleted'}", events),
-                hint=_way_out(self._plan, after.status if after else ""),
-            )
+            message = explain_failure(f"the stack {name!r} ended as {after.status if after else 'deleted'}", events)
+            hint = _way_out(self._plan, after.status if after else "")
+            action = missing_action(message)
+            if action:
+                hint = f"grant {action}: 'toptalkers render permissions deploy' prints all that it needs; {hint}"
+            raise ToptalkersError(message, hint=hint)
         return after
+
+
+def finish(account: Account, plan: StackPlan, stack: Stack, say: Say) -> Stack:
+    """Do what must follow the update of a plan, and return the stack as it is afterwards.
+
+    The bucket that is taken over gets its settings, and further updates bring the stream to its number of shards.
+
+    An interrupted one is finished by the same deploy again: its steps begin at the shards that are open then.
+
+    Raises:
+        ToptalkersError: one of them failed; the ones before it stay.
+
+    """
+    new = json.loads(plan.template)
+    keys = new["Parameters"]
+    if plan.bucket:
+        # Planned again, because only now there is the key that the stack may make.
+        own = require_own(account, plan.name)
+        with _told(say, f"the stack is up, but not yet the settings of s3://{plan.bucket.name}"):
+            bucket = plan_bucket(account, plan.bucket.name, new, own.parameters, own)
+            mend_bucket(account, bucket)
+        for change in bucket.changes:
+            say(f"s3://{bucket.name}: {change}")
+    for done, shards in enumerate(plan.more_shards, 1):
+        say(f"step {done + 1} of {len(plan.more_shards) + 1}: {shards} shards")
+        values = {**dict.fromkeys(keys), "Shards": str(shards)}
+        step = replace(plan, kind="UPDATE", parameters=values, tags=stack.tags, more_shards=())
+        with (
+            _told(say, f"the stream is on its way to {plan.more_shards[-1]} shards"),
+            proposed(account, step, say) as proposal,
+        ):
+            if not proposal.change_set.is_empty:
+                stack = proposal.execute(say)
+    return stack
+
+
+@contextmanager
+def _told(say: Say, what: str) -> Iterator[None]:
+    """Tell how far a deploy is when the block is interrupted, or AWS refuses."""
+    try:
+        yield
+    except BaseException:
+        say(f"{what}; the same deploy again goes on from there")
+        raise
 
 
 def _way_out(plan: StackPlan, status: str) -> str:
@@ -205,7 +129,13 @@ def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> It
     stacks, proposal = account.stacks, None
     try:
         arn = stacks.create_change_set(
-            plan.name, name, kind=plan.kind, template=plan.template, parameters=plan.parameters, tags=plan.tags
+            plan.name,
+            name,
+            kind=plan.kind,
+            template=_packed(plan.template),
+            parameters=plan.parameters,
+            tags=plan.tags,
+            role_arn=plan.role_arn,
         )
     except BaseException as error:
         with suppress(AwsError):
@@ -223,6 +153,13 @@ def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> It
     finally:
         if proposal is None or not proposal.is_executed:
             _take_back(account, plan, name, say)
+
+
+def _packed(template: str) -> str:
+    """Return a template as it fits in a request: one that is too long goes without its white space."""
+    if len(template.encode()) <= TEMPLATE_BODY_BYTES:
+        return template
+    return json.dumps(json.loads(template), separators=(",", ":"))
 
 
 def _take_back(account: Account, plan: StackPlan, change_set: str, say: Say) -> None:
@@ -295,20 +232,6 @@ def format_event(event: StackEvent) -> str:
     """Format an event as a line."""
     line = f"{event.time:%H:%M:%S}  {event.status:<28}  {event.resource}  {event.type}"
     return line + (f"  {event.reason}" if event.reason and event.status.endswith("FAILED") else "")
-
-
-def format_plan(plan: StackPlan, changes: tuple[Change, ...]) -> str:
-    """Format a plan with the changes of its change set, as lines."""
-    verb = "create" if plan.kind == "CREATE" else "update"
-    lines = [f"Plan: {verb} the stack {plan.name} in {plan.region}"]
-    lines += [f"  {key}: {old!r} -> {new!r}" for key, (old, new) in plan.changed_parameters.items()]
-    signs = {"add": "+ add    ", "change": "~ change ", "remove": "- remove "}
-    notes = {"yes": ", REPLACES the old one", "perhaps": ", perhaps replaces the old one", "no": ""}
-    lines += [f"  {signs[one.action]} {one.resource} ({one.type}{notes[one.replaced]})" for one in changes]
-    if not changes:
-        lines.append("  no resource; only outputs or tags")
-    lines += [f"Note: {note}" for note in plan.notes]
-    return "\n".join(map(visible, lines))
 
 
 def format_outputs(stack: Stack) -> str:

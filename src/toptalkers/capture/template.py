@@ -4,6 +4,9 @@ Each function returns resources by their logical ids, as plain data, built by `c
 `render_template()` writes all of it as JSON, the same bytes every time, small enough to be passed inline (51,200 bytes,
 CloudFormation quotas). Permissions name their actions and resources; none is granted on `*`.
 
+What is made depends on the parameters: with `Capture=s3-only` nothing of the stream, with `ExistingBucket` no bucket,
+with `MakeKey=yes` a key. Where one resource of several needs such a choice, `when()` makes it for all of them.
+
 The stack needs CAPABILITY_NAMED_IAM, because Amazon EMR requires that an instance profile has the name of its role
 (EMR management guide, "Customize IAM roles").
 """
@@ -11,7 +14,9 @@ The stack needs CAPABILITY_NAMED_IAM, because Amazon EMR requires that an instan
 import ast
 import functools
 import json
+import re
 from importlib import resources
+from typing import Any
 
 from toptalkers import __version__, locations
 from toptalkers.capture import preprocess
@@ -22,17 +27,23 @@ from toptalkers.capture.cfn import (
     Template,
     allow,
     allow_key,
+    allow_list,
     arn,
     bucket_arn,
+    bucket_keys,
+    bucket_name,
     from_here,
     get_att,
     if_,
+    key_arn,
     policy,
     ref,
     role,
     skip,
     trust,
+    when,
 )
+from toptalkers.capture.our_stack import STACK_TAG
 from toptalkers.capture.roles import cluster_resources
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 
@@ -52,10 +63,20 @@ BATCH_ATTEMPTS = 10_000
 
 QUARANTINE_DAYS = 30
 
-RUN_LOGS_DAYS = 30
-
 ON_DEMAND = "on-demand"
 
+FILTER_NAME = "toptalkers"
+"""The name of the subscription filter, and a dimension of its metrics."""
+
+CODE_LINES = 100
+"""A list of so many parts is the function's code, whose lines remain lines."""
+
+WIDTH = 120
+"""The template's lines are no longer than this, except those with one long text."""
+
+BUCKET_PATTERN = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+KEY_PATTERN = "arn:[a-z0-9-]+:kms:.+:key/.+"
+GROUP_PATTERN = "(sg-[0-9a-f]+)?"
 LOG_FORMAT_PATTERN = r"\$\{[a-z][a-z0-9-]*\}( \$\{[a-z][a-z0-9-]*\})*"
 
 
@@ -67,28 +88,63 @@ def build_template() -> Template:
         "of the cluster that counts them",
         "Parameters": _parameters(),
         "Conditions": _conditions(),
-        "Resources": _bucket() | _log_group() | _stream() | _function() | _alarms() | cluster_resources(),
+        "Resources": when("MakesKey", _key())
+        | when("MakesBucket", _bucket())
+        | when("HasStream", _log_group() | _stream() | _function() | _alarms())
+        | when("WatchesSilence", _silence_alarm())
+        | cluster_resources(),
         "Outputs": _outputs(),
     }
 
 
 def render_template() -> str:
     """Write the template as JSON, ending in a line feed."""
-    # A narrow indent leaves room for code below the limit.
-    return json.dumps(build_template(), indent=1) + "\n"
+    return _write(build_template(), 0) + "\n"
+
+
+def _write(value: Any, depth: int) -> str:
+    """Write a value as JSON, with as much on a line as fits. A line for each part would take twice the bytes."""
+    line = json.dumps(value, separators=(", ", ":"))
+    # The lines of parameters and resources, which are two levels down, begin at the margin.
+    indent = " " * (depth - 2)
+    if not isinstance(value, dict | list) or len(indent) + len(line) < WIDTH:
+        return line
+    is_named = isinstance(value, dict)
+    opening, closing = "{}" if is_named else "[]"
+    pairs = [(f"{json.dumps(name)}:", value[name]) for name in value] if is_named else [("", one) for one in value]
+    if len(pairs) == 1:
+        return opening + pairs[0][0] + _write(pairs[0][1], depth) + closing
+    if len(pairs) > CODE_LINES:
+        return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]"
+    parts = [name + _write(one, depth + 1) for name, one in pairs]
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if "\n" not in lines[-1] + part and len(indent) + len(lines[-1]) + len(part) + 3 < WIDTH:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    between = "\n" + " " * (depth - 1)
+    return opening + between + f",{between}".join(lines) + f"\n{indent}{closing}"
 
 
 @functools.cache
 def inline_code() -> str:
-    """Return the source of the pre-processor for the template, without comments and docstrings."""
+    """Return the source of the pre-processor for the template, without what only its readers need."""
     source = resources.files("toptalkers.capture").joinpath("preprocess.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
         body = getattr(node, "body", None)
         if isinstance(body, list):
             stripped = [statement for statement in body if not _is_text(statement)]
             node.body = stripped or [ast.Pass()]  # type: ignore[attr-defined]
-    return f"# toptalkers {__version__}, capture/preprocess.py without its comments\n{ast.unparse(tree)}\n"
+    # Narrow, too: it is half of the template.
+    code = ast.unparse(tree).replace("\n\n", "\n")
+    code = re.sub("^ +", lambda spaces: " " * (len(spaces[0]) // 4), code, flags=re.MULTILINE)
+    return f"# toptalkers {__version__}, capture/preprocess.py without comments and annotations\n{code}\n"
 
 
 def _is_text(statement: object) -> bool:
@@ -100,60 +156,186 @@ def _is_text(statement: object) -> bool:
 
 
 def _parameters() -> Template:
-    def text(description: str, default: str = "", pattern: str = "") -> Template:
+    def text(description: str, default: str = "", pattern: str = "", kind: str = "String") -> Template:
         allowed = {"AllowedPattern": pattern} if pattern else {}
-        return {"Type": "String", "Default": default, **allowed, "Description": description}
+        return {"Type": kind, "Default": default, **allowed, "Description": description}
+
+    def texts(description: str, pattern: str) -> Template:
+        return text(description, "", f"({pattern})?", "CommaDelimitedList")
+
+    def choice(description: str, *values: str) -> Template:
+        return {"Type": "String", "Default": values[0], "AllowedValues": list(values), "Description": description}
 
     def number(description: str, default: int, **limits: object) -> Template:
         return {"Type": "Number", "Default": default, **limits, "Description": description}
 
     return {
+        "Capture": choice(
+            "stream: flow logs go through CloudWatch Logs, Kinesis and a function. s3-only: AWS delivers them directly "
+            "to the bucket, and none of those is made",
+            "stream",
+            "s3-only",
+        ),
         "Shards": text(
-            "Shards of the stream (each takes 1 MB or 1,000 envelopes per second), or on-demand",
+            "Shards of the stream (each takes 1 MB per second), or on-demand",
             "1",
             f"{ON_DEMAND}|[1-9][0-9]{{0,3}}",
         ),
         "RetentionDays": number(
-            "Days that CloudWatch Logs keeps flow records; S3 is where they are stored",
+            "Days that CloudWatch Logs keeps flow records",
             1,
             AllowedValues=list(LOG_RETENTION_DAYS),
         ),
         "LogFormat": text(
-            "The format of every flow log on the stream, in the syntax of create-flow-logs",
+            "The format of flow logs, in the syntax of create-flow-logs",
             format_log_format(DEFAULT_LAYOUT),
             LOG_FORMAT_PATTERN,
         ),
         "BatchingWindowSeconds": number(
-            "How long records gather for one object in S3; longer means fewer, larger objects",
+            "How long records gather for one object in S3",
             300,
             MinValue=0,
             MaxValue=300,
         ),
-        "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),
         "FunctionMemoryMb": number(
-            "Memory of the function; its share of a processor grows with it", 256, MinValue=256, MaxValue=10240
+            "Memory of the function, and with it its share of a processor", 512, MinValue=256, MaxValue=10240
         ),
-        "AlarmTopicArn": text("SNS topic that the alarms notify; none by default", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
+        "FunctionRuntime": text("Runtime of the function", "python3.14", "python3[.]1[2-9]"),
+        "FunctionArchitecture": choice("Architecture of the function", "arm64", "x86_64"),
+        "ParallelizationFactor": number(
+            "Functions that read one shard at the same time",
+            1,
+            MinValue=1,
+            MaxValue=10,
+        ),
+        "AlarmTopicArn": text("SNS topic that the alarms notify", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
+        "SilenceAlarm": choice("An alarm when no record has arrived for 30 minutes", "off", "on"),
+        "ExistingBucket": text(
+            "A bucket to take over, such as one that a deleted stack left; its settings stay as they are",
+            pattern=f"({BUCKET_PATTERN})?",
+        ),
+        "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),
+        "RunLogsExpireDays": number(f"Days that S3 keeps {locations.RUN_LOGS}, the logs of clusters", 30, MinValue=1),
+        "ReadBuckets": texts(
+            "Names of other buckets that a cluster may read; another account's bucket policy must allow it, too",
+            BUCKET_PATTERN,
+        ),
+        "ReadKmsKeyArns": texts(
+            "Keys that encrypt those buckets; another account's key policy must allow it, too",
+            KEY_PATTERN,
+        ),
         "KmsKeyArn": text(
-            "Your key for stream, log groups, bucket and cluster disks; without it AWS's own keys. Its policy must let "
-            "logs.REGION.amazonaws.com and, for direct delivery, delivery.logs.amazonaws.com use it",
-            pattern="(arn:[a-z0-9-]+:kms:.+:key/.+)?",
+            "Your key for stream, log groups, bucket and cluster disks. Its policy must let logs.REGION.amazonaws.com "
+            "and, for direct delivery, delivery.logs.amazonaws.com use it. Without a key, AWS's own encrypt the first "
+            "three, and disks are only encrypted if the account encrypts EBS volumes by default",
+            pattern=f"({KEY_PATTERN})?",
         ),
+        "MakeKey": choice("Make such a key ($1 per month), which stays when the stack is deleted", "no", "yes"),
         "EmrCertificates": text(
-            "S3 URI of a zip of PEM certificates; with it, the nodes of a cluster use TLS",
+            "S3 URI of a zip of PEM certificates, for TLS between the nodes of a cluster",
             pattern="(s3://[^/]+/.+[.]zip)?",
         ),
-        "EmrSecurityConfiguration": text("Name of an EMR security configuration to use instead of the one made here"),
+        "EmrSecurityConfiguration": text("EMR security configuration instead of the one made here"),
+        "ClusterSubnets": texts(
+            "Subnets of clusters, of which EMR chooses one",
+            "subnet-[0-9a-f]+",
+        ),
+        "ClusterPrimarySecurityGroup": text(
+            "Security group of the primary node; without it, EMR makes its own groups", pattern=GROUP_PATTERN
+        ),
+        "ClusterNodeSecurityGroup": text("Security group of the other nodes", pattern=GROUP_PATTERN),
+        "ClusterServiceSecurityGroup": text(
+            "Security group of EMR's access to a private subnet", pattern=GROUP_PATTERN
+        ),
+        "NodesSsm": choice("Let Session Manager connect to the nodes of a cluster", "no", "yes"),
+        "PermissionsBoundaryArn": text(
+            "Permissions boundary of every role", pattern="(arn:[a-z0-9-]+:iam::.+:policy/.+)?"
+        ),
+        "RolePath": text("Path of every role; with another one, all roles are made anew", "/", "/([!-~]+/)?"),
     }
 
 
 def _conditions() -> Template:
+    def equals(parameter: str, value: str) -> Template:
+        return {"Fn::Equals": [ref(parameter), value]}
+
+    def given(parameter: str) -> Template:
+        return {"Fn::Not": [equals(parameter, "")]}
+
+    def listed(parameter: str) -> Template:
+        return {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", ref(parameter)]}, ""]}]}
+
     return {
-        "IsOnDemand": {"Fn::Equals": [ref("Shards"), ON_DEMAND]},
-        "HasKmsKey": {"Fn::Not": [{"Fn::Equals": [ref("KmsKeyArn"), ""]}]},
-        "HasAlarmTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
-        "HasEmrCertificates": {"Fn::Not": [{"Fn::Equals": [ref("EmrCertificates"), ""]}]},
-        "MakesEmrSecurityConfiguration": {"Fn::Equals": [ref("EmrSecurityConfiguration"), ""]},
+        "IsChina": equals("AWS::Partition", "aws-cn"),
+        "HasStream": equals("Capture", "stream"),
+        "IsOnDemand": equals("Shards", ON_DEMAND),
+        "WatchesSilence": {"Fn::And": [{"Condition": "HasStream"}, equals("SilenceAlarm", "on")]},
+        "HasAlarmTopic": given("AlarmTopicArn"),
+        "MakesBucket": equals("ExistingBucket", ""),
+        "HasReadBuckets": listed("ReadBuckets"),
+        "HasReadKeys": listed("ReadKmsKeyArns"),
+        "MakesKey": {"Fn::And": [equals("MakeKey", "yes"), equals("KmsKeyArn", "")]},
+        "HasKey": {"Fn::Or": [{"Condition": "MakesKey"}, given("KmsKeyArn")]},
+        "HasEmrCertificates": given("EmrCertificates"),
+        "MakesEmrSecurityConfiguration": equals("EmrSecurityConfiguration", ""),
+        "HasClusterSubnets": listed("ClusterSubnets"),
+        "HasClusterGroups": {"Fn::And": [given("ClusterPrimarySecurityGroup"), given("ClusterNodeSecurityGroup")]},
+        "HasServiceGroup": given("ClusterServiceSecurityGroup"),
+        "HasSsm": equals("NodesSsm", "yes"),
+        "HasBoundary": given("PermissionsBoundaryArn"),
+        "HasRolePath": {"Fn::Not": [equals("RolePath", "/")]},
+    }
+
+
+def _key() -> Template:
+    """Build the key; it is kept, because the bucket is."""
+    services = [
+        # CloudWatch Logs user guide, "Encrypt log data in CloudWatch Logs using AWS KMS".
+        _key_use(
+            {"Fn::Sub": "logs.${AWS::Region}.${AWS::URLSuffix}"},
+            {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn("logs", "log-group:*")}},
+        ),
+        # VPC user guide, "Required key policy for use with SSE-KMS".
+        _key_use("delivery.logs.amazonaws.com", from_here("logs", "*")),
+    ]
+    # Everybody else, such as the stack's roles, uses it by an IAM policy.
+    account: Template = {
+        "Sid": "IamDecides",
+        "Effect": "Allow",
+        "Principal": {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    return {
+        "Key": {
+            "Type": "AWS::KMS::Key",
+            **KEPT,
+            "Properties": {
+                "Description": {"Fn::Sub": "Everything of the stack ${AWS::StackName}"},
+                "EnableKeyRotation": True,
+                "KeyPolicy": policy(account, *services),
+            },
+        }
+    }
+
+
+def _key_use(service: str | Template, condition: Template) -> Template:
+    """A statement of a key's policy that lets a service encrypt and decrypt."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": [
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
+        # In a key's policy, this is the key.
+        "Resource": "*",
+        "Condition": condition,
     }
 
 
@@ -161,7 +343,7 @@ def _bucket() -> Template:
     """Build the bucket that holds everything; it is kept, with its policy, when the stack is deleted."""
     aws_managed: Template = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     customer_managed: Template = {
-        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": ref("KmsKeyArn")},
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_arn()},
         "BucketKeyEnabled": True,
     }
     return {
@@ -174,7 +356,7 @@ def _bucket() -> Template:
             ),
             "Properties": {
                 "BucketEncryption": {
-                    "ServerSideEncryptionConfiguration": [if_("HasKmsKey", customer_managed, aws_managed)]
+                    "ServerSideEncryptionConfiguration": [if_("HasKey", customer_managed, aws_managed)]
                 },
                 "PublicAccessBlockConfiguration": {
                     "BlockPublicAcls": True,
@@ -189,7 +371,7 @@ def _bucket() -> Template:
                         _expire("direct", locations.DIRECT, ref("RecordsExpireDays")),
                         _expire("quarantine", locations.QUARANTINE, QUARANTINE_DAYS),
                         _expire("failed-batches", locations.FAILED_BATCHES, QUARANTINE_DAYS),
-                        _expire("run-logs", locations.RUN_LOGS, RUN_LOGS_DAYS),
+                        _expire("run-logs", locations.RUN_LOGS, ref("RunLogsExpireDays")),
                         {
                             "Id": "incomplete-uploads",
                             "Status": "Enabled",
@@ -211,7 +393,7 @@ def _bucket() -> Template:
                         "Effect": "Deny",
                         "Principal": "*",
                         "Action": "s3:*",
-                        "Resource": [bucket_arn(), bucket_arn("*")],
+                        "Resource": [get_att("Bucket", "Arn"), _own("*")],
                         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                     },
                     # The two that direct delivery needs. AWS would else attach them itself when a flow log is
@@ -222,29 +404,30 @@ def _bucket() -> Template:
                         "Principal": {"Service": "delivery.logs.amazonaws.com"},
                         "Action": "s3:PutObject",
                         "Resource": [
-                            bucket_arn(f"{locations.DIRECT}${{AWS::AccountId}}/*"),
-                            bucket_arn(f"{locations.DIRECT}aws-account-id=${{AWS::AccountId}}/*"),
+                            _own(f"{locations.DIRECT}${{AWS::AccountId}}/*"),
+                            _own(f"{locations.DIRECT}aws-account-id=${{AWS::AccountId}}/*"),
                         ],
-                        "Condition": {
-                            "StringEquals": {
-                                "aws:SourceAccount": ref("AWS::AccountId"),
-                                "s3:x-amz-acl": "bucket-owner-full-control",
-                            },
-                            "ArnLike": {"aws:SourceArn": arn("logs", "*")},
-                        },
+                        # AWS's page also asks for the ACL bucket-owner-full-control. A bucket without ACLs belongs to
+                        # its owner anyway, and whether the service still sends that header then is not documented.
+                        "Condition": from_here("logs", "*"),
                     },
                     {
                         "Sid": "DirectDeliveryLooks",
                         "Effect": "Allow",
                         "Principal": {"Service": "delivery.logs.amazonaws.com"},
                         "Action": "s3:GetBucketAcl",
-                        "Resource": bucket_arn(),
+                        "Resource": get_att("Bucket", "Arn"),
                         "Condition": from_here("logs", "*"),
                     },
                 ),
             },
         },
     }
+
+
+def _own(key: str) -> Template:
+    """Keys in the bucket that the stack makes."""
+    return {"Fn::Sub": f"${{Bucket.Arn}}/{key}"}
 
 
 def _log_group() -> Template:
@@ -279,7 +462,7 @@ def _stream() -> Template:
                 "RetentionPeriodHours": STREAM_RETENTION_HOURS,
                 "StreamEncryption": {
                     "EncryptionType": "KMS",
-                    "KeyId": if_("HasKmsKey", ref("KmsKeyArn"), "alias/aws/kinesis"),
+                    "KeyId": if_("HasKey", key_arn(), "alias/aws/kinesis"),
                 },
             },
         },
@@ -291,6 +474,7 @@ def _stream() -> Template:
         "Subscription": {
             "Type": "AWS::Logs::SubscriptionFilter",
             "Properties": {
+                "FilterName": FILTER_NAME,
                 "LogGroupName": ref("FlowLogGroup"),
                 "FilterPattern": "",
                 "DestinationArn": get_att("Stream", "Arn"),
@@ -324,11 +508,9 @@ def _function() -> Template:
                 get_att("Stream", "Arn"),
             ),
             allow(["logs:CreateLogStream", "logs:PutLogEvents"], get_att("FunctionLogGroup", "Arn")),
-            allow(
+            allow_list(
                 ["s3:PutObject"],
-                bucket_arn(f"{locations.CAPTURED}*"),
-                bucket_arn(f"{locations.QUARANTINE}*"),
-                bucket_arn(f"{locations.FAILED_BATCHES}*"),
+                bucket_keys(f"{locations.CAPTURED}*", f"{locations.QUARANTINE}*", f"{locations.FAILED_BATCHES}*"),
             ),
             # Lambda asks for it of a bucket that keeps failed batches.
             allow(["s3:ListBucket"], bucket_arn()),
@@ -344,8 +526,8 @@ def _function() -> Template:
             ),
             "Properties": {
                 "Description": "Flow records from the stream to one object per batch in S3",
-                "Runtime": "python3.14",
-                "Architectures": ["arm64"],
+                "Runtime": ref("FunctionRuntime"),
+                "Architectures": [ref("FunctionArchitecture")],
                 "Handler": "index.handler",
                 "Code": {"ZipFile": {"Fn::Join": ["\n", inline_code().split("\n")]}},
                 "Role": get_att("FunctionRole", "Arn"),
@@ -353,7 +535,7 @@ def _function() -> Template:
                 # The largest event takes seconds; the rest is for an S3 that answers slowly.
                 "Timeout": 300,
                 "LoggingConfig": {"LogGroup": ref("FunctionLogGroup")},
-                "Environment": {"Variables": {"BUCKET": ref("Bucket"), "LOG_FORMAT": ref("LogFormat")}},
+                "Environment": {"Variables": {"BUCKET": bucket_name(), "LOG_FORMAT": ref("LogFormat")}},
             },
         },
         "EventSource": {
@@ -363,95 +545,148 @@ def _function() -> Template:
                 "FunctionName": ref("Function"),
                 "StartingPosition": "TRIM_HORIZON",
                 "BatchSize": 10_000,
+                "ParallelizationFactor": ref("ParallelizationFactor"),
                 "MaximumBatchingWindowInSeconds": ref("BatchingWindowSeconds"),
                 # Keys contain a batch's bounds: a retry must have the same bounds.
                 "BisectBatchOnFunctionError": False,
                 "MaximumRetryAttempts": BATCH_ATTEMPTS,
                 "MaximumRecordAgeInSeconds": BATCH_AGE_SECONDS,
                 # Of the destinations only S3 gets the payload, below locations.FAILED_BATCHES.
-                "DestinationConfig": {"OnFailure": {"Destination": get_att("Bucket", "Arn")}},
+                "DestinationConfig": {"OnFailure": {"Destination": bucket_arn()}},
             },
         },
     }
 
 
 def _alarms() -> Template:
-    """Build the alarms for records that are late, fail, or cannot be read."""
+    """Build the alarms for records that are late, fail, or cannot be read, and for a stream that does not take them."""
+    function, stream = ("FunctionName", ref("Function")), ("StreamName", ref("Stream"))
+    throttled = "CloudWatch Logs is throttled by the stream; after 24 hours it drops records. More shards help"
     return {
         "LateAlarm": _alarm(
             "Records wait on the stream for more than half an hour",
-            namespace="AWS/Lambda",
-            metric="IteratorAge",
-            statistic="Maximum",
+            _metric("AWS/Lambda", "IteratorAge", function, "Maximum"),
             above=30 * 60 * 1000,
             periods=3,
         ),
         "ErrorsAlarm": _alarm(
             "The function fails; Kinesis sends the same batch again",
-            namespace="AWS/Lambda",
-            metric="Errors",
-            statistic="Sum",
-            above=0,
+            _metric("AWS/Lambda", "Errors", function),
             periods=2,
         ),
         "QuarantineAlarm": _alarm(
             f"Something on the stream could not be read, and is in {locations.QUARANTINE}",
-            namespace=preprocess.METRICS_NAMESPACE,
-            metric="Quarantined",
-            statistic="Sum",
-            above=0,
-            periods=1,
+            _metric(preprocess.METRICS_NAMESPACE, "Quarantined", function),
+        ),
+        "ThrottledAlarm": _alarm(throttled, _delivery("DeliveryThrottling"), periods=2),
+        "UndeliveredAlarm": _alarm(
+            "CloudWatch Logs cannot write to the stream: its role, the stream or the key refuses",
+            _delivery("DeliveryErrors"),
+            periods=2,
+        ),
+        "ShardFullAlarm": _alarm(
+            "A shard of the stream takes no more; more shards help",
+            _metric("AWS/Kinesis", "WriteProvisionedThroughputExceeded", stream),
+            periods=3,
         ),
     }
 
 
-def _outputs() -> Template:
-    command = (
-        "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC --resource-ids <VPC-ID>"
-        " --traffic-type ACCEPT --log-destination-type cloud-watch-logs --log-group-name ${FlowLogGroup}"
-        " --deliver-logs-permission-arn ${DeliveryRole.Arn} --log-format '${LogFormat}'"
+def _silence_alarm() -> Template:
+    """Build the alarm for records that do not arrive at all. Its name is not the parameter's."""
+    alarm = _alarm(
+        "No flow record has arrived in CloudWatch Logs for half an hour",
+        _metric("AWS/Logs", "IncomingLogEvents", ("LogGroupName", ref("FlowLogGroup"))),
+        periods=6,
     )
-    values: Template = {
+    alarm["Properties"] |= {
+        "Threshold": 1,
+        "ComparisonOperator": "LessThanThreshold",
+        "TreatMissingData": "breaching",
+    }
+    return {"SilenceAlarmOn": alarm}
+
+
+def _outputs() -> Template:
+    # Pasted without that variable, the shell prints the text and does not run the command. ${!...} is no reference.
+    command = (
+        "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC"
+        ' --resource-ids "${!VPC_ID:?first set it: VPC_ID=vpc-...}" --traffic-type ACCEPT'
+        " --tag-specifications"
+        f" 'ResourceType=vpc-flow-log,Tags=[{{Key={STACK_TAG},Value=${{AWS::StackName}}}}]'"
+        " --log-format '${LogFormat}' --log-destination-type ${To}"
+    )
+    to_group = "cloud-watch-logs --log-group-name ${FlowLogGroup} --deliver-logs-permission-arn ${DeliveryRole.Arn}"
+    to_bucket = (
+        "s3 --log-destination ${Arn}"
+        " --destination-options FileFormat=plain-text,HiveCompatiblePartitions=false,PerHourPartition=true"
+    )
+    to = if_("HasStream", {"Fn::Sub": to_group}, {"Fn::Sub": [to_bucket, {"Arn": bucket_arn()}]})
+    stream: Template = {
         "LogGroupName": ref("FlowLogGroup"),
         "DeliverLogsPermissionArn": get_att("DeliveryRole", "Arn"),
-        "S3LogLocation": {"Fn::Sub": f"s3://${{Bucket}}/{locations.CAPTURED}"},
-        "AddFlowLogToVpcCmd": {"Fn::Sub": command},
-        "LogFormat": ref("LogFormat"),
-        "BucketName": ref("Bucket"),
         "StreamName": ref("Stream"),
         "FunctionName": ref("Function"),
-        "EmrServiceRole": ref("EmrServiceRole"),
+    }
+    folder = if_("HasStream", locations.CAPTURED, locations.DIRECT)
+    always: Template = {
+        "S3LogLocation": {"Fn::Sub": ["s3://${Name}/${Folder}", {"Name": bucket_name(), "Folder": folder}]},
+        "AddFlowLogToVpcCmd": {"Fn::Sub": [command, {"To": to}]},
+        "LogFormat": ref("LogFormat"),
+        "BucketName": bucket_name(),
+        # A name says nothing of a path, so that EMR needs the ARN then.
+        "EmrServiceRole": if_("HasRolePath", get_att("EmrServiceRole", "Arn"), ref("EmrServiceRole")),
         # The profile's name is its role's; not every implementation of CloudFormation has `Ref` give the name.
-        "EmrInstanceProfile": ref("EmrInstanceRole"),
+        "EmrInstanceProfile": if_("HasRolePath", get_att("EmrInstanceProfile", "Arn"), ref("EmrInstanceRole")),
         "EmrSecurityConfiguration": if_(
             "MakesEmrSecurityConfiguration", ref("EmrSecurity"), ref("EmrSecurityConfiguration")
         ),
         # This output marks a stack as ours.
         "ToptalkersVersion": __version__,
     }
-    return {name: {"Value": value} for name, value in values.items()}
+    return {name: {"Condition": "HasStream", "Value": value} for name, value in stream.items()} | {
+        name: {"Value": value} for name, value in always.items()
+    }
 
 
 def _kept_for(days: object) -> Template:
     """A log group's retention, and the customer's key, where there is one."""
-    return {"RetentionInDays": days, "KmsKeyId": if_("HasKmsKey", ref("KmsKeyArn"), NOTHING)}
+    return {"RetentionInDays": days, "KmsKeyId": if_("HasKey", key_arn(), NOTHING)}
 
 
 def _expire(name: str, prefix: str, days: object) -> Template:
     return {"Id": name, "Status": "Enabled", "Prefix": prefix, "ExpirationInDays": days}
 
 
-def _alarm(description: str, *, namespace: str, metric: str, statistic: str, above: int, periods: int) -> Template:
-    """An alarm on a metric of the function, checked every five minutes."""
+def _metric(namespace: str, name: str, dimension: tuple[str, Template], statistic: str = "Sum") -> Template:
+    """The properties of an alarm on a metric with one dimension, checked every five minutes."""
+    return {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": dimension[0], "Value": dimension[1]}],
+        "Statistic": statistic,
+        "Period": 300,
+    }
+
+
+def _delivery(name: str) -> Template:
+    """The properties of an alarm on a metric of the subscription.
+
+    Its metrics have a third dimension, DestinationType, whose values AWS does not document. An alarm on a
+    metric needs all dimensions; a query does not.
+    """
+    where = f"LogGroupName = '${{FlowLogGroup}}' AND FilterName = '{FILTER_NAME}'"
+    query = f'SELECT SUM({name}) FROM "AWS/Logs" WHERE {where}'  # noqa: S608 - no input, and no database
+    return {"Metrics": [{"Id": "query", "Expression": {"Fn::Sub": query}, "Period": 300}]}
+
+
+def _alarm(description: str, watched: Template, *, above: int = 0, periods: int = 1) -> Template:
+    """An alarm that goes off when what it watches was above a value in each of the last periods."""
     return {
         "Type": "AWS::CloudWatch::Alarm",
         "Properties": {
             "AlarmDescription": description,
-            "Namespace": namespace,
-            "MetricName": metric,
-            "Dimensions": [{"Name": "FunctionName", "Value": ref("Function")}],
-            "Statistic": statistic,
-            "Period": 300,
+            **watched,
             "EvaluationPeriods": periods,
             "Threshold": above,
             "ComparisonOperator": "GreaterThanThreshold",

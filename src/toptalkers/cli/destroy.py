@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: bool, yes: bool) -> None:
     """Turn the stack's flow logs off and delete the stack; the bucket and its data stay.
 
+    Flow logs of others that deliver into the stack are named and left alone, also with --yes. Without the stack's log
+    group they deliver nothing any more.
+
     \b
     Example:
       toptalkers destroy
       toptalkers destroy --delete-data --yes
     """
-    from toptalkers.capture.destroy import execute_destroy, format_destroy, plan_destroy
+    from toptalkers.capture.destroy import execute_destroy, flow_logs_of_others, format_destroy, plan_destroy
 
     plan = plan_destroy(account, stack_name, delete_data=delete_data)
     if plan.is_empty:
@@ -35,7 +38,8 @@ def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: 
     (show if dry_run else say_lines)(format_destroy(plan))
     if dry_run:
         return
-    confirm("Destroy it?", yes=yes)
+    broken = f", and break {flow_logs_of_others(len(plan.broken))}" if plan.broken else ""
+    confirm(f"Destroy it{broken}?", yes=yes)
     execute_destroy(
         account, plan, say, progress=lambda what, total: progress_bar(what, total, unit="objects")
     )  # fmt: skip

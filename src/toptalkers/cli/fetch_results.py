@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.answer.presentation import Presentation, fewer
-from toptalkers.cli.options import account_options, answer_options, output_option, stack_name_option, strict_option
+from toptalkers.cli.options import account_options, answer_options, output_option, site_options, strict_option
 from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.command("fetch-results")
 @click.argument("run", required=False)
-@stack_name_option
+@site_options
 @answer_options
 @output_option
 @strict_option
@@ -27,18 +28,21 @@ def fetch_results(
     *,
     account: "Account",
     run: str | None,
-    stack_name: str,
+    where: "SiteOptions",
     presentation: Presentation,
     output: Path | None,
     strict: bool,
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
 
-    The exit code is 1 if something was left out.
+    RUN may be the id of a cluster, also of one that others started with the same scripts. The exit code is 1 if
+    something was left out.
 
     \b
     Example:
       toptalkers fetch-results --top 10
+      toptalkers fetch-results --bucket my-bucket
+      toptalkers fetch-results j-0123456789ABC
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
     """
     from toptalkers import locations
@@ -47,12 +51,13 @@ def fetch_results(
     from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
-    from toptalkers.capture.our_stack import require_own
-    from toptalkers.runs.listing import choose_answer
+    from toptalkers.runs.listing import answer_folder, choose_answer
     from toptalkers.runs.outcome import tally_of
+    from toptalkers.runs.quarantine import quarantine_note
     from toptalkers.runs.renamed import remove_renamed
+    from toptalkers.runs.site import find_bucket
 
-    bucket = require_own(account, stack_name).bucket
+    bucket = find_bucket(account, where)
     record, notes = choose_answer(account, bucket, run)
     say(f"run {record.run_id}: {describe_query(record.query)}")
     top = fewer(presentation.top, record.top)
@@ -62,15 +67,15 @@ def fetch_results(
         say(note)
     counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    chunks = fetch_answer(
-        account.storage, bucket, locations.answer_prefix(record.run_id), top=top, lines=record.query.lines
-    )
+    chunks = fetch_answer(account.storage, bucket, answer_folder(bucket, record), top=top, lines=record.query.lines)
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     answer = Answer(record.query, lines, tally, top=presentation.top)
     write_output(format_answer(answer, presentation.format), output)
     for one in record.left_out:
         say(f"left out: {one}")
+    if note := quarantine_note(account.storage, bucket, record.inputs, record.query):
+        say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)

@@ -1,11 +1,16 @@
 """The group of all commands."""
 
 import importlib
+from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from toptalkers import __version__
+from toptalkers.cli.config import NAME, VARIABLE, option_names, read_config
 from toptalkers.cli.failures import FailureGroup
+from toptalkers.cli.talk import say
 
 SECTIONS = {
     "Count": ("run-local", "run-emr", "runs", "fetch-results"),
@@ -37,6 +42,18 @@ class CommandsByFile(FailureGroup):
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {similar}?" if similar else ""))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error in a value says so if the value comes from a file."""
+        try:
+            return super().invoke(ctx)
+        except click.BadParameter as error:
+            if error.ctx and error.param and error.param.name:
+                source = error.ctx.get_parameter_source(error.param.name)
+                if source is ParameterSource.DEFAULT_MAP:
+                    said = f"{error.message.rstrip('.')}, in {ctx.meta[VARIABLE]}"
+                    raise click.BadParameter(said, error.ctx, error.param, error.param_hint) from error
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by section, each with its whole first sentence."""
         width = max(map(len, COMMANDS))
@@ -57,7 +74,15 @@ class CommandsByFile(FailureGroup):
 
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
-def cli() -> None:
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar=VARIABLE,
+    metavar="FILE",
+    help=f"Take options from FILE.  [default: {NAME} in the current folder, if there is one]",
+)
+@click.pass_context
+def cli(ctx: click.Context, /, *, config: Path | None) -> None:
     """Top talkers from VPC Flow Logs: who talks to whom, on which port, and how much.
 
     \b
@@ -73,11 +98,27 @@ def cli() -> None:
       129, 130, 143  stopped by SIGHUP, Ctrl-C, SIGTERM; temporary files are gone
 
     \b
+    Options that need not be typed, in toptalkers.toml (options on the command line win):
+      region = "eu-central-1"        # for every command that has --region
+      [run-emr]                      # for this command
+      subnet = ["subnet-0123456789abcdef0"]
+
+    \b
     Environment:
-      TOPTALKERS_DEBUG=1  show the traceback of an error
-      TOPTALKERS_PURE=1   count in Python, without the compiled kernel (slow)
+      TOPTALKERS_CONFIG=FILE  like --config FILE
+      TOPTALKERS_DEBUG=1      show the traceback of an error
+      TOPTALKERS_PURE=1       count in Python, without the compiled kernel (slow)
 
     \b
     Completion in bash (in zsh and fish: zsh_source, fish_source):
       eval "$(_TOPTALKERS_COMPLETE=bash_source toptalkers)"
     """
+    path = config or Path(NAME)
+    if config is None and not path.is_file():
+        return
+    ctx.meta[VARIABLE] = path
+    ctx.default_map = read_config(path, cli, ctx)
+    name = ctx.invoked_subcommand or ""
+    command = cli.get_command(ctx, name)
+    if command and (taken := option_names(command, ctx.default_map[name])):
+        say(f"options from {path}: {', '.join(taken)}")

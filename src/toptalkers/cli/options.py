@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from toptalkers.answer.presentation import FORMAT, TOP, Presentation
 from toptalkers.cli.params import OUTPUT
@@ -15,7 +16,8 @@ from toptalkers.question.clauses import CLAUSES, Clause
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
-    from toptalkers.aws.account import Account
+    from toptalkers.aws.account import Account, RoleToAssume
+    from toptalkers.runs.site import SiteOptions
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
 """The defaults of options when the answer goes to a terminal."""
@@ -84,15 +86,16 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_query(*args: Any, **given: Any) -> Any:
         texts = {clause.name: given.pop(clause.name) for clause in CLAUSES}
         if texts["log_format"] == "auto":
-            texts["log_format"] = _ask_for_log_format(given)
+            texts["log_format"] = _ask_for_log_format(given, Query.parse(since=texts["since"], until=texts["until"]))
         return command(*args, query=Query.parse(**texts), **given)
 
     return with_query
 
 
-def _ask_for_log_format(given: Mapping[str, Any]) -> str:
-    """Take the format of the flow log that wrote the command's input."""
+def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:
+    """Take the format of the flow log that wrote the command's input, of the question's time."""
     from toptalkers.records.files import read_manifest
+    from toptalkers.records.wanted import Origin, Wanted
     from toptalkers.runs.log_format import find_log_format
 
     if "region" not in given:
@@ -101,8 +104,10 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
     paths = [*given.get("inputs", ()), *given.get("paths", ())]
     if given.get("manifest"):
         paths += [file.name for file in read_manifest(given["manifest"])]
-    stack_name = None if given.get("hadoop_cluster") else given.get("stack_name")
-    log_format, line = find_log_format(account, paths, stack_name=stack_name)
+    where = None if given.get("hadoop_cluster") or "stack_name" not in given else _where(given)
+    origin = Origin.parse(given.get("from_accounts", ()), given.get("from_regions", ()))
+    wanted = Wanted.of_records(query.since, query.until, origin)
+    log_format, line = find_log_format(account, paths, where, wanted)
     say(line)
     return log_format
 
@@ -112,6 +117,81 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
 stack_name_option = click.option(
     "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The CloudFormation stack."
 )
+
+_SITE = (
+    click.option(
+        "--bucket", metavar="NAME", help="Keep runs in this bucket, without any stack; not with --stack-name."
+    ),
+)
+
+_CLUSTER_SITE = (
+    click.option("--service-role", metavar="ROLE", help="EMR's role.  [default: the stack's; needed with --bucket]"),
+    click.option(
+        "--instance-profile", metavar="PROFILE", help="The nodes'.  [default: the stack's; needed with --bucket]"
+    ),
+    click.option("--security-configuration", metavar="NAME", help="EMR's.  [default: the stack's, or none]"),
+    click.option(
+        "--primary-security-group", metavar="ID", help="Of the primary node.  [default: the stack's, or EMR's own]"
+    ),
+    click.option(
+        "--node-security-group", metavar="ID", help="Of the other nodes.  [default: the stack's, or EMR's own]"
+    ),
+    click.option(
+        "--service-security-group",
+        metavar="ID",
+        help="For EMR's access to a private subnet.  [default: the stack's, or EMR's own]",
+    ),
+)
+
+
+def site_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--stack-name` and `--bucket`; it gets `where`, what they say about where runs live."""
+    return _with((stack_name_option, *_SITE), _placed(command))
+
+
+def cluster_site_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `site_options`, with the roles and the security groups of new clusters."""
+    return _with((stack_name_option, *_SITE, *_CLUSTER_SITE), _placed(command))
+
+
+def _placed(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def with_where(*args: Any, **given: Any) -> Any:
+        where = _where(given)
+        return command(*args, where=where, **{name: one for name, one in given.items() if name not in SITE_OPTIONS})
+
+    return with_where
+
+
+SITE_OPTIONS = (
+    "stack_name",
+    "bucket",
+    "service_role",
+    "instance_profile",
+    "security_configuration",
+    "primary_security_group",
+    "node_security_group",
+    "service_security_group",
+)
+"""The parameters of `site_options` and `cluster_site_options`, as `SiteOptions` names them."""
+
+
+def _where(given: Mapping[str, Any]) -> "SiteOptions":
+    """Take a command's site from its parameters.
+
+    A bucket means that there is no stack, so the two exclude each other; but one on the command line takes the place of
+    the other in toptalkers.toml.
+    """
+    from toptalkers.runs.site import SiteOptions
+
+    sources = {name: click.get_current_context().get_parameter_source(name) for name in SITE_OPTIONS}
+    values = {name: given[name] for name in SITE_OPTIONS if given.get(name)}
+    if values.get("bucket") and sources["bucket"] is sources["stack_name"]:
+        raise UsageError("--bucket is for runs without a stack, and --stack-name names one", hint="give one of them")
+    if sources["stack_name"] is ParameterSource.COMMANDLINE:
+        values = {name: one for name, one in values.items() if sources[name] is ParameterSource.COMMANDLINE}
+    return SiteOptions(**values)
+
 
 strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")
 
@@ -123,31 +203,63 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, an
 class Opener:
     """Opens the account of a command; a test passes another opener as click's `obj`."""
 
-    def open(self, *, region: str | None, profile: str | None) -> "Account":
-        """Open the named account and Region, or those that the AWS CLI would take."""
+    def open(self, *, region: str | None, profile: str | None, role: "RoleToAssume | None" = None) -> "Account":
+        """Open the named account and Region, or those that the AWS CLI would take; `role` is one to assume there."""
         from toptalkers.aws import account  # imports boto3
 
-        return account.open_account(region=region, profile=profile, tell=say)
+        return account.open_account(region=region, profile=profile, role=role, tell=say)
 
 
 def open_account(*, region: str | None, profile: str | None) -> "Account":
-    """Open the account of the options `--region` and `--profile`."""
-    return click.get_current_context().ensure_object(Opener).open(region=region, profile=profile)
+    """Open the account of the options `--region`, `--profile` and `--assume-role`."""
+    context = click.get_current_context()
+    arn, external_id = context.meta.get(_ROLE, ""), context.meta.get(_EXTERNAL_ID, "")
+    role = None
+    if arn:
+        from toptalkers.aws.account import RoleToAssume
+
+        role = RoleToAssume(arn, external_id)
+    elif external_id:
+        raise UsageError("--external-id is for a role to assume", hint="name the role with --assume-role")
+    return context.ensure_object(Opener).open(region=region, profile=profile, role=role)
+
+
+_ROLE, _EXTERNAL_ID = "toptalkers.assume_role", "toptalkers.external_id"
+"""Where the values of the two options are in click's context, as `open_account` alone needs them."""
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        ctx.meta[key] = value or ""
+
+    return keep
 
 
 def region_options(command: Callable[..., Any], what: str = "AWS") -> Callable[..., Any]:
-    """Give a command `--region` and `--profile`; it opens the account itself, with `open_account`."""
+    """Give a command `--region`, `--profile` and a role to assume; it opens the account itself, with `open_account`."""
     options = [
         click.option(
             f"--{name.lower()}", metavar=name.upper(), help=f"{what} {name}.  [default: as the AWS CLI has it]"
         )
         for name in ("Region", "profile")
     ]
-    return _with(options, command)
+    role_options = [
+        click.option(
+            "--assume-role", metavar="ARN", expose_value=False, callback=_keep(_ROLE), help="Act as this IAM role."
+        ),
+        click.option(
+            "--external-id",
+            metavar="TEXT",
+            expose_value=False,
+            callback=_keep(_EXTERNAL_ID),
+            help="The external id that the role demands.",
+        ),
+    ]
+    return _with([*options, *role_options], command)
 
 
 def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--region` and `--profile`, and pass it the `account` instead of their values."""
+    """Give a command the options of `region_options`, and pass it the `account` instead of their values."""
 
     @functools.wraps(command)
     def with_account(*args: Any, region: str | None, profile: str | None, **given: Any) -> Any:

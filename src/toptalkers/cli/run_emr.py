@@ -4,49 +4,78 @@ import secrets
 import signal
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
 from toptalkers.cli.options import (
+    SITE_OPTIONS,
+    cluster_site_options,
     dry_run_option,
     job_query_options,
     open_account,
     region_options,
-    stack_name_option,
     strict_option,
     yes_option,
 )
 from toptalkers.cli.params import PAIR
 from toptalkers.cli.signals import last_signal
+from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.command("run-emr")
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
+)
+@origin_options
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
-@stack_name_option
-@click.option("--instance-type", metavar="TYPE", help="Of all nodes.  [default: m7g.xlarge]")
+@cluster_site_options
+@click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]")
+@click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]")
 @click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
 @click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]")
 @click.option(
-    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 10 for 1,000."
+    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000."
+)
+@click.option(
+    "--max-nodes", type=click.IntRange(min=1), metavar="N", help="The most nodes to choose by itself.  [default: 20]"
 )
 @click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes.")
 @click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
 @click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
 @click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
+@click.option(
+    "--configurations",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Settings of the cluster's software: EMR's JSON list of configurations.",
+)
 @click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
 @click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
+@click.option(
+    "--cluster",
+    "cluster_id",
+    metavar="ID",
+    help="Add the steps to this cluster, which runs already, and leave it running.",
+)
+@click.option(
+    "--keep-alive",
+    type=click.IntRange(1, 7 * 24 * 60),
+    metavar="MINUTES",
+    help="Keep the cluster for more questions, until it has had no step for so long.",
+)
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is starting.")
 @click.option(
     "--hadoop-cluster",
@@ -65,8 +94,11 @@ def run_emr(
     query: Query,
     top: int,
     inputs: tuple[str, ...],
+    origin: "Origin",
     skip_unreadable: bool,
-    stack_name: str,
+    where: "SiteOptions",
+    configurations: BinaryIO | None,
+    cluster_id: str | None,
     no_wait: bool,
     hadoop_cluster: bool,
     strict: bool,
@@ -81,24 +113,41 @@ def run_emr(
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
+    Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
+    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket.
+
+    One cluster can answer many questions: start it with --keep-alive, and ask it with --cluster. Its nodes are paid
+    for until it ends. Ctrl-C then cancels the question, not the cluster.
+
     \b
     Example:
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
+      toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
+          --input s3://central-logs/AWSLogs/123456789012/
+      toptalkers run-emr --keep-alive 60 --core 4
+      toptalkers run-emr --cluster j-0123456789ABC --metric bytes
+      toptalkers run-emr --input s3://central/AWSLogs/ --from-account 111122223333 --since 2026-11-23T18:00Z
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
-        _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR})
+        _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR}, "only for EMR", "--hadoop-cluster")
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
-    from toptalkers.capture.our_stack import require_own
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, render_request
-    from toptalkers.runs.site import site_of
-    from toptalkers.runs.watch import execute_run
+    from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
+    from toptalkers.runs.shared import find_running
+    from toptalkers.runs.site import find_site
+    from toptalkers.runs.watch import execute_run, way_to_end
 
+    if cluster_id:
+        new_only = {*cluster, *_SITE_OF_NEW, "configurations"} - {"keep_aggregate", "keep_all_ports"}
+        _refuse_given(ctx, new_only, "only for a new cluster", "--cluster")
     account = open_account(region=region, profile=profile)
+    if configurations:
+        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     options = ClusterOptions(**cluster)  # type: ignore[arg-type]
-    site = site_of(require_own(account, stack_name))
+    site = find_site(account, where, is_cluster_new=not cluster_id)
+    running = find_running(account, cluster_id) if cluster_id else None
     line = _LiveLine()
     plan = plan_run(
         account,
@@ -106,26 +155,37 @@ def run_emr(
         query,
         top=top,
         inputs=inputs,
+        origin=origin,
         options=options,
         skips=skip_unreadable,
         on_look=lambda done, total: line.look(f"looked into {done:,} of {total:,} objects"),
+        running=running,
         token=secrets.token_hex(2),
     )
     line.clear()
     say_lines(format_plan(plan))
+    for note in site.notes:
+        say(f"Note: {note}")
     if dry_run:
         show(render_request(plan.request))
         return
-    confirm("Start the cluster?", yes=yes)
+    confirm("Add the steps to the cluster?" if running else "Start the cluster?", yes=yes)
     record = execute_run(account, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
     if record.is_over:
         code = _tell_outcome(account, plan.bucket, record, strict=strict)
         hours = record.instance_hours(account.now())
-        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
     else:
-        say(f"'toptalkers runs' shows its state; 'toptalkers fetch-results {record.run_id}' fetches the answer")
+        state = f"'toptalkers runs{where.words}' shows its state"
+        say(f"{state}; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
         code = int(bool(record.left_out))
+    if record.is_shared:
+        say(
+            f"the cluster {record.cluster} goes on: 'toptalkers run-emr{where.words} --region {account.region}"
+            f" --cluster {record.cluster}' asks it another question; {way_to_end(account.region, record.cluster)}"
+            " ends it now"
+        )
     ctx.exit(code)
 
 
@@ -164,11 +224,11 @@ class _LiveLine:
             say_over(text)
 
 
-def _ask(cluster: str) -> Literal["leave", "terminate"]:
-    """Ask whether to leave a cluster running; it is terminated without an answer or a terminal."""
+def _ask(what: str) -> Literal["leave", "terminate"]:
+    """Ask whether to leave a run alone, which is described; it is terminated without an answer or a terminal."""
     if last_signal() not in (None, signal.SIGINT) or not is_terminal(sys.stdin):
         return "terminate"
-    say(f"The cluster {cluster} is running, and is paid for until its steps are done.")
+    say(what)
     try:
         leave = agrees("Leave it running?")
     except click.Abort:
@@ -176,22 +236,33 @@ def _ask(cluster: str) -> Literal["leave", "terminate"]:
     return "leave" if leave else "terminate"
 
 
-_ONLY_FOR_EMR = ("skip_unreadable", "stack_name", "no_wait", "dry_run", "region", "profile")
+_SITE_OF_NEW = tuple(name for name in SITE_OPTIONS if name not in ("stack_name", "bucket"))
+
+_OF_ACCOUNT = ("region", "profile", "assume_role", "external_id")
+
+_ONLY_FOR_EMR = (
+    *SITE_OPTIONS,
+    "configurations",
+    "from_accounts",
+    "from_regions",
+    "skip_unreadable",
+    "cluster_id",
+    "no_wait",
+    "dry_run",
+    *_OF_ACCOUNT,
+)
 
 
-def _refuse_given(ctx: click.Context, names: Collection[str]) -> None:
-    """Raise UsageError for parameters that --hadoop-cluster cannot honour."""
+def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: str) -> None:
+    """Raise UsageError for parameters on the command line that another option leaves no room for."""
     from toptalkers.errors import UsageError
 
     asks_aws = ctx.params.get("log_format") == "auto"  # which needs the account
     for param in ctx.command.params:
         name = param.name or ""
         is_given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if is_given and name in names and not (asks_aws and name in ("region", "profile")):
-            raise UsageError(
-                f"{param.opts[0]}: only for EMR, not with --hadoop-cluster",
-                hint=f"leave out {param.opts[0]} or --hadoop-cluster",
-            )
+        if is_given and name in names and not (asks_aws and name in _OF_ACCOUNT):
+            raise UsageError(f"{param.opts[0]}: {why}, not with {other}", hint=f"leave out {param.opts[0]} or {other}")
 
 
 def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: bool) -> int:

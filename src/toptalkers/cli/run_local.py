@@ -11,12 +11,14 @@ from toptalkers.answer.presentation import Presentation
 from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
+from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.records.files import Inputs
+    from toptalkers.records.wanted import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class _Options:
     region: str | None
     profile: str | None
     strict: bool
+    origin: "Origin"
 
 
 @click.command("run-local")
@@ -50,6 +53,7 @@ class _Options:
     metavar="DIR",
     help="Keep the counts of each file in DIR, and read only files that are new or have changed.",
 )
+@origin_options
 @functools.partial(region_options, what="For s3://: the AWS")
 @strict_option
 @click.pass_context
@@ -66,6 +70,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     Example:
       toptalkers run-local flowlogs/ --metric bytes --ports all --top 10
       toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
+      toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
     from toptalkers.machine.memory import explain_no_memory
@@ -114,13 +119,16 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
 def _find_inputs(query: Query, options: _Options) -> "Inputs":
     """The files of the paths, then those of the manifest."""
     from toptalkers.records.files import Inputs, find_inputs, read_manifest
+    from toptalkers.records.wanted import Origin
 
     inputs = find_inputs(path for path in options.paths if not path.startswith("s3://"))
     stored = [path for path in options.paths if path.startswith("s3://")]
+    if options.origin != Origin() and not stored:
+        raise UsageError("--from-account and --from-region are for s3:// addresses", hint="name the folders instead")
     if stored:
         from toptalkers.records.stored import find_stored
 
         storage = open_account(region=options.region, profile=options.profile).storage
-        inputs += find_stored(storage, stored, since=query.since, until=query.until)
+        inputs += find_stored(storage, stored, since=query.since, until=query.until, origin=options.origin)
     listed = read_manifest(options.manifest) if options.manifest else []
     return inputs + Inputs(tuple(listed), ())

@@ -4,35 +4,49 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toptalkers.cli.options import account_options, stack_name_option
+from toptalkers.cli.options import account_options, site_options
 from toptalkers.cli.talk import say, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.runs.record import RunRecord
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.command()
-@stack_name_option
+@site_options
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest first.")
 @account_options
-def runs(*, account: "Account", stack_name: str, limit: int) -> None:
-    """List the stack's runs: state, time taken, bytes read, instance-hours, question.
+def runs(*, account: "Account", where: "SiteOptions", limit: int) -> None:
+    """List the runs: state, time taken, bytes read, instance-hours, question.
+
+    Below them are runs that others started with the same scripts, such as by hand with the AWS CLI, on clusters of
+    the last two weeks. They have the names of their clusters.
 
     \b
     Example:
       toptalkers runs --region eu-central-1
+      toptalkers runs --bucket my-bucket
     """
-    from toptalkers.capture.our_stack import require_own
+    from toptalkers.aws.failures import AwsError
     from toptalkers.errors import ToptalkersError
     from toptalkers.runs.listing import format_runs, read_runs
+    from toptalkers.runs.others import find_others
+    from toptalkers.runs.site import find_bucket
 
-    bucket = require_own(account, stack_name).bucket
+    bucket = find_bucket(account, where)
     found = read_runs(account, bucket, limit)
-    if found.records:
-        show(format_runs(found.records, account.now()))
+    others: list[RunRecord] = []
+    if not found.unknown:  # otherwise EMR may be out of reach
+        try:
+            others = find_others(account, bucket, found.records)
+        except AwsError as error:
+            say(f"runs that others started are not shown: {error.message}")
+    if found.records or others:
+        show(format_runs([*found.records, *others], account.now()))
     for line in found.unknown:
         say(line)
     if found.unknown:
         raise ToptalkersError(f"{len(found.unknown)} of the runs are not shown, or not completely")
-    if not found.records:
-        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr' starts one.")
+    if not found.records and not others:
+        say(f"There are no runs in s3://{bucket}; 'toptalkers run-emr{where.words}' starts one.")

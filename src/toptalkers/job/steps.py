@@ -34,6 +34,12 @@ REDUCER_BYTES = 1024 * MIB
 
 MOST_REDUCERS = 99
 
+SLOW_START = "0.9"
+"""The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""
+
+LONGEST_ARGUMENT = 10_280
+"""The most characters in one argument of a step (EMR API reference, HadoopJarStepConfig: XmlString)."""
+
 UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
 
@@ -61,6 +67,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.,:/=@+-]+")
 _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
 """A path, without commas, which separate paths, and without signs of a pattern."""
 
+_PATTERN = re.compile(r"(?:[a-z0-9]+://)?(?:[A-Za-z0-9_.:/=@+*-]|\{[A-Za-z0-9_.:=@+*,-]+\})+")
+"""A path with Hadoop's stars and braces, which only our own planning makes."""
+
 Gluing = Literal["headers", "offsets", "never"]
 """How small files share a map (docs/decisions/0004-gluing-files.md):
 
@@ -83,6 +92,7 @@ def plan_steps(
     *,
     top: int = 0,
     inputs: Sequence[str],
+    patterns: Sequence[str] = (),
     gluing: Gluing,
     bundle: str,
     output: str,
@@ -99,6 +109,7 @@ def plan_steps(
         query: the question.
         top: how many talkers are kept, 0 for all.
         inputs: files, or folders with everything below them: `s3://bucket/flowlogs/`.
+        patterns: what Hadoop is given instead, if there is any: patterns that match the same files and folders.
         gluing: how small files share a map.
         bundle: the folder of the scripts, ending in `/`.
         output: the folder of the answer, ending in `/`. It must not exist yet.
@@ -117,13 +128,16 @@ def plan_steps(
     for path in (*inputs, bundle, output, between):
         if not _PATH.fullmatch(path):
             raise UsageError(f"{path!r} cannot be a path in a step", hint="use letters, digits and _ . - + @ = : /")
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern):
+            raise UsageError(f"{pattern!r} cannot be a pattern in a step")
     if not inputs:
         raise UsageError("nothing to read")
     of_all_ports = replace(query, ports=ALL_PORTS)
     return (
         _aggregate(
             of_all_ports if keep_all_ports else query,
-            inputs=inputs,
+            inputs=patterns or inputs,
             gluing=gluing,
             script=bundle + "count_flows.py",
             output=between,
@@ -144,7 +158,13 @@ def plan_steps(
 
 
 def emr_steps(steps: Iterable[Step]) -> list[dict[str, Any]]:
-    """The steps as RunJobFlow takes them. A step that fails ends the cluster, because the next has no input."""
+    """The steps as RunJobFlow takes them. A step that fails ends the cluster, because the next has no input.
+
+    Raises:
+        UsageError: an argument is longer than EMR takes.
+
+    """
+    steps = _checked(steps)
     return [
         {
             "Name": step.name,
@@ -156,7 +176,13 @@ def emr_steps(steps: Iterable[Step]) -> list[dict[str, Any]]:
 
 
 def render_steps(steps: Iterable[Step]) -> str:
-    """The steps as the AWS CLI takes them: `aws emr create-cluster --steps file://steps.json`."""
+    """The steps as the AWS CLI takes them: `aws emr create-cluster --steps file://steps.json`.
+
+    Raises:
+        UsageError: an argument is longer than EMR takes.
+
+    """
+    steps = _checked(steps)
     shorthand = [
         {
             "Type": "STREAMING",
@@ -186,6 +212,7 @@ def _aggregate(
         "mapreduce.job.reduces": str(reducers),
         # Two attempts of one reducer would write the same object.
         "mapreduce.reduce.speculative": "false",
+        "mapreduce.job.reduce.slowstart.completedmaps": SLOW_START,
         # Without it, CombineTextInputFormat leaves out nested folders without a message.
         "mapreduce.input.fileinputformat.input.dir.recursive": "true",
     }
@@ -241,6 +268,24 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
 def _generic_options(settings: dict[str, str], script: str) -> list[str]:
     """Hadoop's own options, which must come before those of streaming."""
     return [word for name, value in settings.items() for word in ("-D", f"{name}={value}")] + ["-files", script]
+
+
+def _checked(steps: Iterable[Step]) -> Sequence[Step]:
+    """Raise UsageError for an argument that is too long, and name the option that makes it so."""
+    found = tuple(steps)
+    for argument in (one for step in found for one in step.arguments):
+        if len(argument) > LONGEST_ARGUMENT:
+            words = argument.split()
+            at = max(range(len(words)), key=lambda number: len(words[number]))
+            option = words[at - 1] if at and words[at - 1].startswith("--") else "--input"
+            raise UsageError(
+                f"{option}: an argument of a step would have {len(argument):,} characters,"
+                f" and EMR takes {LONGEST_ARGUMENT:,}",
+                hint="write neighbouring ports as ranges, like 8000-8999"
+                if option == "--ports"
+                else f"give a shorter {option}",
+            )
+    return found
 
 
 def _command(*words: str) -> str:

@@ -8,7 +8,8 @@ from typing import Literal, Self
 EARLIEST_ARRIVAL = timedelta(hours=-1)
 LATEST_ARRIVAL = timedelta(hours=2)
 """How far from its start a record can arrive: ten minutes of aggregation, ten of delivery (VPC user guide), five of
-batching, and the time of retries. It arrives earlier only as far as clocks differ."""
+batching, and the time of retries. It arrives earlier only as far as clocks differ. AWS promises nothing ("best
+effort"); published samples have a record that arrived an hour after its start."""
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -25,10 +26,10 @@ class Arrival:
 
     @classmethod
     def of_records(cls, since: datetime | None, until: datetime | None) -> Self:
-        """The whole hours in which records can have arrived that started in [since, until); None for no bound."""
+        """The time in which records can have arrived that started in [since, until); None for no bound."""
         return cls(
-            _whole_hour(since) + EARLIEST_ARRIVAL if since else EVER.start,
-            _whole_hour(until) + LATEST_ARRIVAL if until else EVER.end,
+            _shifted(since, EARLIEST_ARRIVAL, EVER.start) if since else EVER.start,
+            _shifted(until, LATEST_ARRIVAL, EVER.end) if until else EVER.end,
         )
 
     @classmethod
@@ -77,3 +78,10 @@ def _span_of(date: Sequence[int]) -> Arrival | None:
 
 def _whole_hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _shifted(moment: datetime, by: timedelta, bound: datetime) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:
+        return bound

@@ -1,106 +1,137 @@
 """Flow logs in S3: the one walk to them, for this machine, a cluster and `status`."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import chain, islice
 
 from toptalkers import locations
-from toptalkers.aws.storage import StorageGateway, StoredObject, describe_archive
+from toptalkers.aws.storage import KEYS_PER_REQUEST, StorageGateway, StoredObject, describe_archive
 from toptalkers.errors import UsageError
 from toptalkers.records.files import InputFile, Inputs, Problem, is_hidden
-from toptalkers.records.hours import EVER, Arrival, Part
+from toptalkers.records.hours import Part
+from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Source, Wanted, leads_to_accounts, other_service
+
+LISTED_AT_A_TIME = 8
+"""How many folders are listed at a time: an organization has hundreds, and each takes a request."""
+
+NAMES_SHOWN = 5
 
 _PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
-
-_TREE = re.compile(
-    r"(?:.*/)?(?:flowlogs|vpcflowlogs/[a-z0-9-]+|aws-service=vpcflowlogs/aws-region=[a-z0-9-]+)/(?P<below>(?:[^/]+/)*)"
-)
-"""A folder in a tree of dates: the one that our Lambda writes, or AWS's direct delivery, plain or Hive."""
-
-_DATE = re.compile(
-    r"(?:(?:year=)?([0-9]{4})/(?:(?:month=)?([0-9]{2})/(?:(?:day=)?([0-9]{2})/(?:(?:hour=)?([0-9]{2})/)?)?)?)?"
-)
-
-_ABOVE_TREES = re.compile(re.escape(locations.DIRECT) + r"(?:[^/]+/(?:(?:aws-service=)?vpcflowlogs/)?)?")
-"""The folders of direct delivery that lead to a tree of dates: of accounts, and of flow logs in them."""
 
 _DELIVERED = re.compile(r"(?:.*/)?" + re.escape(locations.DIRECT) + r".*_vpcflowlogs_[^/]*\.log\.gz")
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One listing of a walk.
+@dataclass
+class Search:
+    """The objects that are wanted below an address, found while they are taken from it, in one pass.
 
     Attributes:
-        folder: a prefix of keys; it ends in `/`, except possibly where the walk begins.
-        objects: all objects below the folder if `is_deep`, else those directly in it.
-        folders: the folders directly in it; empty if `is_deep`.
-        is_deep: whether all that is below the folder is wanted.
+        bucket: the name of a bucket.
+        folder: a folder of it, which ends in `/`, or empty for the whole bucket; empty for a single object, too.
+        wanted: what is wanted.
+        cut: folders with something that is not wanted, and objects that are not: no folder above one may be read whole.
+        services: the folders of other AWS services that were passed over, with the names of these.
+        accounts: the accounts that the names of folders and objects tell, wanted or not.
+        regions: the Regions that they tell, of the accounts that are wanted.
 
     """
 
-    folder: str
-    objects: Iterable[StoredObject]
-    folders: tuple[str, ...] = ()
-    is_deep: bool = False
+    storage: StorageGateway
+    bucket: str
+    key: str
+    wanted: Wanted = EVERYTHING
+    folder: str = ""
+    cut: list[str] = field(default_factory=list)
+    services: dict[str, str] = field(default_factory=dict)
+    accounts: set[str] = field(default_factory=set)
+    regions: set[str] = field(default_factory=set)
 
+    @classmethod
+    def at(cls, storage: StorageGateway, uri: str, wanted: Wanted = EVERYTHING) -> "Search":
+        """Search at an address.
 
-def walk(storage: StorageGateway, bucket: str, prefix: str, wanted: Callable[[str], Part]) -> Iterator[Level]:
-    """List the wanted part of what is below a prefix, folders in the order of their names.
+        Raises:
+            UsageError: the text is not an address in S3.
 
-    The prefix is listed even if a folder of this name is not wanted. `wanted` tells how much of a folder is wanted:
-    `all` takes a request per thousand objects, `some` one per folder, `none` takes none.
+        """
+        place = _PLACE.fullmatch(uri)
+        if place is None:
+            raise UsageError(f"{uri!r} is not an address in S3", hint="it is written s3://bucket/folder/")
+        return cls(storage, place[1], place[2] or "", wanted)
 
-    Raises:
-        AwsError: the bucket cannot be listed.
+    def __iter__(self) -> Iterator[StoredObject]:
+        """Yield the object that the address names; if there is none, those below it as a folder, in order.
 
-    """
-    first = wanted(prefix)
-    waiting: list[tuple[str, Part]] = [(prefix, "all" if first == "none" else first)]
-    while waiting:
-        folder, part = waiting.pop()
-        if part == "all":
-            yield Level(folder, storage.list(bucket, folder), is_deep=True)
-        elif part == "some":
-            objects, folders = storage.level(bucket, folder)
-            waiting += reversed([(one, wanted(one)) for one in folders])
-            yield Level(folder, objects, tuple(folders))
+        Objects with a part of the name that begins with `.` or `_` are passed over. An address of a date is read for
+        any time; the time selects only below it.
 
+        Raises:
+            AwsError: the bucket cannot be listed.
 
-def objects_at(storage: StorageGateway, uri: str, arrival: Arrival = EVER) -> Iterator[tuple[str, StoredObject]]:
-    """Yield the objects that an address names, itself or below it as a folder, each with its bucket.
+        """
+        if named := object_at(self.storage, self.bucket, self.key):
+            if self._takes(named):
+                yield named
+            return
+        self.folder = self.key if not self.key or self.key.endswith("/") else f"{self.key}/"
+        for level in _walk(self.storage, self.bucket, self.folder, self._first_part(), self._part_of):
+            for listed in level:
+                if is_read(listed.key, self.folder) and self._takes(listed):
+                    yield listed
 
-    Objects with a part of the name that begins with `.` or `_` are passed over. With a time, folders of dates in which
-    nothing arrived are not even listed.
+    def _first_part(self) -> Part:
+        """How much of the folder of the address is listed."""
+        self._see(self.folder)
+        part = self.wanted.part_of(self.folder)
+        if part == "none":
+            has_origin = Wanted(origin=self.wanted.origin).part_of(self.folder) != "none"
+            return "all" if has_origin or other_service(self.folder) else "none"
+        if self.wanted.is_cut(self.folder):
+            self.cut.append(self.folder)
+        if self.wanted == EVERYTHING and part == "all":
+            # One listing of all below it is the cheapest, unless it holds the folders of AWS's services.
+            folders = islice(self.storage.folders(self.bucket, self.folder), KEYS_PER_REQUEST)
+            return "some" if any(map(leads_to_accounts, folders)) else "all"
+        return part
 
-    Raises:
-        UsageError: the text is not an address in S3.
-        AwsError: the bucket cannot be listed.
+    def _part_of(self, folder: str) -> Part:
+        self._see(folder)
+        part = self.wanted.part_of(folder)
+        if part == "none" or self.wanted.is_cut(folder):
+            self.cut.append(folder)
+        if service := other_service(folder):
+            self.services[folder] = service
+        return part
 
-    """
-    place = _PLACE.fullmatch(uri)
-    if place is None:
-        raise UsageError(f"{uri!r} is not an address in S3", hint="it is written s3://bucket/folder/")
-    bucket, key = place[1], place[2] or ""
-    folder = key if not key or key.endswith("/") else f"{key}/"
+    def _takes(self, listed: StoredObject) -> bool:
+        self._see(listed.key)
+        if self.wanted.has(listed.key):
+            return True
+        self.cut.append(listed.key)
+        return False
 
-    def wanted(below: str) -> Part:
-        if below != key and not below.startswith(folder):
-            return "none"
-        return "all" if arrival == EVER else _wanted_in_tree(arrival, below) or "some"
-
-    for level in walk(storage, bucket, key, wanted):
-        for listed in level.objects:
-            if (listed.key == key or listed.key.startswith(folder)) and is_read(listed.key, folder):
-                yield bucket, listed
+    def _see(self, key: str) -> None:
+        """Remember whose flow logs there are."""
+        source = Source.of(key)
+        if source.account:
+            self.accounts.add(source.account)
+        if source.region and source.account in (self.wanted.origin.accounts or {source.account}):
+            self.regions.add(source.region)
 
 
 def find_stored(
-    storage: StorageGateway, uris: Iterable[str], *, since: datetime | None = None, until: datetime | None = None
+    storage: StorageGateway,
+    uris: Iterable[str],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    origin: Origin = ANYWHERE,
 ) -> Inputs:
-    """Find the objects that addresses name, as files for an engine on this machine; see `objects_at`.
+    """Find the objects that addresses name, as files for an engine on this machine; see `Search`.
 
     The time is that of records; `records/hours.py` says when they can have arrived. An archived object is a problem,
     and is not requested.
@@ -113,10 +144,10 @@ def find_stored(
     found: dict[tuple[str, StoredObject], InputFile | None] = {}
     problems: list[Problem] = []
     repeated = 0
-    arrival = Arrival.of_records(since, until)
-    for uri in uris:
-        is_empty = True
-        for bucket, listed in objects_at(storage, uri, arrival):
+    searches = [Search.at(storage, uri, Wanted.of_records(since, until, origin)) for uri in uris]
+    for search in searches:
+        bucket, is_empty = search.bucket, True
+        for listed in search:
             is_empty = False
             if (bucket, listed) in found:
                 repeated += 1
@@ -125,38 +156,27 @@ def find_stored(
                 problems.append(Problem(f"s3://{bucket}/{listed.key}", describe_archive(listed.archive)))
             else:
                 found[bucket, listed] = _file(storage, bucket, listed)
-        if is_empty:
+        if is_empty and origin == ANYWHERE:
             when = " of the time asked for" if since or until else ""
-            problems.append(Problem(uri, f"no objects{when} are there"))
+            problems.append(Problem(f"s3://{bucket}/{search.key}", f"no objects{when} are there"))
+        for folder, service in search.services.items():
+            problems.append(Problem(f"s3://{bucket}/{folder}", service, is_failure=False))
+    problems += [Problem("flow logs", line) for line in describe_missing(searches, origin)]
+    if not found and not problems:
+        problems.append(Problem(str(origin), "no objects of the time asked for are there"))
     return Inputs(tuple(file for file in found.values() if file), tuple(problems), repeated)
 
 
-def dated_folders(
-    storage: StorageGateway,
-    bucket: str,
-    arrival: Arrival,
-    *,
-    roots: Iterable[str] = (locations.CAPTURED, locations.DIRECT),
-    on_odd: Callable[[str], None] = lambda _: None,
-) -> Iterator[Level]:
-    """List the largest folders of a stack's bucket within a time, and the smallest that overlap it.
-
-    The smallest is a folder of an hour, or of a day that has no hours. `roots` are trees of dates, or folders above
-    them. `on_odd` is called with the address of each folder in a tree whose name is not part of a date.
-    """
-
-    def wanted(folder: str) -> Part:
-        if _TREE.fullmatch(folder) is None:
-            return "some" if _ABOVE_TREES.fullmatch(folder) else "none"
-        part = _wanted_in_tree(arrival, folder)
-        if part is None:
-            on_odd(f"s3://{bucket}/{folder}")
-        return part or "none"
-
-    for root in roots:
-        for level in walk(storage, bucket, root, wanted):
-            if level.is_deep or (not level.folders and len(_date_of(level.folder) or ()) >= 3):
-                yield level
+def describe_missing(searches: Iterable[Search], origin: Origin) -> Iterator[str]:
+    """Yield a line for accounts, and one for Regions, that were asked for and not found, with those that there are."""
+    searches = list(searches)
+    for what, asked, there in (
+        ("account", origin.accounts, set().union(*(one.accounts for one in searches))),
+        ("Region", origin.regions, set().union(*(one.regions for one in searches))),
+    ):
+        if missing := sorted(asked - there):
+            known = _some(sorted(there)) if there else "none that a name tells"
+            yield f"none of the {what} {' or '.join(missing)}; {what}s there: {known}"
 
 
 def newest_object(storage: StorageGateway, bucket: str, tree: str) -> StoredObject | None:
@@ -189,17 +209,42 @@ def begins_with_header(key: str, *, is_own_bucket: bool) -> bool:
     return ours or _DELIVERED.fullmatch(key) is not None
 
 
-def _date_of(folder: str) -> tuple[int, ...] | None:
-    """The date that a folder's name gives, none of it at the top of a tree; None when the name gives no date."""
-    tree = _TREE.fullmatch(folder)
-    date = _DATE.fullmatch(tree["below"]) if tree else None
-    return tuple(int(number) for number in date.groups() if number) if date else None
+def _walk(
+    storage: StorageGateway, bucket: str, folder: str, part: Part, part_of: Callable[[str], Part]
+) -> Iterator[Iterable[StoredObject]]:
+    """Yield the objects of each listing below a folder, folders in the order of their names.
+
+    `all` of a folder takes a request per thousand objects, `some` takes one and those of its folders, `none` takes
+    none. The folders that come next are being listed meanwhile.
+    """
+
+    def listing(folder: str, part: Part) -> tuple[Iterable[StoredObject], Sequence[str]]:
+        if part == "some":
+            return storage.level(bucket, folder)
+        below = storage.list(bucket, folder)
+        return chain(list(islice(below, KEYS_PER_REQUEST)), below), ()
+
+    waiting = [(folder, part)] if part != "none" else []
+    begun: dict[str, Future[tuple[Iterable[StoredObject], Sequence[str]]]] = {}
+    with ThreadPoolExecutor(LISTED_AT_A_TIME, "list") as pool:
+        try:
+            while waiting:
+                for one in waiting[-LISTED_AT_A_TIME:] if len(waiting) > 1 else ():
+                    if one[0] not in begun:
+                        begun[one[0]] = pool.submit(listing, *one)
+                folder, part = waiting.pop()
+                coming = begun.pop(folder, None)
+                objects, folders = coming.result() if coming else listing(folder, part)
+                yield objects
+                waiting += reversed([(one, kind) for one in folders if (kind := part_of(one)) != "none"])
+        finally:
+            for coming in begun.values():
+                coming.cancel()
 
 
-def _wanted_in_tree(arrival: Arrival, folder: str) -> Part | None:
-    """How much of a folder in a tree of dates is wanted; None when its name is not part of a date."""
-    date = _date_of(folder)
-    return None if date is None else arrival.part_of(date)
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 def _file(storage: StorageGateway, bucket: str, listed: StoredObject) -> InputFile:

@@ -8,12 +8,12 @@ from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
-from toptalkers.records.hours import Arrival
-from toptalkers.records.stored import begins_with_header, dated_folders, object_at
+from toptalkers.records.stored import Search, begins_with_header, describe_missing
+from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Wanted
+from toptalkers.runs.access import check_access, describe_transfer, explain_refusal
 from toptalkers.runs.renamed import Copy, plan_copies
-from toptalkers.runs.survey import GIVEN, Place, Survey, format_reasons
-
-_NO_DATE = "left out, as its name is not part of a date"
+from toptalkers.runs.site import Site
+from toptalkers.runs.survey import GIVEN, Survey, format_reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class RunInput:
 
     Attributes:
         uris: the addresses of folders, read with all objects below them, and of files.
+        patterns: what a step is given instead if these are too long for it: patterns that match them.
         objects: the number of objects.
         size_bytes: their total size as stored, usually compressed.
         gluing: how small objects may share a map.
@@ -38,14 +39,17 @@ class RunInput:
     notes: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    patterns: tuple[str, ...] = ()
 
 
 def pick_input(
     storage: StorageGateway,
-    bucket: str,
+    site: Site,
     query: Query,
     *,
     given: Sequence[str] = (),
+    origin: Origin = ANYWHERE,
+    region: str = "",
     renamed: str,
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
@@ -55,55 +59,66 @@ def pick_input(
     All objects whose names do not tell their compression are inspected, and a sample of the others; `on_look` is called
     with the number of objects inspected, and the number to inspect.
 
-    `given` are addresses of folders, `s3://bucket/folder/`, or of objects. They are read completely; only the mapper
-    compares records with the question's time. Without them, that time chooses among the flow logs in the stack's
-    bucket. `renamed` is the folder in that bucket for copies with better names. With `skips`, objects that a cluster
-    cannot read are left out.
+    `given` are addresses of folders, `s3://bucket/folder/`, or of objects; without them, the flow logs in the site's
+    bucket are read. The question's time and `origin` choose among the objects there, as `run-local` does. `renamed` is
+    the folder in the site's bucket for copies with better names. With `skips`, objects that a cluster cannot read are
+    left out. `region` is the cluster's Region, for a note about buckets in others.
 
     Raises:
         UsageError: an address is not one in S3, or has characters that Hadoop would interpret.
-        ToptalkersError: there is nothing to read, or a cluster cannot read an object, without `skips`.
+        ToptalkersError: there is nothing to read, the nodes may not read a bucket, or a cluster cannot read an object,
+            without `skips`.
 
     """
-    notes: list[str] = []
+    bucket = site.bucket
+    for uri in given:
+        _check_given(uri)
+    notes = check_access(site, given)
     survey = Survey(storage, query)
-    if given:
-        places = [_parse_given(uri) for uri in given]
-        others = sorted({place for place, _ in places} - {bucket})
-        notes += [f"the nodes' role can read only s3://{bucket}; it must be granted s3://{other}" for other in others]
-        for place, key in places:
-            found = object_at(storage, place, key)
-            folder = "" if found else f"{key.rstrip('/')}/" if key else ""
-            if not survey.add(place, folder, [found] if found else storage.list(place, folder)):
-                raise ToptalkersError(f"there is nothing to read at s3://{place}/{key}")
-    else:
-        arrival = Arrival.of_records(query.since, query.until)
-        for level in dated_folders(storage, bucket, arrival, on_odd=lambda uri: notes.append(f"{_NO_DATE}: {uri}")):
-            survey.add(bucket, level.folder, level.objects)
+    wanted = Wanted.of_records(query.since, query.until, origin)
+    own = [f"s3://{bucket}/{root}" for root in (locations.CAPTURED, locations.DIRECT)]
+    if not given and origin != ANYWHERE:
+        notes.append(f"{own[0]} is left out: its names do not tell accounts and Regions")
+        own.pop(0)
+    searches = [Search.at(storage, uri, wanted) for uri in given or own]
+    for search in searches:
+        if not survey.add(search) and given:
+            place = f"s3://{search.bucket}/{search.key}"
+            if wanted == EVERYTHING:
+                raise ToptalkersError(f"there is nothing to read at {place}")
+            notes.append(f"nothing that is asked for is at {place}")
+    notes += describe_transfer(storage, site, given, region)
+    missing = list(describe_missing(searches, origin))
     survey.inspect(on_look, needs_all=skips)
     if survey.unreadable and not skips:
         raise ToptalkersError(
             f"{len(survey.unreadable):,} of {survey.objects:,} objects cannot be read on a cluster:"
             f" {format_reasons(survey.unreadable)}",
-            hint="try 'toptalkers run-local' on them, name others with --input, or leave these out with"
+            hint=explain_refusal(survey.unreadable.values())
+            or "try 'toptalkers run-local' on them, name others with --input, or leave these out with"
             " --skip-unreadable",
         )
     taken = survey.taken
     if not taken:
+        if missing:
+            raise ToptalkersError(f"there are no flow logs to read in {', '.join(given or own)}: {'; '.join(missing)}")
         when = " at the time asked for" if query.since or query.until else ""
-        where = f"s3://{bucket}{when}" if not given else ", ".join(given)
+        where = f"s3://{bucket}" if not given else ", ".join(given)
         passed = survey.neighbours | survey.unreadable
         raise ToptalkersError(
-            f"there are no flow logs to read in {where}" + (f": {format_reasons(passed)}" if passed else ""),
+            f"there are no flow logs to read in {where}{when}" + (f": {format_reasons(passed)}" if passed else ""),
             hint=None if given else "'toptalkers status' shows what arrives; records take up to 15 minutes",
         )
-    uris, copied = survey.places()
+    uris, patterns, copied = survey.places()
     copies = plan_copies(copied, survey.renamed, renamed)
     if copies:
         uris.append(f"s3://{bucket}/{renamed}")
+        if patterns:
+            patterns.append(uris[-1])
         number = "1 object is" if len(copies) == 1 else f"{len(copies):,} objects are"
         why = "Hadoop goes by the ending of a name" if survey.renamed else "they are among objects left out"
         notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over, as {why}")
+    notes += missing
     if survey.neighbours:
         notes.append(f"passed over, as they are not flow logs: {format_reasons(survey.neighbours)}")
     if survey.unreadable:
@@ -121,6 +136,7 @@ def pick_input(
         tuple(notes),
         copies,
         tuple(sorted(survey.unreadable.items())),
+        tuple(patterns),
     )
 
 
@@ -134,11 +150,9 @@ def _gluing(survey: Survey, own_bucket: str) -> Gluing:
     return "headers" if explain_themselves else "offsets"
 
 
-def _parse_given(uri: str) -> Place:
-    match = GIVEN.fullmatch(uri)
-    if match is None:
+def _check_given(uri: str) -> None:
+    if GIVEN.fullmatch(uri) is None:
         raise UsageError(
             f"--input: {uri!r} is not an address in S3 that can be passed to a step",
             hint="s3://bucket/folder/ of letters, digits and _ . - + @ = :, without patterns",
         )
-    return match[1], match[2] or ""

@@ -1,5 +1,6 @@
 """The runs of a stack: their present state, and the choice of an answer among them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,10 +10,13 @@ from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.runs.others import runs_of
 from toptalkers.runs.outcome import current_record, is_settled
 from toptalkers.runs.record import RecordError, RunRecord, has_answer, list_runs, load_record
 from toptalkers.runs.units import format_elapsed, format_size
 from toptalkers.visible import visible
+
+CLUSTER_ID = re.compile(r"j-[0-9A-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[Ru
     """
     if run_id is None:
         return _newest_answer(account, bucket)
+    if CLUSTER_ID.fullmatch(run_id):
+        return _answer_of_cluster(account, bucket, run_id), []
     if not locations.is_run_id(run_id):
         raise UsageError(f"{run_id!r} is not the name of a run", hint="like 20261123T181500Z-4f2a")
     record = load_record(account.storage, bucket, run_id)
@@ -85,6 +91,37 @@ def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[Ru
             f"the run {run_id} has no answer yet: it is {record.state}", hint="'toptalkers runs' shows its state"
         )
     raise ToptalkersError(f"the run {run_id} has no answer, or not any more, at {record.answer}")
+
+
+def _answer_of_cluster(account: Account, bucket: str, cluster_id: str) -> RunRecord:
+    """Choose the newest run on a cluster; it may be one without a record."""
+    runs = runs_of(account, bucket, account.clusters.describe(cluster_id))
+    if not runs:
+        raise ToptalkersError(
+            f"the cluster {cluster_id} has no run that uses the scripts in s3://{bucket}/{locations.CODE}",
+            hint="'toptalkers runs' lists the runs",
+        )
+    record = runs[-1]
+    prefix = answer_folder(bucket, record)
+    if not prefix.startswith(locations.RUNS):
+        raise ToptalkersError(
+            f"the answer of the run on the cluster {cluster_id} is not in s3://{bucket}/{locations.RUNS}",
+            hint=f"'aws s3 cp --recursive {record.answer} .' copies it",
+        )
+    if account.storage.head(bucket, f"{prefix}_SUCCESS") is not None:
+        return record
+    message = f"the run on the cluster {cluster_id} has no answer at {record.answer}: it is {record.state}"
+    if record.state in ("FAILED", "CANCELLED"):
+        raise JobFailedError(f"{message}: {record.reason}")
+    raise ToptalkersError(message, hint="'toptalkers runs' shows its state")
+
+
+def answer_folder(bucket: str, record: RunRecord) -> str:
+    """The folder of a run's answer in its bucket; for a run without a record, it is where its steps say."""
+    if locations.is_run_id(record.run_id):
+        return locations.answer_prefix(record.run_id)
+    own = f"s3://{bucket}/"
+    return record.answer.removeprefix(own) if record.answer.startswith(own) else ""
 
 
 def _newest_answer(account: Account, bucket: str) -> tuple[RunRecord, list[str]]:
@@ -126,8 +163,8 @@ def format_runs(records: Sequence[RunRecord], now: datetime) -> str:
                 visible(one.run_id),
                 visible(one.state),
                 format_elapsed((end - one.created).total_seconds()) if one.cluster and one.state != "UNKNOWN" else "-",
-                format_size(one.input_bytes),
-                f"{one.instance_hours(now):.2f}" if one.state != "UNKNOWN" else "-",
+                format_size(one.input_bytes) if locations.is_run_id(one.run_id) else "-",
+                f"{one.instance_hours(now):.2f}" if one.state != "UNKNOWN" and one.instances else "-",
                 visible(describe_query(one.query)),
             )
         )

@@ -14,8 +14,10 @@ from toptalkers.capture.our_stack import require_own
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 from toptalkers.records.files import find_inputs
-from toptalkers.records.stored import objects_at
+from toptalkers.records.stored import Search
+from toptalkers.records.wanted import EVERYTHING, Wanted
 from toptalkers.runs.content import find_flow_log_ids
+from toptalkers.runs.site import SiteOptions, find_bucket
 
 MOST_NAMES = 100_000
 """How many names of objects per address are searched for ids of flow logs."""
@@ -23,11 +25,13 @@ MOST_NAMES = 100_000
 _BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flow-logs' shows the formats there are"
 
 
-def find_log_format(account: Account, paths: Iterable[str], *, stack_name: str | None = None) -> tuple[str, str]:
+def find_log_format(
+    account: Account, paths: Iterable[str], where: SiteOptions | None = None, wanted: Wanted = EVERYTHING
+) -> tuple[str, str]:
     """Find the format of files, as CreateFlowLogs takes it, and a line that names the flow logs that have it.
 
-    `paths` are files, folders and `s3://` addresses; none for the stack's own flow logs. The log group of the stack, if
-    there is one, counts as a place of the files.
+    `paths` are files, folders and `s3://` addresses; none for the flow logs in the bucket of runs, which `where` tells.
+    The log group of a stack counts as a place of the files, too. In S3, only names of what is `wanted` are looked at.
 
     Raises:
         UsageError: a text is not an address in S3.
@@ -37,13 +41,13 @@ def find_log_format(account: Account, paths: Iterable[str], *, stack_name: str |
     paths = list(paths)
     buckets = {path.removeprefix("s3://").split("/")[0] for path in paths if path.startswith("s3://")}
     groups: set[str] = set()
-    if stack_name is not None:
-        stack = require_own(account, stack_name)
-        groups = {stack.log_group}
-        if not paths:
-            buckets = {stack.bucket}
+    if where and not where.bucket:
+        stack = require_own(account, where.stack_name)
+        groups = {stack.log_group} if stack.has_stream else set()
+    if where and not paths:
+        buckets = {find_bucket(account, where)}
     known = account.flow_logs.find()
-    ids = {found for name in _names(account, paths) for found in find_flow_log_ids(name)}
+    ids = {found for name in _names(account, paths, wanted) for found in find_flow_log_ids(name)}
     if ids:
         matching = [one for one in known if one.id in ids]
         what = f"the flow logs named in the files: {_some(sorted(ids))}"
@@ -72,11 +76,11 @@ def find_log_format(account: Account, paths: Iterable[str], *, stack_name: str |
     return log_format, f"the log format is that of {_some(names)}: {log_format}{rest}"
 
 
-def _names(account: Account, paths: Iterable[str]) -> Iterator[str]:
+def _names(account: Account, paths: Iterable[str], wanted: Wanted) -> Iterator[str]:
     for path in paths:
         yield path
         if path.startswith("s3://"):
-            yield from (one.key for _, one in islice(objects_at(account.storage, path), MOST_NAMES))
+            yield from (one.key for one in islice(Search.at(account.storage, path, wanted), MOST_NAMES))
         elif path != "-" and Path(path).exists():
             yield from (file.name for file in find_inputs([path]).files)
 

@@ -10,8 +10,10 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError
+from toptalkers.runs.causes import find_cause
 from toptalkers.runs.logs import StepLogs, await_counters, await_failure, counters_of
-from toptalkers.runs.record import RunRecord, cluster_name, has_answer
+from toptalkers.runs.plan import RunPlan
+from toptalkers.runs.record import RunRecord, cluster_name, has_answer, step_name
 
 MOST_UNHEARD = timedelta(minutes=10)
 """A run that has no cluster by then is no longer being started."""
@@ -26,22 +28,40 @@ class Watched:
     gave_up: str
 
 
-def failure_of(record: RunRecord, watched: Watched) -> JobFailedError:
-    """Make the error for a run that did not complete."""
+def failure_of(plan: RunPlan, record: RunRecord, watched: Watched) -> JobFailedError:
+    """Make the error for a run that did not complete, with what mends the cause if the cluster did not start."""
     verb = "was terminated" if record.state == "CANCELLED" else "failed"
-    hint = None
-    if watched.gave_up or watched.cluster.lacks_capacity:
-        hint = "another --instance-type, --subnet or Availability Zone may have room"
+    cluster, hint = watched.cluster, None
+    if not any(step.started for step in watched.steps):
+        codes = (*cluster.error_codes, cluster.reason_code)
+        cause = find_cause(plan, codes, watched.gave_up or cluster.reason)
+        hint = cause[1] if cause else None
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
+
+
+def refusal_of(plan: RunPlan, error: AwsError) -> AwsError:
+    """Make the error for a request of a cluster that EMR refused, with what mends the cause if that is known.
+
+    An error with a hint of its own is returned as it is: among them are permissions that the user lacks, which have
+    other causes than those of the roles.
+    """
+    cause = None if error.hint else find_cause(plan, (error.code,), error.message)
+    return AwsError(error.message, hint=cause[1], code=error.code) if cause else error
 
 
 def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
     """Complete the record of a run that is over, with the reason or the counters from its logs."""
-    cluster, steps = watched.cluster, watched.steps
-    record = replace(judged(record, cluster, steps, account.now()), ended=cluster.ended or account.now())
+    cluster, steps = watched.cluster, own_steps(record, watched.steps)
+    record = judged(record, cluster, steps, account.now())
+    if not record.is_shared or record.ended is None:
+        record = replace(record, ended=cluster.ended or account.now())
     if record.state == "COMPLETED":
+        logs = _logs_of(bucket, record, steps[0])
+        if logs is None:
+            say(f"the cluster {cluster.id} keeps no logs: the tally is not known")
+            return record
         with suppress(AwsError):
-            record = replace(record, counters=await_counters(account, _logs_of(bucket, record, steps[0]), say))
+            record = replace(record, counters=await_counters(account, logs, say))
         return record
     if watched.gave_up:
         return replace(record, state="FAILED", reason=watched.gave_up)
@@ -49,6 +69,8 @@ def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watc
     if not failed:
         return record
     logs = _logs_of(bucket, record, failed)
+    if logs is None:
+        return replace(record, reason=f"{record.reason}; the cluster {cluster.id} keeps no logs")
     where = failed.log or f"{logs.uri}steps/{failed.id}/"
     say(f"looking for the reason in {logs.uri}")
     try:
@@ -64,14 +86,22 @@ def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watc
 
 
 def judged(record: RunRecord, cluster: Cluster, steps: Sequence[ClusterStep], now: datetime) -> RunRecord:
-    """Update a record by the states of its cluster and steps."""
+    """Update a record by the states of its cluster and of its own steps among the cluster's."""
+    steps = own_steps(record, steps)
+    last = max((step.ended for step in steps if step.ended), default=now)
     if steps and all(step.state == "COMPLETED" for step in steps):
-        last = max((step.ended for step in steps if step.ended), default=now)
-        return replace(record, state="COMPLETED", ended=cluster.ended or (last if cluster.is_ending else None))
+        ended = last if record.is_shared else cluster.ended or (last if cluster.is_ending else None)
+        return replace(record, state="COMPLETED", ended=ended)
     failed = next((step for step in steps if step.state == "FAILED"), None)
     if failed:
         why = f"step {failed.name} failed" + (f": {failed.reason}" if failed.reason else "")
-        return replace(record, state="FAILED", reason=why, ended=cluster.ended)
+        return replace(record, state="FAILED", reason=why, ended=last if record.is_shared else cluster.ended)
+    if record.is_shared and not cluster.is_ending:
+        if any(step.state == "CANCELLED" for step in steps):
+            return replace(record, state="CANCELLED", reason="its steps were cancelled", ended=last)
+        if not steps and now - record.created > MOST_UNHEARD:
+            why = f"the cluster {cluster.id} did not get its steps"
+            return replace(record, state="FAILED", reason=why, ended=record.created)
     if not cluster.is_ending:
         return replace(record, state="RUNNING")
     why = cluster.reason or cluster.reason_code or cluster.state
@@ -113,10 +143,22 @@ def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, i
     if record.counters or not record.cluster:
         return record.counters
     with suppress(AwsError):
-        steps = account.clusters.steps(record.cluster)
-        return counters_of(account, _logs_of(bucket, record, steps[0])) if steps else {}
+        steps = own_steps(record, account.clusters.steps(record.cluster))
+        logs = _logs_of(bucket, record, steps[0]) if steps else None
+        return counters_of(account, logs) if logs else {}
     return {}
 
 
-def _logs_of(bucket: str, record: RunRecord, step: ClusterStep) -> StepLogs:
-    return StepLogs(bucket, f"{locations.run_logs_prefix(record.run_id)}{record.cluster}/", step.id)
+def own_steps(record: RunRecord, steps: Sequence[ClusterStep]) -> list[ClusterStep]:
+    """Choose a run's steps among those of its cluster, which are all of them if the cluster is for this run only."""
+    return [step for step in steps if not record.is_shared or step.name.endswith(step_name("", record.run_id))]
+
+
+def _logs_of(bucket: str, record: RunRecord, step: ClusterStep) -> StepLogs | None:
+    """Return where a step's logs are; None if its cluster keeps none."""
+    if not record.is_shared:
+        return StepLogs(bucket, f"{locations.run_logs_prefix(record.run_id)}{record.cluster}/", step.id)
+    if not record.logs.startswith("s3://"):
+        return None
+    place, _, folder = record.logs.removeprefix("s3://").partition("/")
+    return StepLogs(place, f"{folder}{record.cluster}/", step.id)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toptalkers import __version__, locations
@@ -11,9 +11,21 @@ from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
+from toptalkers.records.wanted import ANYWHERE, Origin
+from toptalkers.runs.ahead import (
+    Network,
+    check_types,
+    check_vcpus,
+    describe_network,
+    find_network,
+    network_notes,
+)
 from toptalkers.runs.input import RunInput, pick_input
+from toptalkers.runs.prices import describe_cost
+from toptalkers.runs.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
 from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
+from toptalkers.runs.shared import RunningCluster, share_steps, size_running
 from toptalkers.runs.site import Site
 from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
@@ -27,10 +39,12 @@ _SUBNET = re.compile(r"subnet-[0-9a-f]+")
 class RunPlan:
     """The plan of a run, whose first record is `record`.
 
-    `bundle` is the key of the bundle's folder in the stack's bucket. `request` is that of RunJobFlow, exactly as it is
-    sent.
+    `bundle` is the key of the bundle's folder in the runs' bucket. `request` is that of RunJobFlow, exactly as it is
+    sent; on a cluster that runs already, `running`, it is that of AddJobFlowSteps. `vcpus` says how many vCPUs it
+    needs, and of how many; `notes` are lines that a user should read.
     """
 
+    site: Site
     bucket: str
     region: str
     record: RunRecord
@@ -38,6 +52,10 @@ class RunPlan:
     sizing: Sizing
     bundle: str
     request: Mapping[str, Any]
+    network: Network
+    vcpus: str
+    notes: tuple[str, ...]
+    running: RunningCluster | None = None
 
 
 def plan_run(
@@ -47,47 +65,69 @@ def plan_run(
     *,
     top: int = 0,
     inputs: Sequence[str] = (),
+    origin: Origin = ANYWHERE,
     options: ClusterOptions | None = None,
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
+    running: RunningCluster | None = None,
     token: str,
 ) -> RunPlan:
     """Plan a run at a site; this changes nothing in the account.
 
     `top` is how many talkers are kept, 0 for all. `inputs` are addresses in S3 to read instead of the flow logs in the
-    site's bucket; see `pick_input`, also for `skips` and `on_look`. `token` is four random hexadecimal digits, for the
-    run's name.
+    site's bucket; see `pick_input`, also for `origin`, `skips` and `on_look`. `running` is a cluster that runs already,
+    and takes the steps, instead of one by `options`. `token` is four random hexadecimal digits, for the run's name.
 
     Raises:
         UsageError: an option is not valid.
-        ToptalkersError: there is nothing to read, a cluster cannot read some object, or EMR has no such release.
+        ToptalkersError: there is nothing to read, or a cluster cannot read some object; EMR has no such release, or the
+            cluster cannot start for another reason that can be known before.
 
     """
     options = options or ClusterOptions()
     _check(options)
     bucket = site.bucket
-    _require_release(account, options.release)
+    network = Network((), ())
+    if running is None:
+        _require_release(account, options.release)
+        network = find_network(account, options.subnets or site.subnets)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
         account.storage,
-        bucket,
+        site,
         query,
         given=inputs,
+        origin=origin,
+        region=account.region,
         renamed=locations.renamed_prefix(run_id),
         skips=skips,
         on_look=on_look,
     )
-    sizing = size_cluster(
-        read.size_bytes,
-        core=options.core,
-        task=options.task,
-        vpc_nodes=options.vpc_nodes,
-        spot=options.spot,
-        **({"instance_type": options.instance_type} if options.instance_type else {}),
+    sizing = (
+        size_running(read.size_bytes, running)
+        if running
+        else size_cluster(
+            read.size_bytes,
+            objects=read.objects,
+            primary_type=options.primary_type,
+            core=options.core,
+            task=options.task,
+            vpc_nodes=options.vpc_nodes,
+            max_nodes=options.max_nodes,
+            spot=options.spot,
+            **({"instance_type": options.instance_type} if options.instance_type else {}),
+        )
     )
+    unknown: list[str] = []
+    vcpus = ""
+    if running is None:
+        unknown = check_types(account, network, sizing, options.release)
+        vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
+    if note := quarantine_note(account.storage, bucket, read.uris, query):
+        read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
     record = RunRecord(
@@ -100,10 +140,15 @@ def plan_run(
         input_bytes=read.size_bytes,
         answer=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
         aggregate=f"s3://{bucket}/{locations.aggregate_prefix(run_id)}" if options.keep_aggregate else "",
-        versions={"toptalkers": __version__, "bundle": sha256, "release": options.release},
+        versions={
+            "toptalkers": __version__,
+            "bundle": sha256,
+            "release": running.cluster.release if running else options.release,
+        },
         instance_type=sizing.instance_type,
-        instances=sizing.instances,
+        instances=sum(one.count for one in running.nodes) if running and running.nodes else sizing.instances,
         created=created,
+        cluster=running.cluster.id if running else "",
         left_out=[f"{uri}: {reason}" for uri, reason in read.left_out],
     )
     _, request = plan_request(
@@ -116,28 +161,74 @@ def plan_run(
         sizing=sizing,
         options=options,
     )
-    return RunPlan(bucket, account.region, record, read, sizing, bundle, request)
+    if running:
+        record = replace(record, is_shared=True, logs=running.cluster.log_uri)
+        request = {"JobFlowId": running.cluster.id, "Steps": share_steps(request["Steps"], run_id)}
+    elif options.keep_alive is not None:
+        record = replace(record, is_shared=True, logs=request["LogUri"])
+    return RunPlan(
+        site,
+        bucket,
+        account.region,
+        record,
+        read,
+        sizing,
+        bundle,
+        request,
+        network,
+        vcpus,
+        (*read.notes, *unknown, *network_notes(account, site, network)),
+        running,
+    )
 
 
 def format_plan(plan: RunPlan) -> str:
     """Write the plan as lines of text."""
-    sizing, record = plan.sizing, plan.record
+    sizing, record, site = plan.sizing, plan.record, plan.site
     nodes = f"1 primary, {sizing.core} core"
     if sizing.task:
         nodes += f", {sizing.task} task{' (Spot)' if sizing.spot else ''}"
+    types = f"all {sizing.instance_type}"
+    if sizing.primary_type != sizing.instance_type:
+        types = f"the primary {sizing.primary_type}, the others {sizing.instance_type}"
+    roles = f"{site.service_role}, {site.instance_profile}; security configuration "
+    roles += site.security_configuration or "none"
     uris = ", ".join(plan.input.uris[:3]) + (", ..." if len(plan.input.uris) > 3 else "")
+    which = f"{record.cluster}, which runs already: " if plan.running else ""
+    where = (
+        f"of the stack {record.stack}" if record.stack != plan.bucket else f"in s3://{plan.bucket}, without a stack,"
+    )
     lines = [
-        f"Plan: run {record.run_id} of the stack {record.stack} in {plan.region}",
+        f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
         f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
-        f"  cluster   {record.versions['release']}, {nodes}, all {sizing.instance_type} ({sizing.reason})",
-        f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; it ends by itself",
+        f"  cluster   {which}{record.versions['release']}, {nodes}, {types} ({sizing.reason})",
+        *(
+            ()
+            if plan.running
+            else (
+                f"  network   {describe_network(plan.network)}",
+                f"  vCPUs     {plan.vcpus}",
+                f"  roles     {roles}",
+            )
+        ),
+        f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; {_end_of_cluster(plan)}",
+        f"  cost      {describe_cost(sizing, plan.region)}",
         f"  answer    {record.answer}",
     ]
     if record.aggregate:
         lines.append(f"  aggregate {record.aggregate}")
-    lines += [f"Note: {note}" for note in plan.input.notes]
+    lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(map(visible, lines))
+
+
+def _end_of_cluster(plan: RunPlan) -> str:
+    if plan.running:
+        return "more if the cluster has other steps to do first; it goes on afterwards"
+    if plan.record.is_shared:
+        idle = plan.request["AutoTerminationPolicy"]["IdleTimeout"] // 60
+        return f"it goes on afterwards, and ends after {idle:,} minutes without a step"
+    return "it ends by itself"
 
 
 def _require_release(account: Account, release: str) -> None:

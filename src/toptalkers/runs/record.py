@@ -44,7 +44,7 @@ class RunRecord:
 
     Attributes:
         run_id: the name of the run.
-        stack: the stack that it belongs to.
+        stack: the stack that it belongs to; without a stack, the bucket that it is in.
         state: its state when the record was last written.
         question: the texts of the query, by the names of its clauses, and `top`, how many talkers are kept.
         inputs: the addresses that are read.
@@ -61,6 +61,9 @@ class RunRecord:
         reason: why the run failed, one line.
         counters: the mapper's tally, by the names of `flowlog/reasons.py`; empty when not known.
         left_out: objects that were asked for and are not read, an address and a reason each.
+        is_shared: whether the cluster goes on after the run, and may run other steps: then the run's steps are those
+            with its name in theirs (`step_name`), and only they tell the run's state.
+        logs: the address of the folder of a shared cluster's logs; empty when it keeps none.
 
     """
 
@@ -82,6 +85,8 @@ class RunRecord:
     reason: str = ""
     counters: Mapping[str, int] = field(default_factory=dict)
     left_out: Sequence[str] = field(default_factory=list)
+    is_shared: bool = False
+    logs: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -108,6 +113,11 @@ class RunRecord:
 def cluster_name(run_id: str) -> str:
     """The name of a run's cluster, to find it by when its id is not known."""
     return f"toptalkers-{run_id}"
+
+
+def step_name(step: str, run_id: str) -> str:
+    """The name of a run's step on a cluster that runs other steps, too."""
+    return f"{step} {run_id}"
 
 
 def question_of(query: Query, top: int = 0) -> dict[str, str | int]:
@@ -184,6 +194,12 @@ def _number(value: object) -> int:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"a {type(value).__name__} instead of true or false")
+    return value
+
+
 def _time(value: object) -> datetime:
     time = datetime.fromisoformat(_text(value))
     if time.tzinfo is None:
@@ -243,6 +259,8 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "reason": _shown,
     "counters": lambda value: {key: _number(one) for key, one in _members(value)},
     "left_out": lambda value: [visible(one) for one in _texts(value)],
+    "is_shared": _flag,
+    "logs": _shown,
 }
 """By the names of the record's members; a parser raises ValueError, TypeError, OverflowError or UsageError."""
 
@@ -271,7 +289,7 @@ def load_record(storage: StorageGateway, bucket: str, run_id: str) -> RunRecord 
 
 
 def list_runs(storage: StorageGateway, bucket: str) -> Iterator[str]:
-    """Yield the names of the stack's runs, the newest first."""
+    """Yield the names of the runs in a bucket, the newest first."""
     folders = [folder.split("/")[-2] for folder in storage.folders(bucket, locations.RUNS)]
     yield from (name for name in reversed(folders) if locations.is_run_id(name))
 

@@ -1,16 +1,18 @@
 """The request that a run sends to EMR: the cluster, by its options and size, and its two steps."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from toptalkers import locations
 from toptalkers.capture.our_stack import STACK_TAG
+from toptalkers.errors import UsageError
 from toptalkers.job.steps import Step, emr_steps, plan_steps
 from toptalkers.question.query import Query
 from toptalkers.runs.input import RunInput
 from toptalkers.runs.record import cluster_name
+from toptalkers.runs.shared import share_steps
 from toptalkers.runs.site import SecurityGroups, Site
 from toptalkers.runs.sizing import Sizing, size_cluster
 
@@ -23,15 +25,44 @@ IDLE_SECONDS = 3600
 SPOT_MINUTES = 20
 """How long to wait for Spot instances, before on-demand ones are taken."""
 
+SPOT_CONFIGURATIONS: tuple[Mapping[str, Any], ...] = (
+    {
+        "Classification": "yarn-site",
+        "Properties": {
+            "yarn.node-labels.enabled": "true",
+            "yarn.node-labels.am.default-node-label-expression": "CORE",
+            "yarn.resourcemanager.am.max-attempts": "4",
+        },
+    },
+    {
+        "Classification": "mapred-site",
+        "Properties": {
+            "mapreduce.am.max-attempts": "4",
+            "mapreduce.map.maxattempts": "8",
+            "mapreduce.reduce.maxattempts": "8",
+        },
+    },
+)
+"""What lets a job survive the loss of Spot task nodes.
+
+Since EMR 6 the application master, with which the whole job ends, may run on any node. With node labels it only runs on
+core nodes, which are on demand here. `CORE` is a label in EMR 6 and in EMR 7.0 or higher; EMR 7 has `ON_DEMAND` as well
+(EMR management guide, "Understand node types in Amazon EMR" and "Amazon EMR settings to prevent job failure because of
+task node Spot Instance termination"). More attempts are for maps whose output is lost with their node: Hadoop counts
+"too many fetch failures" as failed attempts, and gives a map 4.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterOptions:
     """The user's options for the cluster; `size_cluster` decides those that are None."""
 
     instance_type: str | None = None
+    primary_type: str | None = None
     core: int | None = None
     task: int | None = None
     vpc_nodes: int | None = None
+    max_nodes: int | None = None
     spot: bool = False
     release: str = RELEASE
     subnets: tuple[str, ...] = ()
@@ -39,6 +70,10 @@ class ClusterOptions:
     tags: tuple[tuple[str, str], ...] = ()
     keep_aggregate: bool = False
     keep_all_ports: bool = False
+    keep_alive: int | None = None
+    """Minutes without a step until the cluster ends; None to end it with its steps."""
+    configurations: tuple[Mapping[str, Any], ...] = ()
+    """EMR's configurations of the cluster's software, as `parse_configurations` reads them."""
 
 
 def plan_request(
@@ -52,7 +87,7 @@ def plan_request(
     sizing: Sizing,
     options: ClusterOptions,
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
-    """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them and ends.
+    """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them, and ends unless it is kept.
 
     The cluster has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
     """
@@ -62,6 +97,7 @@ def plan_request(
         query,
         top=top,
         inputs=read.uris,
+        patterns=read.patterns,
         gluing=read.gluing,
         bundle=f"s3://{bucket}/{bundle}",
         output=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
@@ -72,7 +108,10 @@ def plan_request(
         keep_aggregate=options.keep_aggregate,
         keep_all_ports=options.keep_all_ports,
     )
-    instances: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
+    instances: dict[str, Any] = {
+        "KeepJobFlowAliveWhenNoSteps": options.keep_alive is not None,
+        "TerminationProtected": False,
+    }
     if options.spot or len(subnets) > 1:
         instances["InstanceFleets"] = _fleets(sizing)
         if subnets:
@@ -96,13 +135,17 @@ def plan_request(
         "ReleaseLabel": options.release,
         "Applications": [{"Name": "Hadoop"}],
         "Instances": instances,
-        "Steps": emr_steps(steps),
+        "Steps": emr_steps(steps) if options.keep_alive is None else share_steps(emr_steps(steps), run_id),
         "ServiceRole": site.service_role,
         "JobFlowRole": site.instance_profile,
     }
     if site.security_configuration:
         request["SecurityConfiguration"] = site.security_configuration
-    request["AutoTerminationPolicy"] = {"IdleTimeout": IDLE_SECONDS}
+    if configurations := merge_configurations(SPOT_CONFIGURATIONS if sizing.spot else (), options.configurations):
+        request["Configurations"] = configurations
+    request["AutoTerminationPolicy"] = {
+        "IdleTimeout": IDLE_SECONDS if options.keep_alive is None else 60 * options.keep_alive
+    }
     request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
     return steps, request
 
@@ -129,6 +172,52 @@ def example_run(
     )
 
 
+def parse_configurations(content: bytes, *, name: str) -> tuple[Mapping[str, Any], ...]:
+    """Read EMR's configurations from JSON, a list like `[{"Classification": "yarn-site", "Properties": {...}}]`.
+
+    Raises:
+        UsageError: it is not such a list; the error begins with `name`.
+
+    """
+    try:
+        return tuple(_configurations(json.loads(content)))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{name} is not a list of EMR's configurations: {error}",
+            hint='like [{"Classification": "yarn-site", "Properties": {"NAME": "VALUE"}}]',
+        ) from error
+
+
+def merge_configurations(
+    ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Merge two lists of configurations by their classification. Where both set a property, `theirs` wins."""
+    merged: dict[str, dict[str, Any]] = {}
+    for one in (*ours, *theirs):
+        before = merged.setdefault(one["Classification"], {"Classification": one["Classification"], "Properties": {}})
+        before["Properties"] = before["Properties"] | one.get("Properties", {})
+        if nested := merge_configurations(before.get("Configurations", ()), one.get("Configurations", ())):
+            before["Configurations"] = nested
+    return list(merged.values())
+
+
+def _configurations(value: object) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise ValueError("a list is missing around it")  # noqa: TRY004 - one kind of error
+    for one in value:
+        if not isinstance(one, dict):
+            raise ValueError(f"{str(one)[:40]!r} is not an object")  # noqa: TRY004
+        if unknown := set(one) - {"Classification", "Properties", "Configurations"}:
+            raise ValueError(f"{min(unknown)[:40]!r} is none of Classification, Properties, Configurations")
+        if not isinstance(one.get("Classification"), str) or not one["Classification"]:
+            raise ValueError("a Classification is missing")
+        properties = one.get("Properties", {})
+        if not isinstance(properties, dict) or not all(isinstance(each, str) for each in properties.values()):
+            raise ValueError(f'the Properties of {one["Classification"][:40]!r} are not texts, like "true" or "8"')
+        _configurations(one.get("Configurations", []))
+    return value
+
+
 def render_request(request: Mapping[str, Any]) -> str:
     """Write the request as JSON, as boto3's `run_job_flow(**request)` takes it; it ends in a line feed."""
     return json.dumps(request, indent=2) + "\n"
@@ -144,32 +233,34 @@ def _security_groups(groups: SecurityGroups) -> dict[str, str]:
 
 
 def _groups(sizing: Sizing) -> list[dict[str, Any]]:
-    groups = (("primary", "MASTER", 1), ("core", "CORE", sizing.core), ("task", "TASK", sizing.task))
+    groups = (
+        ("primary", "MASTER", sizing.primary_type, 1),
+        ("core", "CORE", sizing.instance_type, sizing.core),
+        ("task", "TASK", sizing.instance_type, sizing.task),
+    )
     return [
         {
             "Name": name,
             "InstanceRole": role,
-            "InstanceType": sizing.instance_type,
+            "InstanceType": instance_type,
             "InstanceCount": count,
             "Market": "ON_DEMAND",
         }
-        for name, role, count in groups
+        for name, role, instance_type, count in groups
         if count
     ]
 
 
 def _fleets(sizing: Sizing) -> list[dict[str, Any]]:
-    own = [{"InstanceType": sizing.instance_type, "WeightedCapacity": 1}]
-
-    def on_demand(name: str, kind: str, capacity: int) -> dict[str, Any]:
+    def on_demand(name: str, kind: str, capacity: int, instance_type: str = sizing.instance_type) -> dict[str, Any]:
         return {
             "Name": name,
             "InstanceFleetType": kind,
             "TargetOnDemandCapacity": capacity,
-            "InstanceTypeConfigs": own,
+            "InstanceTypeConfigs": [{"InstanceType": instance_type, "WeightedCapacity": 1}],
         }
 
-    fleets = [on_demand("primary", "MASTER", 1), on_demand("core", "CORE", sizing.core)]
+    fleets = [on_demand("primary", "MASTER", 1, sizing.primary_type), on_demand("core", "CORE", sizing.core)]
     if sizing.task and sizing.spot:
         fleets.append(
             {

@@ -1,8 +1,18 @@
 """Where runs live: the bucket that holds them, and the roles and the network of their clusters."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
-from toptalkers.capture.our_stack import OurStack
+from toptalkers import locations
+from toptalkers.aws.account import Account
+from toptalkers.capture.our_stack import OurStack, require_own
+from toptalkers.errors import UsageError
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
+LOGS_MARK = "RunLogsExpireDays"
+"""A stack with this parameter lets the nodes write logs where runs want them; older ones do not have it."""
+
+_GROUP = re.compile(r"sg-[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,9 @@ class Site:
         subnets: the ids of the subnets of clusters; of several, EMR chooses. Empty for EMR's own choice.
         security_groups: the security groups of clusters.
         read_buckets: the names of other buckets that the nodes may read; None when that is not known.
+        is_stack: whether a stack of ours has made it all; otherwise at least the service role is somebody else's.
+        notes: lines that a user should read before a run.
+        nodes_role: the ARN of the nodes' role; empty when it is not known.
 
     """
 
@@ -39,6 +52,110 @@ class Site:
     subnets: tuple[str, ...] = ()
     security_groups: SecurityGroups = SecurityGroups()
     read_buckets: frozenset[str] | None = None
+    is_stack: bool = True
+    notes: tuple[str, ...] = ()
+    nodes_role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """What the user says about where runs live: a stack, or a bucket and roles without a stack.
+
+    A text that is empty is not given. With a stack, what is given takes the place of what the stack has. Attributes
+    that are not explained here are those of `Site`.
+
+    Attributes:
+        stack_name: the name of the stack; without meaning when there is a bucket.
+        bucket: the name of a bucket; then there is no stack.
+
+    """
+
+    stack_name: str = "toptalkers"
+    bucket: str = ""
+    service_role: str = ""
+    instance_profile: str = ""
+    security_configuration: str = ""
+    primary_security_group: str = ""
+    node_security_group: str = ""
+    service_security_group: str = ""
+
+    @property
+    def words(self) -> str:
+        """What names the same place on the command line of another command; empty for the default."""
+        if self.bucket:
+            return f" --bucket {self.bucket}"
+        return f" --stack-name {self.stack_name}" if self.stack_name != "toptalkers" else ""
+
+
+def find_bucket(account: Account, options: SiteOptions) -> str:
+    """Find the bucket that holds the runs. A bucket that is given is taken at its word, without a request.
+
+    Raises:
+        UsageError: this is no name of a bucket.
+        ToptalkersError: there is no such stack, or it is not ours, or not up.
+
+    """
+    if not options.bucket:
+        return require_own(account, options.stack_name).bucket
+    if not _BUCKET.fullmatch(options.bucket):
+        raise UsageError(
+            f"--bucket: {options.bucket!r} is not the name of a bucket", hint="without s3:// and without a folder"
+        )
+    return options.bucket
+
+
+def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = True) -> Site:
+    """Find where a new run lives: in the stack that is named, or in a bucket with roles, which makes no request.
+
+    A run on a cluster that runs already needs no roles.
+
+    Raises:
+        UsageError: a name is not one, or something lacks.
+        ToptalkersError: there is no such stack, or it is not ours, not up, or too old.
+
+    """
+    _check_groups(options)
+    given = {name: getattr(options, name) for name in ("service_role", "instance_profile", "security_configuration")}
+    if options.bucket:
+        bucket = find_bucket(account, options)
+        lacking = " and ".join(
+            f"--{name.replace('_', '-')}" for name in ("service_role", "instance_profile") if not given[name]
+        )
+        if lacking and is_cluster_new:
+            raise UsageError(
+                f"--bucket is for runs without a stack; {lacking} must be given, too",
+                hint="toptalkers.toml can keep them; 'toptalkers deploy' makes a stack that has all of them",
+            )
+        site = Site(name=bucket, bucket=bucket, is_stack=False, **given)
+    else:
+        site = site_of(require_own(account, options.stack_name))
+        site = replace(
+            site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
+        )
+        if options.instance_profile:
+            # What the nodes may read is then no matter of the stack.
+            site = replace(site, read_buckets=None, nodes_role="")
+    if options.primary_security_group:
+        site = replace(
+            site, security_groups=SecurityGroups(options.primary_security_group, options.node_security_group)
+        )
+    if options.service_security_group:
+        site = replace(site, security_groups=replace(site.security_groups, service=options.service_security_group))
+    return site
+
+
+def _check_groups(options: SiteOptions) -> None:
+    groups = {
+        "--primary-security-group": options.primary_security_group,
+        "--node-security-group": options.node_security_group,
+        "--service-security-group": options.service_security_group,
+    }
+    for option, group in groups.items():
+        if group and not _GROUP.fullmatch(group):
+            raise UsageError(f"{option}: {group!r} is not the id of a security group", hint="like sg-0123456789abcdef0")
+    if bool(options.primary_security_group) != bool(options.node_security_group):
+        # EMR: "If you specify the EmrManagedMasterSecurityGroup, you must also specify the other."
+        raise UsageError("--primary-security-group and --node-security-group go together", hint="give both, or neither")
 
 
 def site_of(stack: OurStack) -> Site:
@@ -65,4 +182,21 @@ def site_of(stack: OurStack) -> Site:
             service=stack.parameters.get("ClusterServiceSecurityGroup", ""),
         ),
         read_buckets=frozenset(listed("ReadBuckets")),
+        nodes_role=_nodes_role(stack),
+        notes=() if LOGS_MARK in stack.parameters else (_old_logs(stack.name),),
+    )
+
+
+def _nodes_role(stack: OurStack) -> str:
+    """The ARN of the role of the stack's instance profile, which has the same name and path."""
+    profile = stack.emr_instance_profile
+    if profile.startswith("arn:"):
+        return profile.replace(":instance-profile/", ":role/")
+    return f"arn:{stack.arn.split(':')[1]}:iam::{stack.account_id}:role/{profile}" if stack.account_id else ""
+
+
+def _old_logs(name: str) -> str:
+    return (
+        f"an older version deployed the stack {name}: the nodes may not write logs to {locations.RUN_LOGS}, so that the"
+        f" run will not know its tally, or why it failed; 'toptalkers deploy --stack-name {name}' brings it up to date"
     )

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject, describe_archive
+from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, describe_archive
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
-from toptalkers.records.stored import is_read
+from toptalkers.records.stored import Search
 from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
+from toptalkers.runs.patterns import group_addresses
 
 MOST_INSPECTED = 5_000
 """The most objects to inspect whose names do not tell their compression; each takes a request."""
@@ -39,6 +40,10 @@ def _uri(place: Place) -> str:
     return "s3://{}/{}".format(*place)
 
 
+def _is_long(words: Iterable[str]) -> bool:
+    return sum(len(word) + len(" -input ") for word in words) > LONGEST_URIS
+
+
 def format_reasons(found: Mapping[str, str]) -> str:
     """Format objects and what is wrong with them: grouped by reason, the first few by name, and how many more."""
     by_reason: dict[str, list[str]] = {}
@@ -66,7 +71,7 @@ class Survey:
         """Take S3 and the question."""
         self._storage = storage
         self._query = query
-        self._roots: list[tuple[Place, list[Place]]] = []
+        self._roots: list[tuple[Search, list[Place]]] = []
         self._seen: set[Place] = set()
         self.taken: dict[Place, int] = {}
         self.renamed: dict[Place, str] = {}
@@ -78,13 +83,13 @@ class Survey:
         """The number of objects that Hadoop would read."""
         return len(self._seen)
 
-    def add(self, bucket: str, folder: str, objects: Iterable[StoredObject]) -> bool:
-        """Add the objects of a folder, or a single object (then the folder is empty); whether Hadoop would read any."""
+    def add(self, search: Search) -> bool:
+        """Add the objects that a search finds; whether Hadoop would read any."""
         found: list[Place] = []
-        for one in objects:
-            if not is_read(one.key, folder) or not (one.size_bytes or one.key.endswith(_PACKED)):
+        for one in search:
+            if not (one.size_bytes or one.key.endswith(_PACKED)):
                 continue
-            place = (bucket, one.key)
+            place = (search.bucket, one.key)
             found.append(place)
             if place in self._seen:
                 continue
@@ -98,7 +103,8 @@ class Survey:
                 self.unreadable[_uri(place)] = named.what or "0 bytes, which is not a compressed file"
             else:
                 self.taken[place] = one.size_bytes
-        self._roots.append(((bucket, folder), found))
+        self._roots.append((search, found))
+        self.neighbours |= {_uri((search.bucket, folder)): service for folder, service in search.services.items()}
         return bool(found)
 
     def inspect(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
@@ -142,42 +148,60 @@ class Survey:
                 raise
         return odd
 
-    def places(self) -> tuple[list[str], list[Place]]:
+    def places(self) -> tuple[list[str], list[str], list[Place]]:
         """Choose the addresses of folders and files that hold only objects to read, and the objects to copy.
 
-        An object is copied if it needs another name, or if naming each of such objects makes the step too long.
+        Returns the addresses; as few patterns that match the same objects if these are too long for a step, else
+        nothing; and the copies. An object is copied if it needs another name, or if naming each of such objects makes
+        the step too long.
 
         Raises:
-            ToptalkersError: too many objects would have to be copied.
+            ToptalkersError: the step is too long all the same, or too many objects would have to be copied.
 
         """
         uris: dict[str, None] = {}
         files: dict[str, Place] = {}
         named: set[Place] = set(self.renamed)
-        for (bucket, folder), found in self._roots:
+        refused: set[str] = set()
+        for search, found in self._roots:
             taken = [place[1] for place in found if place in self.taken and place not in named]
-            others = [place[1] for place in found if place not in self.taken or place in named]
+            others = [*search.cut, *(place[1] for place in found if place not in self.taken or place in named)]
             named.update(found)
-            for key in cover(folder, taken, others) if folder or len(found) != 1 else taken:
-                uri = _uri((bucket, key))
+            refused.update(_uri((search.bucket, key)) for key in others)
+            for key in cover(search.folder, taken, others) if search.folder or len(found) != 1 else taken:
+                uri = _uri((search.bucket, key))
                 uris[uri] = None
                 if key and not key.endswith("/"):
-                    files[uri] = (bucket, key)
-        is_long = sum(map(len, uris)) > LONGEST_URIS and bool(self.renamed or self.unreadable or self.neighbours)
-        copied = {
-            uri: place
-            for uri, place in files.items()
-            if (is_long or not GIVEN.fullmatch(uri)) and self.taken[place] <= MOST_COPIED_BYTES
-        }
+                    files[uri] = (search.bucket, key)
+        copied = {uri for uri in files if not GIVEN.fullmatch(uri)}
+        patterns = self._patterns([uri for uri in uris if uri not in copied], refused)
+        if _is_long(patterns) and (self.renamed or self.unreadable or self.neighbours):
+            copied = set(files)
+        copied = {uri for uri in copied if self.taken[files[uri]] <= MOST_COPIED_BYTES}
         uris = {uri: None for uri in uris if uri not in copied}
-        is_long &= sum(map(len, uris)) > LONGEST_URIS
-        if is_long or len(copied) + len(self.renamed) > MOST_INSPECTED:
+        patterns = self._patterns(list(uris), refused)
+        if _is_long(patterns) or len(copied) + len(self.renamed) > MOST_INSPECTED:
+            among = format_reasons({**self.unreadable, **self.neighbours})
             raise ToptalkersError(
-                "the objects to read are in too many places among others that are not read:"
-                f" {format_reasons({**self.unreadable, **self.neighbours})}",
-                hint="name the folders to read with --input, some at a time",
+                "the objects to read are in too many places for a step"
+                + (f", among others that are not read: {among}" if among else f": {len(uris):,}"),
+                hint="name the folders to read with --input, some at a time, or fewer accounts and Regions with"
+                " --from-account and --from-region",
             )
-        return list(uris), [place for place in self.taken if place in self.renamed or _uri(place) in copied]
+        copies = [place for place in self.taken if place in self.renamed or _uri(place) in copied]
+        return list(uris), patterns if patterns != list(uris) else [], copies
+
+    def _patterns(self, uris: list[str], refused: set[str]) -> list[str]:
+        """The addresses themselves, or patterns for them if they are too long for a step."""
+        if not _is_long(uris):
+            return uris
+        origins = [search.wanted.origin for search, _ in self._roots]
+        return group_addresses(
+            uris,
+            refused,
+            all_accounts=not any(one.accounts for one in origins),
+            all_regions=not any(one.regions for one in origins),
+        )
 
     def _inspect(self, place: Place) -> Content:
         bucket, key = place

@@ -1,7 +1,8 @@
 """A run on EMR: launch it, watch it, and end it when it is interrupted.
 
 Upload the bundle, write run.json -> RunJobFlow -> watch cluster and steps -> run.json again. Whatever happens after
-RunJobFlow, the cluster ends by itself when its steps are over or one of them fails.
+RunJobFlow, the cluster ends by itself when its steps are over or one of them fails. On a cluster that runs already,
+AddJobFlowSteps takes the place of RunJobFlow, and CancelSteps that of TerminateJobFlows: the cluster goes on.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +17,9 @@ from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
-from toptalkers.runs.outcome import Watched, failure_of, find_outcome
+from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps, refusal_of
 from toptalkers.runs.plan import RunPlan
-from toptalkers.runs.record import RunRecord, store_record
+from toptalkers.runs.record import RunRecord, cluster_name, store_record
 from toptalkers.runs.renamed import copy_renamed, remove_renamed
 from toptalkers.runs.units import format_elapsed
 
@@ -45,12 +46,12 @@ def execute_run(
     """Carry out a plan, and watch the run to its end; without `wait`, return as soon as the cluster is started.
 
     `say` is called with a line for each change, `look` at every poll with a line about the progress, which replaces the
-    last such line. When the user interrupts, `ask` is called with the cluster's id, and decides about the cluster.
+    last such line. When the user interrupts, `ask` is called with a line about what runs, and decides about it.
 
     Raises:
-        JobFailedError: the run failed, for the reason given; the cluster has ended or is ending.
-        KeyboardInterrupt: the user interrupted before there was a cluster, or had it terminated.
-        ToptalkersError: something else failed; if there is a cluster, it ends by itself.
+        JobFailedError: the run failed, for the reason given; the cluster has ended or is ending, if it was the run's.
+        KeyboardInterrupt: the user interrupted before there was a cluster, or had it or the steps ended.
+        ToptalkersError: something else failed; if there is a cluster of the run's own, it ends by itself.
 
     """
     say, look = _unfailing(say), _unfailing(look)
@@ -66,26 +67,29 @@ def execute_run(
     is_ending = False
     while True:
         try:
-            watched = watch(account, record.cluster, say, look)
+            watched = watch(account, record, say, look)
             break
         except KeyboardInterrupt:
             if is_ending:
-                say(f"the cluster {record.cluster} goes on ending by itself")
+                if plan.running:
+                    say(f"EMR goes on cancelling the steps on the cluster {record.cluster}")
+                else:
+                    say(f"the cluster {record.cluster} goes on ending by itself")
                 raise
-            if _is_left(account, record.cluster, say, ask):
-                say(f"the cluster {record.cluster} goes on, and ends by itself; 'toptalkers runs' shows its state")
+            if _is_left(account, plan, record, say, ask):
+                say(f"{_goes_on(plan, record)}; 'toptalkers runs' shows its state")
                 return record
-            is_ending = _end_cluster(account, record.cluster, say)
+            is_ending = _end_run(account, plan, record, say)
             if not is_ending:
                 raise
         except AwsError as error:
             raise ToptalkersError(
-                f"{error.message}; the cluster {record.cluster} of the run {record.run_id} goes on, and ends by itself",
+                f"{error.message}; {_goes_on(plan, record)}",
                 hint=(f"{error.hint}; then " if error.hint else "")
-                + f"'toptalkers runs' shows its state; {way_to_end(account.region, record.cluster)} ends it now",
+                + f"'toptalkers runs' shows its state; {_way_to_stop(account, plan, record)}",
             ) from error
         except BaseException:
-            say(f"the cluster {record.cluster} goes on: {way_to_end(account.region, record.cluster)} ends it now")
+            say(f"{_goes_on(plan, record)}: {_way_to_stop(account, plan, record)}")
             raise
     record = find_outcome(account, plan.bucket, record, watched, say)
     try:
@@ -98,7 +102,7 @@ def execute_run(
         return record
     if is_ending:
         raise KeyboardInterrupt
-    raise failure_of(record, watched)
+    raise failure_of(plan, record, watched)
 
 
 def _unfailing(tell: Say) -> Say:
@@ -112,10 +116,10 @@ def _unfailing(tell: Say) -> Say:
 
 
 def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
-    """Upload the bundle, write run.json, and start the cluster.
+    """Upload the bundle, write run.json, and start the cluster, or add the steps to the one that runs.
 
     Raises:
-        KeyboardInterrupt: the user interrupted; a cluster that comes of the request is told to end.
+        KeyboardInterrupt: the user interrupted; what comes of the request is told to end.
         AwsError: no cluster was started, or the user was told that there may be one.
 
     """
@@ -125,7 +129,7 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
     store_record(storage, plan.bucket, record)
     try:
         cluster = _start(account, plan, say)
-        say(f"started the cluster {cluster}")
+        say(f"added the steps to the cluster {cluster}" if plan.running else f"started the cluster {cluster}")
         record = replace(record, state="RUNNING", cluster=cluster)
         store_record(storage, plan.bucket, record)
     except BaseException as error:
@@ -152,6 +156,22 @@ def way_to_end(region: str, cluster: str) -> str:
     return f"'aws emr terminate-clusters --region {region} --cluster-ids {cluster}'"
 
 
+def _goes_on(plan: RunPlan, record: RunRecord) -> str:
+    if plan.running:
+        return f"the steps of the run {record.run_id} go on, on the cluster {record.cluster}"
+    end = "ends when it is idle" if record.is_shared else "ends by itself"
+    return f"the cluster {record.cluster} of the run {record.run_id} goes on, and {end}"
+
+
+def _way_to_stop(account: Account, plan: RunPlan, record: RunRecord) -> str:
+    if plan.running:
+        return (
+            f"'aws emr list-steps --region {account.region} --cluster-id {record.cluster}' shows the ids of its steps"
+            " for 'aws emr cancel-steps'"
+        )
+    return f"{way_to_end(account.region, record.cluster)} ends it now"
+
+
 def way_to_find(region: str, name: str) -> str:
     """The command that prints the ids of the clusters of a name that have not ended."""
     query = f"Clusters[?Name==`{name}`].Id"
@@ -159,18 +179,26 @@ def way_to_find(region: str, name: str) -> str:
 
 
 def _start(account: Account, plan: RunPlan, say: Say) -> str:
-    """Ask for the cluster, and find it by its name when the answer is lost; AwsError when none was found."""
-    say(f"asking for the cluster {plan.request['Name']}")  # once, and for 20 seconds when EMR keeps silent
+    """Ask for the cluster, and find it by its name when the answer is lost; AwsError when none was found.
+
+    On a cluster that runs already, the steps are asked for, and found by theirs.
+    """
+    # Once, and for 20 seconds when EMR keeps silent.
+    say(f"asking the cluster {plan.record.cluster}" if plan.running else f"asking for the cluster {_name(plan)}")
     for attempt in range(START_ATTEMPTS):
         try:
+            if plan.running:
+                account.clusters.add_steps(plan.running.cluster.id, plan.request["Steps"])
+                return plan.running.cluster.id
             return account.clusters.start(plan.request)
         except AwsError as error:
             if error.is_throttled and attempt + 1 < START_ATTEMPTS:
                 account.sleep(2**attempt)
                 continue
             if not error.is_open:
-                raise
-            say(f"whether a cluster was started is not known: {error.message}")
+                raise refusal_of(plan, error) from error
+            what = "the steps were added" if plan.running else "a cluster was started"
+            say(f"whether {what} is not known: {error.message}")
             found = _look_for(account, plan, say)
             if not found:
                 raise
@@ -182,17 +210,23 @@ def _start(account: Account, plan: RunPlan, say: Say) -> str:
 
 
 def _look_for(account: Account, plan: RunPlan, say: Say) -> list[str]:
-    """Wait for clusters of the run's name; return their ids, the newest first."""
-    say(f"looking for the cluster {plan.request['Name']}, {(LOOKS - 1) * LOOK_SECONDS} seconds at most")
+    """Wait for clusters of the run's name, the newest first, or for the cluster to have its steps; return the ids."""
+    what = f"its steps on the cluster {plan.record.cluster}" if plan.running else f"the cluster {_name(plan)}"
+    say(f"looking for {what}, {(LOOKS - 1) * LOOK_SECONDS} seconds at most")
     for look in range(LOOKS):
         if look:
             account.sleep(LOOK_SECONDS)
         try:
-            if found := account.clusters.find(str(plan.request["Name"]), around=plan.record.created):
+            if plan.running:
+                steps = account.clusters.steps(plan.running.cluster.id)
+                found = [plan.running.cluster.id] if own_steps(plan.record, steps) else []
+            else:
+                found = account.clusters.find(_name(plan), around=plan.record.created)
+            if found:
                 return found
         except AwsError as error:
             if not error.is_passing or error.is_silent:
-                say(f"the clusters cannot be listed: {error.message}")
+                say(f"the {'steps' if plan.running else 'clusters'} cannot be listed: {error.message}")
                 break
     return []
 
@@ -204,31 +238,58 @@ def _withdraw(account: Account, plan: RunPlan, cluster: str, error: BaseExceptio
     if not may_be_done(error) and not found:
         record = replace(record, state="FAILED", ended=account.now())
     else:
-        record = replace(record, state="RUNNING" if found else "UNKNOWN", cluster=cluster)
+        if not plan.running:
+            record = replace(record, state="RUNNING" if found else "UNKNOWN", cluster=cluster)
         try:
             if not found and not isinstance(error, AwsError):
                 found = _look_for(account, plan, say)
         finally:
-            if not found:
-                name = str(plan.request["Name"])
+            if not found and plan.running:
+                say(f"the steps may come all the same: {_way_to_stop(account, plan, record)}")
+            elif not found:
+                name = _name(plan)
                 say(
                     f"a cluster {name} may come all the same, and be paid for until its steps are done;"
                     f" this finds it: {way_to_find(account.region, name)}"
                     f" - and this ends it: aws emr terminate-clusters --region {account.region} --cluster-ids ID"
                 )
         for one in found:
-            _end_cluster(account, one, say)
             record = replace(record, state="RUNNING", cluster=one)
+            _end_run(account, plan, record, say)
     with suppress(AwsError):
         store_record(account.storage, plan.bucket, record)
 
 
-def _is_left(account: Account, cluster: str, say: Say, ask: Ask) -> bool:
+def _name(plan: RunPlan) -> str:
+    return cluster_name(plan.record.run_id)
+
+
+def _is_left(account: Account, plan: RunPlan, record: RunRecord, say: Say, ask: Ask) -> bool:
+    what = f"The cluster {record.cluster} is running, and is paid for until its steps are done."
+    if plan.running:
+        what = f"The steps of the run {record.run_id} are on the cluster {record.cluster}, which goes on in any case."
     try:
-        return ask(cluster) == "leave"
+        return ask(what) == "leave"
     except BaseException:
-        say(f"the cluster {cluster} goes on: {way_to_end(account.region, cluster)} ends it now")
+        say(f"{_goes_on(plan, record)}: {_way_to_stop(account, plan, record)}")
         raise
+
+
+def _end_run(account: Account, plan: RunPlan, record: RunRecord, say: Say) -> bool:
+    """Tell a run's cluster to end; or its steps only, if others may need the cluster. Return whether EMR accepted."""
+    if not record.is_shared:
+        return _end_cluster(account, record.cluster, say)
+    try:
+        steps = account.clusters.steps(record.cluster)
+        own = own_steps(record, steps)
+        if not plan.running and len(own) == len(steps):
+            return _end_cluster(account, record.cluster, say)
+        account.clusters.cancel_steps(record.cluster, [step.id for step in own if not step.is_over])
+    except AwsError as error:
+        say(f"the steps could not be cancelled: {error.message}; {_way_to_stop(account, plan, record)}")
+        return False
+    say(f"the steps are told to end; the cluster {record.cluster} goes on")
+    return True
 
 
 def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
@@ -248,8 +309,10 @@ def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
     return True
 
 
-def watch(account: Account, cluster_id: str, say: Say, look: Say) -> Watched:
-    """Watch a cluster until it has ended, or is ending with all its steps done.
+def watch(account: Account, record: RunRecord, say: Say, look: Say) -> Watched:
+    """Watch a run's cluster until it has ended, or is ending with all its steps done.
+
+    Of a shared cluster, only the run's own steps are watched, until they are over.
 
     EMR's own waiters give up after half an hour. This one outlasts a busy service or a broken connection. A cluster
     that does not start is told to end.
@@ -263,11 +326,14 @@ def watch(account: Account, cluster_id: str, say: Say, look: Say) -> Watched:
     answered = account.now()
     while True:
         try:
-            cluster, steps = account.clusters.describe(cluster_id), account.clusters.steps(cluster_id)
+            cluster = account.clusters.describe(record.cluster)
+            steps = own_steps(record, account.clusters.steps(record.cluster))
             failures, answered = 0, account.now()
-            elapsed = answered - (cluster.created or answered)
+            elapsed = answered - (record.created if record.is_shared else cluster.created or answered)
             _tell_changes(cluster, steps, elapsed, said, say)
             if cluster.has_ended or (cluster.is_ending and steps and all(one.state == "COMPLETED" for one in steps)):
+                return Watched(cluster, steps, gave_up)
+            if record.is_shared and steps and all(one.is_over for one in steps):
                 return Watched(cluster, steps, gave_up)
             look(_progress(cluster, steps, account.now()))
         except AwsError as error:
@@ -282,7 +348,7 @@ def watch(account: Account, cluster_id: str, say: Say, look: Say) -> Watched:
                 took = format_elapsed(elapsed.total_seconds())
                 gave_up = f"the cluster has not started within {took}: {cluster.reason}"
                 say(gave_up)
-                if not _end_cluster(account, cluster_id, say):
+                if not _end_cluster(account, record.cluster, say):
                     raise AwsError(gave_up)
         account.sleep(min(POLL_SECONDS * 2**failures, 60))
 

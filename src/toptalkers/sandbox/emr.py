@@ -16,8 +16,21 @@ import botocore.session
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 from botocore.validate import ParamValidator
 
-from toptalkers.sandbox.emr_cluster import ENDED, Clock, Cluster, Machinery, Pace, PutLog, RunStep, Step, WallClock
-from toptalkers.sandbox.emr_faults import TAG, Fault, parse_faults
+from toptalkers.sandbox.emr_cluster import (
+    ENDED,
+    CheckStart,
+    Clock,
+    Cluster,
+    Machinery,
+    Pace,
+    PutLog,
+    RunStep,
+    Step,
+    WallClock,
+)
+from toptalkers.sandbox.emr_faults import TAG, Fault, parse_faults, parse_quota
+from toptalkers.sandbox.offers import architecture_of, instance_types, memory_gib_of, vcpus_of
+from toptalkers.sandbox.service_quotas import MANY
 
 Json = dict[str, Any]
 
@@ -30,10 +43,6 @@ HADOOP_BY_RELEASE = {
     "emr-7.3.0": "3.3.6",
 }
 """The releases, and their Hadoop in the answers; the steps always run on 3.4.2."""
-
-FAMILIES = ("c6i", "c7i", "m5", "m6i", "m7i", "r6i", "r7i", "c6g", "c7g", "m6g", "m7g", "m8g", "r6g", "r7g", "r8g")
-
-SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
 
 MAX_STEPS = 256
 
@@ -84,7 +93,10 @@ class Emr:
         faults: frozenset[Fault] = frozenset(),
         account: str = "123456789012",
         region: str = "us-east-1",
+        quota: int = MANY,
         has_instance_profile: Callable[[str], bool] = lambda _: True,
+        check_start: CheckStart = lambda _request, _quota: None,
+        may_log: Callable[[str, str], bool] = lambda _profile, _address: True,
         new_id: Callable[[str], str] = new_id,
     ) -> None:
         """Begin without a cluster.
@@ -98,28 +110,38 @@ class Emr:
             faults: see above.
             account: the account in ARNs.
             region: the Region in ARNs.
+            quota: the vCPUs that the account may run, unless a cluster's tag says otherwise.
             has_instance_profile: whether IAM has an instance profile; EMR refuses one that does not exist.
+            check_start: returns why EMR ends a new cluster, by its request and the quota; None if it starts.
+            may_log: whether the nodes of an instance profile may put an object at an address.
             new_id: makes an id that begins with `j-` or `s-`.
 
         """
         self.pace = pace or Pace()
         self.faults = faults
-        self._machinery = Machinery(clock or WallClock(), run_step, put_log, new_id, state_dir)
+        self._quota = quota
+        self._machinery = Machinery(
+            clock or WallClock(), run_step, put_log, new_id, state_dir, check_start=check_start, may_log=may_log
+        )
         self._arn = f"arn:aws:elasticmapreduce:{region}:{account}:cluster/"
         self._region = region
         self._has_instance_profile = has_instance_profile
         self._clusters: dict[str, Cluster] = {}
         self._operations: dict[str, Callable[[Json], Json]] = {
             "AddJobFlowSteps": self._add_job_flow_steps,
+            "AddTags": self._add_tags,
             "CancelSteps": self._cancel_steps,
             "DescribeCluster": lambda request: {"Cluster": self._describe(self._find(request["ClusterId"]))},
             "DescribeStep": self._describe_step,
+            "GetBlockPublicAccessConfiguration": self._get_block_public_access,
             "ListBootstrapActions": self._list_bootstrap_actions,
             "ListClusters": self._list_clusters,
             "ListInstanceFleets": self._list_instance_fleets,
             "ListInstanceGroups": self._list_instance_groups,
             "ListReleaseLabels": self._list_release_labels,
             "ListSteps": self._list_steps,
+            "ListSupportedInstanceTypes": self._list_supported_instance_types,
+            "RemoveTags": self._remove_tags,
             "RunJobFlow": self._run_job_flow,
             "TerminateJobFlows": self._terminate_job_flows,
         }
@@ -149,13 +171,13 @@ class Emr:
     def _run_job_flow(self, request: Json) -> Json:
         self._check_cluster(request)
         _check_steps(request.get("Steps", []), 0)
+        asked = " ".join(tag.get("Value", "") for tag in request.get("Tags", []) if tag.get("Key") == TAG)
         try:
-            faults = self.faults | parse_faults(
-                " ".join(tag.get("Value", "") for tag in request.get("Tags", []) if tag.get("Key") == TAG)
-            )
+            faults, quota = self.faults | parse_faults(asked), parse_quota(asked)
         except ValueError as error:
             raise RefusedError("ValidationException", f"tag {TAG}: {error}") from None
-        cluster = Cluster(request, self._machinery, pace=self.pace, faults=faults)
+        quota = self._quota if quota is None else quota
+        cluster = Cluster(request, self._machinery, pace=self.pace, faults=faults, quota=quota)
         self._clusters[cluster.id] = cluster
         return {"JobFlowId": cluster.id, "ClusterArn": self._arn + cluster.id}
 
@@ -294,6 +316,9 @@ class Emr:
                     "TargetSpotCapacity": fleet.get("TargetSpotCapacity", 0),
                     "ProvisionedOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0) * is_running,
                     "ProvisionedSpotCapacity": fleet.get("TargetSpotCapacity", 0) * is_running,
+                    "InstanceTypeSpecifications": [
+                        {"InstanceType": one["InstanceType"]} for one in fleet.get("InstanceTypeConfigs", [])
+                    ],
                 }
                 for number, fleet in enumerate(fleets)
             ]
@@ -314,6 +339,56 @@ class Emr:
             raise RefusedError("ValidationException", "The sandbox filters releases only by Prefix.")
         prefix = filters.get("Prefix", "emr")
         return {"ReleaseLabels": [label for label in HADOOP_BY_RELEASE if label.startswith(prefix)]}
+
+    def _list_supported_instance_types(self, request: Json) -> Json:
+        if request["ReleaseLabel"] not in HADOOP_BY_RELEASE:
+            message = f"The supplied release label is invalid: {request['ReleaseLabel']}."
+            raise RefusedError("InvalidRequestException", message)
+        found = [
+            {
+                "Type": name,
+                "MemoryGB": float(memory_gib_of(name)),
+                "StorageGB": 0,
+                "VCPU": vcpus_of(name),
+                "Is64BitsOnly": True,
+                "InstanceFamilyId": name.partition(".")[0],
+                "EbsOptimizedAvailable": True,
+                "EbsOptimizedByDefault": True,
+                "NumberOfDisks": 0,
+                "EbsStorageOnly": True,
+                "Architecture": architecture_of(name).upper(),
+            }
+            for name in instance_types()
+        ]
+        return _page("SupportedInstanceTypes", found, request.get("Marker"))
+
+    def _get_block_public_access(self, request: Json) -> Json:  # noqa: ARG002 - the operation takes no members
+        return {
+            "BlockPublicAccessConfiguration": {
+                "BlockPublicSecurityGroupRules": True,
+                "PermittedPublicSecurityGroupRuleRanges": [{"MinRange": 22, "MaxRange": 22}],
+            },
+            "BlockPublicAccessConfigurationMetadata": {
+                "CreationDateTime": datetime(2020, 1, 1, tzinfo=UTC),
+                "CreatedByArn": self._arn.partition(":cluster/")[0].replace("elasticmapreduce", "iam") + ":root",
+            },
+        }
+
+    def _add_tags(self, request: Json) -> Json:
+        new = {tag["Key"]: tag.get("Value", "") for tag in request["Tags"]}
+        return self._set_tags(request["ResourceId"], lambda tags: tags | new)
+
+    def _remove_tags(self, request: Json) -> Json:
+        gone = request["TagKeys"]
+        return self._set_tags(
+            request["ResourceId"], lambda tags: {key: value for key, value in tags.items() if key not in gone}
+        )
+
+    def _set_tags(self, resource: str, change: Callable[[dict[str, str]], dict[str, str]]) -> Json:
+        cluster = self._find(resource)
+        tags = change({tag["Key"]: tag.get("Value", "") for tag in cluster.request.get("Tags", [])})
+        cluster.request = {**cluster.request, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {}
 
     def _describe(self, cluster: Cluster) -> Json:
         request, instances = cluster.request, cluster.request["Instances"]
@@ -381,8 +456,7 @@ def _check_steps(steps: Sequence[Mapping[str, Any]], there_already: int) -> None
 
 
 def _is_instance_type(name: str) -> bool:
-    family, _, size = name.partition(".")
-    return family in FAMILIES and size in SIZES
+    return name in instance_types()
 
 
 def _describe_status(cluster: Cluster) -> Json:
@@ -437,6 +511,29 @@ def _check(value: dict[str, Any], shape: Shape | None, what: str) -> None:
         raise RefusedError("ValidationException", f"{what}: {report.generate_report()}")
     for problem in _wrong_enums(value, shape, what):
         raise RefusedError("ValidationException", problem)
+    too_long = list(_too_long(value, shape, ""))
+    if too_long:
+        plural = "s" * (len(too_long) > 1)
+        detected = f"{len(too_long)} validation error{plural} detected: {'; '.join(too_long)}"
+        raise RefusedError("ValidationException", detected)
+
+
+def _too_long(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """Yield what AWS says to each text that is longer than the model allows; botocore itself does not look."""
+    if isinstance(shape, StructureShape):
+        for name, member in cast("Mapping[str, Any]", value).items():
+            yield from _too_long(member, shape.members[name], f"{path}.{name[0].lower()}{name[1:]}")
+    elif isinstance(shape, ListShape):
+        for number, member in enumerate(value, start=1):
+            yield from _too_long(member, shape.member, f"{path}.{number}.member")
+    elif isinstance(shape, MapShape):
+        for name, member in value.items():
+            yield from _too_long(member, shape.value, f"{path}.{name}.member")
+    elif isinstance(shape, StringShape) and len(value) > shape.metadata.get("max", len(value)):
+        yield (
+            f"Value '{value}' at '{path.lstrip('.')}' failed to satisfy constraint:"
+            f" Member must have length less than or equal to {shape.metadata['max']}"
+        )
 
 
 def _wrong_enums(value: Any, shape: Shape, path: str) -> Iterator[str]:

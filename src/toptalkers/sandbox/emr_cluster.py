@@ -7,6 +7,7 @@ calls it or when one of its steps ends. The clock and the runner of steps are pa
 
 import gzip
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ class StepRun:
         arguments: those of `command-runner.jar`, `hadoop-streaming` first.
         work_dir: a folder of the cluster; paths without a scheme are relative to it, as to the user's home in HDFS.
         log_dir: a folder of the step, for the runner's files. The runner makes both folders.
+        instance_profile: the name or ARN of the instance profile, whose role the nodes have.
         stop: set when the step is cancelled or its cluster is terminated; the run must then end.
 
     """
@@ -81,6 +83,7 @@ class StepRun:
     arguments: tuple[str, ...]
     work_dir: Path
     log_dir: Path
+    instance_profile: str
     stop: threading.Event
 
     def name_logs(self, *, client: Mapping[str, bytes], scripts: bytes) -> dict[str, bytes]:
@@ -104,6 +107,27 @@ class StepEnd:
     logs: Mapping[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class StartFailure:
+    """Why a cluster ends while it is STARTING.
+
+    Attributes:
+        code: EMR's code in the StateChangeReason.
+        message: the reason in words.
+        error_code: EMR's code in the ErrorDetails; empty if EMR has none.
+        data: what the ErrorDetails tell besides.
+
+    """
+
+    code: str
+    message: str
+    error_code: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+CheckStart = Callable[[Mapping[str, Any], int], StartFailure | None]
+"""Returns why EMR ends a new cluster, by the request and the account's quota of vCPUs; None if it starts."""
+
 RunStep = Callable[[StepRun, Callable[[StepEnd], None]], None]
 """Begins to run a step and returns; calls back once, later, when the step has ended."""
 
@@ -126,6 +150,30 @@ def in_thread(run: Callable[[StepRun], StepEnd]) -> RunStep:
         threading.Thread(target=work, args=(step, done), name=step.step_id, daemon=True).start()
 
     return begin
+
+
+START_FAULTS = {
+    Fault.NO_CAPACITY: StartFailure(
+        "INTERNAL_ERROR",
+        "EC2 has insufficient capacity for the requested instance type in the requested Availability Zone",
+        "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ",
+    ),
+    Fault.NO_PERMISSION: StartFailure(
+        "VALIDATION_ERROR",
+        "Service role arn:aws:iam::123456789012:role/service has insufficient EC2 permissions."
+        " EC2 Message: You are not authorized to perform: ec2:CreateSecurityGroup",
+    ),
+    Fault.INVALID_SUBNET: StartFailure(
+        "VALIDATION_ERROR",
+        "The VPC/subnet configuration was invalid: The subnet configuration was invalid:"
+        " The subnet subnet-0123456789abcdef0 does not exist.",
+    ),
+    Fault.NO_SPOT_ROLE: StartFailure(
+        "VALIDATION_ERROR",
+        "The provided credentials do not have permission to create the service-linked role for EC2 Spot Instances.",
+    ),
+}
+"""The faults that end a cluster while it is STARTING, in EMR's and EC2's words."""
 
 
 @dataclass
@@ -162,6 +210,9 @@ class Machinery:
     put_log: PutLog
     new_id: Callable[[str], str]
     state_dir: Path
+    check_start: CheckStart = lambda _request, _quota: None
+    may_log: Callable[[str, str], bool] = lambda _profile, _address: True
+    """Whether the nodes of an instance profile may put an object at an address."""
     lock: threading.Condition = field(default_factory=threading.Condition)
     """Held to read or change a cluster; notified when a step ends."""
 
@@ -170,9 +221,15 @@ class Cluster:
     """One cluster. Callers hold the lock of its machinery."""
 
     def __init__(
-        self, request: Mapping[str, Any], machinery: Machinery, *, pace: Pace, faults: frozenset[Fault]
+        self,
+        request: Mapping[str, Any],
+        machinery: Machinery,
+        *,
+        pace: Pace,
+        faults: frozenset[Fault],
+        quota: int = sys.maxsize,
     ) -> None:
-        """Begin to start, for a RunJobFlow request that was checked."""
+        """Begin to start, for a RunJobFlow request that was checked; `quota` is the account's, in vCPUs."""
         self.id = machinery.new_id("j-")
         self.request = request
         self.created = machinery.clock.now()
@@ -188,6 +245,7 @@ class Cluster:
         self._machinery = machinery
         self._pace = pace
         self._faults = faults
+        self._quota = quota
         self._final_state = "TERMINATED"
         self.add_steps(request.get("Steps", []))
         if Fault.NEVER_STARTS in faults:
@@ -229,6 +287,7 @@ class Cluster:
         code: str = "USER_REQUEST",
         message: str = "Terminated by user request",
         error_code: str = "",
+        data: Mapping[str, str] | None = None,
     ) -> None:
         """End it in one of the states `ENDED`, in any state that it is in; does nothing if it is ending already.
 
@@ -237,6 +296,7 @@ class Cluster:
             code: EMR's code for the reason.
             message: the reason in words.
             error_code: EMR's code for the error, if EMR has one.
+            data: what EMR tells about the error besides.
 
         """
         if self.is_over:
@@ -244,7 +304,7 @@ class Cluster:
         self._final_state = final_state
         self._set_state("TERMINATING", message, code)
         if error_code:
-            self.error_details = [{"ErrorCode": error_code, "ErrorMessage": message, "ErrorData": []}]
+            self.error_details = [{"ErrorCode": error_code, "ErrorMessage": message, "ErrorData": [dict(data or {})]}]
         for step in self.steps:
             if step.state == "PENDING":
                 self._end_step(step, "CANCELLED")
@@ -252,16 +312,22 @@ class Cluster:
         self._terminate()
 
     def _bootstrap(self) -> None:
-        if Fault.NO_CAPACITY in self._faults:
-            self.end(
-                "TERMINATED_WITH_ERRORS",
-                "INTERNAL_ERROR",
-                "EC2 has insufficient capacity for the requested instance type in the requested Availability Zone",
-                "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ",
-            )
+        failure = self._start_failure()
+        if failure:
+            self.end("TERMINATED_WITH_ERRORS", failure.code, failure.message, failure.error_code, failure.data)
             return
         self._set_state("BOOTSTRAPPING", "Running bootstrap actions")
         self._later(self._pace.bootstrapping, self._become_ready)
+
+    def _start_failure(self) -> StartFailure | None:
+        for fault, failure in START_FAULTS.items():
+            if fault in self._faults:
+                return failure
+        try:
+            return self._machinery.check_start(self.request, self._quota)
+        except Exception:
+            LOGGER.exception("the start of %s cannot be checked", self.id)
+            return StartFailure("INTERNAL_ERROR", "An internal error occurred.")
 
     def _become_ready(self) -> None:
         if Fault.BOOTSTRAP_FAILURE in self._faults:
@@ -311,6 +377,7 @@ class Cluster:
             arguments=arguments,
             work_dir=folder / "home",
             log_dir=folder / "logs" / step.id,
+            instance_profile=self.request["JobFlowRole"],
             stop=step.stop,
         )
         self._machinery.run_step(run, partial(self._finish, step, arguments))
@@ -384,7 +451,12 @@ class Cluster:
         """Put gzipped logs where EMR puts them. Does not need the lock."""
         if log_uri := self._log_uri():
             for name, text in logs.items():
-                self._machinery.put_log(f"{log_uri}{self.id}/{name}.gz", gzip.compress(text, mtime=0))
+                address = f"{log_uri}{self.id}/{name}.gz"
+                if self._machinery.may_log(self.request["JobFlowRole"], address):
+                    self._machinery.put_log(address, gzip.compress(text, mtime=0))
+                else:
+                    # As on EMR, a cluster that may not write its logs still runs.
+                    LOGGER.warning("the nodes of %s may not put %s", self.id, address)
 
     def _log_uri(self) -> str:
         """Return the address of the logs, with a `/` at the end; empty if the request has none."""

@@ -101,7 +101,7 @@ def serve_emr(emr: Emr, find_secret: FindSecret) -> Iterator[str]:
             return body
 
         def _refuse(self, status: int, operation: str, code: str, message: str) -> None:
-            LOGGER.warning("%s refused: %s: %s", ascii(operation), code, message)
+            LOGGER.warning("%s refused: %s: %s", ascii(operation), code, message[:1000])
             # Both spellings: some of EMR's errors have `Message` in the model.
             self._answer(status, {"__type": code, "message": message, "Message": message})
 

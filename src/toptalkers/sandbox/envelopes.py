@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from toptalkers.capture.preprocess import make_status_reader
+from toptalkers.capture.preprocess import MISFIT, make_status_reader
 from toptalkers.flowlog.layout import Layout
 
 BATCH_BYTES = 1_048_576
@@ -48,7 +48,7 @@ class Envelope:
     Attributes:
         data: its bytes.
         records: how many flow records it contains.
-        kept_records: how many of them have log-status OK and fit the layout, so that the pre-processor keeps them.
+        kept_records: how many of them fit the layout, so that the pre-processor keeps them.
 
     """
 
@@ -182,7 +182,7 @@ def _pack_lines(lines: list[str], interface: str, layout: Layout) -> Iterator[En
     data = pack(wrap(events, f"{interface}-all"))
     if len(data) <= RECORD_BYTES or len(lines) == 1:
         read_status = make_status_reader(layout.columns)
-        yield Envelope(data, len(lines), sum(read_status(line) == "OK" for line in lines))
+        yield Envelope(data, len(lines), sum(read_status(line) != MISFIT for line in lines))
         return
     half = len(lines) // 2
     yield from _pack_lines(lines[:half], interface, layout)

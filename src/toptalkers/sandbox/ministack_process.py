@@ -15,6 +15,7 @@ from typing import Any
 
 from toptalkers.sandbox.guard import guarded
 from toptalkers.sandbox.guarded import die_with_parent
+from toptalkers.sandbox.service_quotas import MANY, VARIABLE, with_service_quotas
 
 
 def main() -> None:
@@ -34,7 +35,12 @@ def main() -> None:
     config.bind = [f"fd://{descriptor}"]
     config.keep_alive_timeout = 75
     config.loglevel = os.environ.get("LOG_LEVEL", "INFO")
-    application = vars(importlib.import_module("ministack.app"))["app"]
+    application = with_service_quotas(
+        vars(importlib.import_module("ministack.app"))["app"],
+        int(os.environ.get(VARIABLE, MANY)),
+        os.environ["MINISTACK_ACCOUNT_ID"],
+        os.environ["MINISTACK_REGION"],
+    )
     asyncio.run(serve(guarded(application, find_secret, port), config))  # type: ignore[arg-type]
 
 

@@ -1,0 +1,73 @@
+"""Whether a cluster's nodes may read the buckets of a run's input, what lets them, and what it costs."""
+
+import json
+from collections.abc import Iterable
+
+from toptalkers.aws.storage import StorageGateway
+from toptalkers.errors import ToptalkersError
+from toptalkers.runs.site import Site
+
+
+def check_access(site: Site, uris: Iterable[str]) -> list[str]:
+    """Check that the nodes' role may read what is named, as far as that is known; returns notes for the user.
+
+    The role's own policy must allow it; a bucket of another account must allow the role as well (IAM user guide,
+    "Cross-account resource access").
+
+    Raises:
+        ToptalkersError: the role that the stack made may not read a bucket.
+
+    """
+    others = _others(site, uris)
+    if site.read_buckets is None:
+        return [f"the nodes' role {site.instance_profile} must be allowed to read s3://{other}" for other in others]
+    if closed := [other for other in others if other not in site.read_buckets]:
+        options = " ".join(f"--read-bucket {one}" for one in closed)
+        name = "" if site.name == "toptalkers" else f" --stack-name {site.name}"
+        raise ToptalkersError(
+            f"the nodes may not read {' or '.join(f's3://{one}' for one in closed)}: the stack {site.name} does not"
+            " allow it",
+            hint=f"'toptalkers deploy{name} {options}' does",
+        )
+    return [f"if s3://{other} is another account's, its policy needs: {_statement(site, other)}" for other in others]
+
+
+def describe_transfer(storage: StorageGateway, site: Site, uris: Iterable[str], region: str) -> list[str]:
+    """Name the buckets in other Regions than the cluster's: reading them works, and costs more.
+
+    From 3.4.2 on, Hadoop's S3A finds a bucket in any Region by itself (HADOOP-19286); EMR has it from 7.13. A bucket
+    whose Region cannot be told is passed over.
+    """
+    found = {bucket: storage.region_of(bucket) for bucket in _others(site, uris)}
+    return [
+        f"s3://{bucket} is in {place}, and the cluster in {region}: AWS charges for the transfer between Regions"
+        for bucket, place in found.items()
+        if place and region and place != region
+    ]
+
+
+def explain_refusal(reasons: Iterable[str]) -> str | None:
+    """Say what lets one read objects that S3 refuses for their key; None if none is refused for that."""
+    if any("kms:" in reason for reason in reasons):
+        return (
+            "the policy of the KMS key must allow kms:Decrypt to you and to the nodes' role;"
+            " 'toptalkers deploy --read-key ARN' allows it to the role"
+        )
+    return None
+
+
+def _others(site: Site, uris: Iterable[str]) -> list[str]:
+    """The buckets that are named, other than the site's."""
+    return sorted({uri.split("/")[2] for uri in uris} - {site.bucket})
+
+
+def _statement(site: Site, bucket: str) -> str:
+    """The statement of a bucket's policy that lets the nodes read it."""
+    arn = f"arn:{site.nodes_role.split(':')[1] if site.nodes_role else 'aws'}:s3:::{bucket}"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": site.nodes_role or f"(the ARN of the role {site.instance_profile})"},
+        "Action": ["s3:GetObject", "s3:ListBucket"],
+        "Resource": [arn, f"{arn}/*"],
+    }
+    return json.dumps(statement, separators=(",", ":"))
