@@ -130,11 +130,10 @@ class _Stack:
         return True
 
     def _name(self, resource: str) -> str:
-        return (
-            f"{STACK}-{resource}".lower()
-            if self._made[resource]["Type"] == "AWS::S3::Bucket"
-            else f"{STACK}-{resource}"
-        )
+        made = self._made[resource]
+        if made["Type"] == "AWS::IAM::InstanceProfile":
+            return str(self.compute(made["Properties"]["InstanceProfileName"]))
+        return f"{STACK}-{resource}".lower() if made["Type"] == "AWS::S3::Bucket" else f"{STACK}-{resource}"
 
     def _sub(self, given: Any) -> str:
         text, own = (given, {}) if isinstance(given, str) else given

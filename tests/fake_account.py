@@ -63,11 +63,14 @@ class FakeClock:
 class FakeS3:
     """Objects in memory; `calls` are the operations called, and all of them raise `error` if it is set.
 
+    `others` has the objects of other buckets by their names, and `regions` the Regions of buckets that tell theirs.
     `archived` has keys that are listed as GLACIER, `refused` GetObject's refusals by key: a code and a message.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.others: dict[str, dict[str, bytes]] = {}
+        self.regions: dict[str, str] = {}
         self.calls: list[str] = []
         self.archived: set[str] = set()
         self.refused: dict[str, tuple[str, str]] = {}
@@ -77,7 +80,17 @@ class FakeS3:
         self.calls.append(operation)
         if self.error:
             raise self.error
-        assert bucket == BUCKET, bucket
+        assert bucket == BUCKET or bucket in self.others, bucket
+
+    def of(self, bucket: str) -> dict[str, bytes]:
+        """The objects of a bucket."""
+        return self.objects if bucket == BUCKET else self.others[bucket]
+
+    def head_bucket(self, *, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        self._begin("HeadBucket", Bucket)
+        if Bucket not in self.regions:
+            raise refusal("403", "Forbidden", "HeadBucket")
+        return {"BucketRegion": self.regions[Bucket]}
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803
         self._begin("PutObject", Bucket)
@@ -89,11 +102,11 @@ class FakeS3:
         if Key in self.refused:
             raise refusal(*self.refused[Key], "GetObject")
         end = int(Range.partition("-")[2]) + 1 if Range else None
-        return {"Body": io.BytesIO(self.objects[Key][:end])}
+        return {"Body": io.BytesIO(self.of(Bucket)[Key][:end])}
 
     def copy_object(self, *, CopySource: dict[str, str], Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         self._begin("CopyObject", Bucket)
-        self.objects[Key] = self.objects[CopySource["Key"]]
+        self.objects[Key] = self.of(CopySource["Bucket"])[CopySource["Key"]]
         return {}
 
     def delete_objects(self, *, Bucket: str, Delete: Any) -> dict[str, Any]:  # noqa: N803
@@ -133,15 +146,15 @@ class _ListObjects:
 
     def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
         self._s3._begin("ListObjectsV2", Bucket)
-        contents, folders = [], set()
-        for key in sorted(self._s3.objects):
+        contents, folders, objects = [], set(), self._s3.of(Bucket)
+        for key in sorted(objects):
             if key.startswith(Prefix):
                 below = key.removeprefix(Prefix)
                 if Delimiter and Delimiter in below:
                     folders.add(Prefix + below.partition(Delimiter)[0] + Delimiter)
                 else:
                     modified = datetime(2026, 11, 23, tzinfo=UTC)
-                    listed = {"Key": key, "Size": len(self._s3.objects[key]), "LastModified": modified}
+                    listed = {"Key": key, "Size": len(objects[key]), "LastModified": modified}
                     if key in self._s3.archived:
                         listed["StorageClass"] = "GLACIER"
                     contents.append(listed)

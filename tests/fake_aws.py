@@ -387,13 +387,14 @@ class FakeS3(FakeService):
         super().__init__(aws)
         self.settings: dict[str, Any] = {}
         self.bucket_region = REGION
+        self.name = "toptalkers-bucket"
         self.objects: dict[str, tuple[int, datetime]] = {}
         self.late: list[str] = []
         self.is_deleted = False
 
     @operation
     def list_objects_v2(self, *, Bucket: str, Prefix: str, Delimiter: str = "", **_: Any) -> Any:  # noqa: N803
-        assert Bucket == "toptalkers-bucket"
+        assert Bucket == self.name
         if self.is_deleted:
             raise refuse("list_objects_v2", "NoSuchBucket", "The specified bucket does not exist")
         keys = sorted(key for key in self.objects if key.startswith(Prefix))
@@ -411,7 +412,7 @@ class FakeS3(FakeService):
 
     @operation
     def delete_objects(self, *, Bucket: str, Delete: Any) -> Any:  # noqa: N803
-        assert Bucket == "toptalkers-bucket"
+        assert Bucket == self.name
         for one in Delete["Objects"]:
             del self.objects[one["Key"]]
         if self.late:
@@ -420,7 +421,7 @@ class FakeS3(FakeService):
 
     @operation
     def delete_bucket(self, *, Bucket: str) -> Any:  # noqa: N803
-        assert Bucket == "toptalkers-bucket"
+        assert Bucket == self.name
         if self.objects:
             raise refuse("delete_bucket", "BucketNotEmpty", "The bucket you tried to delete is not empty")
         self.is_deleted = True
@@ -429,7 +430,7 @@ class FakeS3(FakeService):
     def get_bucket_location(self, *, Bucket: str, ExpectedBucketOwner: str) -> Any:  # noqa: N803
         if Bucket == "central-logs" or ExpectedBucketOwner != "123456789012":
             raise refuse("get_bucket_location", "AccessDenied", "Access Denied")
-        if Bucket != "toptalkers-bucket":
+        if Bucket != self.name:
             raise refuse("get_bucket_location", "NoSuchBucket", "The specified bucket does not exist")
         return {"LocationConstraint": None if self.bucket_region == "us-east-1" else self.bucket_region}
 

@@ -165,11 +165,10 @@ def share_clusters(names: Names) -> list[Statement]:
 
 def look_ahead(names: Names) -> list[Statement]:
     """Look where a cluster's nodes will be, and whether they can be had there; a run does without what is denied."""
-    del names
     return [
         allow(["ec2:DescribeInstanceTypeOfferings", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]),
         allow(["elasticmapreduce:ListSupportedInstanceTypes"]),
-        allow(["servicequotas:GetServiceQuota"]),
+        allow(["servicequotas:GetServiceQuota"], names.arn("servicequotas", "ec2/*")),
     ]
 
 

@@ -4,13 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.cloudformation import ACCOUNT, REGION, STACK, computed
 from tests.fake_aws import FakeAws
 from tests.functional.conftest import Run
 from toptalkers.capture.bucket import mend_bucket_policy, merge_policy, merge_rules, plan_bucket
 from toptalkers.capture.our_stack import require_own
+from toptalkers.capture.resolve import Resolver
 from toptalkers.capture.template import build_template
 
 BUCKET = "toptalkers-bucket"
@@ -120,6 +122,81 @@ def test_a_key_of_others_is_not_given_up(aws: FakeAws, run: Run) -> None:
     assert f"toptalkers deploy --kms-key {key}" in done.stderr
     assert "put_bucket_encryption" not in aws.mutations
     assert "toptalkers deploy --kms-key" not in run("deploy", "--kms-key", key, "--dry-run").stdout
+
+
+def test_a_key_that_the_stack_makes(aws: FakeAws, run: Run) -> None:
+    """Its ARN is known only when the stack is up: the plan is made again then."""
+    planned = run("deploy", "--bucket", BUCKET, "--kms-key", "make", "--dry-run")
+    assert "encryption: arn:aws:kms:eu-west-1:123456789012:key/" in planned.stdout
+    done = run("deploy", "--bucket", BUCKET, "--kms-key", "make", "--yes")
+    assert done.exit_code == 0
+    [rule] = aws.store.settings["encryption"]["ServerSideEncryptionConfiguration"]["Rules"]
+    # The fake gives every resource this name.
+    made = "arn:aws:kms:eu-west-1:123456789012:key/toptalkers-bucket"
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": made}
+    assert "Nothing to do" in run("deploy", "--yes").stderr
+
+
+def test_a_bucket_whose_settings_may_not_be_changed(aws: FakeAws, run: Run) -> None:
+    """The stack stays up, the missing action is named, and the same deploy goes on; later looks are optional."""
+    aws.failing["put_bucket_lifecycle_configuration"] = ("AccessDenied", "Access Denied")
+    done = run("deploy", "--bucket", BUCKET, "--yes")
+    assert done.exit_code == 1
+    assert f"the stack is up, but not yet the settings of s3://{BUCKET}" in done.stderr
+    assert "not allowed to call s3:PutLifecycleConfiguration" in done.stderr
+    aws.failing.clear()
+    aws.calls.clear()
+    assert run("deploy", "--bucket", BUCKET, "--yes").exit_code == 0
+    assert aws.mutations == ["put_bucket_lifecycle_configuration"]
+    aws.failing["get_bucket_lifecycle_configuration"] = ("AccessDenied", "Access Denied")
+    later = run("deploy", "--retention-days", "3", "--yes")
+    assert later.exit_code == 0
+    assert f"Note: whether s3://{BUCKET} has its settings is not known" in later.stderr
+    assert run("deploy", "--bucket", BUCKET, "--yes").exit_code == 1
+
+
+def test_the_bucket_that_is_left(deployed: FakeAws, run: Run) -> None:
+    """A stack that takes over another bucket keeps its own, and says which flow logs still go there."""
+    deployed.compute.add("vpc-1", LogDestinationType="s3", LogDestination=f"arn:aws:s3:::{BUCKET}")
+    deployed.store.name = "other-bucket"
+    done = run("deploy", "--bucket", "other-bucket", "--dry-run")
+    assert "  - remove  Bucket (AWS::S3::Bucket)" in done.stdout.splitlines()
+    assert f"Note: the bucket {BUCKET} is kept with its data, and not used any more" in done.stdout.splitlines()
+    assert "'toptalkers enable-flowlogs vpc-1 --destination s3'" in done.stdout
+
+
+@given(
+    chosen=st.fixed_dictionaries(
+        {
+            "ExistingBucket": st.sampled_from(["", BUCKET]),
+            "KmsKeyArn": st.sampled_from(["", "arn:aws:kms:eu-west-1:123456789012:key/1"]),
+            "MakeKey": st.sampled_from(["no", "yes"]),
+            "RecordsExpireDays": st.sampled_from(["7", "30"]),
+            "ReadBuckets": st.sampled_from(["", "a-logs, b-logs"]),
+            "Capture": st.sampled_from(["stream", "s3-only"]),
+        }
+    ),
+    partition=st.sampled_from(["aws", "aws-cn"]),
+)
+@settings(max_examples=30, deadline=None)
+def test_the_template_is_worked_out_as_in_the_tests(chosen: dict[str, str], partition: str) -> None:
+    """Two programs that work out templates, one for deploy and one for tests, agree on all that is made."""
+    template = build_template()
+    expected = computed(template, chosen, partition=partition)["Resources"]
+    values = {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Region": REGION,
+        "AWS::StackName": STACK,
+        "AWS::Partition": partition,
+        "Bucket": BUCKET,
+        "Bucket.Arn": f"arn:{partition}:s3:::{BUCKET}",
+        "Key.Arn": f"arn:{partition}:kms:{REGION}:{ACCOUNT}:key/{STACK}-Key",
+    }
+    resolver = Resolver(template, {**chosen, **values})
+    declared = template["Resources"].items()
+    assert set(expected) == {key for key, one in declared if "Condition" not in one or resolver.holds(one["Condition"])}
+    for name in {"Bucket", "BucketPolicy"} & set(expected):
+        assert resolver.resolve(template["Resources"][name]["Properties"]) == expected[name]["Properties"]
 
 
 def test_the_policy_that_aws_overwrote_is_mended(deployed: FakeAws) -> None:

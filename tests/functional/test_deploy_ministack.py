@@ -84,3 +84,59 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     assert "there is no stack" in run(environment, "status").stderr
     assert run(environment, "deploy", "--dry-run").returncode == 0
     assert "Nothing to do" in run(environment, "destroy", "--delete-data", "--yes").stderr
+
+
+def test_choices(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every choice at once, then without the stream: CloudFormation makes and removes what the conditions say."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session: Any = boto3.Session()
+    chosen = {
+        "MakeKey": "yes",
+        "ReadBuckets": "central-flow-logs,other.flow-logs",
+        "ReadKmsKeyArns": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "ClusterSubnets": "subnet-0a1,subnet-0b2",
+        "ClusterPrimarySecurityGroup": "sg-0a1",
+        "ClusterNodeSecurityGroup": "sg-0b2",
+        "NodesSsm": "yes",
+        "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+        "RolePath": "/network/",
+        "SilenceAlarm": "on",
+    }
+    iam, logs, s3 = session.client("iam"), session.client("logs"), session.client("s3")
+    iam.create_policy(
+        PolicyName="boundary",
+        PolicyDocument='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}',
+    )
+    options = [word for name, value in chosen.items() for word in ("--parameter", f"{name}={value}")]
+    made = run(environment, "deploy", "--yes", *options)
+    assert made.returncode == 0
+    outputs = dict(line.split(maxsplit=1) for line in made.stdout.splitlines())
+    assert outputs["EmrServiceRole"].startswith("arn:aws:iam::123456789012:role/network/")
+    assert outputs["EmrInstanceProfile"].startswith("arn:aws:iam::123456789012:instance-profile/network/")
+    assert '"${VPC_ID:?first set it: VPC_ID=vpc-...}"' in outputs["AddFlowLogToVpcCmd"]
+    policy = iam.get_role_policy(RoleName=outputs["EmrServiceRole"].rsplit("/")[-1], PolicyName="toptalkers")
+    network = policy["PolicyDocument"]["Statement"][1]
+    assert network["Resource"] == [
+        "arn:*:ec2:*:*:subnet/subnet-0a1",
+        "arn:*:ec2:*:*:subnet/subnet-0b2",
+        "arn:*:ec2:*:*:security-group/sg-0a1",
+        "arn:*:ec2:*:*:security-group/sg-0b2",
+    ]
+    [group] = logs.describe_log_groups(logGroupNamePrefix=outputs["LogGroupName"])["logGroups"]
+    assert group["kmsKeyId"].startswith("arn:aws:kms:")
+
+    without = run(environment, "deploy", "--yes", "--parameter", "Capture=s3-only")
+    assert without.returncode == 0
+    left = dict(line.split(maxsplit=1) for line in without.stdout.splitlines())
+    assert outputs.keys() - left.keys() == {"LogGroupName", "DeliverLogsPermissionArn", "StreamName", "FunctionName"}
+    assert left["S3LogLocation"] == f"s3://{outputs['BucketName']}/AWSLogs/"
+    assert session.client("kinesis").list_streams()["StreamNames"] == []
+    assert logs.describe_log_groups()["logGroups"] == []
+    assert session.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+    assert run(environment, "destroy", "--yes").returncode == 0
+    again = run(environment, "deploy", "--yes", "--parameter", f"ExistingBucket={outputs['BucketName']}")
+    assert again.returncode == 0
+    assert dict(line.split(maxsplit=1) for line in again.stdout.splitlines())["BucketName"] == outputs["BucketName"]
+    assert len(s3.list_buckets()["Buckets"]) == 1

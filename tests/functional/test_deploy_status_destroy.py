@@ -205,7 +205,7 @@ def test_destroy_names_flow_logs_of_others(aws: FakeAws, run: Run) -> None:
     assert "nothing any more" in run("destroy", "--delete-data", "--dry-run").stdout.partition(direct)[2]
     asked = run("destroy", input="n\n")
     assert asked.exit_code == 1
-    assert "Destroy it, and break 1 flow logs of others?" in asked.stderr
+    assert "Destroy it, and break 1 flow log of others?" in asked.stderr
     assert aws.mutations == []
     done = run("destroy", "--yes")
     assert done.exit_code == 0

@@ -10,7 +10,7 @@ from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_aws import FakeAws, FakeEc2
 
-FIRST, SECOND = "fl-0123456789abcdef0", "fl-0123456789abcdef1"
+FIRST, SECOND, THIRD = "fl-0123456789abcdef0", "fl-0123456789abcdef1", "fl-0123456789abcdef2"
 FORMAT = "${dstaddr} ${srcaddr} ${dstport} ${action}"
 OTHER = "${srcaddr} ${dstaddr} ${dstport} ${action}"
 LINE = b"10.0.1.1 10.0.0.1 443 ACCEPT\n"
@@ -96,6 +96,30 @@ def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, 
     else:
         assert ran.exit_code == 1
         assert f"flow logs that deliver to s3://{BUCKET}" in ran.stderr
+
+
+def test_only_names_of_what_is_asked_for_decide(ec2: FakeEc2) -> None:
+    """A flow log that was made anew with another format does not make a question of one account and time unclear."""
+    account = FakeAccount()
+    for number, (of, region, flow_log, day) in enumerate(
+        (
+            ("123456789012", "us-east-1", FIRST, 22),
+            ("123456789012", "us-east-1", SECOND, 23),
+            ("111122223333", "us-east-1", THIRD, 23),
+            ("123456789012", "us-west-2", THIRD, 23),
+        )
+    ):
+        name = f"{of}_vpcflowlogs_{region}_{flow_log}_202611{day}T1800Z_{number}.log.gz"
+        key = f"AWSLogs/{of}/vpcflowlogs/{region}/2026/11/{day}/{name}"
+        account.fake_s3.objects[key] = gzip.compress(LINE)
+    add(ec2, FIRST, FORMAT)
+    add(ec2, SECOND, OTHER)
+    add(ec2, THIRD, FORMAT)
+    given = ["--dry-run", "--input", f"s3://{BUCKET}/AWSLogs/"]
+    assert "2 formats match" in ask(ec2, "run-emr", *given, account=account).stderr
+    options = ["--since", "2026-11-23T17:00Z", "--from-account", "123456789012", "--from-region", "us-east-1"]
+    ran = ask(ec2, "run-emr", *given, *options, account=account)
+    assert f"the log format is that of {SECOND}: {OTHER}" in ran.stderr
 
 
 def test_a_command_without_aws(ec2: FakeEc2) -> None:

@@ -158,12 +158,40 @@ def test_a_cluster_that_gets_no_instances(account: FakeAccount) -> None:
     assert recorded(account).ended
 
 
-def test_a_cluster_whose_nodes_do_not_come_up(account: FakeAccount) -> None:
-    """The message says where their logs are."""
-    account.fake_emr.faults = frozenset({EmrFault.BOOTSTRAP_FAILURE})
+@pytest.mark.parametrize(
+    ("fault", "mend"),
+    [
+        (EmrFault.NO_PERMISSION, "'toptalkers deploy --stack-name toptalkers' brings the role up to date"),
+        (EmrFault.NO_CAPACITY, "another --instance-type, --subnet or Availability Zone may have room"),
+        (EmrFault.INVALID_SUBNET, "--subnet chooses another; 'aws ec2 describe-subnets --region us-east-1"),
+        (EmrFault.NO_SPOT_ROLE, "'aws iam create-service-linked-role --aws-service-name spot.amazonaws.com' makes"),
+        (EmrFault.BOOTSTRAP_FAILURE, f"'aws s3 ls --recursive s3://{BUCKET}/logs/"),
+    ],
+)
+def test_a_cluster_that_does_not_start(account: FakeAccount, fault: EmrFault, mend: str) -> None:
+    """Whatever stops it, the message has EMR's reason and the command that mends it."""
+    account.fake_emr.faults = frozenset({fault})
     ran = command(account, "run-emr", "--yes")
     assert ran.exit_code == 3
-    assert f"aws s3 ls --recursive s3://{BUCKET}/logs/" in ran.stderr
+    (error,) = [line for line in ran.stderr.splitlines() if line.startswith("Error: ")]
+    assert mend in error
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        ("ValidationException", "Invalid InstanceProfile: EmrNodes.", "aws iam get-instance-profile"),
+        ("AccessDeniedException", "User: x is not authorized to perform: iam:PassRole", "ask your administrator"),
+        ("ValidationException", "Something else.", None),
+    ],
+)
+def test_a_request_that_emr_refuses(account: FakeAccount, code: str, message: str, hint: str | None) -> None:
+    """The causes that EMR finds at once have the same commands; a right that the user lacks is no cause of a role."""
+    account.fake_emr.start_error = refusal(code, message, "RunJobFlow")
+    with pytest.raises(AwsError) as raised:
+        execute(account)
+    assert (hint in str(raised.value.hint)) if hint else raised.value.hint is None
+    assert recorded(account).state == "FAILED"
 
 
 def test_a_cluster_that_never_starts(account: FakeAccount) -> None:

@@ -9,7 +9,7 @@ from click.testing import Result
 
 from tests.commands import command
 from tests.fake_account import FakeAccount, refusal
-from tests.fake_network import subnet
+from tests.fake_network import subnet, unauthorized
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.runs.plan import format_plan, plan_run
@@ -111,8 +111,23 @@ def test_what_may_not_be_looked_at_is_not_known(
     if hit := sorted(denied & looks, key=["DescribeVpcs", "DescribeSubnets"].index):
         name = "subnet-1" if subnets else "the default VPC"
         assert line(ran, "network") == f"{name}; more is not known (ec2:{hit[0]} is denied)"
+    unknown = "Note: whether EC2 offers m7g.xlarge there is not known (ec2:DescribeInstanceTypeOfferings is denied)"
+    assert (unknown in ran.stderr) == ("DescribeInstanceTypeOfferings" in denied)
     assert line(ran, "vCPUs") == (
         "8 on demand; how many the account may run is not known (servicequotas:GetServiceQuota is denied)"
+    )
+
+
+def test_types_that_emr_does_not_list(account: FakeAccount) -> None:
+    """Whether a release runs on a type may be unknown, too."""
+
+    def list_supported_instance_types(**_: Any) -> None:
+        raise unauthorized("elasticmapreduce", "ListSupportedInstanceTypes", "AccessDeniedException")
+
+    account.fake_emr.list_supported_instance_types = list_supported_instance_types  # type: ignore[method-assign, assignment]
+    assert (
+        "Note: whether emr-7.14.0 runs on m7g.xlarge is not known"
+        " (elasticmapreduce:ListSupportedInstanceTypes is denied)" in dry(account).stderr
     )
 
 
@@ -250,6 +265,7 @@ def test_f1_roles_of_others_in_a_network_without_tags(account: FakeAccount) -> N
     assert "create-tags" not in noted()
     account.fake_network.subnets[1]["Tags"] = []
     assert "create-tags" not in dry(account, "--subnet", "subnet-1").stderr
+    assert "create-tags" in dry(account, "--subnet", "subnet-1", "--service-role", "EmrRole").stderr
 
 
 def test_c6_prices() -> None:

@@ -12,8 +12,11 @@ from click.testing import Result
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from tests.fake_emr import COUNTERS
+from toptalkers.question.query import Query
+from toptalkers.records.stored import find_stored
 from toptalkers.runs import survey
 from toptalkers.runs.access import check_access
+from toptalkers.runs.input import pick_input
 from toptalkers.runs.site import site_of
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
@@ -219,14 +222,18 @@ def test_f2_a_bucket_of_another_account(account: FakeAccount) -> None:
     assert not check_access(site, [MINE])
 
 
-def test_f2_the_role_of_the_nodes() -> None:
-    """Its ARN is made of the stack's: account, partition, and the path that the stack gives its roles."""
+@pytest.mark.parametrize("path", ["/", "/teams/network/"])
+def test_f2_the_role_of_the_nodes(path: str) -> None:
+    """Its ARN has the account and partition of the stack, and the path that the stack gives its roles."""
+    account, name = "aws-us-gov:iam::123456789012", "toptalkers-EmrInstanceRole"
+    stack = FakeAccount().stack
+    profile = name if path == "/" else f"arn:{account}:instance-profile{path}{name}"
     stack = replace(
-        FakeAccount().stack,
+        stack,
         arn="arn:aws-us-gov:cloudformation:us-gov-west-1:123456789012:stack/toptalkers/0",
-        parameters={"RolePath": "/teams/network/"},
+        outputs={**stack.outputs, "EmrInstanceProfile": profile},
     )
-    assert site_of(stack).nodes_role == "arn:aws-us-gov:iam::123456789012:role/teams/network/toptalkers-EmrInstanceRole"
+    assert site_of(stack).nodes_role == f"arn:{account}:role{path}{name}"
 
 
 def test_c2_an_hour_of_one_account(account: FakeAccount) -> None:
@@ -254,3 +261,40 @@ def test_c2_an_hour_of_one_account(account: FakeAccount) -> None:
     assert "none of the account 444455556666; accounts there: 111122223333, 123456789012" in lost.stderr
     wrong = ask(account, "--from-account", "4444-5555")
     assert wrong.exit_code == 2
+
+
+def test_several_buckets_in_one_question(account: FakeAccount) -> None:
+    """Of several accounts and Regions: all are read, and the plan says what AWS charges for."""
+    name = "AWSLogs/111122223333/vpcflowlogs/eu-west-1/2026/11/23/18/x.log.gz"
+    account.fake_s3.others = {"central-logs": {name: PACKED}, "more-logs": {name: PACKED, "other/x.gz": PACKED}}
+    account.fake_s3.regions = {"central-logs": "eu-west-1"}
+    put(account, **{"x.gz": PACKED})
+    site = replace(account.site, read_buckets=frozenset(account.fake_s3.others))
+    given = [STRANGE, "s3://more-logs/", MINE]
+    read = pick_input(
+        account.open().storage, site, Query(), given=given, region=account.region, renamed="runs/r/input/"
+    )
+    assert read.uris == (STRANGE, "s3://more-logs/", MINE)
+    assert read.objects == 4
+    (note,) = [note for note in read.notes if "charges" in note]
+    assert note.startswith("s3://central-logs is in eu-west-1, and the cluster in us-east-1")
+    here = find_stored(account.open().storage, given)
+    assert [file.name for file in here.files] == [
+        f"{STRANGE}{name.removeprefix('AWSLogs/')}",
+        f"s3://more-logs/{name}",
+        "s3://more-logs/other/x.gz",
+        f"{MINE}x.gz",
+    ]
+
+
+def test_a_key_of_another_account(account: FakeAccount) -> None:
+    """Objects that only their key refuses are named, and the hint says what allows it."""
+    said = (
+        "User: arn:aws:iam::123456789012:user/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:..."
+    )
+    put(account, **{"x.gz": PACKED})
+    account.fake_s3.refused = {"mine/x.gz": ("AccessDenied", said)}
+    ran = ask(account)
+    assert ran.exit_code == 1
+    assert "kms:Decrypt on resource" in ran.stderr
+    assert "'toptalkers deploy --read-key ARN' allows it to the role" in ran.stderr

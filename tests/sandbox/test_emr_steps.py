@@ -61,6 +61,7 @@ class Aws:
         )
         url = environment["AWS_ENDPOINT_URL"]
         self.state_dir = state_dir
+        self.secret = environment["AWS_SECRET_ACCESS_KEY"]
         self.emr: EMRClient = session.client("emr", endpoint_url=environment["AWS_ENDPOINT_URL_EMR"])
         self.s3: S3Client = session.client("s3", endpoint_url=url)
         self.s3.create_bucket(Bucket="bucket")
@@ -140,6 +141,43 @@ def test_two_steps_from_s3_to_s3(aws: Aws) -> None:
     first = aws.emr.list_steps(ClusterId=cluster)["Steps"][-1]["Id"]
     assert "Map input records=3" in logs[f"logs/{cluster}/steps/{first}/syslog.gz"]
     assert any("/containers/" in key and text == "the mapper was here\n" for key, text in logs.items())
+
+
+@pytest.mark.parametrize(
+    ("principal", "can_read"),
+    [("arn:aws:iam::123456789012:role/profile", True), ("arn:aws:iam::123456789012:root", True), (None, False)],
+)
+def test_f2_a_central_bucket_of_another_account(aws: Aws, principal: str | None, can_read: bool) -> None:
+    """F2: its policy must name the nodes' role or its account; else the step fails with S3's own words."""
+    owner: S3Client = boto3.client(
+        "s3",
+        endpoint_url=aws.s3.meta.endpoint_url,
+        aws_access_key_id="111122223333",  # MiniStack's key of that account's root user
+        aws_secret_access_key=aws.secret,
+        region_name="us-east-1",
+    )
+    owner.create_bucket(Bucket="central")
+    owner.put_object(Bucket="central", Key="AWSLogs/words.txt", Body=b"b\na\nb\n")
+    if principal:
+        resources = ["arn:aws:s3:::central", "arn:aws:s3:::central/*"]
+        statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "s3:*", "Resource": resources}
+        owner.put_bucket_policy(Bucket="central", Policy=json.dumps({"Statement": [statement]}))
+    aws.s3.put_object(Bucket="bucket", Key="code/mapper.py", Body=MAPPER)
+    count, merge = count_words("s3://bucket/out/")
+    count[count.index("s3://bucket/in/")] = "s3://central/AWSLogs/"
+    cluster = aws.run(count, merge)
+    status = aws.wait(cluster)
+    if can_read:
+        assert status["StateChangeReason"]["Code"] == "ALL_STEPS_COMPLETED"
+        assert aws.objects("out/")["out/part-00000"] == b"a\t1\nb\t2\n"
+        return
+    assert status["StateChangeReason"]["Code"] == "STEP_FAILURE"
+    wait_for(lambda: any("syslog" in key for key in aws.objects("logs/")))
+    (syslog,) = [body for key, body in aws.objects("logs/").items() if "syslog" in key]
+    text = gzip.decompress(syslog).decode()
+    assert "getFileStatus on s3://central/AWSLogs" in text
+    assert "software.amazon.awssdk.services.s3.model.S3Exception" in text
+    assert "Status Code: 403" in text
 
 
 def test_a_step_that_fails_in_hadoop(aws: Aws) -> None:

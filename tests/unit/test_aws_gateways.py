@@ -2,9 +2,11 @@
 
 import ast
 import io
+import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,16 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 import toptalkers.aws
+from toptalkers.aws.bucket import BucketGateway, BucketSettings
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import Creation, Destination, FlowLog, FlowLogGateway, Place, Refusal
+from toptalkers.aws.identity import Identity, IdentityGateway
 from toptalkers.aws.metrics import Metric, MetricsGateway
 from toptalkers.aws.network import NetworkGateway, Subnet
 from toptalkers.aws.quotas import QuotaGateway
 from toptalkers.aws.stack import QUIET_POLLS, Change, ChangeSet, Stack, StackGateway
 from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, StoredObject
-from toptalkers.aws.stream import Stream, StreamGateway
+from toptalkers.aws.stream import Stream, StreamGateway, reshard
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/toptalkers/1"
@@ -513,6 +517,78 @@ def test_vpcs_of_the_account(stubs: Stubs) -> None:
         {"Filters": [{"Name": "owner-id", "Values": ["123456789012"]}]},
     )
     assert FlowLogGateway(client).vpcs("123456789012") == ["vpc-1"]
+
+
+def test_settings_of_a_bucket(stubs: Stubs) -> None:
+    """All are read, also where there are none, and written as S3 takes them, of the expected owner only."""
+    client, stub = stubs("s3")
+    where = ("b", "123456789012")
+    of = {"Bucket": where[0], "ExpectedBucketOwner": where[1]}
+    for constraint in ("eu-west-1", "EU", None):
+        stub.add_response("get_bucket_location", {"LocationConstraint": constraint} if constraint else {}, of)
+    stub.add_client_error("get_bucket_location", "NoSuchBucket", "it does not exist", expected_params=of)
+    gateway = BucketGateway(client)
+    found = [gateway.region(*where) for _ in range(4)]
+    assert found == ["eu-west-1", "eu-west-1", "us-east-1", None]
+
+    for operation, code in (
+        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
+        ("get_public_access_block", "NoSuchPublicAccessBlockConfiguration"),
+        ("get_bucket_encryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        ("get_bucket_ownership_controls", "OwnershipControlsNotFoundError"),
+        ("get_bucket_policy", "NoSuchBucketPolicy"),
+    ):
+        stub.add_client_error(operation, code, "there is none", expected_params=of)
+    assert gateway.settings(*where) == BucketSettings({}, (), {}, {}, "")
+
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 7}}
+    default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    encryption = {"ServerSideEncryptionConfiguration": {"Rules": [default]}}
+    block = {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}}
+    owner = {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}}
+    sizes = {"TransitionDefaultMinimumObjectSize": "varies_by_storage_class"}
+    stub.add_response("get_bucket_lifecycle_configuration", {"Rules": [rule], **sizes}, of)
+    stub.add_response("get_public_access_block", block, of)
+    stub.add_response("get_bucket_encryption", encryption, of)
+    stub.add_response("get_bucket_ownership_controls", owner, of)
+    stub.add_response("get_bucket_policy", {"Policy": '{"Statement": []}'}, of)
+    settings = gateway.settings(*where)
+    assert settings.rules == (rule,)
+    assert (settings.encryption, settings.ownership) == (default, "BucketOwnerEnforced")
+
+    stub.add_response("put_bucket_policy", {}, {**of, "Policy": '{"Statement": []}'})
+    stub.add_response(
+        "put_bucket_lifecycle_configuration", {}, {**of, "LifecycleConfiguration": {"Rules": [rule]}, **sizes}
+    )
+    stub.add_response("put_public_access_block", {}, {**of, **block})
+    stub.add_response("put_bucket_encryption", {}, {**of, **encryption})
+    stub.add_response("put_bucket_ownership_controls", {}, {**of, **owner})
+    gateway.put_policy(*where, settings.policy)
+    gateway.put_rules(*where, settings.rules, settings.size_rule)
+    gateway.put_public_access_block(*where, settings.public_access_block)
+    gateway.put_encryption(*where, settings.encryption)
+    gateway.put_ownership(*where, settings.ownership)
+
+
+def test_whose_credentials_these_are(stubs: Stubs) -> None:
+    """The account, and the partition of its ARN."""
+    client, stub = stubs("sts")
+    answer = {"Account": "123456789012", "Arn": "arn:aws-cn:iam::123456789012:user/u"}
+    stub.add_response("get_caller_identity", answer, {})
+    assert IdentityGateway(client).get() == Identity("123456789012", "aws-cn")
+
+
+def test_every_step_of_resharding_is_allowed() -> None:
+    """F3: each at most doubles, none leaves less than half, and there are no more of them than needed."""
+    for shards in range(1, 40):
+        for target in range(1, 40):
+            steps = (shards, *reshard(shards, target))
+            assert steps[-1] == target
+            for before, after in pairwise(steps):
+                assert after <= 2 * before
+                assert 2 * after >= before
+            largest, smallest = max(shards, target), min(shards, target)
+            assert len(steps) - 1 == math.ceil(math.log2(largest / smallest))
 
 
 @pytest.mark.parametrize("name", ["stack", "flowlogs", "storage", "stream", "metrics", "emr", "bucket", "identity"])

@@ -80,11 +80,12 @@ def called_operations() -> Iterator[Call]:
     """The operations that the gateways call, from their source."""
     for path in sorted((ROOT / "src/toptalkers/aws").glob("*.py")):
         text = path.read_text()
-        services = re.findall(r"from mypy_boto3_(\w+) import", text)
+        # There are no types of Service Quotas among those that we install.
+        services = re.findall(r"from mypy_boto3_(\w+) import|the client of `([a-z-]+)`", text)
         methods = re.findall(r"self\._client\w*\.([a-z0-9_]+)\(", text) + re.findall(r'get_paginator\("(\w+)"\)', text)
         for method in set(methods) - {"get_paginator"}:
             operation = "".join(part.capitalize() for part in method.split("_"))
-            yield Call(services[0].replace("_", "-"), operation, {"Bucket": "", "CopySource": {"Bucket": ""}})
+            yield Call("".join(services[0]).replace("_", "-"), operation, {"Bucket": "", "CopySource": {"Bucket": ""}})
 
 
 REASONS = {

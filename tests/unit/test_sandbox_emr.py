@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from toptalkers.sandbox.emr import Emr
 from toptalkers.sandbox.emr_cluster import Pace, StepEnd, StepRun, in_thread, with_dying_mapper
 from toptalkers.sandbox.emr_endpoint import serve_emr
-from toptalkers.sandbox.emr_faults import CALLS_BEFORE_EXPIRY, THROTTLED_CALLS
+from toptalkers.sandbox.emr_faults import CALLS_BEFORE_EXPIRY, THROTTLED_CALLS, parse_faults, parse_quota
 
 if TYPE_CHECKING:
     from mypy_boto3_emr import EMRClient
@@ -287,6 +287,9 @@ def test_an_unknown_operation_or_cluster_is_refused(sandbox: Sandbox) -> None:
     [
         ("bootstrap-failure", "BOOTSTRAP_FAILURE", "BOOTSTRAP_FAILURE_PRIMARY_WITH_NON_ZERO_CODE"),
         ("no-capacity", "INTERNAL_ERROR", "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"),
+        ("no-permission", "VALIDATION_ERROR", ""),
+        ("invalid-subnet", "VALIDATION_ERROR", ""),
+        ("no-spot-role", "VALIDATION_ERROR", ""),
     ],
 )
 def test_a_cluster_that_does_not_start(sandbox: Sandbox, fault: str, code: str, detail: str) -> None:
@@ -294,9 +297,64 @@ def test_a_cluster_that_does_not_start(sandbox: Sandbox, fault: str, code: str, 
     cluster = sandbox.launch("ok", Tags=[{"Key": "sandbox:fault", "Value": fault}])
     status = sandbox.wait(cluster, "TERMINATED_WITH_ERRORS")
     assert status["StateChangeReason"]["Code"] == code
-    assert [error["ErrorCode"] for error in status["ErrorDetails"]] == [detail]
+    assert [error["ErrorCode"] for error in status.get("ErrorDetails", [])] == [detail] * bool(detail)
     assert sandbox.step_states(cluster) == ["CANCELLED"]
     assert sandbox.hadoop.runs == []
+
+
+@pytest.mark.parametrize(("text", "quota"), [("", None), ("late-logs", None), ("quota:8", 8), ("late-logs quota:0", 0)])
+def test_a_quota_among_the_faults(text: str, quota: int | None) -> None:
+    """It is a number of vCPUs, and no fault."""
+    assert parse_quota(text) == quota
+    assert all(fault == "late-logs" for fault in parse_faults(text))
+    with pytest.raises(ValueError, match="needs a number"):
+        parse_quota("quota:many")
+
+
+def test_a_check_that_breaks_ends_the_cluster(tmp_path: Path) -> None:
+    """It does not stay STARTING for ever; the reason is in the sandbox's log."""
+
+    def check(request: Any, quota: int) -> None:
+        raise RuntimeError(f"{request['Name']}, {quota}")
+
+    emulated = Emr(state_dir=tmp_path, run_step=in_thread(FakeHadoop()), put_log=print, pace=PACE, check_start=check)
+    cluster = emulated.perform("RunJobFlow", cluster_request("ok"))["JobFlowId"]
+
+    def status() -> Any:
+        return emulated.perform("DescribeCluster", {"ClusterId": cluster})["Cluster"]["Status"]
+
+    wait_for(lambda: status()["State"], lambda state: state == "TERMINATED_WITH_ERRORS")
+    assert status()["StateChangeReason"] == {"Code": "INTERNAL_ERROR", "Message": "An internal error occurred."}
+
+
+def test_logs_that_may_not_be_written_are_not(tmp_path: Path) -> None:
+    """The cluster runs, and its logs are nowhere."""
+    written: list[str] = []
+    emulated = Emr(
+        state_dir=tmp_path,
+        run_step=in_thread(FakeHadoop()),
+        put_log=lambda address, _: written.append(address),
+        pace=PACE,
+        may_log=lambda profile, address: profile != "profile" or "syslog" in address,
+    )
+    cluster = emulated.perform("RunJobFlow", cluster_request("ok"))["JobFlowId"]
+    wait_for(lambda: list(written), lambda found: len(found) == 1)
+    assert written[0].startswith(f"s3://bucket/runs/1/logs/{cluster}/")
+
+
+@pytest.mark.parametrize("length", [10_280, 10_281])
+def test_a_text_has_its_length(sandbox: Sandbox, length: int) -> None:
+    """F9: 10,280 characters in EMR's model, with AWS's words for more."""
+    steps = [step("ok")]
+    steps[0]["HadoopJarStep"]["Args"].append("x" * length)
+    if length == 10_280:
+        sandbox.launch(Steps=steps)
+        return
+    with pytest.raises(ClientError, match="less than or equal to 10280") as caught:
+        sandbox.launch(Steps=steps)
+    assert "1 validation error detected: Value 'x" in str(caught.value)
+    assert "at 'steps.1.member.hadoopJarStep.args.7.member' failed" in str(caught.value)
+    assert sandbox.emr.list_clusters()["Clusters"] == []
 
 
 def test_a_cluster_that_never_starts_can_be_terminated(sandbox: Sandbox) -> None:

@@ -1,7 +1,7 @@
 """S3: list, read, write, copy and delete the objects of a bucket.
 
-API operations: ListObjectsV2, HeadObject, GetObject; and, changing things, PutObject, CopyObject, DeleteObjects,
-DeleteBucket.
+API operations: ListObjectsV2, HeadObject, GetObject, HeadBucket (needs s3:ListBucket); and, changing things, PutObject,
+CopyObject, DeleteObjects, DeleteBucket.
 """
 
 import io
@@ -195,6 +195,13 @@ class StorageGateway:
                 return False
             raise
         return True
+
+    def region_of(self, bucket: str) -> str:
+        """The name of a bucket's Region; empty if S3 does not tell. A look that is denied is no error."""
+        try:
+            return self._client.head_bucket(Bucket=bucket).get("BucketRegion", "")
+        except (boto.BotoCoreError, ClientError):
+            return ""
 
     @explained("s3")
     def delete_bucket(self, bucket: str) -> bool:

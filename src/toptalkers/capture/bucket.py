@@ -335,8 +335,10 @@ def reading_statements(
     return found + [(key, decrypting) for key in keys if f":{me.account_id}:" not in key]
 
 
-def absent_buckets(account: Account, buckets: Iterable[str]) -> tuple[str, ...]:
+def absent_buckets(account: Account, buckets: Sequence[str]) -> tuple[str, ...]:
     """Return those of some buckets that do not exist; one that may not be looked at does."""
+    if not buckets:
+        return ()
     owner = account.identity.get().account_id
     absent = []
     for name in buckets:

@@ -110,12 +110,17 @@ def trust(service: str | Template, condition: Template | None = None) -> Templat
     return statement if condition is None else {**statement, "Condition": condition}
 
 
+def role_path() -> Template:
+    """The path of a role. The default is not written, because a stack that lacks it would get new roles."""
+    return if_("HasRolePath", ref("RolePath"), NOTHING)
+
+
 def role(trusted: Template, *statements: Template) -> Template:
     """A role that is made together with its permissions, so that they exist when it is used."""
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
-            "Path": ref("RolePath"),
+            "Path": role_path(),
             "PermissionsBoundary": if_("HasBoundary", ref("PermissionsBoundaryArn"), NOTHING),
             "AssumeRolePolicyDocument": policy(trusted),
             "Policies": [{"PolicyName": "toptalkers", "PolicyDocument": policy(*statements)}],

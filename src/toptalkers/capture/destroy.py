@@ -134,6 +134,11 @@ def format_destroy(plan: DestroyPlan) -> str:
     return "\n".join(map(visible, lines))
 
 
+def flow_logs_of_others(count: int) -> str:
+    """Count flow logs."""
+    return "1 flow log of others" if count == 1 else f"{count:,} flow logs of others"
+
+
 def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: Progress) -> None:
     """Execute a plan. When the data is deleted, nothing writes to the bucket any more.
 
@@ -168,7 +173,7 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
     if plan.foreign:
         ids = " ".join(one.id for one in plan.foreign)
         command = f"aws ec2 delete-flow-logs --region {account.region} --flow-log-ids {ids}"
-        say(f"left: {len(plan.foreign)} flow logs of others that point here ('{command}' turns them off)")
+        say(f"left: {flow_logs_of_others(len(plan.foreign))} into the stack or its bucket; to turn off: '{command}'")
 
 
 @contextmanager

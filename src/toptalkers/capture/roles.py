@@ -17,6 +17,7 @@ from toptalkers.capture.cfn import (
     key_arn,
     ref,
     role,
+    role_path,
     split,
     trust,
     when,
@@ -56,7 +57,7 @@ def cluster_resources() -> Template:
             # EMR refuses a profile whose name is not its role's ("invalid instance profile").
             "Properties": {
                 "InstanceProfileName": ref("EmrInstanceRole"),
-                "Path": ref("RolePath"),
+                "Path": role_path(),
                 "Roles": [ref("EmrInstanceRole")],
             },
         },

@@ -251,7 +251,7 @@ def _parameters() -> Template:
         "PermissionsBoundaryArn": text(
             "Permissions boundary of every role", pattern="(arn:[a-z0-9-]+:iam::.+:policy/.+)?"
         ),
-        "RolePath": text("Path of every role", "/", "/([!-~]+/)?"),
+        "RolePath": text("Path of every role; with another one, all roles are made anew", "/", "/([!-~]+/)?"),
     }
 
 

@@ -10,7 +10,7 @@ from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
-    from toptalkers.capture.stack import StackPlan
+    from toptalkers.capture.stack_plan import StackPlan
 
 _PARAMETERS = {
     "shards": "Shards",
@@ -120,12 +120,12 @@ def deploy(
       toptalkers deploy --no-stream --keep-days 30 --read-bucket central-flow-logs
       toptalkers deploy --shards 4 --tag team=network --yes
     """
-    from toptalkers.capture import stack
+    from toptalkers.capture import stack, stack_plan
     from toptalkers.capture.bucket import format_statements, reading_statements
     from toptalkers.capture.our_stack import require_own
 
     given, additions = _chosen(options)
-    plan = stack.plan_stack(
+    plan = stack_plan.plan_stack(
         account,
         stack_name,
         parameters=dict(parameters) | given,
@@ -144,7 +144,7 @@ def deploy(
 
 def _carry_out(account: "Account", plan: "StackPlan", *, dry_run: bool, yes: bool) -> bool:
     """Show a plan, ask, and carry it out; return whether the stack is now as it is to be."""
-    from toptalkers.capture import stack
+    from toptalkers.capture import stack, stack_plan
     from toptalkers.capture.our_stack import require_own
 
     tell = show if dry_run else say_lines
@@ -153,13 +153,13 @@ def _carry_out(account: "Account", plan: "StackPlan", *, dry_run: bool, yes: boo
             say("CloudFormation creates a change set, which is deleted again; nothing is deployed.")
         with stack.proposed(account, plan, say) as proposal:
             if not proposal.change_set.is_empty:
-                tell(stack.format_plan(plan, proposal.change_set.changes))
+                tell(stack_plan.format_plan(plan, proposal.change_set.changes))
                 if not dry_run:
                     confirm("Deploy it?", yes=yes)
                     stack.finish(account, plan, proposal.execute(say), say)
                 return not dry_run
     if plan.bucket and plan.bucket.changes:
-        tell(stack.format_plan(plan, ()))
+        tell(stack_plan.format_plan(plan, ()))
         if not dry_run:
             confirm("Change the bucket?", yes=yes)
             stack.finish(account, plan, require_own(account, plan.name), say)

@@ -29,7 +29,7 @@ def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: 
       toptalkers destroy
       toptalkers destroy --delete-data --yes
     """
-    from toptalkers.capture.destroy import execute_destroy, format_destroy, plan_destroy
+    from toptalkers.capture.destroy import execute_destroy, flow_logs_of_others, format_destroy, plan_destroy
 
     plan = plan_destroy(account, stack_name, delete_data=delete_data)
     if plan.is_empty:
@@ -38,8 +38,8 @@ def destroy(*, account: "Account", stack_name: str, delete_data: bool, dry_run: 
     (show if dry_run else say_lines)(format_destroy(plan))
     if dry_run:
         return
-    broken = len(plan.broken)
-    confirm(f"Destroy it, and break {broken} flow logs of others?" if broken else "Destroy it?", yes=yes)
+    broken = f", and break {flow_logs_of_others(len(plan.broken))}" if plan.broken else ""
+    confirm(f"Destroy it{broken}?", yes=yes)
     execute_destroy(
         account, plan, say, progress=lambda what, total: progress_bar(what, total, unit="objects")
     )  # fmt: skip

@@ -86,15 +86,16 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_query(*args: Any, **given: Any) -> Any:
         texts = {clause.name: given.pop(clause.name) for clause in CLAUSES}
         if texts["log_format"] == "auto":
-            texts["log_format"] = _ask_for_log_format(given)
+            texts["log_format"] = _ask_for_log_format(given, Query.parse(since=texts["since"], until=texts["until"]))
         return command(*args, query=Query.parse(**texts), **given)
 
     return with_query
 
 
-def _ask_for_log_format(given: Mapping[str, Any]) -> str:
-    """Take the format of the flow log that wrote the command's input."""
+def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:
+    """Take the format of the flow log that wrote the command's input, of the question's time."""
     from toptalkers.records.files import read_manifest
+    from toptalkers.records.wanted import Origin, Wanted
     from toptalkers.runs.log_format import find_log_format
 
     if "region" not in given:
@@ -104,7 +105,9 @@ def _ask_for_log_format(given: Mapping[str, Any]) -> str:
     if given.get("manifest"):
         paths += [file.name for file in read_manifest(given["manifest"])]
     where = None if given.get("hadoop_cluster") or "stack_name" not in given else _where(given)
-    log_format, line = find_log_format(account, paths, where)
+    origin = Origin.parse(given.get("from_accounts", ()), given.get("from_regions", ()))
+    wanted = Wanted.of_records(query.since, query.until, origin)
+    log_format, line = find_log_format(account, paths, where, wanted)
     say(line)
     return log_format
 

@@ -72,6 +72,8 @@ class S3Endpoint:
     region: str
     access_key: str
     secret_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+    """Of temporary credentials; empty for others."""
 
 
 @dataclass(frozen=True)
@@ -221,15 +223,17 @@ def _local_job_settings(map_slots: int, staging_dir: Path) -> dict[str, str]:
 
 
 def _s3a_settings(s3: S3Endpoint) -> dict[str, str]:
+    kind = "Temporary" if s3.session_token else "Simple"
     return {
         "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",  # s3:// works as on EMR
         "fs.s3a.endpoint": s3.url,
         "fs.s3a.endpoint.region": s3.region,
         "fs.s3a.path.style.access": "true",
         "fs.s3a.connection.ssl.enabled": str(s3.url.startswith("https:")).lower(),
-        "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "fs.s3a.aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{kind}AWSCredentialsProvider",
         "fs.s3a.access.key": s3.access_key,
         "fs.s3a.secret.key": s3.secret_key,
+        **({"fs.s3a.session.token": s3.session_token} if s3.session_token else {}),
         # An endpoint that does not answer is reported within seconds.
         "fs.s3a.attempts.maximum": "2",
         "fs.s3a.retry.limit": "2",

@@ -1,8 +1,9 @@
-"""Whether a cluster's nodes may read the buckets of a run's input, and what lets them."""
+"""Whether a cluster's nodes may read the buckets of a run's input, what lets them, and what it costs."""
 
 import json
 from collections.abc import Iterable
 
+from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.runs.site import Site
 
@@ -17,7 +18,7 @@ def check_access(site: Site, uris: Iterable[str]) -> list[str]:
         ToptalkersError: the role that the stack made may not read a bucket.
 
     """
-    others = sorted({uri.split("/")[2] for uri in uris} - {site.bucket})
+    others = _others(site, uris)
     if site.read_buckets is None:
         return [f"the nodes' role {site.instance_profile} must be allowed to read s3://{other}" for other in others]
     if closed := [other for other in others if other not in site.read_buckets]:
@@ -29,6 +30,35 @@ def check_access(site: Site, uris: Iterable[str]) -> list[str]:
             hint=f"'toptalkers deploy{name} {options}' does",
         )
     return [f"if s3://{other} is another account's, its policy needs: {_statement(site, other)}" for other in others]
+
+
+def describe_transfer(storage: StorageGateway, site: Site, uris: Iterable[str], region: str) -> list[str]:
+    """Name the buckets in other Regions than the cluster's: reading them works, and costs more.
+
+    From 3.4.2 on, Hadoop's S3A finds a bucket in any Region by itself (HADOOP-19286); EMR has it from 7.13. A bucket
+    whose Region cannot be told is passed over.
+    """
+    found = {bucket: storage.region_of(bucket) for bucket in _others(site, uris)}
+    return [
+        f"s3://{bucket} is in {place}, and the cluster in {region}: AWS charges for the transfer between Regions"
+        for bucket, place in found.items()
+        if place and region and place != region
+    ]
+
+
+def explain_refusal(reasons: Iterable[str]) -> str | None:
+    """Say what lets one read objects that S3 refuses for their key; None if none is refused for that."""
+    if any("kms:" in reason for reason in reasons):
+        return (
+            "the policy of the KMS key must allow kms:Decrypt to you and to the nodes' role;"
+            " 'toptalkers deploy --read-key ARN' allows it to the role"
+        )
+    return None
+
+
+def _others(site: Site, uris: Iterable[str]) -> list[str]:
+    """The buckets that are named, other than the site's."""
+    return sorted({uri.split("/")[2] for uri in uris} - {site.bucket})
 
 
 def _statement(site: Site, bucket: str) -> str:

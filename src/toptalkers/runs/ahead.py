@@ -5,9 +5,9 @@ optional: what it may not look at, or what does not answer, is "not known", and 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from toptalkers.aws.account import Account
 from toptalkers.aws.failures import AwsError
@@ -25,8 +25,6 @@ COMMON_FAMILIES = ("m7g", "m6g", "m7i", "m6i", "m5")
 them is no answer."""
 
 _ACTION = re.compile(r"call ([a-z0-9-]+:[A-Za-z0-9]+)")
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +129,10 @@ def network_notes(account: Account, site: Site, network: Network) -> list[str]:
     return notes
 
 
-def check_types(account: Account, network: Network, sizing: Sizing, release: str) -> None:
+def check_types(account: Account, network: Network, sizing: Sizing, release: str) -> list[str]:
     """Check that EMR's release runs on the types, and that EC2 offers them where a subnet is.
+
+    Returns notes for the user about what is not known.
 
     Raises:
         ToptalkersError: one of them does not; the hint names a type that does.
@@ -142,15 +142,14 @@ def check_types(account: Account, network: Network, sizing: Sizing, release: str
     if sizing.primary_type == sizing.instance_type:
         del wanted["--primary-type"]
     others = {one: _alternatives(one) for one in wanted.values()}
-    supported = _look(lambda: account.clusters.supported_types(release)) or frozenset()
-    zones = _look(
-        lambda: account.networks.zones_offering([*others, *(one for each in others.values() for one in each)])
-    )
+    supported, zones, notes = _find_offers(account, release, others)
     places = {one.zone for one in network.subnets if one.zone}
 
     def suits(instance_type: str) -> bool:
-        offered = zones.get(instance_type, frozenset()) if zones else places
-        return (not supported or instance_type in supported) and bool(offered & places if places else offered)
+        if supported and instance_type not in supported:
+            return False
+        offering = zones.get(instance_type, frozenset())
+        return not zones or bool(offering & places if places else offering)
 
     for option, instance_type in wanted.items():
         other = next((f"{option} {one}" for one in others[instance_type] if suits(one)), "")
@@ -174,6 +173,7 @@ def check_types(account: Account, network: Network, sizing: Sizing, release: str
             f"no subnet is in a zone that offers both {' and '.join(wanted.values())}",
             hint=f"--primary-type {sizing.instance_type} takes one type for all nodes",
         )
+    return notes
 
 
 def check_vcpus(account: Account, sizing: Sizing) -> str:
@@ -244,18 +244,32 @@ def _smaller(sizing: Sizing, market: Market, quota: int) -> str:
     return f"; --core 1 --task {fitting - 1} fits, and takes longer"
 
 
+def _find_offers(
+    account: Account, release: str, types: Mapping[str, Sequence[str]]
+) -> tuple[frozenset[str], Mapping[str, frozenset[str]], list[str]]:
+    """Find the types that a release runs on, the zones of the types and their alternatives, and what is not known.
+
+    The first two are empty when they are not known.
+    """
+    supported: frozenset[str] = frozenset()
+    zones: Mapping[str, frozenset[str]] = {}
+    names, notes = " and ".join(types), []
+    try:
+        supported = account.clusters.supported_types(release)
+    except AwsError as error:
+        notes.append(f"whether {release} runs on {names} is not known ({_why(error)})")
+    try:
+        zones = account.networks.zones_offering([*types, *(one for each in types.values() for one in each)])
+    except AwsError as error:
+        notes.append(f"whether EC2 offers {names} there is not known ({_why(error)})")
+    return supported, zones, notes
+
+
 def _alternatives(instance_type: str) -> tuple[str, ...]:
     size = instance_type.partition(".")[2]
     common = [f"{family}.{one}" for one in (size, "xlarge") for family in COMMON_FAMILIES]
     others = (*similar_types(instance_type), *common)
     return tuple(one for one in dict.fromkeys(others) if one != instance_type)
-
-
-def _look(look: Callable[[], Found]) -> Found | None:
-    try:
-        return look()
-    except AwsError:
-        return None
 
 
 def _why(error: AwsError) -> str:

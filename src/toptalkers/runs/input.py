@@ -9,8 +9,8 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, begins_with_header, describe_missing
-from toptalkers.records.wanted import ANYWHERE, Origin, Wanted
-from toptalkers.runs.access import check_access
+from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Wanted
+from toptalkers.runs.access import check_access, describe_transfer, explain_refusal
 from toptalkers.runs.renamed import Copy, plan_copies
 from toptalkers.runs.site import Site
 from toptalkers.runs.survey import GIVEN, Survey, format_reasons
@@ -49,6 +49,7 @@ def pick_input(
     *,
     given: Sequence[str] = (),
     origin: Origin = ANYWHERE,
+    region: str = "",
     renamed: str,
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
@@ -61,7 +62,7 @@ def pick_input(
     `given` are addresses of folders, `s3://bucket/folder/`, or of objects; without them, the flow logs in the site's
     bucket are read. The question's time and `origin` choose among the objects there, as `run-local` does. `renamed` is
     the folder in the site's bucket for copies with better names. With `skips`, objects that a cluster cannot read are
-    left out.
+    left out. `region` is the cluster's Region, for a note about buckets in others.
 
     Raises:
         UsageError: an address is not one in S3, or has characters that Hadoop would interpret.
@@ -81,15 +82,20 @@ def pick_input(
         own.pop(0)
     searches = [Search.at(storage, uri, wanted) for uri in given or own]
     for search in searches:
-        if not survey.add(search) and given and wanted == Wanted():
-            raise ToptalkersError(f"there is nothing to read at s3://{search.bucket}/{search.key}")
+        if not survey.add(search) and given:
+            place = f"s3://{search.bucket}/{search.key}"
+            if wanted == EVERYTHING:
+                raise ToptalkersError(f"there is nothing to read at {place}")
+            notes.append(f"nothing that is asked for is at {place}")
+    notes += describe_transfer(storage, site, given, region)
     missing = list(describe_missing(searches, origin))
     survey.inspect(on_look, needs_all=skips)
     if survey.unreadable and not skips:
         raise ToptalkersError(
             f"{len(survey.unreadable):,} of {survey.objects:,} objects cannot be read on a cluster:"
             f" {format_reasons(survey.unreadable)}",
-            hint="try 'toptalkers run-local' on them, name others with --input, or leave these out with"
+            hint=explain_refusal(survey.unreadable.values())
+            or "try 'toptalkers run-local' on them, name others with --input, or leave these out with"
             " --skip-unreadable",
         )
     taken = survey.taken

@@ -15,6 +15,7 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 from toptalkers.records.files import find_inputs
 from toptalkers.records.stored import Search
+from toptalkers.records.wanted import EVERYTHING, Wanted
 from toptalkers.runs.content import find_flow_log_ids
 from toptalkers.runs.site import SiteOptions, find_bucket
 
@@ -24,11 +25,13 @@ MOST_NAMES = 100_000
 _BY_HAND = "name it with --log-format '${field} ${field}'; 'aws ec2 describe-flow-logs' shows the formats there are"
 
 
-def find_log_format(account: Account, paths: Iterable[str], where: SiteOptions | None = None) -> tuple[str, str]:
+def find_log_format(
+    account: Account, paths: Iterable[str], where: SiteOptions | None = None, wanted: Wanted = EVERYTHING
+) -> tuple[str, str]:
     """Find the format of files, as CreateFlowLogs takes it, and a line that names the flow logs that have it.
 
     `paths` are files, folders and `s3://` addresses; none for the flow logs in the bucket of runs, which `where` tells.
-    The log group of a stack counts as a place of the files, too.
+    The log group of a stack counts as a place of the files, too. In S3, only names of what is `wanted` are looked at.
 
     Raises:
         UsageError: a text is not an address in S3.
@@ -44,7 +47,7 @@ def find_log_format(account: Account, paths: Iterable[str], where: SiteOptions |
     if where and not paths:
         buckets = {find_bucket(account, where)}
     known = account.flow_logs.find()
-    ids = {found for name in _names(account, paths) for found in find_flow_log_ids(name)}
+    ids = {found for name in _names(account, paths, wanted) for found in find_flow_log_ids(name)}
     if ids:
         matching = [one for one in known if one.id in ids]
         what = f"the flow logs named in the files: {_some(sorted(ids))}"
@@ -73,11 +76,11 @@ def find_log_format(account: Account, paths: Iterable[str], where: SiteOptions |
     return log_format, f"the log format is that of {_some(names)}: {log_format}{rest}"
 
 
-def _names(account: Account, paths: Iterable[str]) -> Iterator[str]:
+def _names(account: Account, paths: Iterable[str], wanted: Wanted) -> Iterator[str]:
     for path in paths:
         yield path
         if path.startswith("s3://"):
-            yield from (one.key for one in islice(Search.at(account.storage, path), MOST_NAMES))
+            yield from (one.key for one in islice(Search.at(account.storage, path, wanted), MOST_NAMES))
         elif path != "-" and Path(path).exists():
             yield from (file.name for file in find_inputs([path]).files)
 

@@ -39,6 +39,16 @@ def failure_of(plan: RunPlan, record: RunRecord, watched: Watched) -> JobFailedE
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
 
+def refusal_of(plan: RunPlan, error: AwsError) -> AwsError:
+    """Make the error for a request of a cluster that EMR refused, with what mends the cause if that is known.
+
+    An error with a hint of its own is returned as it is: among them are permissions that the user lacks, which have
+    other causes than those of the roles.
+    """
+    cause = None if error.hint else find_cause(plan, (error.code,), error.message)
+    return AwsError(error.message, hint=cause[1], code=error.code) if cause else error
+
+
 def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watched, say: Say) -> RunRecord:
     """Complete the record of a run that is over, with the reason or the counters from its logs."""
     cluster, steps = watched.cluster, own_steps(record, watched.steps)

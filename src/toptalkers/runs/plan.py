@@ -99,6 +99,7 @@ def plan_run(
         query,
         given=inputs,
         origin=origin,
+        region=account.region,
         renamed=locations.renamed_prefix(run_id),
         skips=skips,
         on_look=on_look,
@@ -118,9 +119,9 @@ def plan_run(
             **({"instance_type": options.instance_type} if options.instance_type else {}),
         )
     )
-    vcpus = ""
+    vcpus, unknown = "", []
     if running is None:
-        check_types(account, network, sizing, options.release)
+        unknown = check_types(account, network, sizing, options.release)
         vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
@@ -175,7 +176,7 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *network_notes(account, site, network)),
+        (*read.notes, *unknown, *network_notes(account, site, network)),
         running,
     )
 

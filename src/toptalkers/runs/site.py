@@ -38,7 +38,7 @@ class Site:
         subnets: the ids of the subnets of clusters; of several, EMR chooses. Empty for EMR's own choice.
         security_groups: the security groups of clusters.
         read_buckets: the names of other buckets that the nodes may read; None when that is not known.
-        is_stack: whether a stack of ours has made it all; otherwise bucket and roles are somebody else's.
+        is_stack: whether a stack of ours has made it all; otherwise at least the service role is somebody else's.
         notes: lines that a user should read before a run.
         nodes_role: the ARN of the nodes' role; empty when it is not known.
 
@@ -129,7 +129,12 @@ def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = 
         site = Site(name=bucket, bucket=bucket, is_stack=False, **given)
     else:
         site = site_of(require_own(account, options.stack_name))
-        site = replace(site, **{name: value for name, value in given.items() if value})
+        site = replace(
+            site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
+        )
+        if options.instance_profile:
+            # What the nodes may read is then no matter of the stack.
+            site = replace(site, read_buckets=None, nodes_role="")
     if options.primary_security_group:
         site = replace(
             site, security_groups=SecurityGroups(options.primary_security_group, options.node_security_group)

@@ -17,7 +17,7 @@ from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
-from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps
+from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps, refusal_of
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, cluster_name, store_record
 from toptalkers.runs.renamed import copy_renamed, remove_renamed
@@ -196,7 +196,7 @@ def _start(account: Account, plan: RunPlan, say: Say) -> str:
                 account.sleep(2**attempt)
                 continue
             if not error.is_open:
-                raise
+                raise refusal_of(plan, error) from error
             what = "the steps were added" if plan.running else "a cluster was started"
             say(f"whether {what} is not known: {error.message}")
             found = _look_for(account, plan, say)

@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from toptalkers.hadoop.runtime import S3Endpoint
 from toptalkers.sandbox.emr import Emr
-from toptalkers.sandbox.emr_access import NodeAccess
-from toptalkers.sandbox.emr_cluster import Pace, in_thread
+from toptalkers.sandbox.emr_access import NODE, NodeAccess
+from toptalkers.sandbox.emr_cluster import Pace, StepEnd, StepRun, in_thread
 from toptalkers.sandbox.emr_endpoint import serve_emr
 from toptalkers.sandbox.emr_faults import parse_faults
 from toptalkers.sandbox.emr_roles import Roles
@@ -52,7 +53,7 @@ def main() -> None:
     access = NodeAccess(roles, session.client("s3"), order["account"])
     emr = Emr(
         state_dir=Path(order["state_dir"]),
-        run_step=in_thread(partial(access.run, run=partial(run_step, s3))),
+        run_step=in_thread(partial(access.run, run=partial(_run_as_nodes, s3, roles, session.client("sts")))),
         put_log=partial(_put_log, session.client("s3")),
         quota=order["quota"],
         has_instance_profile=partial(_has_profile, session.client("iam")),
@@ -66,6 +67,21 @@ def main() -> None:
     with serve_emr(emr, {credentials.access_key: credentials.secret_key}.get) as url:
         print(url, flush=True)
         is_over.wait()
+
+
+def _run_as_nodes(s3: S3Endpoint, roles: Roles, sts: Any, step: StepRun) -> StepEnd:
+    """Run a step with a session of the nodes' role, which the policies of other accounts' buckets may name."""
+    role = roles.of_profile(step.instance_profile)
+    if role is not None:
+        try:
+            made = sts.assume_role(RoleArn=role.arn, RoleSessionName=NODE)["Credentials"]
+        except ClientError as error:
+            # Under enforced IAM, only EC2 can take the role; the policies of the role are checked in any case.
+            LOGGER.info("%s runs as the root user: %s", step.step_id, error)
+        else:
+            keys = (made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+            s3 = replace(s3, access_key=keys[0], secret_key=keys[1], session_token=keys[2])
+    return run_step(s3, step)
 
 
 def _put_log(s3: Any, address: str, body: bytes) -> None:

@@ -10,7 +10,9 @@ the sandbox at its start instead of running wrongly.
 - EC2 does not know DescribeInstanceTypeOfferings: the answer is that of `offers`.
 - CloudFormation asks for capabilities only where IAM is enforced: here it always does.
 - CloudFormation's conditions do not know `Fn::Join` of a list parameter, the usual way to ask whether it is empty.
+- A change set of CloudFormation lists resources whose condition does not hold: here it decides conditions.
 - CloudFormation takes parameters that the template does not declare: here it refuses them.
+- The policy of another account's bucket is asked about the caller's account only: here about a role as well.
 - Kinesis reshards to any number and forgets the records, and CloudFormation does not reshard: here both reshard, and
   refuse more than double and less than half of the shards, as the API's reference has it (UpdateShardCount).
 """
@@ -19,6 +21,8 @@ import importlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -62,6 +66,8 @@ def add_to_ministack() -> None:
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         if "_evaluate_conditions" in names:
             names["_evaluate_conditions"] = joined
+    changes = vars(importlib.import_module("ministack.services.cloudformation.changesets"))
+    changes["_resolve_props_for_diff"] = _deciding(changes["_resolve_props_for_diff"], joined)
     for module in ("handlers", "changesets"):
         names = vars(importlib.import_module(f"ministack.services.cloudformation.{module}"))
         names["_resolve_parameters"] = _checking_parameters(names["_resolve_parameters"])
@@ -69,6 +75,7 @@ def add_to_ministack() -> None:
     kinesis["_update_shard_count"] = _resharding(kinesis["_resolve_stream"], kinesis)
     handlers = provisioners["_RESOURCE_HANDLERS"]["AWS::Kinesis::Stream"]
     handlers["update"] = _updating_stream(handlers["update"], kinesis["_streams"], kinesis["_build_shards"])
+    _name_roles_to_buckets()
     app = vars(importlib.import_module("ministack.app"))
     pin_origin = app["pin_request_origin"]
     app["pin_request_origin"] = lambda client, _: pin_origin(client, True)
@@ -101,7 +108,36 @@ def delete_security_configuration(physical_id: str, properties: Mapping[str, Any
     """Do nothing: no state is kept for one."""
 
 
-def _joining(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+def _name_roles_to_buckets() -> None:
+    """Let the policy of another account's bucket see the role whose session asks, not only its account."""
+    s3 = vars(importlib.import_module("ministack.services.s3"))
+    evaluator = vars(importlib.import_module("ministack.core.iam_evaluator"))
+    allows, evaluate = s3["_foreign_bucket_allows"], evaluator["evaluate_resource_policy"]
+    who: ContextVar[str] = ContextVar("caller", default="")
+    find_caller: Any = evaluator["request_caller_arn"]
+
+    def foreign_bucket_allows(*positional: Any, **named: Any) -> bool:
+        # The last parameter is `headers`.
+        headers = named.get("headers", positional[6] if len(positional) > 6 else None)
+        token = who.set(find_caller(headers) if headers else "")
+        try:
+            return bool(allows(*positional, **named))
+        finally:
+            who.reset(token)
+
+    def evaluate_resource_policy(document: Any, context: Any, *rest: Any, **more: Any) -> Any:
+        caller = who.get()
+        if ":assumed-role/" in caller and context.principal_type == "Root":
+            context = replace(context, principal_arn=caller, principal_type="AssumedRole")
+        return evaluate(document, context, *rest, **more)
+
+    s3["_foreign_bucket_allows"], evaluator["evaluate_resource_policy"] = (
+        foreign_bucket_allows,
+        evaluate_resource_policy,
+    )
+
+
+def _joining(evaluate: Any) -> Callable[..., Any]:
     def evaluate_conditions(template: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
         def join(node: Any) -> Any:
             match node:
@@ -117,6 +153,16 @@ def _joining(evaluate: Callable[..., Any]) -> Callable[..., Any]:
         return evaluate({**template, "Conditions": join(template.get("Conditions", {}))}, values)
 
     return evaluate_conditions
+
+
+def _deciding(resolve: Callable[..., Any], evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_for_changes(template: Mapping[str, Any], values: Mapping[str, Any], *rest: Any) -> Any:
+        resolved = resolve(template, values, *rest)
+        holds = evaluate(template, values) if template else {}
+        resources = resolved.get("Resources", {}).items()
+        return {"Resources": {name: one for name, one in resources if holds.get(one.get("Condition"), True)}}
+
+    return resolve_for_changes
 
 
 def _checking_parameters(resolve: Callable[..., Any]) -> Callable[..., Any]:

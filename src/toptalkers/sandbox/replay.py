@@ -131,7 +131,10 @@ def find_stream(stack_name: str) -> str:
     if stack is None:
         raise ToptalkersError(f"there is no stack {stack_name!r} here", hint="toptalkers deploy")
     if "StreamName" not in stack.outputs:
-        raise ToptalkersError(f"stack {stack_name!r} has no output StreamName: it is not of toptalkers")
+        raise ToptalkersError(
+            f"the stack {stack_name!r} has no stream",
+            hint=f"'toptalkers deploy --stack-name {stack_name} --stream' adds one to a stack of toptalkers",
+        )
     return stack.outputs["StreamName"]
 
 

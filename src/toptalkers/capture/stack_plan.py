@@ -1,0 +1,352 @@
+"""Plan what `deploy` does: the request to CloudFormation, the steps of resharding, the bucket that is taken over.
+
+`plan_stack` only reads. It refuses what AWS would refuse, and what would lose data without a word.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from toptalkers.aws.account import Account
+from toptalkers.aws.failures import AwsError
+from toptalkers.aws.stack import Change, Stack
+from toptalkers.aws.stream import MOST_RESHARDINGS, reshard
+from toptalkers.capture.bucket import BucketPlan, absent_buckets, plan_bucket
+from toptalkers.capture.flowlogs import is_into
+from toptalkers.capture.our_stack import STACK_TAG, OurStack, find_own
+from toptalkers.capture.template import ON_DEMAND, render_template
+from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.layout import format_log_format, parse_log_format
+from toptalkers.visible import visible
+
+S3_ONLY = "s3-only"
+"""The value of the parameter Capture for a stack without a stream."""
+
+_HELD = (
+    "with the stream goes what it holds: the records in the log group, and those that are not in the bucket yet;"
+    " 'toptalkers status' shows how late they are"
+)
+
+_UPDATABLE = {
+    "CREATE_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """The request to CloudFormation."""
+
+    name: str
+    region: str
+    kind: Literal["CREATE", "UPDATE"]
+    template: str
+    parameters: Mapping[str, str | None]
+    """By name; None keeps the value that the stack has."""
+    tags: Mapping[str, str]
+    is_empty: bool
+    """Whether the stack already has this template, these parameters and tags; perhaps `bucket` has changes."""
+    changed_parameters: Mapping[str, tuple[str, str]]
+    """The parameters that get another value, each with its old and its new value."""
+    notes: tuple[str, ...] = ()
+    more_shards: tuple[int, ...] = ()
+    """The numbers of shards of the updates that must follow this one."""
+    bucket: BucketPlan | None = None
+    """What is changed of the bucket that the stack takes over; None when it has its own."""
+    role_arn: str = ""
+    """The role that CloudFormation takes; empty for the one that the stack has, or the caller's rights."""
+
+
+def plan_stack(
+    account: Account,
+    name: str,
+    *,
+    parameters: Mapping[str, str],
+    tags: Mapping[str, str],
+    additions: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    role_arn: str = "",
+) -> StackPlan:
+    """Plan the request to CloudFormation; this only reads.
+
+    Parameters that are not given keep the stack's value, or the template's default. Tags are added to the stack's.
+
+    Args:
+        account: where the stack is, or will be.
+        name: the name of the stack.
+        parameters: new values by name.
+        tags: tags of the stack and, through CloudFormation, of its resources.
+        additions: by the names of parameters that are lists, what is added to their values.
+        role_arn: a role for CloudFormation; it keeps it for all later operations on the stack.
+
+    Raises:
+        UsageError: the template lacks a parameter, or does not take its value.
+        ToptalkersError: the stack belongs to somebody else, is busy, or is in a state that cannot be updated; or
+            Kinesis does not allow that many shards.
+
+    """
+    template = render_template()
+    new = json.loads(template)
+    defaults = {key: str(one.get("Default", "")) for key, one in new["Parameters"].items()}
+    check_parameters(new["Parameters"], {**parameters, **{key: ",".join(value) for key, value in additions.items()}})
+    stack = find_own(account, name)
+    if stack is not None and stack.status == "REVIEW_IN_PROGRESS":
+        stack = None
+    kept: dict[str, str] = {}
+    if stack is not None:
+        _refuse_state(stack)
+        kept = {key: stack.parameters[key] for key in defaults if key in stack.parameters}
+        tags = {**stack.tags, **tags}
+    now = {**defaults, **kept, **parameters}
+    parameters = {**parameters, **{key: _joined(now[key], value) for key, value in additions.items()}}
+    changed = {
+        key: (kept.get(key, defaults[key]), value)
+        for key, value in parameters.items()
+        if value != kept.get(key, defaults[key])
+    }
+    now |= parameters
+    _require_pair(now)
+    shards: tuple[int, ...] = ()
+    notes: list[str] = []
+    if stack is not None:
+        notes += _misfit_notes(account, name, changed)
+        if stack.has_stream and now["Capture"] == S3_ONLY:
+            _refuse_orphans(account, stack)
+            notes.append(_HELD)
+        elif stack.has_stream and "Shards" in changed:
+            shards, more = _plan_shards(account, stack, *changed["Shards"])
+            notes += more
+    for absent in absent_buckets(account, additions.get("ReadBuckets", ())):
+        notes.append(f"there is no bucket {absent!r}: is that its name?")
+    bucket, more = _plan_bucket(account, new, now, parameters, stack)
+    notes += more
+    values = {key: parameters.get(key) for key in kept} | dict(parameters)
+    if shards:
+        values["Shards"] = str(shards[0])
+    return StackPlan(
+        name=name,
+        region=account.region,
+        kind="UPDATE" if stack else "CREATE",
+        template=template,
+        parameters=values,
+        tags=tags,
+        is_empty=stack is not None and not changed and tags == stack.tags and account.stacks.template(name) == new,
+        changed_parameters=changed,
+        notes=tuple(notes),
+        more_shards=shards[1:],
+        bucket=bucket,
+        role_arn=role_arn,
+    )
+
+
+def _require_pair(values: Mapping[str, str]) -> None:
+    """Refuse one security group without the other: EMR takes both or none (EMR API reference, Ec2InstanceAttributes).
+
+    Raises:
+        UsageError: only one of the two is named.
+
+    """
+    primary, node = values.get("ClusterPrimarySecurityGroup", ""), values.get("ClusterNodeSecurityGroup", "")
+    if bool(primary) != bool(node):
+        raise UsageError(
+            "EMR takes the security groups of the primary node and of the other nodes together, or none",
+            hint="give both --primary-security-group and --node-security-group",
+        )
+
+
+def _refuse_orphans(account: Account, stack: OurStack) -> None:
+    """Refuse to delete the log group of flow logs that are on: AWS would drop their records without a word.
+
+    Raises:
+        ToptalkersError: there are such flow logs.
+
+    """
+    found = [one for one in account.flow_logs.find() if is_into(one, stack, "stream")]
+    if not found:
+        return
+    if all(one.tags.get(STACK_TAG) == stack.name for one in found):
+        way = f"toptalkers disable-flowlogs --stack-name {stack.name} {' '.join(one.id for one in found)}"
+    else:
+        ids = " ".join(one.id for one in found)
+        way = f"aws ec2 delete-flow-logs --region {account.region} --flow-log-ids {ids}"
+    on = ", ".join(sorted({one.resource for one in found}))
+    raise ToptalkersError(
+        f"without the stream, the flow logs on {on} would lose their records", hint=f"first '{way}' turns them off"
+    )
+
+
+def _plan_bucket(
+    account: Account,
+    template: Mapping[str, Any],
+    values: Mapping[str, str],
+    given: Mapping[str, str],
+    stack: OurStack | None,
+) -> tuple[BucketPlan | None, tuple[str, ...]]:
+    """Plan the settings of the bucket that the stack takes over, None when it makes its own; and what to say of it.
+
+    Raises:
+        UsageError: objects in it would expire, and nobody has said after how many days.
+        ToptalkersError: it cannot be taken over.
+
+    """
+    name = values["ExistingBucket"]
+    if not name:
+        return None, ()
+    try:
+        plan = plan_bucket(account, name, template, values, stack)
+    except AwsError as error:
+        if "ExistingBucket" in given:
+            raise
+        return None, (f"whether s3://{name} has its settings is not known: {error.message}",)
+    for prefix, parameter in plan.shortened:
+        if parameter not in given:
+            option = "--keep-days D" if parameter == "RecordsExpireDays" else f"--parameter {parameter}=D"
+            raise UsageError(
+                f"s3://{name}/{prefix} has objects, and they would expire after {values[parameter]} days",
+                hint=f"say after how many days they may be deleted, with {option}",
+            )
+    return plan, (*(f"s3://{name}: {note}" for note in plan.notes), *_bucket_left(account, stack, name))
+
+
+def _bucket_left(account: Account, stack: OurStack | None, name: str) -> list[str]:
+    """Tell what becomes of the bucket that a stack has when it takes over another."""
+    before = stack.outputs.get("BucketName") if stack else None
+    if stack is None or not before or before == name:
+        return []
+    notes = [f"the bucket {before} is kept with its data, and not used any more"]
+    into = [one.resource for one in account.flow_logs.find() if is_into(one, stack, "s3")]
+    if into:
+        ids = " ".join(sorted(set(into)))
+        notes.append(
+            f"flow logs go on to {before} until 'toptalkers disable-flowlogs {ids}' and"
+            f" 'toptalkers enable-flowlogs {ids} --destination s3'"
+        )
+    return notes
+
+
+def _joined(listed: str, more: Sequence[str]) -> str:
+    """Add to a list of CloudFormation, without what it has already."""
+    have = [one.strip() for one in listed.split(",") if one.strip()]
+    return ",".join(dict.fromkeys([*have, *more]))
+
+
+def check_parameters(declared: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    """Check values against the parameters that the template declares, as CloudFormation will.
+
+    Raises:
+        UsageError: the template lacks the parameter, or does not take the value.
+
+    """
+    for key, value in parameters.items():
+        if key not in declared:
+            raise UsageError(f"the template has no parameter {key!r}", hint=f"it has {', '.join(sorted(declared))}")
+        one, hint = declared[key], declared[key].get("Description")
+        if one["Type"] == "Number":
+            if not value.isdecimal():
+                raise UsageError(f"{key}: {value!r} is not a whole number", hint=hint)
+            low, high = one.get("MinValue", 0), one.get("MaxValue", math.inf)
+            if not low <= int(value) <= high:
+                raise UsageError(f"{key}: {value} is not within {low} and {high}", hint=hint)
+        if "AllowedValues" in one and value not in map(str, one["AllowedValues"]):
+            raise UsageError(f"{key}: {value} is none of {', '.join(map(str, one['AllowedValues']))}", hint=hint)
+        items = value.split(",") if one["Type"] == "CommaDelimitedList" else [value]
+        for item in items if "AllowedPattern" in one else ():
+            if not re.fullmatch(one["AllowedPattern"], item.strip()):
+                raise UsageError(f"{key}: {item!r} is not understood", hint=hint)
+
+
+def _refuse_state(stack: Stack) -> None:
+    if stack.status in _UPDATABLE:
+        return
+    message = f"the stack {stack.name!r} cannot be updated: it is {stack.status}"
+    if stack.is_busy:
+        raise ToptalkersError(message, hint="wait until that is over; 'toptalkers status' shows it")
+    if stack.status == "UPDATE_ROLLBACK_FAILED":
+        raise ToptalkersError(
+            message, hint=f"'aws cloudformation continue-update-rollback --stack-name {stack.name}' brings it back"
+        )
+    raise ToptalkersError(message, hint=f"'toptalkers destroy --stack-name {stack.name}' deletes it; then deploy again")
+
+
+def _plan_shards(account: Account, stack: OurStack, old: str, new: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Plan the numbers of shards from a value of the parameter to another, one per update, and what to say of it.
+
+    Raises:
+        ToptalkersError: Kinesis does not allow that many updates, or CloudFormation would not see the first of them.
+
+    """
+    modes = "Kinesis lets a stream change between a number of shards and on-demand twice in 24 hours"
+    notes: tuple[str, ...] = (modes,) if ON_DEMAND in (old, new) else ()
+    if new == ON_DEMAND:
+        return (), notes
+    try:
+        stream = account.streams.find(stack.stream)
+    except AwsError as error:
+        notes += (f"the number of open shards is taken from the stack: {error.message}",)
+        stream = None
+    # An on-demand stream begins with four (Kinesis developer guide, "Choose the data stream capacity mode").
+    shards = stream.shards if stream else 4 if old == ON_DEMAND else int(old)
+    target = int(new)
+    steps = reshard(shards, target) or (target,)
+    if len(steps) > 1 and str(steps[0]) == old:
+        # Somebody else changed the stream. CloudFormation would see no change in a step to the value that it has.
+        step = steps[0] + (1 if target < shards else -1)
+        if step == shards:
+            raise ToptalkersError(
+                f"the stream has {shards} shards, but the stack {stack.name!r} says {old}",
+                hint=f"first 'aws kinesis update-shard-count --region {account.region} --stream-name {stack.stream}"
+                f" --scaling-type UNIFORM_SCALING --target-shard-count {old}'",
+            )
+        steps = (step, *reshard(step, target))
+    if len(steps) > MOST_RESHARDINGS:
+        most = max(steps[MOST_RESHARDINGS - 1], 1)
+        raise ToptalkersError(
+            f"Kinesis changes a stream of {shards} shards to {target} in {len(steps)} updates, and allows"
+            f" {MOST_RESHARDINGS} in 24 hours",
+            hint=f"'toptalkers deploy --stack-name {stack.name} --shards {most}' goes as far as it can",
+        )
+    if len(steps) > 1:
+        note = (
+            f"Kinesis at most doubles or halves the {shards} shards of a stream in one update: in {len(steps)} steps, "
+        )
+        notes += (note + ", ".join(map(str, steps)),)
+    return steps, notes
+
+
+def _misfit_notes(account: Account, name: str, changed: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    """Tell what happens to flow logs that are on when the format of the stream changes."""
+    if "LogFormat" not in changed:
+        return ()
+    layout = parse_log_format(changed["LogFormat"][1])
+    on_stream = [one for one in account.flow_logs.find(tag=(STACK_TAG, name)) if one.destination_type != "s3"]
+    other = [one for one in on_stream if one.log_format != format_log_format(layout)]
+    if not other:
+        return ()
+    ids = " ".join(sorted({one.resource for one in other}))
+    note = (
+        f"the format of the stream changes, and {len(other)} flow logs have another: their records go to quarantine"
+        f" until 'toptalkers disable-flowlogs {ids}' and 'toptalkers enable-flowlogs {ids}'"
+    )
+    return (note,)
+
+
+def format_plan(plan: StackPlan, changes: tuple[Change, ...]) -> str:
+    """Format a plan with the changes of its change set, as lines."""
+    verb = "create" if plan.kind == "CREATE" else "update"
+    lines = [f"Plan: {verb} the stack {plan.name} in {plan.region}"]
+    lines += [f"  {key}: {old!r} -> {new!r}" for key, (old, new) in plan.changed_parameters.items()]
+    signs = {"add": "+ add    ", "change": "~ change ", "remove": "- remove "}
+    notes = {"yes": ", REPLACES the old one", "perhaps": ", perhaps replaces the old one", "no": ""}
+    lines += [f"  {signs[one.action]} {one.resource} ({one.type}{notes[one.replaced]})" for one in changes]
+    if not changes and not plan.is_empty:
+        lines.append("  no resource; only outputs or tags")
+    if plan.bucket:
+        lines += [f"  ~ change  s3://{plan.bucket.name}, {one}" for one in plan.bucket.changes]
+    lines += [f"Note: {note}" for note in plan.notes]
+    return "\n".join(map(visible, lines))

