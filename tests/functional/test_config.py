@@ -47,6 +47,14 @@ def test_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch, by: str) ->
         assert code == 0 or "gone.toml" in ran.stderr
 
 
+def test_config_behind_the_command(folder: Path) -> None:
+    """It has one place, and the message says which."""
+    ran = command(None, "run-local", "--config", "mine.toml", "a.log")
+    assert ran.exit_code == 2
+    assert "--config goes before the command: toptalkers --config FILE run-local" in ran.stderr
+    assert str(folder) not in ran.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

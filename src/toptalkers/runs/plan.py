@@ -119,7 +119,8 @@ def plan_run(
             **({"instance_type": options.instance_type} if options.instance_type else {}),
         )
     )
-    vcpus, unknown = "", []
+    unknown: list[str] = []
+    vcpus = ""
     if running is None:
         unknown = check_types(account, network, sizing, options.release)
         vcpus = check_vcpus(account, sizing)
