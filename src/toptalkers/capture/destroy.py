@@ -167,6 +167,7 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
             _delete_bucket(account, plan, say, progress)
     elif plan.bucket:
         say(f"kept: {kept}")
+        say(f"'toptalkers deploy --bucket {plan.bucket}' takes it over again")
     if key:
         command = f"aws kms schedule-key-deletion --region {account.region} --key-id {key}"
         say(f"kept: the key {key}, which the data may need ('{command}' ends it and its $1 a month)")
