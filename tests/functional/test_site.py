@@ -108,6 +108,14 @@ def test_the_command_line_wins(
     assert json.loads(ran.stdout)["ServiceRole"] == ("toptalkers-EmrServiceRole" if is_stack else ROLES[1])
 
 
+def test_a_bucket_without_flow_logs(account: FakeAccount) -> None:
+    """What can be done about it is not a command that asks a stack."""
+    account.fake_s3.objects.clear()
+    ran = command(account, "run-emr", "--bucket", BUCKET, *ROLES)
+    assert ran.exit_code == 1
+    assert "(--input names others; without it, flowlogs/ and AWSLogs/ there are read)" in ran.stderr
+
+
 def test_roles_instead_of_the_stacks(account: FakeAccount) -> None:
     """With a stack, a role that is given takes the place of the stack's, and the others stay."""
     account.has_stack = True
