@@ -166,6 +166,7 @@ def schedule(
     from toptalkers.runs.request import ClusterOptions, parse_configurations
     from toptalkers.runs.schedule import (
         Nightly,
+        key_of,
         parse_at,
         plan_schedule,
         render_schedule,
