@@ -214,7 +214,7 @@ def state_machine(plan: RunPlan, trees: Sequence[Tree]) -> dict[str, Any]:
         "input_objects": "{% $sum($read.objects) %}",
         "input_bytes": "{% $sum($read.bytes) %}",
     }
-    request = _expression(plan.request, names, plan.input.uris)
+    request = _expression(plan.request, names, plan.input.patterns or plan.input.uris)
     return _machine(plan.bucket, _day(trees, record.run_id.rpartition("-")[2]), recorded, request)
 
 
