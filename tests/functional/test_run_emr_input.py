@@ -16,9 +16,9 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.records.stored import find_stored
 from toptalkers.runs import survey
-from toptalkers.runs.access import check_access
+from toptalkers.runs.access import check_access, explain_denied
 from toptalkers.runs.input import pick_input
-from toptalkers.runs.site import site_of
+from toptalkers.runs.site import Site, site_of
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
 PACKED = gzip.compress(LINE)
@@ -312,3 +312,29 @@ def test_the_bucket_that_refuses_is_named(account: FakeAccount, code: str, said:
     account.fake_s3.error = refusal(code, "Access Denied" if code == "AccessDenied" else said, "ListObjectsV2")
     with pytest.raises(ToptalkersError, match=f"s3://central-logs: .*{said}"):
         find_stored(account.open().storage, [STRANGE])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "s3://strange/a: getFileStatus on s3://strange/a: S3Exception: null (Service: S3, Status Code: 403, X)",
+            "strange",
+        ),
+        ("java.nio.file.AccessDeniedException: runs/1/toptalkers/: Writing Object on runs/1/toptalkers/", "mine"),
+        ("s3://strange-too/a: S3Exception: null (Service: S3, Status Code: 403, X)", "mine"),
+        ("ZeroDivisionError: division by zero", None),
+        ("Output directory s3://strange/out already exists", None),
+    ],
+)
+def test_f2_a_step_that_s3_refuses_is_explained(words: str, expected: str | None) -> None:
+    """F2: the role, the bucket, and what a bucket of another account needs; nothing for other reasons."""
+    site = Site(name="", bucket="mine", service_role="service", instance_profile="nodes", security_configuration="")
+    said = explain_denied(site, ["s3://strange/a/"], f"step flowlogs-aggregate failed: {words}")
+    if expected is None:
+        assert said is None
+        return
+    assert said is not None
+    assert f"on {expected}" in said
+    assert "role nodes must be allowed" in said
+    assert ('"Action":["s3:GetObject","s3:ListBucket"]' in said) == (expected == "strange")

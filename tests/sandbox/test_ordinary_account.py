@@ -21,31 +21,57 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.hadoop]
 
 CENTRAL, ME = "111122223333", "123456789012"
 
-SCRIPT = """
+PREPARE = """
 set -euo pipefail
 toptalkers() { "$PYTHON" -m toptalkers "$@"; }
 toptalkers sample --records 3000 --seed 5 --layout aws-s3 --out source
 subnet=$("$PYTHON" -m tests.sandbox.test_ordinary_account "$PWD/source")
 question=(--ports all --metric bytes)
 site=(--bucket runs-of-mine --instance-profile team-nodes --subnet "$subnet" --input s3://central-logs/AWSLogs/)
+"""
+
+STORY = """
 toptalkers run-local source "${question[@]}" --format tsv > expected
 toptalkers run-local s3://central-logs/AWSLogs/ "${question[@]}" --format tsv > by-laptop
 
 code=0
 toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-tagged --yes > /dev/null 2> untagged || code=$?
 echo "$code" > untagged-code
-toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-wide --yes 2> wide
+toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-wide --keep-alive 30 --yes 2> wide
 toptalkers fetch-results --bucket runs-of-mine --format tsv > by-cluster
+
+cluster=$(sed -n 's/^started the cluster //p' wide)
+toptalkers run-emr --bucket runs-of-mine --input s3://central-logs/AWSLogs/ --ports all --cluster "$cluster" --yes
+toptalkers fetch-results --bucket runs-of-mine --format tsv > again
+toptalkers run-local source --ports all --format tsv > expected-again
+toptalkers fetch-results --bucket runs-of-mine "$cluster" --format tsv > by-id
+"""
+
+REFUSED = """
+refused() {
+  local name=$1 code=0
+  shift
+  toptalkers run-emr --bucket runs-of-mine --input s3://central-logs/AWSLogs/ --service-role team-wide --yes "$@" \
+    > /dev/null 2> "$name" || code=$?
+  echo "exit code $code" >> "$name"
+}
+third=$("$PYTHON" -c "import boto3
+for subnet in boto3.client('ec2').describe_subnets()['Subnets']:
+    if subnet['AvailabilityZone'] == 'us-east-1c': print(subnet['SubnetId'])")
+refused quota --instance-profile team-nodes --subnet "$subnet" --core 3
+refused zone --instance-profile team-nodes --subnet "$third" --instance-type m8g.xlarge
+refused blind --instance-profile team-blind --subnet "$subnet"
+refused mute --instance-profile team-mute --subnet "$subnet"
 """
 
 
-def test_from_a_central_bucket_to_ranked_talkers(tmp_path: Path) -> None:
-    """`run-local`, `run-emr` and `fetch-results` give the source's bytes; a role that needs tags is explained (F1)."""
+def run(folder: Path, script: str, **environment: str) -> None:
+    """Run a script in a sandbox, with the account prepared; it must succeed."""
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", "logs", "--", "bash", "-c", SCRIPT],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(root)},
+        [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", "logs", "--", "bash", "-c", PREPARE + script],
+        cwd=folder,
+        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(root), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -53,19 +79,44 @@ def test_from_a_central_bucket_to_ranked_talkers(tmp_path: Path) -> None:
         timeout=600,
     )
     print(done.stdout, done.stderr)  # pytest shows it if the test fails
-    for name in ("untagged", "wide"):
-        if (tmp_path / name).exists():
-            print((tmp_path / name).read_text())
     assert done.returncode == 0
+
+
+def test_from_a_central_bucket_to_ranked_talkers(tmp_path: Path) -> None:
+    """`run-local`, `run-emr` and `fetch-results` give the source's bytes; a role that needs tags is explained (F1)."""
+    run(tmp_path, STORY)
     expected = (tmp_path / "expected").read_bytes()
     assert expected
     assert (tmp_path / "by-laptop").read_bytes() == expected
     assert (tmp_path / "by-cluster").read_bytes() == expected
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "expected-again").read_bytes() != expected
+    assert (tmp_path / "by-id").read_bytes() == (tmp_path / "again").read_bytes()
     untagged = (tmp_path / "untagged").read_text()
     assert (tmp_path / "untagged-code").read_text() == "3\n"
     assert "has insufficient EC2 permissions" in untagged
     assert "aws ec2 create-tags" in untagged
     assert "for-use-with-amazon-emr-managed-policies" in untagged
+
+
+def test_what_cannot_work_is_said_with_what_mends_it(tmp_path: Path) -> None:
+    """A quota and a zone before anything starts (F6, F11); nodes without a right to read, or to write (F2)."""
+    run(tmp_path, REFUSED, TOPTALKERS_SANDBOX_FAULT="quota:8")
+    said = {name: (tmp_path / name).read_text() for name in ("quota", "zone", "blind", "mute")}
+    print(*said.values(), sep="\n")
+    assert "needs 16 vCPUs on demand, and the account may run 8" in said["quota"]
+    assert "aws service-quotas request-service-quota-increase" in said["quota"]
+    assert "m8g.xlarge" in said["zone"]
+    assert "us-east-1c" in said["zone"]
+    for name in ("quota", "zone"):
+        assert "started the cluster" not in said[name]
+        assert said[name].endswith("exit code 1\n")
+    assert "s3://central-logs/AWSLogs" in said["blind"].partition("started the cluster")[2]
+    assert "role team-blind must be allowed s3:ListBucket and s3:GetObject on central-logs" in said["blind"]
+    assert '"Principal":{"AWS":"' in said["blind"]
+    assert "role team-mute must be allowed" in said["mute"]
+    for name in ("blind", "mute"):
+        assert "Status Code: 403" in said[name]
+        assert said[name].endswith("exit code 3\n")
 
 
 def allow(action: Any, resource: Any = "*", **more: Any) -> dict[str, Any]:
@@ -104,16 +155,16 @@ def main(source: Path) -> None:
     made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a")
     own = "arn:aws:s3:::runs-of-mine"
     objects = [f"{own}/{folder}/*" for folder in ("code", "logs", "runs")]
-    make_role(
-        iam,
-        "team-nodes",
-        "ec2.amazonaws.com",
-        allow(reading, [own, *arns]),
-        allow(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], objects),
-    )
-    iam.create_instance_profile(InstanceProfileName="team-nodes")
-    iam.add_role_to_instance_profile(InstanceProfileName="team-nodes", RoleName="team-nodes")
-    passing = allow("iam:PassRole", f"arn:aws:iam::{ME}:role/team-nodes")
+    listing, writing = allow(reading, [own, *arns]), allow(["s3:PutObject", "s3:DeleteObject"], objects)
+    for name, statements in (
+        ("team-nodes", [listing, writing]),
+        ("team-blind", [allow(reading, [own, f"{own}/*"]), writing]),
+        ("team-mute", [listing, allow("s3:PutObject", f"{own}/logs/*")]),
+    ):
+        make_role(iam, name, "ec2.amazonaws.com", *statements, allow("s3:GetObject", objects))
+        iam.create_instance_profile(InstanceProfileName=name)
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    passing = allow("iam:PassRole", f"arn:aws:iam::{ME}:role/team-*")
     make_role(iam, "team-wide", "elasticmapreduce.amazonaws.com", passing, allow("ec2:*"))
     make_role(iam, "team-tagged", "elasticmapreduce.amazonaws.com", passing)
     policy = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"

@@ -300,3 +300,32 @@ def test_what_emr_tells_besides(aws: LocalAws, stack: dict[str, str]) -> None:
     tags = {one["Key"]: one["Value"] for one in emr.describe_cluster(ClusterId=cluster)["Cluster"]["Tags"]}
     assert tags["team"] == "network"
     assert "gone" not in tags
+
+
+CHOICES = [
+    {"Capture": "s3-only"},
+    {"MakeKey": "yes", "SilenceAlarm": "on", "NodesSsm": "yes"},
+    {"RolePath": "/teams/network/", "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+    {"ReadBuckets": "central,central-2", "ClusterSubnets": "subnet-00000002,subnet-00000003"},
+]
+
+
+@pytest.mark.parametrize("chosen", CHOICES, ids="-".join)
+def test_each_choice_of_the_template_works(aws: LocalAws, chosen: dict[str, str]) -> None:
+    """The stack is made, its roles start a cluster where they may, and a run with its own bucket passes the checks."""
+    name = f"choice-{CHOICES.index(chosen)}"
+    client(aws, "cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=render_template(),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in chosen.items()],
+    )
+    made = settled(aws, name)
+    assert made["StackStatus"] == "CREATE_COMPLETE", made
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in made["Outputs"]}
+    request = without_steps(our_request(outputs), chosen.get("ClusterSubnets", "").partition(",")[0])
+    assert ended(aws, request) == ("TERMINATED", "Steps completed")
+    if "ClusterSubnets" in chosen:
+        state, why = ended(aws, without_steps(our_request(outputs), "subnet-00000001"))
+        assert state == "TERMINATED_WITH_ERRORS"
+        assert "insufficient EC2 permissions" in why

@@ -329,6 +329,17 @@ def test_f2_nodes_need_every_address_of_a_step() -> None:
     assert access(*everything).find_denied("other", STEP) is not None
 
 
+@pytest.mark.parametrize("given", ["AWSLogs/{1,2}/vpcflowlogs/", "AWSLogs/[12]*", "AWSLogs/x?y/", "AWSLogs/a.gz"])
+def test_f2_patterns_are_listed_from_their_beginning(given: str) -> None:
+    """A pattern of EMR's step is one address, also with a comma in it."""
+    step = [f"s3://logs/{given}" if one.startswith("s3://logs/") else one for one in STEP]
+    everything = [one for each in ENOUGH.values() for one in each]
+    assert access(*everything).find_denied("nodes", step) is None
+    denied = access(*[one for one in everything if "logs" not in one["Resource"]]).find_denied("nodes", step)
+    assert denied is not None
+    assert denied.uri == f"s3://logs/{given}"
+
+
 @pytest.mark.parametrize(
     ("principal", "effect", "is_allowed"),
     [

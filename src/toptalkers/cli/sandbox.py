@@ -21,7 +21,9 @@ def sandbox() -> None:
 
 @sandbox.command(context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-@click.option("--auth", is_flag=True, help="Enforce IAM: roles may do only what their policies allow.")
+@click.option(
+    "--auth", is_flag=True, help="Enforce IAM for all roles and users; without it, for the roles of clusters only."
+)
 @click.option(
     "--logs", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
     help="Keep the logs of the sandbox in DIR, an empty or new folder, which only you can read.",
@@ -35,8 +37,13 @@ def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path 
     (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_EMR and credentials made for this run). Requests without these
     credentials are refused: other users of this machine and web pages are kept out.
 
+    It refuses what AWS would refuse: a stack without its capability, more than twice the shards, clusters whose
+    service role may not use their network, steps whose nodes may not use a bucket. An account's ID as access key,
+    with the secret of this run, is the root user of that account.
+
     TOPTALKERS_SANDBOX_FAULT, or a tag `sandbox:fault` on a cluster, makes clusters fail: step-failure,
-    bootstrap-failure, no-capacity, never-starts, throttling, expired-credentials, late-logs.
+    bootstrap-failure, no-capacity, no-permission, invalid-subnet, no-spot-role, never-starts, throttling,
+    expired-credentials, late-logs; quota:8 lets the account run only 8 vCPUs.
 
     \b
     Example:

@@ -1,6 +1,7 @@
 """Whether a cluster's nodes may read the buckets of a run's input, what lets them, and what it costs."""
 
 import json
+import re
 from collections.abc import Iterable
 
 from toptalkers.aws.storage import StorageGateway
@@ -54,6 +55,30 @@ def explain_refusal(reasons: Iterable[str]) -> str | None:
             " 'toptalkers deploy --read-key ARN' allows it to the role"
         )
     return None
+
+
+def explain_denied(site: Site, uris: Iterable[str], reason: str) -> str | None:
+    """Say what lets the nodes do what S3 refused to them in a step; None if the step failed for another reason.
+
+    Args:
+        site: the place of the run.
+        uris: the input of the run.
+        reason: why the step failed, with the words of Hadoop's S3A ("AccessDeniedException", "Status Code: 403").
+
+    """
+    if "Status Code: 403" not in reason and "AccessDeniedException" not in reason:
+        return None
+    role = site.instance_profile.rpartition("/")[2]
+    named = next((one for one in _others(site, uris) if re.search(rf"s3://{re.escape(one)}(?![\w.-])", reason)), None)
+    if named is None:
+        return (
+            f"the nodes' role {role} must be allowed s3:ListBucket on {site.bucket}, s3:GetObject below code/, and"
+            " s3:GetObject, s3:PutObject and s3:DeleteObject below runs/ and logs/"
+        )
+    return (
+        f"the nodes' role {role} must be allowed s3:ListBucket and s3:GetObject on {named}; if the bucket is another"
+        f" account's, its policy needs as well: {_statement(site, named)}"
+    )
 
 
 def _others(site: Site, uris: Iterable[str]) -> list[str]:

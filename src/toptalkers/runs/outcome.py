@@ -10,6 +10,7 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError
+from toptalkers.runs.access import explain_denied
 from toptalkers.runs.causes import find_cause
 from toptalkers.runs.logs import StepLogs, await_counters, await_failure, counters_of
 from toptalkers.runs.plan import RunPlan
@@ -29,13 +30,18 @@ class Watched:
 
 
 def failure_of(plan: RunPlan, record: RunRecord, watched: Watched) -> JobFailedError:
-    """Make the error for a run that did not complete, with what mends the cause if the cluster did not start."""
+    """Make the error for a run that did not complete, with what mends the cause if it is known.
+
+    Known are causes why a cluster does not start, and steps that S3 refused.
+    """
     verb = "was terminated" if record.state == "CANCELLED" else "failed"
     cluster, hint = watched.cluster, None
     if not any(step.started for step in watched.steps):
         codes = (*cluster.error_codes, cluster.reason_code)
         cause = find_cause(plan, codes, watched.gave_up or cluster.reason)
         hint = cause[1] if cause else None
+    else:
+        hint = explain_denied(plan.site, plan.input.uris, record.reason)
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
 

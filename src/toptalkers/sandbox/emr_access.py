@@ -8,6 +8,7 @@ so the exception says `null` where S3's message would be.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,14 +111,14 @@ class NodeAccess:
 
     def _needs(self, option: str, bucket: str, key: str) -> Iterator[tuple[str, str, str]]:
         """Yield action, resource and the prefix of a listing for an option's address."""
-        folder, glob, _ = key.partition("*")
+        folder = re.split(r"[*?\[{]", key)[0]  # S3A lists what is before the first sign of a pattern
         if option != "-files":
             yield "s3:ListBucket", bucket, folder
         if option == "-output":
             yield "s3:PutObject", f"{bucket}/{key}/_SUCCESS", ""
         elif option == "-files":
             yield "s3:GetObject", f"{bucket}/{key}", ""
-        elif example := self._example(bucket.rpartition(":")[2], folder if glob else key):
+        elif example := self._example(bucket.rpartition(":")[2], folder):
             yield "s3:GetObject", f"{bucket}/{example}", ""
 
     def _example(self, bucket: str, prefix: str) -> str:
@@ -185,7 +186,7 @@ def _addresses(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         (option, uri.partition("#")[0])
         for option, value in pairwise(arguments)
         if option in order
-        for uri in value.split(",")
+        for uri in (value.split(",") if option == "-files" else [value])
         if uri.startswith("s3://")
     ]
     return iter(sorted(found, key=lambda pair: order[pair[0]]))
