@@ -166,7 +166,9 @@ def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, ski
         assert inputs(account) == [f"s3://{BUCKET}/runs/{ran.stdout.strip()}/input/"]
         assert account.fake_s3.calls.count("CopyObject") == 300
     elif skips:
-        assert inputs(account) == [f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"]
+        pattern = f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"
+        assert inputs(account) == [pattern]
+        assert json.loads(account.fake_s3.objects[f"runs/{ran.stdout.strip()}/run.json"])["inputs"] == [pattern]
         assert "CopyObject" not in account.fake_s3.calls
     else:
         assert "300 of 600 objects" in ran.stderr

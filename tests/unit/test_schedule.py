@@ -18,6 +18,7 @@ from tests.fake_account import BUCKET, FakeAccount, FakeClock, gzip_of_size, ref
 from tests.fake_emr import FakeEmr
 from tests.state_machine import Execution
 from tests.unit.test_template import CFN_LINT, CHECKOV, statements
+from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
 from toptalkers.question.query import Query
@@ -374,7 +375,8 @@ def test_every_call_is_allowed(account: FakeAccount) -> None:
 def test_linters_are_content(account: FakeAccount, options: list[str], tmp_path: Path) -> None:
     """cfn-lint, which knows the states language, and checkov find nothing."""
     path = tmp_path / "nightly.json"
-    path.write_text(json.dumps(rendered(account, *options)))
+    path.write_text(json.dumps(rendered(account, *options), indent=1))
+    assert path.stat().st_size < TEMPLATE_BODY_BYTES, "aws cloudformation deploy takes no larger file"
     assert CFN_LINT
     done = subprocess.run(
         [CFN_LINT, "--include-checks", "I", "--", str(path)], capture_output=True, text=True, check=False

@@ -211,7 +211,7 @@ def _parameters() -> Template:
         "AlarmTopicArn": text("SNS topic that the alarms notify", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
         "SilenceAlarm": choice("An alarm when no record has arrived for 30 minutes", "off", "on"),
         "ExistingBucket": text(
-            "A bucket to take over, such as one that a deleted stack left; its settings stay as they are",
+            "A bucket to take over, such as one that a deleted stack left; CloudFormation does not change it",
             pattern=f"({BUCKET_PATTERN})?",
         ),
         "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),

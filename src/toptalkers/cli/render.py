@@ -166,6 +166,7 @@ def schedule(
     from toptalkers.runs.request import ClusterOptions, parse_configurations
     from toptalkers.runs.schedule import (
         Nightly,
+        key_of,
         parse_at,
         plan_schedule,
         render_schedule,
@@ -219,6 +220,11 @@ def schedule(
     elif not is_uploaded(account.storage, plan.bucket, plan.bundle):
         say(f"Note: the scripts are not yet in s3://{plan.bucket}/{plan.bundle}; --upload puts them there")
     write_output([render_schedule(template).encode()], output)
+    region_words = f" --region {region}" if region else ""
+    say(
+        f"Deploy it: aws cloudformation deploy{region_words} --template-file {output or 'FILE'}"
+        f" --stack-name {where.stack_name}-nightly --capabilities CAPABILITY_IAM"
+    )
 
 
 @render.command()
