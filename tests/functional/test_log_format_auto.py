@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from tests.commands import command
-from tests.fake_account import BUCKET, FakeAccount
+from tests.fake_account import BUCKET, OUTPUTS, FakeAccount
 from tests.fake_aws import FakeAws, FakeEc2
 
 FIRST, SECOND, THIRD = "fl-0123456789abcdef0", "fl-0123456789abcdef1", "fl-0123456789abcdef2"
@@ -120,6 +120,23 @@ def test_only_names_of_what_is_asked_for_decide(ec2: FakeEc2) -> None:
     options = ["--since", "2026-11-23T17:00Z", "--from-account", "123456789012", "--from-region", "us-east-1"]
     ran = ask(ec2, "run-emr", *given, *options, account=account)
     assert f"the log format is that of {SECOND}: {OTHER}" in ran.stderr
+
+
+@pytest.mark.parametrize("has_stack", [True, False])
+def test_without_a_stream_or_a_stack(ec2: FakeEc2, monkeypatch: pytest.MonkeyPatch, has_stack: bool) -> None:
+    """The flow log that delivers to the bucket decides; a stack without a log group is enough, or none at all."""
+    add(ec2, FIRST, FORMAT, LogDestinationType="s3", LogDestination=f"arn:aws:s3:::{BUCKET}")
+    for output in ("StreamName", "LogGroupName"):
+        monkeypatch.delitem(OUTPUTS, output)
+    account = FakeAccount()
+    account.has_stack = has_stack
+    folder = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/23/"
+    key = f"{folder}123456789012_vpcflowlogs_us-east-1_x_20261123T1800Z_1.log.gz"
+    account.fake_s3.objects[key] = gzip.compress(LINE)
+    site = () if has_stack else ("--bucket", BUCKET, "--service-role", "x", "--instance-profile", "y")
+    ran = ask(ec2, "run-emr", "--dry-run", *site, account=account)
+    assert ran.exit_code == 0, ran.stderr
+    assert "--log-format dstaddr,srcaddr,dstport,action" in ran.stdout
 
 
 def test_a_command_without_aws(ec2: FakeEc2) -> None:
