@@ -74,8 +74,8 @@ def run(context: Context) -> Section:
     share_head = ("memory", "of a core", "MiB/s uncompressed", *(f"factor {factor}" for factor in FACTORS))
     return Section(
         f"{table(head, rows)}\n\n"
-        f"The fastest of {RUNS} runs each. For the first event, this is what a function does with its share of a\n"
-        "core.\n"
+        f"The fastest of {RUNS} runs each. For the first event, this is what a function does with its share of a core."
+        "\n"
         "The last columns say how many full shards it keeps up with, by the parallelization factor: a shard takes\n"
         f"1 MB/s, here compressed at 1:{RATIO}, and at most {SHARD_READ} MB/s are read from it.\n\n"
         + table(share_head, [_share(memory, cases[0]["unpacked_mib_per_second"]) for memory in MEMORIES])

@@ -260,6 +260,8 @@ def take_over_bucket(names: Names) -> list[Statement]:
     return [
         allow(["s3:GetBucketLocation"], [names.bucket_arn, *other]),
         allow(["s3:ListBucket"], names.bucket_arn),
+        # The bucket that a former stack of the name left.
+        allow(["cloudformation:ListStacks"]),
         # The key that the stack made, which encrypts the bucket.
         allow(["cloudformation:DescribeStackResource"], names.arn("cloudformation", f"stack/{names.stack}/*")),
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.commands import command
 from tests.fake_account import FakeAccount
-from toptalkers.cli.config import NAME, VARIABLE, read_config
+from toptalkers.cli.config import ELSEWHERE, NAME, VARIABLE, read_config
 from toptalkers.cli.main import COMMANDS, cli
 from toptalkers.errors import UsageError
 
@@ -45,6 +45,14 @@ def test_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch, by: str) ->
         assert ran.exit_code == code
         assert len(ran.stdout.splitlines()) == (1 if code == 0 else 0)
         assert code == 0 or "gone.toml" in ran.stderr
+
+
+def test_config_behind_the_command(folder: Path) -> None:
+    """It has one place, and the message says which."""
+    ran = command(None, "run-local", "--config", "mine.toml", "a.log")
+    assert ran.exit_code == 2
+    assert "--config goes before the command: toptalkers --config FILE run-local" in ran.stderr
+    assert str(folder) not in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,26 @@ def test_deploys_bucket_is_another(folder: Path) -> None:
     assert values["runs"] == {"bucket": "mine"}
     assert "bucket" not in values["deploy"].values()
     assert not values["deploy"]
+
+
+def test_options_of_one_name_are_one_option() -> None:
+    """A value at the top of the file fits every command that takes it, or the command is an exception."""
+    kinds: dict[str, set[tuple[bool, bool]]] = {}
+
+    def collect(command: click.Command, top: str) -> None:
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                one = command.get_command(click.Context(command), name)
+                assert one
+                collect(one, top or name)
+            return
+        for option in command.params:
+            for name in option.opts if isinstance(option, click.Option) else ():
+                if isinstance(option, click.Option) and (top, name.removeprefix("--")) not in ELSEWHERE:
+                    kinds.setdefault(name, set()).add((option.is_flag, option.multiple))
+
+    collect(cli, "")
+    assert {name for name, found in kinds.items() if len(found) > 1} == set()
 
 
 JSON = st.recursive(

@@ -66,6 +66,33 @@ def test_a_bucket_is_taken_over(aws: FakeAws, run: Run) -> None:
     assert aws.mutations == []
 
 
+def test_a_rule_of_the_same_name_is_shown(aws: FakeAws, run: Run) -> None:
+    """The plan says which statements and rules are written over; one that S3 words otherwise is not among them."""
+    mine = {
+        "ID": "incomplete-uploads",
+        "Status": "Enabled",
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+    other = {"ID": "direct", "Status": "Enabled", "Filter": {"Prefix": "z/"}, "Expiration": {"Days": 1}}
+    aws.store.settings["lifecycle"] = {"Rules": [{**mine, "Filter": {}}, other]}
+    aws.store.settings["policy"] = {"Policy": json.dumps({"Statement": {**THEIRS, "Sid": "TlsOnly"}})}
+    planned = run("deploy", "--bucket", BUCKET, "--dry-run").stdout
+    assert "lifecycle: AWSLogs/ expires after 7 days, instead of the one of that name" in planned
+    assert "policy: statement TlsOnly, instead of the one of that name" in planned
+    assert "policy: statement DirectDeliveryLooks\n" in planned
+    assert "incomplete-uploads" not in planned
+
+
+def test_the_bucket_that_destroy_kept_is_named(deployed: FakeAws, run: Run) -> None:
+    """F2: destroy and the next deploy name the command that takes the bucket over; a denied look is no error."""
+    assert f"'toptalkers deploy --bucket {BUCKET}' takes it over" in run("destroy", "--yes").stderr
+    note = f"left s3://{BUCKET} with its data: --bucket {BUCKET} takes it over"
+    assert note in run("deploy", "--dry-run").stdout
+    assert note not in run("deploy", "--bucket", BUCKET, "--dry-run").stdout
+    deployed.failing["list_stacks"] = ("AccessDenied", "no")
+    assert note not in run("deploy", "--dry-run").stdout
+
+
 def test_a_bucket_that_changed_is_mended(aws: FakeAws, run: Run) -> None:
     """The next deploy mends what somebody changed, though CloudFormation has nothing to do."""
     run("deploy", "--bucket", BUCKET, "--yes")
@@ -163,6 +190,11 @@ def test_the_bucket_that_is_left(deployed: FakeAws, run: Run) -> None:
     assert "  - remove  Bucket (AWS::S3::Bucket)" in done.stdout.splitlines()
     assert f"Note: the bucket {BUCKET} is kept with its data, and not used any more" in done.stdout.splitlines()
     assert "'toptalkers enable-flowlogs vpc-1 --destination s3'" in done.stdout
+    deployed.store.name = BUCKET
+    assert f"Note: the bucket {BUCKET} and its policy stay" in run("deploy", "--bucket", BUCKET, "--yes").stderr
+    back = run("deploy", "--parameter", "ExistingBucket=", "--dry-run").stdout
+    assert "  + add     Bucket (AWS::S3::Bucket)" in back.splitlines()
+    assert f"Note: the bucket {BUCKET} is kept with its data, and not used any more" in back.splitlines()
 
 
 @given(

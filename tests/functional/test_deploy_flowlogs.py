@@ -259,3 +259,13 @@ def test_the_stream_leaves_the_bucket_policy_alone(aws: FakeAws, run: Run) -> No
     """I2: only direct delivery touches it."""
     run("enable-flowlogs", "vpc-1")
     assert "get_bucket_policy" not in [name for name, _ in aws.calls]
+
+
+def test_a_stream_that_nothing_delivers_to_is_named(aws: FakeAws, run: Run) -> None:
+    """C1: with direct delivery alone, the shard is paid for nothing, and the plan says how to do without."""
+    said = "'toptalkers deploy --stack-name toptalkers --no-stream' removes it"
+    assert said in run("enable-flowlogs", "vpc-1", "--destination", "s3", "--dry-run").stdout
+    run("enable-flowlogs", "vpc-2")
+    assert said not in run("enable-flowlogs", "vpc-1", "--destination", "s3", "--dry-run").stdout
+    without_stream(aws)
+    assert said not in run("enable-flowlogs", "vpc-1", "--dry-run").stdout

@@ -201,6 +201,16 @@ def test_f11_a_type_that_emr_does_not_have(account: FakeAccount) -> None:
     assert dry(account, "--instance-type", "m5.xlarge").exit_code == 0, "an empty answer is no answer"
 
 
+def test_f11_substitutes_of_spot_instances_are_offered(account: FakeAccount) -> None:
+    """F11: a fleet names no type that the zone does not offer, or that EMR's release does not run on."""
+    account.fake_network.offers = lambda one, zone: zone == "us-east-1b" or not one.startswith("m6g")
+    account.fake_emr.types = ("m7g.xlarge", "m6g.xlarge", "r6g.xlarge")
+    for named, types in (("subnet-1", ["m7g", "r6g"]), ("subnet-2", ["m7g", "m6g", "r6g"])):
+        ran = dry(account, "--spot", "--task", "2", "--subnet", named)
+        task = json.loads(ran.stdout)["Instances"]["InstanceFleets"][-1]
+        assert [one["InstanceType"] for one in task["InstanceTypeConfigs"]] == [f"{one}.xlarge" for one in types]
+
+
 def test_f6_more_vcpus_than_the_account_may_run(account: FakeAccount) -> None:
     """F6: a new account may run 5 vCPUs, and the smallest default cluster has 8."""
     account.fake_quotas.vcpus = {"L-1216C47A": 5, "L-34B43A08": 5}
@@ -210,7 +220,7 @@ def test_f6_more_vcpus_than_the_account_may_run(account: FakeAccount) -> None:
         "'aws service-quotas request-service-quota-increase --region us-east-1 --service-code ec2"
         " --quota-code L-1216C47A --desired-value 8' asks for more" in said
     )
-    assert "does not fit even with --core 1" in said
+    assert "; the smallest cluster, two m7g.xlarge, needs 8" in said
 
 
 @pytest.mark.parametrize(
@@ -232,6 +242,15 @@ def test_f6_a_smaller_cluster_that_fits(
     words = fits.split()
     assert dry(account, *arguments, *words).exit_code == 0
     refused(account, *arguments, *words[:-1], str(int(words[-1]) + 1))
+
+
+def test_f6_smaller_types_that_fit(account: FakeAccount) -> None:
+    """F6: where not even one node of the type fits."""
+    account.fake_quotas.vcpus = {"L-1216C47A": 16, "L-34B43A08": 0}
+    smaller = "--core 1 --task 0 --instance-type m7g.xlarge --primary-type m7g.xlarge"
+    asked = ("--instance-type", "m7g.4xlarge", "--task", "3")
+    assert f"; {smaller} fits" in refused(account, *asked)
+    assert dry(account, *asked, *smaller.split()).exit_code == 0
 
 
 def test_f6_spot_that_the_account_may_not_run(account: FakeAccount) -> None:

@@ -10,8 +10,9 @@ import pytest
 from click.testing import Result
 
 from tests.commands import command
-from tests.fake_account import BUCKET, FakeAccount
+from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import COUNTERS
+from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.records.stored import find_stored
 from toptalkers.runs import survey
@@ -165,7 +166,9 @@ def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, ski
         assert inputs(account) == [f"s3://{BUCKET}/runs/{ran.stdout.strip()}/input/"]
         assert account.fake_s3.calls.count("CopyObject") == 300
     elif skips:
-        assert inputs(account) == [f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"]
+        pattern = f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"
+        assert inputs(account) == [pattern]
+        assert json.loads(account.fake_s3.objects[f"runs/{ran.stdout.strip()}/run.json"])["inputs"] == [pattern]
         assert "CopyObject" not in account.fake_s3.calls
     else:
         assert "300 of 600 objects" in ran.stderr
@@ -298,6 +301,17 @@ def test_a_key_of_another_account(account: FakeAccount) -> None:
     assert ran.exit_code == 1
     assert "kms:Decrypt on resource" in ran.stderr
     assert "'toptalkers deploy --read-key ARN' allows it to the role" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("AccessDenied", "access denied"), ("NoSuchBucket", "The specified bucket does not exist")]
+)
+def test_the_bucket_that_refuses_is_named(account: FakeAccount, code: str, said: str) -> None:
+    """S3's own words do not name it, and a question may read several."""
+    account.fake_s3.others = {"central-logs": {}}
+    account.fake_s3.error = refusal(code, "Access Denied" if code == "AccessDenied" else said, "ListObjectsV2")
+    with pytest.raises(ToptalkersError, match=f"s3://central-logs: .*{said}"):
+        find_stored(account.open().storage, [STRANGE])
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,17 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import boto3
 
 TOPTALKERS = [sys.executable, "-m", "toptalkers"]
 
 
-def toptalkers(*arguments: str, expect: int = 0) -> str:
-    """Run one command; return its standard output."""
+def toptalkers(*arguments: str, expect: int = 0, log: IO[str] | None = None) -> str:
+    """Run one command; return its standard output. What it says besides goes to `log`, or to standard error."""
     print("$ toptalkers", shlex.join(arguments), flush=True)
-    done = subprocess.run([*TOPTALKERS, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([*TOPTALKERS, *arguments], stdout=subprocess.PIPE, text=True, check=False, stderr=log)
     if done.returncode != expect:
         sys.exit(f"ended with {done.returncode} instead of {expect}: {done.stdout}")
     return done.stdout
@@ -58,7 +59,8 @@ def main(source: Path, got: Path, parts: set[str]) -> None:
     if "emr" in parts:
         toptalkers("run-emr", "--yes", "--ports", "all", "--metric", "bytes")
         (got / "runs.txt").write_text(toptalkers("runs"))
-        (got / "answer.tsv").write_text(toptalkers("fetch-results", "--format", "tsv"))
+        with (got / "tally.txt").open("w") as log:
+            (got / "answer.tsv").write_text(toptalkers("fetch-results", "--format", "tsv", log=log))
         (got / "table.txt").write_text(toptalkers("fetch-results", "--format", "table", "--top", "5"))
         clusters = boto3.client("emr").list_clusters()["Clusters"]
         assert [cluster["Status"]["State"] for cluster in clusters] == ["TERMINATED"]

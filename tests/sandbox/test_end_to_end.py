@@ -10,6 +10,7 @@ import pytest
 
 from tests.permitted import Call, check_permitted
 from tests.render import ROOT
+from toptalkers.answer.formats import format_tally
 from toptalkers.engines import local
 from toptalkers.permissions import Names
 from toptalkers.question.query import Query
@@ -62,6 +63,10 @@ def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
     tell(source, got, "emr")
     expected = answer(source)
     assert (got / "answer.tsv").read_bytes() == expected
+    # S10: what was skipped is the same as well, reason by reason; only the numbers of files differ.
+    reasons = format_tally(local.count_files(EVERYTHING, find_inputs([str(source)]).files).tally).splitlines()[1:]
+    assert any("SKIPDATA: AWS left records out, sums are a lower bound" in line for line in reasons)
+    assert set(reasons) <= set((got / "tally.txt").read_text().splitlines())
     assert expected.splitlines()[0].decode().partition(":")[0] in (got / "table.txt").read_text()
 
 

@@ -37,8 +37,14 @@ toptalkers run-local s3://central-logs/AWSLogs/ "${question[@]}" --format tsv > 
 code=0
 toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-tagged --yes > /dev/null 2> untagged || code=$?
 echo "$code" > untagged-code
-toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-wide --yes 2> wide
+toptalkers run-emr "${site[@]}" "${question[@]}" --service-role team-wide --keep-alive 30 --yes 2> wide
 toptalkers fetch-results --bucket runs-of-mine --format tsv > by-cluster
+
+cluster=$(sed -n 's/^started the cluster //p' wide)
+toptalkers run-emr --bucket runs-of-mine --input s3://central-logs/AWSLogs/ --ports all --cluster "$cluster" --yes
+toptalkers fetch-results --bucket runs-of-mine --format tsv > again
+toptalkers run-local source --ports all --format tsv > expected-again
+toptalkers fetch-results --bucket runs-of-mine "$cluster" --format tsv > by-id
 """
 
 REFUSED = """
@@ -83,6 +89,8 @@ def test_from_a_central_bucket_to_ranked_talkers(tmp_path: Path) -> None:
     assert expected
     assert (tmp_path / "by-laptop").read_bytes() == expected
     assert (tmp_path / "by-cluster").read_bytes() == expected
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "expected-again").read_bytes() != expected
+    assert (tmp_path / "by-id").read_bytes() == (tmp_path / "again").read_bytes()
     untagged = (tmp_path / "untagged").read_text()
     assert (tmp_path / "untagged-code").read_text() == "3\n"
     assert "has insufficient EC2 permissions" in untagged

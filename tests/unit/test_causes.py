@@ -46,6 +46,11 @@ MESSAGES = [
         "Failed to provision ec2 instances because 'The requested instance profile EmrNodes is invalid'",
         "aws iam get-instance-profile --instance-profile-name EmrNodes",
     ),
+    (
+        "permission",
+        "The master instance i-0123456789abcdef0 was terminated: Client.InternalError: Client error on launch",
+        "aws kms get-key-policy --region us-east-1",
+    ),
     # F6
     (
         "quota",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from tests.fake_account import BUCKET, FakeAccount, FakeClock, gzip_of_size, ref
 from tests.fake_emr import FakeEmr
 from tests.state_machine import Execution
 from tests.unit.test_template import CFN_LINT, CHECKOV, statements
+from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
+from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
 from toptalkers.question.query import Query
 from toptalkers.runs.plan import plan_run
 from toptalkers.runs.record import load_record
 from toptalkers.runs.request import ClusterOptions
-from toptalkers.runs.schedule import LONGEST, parse_at, token_of
+from toptalkers.runs.schedule import LONGEST, key_of, parse_at, token_of
 from toptalkers.runs.watch import MOST_STARTING
 from toptalkers.sandbox.emr_cluster import StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
@@ -47,6 +50,11 @@ LAYOUTS: dict[str, Layout] = {
     "Hive by hour": lambda hour: (
         f"{HIVE}/year={hour:%Y}/month={hour:%m}/day={hour:%d}/hour={hour:%H}/{NAME.format(hour)}"
     ),
+}
+
+TREES = {
+    "direct": [f"s3://{BUCKET}/{DIRECT}/{{:%Y/%m/%d}}/"],
+    "Hive": [f"s3://{BUCKET}/{HIVE}/year={{0:%Y}}/month={{0:%m}}/day={{0:%d}}/"],
 }
 
 
@@ -120,13 +128,22 @@ def test_the_request_is_that_of_run_emr(layout: str, night: datetime) -> None:
         Query.parse(metric="bytes", since=str(day - timedelta(days=1)), until=str(day)),
         top=50,
         options=ClusterOptions(tags=(("team", "net"),), core=2),
-        token=token_of(account.site, question, 50, ()),
+        token=token_of(account.site, question, 50, ("",)),
     )
-    assert sent == plan.request
+    read = list(plan.input.uris)
+    if "hour" not in layout and layout != "stream":
+        # Of a day without folders of hours, run-emr names the files of the hours, and the schedule reads all.
+        read = [tree.format(day + timedelta(days=number)) for tree in TREES[layout] for number in (-2, -1, 0)]
+    expected = {**plan.request, "Steps": json.loads(json.dumps(plan.request["Steps"]))}
+    arguments = expected["Steps"][0]["HadoopJarStep"]["Args"]
+    at = arguments.index("-input")
+    arguments[at : at + 2 * len(plan.input.uris)] = [word for uri in read for word in ("-input", uri)]
+    assert sent == expected
     record = load_record(account.open().storage, BUCKET, plan.record.run_id)
     assert record is not None
-    assert (record.question, record.inputs) == (plan.record.question, list(plan.record.inputs))
-    assert (record.input_objects, record.input_bytes) == (plan.record.input_objects, plan.record.input_bytes)
+    assert (record.question, record.inputs) == (plan.record.question, read)
+    if read == list(plan.input.uris):
+        assert (record.input_objects, record.input_bytes) == (plan.record.input_objects, plan.record.input_bytes)
     assert (record.answer, record.versions) == (plan.record.answer, plan.record.versions)
 
 
@@ -284,9 +301,36 @@ def test_scripts_are_uploaded_when_asked(account: FakeAccount) -> None:
 
 
 def test_it_has_the_options_of_run_emr() -> None:
-    """Whatever can be said of run-emr's cluster can be said of the schedule's."""
+    """Whatever can be said of run-emr's cluster can be said of the schedule's, which ends with its run."""
     schedule = render.commands["schedule"]
-    assert {field.name for field in fields(ClusterOptions)} <= {one.name for one in schedule.params}
+    assert {field.name for field in fields(ClusterOptions)} - {"keep_alive"} <= {one.name for one in schedule.params}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key"),
+    [
+        ({}, ""),
+        ({"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/given"}, "arn:aws:kms:us-east-1:123456789012:key/given"),
+        ({"KmsKeyArn": "", "MakeKey": "yes"}, "arn:aws:kms:us-east-1:123456789012:key/made"),
+        ({"KmsKeyArn": "", "MakeKey": "no"}, ""),
+    ],
+)
+def test_the_key_of_the_bucket_is_the_stacks(parameters: dict[str, str], key: str) -> None:
+    """run.json is written to a bucket with a key: given by the user, or made by the stack."""
+    account: Any = SimpleNamespace(region="us-east-1", stacks=SimpleNamespace(physical_id=lambda *_: "made"))
+    arn = "arn:aws:cloudformation:us-east-1:123456789012:stack/toptalkers/1"
+    assert key_of(account, OurStack("toptalkers", arn, "CREATE_COMPLETE", parameters=parameters)) == key
+
+
+def test_without_a_stack_roles_are_passed_by_name(account: FakeAccount) -> None:
+    """A bucket and roles of a security team are enough; the state machine may pass these two, and list that bucket."""
+    options = ["--bucket", BUCKET, "--service-role", "Emr", "--instance-profile"]
+    options += ["arn:aws:iam::123456789012:instance-profile/team/Nodes"]
+    text = json.dumps(rendered(account, *options)["Resources"]["StateMachineRole"])
+    assert ":role/Emr" in text
+    assert "arn:aws:iam::123456789012:role/team/Nodes" in text
+    assert Night(account, *options).at(NIGHT) == "SUCCEEDED"
+    assert account.fake_emr.requests[0]["ServiceRole"] == "Emr"
 
 
 def test_permissions_are_few(account: FakeAccount) -> None:
@@ -331,7 +375,8 @@ def test_every_call_is_allowed(account: FakeAccount) -> None:
 def test_linters_are_content(account: FakeAccount, options: list[str], tmp_path: Path) -> None:
     """cfn-lint, which knows the states language, and checkov find nothing."""
     path = tmp_path / "nightly.json"
-    path.write_text(json.dumps(rendered(account, *options)))
+    path.write_text(json.dumps(rendered(account, *options), indent=1))
+    assert path.stat().st_size < TEMPLATE_BODY_BYTES, "aws cloudformation deploy takes no larger file"
     assert CFN_LINT
     done = subprocess.run(
         [CFN_LINT, "--include-checks", "I", "--", str(path)], capture_output=True, text=True, check=False

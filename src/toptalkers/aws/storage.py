@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -155,7 +156,7 @@ class StorageGateway:
         return (one for one in self._listed(bucket, prefix, Delimiter="/") if isinstance(one, str))
 
     def _listed(self, bucket: str, prefix: str, **options: Any) -> Iterator[StoredObject | str]:
-        with explained("s3"):
+        with explained("s3"), _naming(bucket):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **options)
             for page in pages:
                 for one in page.get("Contents", []):
@@ -327,6 +328,20 @@ class ObjectStream(io.RawIOBase):
 def describe_archive(archive: str) -> str:
     """Return why an archived object cannot be read."""
     return f"archived ({archive}), and must be restored before it can be read"
+
+
+@contextmanager
+def _naming(bucket: str) -> Iterator[None]:
+    """Name the bucket where S3's refusal does not: of another account's it only says "Access Denied"."""
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) not in _DENIED | {"NoSuchBucket"}:
+            raise
+        refusal = explain(error, "s3")
+        if bucket in refusal.message:
+            raise
+        raise AwsError(f"s3://{bucket}: {refusal.message}", hint=refusal.hint, code=refusal.code) from error
 
 
 def _why_refused(error: ClientError) -> str | None:

@@ -23,6 +23,8 @@ from toptalkers.errors import ToptalkersError, UsageError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+_INSTEAD = ", instead of the one of that name"
+
 
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
@@ -96,11 +98,13 @@ def plan_bucket(
     notes: list[str] = []
 
     policy, sids = merge_policy(before.policy, statements)
-    changes += [f"policy: statement {one}" for one in sids]
+    there = {one.get("Sid") for one in _statements(before.policy)}
+    changes += [f"policy: statement {one}{_INSTEAD if one in there else ''}" for one in sids]
 
     wanted_rules = [_rule(one) for one in properties["LifecycleConfiguration"]["Rules"]]
     rules, new = merge_rules(before.rules, wanted_rules)
-    changes += [f"lifecycle: {_describe_rule(one)}" for one in new]
+    there = {one.get("ID") for one in before.rules}
+    changes += [f"lifecycle: {_describe_rule(one)}{_INSTEAD if one['ID'] in there else ''}" for one in new]
     shortened = [
         (prefix, parameter)
         for prefix, parameter in _shortened(before.rules, new, declared["LifecycleConfiguration"]["Rules"])
@@ -129,12 +133,17 @@ def _shortened(
     have: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]], declared: Iterable[Mapping[str, Any]]
 ) -> Iterable[tuple[str, str]]:
     """Yield the prefixes whose objects would expire sooner than before, each with the parameter that says when."""
-    before = {one.get("ID"): one.get("Expiration", {}).get("Days") for one in have}
+    before = {
+        one["Filter"].get("Prefix"): one.get("Expiration", {}).get("Days")
+        for one in map(_with_filter, have)
+        if one["Status"] == "Enabled"
+    }
     days = {one["Id"]: one.get("ExpirationInDays") for one in declared}
     for one in new:
         by = days[one["ID"]]
-        if isinstance(by, Mapping) and one["Expiration"]["Days"] < (before.get(one["ID"]) or math.inf):
-            yield one["Filter"]["Prefix"], str(by["Ref"])
+        prefix = one["Filter"]["Prefix"]
+        if isinstance(by, Mapping) and one["Expiration"]["Days"] < (before.get(prefix) or math.inf):
+            yield prefix, str(by["Ref"])
 
 
 def mend_bucket(account: Account, plan: BucketPlan) -> None:
@@ -211,8 +220,7 @@ def merge_policy(
 
     A statement with the Sid of a wanted one, but other content, is replaced. All others stay as they are.
     """
-    have = policy.get("Statement", [])
-    have = [have] if isinstance(have, Mapping) else list(have)
+    have = _statements(policy)
     known = {(one.get("Sid"), _canonical(one)) for one in have}
     missing = [one for one in wanted if (one["Sid"], _canonical(one)) not in known]
     if not missing:
@@ -220,6 +228,11 @@ def merge_policy(
     sids = tuple(str(one["Sid"]) for one in missing)
     kept = [one for one in have if one.get("Sid") not in sids]
     return {"Version": "2012-10-17", **policy, "Statement": [*kept, *missing]}, sids
+
+
+def _statements(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = policy.get("Statement", [])
+    return [found] if isinstance(found, Mapping) else list(found)
 
 
 def _canonical(statement: Mapping[str, Any]) -> str:
@@ -275,9 +288,8 @@ def merge_rules(
 
 def _with_filter(rule: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(rule)
-    if "Prefix" in found:
-        found["Filter"] = {"Prefix": found.pop("Prefix")}
-    return found
+    prefix = found.pop("Prefix", "")
+    return {**found, "Filter": found.get("Filter") or {"Prefix": prefix}}
 
 
 def _describe_rule(rule: Mapping[str, Any]) -> str:
@@ -288,8 +300,9 @@ def _describe_rule(rule: Mapping[str, Any]) -> str:
 
 def _merge_encryption(have: Mapping[str, Any], declared: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """Return the encryption that a bucket is to have, and what to say of it. A key is never exchanged for S3's own."""
-    wanted = {**declared, "ApplyServerSideEncryptionByDefault": declared["ServerSideEncryptionByDefault"]}
-    del wanted["ServerSideEncryptionByDefault"]
+    default = "ServerSideEncryptionByDefault"
+    rest = {key: value for key, value in declared.items() if key != default}
+    wanted = {**have, **rest, f"Apply{default}": declared[default]}
     mine = have.get("ApplyServerSideEncryptionByDefault", {})
     key = wanted["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
     if key is None:

@@ -13,16 +13,13 @@ from toptalkers.aws.failures import AwsError
 from toptalkers.aws.flowlogs import FlowLog
 from toptalkers.aws.stack import Stack
 from toptalkers.capture.flowlogs import DisablePlan, execute_disable, is_into, is_into_bucket
-from toptalkers.capture.our_stack import DESCRIPTION, STACK_TAG, OurStack, find_own
+from toptalkers.capture.our_stack import STACK_TAG, OurStack, bucket_left, bucket_of, find_own
 from toptalkers.capture.stack import explain_failure, follow_stack
 from toptalkers.errors import ToptalkersError
 from toptalkers.visible import visible
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows progress: called with a text and a total, it returns a context whose value is called with each advance."""
-
-BUCKET = "Bucket"
-"""The logical id of the bucket in the template."""
 
 KEY = "Key"
 """The logical id of the key that the stack makes on request; it is kept for the data."""
@@ -73,11 +70,11 @@ def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPl
     stack = find_own(account, name)
     all_flow_logs = account.flow_logs.find()
     if stack is None:
-        bucket = _bucket_left(account, name) if delete_data else None
+        bucket = bucket_left(account, name) if delete_data else None
     elif stack.is_busy:
         raise ToptalkersError(f"the stack {name!r} is {stack.status}", hint="wait until that is over")
     else:
-        bucket = _bucket_of(account, stack)
+        bucket = bucket_of(account, stack)
     objects = size = 0
     if bucket and delete_data:
         for one in account.storage.list(bucket):
@@ -91,29 +88,6 @@ def plan_destroy(account: Account, name: str, *, delete_data: bool) -> DestroyPl
         and ((stack and stack.is_up and is_into(one, stack)) or (bucket and is_into_bucket(one, bucket)))
     )
     return DestroyPlan(name, account.region, stack, own, foreign, bucket, delete_data, objects, size)
-
-
-def _bucket_of(account: Account, stack: Stack) -> str | None:
-    """Find the bucket of a stack of ours in any state; None when it never had one."""
-    given = stack.outputs.get("BucketName") or stack.parameters.get("ExistingBucket")
-    return given or account.stacks.physical_id(stack.arn, BUCKET)
-
-
-def _bucket_left(account: Account, name: str) -> str | None:
-    """Find the bucket that the last stack of this name kept when it was deleted; None when there is none any more.
-
-    So the next destroy finishes one that was stopped between the stack and the data.
-    """
-    for arn in account.stacks.deleted(name):
-        stack = account.stacks.find(arn)
-        if stack and not (stack.outputs or stack.description):
-            continue  # the shell of a change set that was never executed
-        if stack is None or not stack.description.startswith(DESCRIPTION):
-            return None
-        bucket = _bucket_of(account, stack)
-        if bucket:
-            return bucket if account.storage.has_bucket(bucket) else None
-    return None
 
 
 def format_destroy(plan: DestroyPlan) -> str:
@@ -166,7 +140,7 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
         with _told(say, f"not deleted: {kept}"):
             _delete_bucket(account, plan, say, progress)
     elif plan.bucket:
-        say(f"kept: {kept}")
+        say(f"kept: {kept}; 'toptalkers deploy --bucket {plan.bucket}' takes it over")
     if key:
         command = f"aws kms schedule-key-deletion --region {account.region} --key-id {key}"
         say(f"kept: the key {key}, which the data may need ('{command}' ends it and its $1 a month)")

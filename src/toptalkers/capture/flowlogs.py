@@ -55,6 +55,8 @@ class EnablePlan:
     already: tuple[FlowLog, ...]
     refused: tuple[Refusal, ...]
     warnings: tuple[str, ...]
+    leaves_stream_idle: bool = False
+    """Whether the stack has a stream, and nothing delivers to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,9 @@ def plan_enable(
         already=tuple(already),
         refused=tuple(refused),
         warnings=tuple(_overlap_warnings(new, traffic, existing, places, stack)),
+        leaves_stream_idle=way == "s3"
+        and stack.has_stream
+        and not any(is_into(one, stack, "stream") for one in existing),
     )
 
 
@@ -284,6 +289,11 @@ def _notes(plan: EnablePlan) -> Iterable[str]:
             f" {days} day{'' if days == 1 else 's'};"
             f" 'toptalkers deploy --stack-name {plan.stack.name} --keep-days N' changes it"
         )
+        if plan.leaves_stream_idle:
+            yield (
+                "nothing delivers to the stack's stream, which is paid for all the same:"
+                f" 'toptalkers deploy --stack-name {plan.stack.name} --no-stream' removes it"
+            )
     if any(one.interval_seconds > NITRO_SECONDS for one in plan.creations):
         yield SHORTER
 

@@ -18,6 +18,9 @@ STACK_TAG = "toptalkers:stack"
 DEFAULT_EXPIRE_DAYS = 7
 """The default of the parameter RecordsExpireDays."""
 
+BUCKET = "Bucket"
+"""The logical id of the bucket in the template."""
+
 CHANGE_SET_PREFIX = "toptalkers-"
 """The beginning of the names of our change sets."""
 
@@ -141,6 +144,29 @@ def require_own(account: Account, name: str) -> OurStack:
             f"the stack {name!r} is not up: {stack.status}", hint=f"'toptalkers status --stack-name {name}' says more"
         )
     return stack
+
+
+def bucket_of(account: Account, stack: Stack) -> str | None:
+    """Find the bucket of a stack of ours in any state; None when it never had one."""
+    given = stack.outputs.get("BucketName") or stack.parameters.get("ExistingBucket")
+    return given or account.stacks.physical_id(stack.arn, BUCKET)
+
+
+def bucket_left(account: Account, name: str) -> str | None:
+    """Find the bucket that the last stack of this name kept when it was deleted; None when there is none any more.
+
+    So the next destroy finishes one that was stopped between the stack and the data, and the next deploy can name it.
+    """
+    for arn in account.stacks.deleted(name):
+        stack = account.stacks.find(arn)
+        if stack and not (stack.outputs or stack.description):
+            continue  # the shell of a change set that was never executed
+        if stack is None or not stack.description.startswith(DESCRIPTION):
+            return None
+        bucket = bucket_of(account, stack)
+        if bucket:
+            return bucket if account.storage.has_bucket(bucket) else None
+    return None
 
 
 def no_stack(account: Account, name: str) -> ToptalkersError:

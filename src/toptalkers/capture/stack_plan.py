@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from toptalkers.aws.stack import Change, Stack
 from toptalkers.aws.stream import MOST_RESHARDINGS, reshard
 from toptalkers.capture.bucket import BucketPlan, absent_buckets, plan_bucket
 from toptalkers.capture.flowlogs import is_into
-from toptalkers.capture.our_stack import STACK_TAG, OurStack, find_own
+from toptalkers.capture.our_stack import STACK_TAG, OurStack, bucket_left, find_own
 from toptalkers.capture.template import ON_DEMAND, render_template
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
@@ -124,7 +125,7 @@ def plan_stack(
             notes += more
     for absent in absent_buckets(account, additions.get("ReadBuckets", ())):
         notes.append(f"there is no bucket {absent!r}: is that its name?")
-    bucket, more = _plan_bucket(account, new, now, parameters, stack)
+    bucket, more = _plan_bucket(account, new, now, parameters, stack, name)
     notes += more
     values = {key: parameters.get(key) for key in kept} | dict(parameters)
     if shards:
@@ -187,6 +188,7 @@ def _plan_bucket(
     values: Mapping[str, str],
     given: Mapping[str, str],
     stack: OurStack | None,
+    stack_name: str,
 ) -> tuple[BucketPlan | None, tuple[str, ...]]:
     """Plan the settings of the bucket that the stack takes over, None when it makes its own; and what to say of it.
 
@@ -197,7 +199,7 @@ def _plan_bucket(
     """
     name = values["ExistingBucket"]
     if not name:
-        return None, ()
+        return None, tuple(_bucket_left_behind(account, stack, name)) if stack else _former_bucket(account, stack_name)
     try:
         plan = plan_bucket(account, name, template, values, stack)
     except AwsError as error:
@@ -211,14 +213,25 @@ def _plan_bucket(
                 f"s3://{name}/{prefix} has objects, and they would expire after {values[parameter]} days",
                 hint=f"say after how many days they may be deleted, with {option}",
             )
-    return plan, (*(f"s3://{name}: {note}" for note in plan.notes), *_bucket_left(account, stack, name))
+    return plan, (*(f"s3://{name}: {note}" for note in plan.notes), *_bucket_left_behind(account, stack, name))
 
 
-def _bucket_left(account: Account, stack: OurStack | None, name: str) -> list[str]:
-    """Tell what becomes of the bucket that a stack has when it takes over another."""
-    before = stack.outputs.get("BucketName") if stack else None
-    if stack is None or not before or before == name:
+def _former_bucket(account: Account, stack_name: str) -> tuple[str, ...]:
+    """Tell of the bucket that a former stack of the name left, which a new stack does not read."""
+    with suppress(AwsError):
+        bucket = bucket_left(account, stack_name)
+        if bucket:
+            return (f"a former stack {stack_name} left s3://{bucket} with its data: --bucket {bucket} takes it over",)
+    return ()
+
+
+def _bucket_left_behind(account: Account, stack: OurStack | None, name: str) -> list[str]:
+    """Tell what becomes of the bucket that a stack has when it takes over another, or makes one of its own."""
+    if stack is None or stack.parameters.get("ExistingBucket", "") == name or not stack.outputs.get("BucketName"):
         return []
+    before = stack.bucket
+    if before == name:
+        return [f"the bucket {name} and its policy stay; CloudFormation only no longer looks after them"]
     notes = [f"the bucket {before} is kept with its data, and not used any more"]
     into = [one.resource for one in account.flow_logs.find() if is_into(one, stack, "s3")]
     if into:

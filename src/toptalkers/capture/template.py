@@ -211,7 +211,7 @@ def _parameters() -> Template:
         "AlarmTopicArn": text("SNS topic that the alarms notify", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
         "SilenceAlarm": choice("An alarm when no record has arrived for 30 minutes", "off", "on"),
         "ExistingBucket": text(
-            "A bucket to take over, such as one that a deleted stack left; its settings stay as they are",
+            "A bucket to take over, such as one that a deleted stack left; CloudFormation does not change it",
             pattern=f"({BUCKET_PATTERN})?",
         ),
         "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),
@@ -237,7 +237,7 @@ def _parameters() -> Template:
         ),
         "EmrSecurityConfiguration": text("EMR security configuration instead of the one made here"),
         "ClusterSubnets": texts(
-            "Subnets of clusters, of which EMR chooses one",
+            "Subnets of clusters, of which EMR chooses one; its role reaches no others that are not tagged",
             "subnet-[0-9a-f]+",
         ),
         "ClusterPrimarySecurityGroup": text(
@@ -608,10 +608,11 @@ def _silence_alarm() -> Template:
 
 
 def _outputs() -> Template:
-    # Pasted without that variable, the shell prints the text and does not run the command. ${!...} is no reference.
+    # Pasted without that variable, the shell prints the text and does not run the command.
+    vpc = "${VPC_ID:?first set it: VPC_ID=vpc-...}"
     command = (
         "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC"
-        ' --resource-ids "${!VPC_ID:?first set it: VPC_ID=vpc-...}" --traffic-type ACCEPT'
+        ' --resource-ids "${Vpc}" --traffic-type ACCEPT'
         " --tag-specifications"
         f" 'ResourceType=vpc-flow-log,Tags=[{{Key={STACK_TAG},Value=${{AWS::StackName}}}}]'"
         " --log-format '${LogFormat}' --log-destination-type ${To}"
@@ -631,7 +632,7 @@ def _outputs() -> Template:
     folder = if_("HasStream", locations.CAPTURED, locations.DIRECT)
     always: Template = {
         "S3LogLocation": {"Fn::Sub": ["s3://${Name}/${Folder}", {"Name": bucket_name(), "Folder": folder}]},
-        "AddFlowLogToVpcCmd": {"Fn::Sub": [command, {"To": to}]},
+        "AddFlowLogToVpcCmd": {"Fn::Sub": [command, {"Vpc": vpc, "To": to}]},
         "LogFormat": ref("LogFormat"),
         "BucketName": bucket_name(),
         # A name says nothing of a path, so that EMR needs the ARN then.

@@ -28,7 +28,14 @@ IN_TABLES_ONLY = {
 }
 """Options that must be in the table of a command, and why."""
 
-_ELSEWHERE = {("deploy", "bucket")}
+ELSEWHERE = {
+    ("deploy", "bucket"),
+    ("deploy", "log-format"),
+    ("enable-flowlogs", "format"),
+    ("enable-flowlogs", "log-format"),
+    ("render", "account"),
+    ("sandbox", "stream"),
+}
 """Options that mean something else than those of the same name of other commands, so that the top is not for them."""
 
 _Options = Mapping[str, click.Option]
@@ -92,7 +99,7 @@ class _Reader:
             name: self.read(
                 one,
                 given.get(name, {}),
-                above={key: value for key, value in values.items() if (name, key) not in _ELSEWHERE},
+                above={key: value for key, value in values.items() if (name, key) not in ELSEWHERE},
                 table=_joined(table, name),
             )
             for name, one in commands.items()

@@ -46,6 +46,11 @@ class CommandsByFile(FailureGroup):
         """Run a command; an error in a value says so if the value comes from a file."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if error.option_name == "--config":
+                said = "--config goes before the command: toptalkers --config FILE " + (ctx.invoked_subcommand or "")
+                raise click.UsageError(said, error.ctx) from error
+            raise
         except click.BadParameter as error:
             if error.ctx and error.param and error.param.name:
                 source = error.ctx.get_parameter_source(error.param.name)

@@ -2,15 +2,27 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from toptalkers.cli.options import job_query_options, open_account, output_option, region_options, stack_name_option
+from toptalkers.cli.options import (
+    cluster_site_options,
+    job_query_options,
+    open_account,
+    output_option,
+    region_options,
+    stack_name_option,
+)
 from toptalkers.cli.run_emr import run_emr
+from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.permissions import COMMANDS
 from toptalkers.question.query import Query
+
+if TYPE_CHECKING:
+    from toptalkers.records.wanted import Origin
+    from toptalkers.runs.site import SiteOptions
 
 
 @click.group()
@@ -93,7 +105,7 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
 
 CLUSTER_OPTIONS = (
     *("instance_type", "primary_type", "core", "task", "vpc_nodes", "max_nodes", "spot", "release", "subnets"),
-    *("key_name", "tags", "keep_aggregate", "keep_all_ports"),
+    *("key_name", "tags", "configurations", "keep_aggregate", "keep_all_ports"),
 )
 """The options of `run-emr` for the cluster, which `render schedule` has, too."""
 
@@ -107,11 +119,13 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @render.command()
 @job_query_options
 @click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@origin_options
 @click.option("--at", default="02:30", show_default=True, metavar="HH:MM", help="When to run, in UTC.")
 @click.option("--topic", metavar="ARN", help="The SNS topic to tell of a failure.  [default: the schedule's own]")
 @click.option("--email", metavar="ADDRESS", help="Subscribe this address to the schedule's own topic.")
 @click.option("--upload", is_flag=True, help="Upload the scripts, which every run needs.")
-@stack_name_option
+@click.option("--kms-key", metavar="ARN", help="The key that encrypts the bucket.  [default: the stack's]")
+@cluster_site_options
 @_cluster_options
 @region_options
 @output_option
@@ -124,7 +138,10 @@ def schedule(
     topic: str | None,
     email: str | None,
     upload: bool,
-    stack_name: str,
+    kms_key: str | None,
+    where: "SiteOptions",
+    origin: "Origin",
+    configurations: BinaryIO | None,
     region: str | None,
     profile: str | None,
     output: Path | None,
@@ -146,9 +163,10 @@ def schedule(
     from toptalkers.capture.our_stack import require_own
     from toptalkers.errors import UsageError
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions
+    from toptalkers.runs.request import ClusterOptions, parse_configurations
     from toptalkers.runs.schedule import (
         Nightly,
+        key_of,
         parse_at,
         plan_schedule,
         render_schedule,
@@ -156,7 +174,7 @@ def schedule(
         trees_of,
         yesterday_of,
     )
-    from toptalkers.runs.site import site_of
+    from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import is_uploaded, upload_bundle
 
     if topic and email:
@@ -164,29 +182,35 @@ def schedule(
     parse_at(at)
     account = open_account(region=region, profile=profile)
     question = yesterday_of(query, account.now())
-    stack = require_own(account, stack_name)
-    site = site_of(stack)
+    site = find_site(account, where)
+    stack = None if where.bucket else require_own(account, where.stack_name)
+    parameters = stack.parameters if stack else {}
+    if configurations:
+        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     plan = plan_run(
         account,
         site,
         question,
         top=top,
         inputs=inputs,
+        origin=origin,
         options=ClusterOptions(**cluster),  # type: ignore[arg-type]
-        token=token_of(site, query, top, inputs),
+        token=token_of(site, query, top, (*inputs, str(origin))),
     )
     trees = trees_of(account.storage, plan)
     nightly = Nightly(
         at=at,
         topic=topic or "",
         email=email or "",
-        kms_key=stack.parameters.get("KmsKeyArn", ""),
-        role_path=stack.parameters.get("RolePath") or "/",
-        boundary=stack.parameters.get("PermissionsBoundaryArn", ""),
+        kms_key=kms_key or (key_of(account, stack) if stack else ""),
+        role_path=parameters.get("RolePath") or "/",
+        boundary=parameters.get("PermissionsBoundaryArn", ""),
     )
     template = plan_schedule(plan, site, trees, nightly)
     say("Every night it does what 'toptalkers run-emr' would do today:")
     say_lines(format_plan(plan))
+    for note in site.notes:
+        say(f"Note: {note}")
     for tree in trees:
         say(f"Note: it reads the folders of dates in {tree}, and no others")
     if not (topic or email):
@@ -196,6 +220,70 @@ def schedule(
     elif not is_uploaded(account.storage, plan.bucket, plan.bundle):
         say(f"Note: the scripts are not yet in s3://{plan.bucket}/{plan.bundle}; --upload puts them there")
     write_output([render_schedule(template).encode()], output)
+    region_words = f" --region {region}" if region else ""
+    say(
+        f"Deploy it: aws cloudformation deploy{region_words} --template-file {output or 'FILE'}"
+        f" --stack-name {where.stack_name}-nightly --capabilities CAPABILITY_IAM"
+    )
+
+
+@render.command()
+@job_query_options
+@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@click.option(
+    "--only", type=click.Choice(["tables", "question"]), help="Write one of the two, for a program that runs it."
+)
+@stack_name_option
+@region_options
+@output_option
+def athena(
+    *,
+    query: Query,
+    top: int,
+    inputs: tuple[str, ...],
+    only: str | None,
+    stack_name: str,
+    region: str | None,
+    profile: str | None,
+    output: Path | None,
+) -> None:
+    """Write the question as SQL for Amazon Athena, with the tables that it needs.
+
+    The tables are over the stack's flow logs, or over those below --input. Accounts and Regions are those that have
+    flow logs there now. The answer is that of the other commands, in two columns.
+
+    \b
+    Example:
+      toptalkers render athena --metric bytes --top 20 --since 2026-11-23T00:00:00Z
+      toptalkers render athena --input s3://central-logs/AWSLogs/ --only tables
+      aws athena start-query-execution --query-execution-context Database=default \\
+          --query-string "$(toptalkers render athena --top 20 --only question)" --work-group primary
+    """
+    from toptalkers.answer.output import write_output
+    from toptalkers.capture.our_stack import require_own
+    from toptalkers.flowlog.layout import parse_log_format
+    from toptalkers.runs.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
+
+    account = open_account(region=region, profile=profile)
+    if inputs:
+        tables = find_tables(account.storage, inputs, prefix="toptalkers", layout=query.log_format)
+    else:
+        stack = require_own(account, stack_name)
+        days = int(stack.parameters.get("RecordsExpireDays") or 7)
+        tables = find_tables(
+            account.storage,
+            stack_places(stack.bucket, has_stream=stack.has_stream),
+            prefix=table_name(stack_name),
+            layout=query.log_format,
+            captured=parse_log_format(stack.log_format) if stack.has_stream else None,
+            since=f"NOW-{days + 1}DAYS",
+        )
+    texts = {
+        "tables": ";\n\n".join(map(table_sql, tables)) + ";\n",
+        "question": question_sql(query, tables, top=top) + "\n",
+        None: render_athena(tables, query, top=top),
+    }
+    write_output([texts[only].encode()], output)
 
 
 @render.command()

@@ -108,7 +108,8 @@ class Search:
         return part
 
     def _takes(self, listed: StoredObject) -> bool:
-        self._see(listed.key)
+        if self.wanted.origin != ANYWHERE:
+            self._see(listed.key)
         if self.wanted.has(listed.key):
             return True
         self.cut.append(listed.key)

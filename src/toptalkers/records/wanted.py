@@ -127,8 +127,8 @@ class Wanted:
 
     def has(self, key: str) -> bool:
         """Whether an object of a listed folder is wanted. If accounts or Regions are named, its name must tell them."""
-        name = _NAME.fullmatch(key.rpartition("/")[2])
-        if name and self.arrival != EVER:
+        name = _NAME.fullmatch(key.rpartition("/")[2]) if self.arrival != EVER else None
+        if name:
             hour = [int(name[part]) for part in ("year", "month", "day", "hour")]
             if self.arrival.part_of(hour) == "none":
                 return False

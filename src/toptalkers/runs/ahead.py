@@ -5,7 +5,7 @@ optional: what it may not look at, or what does not answer, is "not known", and 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +46,11 @@ class Network:
     def vpc(self) -> str:
         """The id of the VPC; empty when it is not known."""
         return self.subnets[0].vpc if self.subnets else ""
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The Availability Zones of the subnets, as far as they are known."""
+        return tuple(dict.fromkeys(one.zone for one in self.subnets if one.zone))
 
     @property
     def is_public(self) -> bool:
@@ -96,7 +101,7 @@ def describe_network(network: Network) -> str:
     """Write where the nodes will be, and whether they get public addresses."""
     if network.unknown:
         return f"{', '.join(network.named) or 'the default VPC'}; more is not known ({network.unknown})"
-    zones = ", ".join(dict.fromkeys(one.zone for one in network.subnets if one.zone))
+    zones = ", ".join(network.zones)
     names = ", ".join(network.named)
     where = f"{names} in {zones}, {network.vpc}" if names else f"the default VPC, {network.vpc}; EMR chooses the subnet"
     if not network.is_public:
@@ -129,10 +134,48 @@ def network_notes(account: Account, site: Site, network: Network) -> list[str]:
     return notes
 
 
-def check_types(account: Account, network: Network, sizing: Sizing, release: str) -> list[str]:
-    """Check that EMR's release runs on the types, and that EC2 offers them where a subnet is.
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Where which types of instances are offered.
 
-    Returns notes for the user about what is not known.
+    Attributes:
+        supported: the types that EMR's release runs on; empty when they are not known.
+        zones: the zones that offer the types that were asked for; empty when they are not known.
+        notes: lines that a user should read, about what is not known.
+
+    """
+
+    supported: frozenset[str]
+    zones: Mapping[str, frozenset[str]]
+    notes: tuple[str, ...]
+
+    def suits(self, instance_type: str, places: Collection[str]) -> bool:
+        """Whether a type can be had, as far as that is known, in one of these zones, or without zones anywhere."""
+        if self.supported and instance_type not in self.supported:
+            return False
+        offering = self.zones.get(instance_type, frozenset())
+        return not self.zones or bool(offering.intersection(places) if places else offering)
+
+
+def find_offers(account: Account, release: str, sizing: Sizing) -> Offers:
+    """Look up where the types of a cluster, and others that can take their places, are offered."""
+    types = tuple(dict.fromkeys((sizing.primary_type, sizing.instance_type)))
+    supported: frozenset[str] = frozenset()
+    zones: Mapping[str, frozenset[str]] = {}
+    names, notes = " and ".join(types), []
+    try:
+        supported = account.clusters.supported_types(release)
+    except AwsError as error:
+        notes.append(f"whether {release} runs on {names} is not known ({_why(error)})")
+    try:
+        zones = account.networks.zones_offering([*types, *(one for each in types for one in _alternatives(each))])
+    except AwsError as error:
+        notes.append(f"whether EC2 offers {names} there is not known ({_why(error)})")
+    return Offers(supported, zones, tuple(notes))
+
+
+def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: str, region: str) -> None:
+    """Check that EMR's release runs on the types of a cluster, and that EC2 offers them where a subnet is.
 
     Raises:
         ToptalkersError: one of them does not; the hint names a type that does.
@@ -141,39 +184,25 @@ def check_types(account: Account, network: Network, sizing: Sizing, release: str
     wanted = {"--primary-type": sizing.primary_type, "--instance-type": sizing.instance_type}
     if sizing.primary_type == sizing.instance_type:
         del wanted["--primary-type"]
-    others = {one: _alternatives(one) for one in wanted.values()}
-    supported, zones, notes = _find_offers(account, release, others)
-    places = {one.zone for one in network.subnets if one.zone}
-
-    def suits(instance_type: str) -> bool:
-        if supported and instance_type not in supported:
-            return False
-        offering = zones.get(instance_type, frozenset())
-        return not zones or bool(offering & places if places else offering)
-
     for option, instance_type in wanted.items():
-        other = next((f"{option} {one}" for one in others[instance_type] if suits(one)), "")
-        if supported and instance_type not in supported:
-            raise ToptalkersError(
-                f"{release} does not run on {instance_type} in {account.region}",
-                hint=f"{other} is possible" if other else f"{option} chooses another type",
-            )
-        if not zones:
+        if offers.suits(instance_type, network.zones):
             continue
-        offering = zones.get(instance_type, frozenset())
-        if not offering or (places and not offering & places):
-            where = account.region if not offering else ", ".join(sorted(places))
-            there = f"; a --subnet in {', '.join(sorted(offering))} has {instance_type}" if offering else ""
+        other = next((one for one in _alternatives(instance_type) if offers.suits(one, network.zones)), "")
+        hint = f"{option} {other} is possible there" if other else f"{option} chooses another type"
+        if offers.supported and instance_type not in offers.supported:
+            raise ToptalkersError(f"{release} does not run on {instance_type} in {region}", hint=hint)
+        where = region
+        if offering := sorted(offers.zones.get(instance_type, ())):
+            where = ", ".join(network.zones)
+            hint += f"; a --subnet in {', '.join(offering)} has {instance_type}"
+        raise ToptalkersError(f"EC2 does not offer {instance_type} in {where}", hint=hint)
+    if offers.zones and network.zones:
+        common = frozenset.intersection(frozenset(network.zones), *(offers.zones[one] for one in wanted.values()))
+        if not common:
             raise ToptalkersError(
-                f"EC2 does not offer {instance_type} in {where}",
-                hint=(f"{other} is possible there" if other else f"{option} chooses another type") + there,
+                f"no subnet is in a zone that offers both {' and '.join(wanted.values())}",
+                hint=f"--primary-type {sizing.instance_type} takes one type for all nodes",
             )
-    if zones and places and not set.intersection(places, *(set(zones[one]) for one in wanted.values())):
-        raise ToptalkersError(
-            f"no subnet is in a zone that offers both {' and '.join(wanted.values())}",
-            hint=f"--primary-type {sizing.instance_type} takes one type for all nodes",
-        )
-    return notes
 
 
 def check_vcpus(account: Account, sizing: Sizing) -> str:
@@ -238,31 +267,14 @@ def _smaller(sizing: Sizing, market: Market, quota: int) -> str:
         return f"; --task {fitting} fits" if fitting else "; without --spot the nodes are on demand"
     fitting = (quota - vcpus(sizing.primary_type)) // vcpus(sizing.instance_type)
     if fitting < 1:
-        return f"; a cluster of {sizing.primary_type} and {sizing.instance_type} does not fit even with --core 1"
+        small = f"{sizing.instance_type.partition('.')[0]}.xlarge"
+        least = 2 * vcpus(small)
+        if least > quota:
+            return f"; the smallest cluster, two {small}, needs {least}"
+        return f"; --core 1 --task 0 --instance-type {small} --primary-type {small} fits, and takes longer"
     if not sizing.task or sizing.spot:
         return f"; --core {fitting} fits, and takes longer"
     return f"; --core 1 --task {fitting - 1} fits, and takes longer"
-
-
-def _find_offers(
-    account: Account, release: str, types: Mapping[str, Sequence[str]]
-) -> tuple[frozenset[str], Mapping[str, frozenset[str]], list[str]]:
-    """Find the types that a release runs on, the zones of the types and their alternatives, and what is not known.
-
-    The first two are empty when they are not known.
-    """
-    supported: frozenset[str] = frozenset()
-    zones: Mapping[str, frozenset[str]] = {}
-    names, notes = " and ".join(types), []
-    try:
-        supported = account.clusters.supported_types(release)
-    except AwsError as error:
-        notes.append(f"whether {release} runs on {names} is not known ({_why(error)})")
-    try:
-        zones = account.networks.zones_offering([*types, *(one for each in types.values() for one in each)])
-    except AwsError as error:
-        notes.append(f"whether EC2 offers {names} there is not known ({_why(error)})")
-    return supported, zones, notes
 
 
 def _alternatives(instance_type: str) -> tuple[str, ...]:

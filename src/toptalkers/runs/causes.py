@@ -67,6 +67,13 @@ def _check_profile(plan: RunPlan, _: re.Match[str]) -> str:
     )
 
 
+def _allow_key(plan: RunPlan, _: re.Match[str]) -> str:
+    return (
+        f"the role {plan.site.service_role} may not use the KMS key of the nodes' disks:"
+        f" 'aws kms get-key-policy --region {plan.region} --key-id KEY-ID --policy-name default' shows who may"
+    )
+
+
 def _raise_quota(plan: RunPlan, found: re.Match[str]) -> str:
     is_spot = "spot" in found[0].lower()
     needed = plan.sizing.spot_vcpus if is_spot else plan.sizing.on_demand_vcpus
@@ -104,8 +111,9 @@ def _other_key(plan: RunPlan, _: re.Match[str]) -> str:
 
 
 def _read_node_logs(plan: RunPlan, _: re.Match[str]) -> str:
+    logs = plan.request.get("LogUri", plan.record.logs)
     return (
-        f"'aws s3 ls --recursive {plan.request['LogUri']}' lists the logs of the nodes, under node/;"
+        f"'aws s3 ls --recursive {logs}' lists the logs of the nodes, under node/;"
         " wrong --configurations, or nodes without a way to S3, are what stops them"
     )
 
@@ -124,6 +132,8 @@ _CAUSES = (
     _cause("permission", "insufficient EC2 permissions|UnauthorizedOperation|not authorized to perform", _grant),
     _cause("permission", "service role [^\n]*is invalid", _check_role),
     _cause("permission", "instance ?profile [^\n]*is invalid|invalid instance ?profile", _check_profile),
+    # EC2 says no more about a key that it may not use (EC2 user guide, "Troubleshoot instance launch issues").
+    _cause("permission", "Client error on launch|InvalidKMSKey|KMSKey|KMS key", _allow_key),
     # Before capacity: EC2 says "more vCPU capacity than your current vCPU limit".
     _cause(
         "quota",

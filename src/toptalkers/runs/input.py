@@ -105,9 +105,12 @@ def pick_input(
         when = " at the time asked for" if query.since or query.until else ""
         where = f"s3://{bucket}" if not given else ", ".join(given)
         passed = survey.neighbours | survey.unreadable
+        hint = "'toptalkers status' shows what arrives; records take up to 15 minutes"
+        if not site.is_stack:
+            hint = f"--input names others; without it, {locations.CAPTURED} and {locations.DIRECT} there are read"
         raise ToptalkersError(
             f"there are no flow logs to read in {where}{when}" + (f": {format_reasons(passed)}" if passed else ""),
-            hint=None if given else "'toptalkers status' shows what arrives; records take up to 15 minutes",
+            hint=None if given else hint,
         )
     uris, patterns, copied = survey.places()
     copies = plan_copies(copied, survey.renamed, renamed)

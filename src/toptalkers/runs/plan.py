@@ -18,6 +18,7 @@ from toptalkers.runs.ahead import (
     check_vcpus,
     describe_network,
     find_network,
+    find_offers,
     network_notes,
 )
 from toptalkers.runs.input import RunInput, pick_input
@@ -119,10 +120,13 @@ def plan_run(
             **({"instance_type": options.instance_type} if options.instance_type else {}),
         )
     )
-    unknown: list[str] = []
+    unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
-        unknown = check_types(account, network, sizing, options.release)
+        offers = find_offers(account, options.release, sizing)
+        check_types(offers, network, sizing, release=options.release, region=account.region)
+        suitable = tuple(one for one in sizing.substitutes if offers.suits(one, network.zones))
+        sizing, unknown = replace(sizing, substitutes=suitable), offers.notes
         vcpus = check_vcpus(account, sizing)
     if next(account.storage.list(bucket, locations.run_prefix(run_id)), None):
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
@@ -135,7 +139,7 @@ def plan_run(
         stack=site.name,
         state="STARTING",
         question=question_of(query, top),
-        inputs=read.uris,
+        inputs=read.patterns or read.uris,
         input_objects=read.objects,
         input_bytes=read.size_bytes,
         answer=f"s3://{bucket}/{locations.answer_prefix(run_id)}",

@@ -267,7 +267,9 @@ def _fleets(sizing: Sizing) -> list[dict[str, Any]]:
                 "Name": "task",
                 "InstanceFleetType": "TASK",
                 "TargetSpotCapacity": sizing.task,
-                "InstanceTypeConfigs": [{"InstanceType": one, "WeightedCapacity": 1} for one in sizing.spot_types],
+                "InstanceTypeConfigs": [
+                    {"InstanceType": one, "WeightedCapacity": 1} for one in (sizing.instance_type, *sizing.substitutes)
+                ],
                 "LaunchSpecifications": {
                     "SpotSpecification": {
                         "TimeoutDurationMinutes": SPOT_MINUTES,

@@ -19,10 +19,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from toptalkers import __version__, locations
+from toptalkers.aws.account import Account
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.capture import cfn
 from toptalkers.capture.cfn import NOTHING, Template, allow, arn, from_here, get_att, if_, ref, trust
-from toptalkers.capture.our_stack import STACK_TAG
+from toptalkers.capture.our_stack import STACK_TAG, OurStack
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.clauses import format_time
 from toptalkers.question.query import Query
@@ -129,6 +130,15 @@ def parse_at(text: str) -> time:
     return at
 
 
+def key_of(account: Account, stack: OurStack) -> str:
+    """The ARN of the key that encrypts a stack's bucket: one that was given, or the stack's own; empty for none."""
+    given = stack.parameters.get("KmsKeyArn", "")
+    if given or stack.parameters.get("MakeKey") != "yes":
+        return given
+    key = account.stacks.physical_id(stack.name, "Key")
+    return f"arn:{stack.arn.split(':')[1]}:kms:{account.region}:{stack.account_id}:key/{key}" if key else ""
+
+
 def yesterday_of(query: Query, now: datetime) -> Query:
     """The question about the day before `now` (UTC).
 
@@ -214,7 +224,7 @@ def state_machine(plan: RunPlan, trees: Sequence[Tree]) -> dict[str, Any]:
         "input_objects": "{% $sum($read.objects) %}",
         "input_bytes": "{% $sum($read.bytes) %}",
     }
-    request = _expression(plan.request, names, plan.input.uris)
+    request = _expression(plan.request, names, plan.input.patterns or plan.input.uris)
     return _machine(plan.bucket, _day(trees, record.run_id.rpartition("-")[2]), recorded, request)
 
 

@@ -54,6 +54,7 @@ class Sizing:
         spot: whether the task nodes are Spot instances.
         minutes: how long the run will take, a guess.
         reason: why there are so many nodes, and why the primary node is large.
+        substitutes: the types that may take the place of `instance_type` where Spot instances are scarce.
 
     """
 
@@ -64,6 +65,7 @@ class Sizing:
     spot: bool
     minutes: int
     reason: str
+    substitutes: tuple[str, ...] = ()
 
     @property
     def instances(self) -> int:
@@ -89,11 +91,6 @@ class Sizing:
     def on_demand_vcpus(self) -> int:
         """The vCPUs of all nodes that are not Spot instances."""
         return vcpus(self.primary_type) + self.map_slots - self.spot_vcpus
-
-    @property
-    def spot_types(self) -> tuple[str, ...]:
-        """The type, and the types that can replace it."""
-        return (self.instance_type, *similar_types(self.instance_type))
 
 
 def similar_types(instance_type: str) -> tuple[str, ...]:
@@ -192,7 +189,8 @@ def size_cluster(
         reason += f"; {primary} as primary, to list {objects:,} objects"
     counting_s = input_bytes / (a_node * (core + task))
     minutes = STARTING_MINUTES + STEPS_MINUTES + math.ceil(counting_s / 60)
-    return Sizing(instance_type, primary, core, task, spot, minutes, reason)
+    substitutes = similar_types(instance_type) if spot else ()
+    return Sizing(instance_type, primary, core, task, spot, minutes, reason, substitutes)
 
 
 def _primary_of(instance_type: str, objects: int) -> str:
