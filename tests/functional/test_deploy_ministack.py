@@ -119,7 +119,7 @@ def test_choices(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     outputs = dict(line.split(maxsplit=1) for line in made.stdout.splitlines())
     assert outputs["EmrServiceRole"].startswith("arn:aws:iam::123456789012:role/network/")
     assert outputs["EmrInstanceProfile"].startswith("arn:aws:iam::123456789012:instance-profile/network/")
-    assert '"${VPC_ID:-$(aws ec2 describe-vpcs ' in outputs["AddFlowLogToVpcCmd"]
+    assert '[ "${VPC_ID-}" ] && echo $VPC_ID || aws ec2 describe-vpcs ' in outputs["AddFlowLogToVpcCmd"]
     policy = iam.get_role_policy(RoleName=outputs["EmrServiceRole"].rsplit("/")[-1], PolicyName="toptalkers")
     network = policy["PolicyDocument"]["Statement"][1]
     assert network["Resource"] == [

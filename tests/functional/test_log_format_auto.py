@@ -79,7 +79,7 @@ def test_none_that_is_known(ec2: FakeEc2, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "destination",
     [
-        {"LogDestinationType": "s3", "LogDestination": f"arn:aws:s3:::{BUCKET}/runs/mine/"},
+        {"LogDestinationType": "s3", "LogDestination": f"arn:aws:s3:::{BUCKET}/mine/"},
         {"LogDestinationType": "s3", "LogDestination": "arn:aws:s3:::elsewhere"},
         {"LogGroupName": BUCKET},
     ],
@@ -88,8 +88,8 @@ def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, 
     """If no name has an id, a flow log that delivers to this bucket decides, and the run records its format."""
     add(ec2, FIRST, FORMAT, **destination)
     account = FakeAccount()
-    account.fake_s3.objects["runs/mine/a.gz"] = gzip.compress(LINE)
-    ran = ask(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/runs/mine/", account=account)
+    account.fake_s3.objects["mine/a.gz"] = gzip.compress(LINE)
+    ran = ask(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/mine/", account=account)
     if BUCKET in destination.get("LogDestination", ""):
         assert ran.exit_code == 0, ran.stderr
         assert "--log-format dstaddr,srcaddr,dstport,action" in ran.stdout

@@ -227,19 +227,12 @@ def test_nodes_use_the_keys_that_they_are_told() -> None:  # F2
 
 
 @pytest.mark.parametrize("bucket", ["toptalkers-bucket", "kept"])
-def test_nodes_look_at_a_folder_by_its_name(bucket: str) -> None:  # P8
-    """Hadoop asks for `flowlogs` before it lists `flowlogs/`; what else begins so stays closed."""
+def test_nodes_read_the_whole_bucket_and_write_to_runs(bucket: str) -> None:  # P8
+    """Hadoop asks for `flowlogs` before it lists `flowlogs/`; input may lie anywhere; only runs write."""
     role = nodes_role({"ExistingBucket": "" if bucket == "toptalkers-bucket" else bucket})
-    for folder in (
-        locations.CAPTURED,
-        locations.DIRECT,
-        locations.CODE,
-        locations.RUNS,
-        locations.RUN_LOGS,
-    ):
-        for key in (folder.rstrip("/"), folder, f"{folder}2026/x.gz"):
-            assert allows(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}"), key
-        assert not allows(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{folder.rstrip('/')}2/x.gz")
+    for key in ("flowlogs", "flowlogs/", "AWSLogs/2026/x.gz", "of-a-colleague/x.gz"):
+        assert allows(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{key}"), key
+    assert not allows(role, "s3:GetObject", f"arn:aws:s3:::{bucket}-2/x.gz")
     for folder in (locations.RUNS, locations.RUN_LOGS):
         assert allows(role, "s3:PutObject", f"arn:aws:s3:::{bucket}/{folder}20261123T181500Z-4f2a/x")
     assert not allows(role, "s3:PutObject", f"arn:aws:s3:::{bucket}/{locations.CODE}x")

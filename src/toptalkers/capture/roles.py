@@ -43,9 +43,6 @@ RULES = [
 ENDPOINT = ["ec2:CreateVpcEndpoint", "ec2:ModifyVpcEndpoint"]
 """In a private subnet, EMR may make an endpoint for itself (its `CreateAndModifyEmrServiceVPCEndpoint`, version 6)."""
 
-READ = [locations.CAPTURED, locations.DIRECT, locations.CODE, locations.RUNS, locations.RUN_LOGS]
-"""The folders that the nodes read."""
-
 
 def cluster_resources() -> Template:
     """Build the service role, the nodes' instance profile and the security configuration."""
@@ -134,10 +131,8 @@ def _instance_role() -> Template:
         # EC2 sends no source account or ARN when it takes a role; the PassRole above decides.
         trust("ec2.amazonaws.com"),
         allow(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], bucket_arn()),
-        # Hadoop first looks at a folder's name as if it were an object's (Hadoop, "Working with IAM Assumed Roles").
-        allow_list(
-            ["s3:GetObject"], bucket_keys(*[key for folder in READ for key in (folder.rstrip("/"), f"{folder}*")])
-        ),
+        # All of it: flow logs that somebody put there are input, too.
+        allow_list(["s3:GetObject"], bucket_keys("*")),
         # Deleting is what a job does with its temporary folders.
         allow_list(
             ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],

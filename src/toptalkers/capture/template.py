@@ -608,13 +608,12 @@ def _silence_alarm() -> Template:
 
 
 def _outputs() -> Template:
-    # Pasted as it is, it takes the default VPC; the variable VPC_ID chooses another. Fn::Sub takes no braces in braces.
-    before = "${VPC_ID:-$(aws ec2 describe-vpcs --region "
-    after = " --filters Name=is-default,Values=true --query 'Vpcs[].VpcId' --output text)}"
-    vpc = {"Fn::Join": ["", [before, ref("AWS::Region"), after]]}
+    # Pasted as it is, it takes the default VPC; the variable VPC_ID chooses another. In Fn::Sub, `!` keeps a variable
+    # for the shell, but only outside of other braces.
     command = (
         "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC"
-        ' --resource-ids "${Vpc}" --traffic-type ACCEPT'
+        ' --resource-ids $([ "${!VPC_ID-}" ] && echo $VPC_ID || aws ec2 describe-vpcs --region ${AWS::Region}'
+        " --filters Name=is-default,Values=true --query 'Vpcs[].VpcId' --output text) --traffic-type ACCEPT"
         " --tag-specifications"
         f" 'ResourceType=vpc-flow-log,Tags=[{{Key={STACK_TAG},Value=${{AWS::StackName}}}}]'"
         " --log-format '${LogFormat}' --log-destination-type ${To}"
@@ -634,7 +633,7 @@ def _outputs() -> Template:
     folder = if_("HasStream", locations.CAPTURED, locations.DIRECT)
     always: Template = {
         "S3LogLocation": {"Fn::Sub": ["s3://${Name}/${Folder}", {"Name": bucket_name(), "Folder": folder}]},
-        "AddFlowLogToVpcCmd": {"Fn::Sub": [command, {"Vpc": vpc, "To": to}]},
+        "AddFlowLogToVpcCmd": {"Fn::Sub": [command, {"To": to}]},
         "LogFormat": ref("LogFormat"),
         "BucketName": bucket_name(),
         # A name says nothing of a path, so that EMR needs the ARN then.
