@@ -17,13 +17,13 @@ ROLE = "arn:aws:iam::111122223333:role/team/Analyst"
 
 
 class FakeSts(ThreadingHTTPServer):
-    """STS and S3 at one address; each role that is assumed has another key.
+    """STS, S3 and EMR at one address; each role that is assumed has another key.
 
     Attributes:
         minutes: how long credentials last.
         is_refused: whether STS refuses.
         assumed: the requests of AssumeRole.
-        keys: the access keys that the requests to S3 were signed with.
+        keys: the access keys that the requests to S3 and EMR were signed with.
 
     """
 
@@ -41,13 +41,20 @@ class _Handler(BaseHTTPRequestHandler):
     server: FakeSts
 
     def do_POST(self) -> None:
-        """AssumeRole."""
-        request = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        """AssumeRole, and EMR's ListClusters: there are none."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "ElasticMapReduce" in self.headers.get("X-Amz-Target", ""):
+            self._keep_key()
+            self._answer(200, '{"Clusters": []}')
+            return
+        request = parse_qs(body.decode())
         self.server.assumed.append(request)
         if self.server.is_refused:
             what = "User: x is not authorized to perform: sts:AssumeRole on resource: " + ROLE
-            body = f"<ErrorResponse><Error><Code>AccessDenied</Code><Message>{what}</Message></Error></ErrorResponse>"
-            self._answer(403, body)
+            refusal = (
+                f"<ErrorResponse><Error><Code>AccessDenied</Code><Message>{what}</Message></Error></ErrorResponse>"
+            )
+            self._answer(403, refusal)
             return
         ends = datetime.now(UTC) + timedelta(minutes=self.server.minutes)
         credentials = (
@@ -60,9 +67,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """List no objects."""
-        self.server.keys.append(self.headers["Authorization"].partition("Credential=")[2].partition("/")[0])
+        self._keep_key()
         listing = "<Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>"
         self._answer(200, f"<ListBucketResult>{listing}</ListBucketResult>")
+
+    def _keep_key(self) -> None:
+        self.server.keys.append(self.headers["Authorization"].partition("Credential=")[2].partition("/")[0])
 
     def _answer(self, code: int, body: str) -> None:
         self.send_response(code)

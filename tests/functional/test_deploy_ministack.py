@@ -66,6 +66,11 @@ def test_up_and_down_again(environment: dict[str, str], monkeypatch: pytest.Monk
     [executed] = cloudformation.list_change_sets(StackName="toptalkers")["Summaries"]
     assert executed["ExecutionStatus"] == "EXECUTE_COMPLETE"
     assert "Shards: '1' -> '2'" in run(environment, "deploy", "--yes", "--shards", "2").stderr
+    # F3: Kinesis takes at most double, so that each of these needs two updates of the stack.
+    for shards in (8, 2):
+        assert run(environment, "deploy", "--yes", "--shards", str(shards)).returncode == 0
+        summary = session.client("kinesis").describe_stream_summary(StreamName=outputs["StreamName"])
+        assert summary["StreamDescriptionSummary"]["OpenShardCount"] == shards
 
     on = run(environment, "enable-flowlogs", vpc, "vpc-0999", "--no-wait")
     assert on.returncode == 1
@@ -114,7 +119,7 @@ def test_choices(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     outputs = dict(line.split(maxsplit=1) for line in made.stdout.splitlines())
     assert outputs["EmrServiceRole"].startswith("arn:aws:iam::123456789012:role/network/")
     assert outputs["EmrInstanceProfile"].startswith("arn:aws:iam::123456789012:instance-profile/network/")
-    assert '"${VPC_ID:?first set it: VPC_ID=vpc-...}"' in outputs["AddFlowLogToVpcCmd"]
+    assert '"${VPC_ID:-$(aws ec2 describe-vpcs ' in outputs["AddFlowLogToVpcCmd"]
     policy = iam.get_role_policy(RoleName=outputs["EmrServiceRole"].rsplit("/")[-1], PolicyName="toptalkers")
     network = policy["PolicyDocument"]["Statement"][1]
     assert network["Resource"] == [

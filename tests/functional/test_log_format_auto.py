@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from tests.commands import command
-from tests.fake_account import BUCKET, FakeAccount
+from tests.fake_account import BUCKET, OUTPUTS, FakeAccount
 from tests.fake_aws import FakeAws, FakeEc2
 
 FIRST, SECOND, THIRD = "fl-0123456789abcdef0", "fl-0123456789abcdef1", "fl-0123456789abcdef2"
@@ -79,7 +79,7 @@ def test_none_that_is_known(ec2: FakeEc2, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "destination",
     [
-        {"LogDestinationType": "s3", "LogDestination": f"arn:aws:s3:::{BUCKET}/mine/"},
+        {"LogDestinationType": "s3", "LogDestination": f"arn:aws:s3:::{BUCKET}/runs/mine/"},
         {"LogDestinationType": "s3", "LogDestination": "arn:aws:s3:::elsewhere"},
         {"LogGroupName": BUCKET},
     ],
@@ -88,8 +88,8 @@ def test_by_the_bucket_that_it_delivers_to(ec2: FakeEc2, destination: dict[str, 
     """If no name has an id, a flow log that delivers to this bucket decides, and the run records its format."""
     add(ec2, FIRST, FORMAT, **destination)
     account = FakeAccount()
-    account.fake_s3.objects["mine/a.gz"] = gzip.compress(LINE)
-    ran = ask(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/mine/", account=account)
+    account.fake_s3.objects["runs/mine/a.gz"] = gzip.compress(LINE)
+    ran = ask(ec2, "run-emr", "--dry-run", "--input", f"s3://{BUCKET}/runs/mine/", account=account)
     if BUCKET in destination.get("LogDestination", ""):
         assert ran.exit_code == 0, ran.stderr
         assert "--log-format dstaddr,srcaddr,dstport,action" in ran.stdout
@@ -120,6 +120,23 @@ def test_only_names_of_what_is_asked_for_decide(ec2: FakeEc2) -> None:
     options = ["--since", "2026-11-23T17:00Z", "--from-account", "123456789012", "--from-region", "us-east-1"]
     ran = ask(ec2, "run-emr", *given, *options, account=account)
     assert f"the log format is that of {SECOND}: {OTHER}" in ran.stderr
+
+
+@pytest.mark.parametrize("has_stack", [True, False])
+def test_without_a_stream_or_a_stack(ec2: FakeEc2, monkeypatch: pytest.MonkeyPatch, has_stack: bool) -> None:
+    """The flow log that delivers to the bucket decides; a stack without a log group is enough, or none at all."""
+    add(ec2, FIRST, FORMAT, LogDestinationType="s3", LogDestination=f"arn:aws:s3:::{BUCKET}")
+    for output in ("StreamName", "LogGroupName"):
+        monkeypatch.delitem(OUTPUTS, output)
+    account = FakeAccount()
+    account.has_stack = has_stack
+    folder = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/23/"
+    key = f"{folder}123456789012_vpcflowlogs_us-east-1_x_20261123T1800Z_1.log.gz"
+    account.fake_s3.objects[key] = gzip.compress(LINE)
+    site = () if has_stack else ("--bucket", BUCKET, "--service-role", "x", "--instance-profile", "y")
+    ran = ask(ec2, "run-emr", "--dry-run", *site, account=account)
+    assert ran.exit_code == 0, ran.stderr
+    assert "--log-format dstaddr,srcaddr,dstport,action" in ran.stdout
 
 
 def test_a_command_without_aws(ec2: FakeEc2) -> None:

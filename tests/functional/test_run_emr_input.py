@@ -22,7 +22,7 @@ from toptalkers.runs.site import Site, site_of
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
 PACKED = gzip.compress(LINE)
-MINE = f"s3://{BUCKET}/mine/"
+MINE = f"s3://{BUCKET}/AWSLogs/mine/"
 ANSWER = b"10.0.0.1:10.0.1.1:443\t7\n"
 
 
@@ -45,7 +45,7 @@ def inputs(account: FakeAccount) -> list[str]:
 
 
 def put(account: FakeAccount, **objects: bytes) -> None:
-    account.fake_s3.objects |= {f"mine/{name}": content for name, content in objects.items()}
+    account.fake_s3.objects |= {f"AWSLogs/mine/{name}": content for name, content in objects.items()}
 
 
 @pytest.mark.parametrize("options", [(), ("--skip-unreadable",)])
@@ -53,8 +53,8 @@ def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> 
     """It is refused before a cluster starts, or skipped and named in run.json and by fetch-results; exit code 1."""
     put(account, **{"a.gz": PACKED, "b/c.gz": PACKED, "b/twice.gz": gzip.compress(PACKED), "b/cold.gz": PACKED})
     put(account, **{"b/denied.gz": PACKED})
-    account.fake_s3.archived = {"mine/b/cold.gz"}
-    account.fake_s3.refused = {"mine/b/denied.gz": ("AccessDenied", "Access Denied")}
+    account.fake_s3.archived = {"AWSLogs/mine/b/cold.gz"}
+    account.fake_s3.refused = {"AWSLogs/mine/b/denied.gz": ("AccessDenied", "Access Denied")}
     ran = ask(account, *options)
     assert ran.exit_code == 1
     for name in ("twice", "cold", "denied"):
@@ -166,7 +166,9 @@ def test_one_bad_object_of_many_has_all_looked_into(account: FakeAccount, *, ski
         assert inputs(account) == [f"s3://{BUCKET}/runs/{ran.stdout.strip()}/input/"]
         assert account.fake_s3.calls.count("CopyObject") == 300
     elif skips:
-        assert inputs(account) == [f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"]
+        pattern = f"{MINE}{{{','.join(f'{number:04}.gz' for number in range(1, 600, 2))}}}"
+        assert inputs(account) == [pattern]
+        assert json.loads(account.fake_s3.objects[f"runs/{ran.stdout.strip()}/run.json"])["inputs"] == [pattern]
         assert "CopyObject" not in account.fake_s3.calls
     else:
         assert "300 of 600 objects" in ran.stderr
@@ -185,8 +187,8 @@ def test_an_object_named_twice_is_read_once(account: FakeAccount) -> None:
 def test_an_object_that_is_named_by_itself(account: FakeAccount) -> None:
     """An archived or denied object is refused like one in a folder; no other object is reported there."""
     put(account, **{"a": LINE, "a.gz": PACKED})
-    account.fake_s3.archived = {"mine/a"}
-    account.fake_s3.refused = {"mine/a": ("AccessDenied", "Access Denied")}
+    account.fake_s3.archived = {"AWSLogs/mine/a"}
+    account.fake_s3.refused = {"AWSLogs/mine/a": ("AccessDenied", "Access Denied")}
     for word in ("archived", "access denied"):
         ran = command(account, "run-emr", "--yes", "--input", f"{MINE}a")
         assert ran.exit_code == 1
@@ -209,6 +211,17 @@ def test_f2_a_bucket_that_the_nodes_may_not_read(account: FakeAccount) -> None:
     assert "the nodes may not read s3://central-logs: the stack flows does not allow it" in ran.stderr
     assert "'toptalkers deploy --stack-name flows --read-bucket central-logs' does" in ran.stderr
     assert not account.fake_s3.calls
+
+
+def test_f2_folders_of_the_own_bucket(account: FakeAccount) -> None:
+    """The nodes read the stack's own folders there; others are refused with the command that lets them."""
+    site = replace(account.site, read_buckets=frozenset(), nodes_role=ROLE)
+    assert not check_access(site, [MINE, f"s3://{BUCKET}/AWSLogs", f"s3://{BUCKET}/flowlogs/2026/"])
+    for elsewhere in (f"s3://{BUCKET}/given/", f"s3://{BUCKET}/", f"s3://{BUCKET}/flowlogs-of-others/"):
+        with pytest.raises(ToptalkersError, match=f"may not read {elsewhere}: ") as caught:
+            check_access(site, [elsewhere])
+        assert f"'toptalkers deploy --read-bucket {BUCKET}' lets them" in str(caught.value.hint)
+        assert not check_access(replace(site, read_buckets=frozenset({BUCKET})), [elsewhere])
 
 
 def test_f2_a_bucket_of_another_account(account: FakeAccount) -> None:
@@ -294,7 +307,7 @@ def test_a_key_of_another_account(account: FakeAccount) -> None:
         "User: arn:aws:iam::123456789012:user/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:..."
     )
     put(account, **{"x.gz": PACKED})
-    account.fake_s3.refused = {"mine/x.gz": ("AccessDenied", said)}
+    account.fake_s3.refused = {"AWSLogs/mine/x.gz": ("AccessDenied", said)}
     ran = ask(account)
     assert ran.exit_code == 1
     assert "kms:Decrypt on resource" in ran.stderr

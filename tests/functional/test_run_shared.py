@@ -92,14 +92,16 @@ def test_one_cluster_many_questions(account: FakeAccount) -> None:
     ]
     assert [one["Name"] for one in steps] == names
     assert {one["ActionOnFailure"] for one in steps} == {"CONTINUE"}
-    listed = command(account, "runs").stdout.splitlines()[1:]
-    assert [line.split()[1] for line in listed] == ["COMPLETED", "COMPLETED"]
+    shown = command(account, "runs")
+    assert [line.split()[1] for line in shown.stdout.splitlines()[1:]] == ["COMPLETED", "COMPLETED"]
+    assert shown.stderr.count(f"the cluster {cluster} is WAITING, and paid for: 'aws emr terminate-clusters ") == 1
     for ran in (first, second):
         fetched = command(account, "fetch-results", ran.stdout.strip())
         assert fetched.stdout.encode() == ANSWER
         assert "10 records read" in fetched.stderr
     account.clock.sleep(3700)
     assert state_of(account, cluster) == "TERMINATED"
+    assert command(account, "runs").stderr == ""
 
 
 def test_what_is_sent(account: FakeAccount, cluster: str) -> None:

@@ -116,6 +116,17 @@ def test_a_bucket_without_flow_logs(account: FakeAccount) -> None:
     assert "(--input names others; without it, flowlogs/ and AWSLogs/ there are read)" in ran.stderr
 
 
+def test_hints_name_the_bucket(account: FakeAccount) -> None:
+    """A command in a hint can be typed as it is, whatever goes wrong."""
+    for arguments in ([], ["20261123T181500Z-4f2a"]):
+        ran = command(account, "fetch-results", "--bucket", BUCKET, *arguments)
+        assert f" --bucket {BUCKET}' " in ran.stderr
+    ran = command(account, "run-emr", "--bucket", BUCKET, *ROLES, "--no-wait", "--yes")
+    assert f"'toptalkers runs --bucket {BUCKET}' shows its state" in ran.stderr
+    ran = command(account, "fetch-results", "--bucket", BUCKET, ran.stdout.strip())
+    assert f"'toptalkers runs --bucket {BUCKET}' shows its state" in ran.stderr
+
+
 def test_roles_instead_of_the_stacks(account: FakeAccount) -> None:
     """With a stack, a role that is given takes the place of the stack's, and the others stay."""
     account.has_stack = True

@@ -40,6 +40,8 @@ class Aws:
         ).client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"])
         assert self.run("deploy", "--yes").returncode == 0
         self.bucket = self.s3.list_buckets()["Buckets"][0]["Name"]
+        # Without it, clusters read only the stack's own folders in it.
+        assert self.run("deploy", "--yes", "--read-bucket", self.bucket).returncode == 0
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -1,6 +1,7 @@
 """The input of a run, the size of its cluster, and its record."""
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -30,7 +31,8 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.open().storage, account.site, query, given=given, renamed="runs/r/input/")
+    site = replace(account.site, read_buckets=frozenset({BUCKET}))  # all of it, not only the stack's own folders
+    return pick_input(account.open().storage, site, query, given=given, renamed="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:

@@ -283,8 +283,8 @@ def test_what_cannot_work_is_refused(account: FakeAccount) -> None:
         done = command(account, "render", "schedule", *options)
         assert (done.exit_code, done.stdout) == (2, "")
         assert message in done.stderr
-    account.fake_s3.objects["elsewhere/1.gz"] = gzip_of_size(100)
-    done = command(account, "render", "schedule", "--input", f"s3://{BUCKET}/elsewhere/")
+    account.fake_s3.objects["runs/elsewhere/1.gz"] = gzip_of_size(100)
+    done = command(account, "render", "schedule", "--input", f"s3://{BUCKET}/runs/elsewhere/")
     assert done.exit_code == 1
     assert "is not in a folder of a date" in done.stderr
     assert parse_at("02:00").hour == 2

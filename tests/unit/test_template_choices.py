@@ -246,30 +246,34 @@ def test_direct_delivery_is_asked_for_no_acl() -> None:  # F8
 @pytest.mark.parametrize("capture", ["stream", "s3-only"])
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_the_command_that_adds_a_flow_log_is_pasted_as_it_is(tmp_path: Path, capture: str, shell: str) -> None:  # P1
-    """Without the VPC it says what is missing and runs nothing; with it, it makes a flow log that is known as ours."""
+    """It makes a flow log that is known as ours: of the default VPC, or of the one that VPC_ID names."""
     outputs = computed(build_template(), {"Capture": capture})["Outputs"]
     command = outputs["AddFlowLogToVpcCmd"]["Value"]
     assert "\n" not in command
     aws = tmp_path / "aws"
-    aws.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    aws.write_text(
+        "#!/bin/sh\n"
+        'case $2 in describe-vpcs) [ "$*" = "$ASKED" ] && echo vpc-default ;; *) printf \'%s\\n\' "$@" ;; esac\n'
+    )
     aws.chmod(0o755)
 
     def paste(**variables: str) -> subprocess.CompletedProcess[str]:
         path = f"{tmp_path}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return subprocess.run(
             [shell, "-c", command],
-            env={"PATH": path, **variables},
+            env={"PATH": path, "ASKED": asked, **variables},
             cwd=tmp_path,
             capture_output=True,
             text=True,
             check=False,
         )
 
-    without = paste()
-    assert without.returncode != 0
-    assert without.stdout == ""
-    assert "VPC_ID=vpc-" in without.stderr
+    asked = (
+        "ec2 describe-vpcs --region eu-west-1 --filters Name=is-default,Values=true --query Vpcs[].VpcId --output text"
+    )
     arguments = paste(VPC_ID="vpc-0a1").stdout.splitlines()
+    assert [one.replace("vpc-default", "vpc-0a1") for one in paste().stdout.splitlines()] == arguments
+    assert "vpc-default" in paste().stdout
     assert arguments[:2] == ["ec2", "create-flow-logs"]
     options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     where = {

@@ -155,7 +155,7 @@ def test_named_subnets_are_the_only_ones() -> None:  # F1
 
 @pytest.mark.parametrize("service", ["", "sg-0c3"])
 def test_named_security_groups_are_the_only_ones(service: str) -> None:  # F1
-    """Two or three groups; the rules of all others stay as they are."""
+    """Two or three groups; the rules of all others stay as they are, and no group is made."""
     role = service_role(
         {
             "ClusterPrimarySecurityGroup": "sg-0a1",
@@ -167,6 +167,7 @@ def test_named_security_groups_are_the_only_ones(service: str) -> None:  # F1
     assert refused(role, network({}, groups=named)) == set()
     other = network({}, groups=[ec2("security-group", "sg-0d4")])
     assert refused(role, other) == {(action, "security-group") for action in (*LAUNCH, *RULES, *ENDPOINT)}
+    assert refused(role, network({}, groups=named, makes_groups=True)) == {("ec2:CreateSecurityGroup", "vpc")}
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def policy(*statements: Template) -> Template:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def allow(actions: list[str], *on: Template) -> Template:
+def allow(actions: list[Any], *on: Template) -> Template:
     """An IAM statement that allows actions on resources."""
     return {"Effect": "Allow", "Action": actions, "Resource": list(on)}
 

@@ -116,7 +116,7 @@ def _network_statements() -> list[Template]:
     vpcs = {"Fn::Sub": ["arn:${AWS::Partition}:ec2:${AWS::Region}:${Owner}:vpc/*", {"Owner": vpc_owner}]}
     return [
         allow_list([*LAUNCH, *RULES, *ENDPOINT], split(subnets, groups)),
-        allow([*ENDPOINT, "ec2:CreateSecurityGroup"], vpcs),
+        allow([*ENDPOINT, if_("HasClusterGroups", NOTHING, "ec2:CreateSecurityGroup")], vpcs),
     ]
 
 

@@ -211,7 +211,7 @@ def _parameters() -> Template:
         "AlarmTopicArn": text("SNS topic that the alarms notify", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
         "SilenceAlarm": choice("An alarm when no record has arrived for 30 minutes", "off", "on"),
         "ExistingBucket": text(
-            "A bucket to take over, such as one that a deleted stack left; its settings stay as they are",
+            "A bucket to take over, such as one that a deleted stack left; CloudFormation does not change it",
             pattern=f"({BUCKET_PATTERN})?",
         ),
         "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),
@@ -608,8 +608,10 @@ def _silence_alarm() -> Template:
 
 
 def _outputs() -> Template:
-    # Pasted without that variable, the shell prints the text and does not run the command.
-    vpc = "${VPC_ID:?first set it: VPC_ID=vpc-...}"
+    # Pasted as it is, it takes the default VPC; the variable VPC_ID chooses another. Fn::Sub takes no braces in braces.
+    before = "${VPC_ID:-$(aws ec2 describe-vpcs --region "
+    after = " --filters Name=is-default,Values=true --query 'Vpcs[].VpcId' --output text)}"
+    vpc = {"Fn::Join": ["", [before, ref("AWS::Region"), after]]}
     command = (
         "aws ec2 create-flow-logs --region ${AWS::Region} --resource-type VPC"
         ' --resource-ids "${Vpc}" --traffic-type ACCEPT'

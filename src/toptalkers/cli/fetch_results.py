@@ -58,7 +58,7 @@ def fetch_results(
     from toptalkers.runs.site import find_bucket
 
     bucket = find_bucket(account, where)
-    record, notes = choose_answer(account, bucket, run)
+    record, notes = choose_answer(account, bucket, run, words=where.words)
     say(f"run {record.run_id}: {describe_query(record.query)}")
     top = fewer(presentation.top, record.top)
     if top != presentation.top:

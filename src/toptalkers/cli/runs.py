@@ -9,6 +9,7 @@ from toptalkers.cli.talk import say, show
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account
+    from toptalkers.aws.emr import Cluster
     from toptalkers.runs.record import RunRecord
     from toptalkers.runs.site import SiteOptions
 
@@ -31,19 +32,25 @@ def runs(*, account: "Account", where: "SiteOptions", limit: int) -> None:
     from toptalkers.aws.failures import AwsError
     from toptalkers.errors import ToptalkersError
     from toptalkers.runs.listing import format_runs, read_runs
-    from toptalkers.runs.others import find_others
+    from toptalkers.runs.others import find_others, kept_clusters, recent_clusters
     from toptalkers.runs.site import find_bucket
+    from toptalkers.runs.watch import way_to_end
 
     bucket = find_bucket(account, where)
     found = read_runs(account, bucket, limit)
     others: list[RunRecord] = []
+    kept: list[Cluster] = []
     if not found.unknown:  # otherwise EMR may be out of reach
         try:
-            others = find_others(account, bucket, found.records)
+            clusters = recent_clusters(account)
+            kept = kept_clusters(clusters, found.records)
+            others = find_others(account, bucket, found.records, clusters)
         except AwsError as error:
             say(f"runs that others started are not shown: {error.message}")
     if found.records or others:
         show(format_runs([*found.records, *others], account.now()))
+    for one in kept:
+        say(f"the cluster {one.id} is {one.state}, and paid for: {way_to_end(account.region, one.id)} ends it now")
     for line in found.unknown:
         say(line)
     if found.unknown:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 from toptalkers.aws.storage import StorageGateway
+from toptalkers.capture.roles import READ
 from toptalkers.errors import ToptalkersError
 from toptalkers.runs.site import Site
 
@@ -19,7 +20,15 @@ def check_access(site: Site, uris: Iterable[str]) -> list[str]:
         ToptalkersError: the role that the stack made may not read a bucket.
 
     """
+    uris = list(uris)
     others = _others(site, uris)
+    if beyond := _beyond(site, uris):
+        name = "" if site.name == "toptalkers" else f" --stack-name {site.name}"
+        raise ToptalkersError(
+            f"the nodes may not read {beyond[0]}: of the bucket of the stack {site.name} they read only"
+            f" {', '.join(READ)}",
+            hint=f"'toptalkers deploy{name} --read-bucket {site.bucket}' lets them read all of it",
+        )
     if site.read_buckets is None:
         return [f"the nodes' role {site.instance_profile} must be allowed to read s3://{other}" for other in others]
     if closed := [other for other in others if other not in site.read_buckets]:
@@ -84,6 +93,15 @@ def explain_denied(site: Site, uris: Iterable[str], reason: str) -> str | None:
 def _others(site: Site, uris: Iterable[str]) -> list[str]:
     """The buckets that are named, other than the site's."""
     return sorted({uri.split("/")[2] for uri in uris} - {site.bucket})
+
+
+def _beyond(site: Site, uris: Iterable[str]) -> list[str]:
+    """The addresses in a stack's own bucket that its role for the nodes does not read."""
+    if site.read_buckets is None or site.bucket in site.read_buckets:
+        return []
+    own = f"s3://{site.bucket}/"
+    readable = tuple(own + folder for folder in READ)
+    return [uri for uri in uris if uri.startswith(own) and not (uri.rstrip("/") + "/").startswith(readable)]
 
 
 def _statement(site: Site, bucket: str) -> str:

@@ -60,8 +60,10 @@ def read_runs(account: Account, bucket: str, limit: int) -> RunList:
     return RunList(records, unknown)
 
 
-def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[RunRecord, list[str]]:
+def choose_answer(account: Account, bucket: str, run_id: str | None, *, words: str = "") -> tuple[RunRecord, list[str]]:
     """Choose the run to fetch an answer from: the one named, or the newest that has an answer.
+
+    `words` name the bucket or its stack on a command line; they go into the commands of hints.
 
     Returns:
         The run, and notes for the user about newer ones.
@@ -73,14 +75,14 @@ def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[Ru
 
     """
     if run_id is None:
-        return _newest_answer(account, bucket)
+        return _newest_answer(account, bucket, words)
     if CLUSTER_ID.fullmatch(run_id):
-        return _answer_of_cluster(account, bucket, run_id), []
+        return _answer_of_cluster(account, bucket, run_id, words), []
     if not locations.is_run_id(run_id):
         raise UsageError(f"{run_id!r} is not the name of a run", hint="like 20261123T181500Z-4f2a")
     record = load_record(account.storage, bucket, run_id)
     if record is None:
-        raise ToptalkersError(f"there is no run {run_id} in s3://{bucket}", hint="'toptalkers runs' lists them")
+        raise ToptalkersError(f"there is no run {run_id} in s3://{bucket}", hint=f"'toptalkers runs{words}' lists them")
     if has_answer(account.storage, bucket, run_id):
         return record, []
     record = current_record(account, bucket, record)
@@ -88,18 +90,19 @@ def choose_answer(account: Account, bucket: str, run_id: str | None) -> tuple[Ru
         raise JobFailedError(f"the run {run_id} has no answer, it {record.state.lower()}: {record.reason}")
     if not record.is_over:
         raise ToptalkersError(
-            f"the run {run_id} has no answer yet: it is {record.state}", hint="'toptalkers runs' shows its state"
+            f"the run {run_id} has no answer yet: it is {record.state}",
+            hint=f"'toptalkers runs{words}' shows its state",
         )
     raise ToptalkersError(f"the run {run_id} has no answer, or not any more, at {record.answer}")
 
 
-def _answer_of_cluster(account: Account, bucket: str, cluster_id: str) -> RunRecord:
+def _answer_of_cluster(account: Account, bucket: str, cluster_id: str, words: str) -> RunRecord:
     """Choose the newest run on a cluster; it may be one without a record."""
     runs = runs_of(account, bucket, account.clusters.describe(cluster_id))
     if not runs:
         raise ToptalkersError(
             f"the cluster {cluster_id} has no run that uses the scripts in s3://{bucket}/{locations.CODE}",
-            hint="'toptalkers runs' lists the runs",
+            hint=f"'toptalkers runs{words}' lists the runs",
         )
     record = runs[-1]
     prefix = answer_folder(bucket, record)
@@ -113,7 +116,7 @@ def _answer_of_cluster(account: Account, bucket: str, cluster_id: str) -> RunRec
     message = f"the run on the cluster {cluster_id} has no answer at {record.answer}: it is {record.state}"
     if record.state in ("FAILED", "CANCELLED"):
         raise JobFailedError(f"{message}: {record.reason}")
-    raise ToptalkersError(message, hint="'toptalkers runs' shows its state")
+    raise ToptalkersError(message, hint=f"'toptalkers runs{words}' shows its state")
 
 
 def answer_folder(bucket: str, record: RunRecord) -> str:
@@ -124,7 +127,7 @@ def answer_folder(bucket: str, record: RunRecord) -> str:
     return record.answer.removeprefix(own) if record.answer.startswith(own) else ""
 
 
-def _newest_answer(account: Account, bucket: str) -> tuple[RunRecord, list[str]]:
+def _newest_answer(account: Account, bucket: str, words: str) -> tuple[RunRecord, list[str]]:
     newer: list[tuple[str, str]] = []
     notes: list[str] = []
     for run_id in list_runs(account.storage, bucket):
@@ -149,8 +152,8 @@ def _newest_answer(account: Account, bucket: str) -> tuple[RunRecord, list[str]]
     elif notes:
         message = f"no run has an answer that can be read; {notes[0]}"
     else:
-        raise ToptalkersError(f"there are no runs in s3://{bucket}", hint="'toptalkers run-emr' makes one")
-    raise ToptalkersError(message, hint="'toptalkers runs' lists them")
+        raise ToptalkersError(f"there are no runs in s3://{bucket}", hint=f"'toptalkers run-emr{words}' makes one")
+    raise ToptalkersError(message, hint=f"'toptalkers runs{words}' lists them")
 
 
 def format_runs(records: Sequence[RunRecord], now: datetime) -> str:

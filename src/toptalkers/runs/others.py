@@ -4,7 +4,7 @@ They have no `run.json`. Their clusters' steps tell what they ask and where thei
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import CLAUSES
 from toptalkers.question.query import Query
-from toptalkers.runs.record import RunRecord, RunState, load_record, question_of
+from toptalkers.runs.record import RunRecord, RunState, cluster_name, load_record, question_of
 
 AGE = timedelta(days=14)
 """How old clusters may be that are looked into."""
@@ -25,18 +25,35 @@ MOST_CLUSTERS = 20
 _RUN_FOLDER = re.compile(re.escape(locations.RUNS) + r"([^/]+)/")
 
 
-def find_others(account: Account, bucket: str, known: Sequence[RunRecord]) -> list[RunRecord]:
-    """Find runs of others on clusters of the last `AGE`, the newest first; `known` are runs with a record.
+def recent_clusters(account: Account) -> list[Cluster]:
+    """List the clusters of the last `AGE`, of anybody, the newest first.
 
     Raises:
-        AwsError: EMR refuses to list clusters or steps.
+        AwsError: EMR refuses to list them.
+
+    """
+    return account.clusters.recent(account.now() - AGE)
+
+
+def kept_clusters(clusters: Iterable[Cluster], known: Iterable[RunRecord]) -> list[Cluster]:
+    """Choose the clusters that runs started and that go on without a question, so that they are paid for."""
+    names = {cluster_name(one.run_id) for one in known if one.is_shared and one.is_over}
+    return [one for one in clusters if one.name in names and not one.is_ending]
+
+
+def find_others(
+    account: Account, bucket: str, known: Sequence[RunRecord], clusters: Iterable[Cluster]
+) -> list[RunRecord]:
+    """Find runs of others on clusters, in their order; `known` are runs with a record.
+
+    Raises:
+        AwsError: EMR refuses to list steps.
 
     """
     own = {one.cluster for one in known if not one.is_shared}
-    clusters = [one for one in account.clusters.recent(account.now() - AGE) if one.id not in own]
     return [
         record
-        for cluster in clusters[:MOST_CLUSTERS]
+        for cluster in [one for one in clusters if one.id not in own][:MOST_CLUSTERS]
         for record in reversed(runs_of(account, bucket, cluster))
         if record.run_id == cluster.id
     ]

@@ -139,7 +139,7 @@ def plan_run(
         stack=site.name,
         state="STARTING",
         question=question_of(query, top),
-        inputs=read.uris,
+        inputs=read.patterns or read.uris,
         input_objects=read.objects,
         input_bytes=read.size_bytes,
         answer=f"s3://{bucket}/{locations.answer_prefix(run_id)}",

@@ -47,7 +47,7 @@ class RunRecord:
         stack: the stack that it belongs to; without a stack, the bucket that it is in.
         state: its state when the record was last written.
         question: the texts of the query, by the names of its clauses, and `top`, how many talkers are kept.
-        inputs: the addresses that are read.
+        inputs: the addresses that are read, or the patterns that a step is given instead of many.
         input_objects: how many objects are read.
         input_bytes: their size in bytes, compressed.
         answer: the address of the answer.

@@ -56,6 +56,11 @@ class Site:
     notes: tuple[str, ...] = ()
     nodes_role: str = ""
 
+    @property
+    def words(self) -> str:
+        """What names it on the command line of another command: an option behind a space, or nothing."""
+        return _words("" if self.is_stack else self.bucket, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class SiteOptions:
@@ -81,10 +86,8 @@ class SiteOptions:
 
     @property
     def words(self) -> str:
-        """What names the same place on the command line of another command; empty for the default."""
-        if self.bucket:
-            return f" --bucket {self.bucket}"
-        return f" --stack-name {self.stack_name}" if self.stack_name != "toptalkers" else ""
+        """What names the same place on the command line of another command: an option behind a space, or nothing."""
+        return _words(self.bucket, self.stack_name)
 
 
 def find_bucket(account: Account, options: SiteOptions) -> str:
@@ -200,3 +203,9 @@ def _old_logs(name: str) -> str:
         f"an older version deployed the stack {name}: the nodes may not write logs to {locations.RUN_LOGS}, so that the"
         f" run will not know its tally, or why it failed; 'toptalkers deploy --stack-name {name}' brings it up to date"
     )
+
+
+def _words(bucket: str, stack_name: str) -> str:
+    if bucket:
+        return f" --bucket {bucket}"
+    return f" --stack-name {stack_name}" if stack_name != SiteOptions().stack_name else ""

@@ -77,7 +77,7 @@ def execute_run(
                     say(f"the cluster {record.cluster} goes on ending by itself")
                 raise
             if _is_left(account, plan, record, say, ask):
-                say(f"{_goes_on(plan, record)}; 'toptalkers runs' shows its state")
+                say(f"{_goes_on(plan, record)}; 'toptalkers runs{plan.site.words}' shows its state")
                 return record
             is_ending = _end_run(account, plan, record, say)
             if not is_ending:
@@ -86,7 +86,7 @@ def execute_run(
             raise ToptalkersError(
                 f"{error.message}; {_goes_on(plan, record)}",
                 hint=(f"{error.hint}; then " if error.hint else "")
-                + f"'toptalkers runs' shows its state; {_way_to_stop(account, plan, record)}",
+                + f"'toptalkers runs{plan.site.words}' shows its state; {_way_to_stop(account, plan, record)}",
             ) from error
         except BaseException:
             say(f"{_goes_on(plan, record)}: {_way_to_stop(account, plan, record)}")

@@ -5,8 +5,6 @@ the sandbox at its start instead of running wrongly.
 
 - CloudFormation does not know `AWS::EMR::SecurityConfiguration`: the addition makes a name for it, as EMR does.
 - CloudFormation refuses an alarm on a query of metrics: the addition makes it as one on a metric with the query's name.
-- A change set of CloudFormation has every resource, whatever its condition says: the addition leaves out those of a
-  condition that does not hold.
 - EC2 drops the tags of a new flow log (they are given for `vpc-flow-log`; it looks for `flow-log`), and
   does not return its log group, format, interval and delivery status.
 - EC2 does not know DescribeInstanceTypeOfferings: the answer is that of `offers`.
