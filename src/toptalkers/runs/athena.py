@@ -23,7 +23,7 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import Layout, parse_header
 from toptalkers.question.clauses import ALL_PORTS
 from toptalkers.question.query import Query
-from toptalkers.records.hours import DAY, EVER, HOUR, Arrival
+from toptalkers.records.hours import DAY, EVER, Arrival
 
 Kind = Literal["captured", "plain", "hive"]
 
@@ -318,16 +318,16 @@ def _partition_conditions(query: Query, table: Table) -> Iterable[str]:
         )
         yield f"({named})"
         return
-    name, form, unit = ("of_hour", "%Y/%m/%d/%H", HOUR) if table.kind == "captured" else ("of_day", "%Y/%m/%d", DAY)
+    name, form = ("of_hour", "%Y/%m/%d/%H") if table.kind == "captured" else ("of_day", "%Y/%m/%d")
     if arrival.start != EVER.start:
         yield f"\"{name}\" >= '{arrival.start:{form}}'"
     if arrival.end != EVER.end:
         # The end does not belong to the time.
-        yield f"\"{name}\" <= '{arrival.end - min(unit, HOUR):{form}}'"
+        yield f"\"{name}\" <= '{arrival.end - timedelta(microseconds=1):{form}}'"
 
 
 def _days(arrival: Arrival) -> list[datetime]:
-    first = arrival.start.replace(hour=0)
+    first = arrival.start.replace(hour=0, minute=0, second=0, microsecond=0)
     return [first + timedelta(days=number) for number in range(-((first - arrival.end) // DAY))]
 
 

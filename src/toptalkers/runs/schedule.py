@@ -323,8 +323,9 @@ def _machine(bucket: str, day: str, record: Template, request: Template) -> dict
                         f' "MaxKeys": {LISTED}}}, $further = "" ? {{}} : {{"ContinuationToken": $further}}]) %}}',
                         assign={
                             "objects": "{% $objects + $count($states.result.Contents) %}",
-                            "bytes": "{% $bytes + $sum([0, $states.result.Contents.Size]) %}",
-                            "further": '{% $states.result.IsTruncated ? $states.result.NextContinuationToken : "" %}',
+                            "bytes": "{% $bytes + $sum([0, $states.result.Contents.$number(Size)]) %}",
+                            "further": "{% $exists($states.result.NextContinuationToken)"
+                            ' ? $states.result.NextContinuationToken : "" %}',
                         },
                         output="{% $states.input %}",
                         then="Is there more",
