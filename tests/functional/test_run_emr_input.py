@@ -15,9 +15,9 @@ from tests.fake_emr import COUNTERS
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.records.stored import find_stored
-from toptalkers.runs import survey
-from toptalkers.runs.access import check_access, explain_denied
-from toptalkers.runs.input import pick_input
+from toptalkers.runs.input import survey
+from toptalkers.runs.input.access import check_access, explain_denied
+from toptalkers.runs.input.choice import pick_input
 from toptalkers.runs.site import Site, site_of
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"

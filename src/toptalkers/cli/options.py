@@ -96,7 +96,7 @@ def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:
     """Take the format of the flow log that wrote the command's input, of the question's time."""
     from toptalkers.records.files import read_manifest
     from toptalkers.records.wanted import Origin, Wanted
-    from toptalkers.runs.log_format import find_log_format
+    from toptalkers.runs.input.log_format import find_log_format
 
     if "region" not in given:
         raise UsageError("--log-format auto asks AWS, which this command does not", hint="name the columns instead")

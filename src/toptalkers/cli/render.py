@@ -77,7 +77,7 @@ def steps(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | Non
     """
     from toptalkers.answer.output import write_output
     from toptalkers.job.steps import render_steps
-    from toptalkers.runs.request import example_run
+    from toptalkers.runs.cluster.request import example_run
 
     planned, _ = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_steps(planned).encode()], output)
@@ -97,7 +97,7 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
       toptalkers render cluster --bucket my-bucket > cluster.json
     """
     from toptalkers.answer.output import write_output
-    from toptalkers.runs.request import example_run, render_request
+    from toptalkers.runs.cluster.request import example_run, render_request
 
     _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)
@@ -162,9 +162,7 @@ def schedule(
     from toptalkers.answer.output import write_output
     from toptalkers.capture.our_stack import require_own
     from toptalkers.errors import UsageError
-    from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, parse_configurations
-    from toptalkers.runs.schedule import (
+    from toptalkers.render.schedule import (
         Nightly,
         key_of,
         parse_at,
@@ -174,6 +172,8 @@ def schedule(
         trees_of,
         yesterday_of,
     )
+    from toptalkers.runs.cluster.request import ClusterOptions, parse_configurations
+    from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import is_uploaded, upload_bundle
 
@@ -262,7 +262,7 @@ def athena(
     from toptalkers.answer.output import write_output
     from toptalkers.capture.our_stack import require_own
     from toptalkers.flowlog.layout import parse_log_format
-    from toptalkers.runs.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
+    from toptalkers.render.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
 
     account = open_account(region=region, profile=profile)
     if inputs:

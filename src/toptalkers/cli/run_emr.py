@@ -133,9 +133,9 @@ def run_emr(
     if hadoop_cluster:
         _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR}, "only for EMR", "--hadoop-cluster")
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
+    from toptalkers.runs.cluster.request import ClusterOptions, parse_configurations, render_request
+    from toptalkers.runs.cluster.shared import find_running
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
-    from toptalkers.runs.shared import find_running
     from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import execute_run, way_to_end
 
