@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @stack_name_option
 @click.option("--all-vpcs", is_flag=True, help="All VPCs of the Region, instead of ids.")
-@click.option("--traffic", type=click.Choice(["ACCEPT", "REJECT", "ALL"]), default="ACCEPT", show_default=True)
+@click.option(
+    "--traffic",
+    type=click.Choice(["ACCEPT", "REJECT", "ALL"]),
+    default="ACCEPT",
+    show_default=True,
+    help="The records that are logged.",
+)
 @click.option(
     "--destination",
     type=click.Choice(["stream", "s3"]),

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toptalkers.cli.options import (
+    cluster_options,
     cluster_site_options,
     job_query_options,
     open_account,
     output_option,
+    read_cluster_options,
     region_options,
     stack_name_option,
 )
-from toptalkers.cli.run_emr import run_emr
-from toptalkers.cli.sources import origin_options
+from toptalkers.cli.sections import SectionedCommand
+from toptalkers.cli.sources import input_option, origin_options
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.permissions import COMMANDS
 from toptalkers.question.query import Query
@@ -57,7 +59,9 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--bundle", metavar="PREFIX", help="Where the scripts are.  [default: code/<their hash>/]"),
         click.option("--run-id", default="20261123T181500Z-4f2a", show_default=True, metavar="ID", help="The run."),
-        click.option("--bucket", default="toptalkers-123456789012", show_default=True, help="The stack's bucket."),
+        click.option(
+            "--bucket", default="toptalkers-123456789012", show_default=True, metavar="NAME", help="The stack's bucket."
+        ),
     ):
         command = option(command)
     return command
@@ -103,22 +107,9 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
     write_output([render_request(request).encode()], output)
 
 
-CLUSTER_OPTIONS = (
-    *("instance_type", "primary_type", "core", "task", "vpc_nodes", "max_nodes", "spot", "release", "subnets"),
-    *("key_name", "tags", "configurations", "keep_aggregate", "keep_all_ports"),
-)
-"""The options of `run-emr` for the cluster, which `render schedule` has, too."""
-
-
-def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = [one for one in run_emr.params if one.name in CLUSTER_OPTIONS]
-    command.__click_params__ = [*getattr(command, "__click_params__", []), *reversed(options)]  # type: ignore[attr-defined]
-    return command
-
-
-@render.command()
+@render.command(cls=SectionedCommand)
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@input_option
 @origin_options
 @click.option("--at", default="02:30", show_default=True, metavar="HH:MM", help="When to run, in UTC.")
 @click.option("--topic", metavar="ARN", help="The SNS topic to tell of a failure.  [default: the schedule's own]")
@@ -126,7 +117,7 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--upload", is_flag=True, help="Upload the scripts, which every run needs.")
 @click.option("--kms-key", metavar="ARN", help="The key that encrypts the bucket.  [default: the stack's]")
 @cluster_site_options
-@_cluster_options
+@cluster_options
 @region_options
 @output_option
 def schedule(
@@ -141,11 +132,10 @@ def schedule(
     kms_key: str | None,
     where: "SiteOptions",
     origin: "Origin",
-    configurations: BinaryIO | None,
     region: str | None,
     profile: str | None,
     output: Path | None,
-    **cluster: object,
+    **cluster: Any,
 ) -> None:
     """Write a CloudFormation template that asks the question about yesterday, every night.
 
@@ -172,7 +162,6 @@ def schedule(
         trees_of,
         yesterday_of,
     )
-    from toptalkers.runs.cluster.request import ClusterOptions, parse_configurations
     from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import is_uploaded, upload_bundle
@@ -185,8 +174,6 @@ def schedule(
     site = find_site(account, where)
     stack = None if where.bucket else require_own(account, where.stack_name)
     parameters = stack.parameters if stack else {}
-    if configurations:
-        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     plan = plan_run(
         account,
         site,
@@ -194,7 +181,7 @@ def schedule(
         top=top,
         inputs=inputs,
         origin=origin,
-        options=ClusterOptions(**cluster),  # type: ignore[arg-type]
+        options=read_cluster_options(cluster),
         token=token_of(site, query, top, (*inputs, str(origin))),
     )
     trees = trees_of(account.storage, plan)
@@ -227,9 +214,9 @@ def schedule(
     )
 
 
-@render.command()
+@render.command(cls=SectionedCommand)
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@input_option
 @click.option(
     "--only", type=click.Choice(["tables", "question"]), help="Write one of the two, for a program that runs it."
 )
@@ -269,7 +256,7 @@ def athena(
         tables = find_tables(account.storage, inputs, prefix="toptalkers", layout=query.log_format)
     else:
         stack = require_own(account, stack_name)
-        days = int(stack.parameters.get("RecordsExpireDays") or 7)
+        days = stack.records_expire_days
         tables = find_tables(
             account.storage,
             stack_places(stack.bucket, has_stream=stack.has_stream),
