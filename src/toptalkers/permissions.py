@@ -59,6 +59,16 @@ class Names:
         return f"arn:{self.partition}:s3:::{self.bucket or f'{self.stack.lower()}-bucket-*'}"
 
     @property
+    def read_bucket_arns(self) -> list[str]:
+        """The other buckets whose flow logs are read."""
+        return [f"arn:{self.partition}:s3:::{name}" for name in self.read_buckets]
+
+    @property
+    def stack_arn(self) -> str:
+        """The stack."""
+        return self.arn("cloudformation", f"stack/{self.stack}/*")
+
+    @property
     def role_arns(self) -> list[str]:
         """The roles that are passed to EMR."""
         return [self.global_arn("iam", f"role/{name}") for name in self.roles or (f"*{self.stack}-*",)]
@@ -76,18 +86,19 @@ def allow(actions: Iterable[str], resources: str | Sequence[str] = "*", **condit
 
 def find_stack(names: Names) -> list[Statement]:
     """Find the stack, and tell whether it is ours."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
-    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], own)]
+    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], names.stack_arn)]
 
 
 def read_flow_logs(names: Names) -> list[Statement]:
     """List and read flow logs, in the bucket and in other buckets."""
-    other = [f"arn:{names.partition}:s3:::{bucket}" for bucket in names.read_buckets]
     return [
-        allow(["s3:ListBucket"], [names.bucket_arn, *other]),
+        allow(["s3:ListBucket"], [names.bucket_arn, *names.read_bucket_arns]),
         allow(
             ["s3:GetObject"],
-            [*names.objects(locations.CAPTURED, locations.DIRECT), *[f"{bucket}/*" for bucket in other]],
+            [
+                *names.objects(locations.CAPTURED, locations.DIRECT),
+                *(f"{bucket}/*" for bucket in names.read_bucket_arns),
+            ],
         ),
     ]
 
@@ -200,12 +211,6 @@ def enable_flow_logs(names: Names) -> list[Statement]:
         # CreateFlowLogs calls it in the caller's name for a delivery to S3 (VPC user guide, "Create a flow log that
         # publishes to Amazon S3"). It has no resource.
         allow(["logs:CreateLogDelivery"]),
-        # The policy is read back after that, as AWS may have replaced it.
-        allow(
-            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-            names.arn("cloudformation", f"stack/{names.stack}/*"),
-        ),
-        allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
     ]
 
 
@@ -230,7 +235,6 @@ def read_status(names: Names) -> list[Statement]:
 
 def change_stack(names: Names) -> list[Statement]:
     """Have CloudFormation make and change the stack."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
     return [
         allow(
             [
@@ -244,7 +248,7 @@ def change_stack(names: Names) -> list[Statement]:
                 "cloudformation:TagResource",
                 "cloudformation:UntagResource",
             ],
-            own,
+            names.stack_arn,
         ),
         # Flow logs whose format would no longer fit.
         allow(["ec2:DescribeFlowLogs"]),
@@ -256,14 +260,13 @@ def take_over_bucket(names: Names) -> list[Statement]:
 
     Its settings are read and written with the actions that make a bucket: see `RESOURCE_ACTIONS`.
     """
-    other = [f"arn:{names.partition}:s3:::{bucket}" for bucket in names.read_buckets]
     return [
-        allow(["s3:GetBucketLocation"], [names.bucket_arn, *other]),
+        allow(["s3:GetBucketLocation"], [names.bucket_arn, *names.read_bucket_arns]),
         allow(["s3:ListBucket"], names.bucket_arn),
         # The bucket that a former stack of the name left.
         allow(["cloudformation:ListStacks"]),
         # The key that the stack made, which encrypts the bucket.
-        allow(["cloudformation:DescribeStackResource"], names.arn("cloudformation", f"stack/{names.stack}/*")),
+        allow(["cloudformation:DescribeStackResource"], names.stack_arn),
     ]
 
 
@@ -271,16 +274,12 @@ def mend_policy(names: Names) -> list[Statement]:
     """Put back what the policy of the bucket lacks, after AWS wrote its own for direct delivery."""
     return [
         allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
-        allow(
-            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-            names.arn("cloudformation", f"stack/{names.stack}/*"),
-        ),
+        allow(["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"], names.stack_arn),
     ]
 
 
 def delete_stack(names: Names) -> list[Statement]:
     """Have CloudFormation delete the stack; delete what it left."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
     return [
         allow(
             [
@@ -288,7 +287,7 @@ def delete_stack(names: Names) -> list[Statement]:
                 "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStackResource",
             ],
-            own,
+            names.stack_arn,
         ),
         allow(["cloudformation:ListStacks"]),
         allow(["s3:DeleteBucket", "s3:ListBucket"], names.bucket_arn),

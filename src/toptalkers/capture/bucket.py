@@ -335,9 +335,7 @@ def reading_statements(
 
     """
     me = account.identity.get()
-    path = stack.parameters.get("RolePath", "/")
-    role = f"arn:{me.partition}:iam::{me.account_id}:role{path}{stack.emr_instance_profile.rpartition('/')[2]}"
-    to = {"Effect": "Allow", "Principal": {"AWS": role}}
+    to = {"Effect": "Allow", "Principal": {"AWS": stack.nodes_role}}
     found: list[tuple[str, Mapping[str, Any]]] = []
     for name in buckets:
         arn = f"arn:{me.partition}:s3:::{name}"

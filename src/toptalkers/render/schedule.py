@@ -136,7 +136,7 @@ def key_of(account: Account, stack: OurStack) -> str:
     if given or stack.parameters.get("MakeKey") != "yes":
         return given
     key = account.stacks.physical_id(stack.name, "Key")
-    return f"arn:{stack.arn.split(':')[1]}:kms:{account.region}:{stack.account_id}:key/{key}" if key else ""
+    return f"arn:{stack.partition}:kms:{account.region}:{stack.account_id}:key/{key}" if key else ""
 
 
 def yesterday_of(query: Query, now: datetime) -> Query:

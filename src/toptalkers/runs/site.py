@@ -168,34 +168,22 @@ def site_of(stack: OurStack) -> Site:
         ToptalkersError: the stack is too old.
 
     """
-
-    def listed(parameter: str) -> tuple[str, ...]:
-        return tuple(one.strip() for one in stack.parameters.get(parameter, "").split(",") if one.strip())
-
     return Site(
         name=stack.name,
         bucket=stack.bucket,
         service_role=stack.emr_service_role,
         instance_profile=stack.emr_instance_profile,
         security_configuration=stack.emr_security_configuration,
-        subnets=listed("ClusterSubnets"),
+        subnets=stack.listed("ClusterSubnets"),
         security_groups=SecurityGroups(
             primary=stack.parameters.get("ClusterPrimarySecurityGroup", ""),
             nodes=stack.parameters.get("ClusterNodeSecurityGroup", ""),
             service=stack.parameters.get("ClusterServiceSecurityGroup", ""),
         ),
-        read_buckets=frozenset(listed("ReadBuckets")),
-        nodes_role=_nodes_role(stack),
+        read_buckets=frozenset(stack.listed("ReadBuckets")),
+        nodes_role=stack.nodes_role,
         notes=() if LOGS_MARK in stack.parameters else (_old_logs(stack.name),),
     )
-
-
-def _nodes_role(stack: OurStack) -> str:
-    """The ARN of the role of the stack's instance profile, which has the same name and path."""
-    profile = stack.emr_instance_profile
-    if profile.startswith("arn:"):
-        return profile.replace(":instance-profile/", ":role/")
-    return f"arn:{stack.arn.split(':')[1]}:iam::{stack.account_id}:role/{profile}" if stack.account_id else ""
 
 
 def _old_logs(name: str) -> str:
