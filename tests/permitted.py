@@ -37,6 +37,11 @@ IMPLIED: Mapping[str, Iterable[str]] = {
     "ec2:CreateFlowLogs": ["ec2:CreateTags", "logs:CreateLogDelivery"],
     "ec2:DeleteFlowLogs": ["logs:DeleteLogDelivery"],
     "cloudformation:CreateChangeSet": ["cloudformation:TagResource"],
+    # S3 uses the key of a bucket that has one (S3 user guide, "Using server-side encryption with AWS KMS keys").
+    "s3:GetObject": ["kms:Decrypt"],
+    "s3:HeadObject": ["kms:Decrypt"],
+    "s3:PutObject": ["kms:GenerateDataKey"],
+    "s3:CopyObject": ["kms:Decrypt", "kms:GenerateDataKey"],
 }
 """The actions that a service takes in the caller's name during an operation."""
 
@@ -58,7 +63,7 @@ class Call:
 
     def _resource(self, action: str) -> str:
         request = self.request
-        if self.service == "s3":
+        if action.startswith("s3:"):
             if self.operation == "CopyObject" and action == "s3:GetObject":
                 request = request["CopySource"]
             key = request.get("Key")

@@ -184,7 +184,7 @@ def _chosen(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, list[str
     if options["subnets"]:
         given["ClusterSubnets"] = ",".join(options["subnets"])
     lists = {
-        "ReadBuckets": [bucket_name(one) for one in options["read_buckets"]],
-        "ReadKmsKeyArns": list(options["read_keys"]),
+        "ReadBuckets": list(dict.fromkeys(bucket_name(one) for one in options["read_buckets"])),
+        "ReadKmsKeyArns": list(dict.fromkeys(options["read_keys"])),
     }
     return given, {name: values for name, values in lists.items() if values}

@@ -76,7 +76,9 @@ def enable_flowlogs(
     """
     from toptalkers.capture import flowlogs
 
-    if all_vpcs == bool(ids):
+    if all_vpcs and ids:
+        raise UsageError("--all-vpcs and ids exclude each other", hint="give one of them")
+    if not all_vpcs and not ids:
         raise UsageError("which VPCs, subnets or interfaces?", hint="name ids, or give --all-vpcs")
     if old_log_format is not None:
         if log_format is not None:

@@ -279,6 +279,7 @@ def athena(
 @click.option("--bucket", default="", metavar="NAME", help="The bucket.  [default: those named after the stack]")
 @click.option("--read-bucket", "read_buckets", multiple=True, metavar="NAME", help="Another bucket that is read.")
 @click.option("--role", "roles", multiple=True, metavar="NAME", help="A role for EMR.  [default: the stack's]")
+@click.option("--cloudformation-role", default="", metavar="ARN", help="The role that CloudFormation takes, if any.")
 @click.option("--account", default="*", metavar="ID", help="The number of the account.  [default: any]")
 @click.option("--aws-region", "region", default="*", metavar="NAME", help="The Region.  [default: any]")
 @click.option("--partition", default="aws", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), show_default=True)
@@ -290,12 +291,15 @@ def permissions(
     bucket: str,
     read_buckets: tuple[str, ...],
     roles: tuple[str, ...],
+    cloudformation_role: str,
     account: str,
     region: str,
     partition: str,
     output: Path | None,
 ) -> None:
     """Write the IAM policy that the person who types the commands needs; of all commands by default.
+
+    With --cloudformation-role, that role makes the stack's resources, and the person only passes it.
 
     \b
     Example:
@@ -305,7 +309,7 @@ def permissions(
     from toptalkers.answer.output import write_output
     from toptalkers.permissions import POLICY_CHARACTERS, Names, policy_of, render_policy
 
-    names = Names(partition, region, account, stack_name, bucket, read_buckets, roles)
+    names = Names(partition, region, account, stack_name, bucket, read_buckets, roles, cloudformation_role)
     text = render_policy(policy_of(commands or COMMANDS, names))
     write_output([text.encode()], output)
     size = len("".join(text.split()))

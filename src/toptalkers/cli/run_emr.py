@@ -138,6 +138,7 @@ def run_emr(
         token=secrets.token_hex(2),
     )
     line.clear()
+    place = "".join(f" --{name} {value}" for name, value in (("region", region), ("profile", profile)) if value)
     say_lines(format_plan(plan))
     for note in site.notes:
         say(f"Note: {note}")
@@ -147,17 +148,17 @@ def run_emr(
     confirm("Add the steps to the cluster?" if running else "Start the cluster?", yes=yes)
     record = execute_run(account, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
+    fetch = f"'toptalkers fetch-results{where.words}{place} {record.run_id}' fetches the answer"
     if record.is_over:
         code = _tell_outcome(account, plan.bucket, record, strict=strict)
-        hours = record.instance_hours(account.now())
-        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
+        say(f"{record.instance_hours(account.now()):.2f} instance-hours; {fetch}")
     else:
-        state = f"'toptalkers runs{where.words}' shows its state"
-        say(f"{state}; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
+        say(f"'toptalkers runs{where.words}{place}' shows its state; {fetch}")
         code = int(bool(record.left_out))
     if record.is_shared:
+        same = "".join(f" --input {one}" for one in inputs)
         say(
-            f"the cluster {record.cluster} goes on: 'toptalkers run-emr{where.words} --region {account.region}"
+            f"the cluster {record.cluster} goes on: 'toptalkers run-emr{where.words} --region {account.region}{same}"
             f" --cluster {record.cluster}' asks it another question; {way_to_end(account.region, record.cluster)}"
             " ends it now"
         )
