@@ -192,7 +192,7 @@ def _resolver(
     parameters: Mapping[str, str],
     stack: OurStack | None,
 ) -> Resolver:
-    """Make what works out the template's bucket as if it had this name."""
+    """Make a resolver that works out the template's bucket as if it had this name."""
 
     def physical(name: str) -> str:
         # Such as the ARN of the key that the stack makes, which is only known when it has been made.
@@ -347,7 +347,7 @@ def reading_statements(
 
 
 def absent_buckets(account: Account, buckets: Sequence[str]) -> tuple[str, ...]:
-    """Return those of some buckets that do not exist; one that may not be looked at does."""
+    """Return those of some buckets that do not exist. One that we may not look at counts as existing."""
     if not buckets:
         return ()
     owner = account.identity.get().account_id

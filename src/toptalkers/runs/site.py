@@ -70,7 +70,7 @@ class SiteOptions:
     that are not explained here are those of `Site`.
 
     Attributes:
-        stack_name: the name of the stack; without meaning when there is a bucket.
+        stack_name: the name of the stack; ignored when there is a bucket.
         bucket: the name of a bucket; then there is no stack.
 
     """
@@ -94,7 +94,7 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     """Find the bucket that holds the runs. A bucket that is given is taken at its word, without a request.
 
     Raises:
-        UsageError: this is no name of a bucket.
+        UsageError: this is not the name of a bucket.
         ToptalkersError: there is no such stack, or it is not ours, or not up.
 
     """
@@ -113,7 +113,7 @@ def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = 
     A run on a cluster that runs already needs no roles.
 
     Raises:
-        UsageError: a name is not one, or something lacks.
+        UsageError: a name is not valid, or an option is missing.
         ToptalkersError: there is no such stack, or it is not ours, not up, or too old.
 
     """
@@ -136,7 +136,7 @@ def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = 
             site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
         )
         if options.instance_profile:
-            # What the nodes may read is then no matter of the stack.
+            # Then the stack does not decide what the nodes may read.
             site = replace(site, read_buckets=None, nodes_role="")
     if options.primary_security_group:
         site = replace(
