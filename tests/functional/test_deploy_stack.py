@@ -136,7 +136,7 @@ def test_shards_in_steps(deployed: FakeAws, run: Run) -> None:
     deployed.cfn.fails_after = 1
     stopped = run("deploy", "--shards", "8", "--yes")
     assert stopped.exit_code == 1
-    assert "the same deploy again goes on from there" in stopped.stderr
+    assert "run the same deploy again, and it goes on from there" in stopped.stderr
     assert deployed.streams.shards == 4
     deployed.cfn.fails_after = None
     again = run("deploy", "--shards", "8", "--yes")

@@ -22,7 +22,8 @@ from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
 from toptalkers.question.query import Query
-from toptalkers.render.schedule import LONGEST, key_of, parse_at, token_of
+from toptalkers.render.schedule import key_of, parse_at, token_of
+from toptalkers.render.state_machine import LONGEST
 from toptalkers.runs.cluster.request import ClusterOptions
 from toptalkers.runs.plan import plan_run
 from toptalkers.runs.record import load_record

@@ -274,7 +274,11 @@ def athena(
 
 
 partition_option = click.option(
-    "--partition", default="aws", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), show_default=True
+    "--partition",
+    default="aws",
+    type=click.Choice(["aws", "aws-cn", "aws-us-gov"]),
+    show_default=True,
+    help="The part of AWS.",
 )
 
 

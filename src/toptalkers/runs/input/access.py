@@ -52,7 +52,7 @@ def describe_transfer(storage: StorageGateway, site: Site, uris: Iterable[str], 
 
 
 def explain_refusal(reasons: Iterable[str]) -> str | None:
-    """Say what lets one read objects that S3 refuses for their key; None if none is refused for that."""
+    """Say what allows reading objects that S3 refuses because of their KMS key; None if there are none."""
     if any("kms:" in reason for reason in reasons):
         return (
             "the policy of the KMS key must allow kms:Decrypt to you and to the nodes' role;"
