@@ -1,6 +1,5 @@
 """Generated docs are up to date, and everything that the docs name exists."""
 
-import json
 import re
 from datetime import date
 from pathlib import Path
@@ -10,8 +9,6 @@ from packaging.version import Version
 
 from tests.render import ROOT, rendered
 from toptalkers import __version__
-from toptalkers.capture.template import render_template
-from toptalkers.locations import RUN_LOGS, RUNS
 
 DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -51,15 +48,3 @@ def test_changelog_dates_this_version() -> None:
     assert Version(__version__) in dict(releases)
     kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-
-
-def test_the_policy_of_the_nodes_is_that_of_the_stack() -> None:
-    """operations.md has the policy that a security team copies: actions and folders of the stack's own role."""
-    text = (ROOT / "docs/operations.md").read_text()
-    [block] = [one for one in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "my-bucket" in one]
-    role = json.loads(render_template())["Resources"]["EmrInstanceRole"]
-    own = json.dumps(role["Properties"]["Policies"])
-    actions = set(re.findall(r"s3:[A-Z]\w+", block))
-    assert actions == set(re.findall(r"s3:[A-Z]\w+", own))
-    written = json.loads(block)["Statement"][-1]
-    assert written["Resource"] == [f"arn:aws:s3:::my-bucket/{folder}*" for folder in (RUNS, RUN_LOGS)]

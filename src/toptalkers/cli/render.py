@@ -273,6 +273,11 @@ def athena(
     write_output([texts[only].encode()], output)
 
 
+partition_option = click.option(
+    "--partition", default="aws", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), show_default=True
+)
+
+
 @render.command()
 @click.argument("commands", nargs=-1, type=click.Choice(COMMANDS), metavar="[COMMAND]...")
 @stack_name_option
@@ -282,7 +287,7 @@ def athena(
 @click.option("--cloudformation-role", default="", metavar="ARN", help="The role that CloudFormation takes, if any.")
 @click.option("--account", default="*", metavar="ID", help="The number of the account.  [default: any]")
 @click.option("--aws-region", "region", default="*", metavar="NAME", help="The Region.  [default: any]")
-@click.option("--partition", default="aws", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), show_default=True)
+@partition_option
 @output_option
 def permissions(
     *,
@@ -315,6 +320,56 @@ def permissions(
     size = len("".join(text.split()))
     if size > POLICY_CHARACTERS:
         say(f"IAM takes {POLICY_CHARACTERS:,} characters in a policy, and this one has {size:,}: name fewer commands")
+
+
+@render.command()
+@click.option("--bucket", required=True, metavar="NAME", help="The bucket that holds runs; it exists.")
+@click.option("--read-bucket", "read_buckets", multiple=True, metavar="NAME", help="Another bucket that is read.")
+@click.option("--read-key", "read_keys", multiple=True, metavar="ARN", help="The KMS key of such a bucket.")
+@click.option("--subnet", "subnets", multiple=True, metavar="ID", help="A subnet for clusters.  [default: any]")
+@click.option("--kms-key", default="", metavar="ARN", help="The key that encrypts the bucket and the nodes' disks.")
+@click.option("--permissions-boundary", default="", metavar="ARN", help="Permissions boundary of the roles.")
+@click.option("--role-path", default="/", metavar="PATH", help="Path of the roles.", show_default=True)
+@partition_option
+@output_option
+def roles(
+    *,
+    bucket: str,
+    read_buckets: tuple[str, ...],
+    read_keys: tuple[str, ...],
+    subnets: tuple[str, ...],
+    kms_key: str,
+    permissions_boundary: str,
+    role_path: str,
+    partition: str,
+    output: Path | None,
+) -> None:
+    """Write a CloudFormation template of only the cluster's roles, for a security team to make.
+
+    Its outputs are what `run-emr --service-role`, `--instance-profile` and `--security-configuration` take.
+
+    \b
+    Example:
+      toptalkers render roles --bucket my-bucket --read-bucket central-logs > roles.json
+      aws cloudformation deploy --stack-name toptalkers-roles --template-file roles.json \\
+          --capabilities CAPABILITY_NAMED_IAM
+    """
+    from toptalkers.answer.output import write_output
+    from toptalkers.capture.stack_plan import check_parameters
+    from toptalkers.capture.template import build_template
+    from toptalkers.render.roles import render_roles
+
+    parameters = {
+        "ExistingBucket": bucket,
+        "ReadBuckets": ",".join(read_buckets),
+        "ReadKmsKeyArns": ",".join(read_keys),
+        "ClusterSubnets": ",".join(subnets),
+        "KmsKeyArn": kms_key,
+        "PermissionsBoundaryArn": permissions_boundary,
+        "RolePath": role_path,
+    }
+    check_parameters(build_template()["Parameters"], parameters)
+    write_output([render_roles(parameters, partition).encode()], output)
 
 
 def _own_bundle() -> str:

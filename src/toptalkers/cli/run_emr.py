@@ -91,7 +91,8 @@ def run_emr(
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
     Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
-    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket.
+    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket
+    ('toptalkers render roles' and 'render permissions' write the policies).
 
     One cluster can answer many questions: start it with --keep-alive, and ask it with --cluster. Its nodes are paid
     for until it ends. Ctrl-C then cancels the question, not the cluster.
