@@ -279,6 +279,7 @@ def test_what_cannot_work_is_refused(account: FakeAccount) -> None:
         (["--since", "2026-11-23"], "--since and --until: the schedule asks about the day before it runs"),
         (["--at", "01:59"], "--at: at 01:59 UTC the last records of the day before may not have arrived"),
         (["--at", "noon"], "--at: 'noon' is not a time of day"),
+        (["--email", "ops"], "--email: 'ops' is not an address"),
         (["--topic", "arn", "--email", "a@example.com"], "--topic and --email both say who is told"),
     ):
         done = command(account, "render", "schedule", *options)

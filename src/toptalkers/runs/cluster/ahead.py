@@ -181,7 +181,8 @@ def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: st
         ToptalkersError: one of them does not; the hint names a type that does.
 
     """
-    wanted = {"--primary-type": sizing.primary_type, "--instance-type": sizing.instance_type}
+    # What the user names comes first: the primary node's type may only follow from it.
+    wanted = {"--instance-type": sizing.instance_type, "--primary-type": sizing.primary_type}
     if sizing.primary_type == sizing.instance_type:
         del wanted["--primary-type"]
     for option, instance_type in wanted.items():
