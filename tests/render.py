@@ -58,7 +58,7 @@ def emr_examples() -> dict[Path, str]:
     """Render emr/: the steps and the request of an example run, with its scripts in `code/example/`."""
     from toptalkers.job.steps import render_steps
     from toptalkers.question.query import Query
-    from toptalkers.runs.request import example_run, render_request
+    from toptalkers.runs.cluster.request import example_run, render_request
 
     steps, request = example_run(
         Query(), bucket="toptalkers-123456789012", run_id="20261123T181500Z-4f2a", bundle="code/example/"

@@ -85,7 +85,7 @@ def test_a_rule_of_the_same_name_is_shown(aws: FakeAws, run: Run) -> None:
 
 def test_the_bucket_that_destroy_kept_is_named(deployed: FakeAws, run: Run) -> None:
     """F2: destroy and the next deploy name the command that takes the bucket over; a denied look is no error."""
-    assert f"'toptalkers deploy --bucket {BUCKET}' takes it over" in run("destroy", "--yes").stderr
+    assert f"'toptalkers deploy --bucket {BUCKET} --keep-days 7' takes it over" in run("destroy", "--yes").stderr
     note = f"left s3://{BUCKET} with its data: --bucket {BUCKET} takes it over"
     assert note in run("deploy", "--dry-run").stdout
     assert note not in run("deploy", "--bucket", BUCKET, "--dry-run").stdout

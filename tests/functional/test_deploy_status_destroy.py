@@ -247,7 +247,7 @@ def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
     assert done.exit_code == 0
     assert aws.mutations == ["delete_flow_logs", "delete_stack"]
     assert "kept: s3://toptalkers-bucket" in done.stderr
-    assert "'toptalkers deploy --bucket toptalkers-bucket' takes it over again" in done.stderr
+    assert "'toptalkers deploy --bucket toptalkers-bucket --keep-days 7' takes it over" in done.stderr
     assert run("destroy", "--yes").exit_code == 0
 
 

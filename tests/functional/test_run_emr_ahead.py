@@ -12,10 +12,10 @@ from tests.fake_account import FakeAccount, refusal
 from tests.fake_network import subnet, unauthorized
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, describe_cost, dollars
+from toptalkers.runs.cluster.request import ClusterOptions
+from toptalkers.runs.cluster.sizing import size_cluster
 from toptalkers.runs.plan import format_plan, plan_run
-from toptalkers.runs.prices import EC2_PER_VCPU_HOUR, describe_cost, dollars
-from toptalkers.runs.request import ClusterOptions
-from toptalkers.runs.sizing import size_cluster
 
 TAG = "for-use-with-amazon-emr-managed-policies"
 

@@ -8,7 +8,7 @@ import pytest
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.question.query import Query
-from toptalkers.runs.request import example_run
+from toptalkers.runs.cluster.request import example_run
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n"
 NAME = "20261123T180000Z-0001"

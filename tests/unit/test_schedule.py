@@ -22,10 +22,10 @@ from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
 from toptalkers.question.query import Query
+from toptalkers.render.schedule import LONGEST, key_of, parse_at, token_of
+from toptalkers.runs.cluster.request import ClusterOptions
 from toptalkers.runs.plan import plan_run
 from toptalkers.runs.record import load_record
-from toptalkers.runs.request import ClusterOptions
-from toptalkers.runs.schedule import LONGEST, key_of, parse_at, token_of
 from toptalkers.runs.watch import MOST_STARTING
 from toptalkers.sandbox.emr_cluster import StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from toptalkers.answer.presentation import FORMAT, TOP, Presentation
-from toptalkers.cli.params import OUTPUT
+from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import CLAUSES, Clause
@@ -17,6 +17,7 @@ from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account, RoleToAssume
+    from toptalkers.runs.cluster.request import ClusterOptions
     from toptalkers.runs.site import SiteOptions
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
@@ -96,7 +97,7 @@ def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:
     """Take the format of the flow log that wrote the command's input, of the question's time."""
     from toptalkers.records.files import read_manifest
     from toptalkers.records.wanted import Origin, Wanted
-    from toptalkers.runs.log_format import find_log_format
+    from toptalkers.runs.input.log_format import find_log_format
 
     if "region" not in given:
         raise UsageError("--log-format auto asks AWS, which this command does not", hint="name the columns instead")
@@ -191,6 +192,60 @@ def _where(given: Mapping[str, Any]) -> "SiteOptions":
     if sources["stack_name"] is ParameterSource.COMMANDLINE:
         values = {name: one for name, one in values.items() if sources[name] is ParameterSource.COMMANDLINE}
     return SiteOptions(**values)
+
+
+_CLUSTER = (
+    click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]"),
+    click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]"),
+    click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]"),
+    click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]"),
+    click.option(
+        "--vpc-nodes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000.",
+    ),
+    click.option(
+        "--max-nodes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The most nodes to choose by itself.  [default: 20]",
+    ),
+    click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes."),
+    click.option("--release", default="emr-7.14.0", show_default=True, metavar="LABEL", help="EMR's release."),
+    click.option(
+        "--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]"
+    ),
+    click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes."),
+    click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster."),
+    click.option(
+        "--configurations",
+        type=click.File("rb"),
+        metavar="FILE",
+        help="Settings of the cluster's software: EMR's JSON list of configurations.",
+    ),
+    click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well."),
+    click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step."),
+)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a new cluster; `read_cluster_options` reads them."""
+    return _with(_CLUSTER, command)
+
+
+def read_cluster_options(given: Mapping[str, Any]) -> "ClusterOptions":
+    """Turn the values of `cluster_options`, and perhaps `keep_alive`, into options of a cluster.
+
+    Raises:
+        UsageError: the configurations are no list of EMR's configurations.
+
+    """
+    from toptalkers.runs.cluster.request import ClusterOptions, parse_configurations
+
+    file = given["configurations"]
+    configurations = parse_configurations(file.read(), name=file.name) if file else ()
+    return ClusterOptions(**{**given, "configurations": configurations})
 
 
 strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")

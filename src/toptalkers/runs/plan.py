@@ -12,7 +12,7 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
-from toptalkers.runs.ahead import (
+from toptalkers.runs.cluster.ahead import (
     Network,
     check_subnets,
     check_types,
@@ -22,14 +22,14 @@ from toptalkers.runs.ahead import (
     find_offers,
     network_notes,
 )
-from toptalkers.runs.input import RunInput, pick_input
-from toptalkers.runs.prices import describe_cost
-from toptalkers.runs.quarantine import quarantine_note
+from toptalkers.runs.cluster.prices import describe_cost
+from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
+from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
+from toptalkers.runs.cluster.sizing import Sizing, size_cluster
+from toptalkers.runs.input.choice import RunInput, pick_input
+from toptalkers.runs.input.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
-from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
-from toptalkers.runs.shared import RunningCluster, share_steps, size_running
 from toptalkers.runs.site import Site
-from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 

@@ -17,10 +17,10 @@ from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
+from toptalkers.runs.input.renamed import copy_renamed, remove_renamed
 from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps, refusal_of
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, cluster_name, store_record
-from toptalkers.runs.renamed import copy_renamed, remove_renamed
 from toptalkers.runs.units import format_elapsed
 
 POLL_SECONDS = 5

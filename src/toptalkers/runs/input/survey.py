@@ -8,8 +8,8 @@ from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, describe_
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search
-from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
-from toptalkers.runs.patterns import group_addresses
+from toptalkers.runs.input.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
+from toptalkers.runs.input.patterns import group_addresses
 
 MOST_INSPECTED = 5_000
 """The most objects to inspect whose names do not tell their compression; each takes a request."""

@@ -14,8 +14,8 @@ from toptalkers.aws.failures import AwsError
 from toptalkers.aws.network import Subnet
 from toptalkers.aws.quotas import CODES, Market
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.runs.cluster.sizing import Sizing, is_standard, similar_types, vcpus
 from toptalkers.runs.site import Site
-from toptalkers.runs.sizing import Sizing, is_standard, similar_types, vcpus
 
 MANAGED_TAG: Final = "for-use-with-amazon-emr-managed-policies"
 """Without this tag, with the value `true`, AmazonEMRServicePolicy_v2 does not let a role use a subnet or a VPC."""

@@ -14,8 +14,8 @@ from toptalkers.aws.account import Account
 from toptalkers.aws.emr import Cluster, Nodes
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.runs.cluster.sizing import STARTING_MINUTES, Sizing, size_cluster, vcpus
 from toptalkers.runs.record import step_name
-from toptalkers.runs.sizing import STARTING_MINUTES, Sizing, size_cluster, vcpus
 
 OLDEST_MAJOR = 7
 """The first major release of EMR with Python 3.9, which the scripts need (EMR release guide)."""

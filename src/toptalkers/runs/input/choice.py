@@ -10,10 +10,10 @@ from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, begins_with_header, describe_missing
 from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Wanted
-from toptalkers.runs.access import check_access, describe_transfer, explain_refusal
-from toptalkers.runs.renamed import Copy, plan_copies
+from toptalkers.runs.input.access import check_access, describe_transfer, explain_refusal
+from toptalkers.runs.input.renamed import Copy, plan_copies
+from toptalkers.runs.input.survey import GIVEN, Survey, format_reasons
 from toptalkers.runs.site import Site
-from toptalkers.runs.survey import GIVEN, Survey, format_reasons
 
 
 @dataclass(frozen=True, slots=True)

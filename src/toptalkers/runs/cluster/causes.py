@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from toptalkers.runs.ahead import way_to_list_subnets, way_to_more, way_to_tag
+from toptalkers.runs.cluster.ahead import way_to_list_subnets, way_to_more, way_to_tag
 from toptalkers.runs.plan import RunPlan
 
 Kind = Literal["permission", "quota", "capacity", "subnet", "type", "key", "bootstrap"]
