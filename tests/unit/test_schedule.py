@@ -324,6 +324,13 @@ def test_the_key_of_the_bucket_is_the_stacks(parameters: dict[str, str], key: st
     assert key_of(account, OurStack("toptalkers", arn, "CREATE_COMPLETE", parameters=parameters)) == key
 
 
+def test_it_works_in_every_partition(account: FakeAccount) -> None:
+    """An integration's ARN has the partition, too: in GovCloud and China, Step Functions refuses arn:aws (F7)."""
+    text = json.dumps(rendered(account))
+    assert ":states:::aws-sdk:emr:runJobFlow" in text
+    assert "arn:aws:" not in text
+
+
 def test_without_a_stack_roles_are_passed_by_name(account: FakeAccount) -> None:
     """A bucket and roles of a security team are enough; the state machine may pass these two, and list that bucket."""
     options = ["--bucket", BUCKET, "--service-role", "Emr", "--instance-profile"]

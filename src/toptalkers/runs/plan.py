@@ -14,6 +14,7 @@ from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
 from toptalkers.runs.cluster.ahead import (
     Network,
+    check_subnets,
     check_types,
     check_vcpus,
     describe_network,
@@ -92,6 +93,7 @@ def plan_run(
     if running is None:
         _require_release(account, options.release)
         network = find_network(account, options.subnets or site.subnets)
+        check_subnets(site, network)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
