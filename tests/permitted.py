@@ -6,10 +6,10 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from toptalkers.permissions import Names, policy_of
+from toptalkers.sandbox.iam import Decision, Request, decide
 
 PREFIXES = {"emr": "elasticmapreduce", "service-quotas": "servicequotas"}
 """The prefixes of actions where they differ from boto3's name of the service."""
@@ -120,11 +120,10 @@ def recording(make: Callable[..., Any], calls: list[Call]) -> Callable[..., Any]
 
 def policy_allows(policy: Mapping[str, Any], action: str, resource: str) -> bool:
     """Whether a statement allows an action on a resource; on `*`, any resource of a statement is enough."""
-    return any(
-        action in one["Action"]
-        and (resource == "*" or any(fnmatchcase(resource, pattern) for pattern in one["Resource"]))
-        for one in policy["Statement"]
-    )
+    statements = [{key: one[key] for key in ("Effect", "Action", "Resource")} for one in policy["Statement"]]
+    if resource == "*":
+        return any(action in one["Action"] for one in statements)
+    return decide([{"Statement": statements}], Request(action, resource)) is Decision.ALLOWED
 
 
 def check_permitted(command: str, calls: Iterable[Call], names: Names) -> set[str]:

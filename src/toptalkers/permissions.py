@@ -66,6 +66,11 @@ class Names:
         return [f"arn:{self.partition}:s3:::{bucket}" for bucket in self.read_buckets]
 
     @property
+    def stack_arn(self) -> str:
+        """The stack."""
+        return self.arn("cloudformation", f"stack/{self.stack}/*")
+
+    @property
     def role_arns(self) -> list[str]:
         """The roles that are passed to EMR."""
         return [self.global_arn("iam", f"role/{name}") for name in self.roles or (f"*{self.stack}-*",)]
@@ -85,8 +90,7 @@ def allow(
 
 def find_stack(names: Names) -> list[Statement]:
     """Find the stack, and tell whether it is ours."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
-    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], own)]
+    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], names.stack_arn)]
 
 
 def read_flow_logs(names: Names) -> list[Statement]:
@@ -96,7 +100,10 @@ def read_flow_logs(names: Names) -> list[Statement]:
         allow(["s3:ListBucket"], [names.bucket_arn, *other]),
         allow(
             ["s3:GetObject"],
-            [*names.objects(locations.CAPTURED, locations.DIRECT), *[f"{bucket}/*" for bucket in other]],
+            [
+                *names.objects(locations.CAPTURED, locations.DIRECT),
+                *(f"{bucket}/*" for bucket in other),
+            ],
         ),
         use_keys(names, ["kms:Decrypt"], other),
     ]
@@ -237,12 +244,6 @@ def enable_flow_logs(names: Names) -> list[Statement]:
         # CreateFlowLogs calls it in the caller's name for a delivery to S3 (VPC user guide, "Create a flow log that
         # publishes to Amazon S3"). It has no resource.
         allow(["logs:CreateLogDelivery"]),
-        # The policy is read back after that, as AWS may have replaced it.
-        allow(
-            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-            names.arn("cloudformation", f"stack/{names.stack}/*"),
-        ),
-        allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
     ]
 
 
@@ -267,7 +268,6 @@ def read_status(names: Names) -> list[Statement]:
 
 def change_stack(names: Names) -> list[Statement]:
     """Have CloudFormation make and change the stack."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
     return [
         allow(
             [
@@ -281,7 +281,7 @@ def change_stack(names: Names) -> list[Statement]:
                 "cloudformation:TagResource",
                 "cloudformation:UntagResource",
             ],
-            own,
+            names.stack_arn,
         ),
         # Flow logs whose format would no longer fit.
         allow(["ec2:DescribeFlowLogs"]),
@@ -301,7 +301,7 @@ def take_over_bucket(names: Names) -> list[Statement]:
         # The bucket that a former stack of the name left.
         allow(["cloudformation:ListStacks"]),
         # The key that the stack made, which encrypts the bucket.
-        allow(["cloudformation:DescribeStackResource"], names.arn("cloudformation", f"stack/{names.stack}/*")),
+        allow(["cloudformation:DescribeStackResource"], names.stack_arn),
     ]
 
 
@@ -309,16 +309,12 @@ def mend_policy(names: Names) -> list[Statement]:
     """Put back what the policy of the bucket lacks, after AWS wrote its own for direct delivery."""
     return [
         allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
-        allow(
-            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-            names.arn("cloudformation", f"stack/{names.stack}/*"),
-        ),
+        allow(["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"], names.stack_arn),
     ]
 
 
 def delete_stack(names: Names) -> list[Statement]:
     """Have CloudFormation delete the stack; delete what it left."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
     return [
         allow(
             [
@@ -326,7 +322,7 @@ def delete_stack(names: Names) -> list[Statement]:
                 "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStackResource",
             ],
-            own,
+            names.stack_arn,
         ),
         allow(["cloudformation:ListStacks"]),
         allow(["s3:DeleteBucket", "s3:ListBucket"], names.bucket_arn),

@@ -254,7 +254,7 @@ def test_many_options_stand_in_sections(command: str) -> None:
         for section in run(*command.split(), "--help").stdout.split("\n\n")
         if section.splitlines()[0].endswith(":") and "Example" not in section
     ]
-    assert sorted(name for section in listed for name in section) == sorted(
+    assert sorted(name for names in listed for name in names) == sorted(
         [*(one.opts[0] if one.opts[0] != "--yes" else "-y" for one in shown), "-h"]
     )
     assert len(listed[-1]) <= 5

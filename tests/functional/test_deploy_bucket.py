@@ -169,7 +169,7 @@ def test_a_bucket_whose_settings_may_not_be_changed(aws: FakeAws, run: Run) -> N
     aws.failing["put_bucket_lifecycle_configuration"] = ("AccessDenied", "Access Denied")
     done = run("deploy", "--bucket", BUCKET, "--yes")
     assert done.exit_code == 1
-    assert f"the stack is up, but not yet the settings of s3://{BUCKET}" in done.stderr
+    assert f"the stack is up, but s3://{BUCKET} does not have its settings yet" in done.stderr
     assert "not allowed to call s3:PutLifecycleConfiguration" in done.stderr
     aws.failing.clear()
     aws.calls.clear()

@@ -186,7 +186,7 @@ def test_f11_a_type_that_the_zone_does_not_have(account: FakeAccount) -> None:
     assert dry(account, "--subnet", "subnet-1", "--subnet", "subnet-2").exit_code == 0
     account.fake_network.offers = lambda one, zone: one.startswith("m7g" if zone == "us-east-1a" else "m6g")
     said = refused(account, "--subnet", "subnet-1", "--subnet", "subnet-2", "--primary-type", "m6g.xlarge")
-    assert "no subnet is in a zone that offers both m6g.xlarge and m7g.xlarge" in said
+    assert "no subnet is in a zone that offers both m7g.xlarge and m6g.xlarge" in said
 
 
 def test_f11_a_type_that_emr_does_not_have(account: FakeAccount) -> None:
@@ -195,6 +195,8 @@ def test_f11_a_type_that_emr_does_not_have(account: FakeAccount) -> None:
     assert "emr-7.14.0 does not run on t3.xlarge in us-east-1" in said
     assert "--primary-type m7g.xlarge" not in said
     assert "--instance-type m7g.xlarge is possible" in said
+    said = refused(account, "--instance-type", "t3.micro")
+    assert "does not run on t3.micro" in said
     said = refused(account, "--primary-type", "m1.medium")
     assert "does not run on m1.medium" in said
     assert "--primary-type m7g.xlarge is possible" in said

@@ -22,7 +22,8 @@ from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
 from toptalkers.question.query import Query
-from toptalkers.render.schedule import LONGEST, key_of, parse_at, token_of
+from toptalkers.render.schedule import key_of, parse_at, token_of
+from toptalkers.render.state_machine import LONGEST
 from toptalkers.runs.cluster.request import ClusterOptions
 from toptalkers.runs.plan import plan_run
 from toptalkers.runs.record import load_record
@@ -278,6 +279,7 @@ def test_what_cannot_work_is_refused(account: FakeAccount) -> None:
         (["--since", "2026-11-23"], "--since and --until: the schedule asks about the day before it runs"),
         (["--at", "01:59"], "--at: at 01:59 UTC the last records of the day before may not have arrived"),
         (["--at", "noon"], "--at: 'noon' is not a time of day"),
+        (["--email", "ops"], "--email: 'ops' is not an address"),
         (["--topic", "arn", "--email", "a@example.com"], "--topic and --email both say who is told"),
     ):
         done = command(account, "render", "schedule", *options)

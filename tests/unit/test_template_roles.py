@@ -1,15 +1,17 @@
 """What the roles of a cluster may do, by evaluating their policies, and AWS's own beside ours, as IAM would."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.cloudformation import ACCOUNT, REGION, computed
-from tests.iam import Statement, allows, managed_policy, role_statements
 from toptalkers import locations
 from toptalkers.capture.roles import ENDPOINT, LAUNCH, RULES
 from toptalkers.capture.template import build_template
+from toptalkers.sandbox.emr_roles import AWS_POLICIES
+from toptalkers.sandbox.iam import Decision, Request, decide
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OTHER_ACCOUNT = "111122223333"
@@ -17,8 +19,31 @@ TAG = "for-use-with-amazon-emr-managed-policies"
 TAGGED = {f"aws:ResourceTag/{TAG}": "true"}
 ASKED = {f"aws:RequestTag/{TAG}": "true"}
 
+Statement = Mapping[str, Any]
+
 Touched = tuple[str, str, Mapping[str, str]]
 """An action, one resource that it touches, and the condition keys that EC2 gives for it."""
+
+
+def allows(
+    statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> bool:
+    request = Request(action, resource, context or {})
+    return decide([{"Statement": list(statements)}], request) is Decision.ALLOWED
+
+
+def managed_policy(name: str) -> list[Statement]:
+    """Return the statements of one of AWS's policies, of which the sandbox keeps a copy."""
+    kept = json.loads((AWS_POLICIES / f"{name}.json").read_text(encoding="utf-8"))
+    statements: list[Statement] = kept["PolicyVersion"]["Document"]["Statement"]
+    return statements
+
+
+def role_statements(role: Mapping[str, Any]) -> list[Statement]:
+    """Return the statements of a role's own policies."""
+    return [
+        statement for policy in role["Properties"]["Policies"] for statement in policy["PolicyDocument"]["Statement"]
+    ]
 
 
 def resources(parameters: Mapping[str, str] | None = None, **settings: Any) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Nodes:
     Attributes:
         role: MASTER, CORE or TASK.
         instance_type: their type, or one of several in a fleet.
-        count: how many there are; of a fleet, its capacity in EMR's units, which are nodes in fleets of ours.
+        count: how many there are; for a fleet, its capacity in EMR's units. In our fleets, a unit is a node.
 
     """
 

@@ -67,7 +67,7 @@ class NetworkGateway:
 
     @explained("ec2")
     def zones_offering(self, types: Iterable[str]) -> dict[str, frozenset[str]]:
-        """Return the Availability Zones of the Region that offer these types, by type; types without a zone lack."""
+        """Return the Availability Zones that offer these types, by type, without the types that no zone offers."""
         pages = self._client.get_paginator("describe_instance_type_offerings").paginate(
             LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": sorted(set(types))}]
         )

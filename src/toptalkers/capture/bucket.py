@@ -192,7 +192,7 @@ def _resolver(
     parameters: Mapping[str, str],
     stack: OurStack | None,
 ) -> Resolver:
-    """Make what works out the template's bucket as if it had this name."""
+    """Make a resolver that works out the template's bucket as if it had this name."""
 
     def physical(name: str) -> str:
         # Such as the ARN of the key that the stack makes, which is only known when it has been made.
@@ -335,9 +335,7 @@ def reading_statements(
 
     """
     me = account.identity.get()
-    path = stack.parameters.get("RolePath", "/")
-    role = f"arn:{me.partition}:iam::{me.account_id}:role{path}{stack.emr_instance_profile.rpartition('/')[2]}"
-    to = {"Effect": "Allow", "Principal": {"AWS": role}}
+    to = {"Effect": "Allow", "Principal": {"AWS": stack.nodes_role}}
     found: list[tuple[str, Mapping[str, Any]]] = []
     for name in buckets:
         arn = f"arn:{me.partition}:s3:::{name}"
@@ -349,7 +347,7 @@ def reading_statements(
 
 
 def absent_buckets(account: Account, buckets: Sequence[str]) -> tuple[str, ...]:
-    """Return those of some buckets that do not exist; one that may not be looked at does."""
+    """Return those of some buckets that do not exist. One that we may not look at counts as existing."""
     if not buckets:
         return ()
     owner = account.identity.get().account_id

@@ -201,7 +201,7 @@ def plan_enable(
     if way == "stream":
         destination = Destination(log_group=stack.log_group, role_arn=stack.delivery_role)
     else:
-        destination = Destination(bucket_arn=f"arn:{stack.arn.split(':')[1]}:s3:::{stack.bucket}")
+        destination = Destination(bucket_arn=f"arn:{stack.partition}:s3:::{stack.bucket}")
     creations = tuple(
         Creation(
             kind=kind,

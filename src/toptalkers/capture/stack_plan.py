@@ -47,7 +47,7 @@ S3_ONLY = "s3-only"
 """The value of the parameter Capture for a stack without a stream."""
 
 _HELD = (
-    "with the stream goes what it holds: the records in the log group, and those that are not in the bucket yet;"
+    "what the stream holds is lost with it: the records in the log group, and those that are not in the bucket yet;"
     " 'toptalkers status' shows how late they are"
 )
 
@@ -211,7 +211,7 @@ def _plan_bucket(
     stack: OurStack | None,
     stack_name: str,
 ) -> tuple[BucketPlan | None, tuple[str, ...]]:
-    """Plan the settings of the bucket that the stack takes over, None when it makes its own; and what to say of it.
+    """Plan the settings of the bucket that the stack takes over, or None if it makes its own; and notes about it.
 
     Raises:
         UsageError: objects in it would expire, and nobody has said after how many days.
@@ -252,7 +252,7 @@ def _bucket_left_behind(account: Account, stack: OurStack | None, name: str) -> 
         return []
     before = stack.bucket
     if before == name:
-        return [f"the bucket {name} and its policy stay; CloudFormation only no longer looks after them"]
+        return [f"the bucket {name} and its policy stay, but CloudFormation no longer manages them"]
     notes = [f"the bucket {before} is kept with its data, and not used any more"]
     into = [one.resource for one in account.flow_logs.find() if is_into(one, stack, "s3")]
     if into:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--keep-alive",
     type=click.IntRange(1, 7 * 24 * 60),
     metavar="MINUTES",
-    help="Keep the cluster for more questions, until it has had no step for so long.",
+    help="Keep the cluster for more questions; it ends after so many minutes without a step.",
 )
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is starting.")
 @click.option(
@@ -230,7 +230,7 @@ _ONLY_FOR_EMR = (
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: str) -> None:
-    """Raise UsageError for parameters on the command line that another option leaves no room for."""
+    """Raise UsageError for parameters on the command line that do not go with another option."""
     from toptalkers.errors import UsageError
 
     asks_aws = ctx.params.get("log_format") == "auto"  # which needs the account

@@ -204,10 +204,11 @@ def format_plan(plan: RunPlan) -> str:
     where = (
         f"of the stack {record.stack}" if record.stack != plan.bucket else f"in s3://{plan.bucket}, without a stack,"
     )
+    objects = "1 object" if plan.input.objects == 1 else f"{plan.input.objects:,} objects"
     lines = [
         f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
-        f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
+        f"  input     {objects}, {format_size(plan.input.size_bytes)}: {uris}",
         f"  cluster   {which}{record.versions['release']}, {nodes}, {types} ({sizing.reason})",
         *(
             ()

@@ -1,7 +1,7 @@
 """What can be known about a cluster before it is asked for: where its nodes will be, and whether they can be had there.
 
-EMR finds out the same some minutes later, and then the cluster ends while it is STARTING. Every look at the account is
-optional: what it may not look at, or what does not answer, is "not known", and holds up nothing.
+EMR finds out the same some minutes later, and the cluster ends while it is STARTING. Every look at the account is
+optional: what is denied, or does not answer, is "not known", and stops nothing.
 """
 
 import re
@@ -21,8 +21,8 @@ MANAGED_TAG: Final = "for-use-with-amazon-emr-managed-policies"
 """Without this tag, with the value `true`, AmazonEMRServicePolicy_v2 does not let a role use a subnet or a VPC."""
 
 COMMON_FAMILIES = ("m7g", "m6g", "m7i", "m6i", "m5")
-"""The families to suggest for one that is not offered. Every Region has one of them, so that an answer without any of
-them is no answer."""
+"""The families to suggest for one that is not offered. Every Region has one of them, so an answer without any of them
+tells nothing."""
 
 _ACTION = re.compile(r"call ([a-z0-9-]+:[A-Za-z0-9]+)")
 
@@ -65,7 +65,7 @@ class Network:
 
 
 def find_network(account: Account, subnets: Sequence[str]) -> Network:
-    """Find the subnets of a cluster by their ids, or without ids those of the default VPC, which EMR takes then.
+    """Find the subnets of a cluster by their ids; without ids, those of the default VPC, which EMR then takes.
 
     Raises:
         UsageError: the subnets belong to several VPCs.
@@ -206,7 +206,8 @@ def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: st
         ToptalkersError: one of them does not; the hint names a type that does.
 
     """
-    wanted = {"--primary-type": sizing.primary_type, "--instance-type": sizing.instance_type}
+    # What the user names comes first: the primary node's type may only follow from it.
+    wanted = {"--instance-type": sizing.instance_type, "--primary-type": sizing.primary_type}
     if sizing.primary_type == sizing.instance_type:
         del wanted["--primary-type"]
     for option, instance_type in wanted.items():
@@ -231,7 +232,7 @@ def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: st
 
 
 def check_vcpus(account: Account, sizing: Sizing) -> str:
-    """Write how many vCPUs a cluster needs, of how many that the account may run.
+    """Write how many vCPUs a cluster needs, and how many the account may run.
 
     The other instances of the account count as well, so that EC2 can refuse a cluster that is small enough here.
 
