@@ -47,7 +47,7 @@ def template(*, output: Path | None) -> None:
     Example:
       toptalkers render template > toptalkers.json
       aws cloudformation create-stack --stack-name toptalkers --template-body file://toptalkers.json \\
-          --capabilities CAPABILITY_NAMED_IAM
+          --capabilities CAPABILITY_NAMED_IAM --retain-except-on-create
     """
     from toptalkers.answer.output import write_output
     from toptalkers.capture.template import render_template
