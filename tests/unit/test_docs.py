@@ -52,7 +52,6 @@ def test_changelog_dates_this_version() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-<<<<<<< HEAD
 def test_i3_f5_the_recipe_by_hand_asks_for_what_run_emr_asks() -> None:
     """I3, F5: create-cluster has the parts of cluster.json as the options that the AWS CLI has for them."""
     text = (ROOT / "emr/README.md").read_text().replace("\\\n", "")
@@ -78,7 +77,8 @@ def test_i3_f5_the_recipe_by_hand_asks_for_what_run_emr_asks() -> None:
     assert given["--auto-terminate"] == []
     assert given["--auto-termination-policy"] == [f"IdleTimeout={request['AutoTerminationPolicy']['IdleTimeout']}"]
     assert "--cli-input-json" not in "".join(path.read_text() for path in DOCS)
-=======
+
+
 def test_the_table_of_findings_names_tests_that_exist() -> None:
     """Each finding has a row, and each test of a row is in a file of that name."""
     text = (ROOT / "docs/decisions/0018-an-ordinary-account.md").read_text()
@@ -91,4 +91,3 @@ def test_the_table_of_findings_names_tests_that_exist() -> None:
             name = file or name
             paths = (ROOT / "tests").glob(f"*/{name}")
             assert any(f"def {test}(" in path.read_text() for path in paths), (name, test)
->>>>>>> review
