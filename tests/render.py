@@ -46,7 +46,9 @@ def permissions() -> str:
         parts += [f"## {name}\n", "| actions | on |", "|---|---|"]
         for one in policy_of([name], Names())["Statement"]:
             condition = "".join(
-                f", only for {value}" for test in one.get("Condition", {}).values() for value in test.values()
+                f", only for `{'` and `'.join([value] if isinstance(value, str) else value)}`"
+                for test in one.get("Condition", {}).values()
+                for value in test.values()
             )
             on = "<br>".join(f"`{resource}`" for resource in one["Resource"])
             parts.append(f"| {', '.join(f'`{action}`' for action in one['Action'])} | {on}{condition} |")

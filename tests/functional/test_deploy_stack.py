@@ -386,6 +386,13 @@ def test_the_plan_has_the_price_of_the_stream(run: Run, shards: str, said: str) 
     assert "a month" not in run("deploy", "--no-stream", "--dry-run").stdout
 
 
+@pytest.mark.usefixtures("deployed")
+def test_a_role_for_cloudformation_needs_a_change(run: Run) -> None:
+    """CloudFormation takes a role with an update only: without one, the user is told."""
+    done = run("deploy", "--cloudformation-role", "arn:aws:iam::123456789012:role/Cfn", "--yes")
+    assert "takes the role arn:aws:iam::123456789012:role/Cfn only with a change of the stack" in done.stderr
+
+
 @pytest.mark.usefixtures("aws")
 def test_a_bucket_named_twice_is_named_once(run: Run) -> None:
     """`--read-bucket` twice with one name adds it, and shows its statement, once."""
@@ -410,6 +417,7 @@ def test_a_bucket_named_twice_is_named_once(run: Run) -> None:
         (["--read-bucket", "Logs"], "'Logs' is not the name of a bucket"),
         (["--read-key", "k"], "--read-key: 'k' is not understood"),
         (["--subnet", "subnet-x"], "--subnet: 'subnet-x' is not understood"),
+        (["--cloudformation-role", "team"], "--cloudformation-role: 'team' is not the ARN of a role"),
         (["--role-path", "team"], "--role-path: 'team' is not understood"),
         (["--kms-key", "k"], "--kms-key: 'k' is not understood"),
     ],

@@ -226,6 +226,7 @@ def test_f2_a_bucket_of_another_account(account: FakeAccount) -> None:
     (note,) = check_access(replace(site, read_buckets=None, nodes_role="", instance_profile="odd"), [STRANGE, MINE])
     assert note.startswith("the role of the instance profile odd must be allowed to read s3://central-logs; if")
     assert "(the ARN of the role of the instance profile odd)" in note
+    assert "'aws iam get-instance-profile --instance-profile-name odd --query InstanceProfile.Roles[].Arn" in note
     assert not check_access(site, [MINE])
 
 

@@ -178,6 +178,17 @@ def test_named_subnets_are_the_only_ones() -> None:  # F1
     assert refused(role, other) == {(action, "subnet") for action in (*LAUNCH, *ENDPOINT)}
 
 
+def test_the_service_role_makes_the_role_of_the_first_spot_instance() -> None:  # F10
+    """The managed policy does not let it; and it makes no other role."""
+    role, action = service_role(), "iam:CreateServiceLinkedRole"
+    arn = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    spot = {"iam:AWSServiceName": "spot.amazonaws.com"}
+    assert not allows(managed_policy("AmazonEMRServicePolicy_v2"), action, arn, spot)
+    assert allows(role, action, arn, spot)
+    assert not allows(role, action, arn, {"iam:AWSServiceName": "ecs.amazonaws.com"})
+    assert not allows(role, action, arn.replace("spot.", "ecs.").replace("EC2Spot", "ECS"), spot)
+
+
 @pytest.mark.parametrize("service", ["", "sg-0c3"])
 def test_named_security_groups_are_the_only_ones(service: str) -> None:  # F1
     """Two or three groups; the rules of all others stay as they are, and no group is made."""

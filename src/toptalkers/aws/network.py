@@ -23,6 +23,7 @@ class Subnet:
         zone: the name of its Availability Zone.
         is_public: whether instances get public addresses there.
         tags: its tags.
+        owner: the number of the account whose it is, which may share it with others; empty if EC2 does not say.
 
     """
 
@@ -31,6 +32,7 @@ class Subnet:
     zone: str = ""
     is_public: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
 
 
 class NetworkGateway:
@@ -84,4 +86,5 @@ class NetworkGateway:
                     zone=one.get("AvailabilityZone", ""),
                     is_public=one.get("MapPublicIpOnLaunch", False),
                     tags={tag["Key"]: tag["Value"] for tag in one.get("Tags", [])},
+                    owner=one.get("OwnerId", ""),
                 )

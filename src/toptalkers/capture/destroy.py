@@ -97,7 +97,7 @@ def format_destroy(plan: DestroyPlan) -> str:
     if plan.stack:
         lines.append(f"  - delete  stack {plan.name} ({plan.stack.status})")
     if plan.bucket and plan.delete_data:
-        amount = f"{plan.objects:,} objects, {plan.size_bytes / 1024**2:,.1f} MB"
+        amount = f"{plan.objects:,} object{'' if plan.objects == 1 else 's'}, {plan.size_bytes / 1024**2:,.1f} MB"
         whose = ", which the stack did not make," if plan.is_taken_over else ","
         lines.append(f"  - delete  bucket {plan.bucket}{whose} FOR GOOD, with {amount} and what still arrives")
     elif plan.bucket:

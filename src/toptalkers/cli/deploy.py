@@ -110,11 +110,14 @@ def deploy(
       toptalkers deploy --no-stream --keep-days 30 --read-bucket central-flow-logs
       toptalkers deploy --shards 4 --tag team=network --yes
     """
+    from toptalkers.aws.account import check_role
     from toptalkers.capture import stack, stack_plan
     from toptalkers.capture.bucket import format_statements, reading_statements
     from toptalkers.capture.our_stack import require_own
 
     given, additions = _chosen(options)
+    if cloudformation_role:
+        check_role(cloudformation_role, "--cloudformation-role")
     plan = stack_plan.plan_stack(
         account,
         stack_name,
@@ -154,6 +157,8 @@ def _carry_out(account: "Account", plan: "StackPlan", *, dry_run: bool, yes: boo
             confirm("Change the bucket?", yes=yes)
             stack.finish(account, plan, require_own(account, plan.name), say)
         return not dry_run
+    if plan.role_arn:
+        say(f"Note: CloudFormation takes the role {plan.role_arn} only with a change of the stack")
     if dry_run:
         show("Nothing to do.")
     else:

@@ -204,6 +204,9 @@ def _where(given: Mapping[str, Any]) -> "SiteOptions":
     if values.get("bucket") and sources["bucket"] is sources["stack_name"]:
         raise UsageError("--bucket is for runs without a stack, and --stack-name names one", hint="give one of them")
     if sources["stack_name"] is ParameterSource.COMMANDLINE:
+        aside = [name for name in values if sources[name] is ParameterSource.DEFAULT_MAP]
+        if aside:
+            say(f"for --stack-name, put aside: {', '.join(name.replace('_', '-') for name in aside)}")
         values = {name: one for name, one in values.items() if sources[name] is ParameterSource.COMMANDLINE}
     return SiteOptions(**values)
 

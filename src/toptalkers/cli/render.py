@@ -1,5 +1,6 @@
 """`toptalkers render`: the requests to AWS as files, to read or to use with other tools."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,9 +140,9 @@ def schedule(
 ) -> None:
     """Write a CloudFormation template that asks the question about yesterday, every night.
 
-    It has a schedule, a state machine that sends the request of `run-emr`, and an SNS topic that is told when there is
-    no answer. The cluster is as large as yesterday's flow logs need: render it again when they have grown, or when
-    there are flow logs of another account or Region.
+    It has a schedule, a state machine that sends the request of `run-emr`, and an SNS topic that is told when there
+    is no answer. The cluster is as large as yesterday's flow logs need, so there must be some: render it again when
+    they have grown, or when there are flow logs of another account or Region.
 
     \b
     Example:
@@ -168,6 +169,8 @@ def schedule(
 
     if topic and email:
         raise UsageError("--topic and --email both say who is told", hint="subscribe the address to your topic")
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise UsageError(f"--email: {email!r} is not an address", hint="like ops@example.com")
     parse_at(at)
     account = open_account(region=region, profile=profile)
     question = yesterday_of(query, account.now())

@@ -14,6 +14,7 @@ from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
 from toptalkers.runs.cluster.ahead import (
     Network,
+    check_subnets,
     check_types,
     check_vcpus,
     describe_network,
@@ -92,6 +93,7 @@ def plan_run(
     if running is None:
         _require_release(account, options.release)
         network = find_network(account, options.subnets or site.subnets)
+        check_subnets(site, network)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
@@ -202,10 +204,11 @@ def format_plan(plan: RunPlan) -> str:
     where = (
         f"of the stack {record.stack}" if record.stack != plan.bucket else f"in s3://{plan.bucket}, without a stack,"
     )
+    objects = "1 object" if plan.input.objects == 1 else f"{plan.input.objects:,} objects"
     lines = [
         f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
-        f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
+        f"  input     {objects}, {format_size(plan.input.size_bytes)}: {uris}",
         f"  cluster   {which}{record.versions['release']}, {nodes}, {types} ({sizing.reason})",
         *(
             ()

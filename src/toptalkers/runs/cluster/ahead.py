@@ -97,6 +97,31 @@ def find_network(account: Account, subnets: Sequence[str]) -> Network:
     return Network(tuple(found), tuple(subnets))
 
 
+def check_subnets(site: Site, network: Network) -> None:
+    """Check that the service role of a stack of ours may use the subnets, as far as they are known.
+
+    Without names it may use those of its account, and with names only those (`capture/roles.py`); AWS's own policy
+    opens those that have the tag.
+
+    Raises:
+        ToptalkersError: it may not use one of them.
+
+    """
+    if not site.is_stack:
+        return
+    account = site.nodes_role.split(":")[4] if site.nodes_role else ""
+    for one in network.subnets:
+        is_open = one.id in site.subnets if site.subnets else not account or one.owner in ("", account)
+        if is_open or one.tags.get(MANAGED_TAG) == "true":
+            continue
+        names = " ".join(f"--subnet {each}" for each in dict.fromkeys((*site.subnets, *network.named)))
+        other = f"only {', '.join(site.subnets)}" if site.subnets else f"it belongs to the account {one.owner}"
+        raise ToptalkersError(
+            f"the stack {site.name} does not let EMR use {one.id}, {other}",
+            hint=f"'toptalkers deploy{site.words} {names}' does",
+        )
+
+
 def describe_network(network: Network) -> str:
     """Write where the nodes will be, and whether they get public addresses."""
     if network.unknown:
@@ -181,7 +206,8 @@ def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: st
         ToptalkersError: one of them does not; the hint names a type that does.
 
     """
-    wanted = {"--primary-type": sizing.primary_type, "--instance-type": sizing.instance_type}
+    # What the user names comes first: the primary node's type may only follow from it.
+    wanted = {"--instance-type": sizing.instance_type, "--primary-type": sizing.primary_type}
     if sizing.primary_type == sizing.instance_type:
         del wanted["--primary-type"]
     for option, instance_type in wanted.items():

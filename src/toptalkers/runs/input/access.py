@@ -22,8 +22,8 @@ def check_access(site: Site, uris: Iterable[str]) -> list[str]:
     others = _others(site, uris)
     if site.read_buckets is None:
         return [
-            f"{_role(site)} must be allowed to read s3://{other}; if that is another account's, its policy needs:"
-            f" {_statement(site, other)}"
+            f"{_role(site)} must be allowed to read s3://{other}; if that is another account's, its policy needs"
+            f"{_way_to_arn(site)}: {_statement(site, other)}"
             for other in others
         ]
     if closed := [other for other in others if other not in site.read_buckets]:
@@ -94,6 +94,15 @@ def _role(site: Site) -> str:
     if site.nodes_role:
         return f"the nodes' role {site.nodes_role.rpartition('/')[2]}"
     return f"the role of the instance profile {site.instance_profile.rpartition('/')[2]}"
+
+
+def _way_to_arn(site: Site) -> str:
+    """The command that shows the role's ARN, where only the instance profile is known."""
+    if site.nodes_role:
+        return ""
+    name = site.instance_profile.rpartition("/")[2]
+    query = "--query InstanceProfile.Roles[].Arn --output text"
+    return f" this ('aws iam get-instance-profile --instance-profile-name {name} {query}' shows the ARN)"
 
 
 def _statement(site: Site, bucket: str) -> str:
