@@ -126,7 +126,7 @@ def inline_code() -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             stripped = [statement for statement in body if not _is_text(statement)]
-            node.body = stripped or [ast.Pass()]  # type: ignore[attr-defined]
+            node.body = stripped or [ast.Pass()]  # type: ignore[attr-defined]  # it has one
     # Narrow, too: it is half of the template.
     code = ast.unparse(tree).replace("\n\n", "\n")
     code = re.sub("^ +", lambda spaces: " " * (len(spaces[0]) // 4), code, flags=re.MULTILINE)
