@@ -8,7 +8,6 @@ from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack, require_own
 from toptalkers.errors import UsageError
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 LOGS_MARK = "RunLogsExpireDays"
 """A stack with this parameter lets the nodes write logs where runs want them; older ones do not have it."""
 
@@ -100,7 +99,7 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     """
     if not options.bucket:
         return require_own(account, options.stack_name).bucket
-    if not _BUCKET.fullmatch(options.bucket):
+    if not re.fullmatch(locations.BUCKET_NAME, options.bucket):
         raise UsageError(
             f"--bucket: {options.bucket!r} is not the name of a bucket", hint="without s3:// and without a folder"
         )
