@@ -107,21 +107,7 @@ def plan_run(
         skips=skips,
         on_look=on_look,
     )
-    sizing = (
-        size_running(read.size_bytes, running)
-        if running
-        else size_cluster(
-            read.size_bytes,
-            objects=read.objects,
-            primary_type=options.primary_type,
-            core=options.core,
-            task=options.task,
-            vpc_nodes=options.vpc_nodes,
-            max_nodes=options.max_nodes,
-            spot=options.spot,
-            **({"instance_type": options.instance_type} if options.instance_type else {}),
-        )
-    )
+    sizing = _size(read, options, running)
     unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
@@ -185,6 +171,23 @@ def plan_run(
         vcpus,
         (*read.notes, *unknown, *network_notes(account, site, network)),
         running,
+    )
+
+
+def _size(read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
+    """Size a new cluster for the input, or describe the one that runs already."""
+    if running:
+        return size_running(read.size_bytes, running)
+    return size_cluster(
+        read.size_bytes,
+        objects=read.objects,
+        primary_type=options.primary_type,
+        core=options.core,
+        task=options.task,
+        vpc_nodes=options.vpc_nodes,
+        max_nodes=options.max_nodes,
+        spot=options.spot,
+        **({"instance_type": options.instance_type} if options.instance_type else {}),
     )
 
 
