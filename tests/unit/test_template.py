@@ -20,6 +20,7 @@ RENDERED = Path(__file__).parents[2] / "cloudformation" / "toptalkers.json"
 # Next to the interpreter that runs the tests, or anywhere on the path.
 _PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 CFN_LINT = shutil.which("cfn-lint", path=_PATH)
+CHECKOV = shutil.which("checkov", path=_PATH)
 EVENTS = Path(__file__).parents[1] / "events"
 
 
