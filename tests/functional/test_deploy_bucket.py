@@ -139,6 +139,15 @@ def test_logs_do_not_expire_by_surprise(aws: FakeAws, run: Run) -> None:
     assert run("deploy", "--bucket", BUCKET, "--parameter", "RecordsExpireDays=3651", "--yes").exit_code == 0
 
 
+@pytest.mark.parametrize(("days", "code"), [(6, 0), (7, 0), (8, 2)])
+def test_only_a_shorter_time_is_a_surprise(aws: FakeAws, run: Run, days: int, code: int) -> None:
+    """Objects that expire after as many days already, or sooner, lose nothing."""
+    aws.store.objects = {"AWSLogs/111122223333/vpcflowlogs/a.gz": (1, aws.open().now())}
+    rule = {"ID": "own", "Status": "Enabled", "Filter": {"Prefix": "AWSLogs/"}, "Expiration": {"Days": days}}
+    aws.store.settings["lifecycle"] = {"Rules": [rule]}
+    assert run("deploy", "--bucket", BUCKET, "--yes").exit_code == code
+
+
 def test_a_key_of_others_is_not_given_up(aws: FakeAws, run: Run) -> None:
     """A bucket with a key keeps it, and the plan says how the stack's roles may use it."""
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"

@@ -65,43 +65,52 @@ refused mute --instance-profile team-mute --subnet "$subnet"
 """
 
 
-def run(folder: Path, script: str, **environment: str) -> None:
-    """Run a script in a sandbox, with the account prepared; it must succeed."""
-    root = Path(__file__).parents[2]
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run both stories in one sandbox with a small quota, and return the folder with what they left.
+
+    What is refused comes first: the cluster that the other story keeps would count for the quota.
+    """
+    folder, root = tmp_path_factory.mktemp("stories"), Path(__file__).parents[2]
+    script = PREPARE + REFUSED + STORY
     done = subprocess.run(
-        [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", "logs", "--", "bash", "-c", PREPARE + script],
+        [sys.executable, "-m", "toptalkers", "sandbox", "run", "--logs", "logs", "--", "bash", "-c", script],
         cwd=folder,
-        env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(root), **environment},
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "PYTHONPATH": str(root),
+            "TOPTALKERS_SANDBOX_FAULT": "quota:8",
+        },
         capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        timeout=600,
+        timeout=900,
     )
     print(done.stdout, done.stderr)  # pytest shows it if the test fails
     assert done.returncode == 0
+    return folder
 
 
-def test_from_a_central_bucket_to_ranked_talkers(tmp_path: Path) -> None:
+def test_from_a_central_bucket_to_ranked_talkers(left: Path) -> None:
     """`run-local`, `run-emr` and `fetch-results` give the source's bytes; a role that needs tags is explained (F1)."""
-    run(tmp_path, STORY)
-    expected = (tmp_path / "expected").read_bytes()
+    expected = (left / "expected").read_bytes()
     assert expected
-    assert (tmp_path / "by-laptop").read_bytes() == expected
-    assert (tmp_path / "by-cluster").read_bytes() == expected
-    assert (tmp_path / "again").read_bytes() == (tmp_path / "expected-again").read_bytes() != expected
-    assert (tmp_path / "by-id").read_bytes() == (tmp_path / "again").read_bytes()
-    untagged = (tmp_path / "untagged").read_text()
-    assert (tmp_path / "untagged-code").read_text() == "3\n"
+    assert (left / "by-laptop").read_bytes() == expected
+    assert (left / "by-cluster").read_bytes() == expected
+    assert (left / "again").read_bytes() == (left / "expected-again").read_bytes() != expected
+    assert (left / "by-id").read_bytes() == (left / "again").read_bytes()
+    untagged = (left / "untagged").read_text()
+    assert (left / "untagged-code").read_text() == "3\n"
     assert "has insufficient EC2 permissions" in untagged
     assert "aws ec2 create-tags" in untagged
     assert "for-use-with-amazon-emr-managed-policies" in untagged
 
 
-def test_what_cannot_work_is_said_with_what_mends_it(tmp_path: Path) -> None:
+def test_what_cannot_work_is_said_with_what_mends_it(left: Path) -> None:
     """A quota and a zone before anything starts (F6, F11); nodes without a right to read, or to write (F2)."""
-    run(tmp_path, REFUSED, TOPTALKERS_SANDBOX_FAULT="quota:8")
-    said = {name: (tmp_path / name).read_text() for name in ("quota", "zone", "blind", "mute")}
+    said = {name: (left / name).read_text() for name in ("quota", "zone", "blind", "mute")}
     print(*said.values(), sep="\n")
     assert "needs 16 vCPUs on demand, and the account may run 8" in said["quota"]
     assert "aws service-quotas request-service-quota-increase" in said["quota"]

@@ -269,6 +269,17 @@ def test_spot_instances_have_a_quota_of_their_own() -> None:
     assert "EC2 service quota" in site.message(quota=11)
 
 
+@pytest.mark.parametrize(("market", "least"), [("SPOT", 12), ("ON_DEMAND", 20)])
+def test_groups_of_spot_instances_have_that_quota_too(market: str, least: int) -> None:
+    """Two nodes on demand and three of a group: that counts with them, unless it is of Spot instances."""
+    site = Site()
+    site.ec2.tag()
+    task = {"InstanceRole": "TASK", "InstanceType": "m7g.xlarge", "InstanceCount": 3, "Market": market}
+    site.request["Instances"]["InstanceGroups"].append(task)
+    assert site.start(quota=least) is None
+    assert "EC2 service quota" in site.message(quota=least - 1)
+
+
 class FakeS3:
     """Buckets of this account, with their policies; `foreign` is another account's."""
 
