@@ -323,7 +323,9 @@ def _task(
     retry: Sequence[str] = ("States.ALL",),
 ) -> State:
     """Make a state that calls an operation of AWS; an error leads to `catch`, by default to the message."""
-    state: State = {"Type": "Task", "Resource": f"arn:aws:states:::aws-sdk:{call}", "Arguments": arguments}
+    # CloudFormation puts in the partition, which Step Functions checks.
+    integration = {"Fn::Sub": f"arn:${{AWS::Partition}}:states:::aws-sdk:{call}"}
+    state: State = {"Type": "Task", "Resource": integration, "Arguments": arguments}
     if assign:
         state["Assign"] = assign
     if output:
