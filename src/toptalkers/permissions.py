@@ -332,7 +332,12 @@ def delete_stack(names: Names) -> list[Statement]:
 
 RESOURCE_ACTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "AWS::CloudWatch::Alarm": (
-        ["cloudwatch:ListTagsForResource", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"],
+        [
+            "cloudwatch:ListTagsForResource",
+            "cloudwatch:PutMetricAlarm",
+            "cloudwatch:TagResource",
+            "cloudwatch:UntagResource",
+        ],
         ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"],
     ),
     "AWS::EMR::SecurityConfiguration": (
@@ -374,6 +379,7 @@ RESOURCE_ACTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
             "kms:ListResourceTags",
             "kms:PutKeyPolicy",
             "kms:TagResource",
+            "kms:UntagResource",
         ],
         ["kms:DescribeKey"],
     ),
@@ -396,7 +402,13 @@ RESOURCE_ACTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ],
     ),
     "AWS::Lambda::EventSourceMapping": (
-        ["lambda:CreateEventSourceMapping", "lambda:ListTags", "lambda:TagResource", "lambda:UpdateEventSourceMapping"],
+        [
+            "lambda:CreateEventSourceMapping",
+            "lambda:ListTags",
+            "lambda:TagResource",
+            "lambda:UntagResource",
+            "lambda:UpdateEventSourceMapping",
+        ],
         ["lambda:DeleteEventSourceMapping", "lambda:GetEventSourceMapping"],
     ),
     "AWS::Lambda::Function": (

@@ -1,5 +1,6 @@
 """One cluster and many questions: what a run does to a cluster that goes on, and what it leaves alone."""
 
+import itertools
 import json
 from typing import Any
 
@@ -9,10 +10,11 @@ from botocore.exceptions import EndpointConnectionError
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import SYSLOG, TRACEBACK
+from toptalkers.aws.emr import Nodes
 from toptalkers.errors import JobFailedError, ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.request import ClusterOptions
-from toptalkers.runs.cluster.shared import find_running
+from toptalkers.runs.cluster.shared import RunningCluster, find_running, size_running
 from toptalkers.runs.plan import RunPlan, plan_run
 from toptalkers.runs.record import RunRecord, load_record
 from toptalkers.runs.watch import execute_run
@@ -130,6 +132,27 @@ def test_the_size_of_fleets(account: FakeAccount) -> None:
     account.clock.sleep(1000)
     sizing = planned(account, cluster).sizing
     assert (sizing.instance_type, sizing.core, sizing.task) == ("m7g.2xlarge", 1, 5)
+
+
+def test_the_primary_node_is_not_a_core_node(account: FakeAccount, cluster: str) -> None:
+    """Each role has its type, in whatever order EMR lists the groups."""
+    nodes = [Nodes("TASK", "m7g.2xlarge", 2), Nodes("MASTER", "m7g.xlarge", 1), Nodes("CORE", "m7g.4xlarge", 3)]
+    for listed in itertools.permutations(nodes):
+        sizing = size_running(1 << 30, RunningCluster(find_running(account.open(), cluster).cluster, listed))
+        assert (sizing.primary_type, sizing.instance_type) == ("m7g.xlarge", "m7g.4xlarge")
+        assert (sizing.core, sizing.task) == (3, 2)
+
+
+def test_a_cluster_that_may_not_be_looked_at(account: FakeAccount, cluster: str) -> None:
+    """A denied look is not taken for a cluster that does not exist; one that does not exist has others listed."""
+    account.fake_emr.refused = {"DescribeCluster"}
+    ran = command(account, "run-emr", "--cluster", cluster, "--yes")
+    assert ran.exit_code == 1
+    assert "there is no cluster" not in ran.stderr
+    assert "elasticmapreduce:DescribeCluster" in ran.stderr
+    account.fake_emr.refused = set()
+    ran = command(account, "run-emr", "--cluster", "j-0000000000099", "--yes")
+    assert "'aws emr list-clusters --region us-east-1 --active' lists others" in ran.stderr
 
 
 def test_no_roles_are_needed(account: FakeAccount, cluster: str) -> None:

@@ -1,14 +1,17 @@
 """Runs without a record, started by hand or by a schedule: `runs` lists them, fetch-results gets their answers."""
 
 import gzip
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
+from toptalkers.aws.emr import ClusterGateway, ClusterStep
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.request import example_run
+from toptalkers.runs.others import runs_of
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n"
 NAME = "20261123T180000Z-0001"
@@ -65,6 +68,40 @@ def test_a_run_by_hand_that_fails(account: FakeAccount) -> None:
     fetched = command(account, "fetch-results", cluster)
     assert fetched.exit_code == 3
     assert "step flowlogs-aggregate failed" in fetched.stderr
+
+
+@pytest.mark.parametrize(
+    ("states", "cluster_state", "state"),
+    [
+        (("COMPLETED", "CANCELLED"), "TERMINATING", "CANCELLED"),
+        (("CANCELLED", "CANCELLED"), "WAITING", "CANCELLED"),
+        (("COMPLETED", "PENDING"), "TERMINATED_WITH_ERRORS", "FAILED"),
+        (("COMPLETED", "RUNNING"), "RUNNING", "RUNNING"),
+        (("COMPLETED", "FAILED"), "WAITING", "FAILED"),
+        (("FAILED", "CANCELLED"), "TERMINATED_WITH_ERRORS", "FAILED"),
+    ],
+)
+def test_the_state_is_that_of_the_steps(
+    account: FakeAccount, states: tuple[str, str], cluster_state: str, state: str
+) -> None:
+    """A step that failed, or was cancelled, decides; steps that wait on a cluster that ends have failed."""
+    made = account.open().clusters.describe(start(account))
+    cluster = replace(made, state=cluster_state, reason="ended by hand")
+    own = account.open().clusters.steps(made.id)
+    steps = [replace(step, state=each, reason="") for step, each in zip(own, states, strict=True)]
+
+    class ByHand(ClusterGateway):
+        def steps(self, cluster_id: str) -> list[ClusterStep]:
+            return steps if cluster_id == made.id else []
+
+    opened = account.open()
+    vars(opened)["clusters"] = ByHand(account.fake_emr)  # type: ignore[arg-type]  # the fake knows what is called
+    (record,) = runs_of(opened, BUCKET, cluster)
+    assert record.state == state
+    if states[0] == "FAILED":
+        assert record.reason == "step flowlogs-aggregate failed"
+    elif state in ("CANCELLED", "FAILED") and "FAILED" not in states:
+        assert record.reason == "ended by hand"
 
 
 def test_runs_with_a_record_are_not_listed_twice(account: FakeAccount) -> None:

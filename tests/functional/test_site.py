@@ -8,6 +8,7 @@ import pytest
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.runs.record import load_record
+from toptalkers.runs.site import Site, SiteOptions
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n"
 ROLES = ("--service-role", "team/EmrRole", "--instance-profile", "EmrNodes")
@@ -88,7 +89,10 @@ def test_what_the_stacks_role_does_not_let_be_given() -> None:
             (*ROLES, "--primary-security-group", "sg-1"),
             "--primary-security-group and --node-security-group go together",
         ),
-        ((*ROLES, "--service-security-group", "x"), "'x' is not the id of a security group"),
+        *(
+            ((*ROLES, f"--{one}-security-group", "x"), f"--{one}-security-group: 'x' is not the id of a security group")
+            for one in ("primary", "node", "service")
+        ),
     ],
 )
 def test_what_lacks(account: FakeAccount, given: tuple[str, ...], said: str) -> None:
@@ -161,3 +165,10 @@ def test_a_stack_of_an_older_version(account: FakeAccount, parameters: dict[str,
     assert ran.exit_code == 0
     said = "'toptalkers deploy --stack-name toptalkers' brings it up to date"
     assert (said in ran.stderr) is (not parameters)
+
+
+@pytest.mark.parametrize(("name", "words"), [("toptalkers", ""), ("analysts", " --stack-name analysts")])
+def test_hints_name_the_stack(name: str, words: str) -> None:
+    """A command in a hint finds the same stack; that of the default name needs no option."""
+    assert SiteOptions(stack_name=name).words == words
+    assert Site(name=name, bucket=BUCKET, service_role="", instance_profile="").words == words

@@ -1,6 +1,8 @@
 """Generated docs are up to date, and everything that the docs name exists."""
 
+import json
 import re
+import shlex
 from datetime import date
 from pathlib import Path
 
@@ -48,6 +50,33 @@ def test_changelog_dates_this_version() -> None:
     assert Version(__version__) in dict(releases)
     kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_i3_f5_the_recipe_by_hand_asks_for_what_run_emr_asks() -> None:
+    """I3, F5: create-cluster has the parts of cluster.json as the options that the AWS CLI has for them."""
+    text = (ROOT / "emr/README.md").read_text().replace("\\\n", "")
+    (line,) = re.findall(r"aws emr create-cluster (.*)", text)
+    words = shlex.split(re.sub(r"\$\((output \w+)\)", r"<\1>", line).rstrip(")").replace("<output ", "<"))
+    given: dict[str, list[str]] = {}
+    for word in words:
+        if word.startswith("--"):
+            given[word] = option = []
+        else:
+            option.append(word)
+    request = json.loads((ROOT / "emr/cluster.json").read_text())
+    assert given["--service-role"] == ["<EmrServiceRole>"]
+    assert given["--security-configuration"] == ["<EmrSecurityConfiguration>"]
+    assert given["--ec2-attributes"] == ["InstanceProfile=<EmrInstanceProfile>"]
+    assert given["--release-label"] == [request["ReleaseLabel"]]
+    assert given["--log-uri"] == ["s3://$BUCKET/logs/$RUN/"]
+    assert re.fullmatch("s3://[^/]+/logs/[^/]+/", request["LogUri"])
+    assert given["--steps"] == ["file://steps.json"]
+    tags = {f"{one['Key']}={one['Value']}".partition("=")[0] for one in request["Tags"]}
+    assert {one.partition("=")[0] for one in given["--tags"]} <= tags
+    assert "for-use-with-amazon-emr-managed-policies=true" in given["--tags"]
+    assert given["--auto-terminate"] == []
+    assert given["--auto-termination-policy"] == [f"IdleTimeout={request['AutoTerminationPolicy']['IdleTimeout']}"]
+    assert "--cli-input-json" not in "".join(path.read_text() for path in DOCS)
 
 
 def test_the_table_of_findings_names_tests_that_exist() -> None:

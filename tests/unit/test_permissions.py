@@ -134,6 +134,39 @@ def test_cloudformation_may_do_what_the_template_needs() -> None:
         assert extra <= {"kinesis:TagResource"}, kind
 
 
+NOT_ASKED = {
+    "AWS::IAM::Role": {"iam:UpdateRoleDescription"},
+    "AWS::KMS::Key": {"kms:EnableKey", "kms:UpdateKeyDescription"},
+    "AWS::Kinesis::Stream": {
+        "kinesis:UpdateMaxRecordSize",
+        "kinesis:UpdateStreamRecordDistributionStrategy",
+        "kinesis:UpdateStreamWarmThroughput",
+    },
+    "AWS::Lambda::Function": {
+        "kms:CreateGrant",
+        "lambda:DeleteFunctionCodeSigningConfig",
+        "lambda:DeleteFunctionConcurrency",
+    },
+    "AWS::Logs::LogGroup": {
+        "logs:CreateLogDelivery",
+        "logs:DeleteDataProtectionPolicy",
+        "logs:DeleteIndexPolicy",
+        "logs:DeleteResourcePolicy",
+        "logs:DeleteRetentionPolicy",
+    },
+}
+"""What handlers make, change or delete only for properties that the template does not have, or does not change."""
+
+
+@pytest.mark.parametrize("kind", sorted(set(RESOURCE_ACTIONS) - {"AWS::S3::Bucket"}))
+def test_no_handler_lacks_what_makes_changes_or_deletes(kind: str) -> None:
+    """A row has each such action of its type, and what reads tags; most of a bucket's are for what we do not use."""
+    making, deleting = RESOURCE_ACTIONS[kind]
+    lacking = handlers(kind) - {*making, *deleting} - NOT_ASKED.get(kind, set())
+    verbs = ("Create", "Update", "Delete", "TagResource", "UntagResource")
+    assert not [one for one in lacking if one.partition(":")[2].startswith(verbs)]
+
+
 def called_operations() -> Iterator[Call]:
     """The operations that the gateways call, from their source."""
     for path in sorted((ROOT / "src/toptalkers/aws").glob("*.py")):

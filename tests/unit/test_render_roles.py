@@ -46,6 +46,11 @@ def test_they_are_those_of_the_stack(choice: dict[str, str], partition: str) -> 
     for name in cluster_resources():
         expected = {key: value for key, value in stack["Resources"][name].items() if key != "Condition"}
         assert flat(made["Resources"][name]) == flat(expected), name
+    assert (
+        made["Outputs"]
+        .pop("NodesRoleArn")["Value"]
+        .endswith(f":role{parameters.get('RolePath', '/')}toptalkers-EmrInstanceRole")
+    )
     assert made["Outputs"] == {name: stack["Outputs"][name] for name in made["Outputs"]}
 
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cloudformation import ACCOUNT, computed, reduced
+from toptalkers.capture import preprocess
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.capture.template import build_template
 from toptalkers.errors import ToptalkersError
@@ -368,3 +369,30 @@ def test_checkov_is_content_with_every_set_of_resources(folder: Path) -> None:
     summary = found["summary"]
     assert (summary["failed"], summary["parsing_errors"]) == (0, 0)
     assert summary["passed"] > 100
+
+
+def test_no_record_is_lost_between_stream_and_function() -> None:
+    """It reads from the stream's beginning, so also what came before it; and has time for each attempt to write."""
+    made = computed(build_template(), {})["Resources"]
+    assert made["EventSource"]["Properties"]["StartingPosition"] == "TRIM_HORIZON"
+    client = preprocess._s3_client().meta.config
+    attempts = client.retries["total_max_attempts"] * (client.connect_timeout + client.read_timeout)
+    assert made["Function"]["Properties"]["Timeout"] > 2 * attempts
+
+
+def test_a_key_is_not_asked_for_each_object() -> None:
+    """A bucket key stands for it: else each object is a request to KMS, which is billed and limited."""
+    bucket = computed(build_template(), {"KmsKeyArn": KEY})["Resources"]["Bucket"]["Properties"]
+    [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["BucketKeyEnabled"] is True
+
+
+def test_services_may_use_the_key_as_their_documents_ask() -> None:  # I1
+    """CloudWatch Logs' and the delivery service's key policies have these actions (the former writes `Describe*`)."""
+    policy = computed(build_template(), {"MakeKey": "yes"})["Resources"]["Key"]["Properties"]["KeyPolicy"]
+    asked = {"kms:Encrypt", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ReEncryptFrom"}
+    asked |= {"kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptTo"}
+    services = [one for one in policy["Statement"] if "Service" in one["Principal"]]
+    assert len(services) == 2
+    for one in services:
+        assert set(one["Action"]) == asked

@@ -299,3 +299,24 @@ def test_every_role_has_the_boundary_and_the_path() -> None:
         "toptalkers-EmrServiceRole",
         "toptalkers-EmrInstanceRole",
     )
+
+
+def test_the_profile_has_the_role_of_its_name() -> None:
+    """EMR takes no other profile, and one without a role gives the nodes nothing."""
+    profile = resources()["EmrInstanceProfile"]["Properties"]
+    assert profile["Roles"] == [profile["InstanceProfileName"]] == ["toptalkers-EmrInstanceRole"]
+
+
+@pytest.mark.parametrize(("parameters", "mode"), [({}, "SSE-S3"), ({"KmsKeyArn": KEY}, "SSE-KMS")])
+def test_what_emr_encrypts(parameters: dict[str, str], mode: str) -> None:  # I1
+    """The parts are those of EMR's guide, "Create a security configuration": a key belongs to its mode and provider."""
+    made = resources(parameters)["EmrSecurity"]["Properties"]["SecurityConfiguration"]
+    assert made["InstanceMetadataServiceConfiguration"]["MinimumInstanceMetadataServiceVersion"] == 2
+    encryption = made["EncryptionConfiguration"]
+    assert encryption["EnableAtRestEncryption"] is True
+    at_rest = encryption["AtRestEncryptionConfiguration"]
+    key = {"AwsKmsKey": KEY} if parameters else {}
+    assert at_rest["S3EncryptionConfiguration"] == {"EncryptionMode": mode, **key}
+    disks = at_rest.get("LocalDiskEncryptionConfiguration", {})
+    assert bool(disks) is bool(parameters)
+    assert disks.get("EncryptionKeyProviderType", "AwsKms") == "AwsKms"

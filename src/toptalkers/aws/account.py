@@ -238,7 +238,7 @@ def _assume(session: boto3.Session, role: RoleToAssume, tell: Say, config: Confi
     """Make a session with the credentials of a role, and fetch the first ones."""
 
     def make_client(service: str, **credentials: Any) -> Any:
-        made: Any = session.client(service, config=config, **credentials)  # type: ignore[call-overload]
+        made: Any = session.client(service, config=config, **credentials)  # type: ignore[call-overload]  # any service
         refuse_odd_answers(made)
         _tell_silence(made, tell)
         return made

@@ -15,6 +15,9 @@ DESCRIPTION = "toptalkers:"
 STACK_TAG = "toptalkers:stack"
 """The tag of the flow logs that we make; its value is the name of the stack."""
 
+FILTER_NAME = "toptalkers"
+"""The name of the subscription filter, and a dimension of its metrics."""
+
 DEFAULT_EXPIRE_DAYS = 7
 """The default of the parameter RecordsExpireDays."""
 

@@ -20,7 +20,8 @@ from toptalkers.capture.bucket import BucketPlan, absent_buckets, plan_bucket
 from toptalkers.capture.costs import ON_DEMAND_MONTH, SHARD_MONTH
 from toptalkers.capture.flowlogs import is_into
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, bucket_left, find_own
-from toptalkers.capture.template import ON_DEMAND, render_template
+from toptalkers.capture.parameters import ON_DEMAND
+from toptalkers.capture.template import render_template
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
 from toptalkers.visible import visible

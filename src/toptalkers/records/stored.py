@@ -20,7 +20,7 @@ LISTED_AT_A_TIME = 8
 
 NAMES_SHOWN = 5
 
-_PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+_PLACE = re.compile(rf"s3://({locations.BUCKET_NAME})(?:/(.*))?")
 
 _DELIVERED = re.compile(r"(?:.*/)?" + re.escape(locations.DIRECT) + r".*_vpcflowlogs_[^/]*\.log\.gz")
 

@@ -68,7 +68,7 @@ _ABOVE_TREES = re.compile(rf"(?:.*/)?|{_ABOVE}(?:(?:aws-account-id=)?[0-9]{{12}}
 
 _DEEPEST = 5
 
-_PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*/)?")
+_PLACE = re.compile(rf"s3://({locations.BUCKET_NAME})/(.*/)?")
 
 
 @dataclass(frozen=True, slots=True)

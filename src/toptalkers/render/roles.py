@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toptalkers.capture.cfn import get_att
 from toptalkers.capture.resolve import Resolver
 from toptalkers.capture.roles import cluster_resources
 from toptalkers.capture.template import build_template
@@ -36,7 +37,11 @@ def build_roles(parameters: Mapping[str, str], partition: str = "aws") -> dict[s
             for name, one in cluster_resources().items()
             if "Condition" not in one or resolver.holds(one["Condition"])
         },
-        "Outputs": {name: made(template["Outputs"][name]) for name in OUTPUTS},
+        "Outputs": {
+            **{name: made(template["Outputs"][name]) for name in OUTPUTS},
+            # The policy of another account's bucket must name it.
+            "NodesRoleArn": {"Value": get_att("EmrInstanceRole", "Arn")},
+        },
     }
 
 

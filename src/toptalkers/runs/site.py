@@ -8,7 +8,6 @@ from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack, require_own
 from toptalkers.errors import UsageError
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 DEFAULT_PROFILE = "EMR_EC2_DefaultRole"
 """The one profile whose role AmazonEMRServicePolicy_v2 passes."""
 
@@ -103,7 +102,7 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     """
     if not options.bucket:
         return require_own(account, options.stack_name).bucket
-    if not _BUCKET.fullmatch(options.bucket):
+    if not re.fullmatch(locations.BUCKET_NAME, options.bucket):
         raise UsageError(
             f"--bucket: {options.bucket!r} is not the name of a bucket", hint="without s3:// and without a folder"
         )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from toptalkers import locations
 from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, describe_archive
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
@@ -29,7 +30,7 @@ NAMES_SHOWN = 3
 
 _PACKED = tuple(PACKED)
 
-GIVEN = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9_.:/=@+-]*))?")
+GIVEN = re.compile(rf"s3://({locations.BUCKET_NAME})(?:/([A-Za-z0-9_.:/=@+-]*))?")
 """An address that can be given to a step: a bucket and a key without characters that have a meaning to Hadoop."""
 
 Place = tuple[str, str]
