@@ -11,6 +11,7 @@ OTHERS = sorted({path.stem for path in (ROOT / "docs").glob("*.md")} - {*FIRST})
 CONTENTS = {
     "README": [
         *(f"docs/{name}" for name in [*FIRST, *OTHERS]),
+        "emr/README",
         "docs/decisions/README",
         "CHANGELOG",
         "Security <SECURITY>",
@@ -26,7 +27,7 @@ project_copyright = "The toptalkers developers"
 version = release = re.findall(r'__version__ = "(.*)"', (ROOT / "src/toptalkers/__init__.py").read_text())[0]
 
 root_doc = "README"
-include_patterns = ["*.md", "docs/**.md"]
+include_patterns = ["*.md", "docs/**.md", "emr/*.md"]
 exclude_patterns = [".*", "bench", "build", "dist", "locks", "scripts", "src", "tests"]
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
