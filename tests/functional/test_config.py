@@ -133,11 +133,15 @@ def test_options_of_one_name_are_one_option() -> None:
     assert {name for name, found in kinds.items() if len(found) > 1} == set()
 
 
-JSON = st.recursive(
-    st.booleans() | st.integers() | st.text(max_size=3) | st.floats(),
-    lambda some: st.lists(some, max_size=2) | st.dictionaries(st.sampled_from(["top", "bucket", "run"]), some),
-    max_leaves=4,
-)
+LEAVES = st.booleans() | st.integers() | st.text(max_size=3) | st.floats()
+
+
+def holding(some: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """Lists and tables of something, and that itself."""
+    return some | st.lists(some, max_size=2) | st.dictionaries(st.sampled_from(["top", "bucket", "run"]), some)
+
+
+JSON = holding(holding(LEAVES))
 
 
 @given(st.dictionaries(st.sampled_from([*COMMANDS, "bucket", "top", "strict", "input", "x"]), JSON, max_size=3))
