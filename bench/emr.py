@@ -158,7 +158,7 @@ def _format_rates(rates: Rates, python: str) -> str:
 def format_plan(rates: Rates) -> str:
     """Do the arithmetic, step by step, for the cluster that `run-emr` plans and for one that keeps up with the logs."""
     from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
-    from toptalkers.runs.sizing import (
+    from toptalkers.runs.cluster.sizing import (
         BYTES_PER_VCPU_SECOND,
         DEFAULT_INSTANCE_TYPE,
         MOST_NODES,

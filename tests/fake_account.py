@@ -170,7 +170,8 @@ class FakeCloudFormation:
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
-        stack = {"StackName": StackName, "StackStatus": "CREATE_COMPLETE"}
+        arn = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{StackName}/1"
+        stack = {"StackName": StackName, "StackId": arn, "StackStatus": "CREATE_COMPLETE"}
         return {"Stacks": [{**stack, "Outputs": outputs, "Parameters": parameters}]}
 
 

@@ -6,10 +6,10 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from toptalkers.permissions import Names, policy_of
+from toptalkers.sandbox.iam import Decision, Request, decide
 
 PREFIXES = {"emr": "elasticmapreduce", "service-quotas": "servicequotas"}
 """The prefixes of actions where they differ from boto3's name of the service."""
@@ -37,6 +37,11 @@ IMPLIED: Mapping[str, Iterable[str]] = {
     "ec2:CreateFlowLogs": ["ec2:CreateTags", "logs:CreateLogDelivery"],
     "ec2:DeleteFlowLogs": ["logs:DeleteLogDelivery"],
     "cloudformation:CreateChangeSet": ["cloudformation:TagResource"],
+    # S3 uses the key of a bucket that has one (S3 user guide, "Using server-side encryption with AWS KMS keys").
+    "s3:GetObject": ["kms:Decrypt"],
+    "s3:HeadObject": ["kms:Decrypt"],
+    "s3:PutObject": ["kms:GenerateDataKey"],
+    "s3:CopyObject": ["kms:Decrypt", "kms:GenerateDataKey"],
 }
 """The actions that a service takes in the caller's name during an operation."""
 
@@ -58,7 +63,7 @@ class Call:
 
     def _resource(self, action: str) -> str:
         request = self.request
-        if self.service == "s3":
+        if action.startswith("s3:"):
             if self.operation == "CopyObject" and action == "s3:GetObject":
                 request = request["CopySource"]
             key = request.get("Key")
@@ -115,11 +120,10 @@ def recording(make: Callable[..., Any], calls: list[Call]) -> Callable[..., Any]
 
 def policy_allows(policy: Mapping[str, Any], action: str, resource: str) -> bool:
     """Whether a statement allows an action on a resource; on `*`, any resource of a statement is enough."""
-    return any(
-        action in one["Action"]
-        and (resource == "*" or any(fnmatchcase(resource, pattern) for pattern in one["Resource"]))
-        for one in policy["Statement"]
-    )
+    statements = [{key: one[key] for key in ("Effect", "Action", "Resource")} for one in policy["Statement"]]
+    if resource == "*":
+        return any(action in one["Action"] for one in statements)
+    return decide([{"Statement": statements}], Request(action, resource)) is Decision.ALLOWED
 
 
 def check_permitted(command: str, calls: Iterable[Call], names: Names) -> set[str]:

@@ -46,7 +46,9 @@ def permissions() -> str:
         parts += [f"## {name}\n", "| actions | on |", "|---|---|"]
         for one in policy_of([name], Names())["Statement"]:
             condition = "".join(
-                f", only for {value}" for test in one.get("Condition", {}).values() for value in test.values()
+                f", only for `{'` and `'.join([value] if isinstance(value, str) else value)}`"
+                for test in one.get("Condition", {}).values()
+                for value in test.values()
             )
             on = "<br>".join(f"`{resource}`" for resource in one["Resource"])
             parts.append(f"| {', '.join(f'`{action}`' for action in one['Action'])} | {on}{condition} |")
@@ -58,7 +60,7 @@ def emr_examples() -> dict[Path, str]:
     """Render emr/: the steps and the request of an example run, with its scripts in `code/example/`."""
     from toptalkers.job.steps import render_steps
     from toptalkers.question.query import Query
-    from toptalkers.runs.request import example_run, render_request
+    from toptalkers.runs.cluster.request import example_run, render_request
 
     steps, request = example_run(
         Query(), bucket="toptalkers-123456789012", run_id="20261123T181500Z-4f2a", bundle="code/example/"

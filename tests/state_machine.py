@@ -104,8 +104,9 @@ class Execution:
             name, given = taken["Next"], made
 
     def _task(self, state: dict[str, Any], value: Callable[[Any], Any]) -> Any:
-        match = re.fullmatch(r"arn:aws:states:::aws-sdk:([a-z0-9]+):([a-zA-Z0-9]+)", state["Resource"])
-        assert match, state["Resource"]
+        integration = state["Resource"]["Fn::Sub"]
+        match = re.fullmatch(r"arn:\$\{AWS::Partition\}:states:::aws-sdk:([a-z0-9]+):([a-zA-Z0-9]+)", integration)
+        assert match, integration
         result = self.call(match[1], match[2], value(state["Arguments"]))
         assert len(str(result)) < RESULT_BYTES
         return result

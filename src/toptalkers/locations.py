@@ -1,4 +1,4 @@
-"""The S3 keys of the project; all of them are in the stack's bucket.
+"""The S3 keys of the project, which are all in the stack's bucket, and what the name of a bucket looks like.
 
 The Lambda pre-processor, which is self-contained, makes the keys below `CAPTURED` and `QUARANTINE`
 (`capture/preprocess.py`); a test checks that the two files agree.
@@ -28,6 +28,9 @@ RUNS = "runs/"
 
 RUN_LOGS = "logs/"
 """One folder per run with the logs of its cluster; apart from `RUNS`, so that the bucket can let them expire."""
+
+BUCKET_NAME = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+"""A pattern for the name of a bucket (Amazon S3 user guide, "General purpose bucket naming rules")."""
 
 CAPTURED_KEY = re.compile(
     re.escape(CAPTURED) + r"\d{4}/\d\d/\d\d/\d\d/(?P<shard>shardId-\d+)-(?P<first>\d+)-(?P<last>\d+)\.gz"

@@ -30,6 +30,7 @@ class Names:
         bucket: the name of the bucket; by default, those that CloudFormation names after the stack.
         read_buckets: other buckets whose flow logs are read.
         roles: the names of the roles that are passed to EMR; by default, those named after the stack.
+        cloudformation_role: the ARN of the role that CloudFormation takes; empty when it acts in the caller's name.
 
     """
 
@@ -40,6 +41,7 @@ class Names:
     bucket: str = ""
     read_buckets: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    cloudformation_role: str = ""
 
     def arn(self, service: str, resource: str) -> str:
         """A resource of a service in this account and Region."""
@@ -59,12 +61,24 @@ class Names:
         return f"arn:{self.partition}:s3:::{self.bucket or f'{self.stack.lower()}-bucket-*'}"
 
     @property
+    def other_bucket_arns(self) -> list[str]:
+        """The other buckets."""
+        return [f"arn:{self.partition}:s3:::{bucket}" for bucket in self.read_buckets]
+
+    @property
+    def stack_arn(self) -> str:
+        """The stack."""
+        return self.arn("cloudformation", f"stack/{self.stack}/*")
+
+    @property
     def role_arns(self) -> list[str]:
         """The roles that are passed to EMR."""
         return [self.global_arn("iam", f"role/{name}") for name in self.roles or (f"*{self.stack}-*",)]
 
 
-def allow(actions: Iterable[str], resources: str | Sequence[str] = "*", **condition: Mapping[str, str]) -> Statement:
+def allow(
+    actions: Iterable[str], resources: str | Sequence[str] = "*", **condition: Mapping[str, str | Sequence[str]]
+) -> Statement:
     """A statement that allows actions on resources; many actions have no resources but `*`."""
     statement: Statement = {
         "Effect": "Allow",
@@ -76,20 +90,41 @@ def allow(actions: Iterable[str], resources: str | Sequence[str] = "*", **condit
 
 def find_stack(names: Names) -> list[Statement]:
     """Find the stack, and tell whether it is ours."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
-    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], own)]
+    return [allow(["cloudformation:DescribeStacks", "cloudformation:ListChangeSets"], names.stack_arn)]
 
 
 def read_flow_logs(names: Names) -> list[Statement]:
     """List and read flow logs, in the bucket and in other buckets."""
-    other = [f"arn:{names.partition}:s3:::{bucket}" for bucket in names.read_buckets]
+    other = names.other_bucket_arns
     return [
         allow(["s3:ListBucket"], [names.bucket_arn, *other]),
         allow(
             ["s3:GetObject"],
-            [*names.objects(locations.CAPTURED, locations.DIRECT), *[f"{bucket}/*" for bucket in other]],
+            [
+                *names.objects(locations.CAPTURED, locations.DIRECT),
+                *(f"{bucket}/*" for bucket in other),
+            ],
         ),
+        use_keys(names, ["kms:Decrypt"], other),
     ]
+
+
+def use_keys(names: Names, actions: Sequence[str], other: Sequence[str] = ()) -> Statement:
+    """Use the KMS keys that encrypt the bucket and other buckets, through S3, and for nothing else.
+
+    S3 calls KMS in the caller's name. The encryption context is the ARN of the object, or with a bucket key that of the
+    bucket (S3 user guide, "Using server-side encryption with AWS KMS keys"). The key of another account's bucket is
+    mostly that account's, too.
+    """
+    buckets = [names.bucket_arn, *other]
+    return allow(
+        actions,
+        f"arn:{names.partition}:kms:*:*:key/*" if other else names.arn("kms", "key/*"),
+        StringLike={
+            "kms:ViaService": "s3.*.amazonaws.com*",
+            "kms:EncryptionContext:aws:s3:arn": [*buckets, *(f"{bucket}/*" for bucket in buckets)],
+        },
+    )
 
 
 def find_format(names: Names) -> list[Statement]:
@@ -103,6 +138,7 @@ def read_runs(names: Names) -> list[Statement]:
     return [
         allow(["s3:ListBucket"], names.bucket_arn),
         allow(["s3:GetObject"], names.objects(locations.RUNS, locations.RUN_LOGS)),
+        use_keys(names, ["kms:Decrypt"]),
         allow(["elasticmapreduce:ListClusters"]),
         allow(
             ["elasticmapreduce:DescribeCluster", "elasticmapreduce:ListSteps"],
@@ -138,13 +174,18 @@ def run_clusters(names: Names) -> list[Statement]:
         *(
             allow(
                 ["iam:CreateServiceLinkedRole"],
-                names.global_arn("iam", f"role/aws-service-role/{service}/*"),
-                StringLike={"iam:AWSServiceName": service},
+                # In China, the name of EMR has a suffix.
+                names.global_arn("iam", f"role/aws-service-role/{service}.amazonaws.com*/{role}*"),
+                StringLike={"iam:AWSServiceName": f"{service}.amazonaws.com*"},
             )
-            for service in ("elasticmapreduce.amazonaws.com", "spot.amazonaws.com")
+            for service, role in (
+                ("elasticmapreduce", "AWSServiceRoleForEMRCleanup"),
+                ("spot", "AWSServiceRoleForEC2Spot"),
+            )
         ),
         allow(["s3:PutObject"], names.objects(locations.CODE, locations.RUNS)),
         allow(["s3:GetObject"], names.objects(locations.CODE)),
+        use_keys(names, ["kms:Decrypt", "kms:GenerateDataKey"]),
     ]
 
 
@@ -192,20 +233,17 @@ def enable_flow_logs(names: Names) -> list[Statement]:
     """Make flow logs that deliver through the stack's stream, or straight to its bucket."""
     return [
         allow(FLOW_LOG_READS),
+        allow(["ec2:CreateFlowLogs"], [names.arn("ec2", f"{kind}/*") for kind in FLOW_LOG_KINDS]),
+        # Of what is made, and of nothing else.
         allow(
-            ["ec2:CreateFlowLogs", "ec2:CreateTags"],
-            [names.arn("ec2", f"{kind}/*") for kind in FLOW_LOG_KINDS],
+            ["ec2:CreateTags"],
+            names.arn("ec2", "vpc-flow-log/*"),
+            StringEquals={"ec2:CreateAction": "CreateFlowLogs"},
         ),
         pass_roles("vpc-flow-logs", names.role_arns),
         # CreateFlowLogs calls it in the caller's name for a delivery to S3 (VPC user guide, "Create a flow log that
         # publishes to Amazon S3"). It has no resource.
         allow(["logs:CreateLogDelivery"]),
-        # The policy is read back after that, as AWS may have replaced it.
-        allow(
-            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-            names.arn("cloudformation", f"stack/{names.stack}/*"),
-        ),
-        allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
     ]
 
 
@@ -230,7 +268,6 @@ def read_status(names: Names) -> list[Statement]:
 
 def change_stack(names: Names) -> list[Statement]:
     """Have CloudFormation make and change the stack."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
     return [
         allow(
             [
@@ -244,10 +281,12 @@ def change_stack(names: Names) -> list[Statement]:
                 "cloudformation:TagResource",
                 "cloudformation:UntagResource",
             ],
-            own,
+            names.stack_arn,
         ),
         # Flow logs whose format would no longer fit.
         allow(["ec2:DescribeFlowLogs"]),
+        # The steps of a change of its shards.
+        allow(["kinesis:DescribeStreamSummary"], names.arn("kinesis", f"stream/{names.stack}-*")),
     ]
 
 
@@ -256,14 +295,13 @@ def take_over_bucket(names: Names) -> list[Statement]:
 
     Its settings are read and written with the actions that make a bucket: see `RESOURCE_ACTIONS`.
     """
-    other = [f"arn:{names.partition}:s3:::{bucket}" for bucket in names.read_buckets]
     return [
-        allow(["s3:GetBucketLocation"], [names.bucket_arn, *other]),
+        allow(["s3:GetBucketLocation"], [names.bucket_arn, *names.other_bucket_arns]),
         allow(["s3:ListBucket"], names.bucket_arn),
         # The bucket that a former stack of the name left.
         allow(["cloudformation:ListStacks"]),
         # The key that the stack made, which encrypts the bucket.
-        allow(["cloudformation:DescribeStackResource"], names.arn("cloudformation", f"stack/{names.stack}/*")),
+        allow(["cloudformation:DescribeStackResource"], names.stack_arn),
     ]
 
 
@@ -271,16 +309,12 @@ def mend_policy(names: Names) -> list[Statement]:
     """Put back what the policy of the bucket lacks, after AWS wrote its own for direct delivery."""
     return [
         allow(["s3:GetBucketPolicy", "s3:PutBucketPolicy"], names.bucket_arn),
-        allow(
-            ["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"],
-            names.arn("cloudformation", f"stack/{names.stack}/*"),
-        ),
+        allow(["cloudformation:DescribeStackResource", "cloudformation:GetTemplate"], names.stack_arn),
     ]
 
 
 def delete_stack(names: Names) -> list[Statement]:
     """Have CloudFormation delete the stack; delete what it left."""
-    own = names.arn("cloudformation", f"stack/{names.stack}/*")
     return [
         allow(
             [
@@ -288,7 +322,7 @@ def delete_stack(names: Names) -> list[Statement]:
                 "cloudformation:DescribeStackEvents",
                 "cloudformation:DescribeStackResource",
             ],
-            own,
+            names.stack_arn,
         ),
         allow(["cloudformation:ListStacks"]),
         allow(["s3:DeleteBucket", "s3:ListBucket"], names.bucket_arn),
@@ -430,9 +464,25 @@ uses: to make and change one, and to delete it."""
 
 _PASSED_TO = ("ec2", "lambda", "logs")
 
+BUCKET_SETTINGS = {
+    f"s3:{verb}{setting}"
+    for verb in ("Get", "Put")
+    for setting in (
+        *("BucketOwnershipControls", "BucketPolicy", "BucketPublicAccessBlock"),
+        *("EncryptionConfiguration", "LifecycleConfiguration"),
+    )
+}
+"""The settings of a bucket that is taken over, which are not CloudFormation's to change."""
+
 
 def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statement]:
-    """Make, change and delete the stack's resources, as CloudFormation does in the caller's name."""
+    """Make, change and delete the stack's resources, as CloudFormation does in the caller's name.
+
+    If CloudFormation takes a role, the caller only passes that one; the stack keeps it until it is deleted.
+    """
+    if names.cloudformation_role:
+        passed = pass_roles("cloudformation", [names.cloudformation_role])
+        return [] if deletes_only else [passed, allow(BUCKET_SETTINGS, names.bucket_arn)]
     actions = {
         action
         for making, deleting in RESOURCE_ACTIONS.values()
@@ -444,7 +494,7 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
     named = f"{names.stack}-*"
     resources: dict[str, list[str]] = {
         "cloudwatch": [names.arn("cloudwatch", f"alarm:{named}")],
-        # Security configurations and keys have no names to go by.
+        # Security configurations and keys have no names to go by; see `nameless`.
         "elasticmapreduce": ["*"],
         "kms": ["*"],
         "iam": [names.global_arn("iam", f"{kind}/*{named}") for kind in ("role", "instance-profile")],
@@ -460,8 +510,16 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
         "lambda:GetEventSourceMapping",
         "lambda:UpdateEventSourceMapping",
         "logs:DescribeLogGroups",
+        "kinesis:UpdateShardCount",
+        "kinesis:UpdateStreamMode",
     } & actions
-    statements = [allow(found - anywhere, resources[service]) for service, found in sorted(by_service.items())]
+    # The caller does not use these otherwise than through CloudFormation (IAM user guide, "AWS global condition context
+    # keys"), such as to write the policies of other keys.
+    nameless = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
+    statements = [
+        allow(found - anywhere, resources[service], **(nameless if resources[service] == ["*"] else {}))
+        for service, found in sorted(by_service.items())
+    ]
     statements.append(allow(anywhere))
     if not deletes_only:
         roles = [names.global_arn("iam", f"role/*{named}")]

@@ -21,8 +21,8 @@ from toptalkers.answer.formats import format_answer
 from toptalkers.capture.template import render_template
 from toptalkers.question.key import is_address
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.request import ClusterOptions
 from toptalkers.runs.plan import plan_run
-from toptalkers.runs.request import ClusterOptions
 from toptalkers.runs.watch import execute_run
 from toptalkers.visible import visible
 

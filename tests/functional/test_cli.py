@@ -10,10 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from toptalkers.cli.main import COMMANDS, SECTIONS, cli
+from toptalkers.cli.sections import SectionedCommand
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 DEFAULT = str(FLOWLOGS / "default.log")
@@ -236,6 +238,26 @@ def test_the_docs_show_what_the_program_says(command: str, option: str) -> None:
     docs = (FLOWLOGS.parents[1] / "docs/cli.md").read_text()
     assert f"## {f'toptalkers {command}'.rstrip()}\n\n```text\n{done.stdout}```\n" in docs
     assert "..." not in done.stdout.partition("\nOptions:")[2].partition("\n\n")[2]
+
+
+@pytest.mark.parametrize("command", ["run-local", "run-emr", "deploy", "render schedule", "render athena"])
+def test_many_options_stand_in_sections(command: str) -> None:
+    """Each option is listed once, and at most five are left for the last section, `Options`."""
+    found: click.Command | None = cli
+    for name in command.split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(cli), name)
+    assert isinstance(found, SectionedCommand)
+    shown = [one for one in found.params if isinstance(one, click.Option) and not one.hidden]
+    listed = [
+        [line.split(",")[0].split()[0] for line in section.splitlines()[1:] if line.startswith("  -")]
+        for section in run(*command.split(), "--help").stdout.split("\n\n")
+        if section.splitlines()[0].endswith(":") and "Example" not in section
+    ]
+    assert sorted(name for names in listed for name in names) == sorted(
+        [*(one.opts[0] if one.opts[0] != "--yes" else "-y" for one in shown), "-h"]
+    )
+    assert len(listed[-1]) <= 5
 
 
 def test_every_command_has_a_section() -> None:

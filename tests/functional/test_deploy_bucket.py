@@ -85,7 +85,7 @@ def test_a_rule_of_the_same_name_is_shown(aws: FakeAws, run: Run) -> None:
 
 def test_the_bucket_that_destroy_kept_is_named(deployed: FakeAws, run: Run) -> None:
     """F2: destroy and the next deploy name the command that takes the bucket over; a denied look is no error."""
-    assert f"'toptalkers deploy --bucket {BUCKET}' takes it over" in run("destroy", "--yes").stderr
+    assert f"'toptalkers deploy --bucket {BUCKET} --keep-days 7' takes it over" in run("destroy", "--yes").stderr
     note = f"left s3://{BUCKET} with its data: --bucket {BUCKET} takes it over"
     assert note in run("deploy", "--dry-run").stdout
     assert note not in run("deploy", "--bucket", BUCKET, "--dry-run").stdout
@@ -178,7 +178,7 @@ def test_a_bucket_whose_settings_may_not_be_changed(aws: FakeAws, run: Run) -> N
     aws.failing["put_bucket_lifecycle_configuration"] = ("AccessDenied", "Access Denied")
     done = run("deploy", "--bucket", BUCKET, "--yes")
     assert done.exit_code == 1
-    assert f"the stack is up, but not yet the settings of s3://{BUCKET}" in done.stderr
+    assert f"the stack is up, but s3://{BUCKET} does not have its settings yet" in done.stderr
     assert "not allowed to call s3:PutLifecycleConfiguration" in done.stderr
     aws.failing.clear()
     aws.calls.clear()

@@ -62,8 +62,18 @@ def test_another_format_on_the_stream_is_refused(aws: FakeAws, run: Run) -> None
     """For another format, the error names the `deploy` command that changes the stream's."""
     done = run("enable-flowlogs", "vpc-1", "--log-format", "rich")
     assert done.exit_code == 2
-    assert f"toptalkers deploy --stack-name toptalkers --log-format '{format_log_format(RICH_LAYOUT)}'" in done.stderr
+    assert "'toptalkers deploy --stack-name toptalkers --log-format rich' changes it" in done.stderr
+    own = run("enable-flowlogs", "vpc-1", "--log-format", "srcaddr dstaddr dstport")
+    assert r"""--log-format "\${srcaddr} \${dstaddr} \${dstport}"' changes it""" in own.stderr
     assert aws.mutations == []
+
+
+def test_all_vpcs_or_ids(aws: FakeAws, run: Run) -> None:
+    """Both together are refused, with words that say so."""
+    done = run("enable-flowlogs", "vpc-1", "--all-vpcs")
+    assert done.exit_code == 2
+    assert "--all-vpcs and ids exclude each other" in done.stderr
+    assert aws.calls == []
 
 
 def test_already_on(aws: FakeAws, run: Run) -> None:

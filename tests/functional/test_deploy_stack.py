@@ -130,14 +130,13 @@ def test_any_number_of_shards_is_reached(first: str, then: list[str], drift: int
 def test_shards_in_steps(deployed: FakeAws, run: Run) -> None:
     """F3: `--shards 8` on two shards is two updates, as the plan says; after a stop, the same deploy goes on."""
     planned = run("deploy", "--shards", "8", "--dry-run")
-    assert "Note: Kinesis at most doubles or halves the 2 shards of a stream in one update: in 2 steps, 4, 8" in (
-        planned.stdout.splitlines()
-    )
+    said = "at most doubles or halves the shards of a stream in one update; from 2 this takes 2 updates: 4, 8"
+    assert f"Note: Kinesis {said}" in planned.stdout.splitlines()
     deployed.calls.clear()
     deployed.cfn.fails_after = 1
     stopped = run("deploy", "--shards", "8", "--yes")
     assert stopped.exit_code == 1
-    assert "the same deploy again goes on from there" in stopped.stderr
+    assert "run the same deploy again, and it goes on from there" in stopped.stderr
     assert deployed.streams.shards == 4
     deployed.cfn.fails_after = None
     again = run("deploy", "--shards", "8", "--yes")
@@ -154,7 +153,7 @@ def test_shards_when_the_stream_cannot_be_read(deployed: FakeAws, run: Run) -> N
     done = run("deploy", "--shards", "4", "--yes")
     assert done.exit_code == 0
     assert "access denied: you are not allowed to call kinesis:DescribeStreamSummary" in done.stderr
-    assert "in 2 steps, 2, 4" in done.stderr
+    assert "takes 2 updates: 2, 4" in done.stderr
     assert deployed.streams.shards == 4
 
 
@@ -387,21 +386,54 @@ def test_a_dry_run_leaves_the_change_set_of_another_deploy(aws: FakeAws, run: Ru
 
 
 @pytest.mark.parametrize(
+    ("shards", "said"),
+    [
+        ("1", "a stream of 1 shard costs about $11 a month"),
+        ("100", "a stream of 100 shards costs about $1,095 a month"),
+        ("on-demand", "an on-demand stream costs about $29 a month"),
+    ],
+)
+@pytest.mark.usefixtures("aws")
+def test_the_plan_has_the_price_of_the_stream(run: Run, shards: str, said: str) -> None:
+    """Before anybody says yes: a stream is paid for by the hour."""
+    assert said in run("deploy", "--shards", shards, "--dry-run").stdout
+    assert "a month" not in run("deploy", "--no-stream", "--dry-run").stdout
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_role_for_cloudformation_needs_a_change(run: Run) -> None:
+    """CloudFormation takes a role with an update only: without one, the user is told."""
+    done = run("deploy", "--cloudformation-role", "arn:aws:iam::123456789012:role/Cfn", "--yes")
+    assert "takes the role arn:aws:iam::123456789012:role/Cfn only with a change of the stack" in done.stderr
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_bucket_named_twice_is_named_once(run: Run) -> None:
+    """`--read-bucket` twice with one name adds it, and shows its statement, once."""
+    done = run("deploy", "--read-bucket", "central-logs", "--read-bucket", "s3://central-logs/AWSLogs/", "--yes")
+    assert done.exit_code == 0
+    assert done.stderr.count("If s3://central-logs is another account's") == 1
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--shards", "0"], "Shards: '0' is not understood"),
-        (["--retention-days", "2"], "RetentionDays: 2 is none of 1, 3, 5"),
+        (["--shards", "0"], "--shards: '0' is not understood"),
+        (["--retention-days", "2"], "--retention-days: 2 is none of 1, 3, 5"),
         (["--retention-days", "x"], "'x' is not a whole number"),
         (["--parameter", "Shard=2"], "no parameter 'Shard'"),
-        (["--parameter", "BatchingWindowSeconds=301"], "301 is not within 0 and 300"),
+        (["--parameter", "BatchingWindowSeconds=301"], "BatchingWindowSeconds: 301 is not from 0 to 300"),
+        (["--keep-days", "0"], "--keep-days: 0 is less than 1"),
         (["--tag", "team"], "'team' is not written as key=value"),
         (["--log-format", "${srcadr}"], "unknown field 'srcadr'"),
+        (["--log-format", "${srcaddr}"], "the format lacks dstaddr, dstport"),
         (["--node-security-group", "sg-2"], "give both --primary-security-group and --node-security-group"),
         (["--read-bucket", "Logs"], "'Logs' is not the name of a bucket"),
-        (["--read-key", "k"], "ReadKmsKeyArns: 'k' is not understood"),
-        (["--subnet", "subnet-x"], "ClusterSubnets: 'subnet-x' is not understood"),
-        (["--role-path", "team"], "RolePath: 'team' is not understood"),
-        (["--kms-key", "k"], "KmsKeyArn: 'k' is not understood"),
+        (["--read-key", "k"], "--read-key: 'k' is not understood"),
+        (["--subnet", "subnet-x"], "--subnet: 'subnet-x' is not understood"),
+        (["--cloudformation-role", "team"], "--cloudformation-role: 'team' is not the ARN of a role"),
+        (["--role-path", "team"], "--role-path: 'team' is not understood"),
+        (["--kms-key", "k"], "--kms-key: 'k' is not understood"),
     ],
 )
 def test_wrong_usage(aws: FakeAws, run: Run, options: list[str], said: str) -> None:
@@ -431,7 +463,7 @@ def test_a_new_format_warns_of_the_flow_logs_that_are_on(run: Run) -> None:
     done = run("deploy", "--log-format", "rich", "--dry-run")
     assert "toptalkers disable-flowlogs vpc-1" in done.stdout
     assert format_log_format(RICH_LAYOUT) in done.stdout
-    assert "Note" not in run("deploy", "--shards", "2", "--dry-run").stdout
+    assert "disable-flowlogs" not in run("deploy", "--shards", "2", "--dry-run").stdout
 
 
 def test_the_template_rendered_is_the_one_deployed(aws: FakeAws, run: Run, tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_destroy_keeps_the_data(aws: FakeAws, run: Run) -> None:
     assert done.exit_code == 0
     assert aws.mutations == ["delete_flow_logs", "delete_stack"]
     assert "kept: s3://toptalkers-bucket" in done.stderr
-    assert "'toptalkers deploy --bucket toptalkers-bucket' takes it over" in done.stderr
+    assert "'toptalkers deploy --bucket toptalkers-bucket --keep-days 7' takes it over" in done.stderr
     assert run("destroy", "--yes").exit_code == 0
 
 
@@ -272,7 +272,7 @@ def test_destroy_of_what_an_earlier_one_kept(aws: FakeAws, run: Run) -> None:
     assert run("deploy", "--dry-run").exit_code == 0  # leaves a deleted stack of the same name
     done = run("destroy", "--delete-data", "--yes")
     assert done.exit_code == 0
-    assert "- delete  bucket toptalkers-bucket, FOR GOOD, with 1 objects" in done.stderr
+    assert "- delete  bucket toptalkers-bucket, FOR GOOD, with 1 object, " in done.stderr
     assert aws.store.is_deleted
     assert "Nothing to do" in run("destroy", "--delete-data", "--yes").stderr
 

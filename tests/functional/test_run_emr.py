@@ -14,9 +14,9 @@ from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.request import ClusterOptions, render_request
 from toptalkers.runs.plan import RunPlan, plan_run
 from toptalkers.runs.record import RunRecord, load_record
-from toptalkers.runs.request import ClusterOptions, render_request
 from toptalkers.runs.watch import LOOK_SECONDS, LOOKS, MOST_SILENT, MOST_STARTING, execute_run
 from toptalkers.sandbox.emr_faults import Fault as EmrFault
 

@@ -12,10 +12,10 @@ from tests.fake_account import FakeAccount, refusal
 from tests.fake_network import subnet, unauthorized
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, describe_cost, dollars
+from toptalkers.runs.cluster.request import ClusterOptions
+from toptalkers.runs.cluster.sizing import size_cluster
 from toptalkers.runs.plan import format_plan, plan_run
-from toptalkers.runs.prices import EC2_PER_VCPU_HOUR, describe_cost, dollars
-from toptalkers.runs.request import ClusterOptions
-from toptalkers.runs.sizing import size_cluster
 
 TAG = "for-use-with-amazon-emr-managed-policies"
 
@@ -80,7 +80,8 @@ def test_p6_the_plan_in_private_subnets(account: FakeAccount) -> None:
 
 
 def test_p6_subnets_that_the_stack_keeps(account: FakeAccount) -> None:
-    """They take the place of the default VPC, and --subnet takes theirs."""
+    """They take the place of the default VPC, and --subnet takes theirs if EMR may use that one."""
+    account.fake_network.subnets[1]["Tags"] = [{"Key": TAG, "Value": "true"}]
     site = replace(account.site, subnets=("subnet-2",))
     for options, named in ((ClusterOptions(), "subnet-2"), (ClusterOptions(subnets=("subnet-1",)), "subnet-1")):
         plan = plan_run(account.open(), site, Query.parse(), options=options, token="4f2a")  # noqa: S106
@@ -185,7 +186,7 @@ def test_f11_a_type_that_the_zone_does_not_have(account: FakeAccount) -> None:
     assert dry(account, "--subnet", "subnet-1", "--subnet", "subnet-2").exit_code == 0
     account.fake_network.offers = lambda one, zone: one.startswith("m7g" if zone == "us-east-1a" else "m6g")
     said = refused(account, "--subnet", "subnet-1", "--subnet", "subnet-2", "--primary-type", "m6g.xlarge")
-    assert "no subnet is in a zone that offers both m6g.xlarge and m7g.xlarge" in said
+    assert "no subnet is in a zone that offers both m7g.xlarge and m6g.xlarge" in said
 
 
 def test_f11_a_type_that_emr_does_not_have(account: FakeAccount) -> None:
@@ -194,6 +195,8 @@ def test_f11_a_type_that_emr_does_not_have(account: FakeAccount) -> None:
     assert "emr-7.14.0 does not run on t3.xlarge in us-east-1" in said
     assert "--primary-type m7g.xlarge" not in said
     assert "--instance-type m7g.xlarge is possible" in said
+    said = refused(account, "--instance-type", "t3.micro")
+    assert "does not run on t3.micro" in said
     said = refused(account, "--primary-type", "m1.medium")
     assert "does not run on m1.medium" in said
     assert "--primary-type m7g.xlarge is possible" in said
@@ -285,6 +288,25 @@ def test_f1_roles_of_others_in_a_network_without_tags(account: FakeAccount) -> N
     account.fake_network.subnets[1]["Tags"] = []
     assert "create-tags" not in dry(account, "--subnet", "subnet-1").stderr
     assert "create-tags" in dry(account, "--subnet", "subnet-1", "--service-role", "EmrRole").stderr
+
+
+def test_f1_subnets_that_the_stacks_role_may_not_use(account: FakeAccount) -> None:
+    """F1: those that the stack does not name, and those of another account's VPC; with EMR's tag any will do."""
+    tags = account.fake_network.subnets[1]["Tags"]
+    account.fake_network.subnets[1]["OwnerId"] = "111122223333"
+    said = refused(account, "--subnet", "subnet-1")
+    assert "does not let EMR use subnet-1, it belongs to the account 111122223333" in said
+    assert "'toptalkers deploy --subnet subnet-1' does" in said
+    tags.append({"Key": TAG, "Value": "true"})
+    assert dry(account, "--subnet", "subnet-1").exit_code == 0
+    tags.clear()
+    account.parameters["ClusterSubnets"] = "subnet-1"
+    assert dry(account).exit_code == 0
+    said = refused(account, "--subnet", "subnet-2")
+    assert "the stack toptalkers does not let EMR use subnet-2, only subnet-1" in said
+    assert "'toptalkers deploy --subnet subnet-1 --subnet subnet-2' does" in said
+    account.fake_network.denied = {"DescribeSubnets"}
+    assert dry(account, "--subnet", "subnet-2").exit_code == 0
 
 
 def test_c6_prices() -> None:

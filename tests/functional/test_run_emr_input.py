@@ -15,9 +15,9 @@ from tests.fake_emr import COUNTERS
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.records.stored import find_stored
-from toptalkers.runs import survey
-from toptalkers.runs.access import check_access, explain_denied
-from toptalkers.runs.input import pick_input
+from toptalkers.runs.input import survey
+from toptalkers.runs.input.access import check_access, explain_denied
+from toptalkers.runs.input.choice import pick_input
 from toptalkers.runs.site import Site, site_of
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
@@ -221,7 +221,12 @@ def test_f2_a_bucket_of_another_account(account: FakeAccount) -> None:
     assert statement["Principal"] == {"AWS": ROLE}
     assert statement["Resource"] == ["arn:aws:s3:::central-logs", "arn:aws:s3:::central-logs/*"]
     (note,) = check_access(replace(site, read_buckets=None), [STRANGE, MINE])
-    assert note.endswith("must be allowed to read s3://central-logs")
+    assert note.startswith(f"the nodes' role {ROLE.rpartition('/')[2]} must be allowed to read s3://central-logs; if")
+    assert json.loads(note.partition("its policy needs: ")[2]) == statement
+    (note,) = check_access(replace(site, read_buckets=None, nodes_role="", instance_profile="odd"), [STRANGE, MINE])
+    assert note.startswith("the role of the instance profile odd must be allowed to read s3://central-logs; if")
+    assert "(the ARN of the role of the instance profile odd)" in note
+    assert "'aws iam get-instance-profile --instance-profile-name odd --query InstanceProfile.Roles[].Arn" in note
     assert not check_access(site, [MINE])
 
 
@@ -336,5 +341,5 @@ def test_f2_a_step_that_s3_refuses_is_explained(words: str, expected: str | None
         return
     assert said is not None
     assert f"on {expected}" in said
-    assert "role nodes must be allowed" in said
+    assert "the role of the instance profile nodes must be allowed" in said
     assert ('"Action":["s3:GetObject","s3:ListBucket"]' in said) == (expected == "strange")

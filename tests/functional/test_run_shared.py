@@ -13,10 +13,10 @@ from tests.fake_emr import SYSLOG, TRACEBACK
 from toptalkers.aws.emr import Nodes
 from toptalkers.errors import JobFailedError, ToptalkersError
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.request import ClusterOptions
+from toptalkers.runs.cluster.shared import RunningCluster, find_running, size_running
 from toptalkers.runs.plan import RunPlan, plan_run
 from toptalkers.runs.record import RunRecord, load_record
-from toptalkers.runs.request import ClusterOptions
-from toptalkers.runs.shared import RunningCluster, find_running, size_running
 from toptalkers.runs.watch import execute_run
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n"

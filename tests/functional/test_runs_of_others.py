@@ -8,9 +8,10 @@ import pytest
 
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
+from toptalkers.aws.emr import ClusterGateway, ClusterStep
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.request import example_run
 from toptalkers.runs.others import runs_of
-from toptalkers.runs.request import example_run
 
 ANSWER = b"10.0.0.1:10.0.0.2:443\t7\n"
 NAME = "20261123T180000Z-0001"
@@ -88,10 +89,14 @@ def test_the_state_is_that_of_the_steps(
     cluster = replace(made, state=cluster_state, reason="ended by hand")
     own = account.open().clusters.steps(made.id)
     steps = [replace(step, state=each, reason="") for step, each in zip(own, states, strict=True)]
-    gateway = account.open()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(gateway.clusters), "steps", lambda _self, _id: steps)
-        (record,) = runs_of(gateway, BUCKET, cluster)
+
+    class ByHand(ClusterGateway):
+        def steps(self, cluster_id: str) -> list[ClusterStep]:
+            return steps if cluster_id == made.id else []
+
+    opened = account.open()
+    vars(opened)["clusters"] = ByHand(account.fake_emr)  # type: ignore[arg-type]  # the fake knows what is called
+    (record,) = runs_of(opened, BUCKET, cluster)
     assert record.state == state
     if states[0] == "FAILED":
         assert record.reason == "step flowlogs-aggregate failed"

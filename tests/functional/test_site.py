@@ -110,6 +110,7 @@ def test_the_command_line_wins(
     ran = command(account, "run-emr", *typed, "--dry-run")
     assert ran.exit_code == 0
     assert json.loads(ran.stdout)["ServiceRole"] == ("toptalkers-EmrServiceRole" if is_stack else ROLES[1])
+    assert ("for --stack-name, put aside: bucket" in ran.stderr) == is_stack
 
 
 def test_a_bucket_without_flow_logs(account: FakeAccount) -> None:

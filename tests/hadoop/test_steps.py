@@ -18,7 +18,7 @@ from toptalkers.job import count_flows, steps
 from toptalkers.job.steps import Gluing, plan_steps
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
-from toptalkers.runs.patterns import group_addresses
+from toptalkers.runs.input.patterns import group_addresses
 
 pytestmark = pytest.mark.hadoop
 

@@ -120,9 +120,12 @@ def test_what_cannot_work_is_said_with_what_mends_it(left: Path) -> None:
         assert "started the cluster" not in said[name]
         assert said[name].endswith("exit code 1\n")
     assert "s3://central-logs/AWSLogs" in said["blind"].partition("started the cluster")[2]
-    assert "role team-blind must be allowed s3:ListBucket and s3:GetObject on central-logs" in said["blind"]
+    assert (
+        "the role of the instance profile team-blind must be allowed s3:ListBucket and s3:GetObject on central-logs"
+        in said["blind"]
+    )
     assert '"Principal":{"AWS":"' in said["blind"]
-    assert "role team-mute must be allowed" in said["mute"]
+    assert "the role of the instance profile team-mute must be allowed" in said["mute"]
     for name in ("blind", "mute"):
         assert "Status Code: 403" in said[name]
         assert said[name].endswith("exit code 3\n")

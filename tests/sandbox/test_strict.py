@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from tests.processes import wait_for
 from toptalkers.capture.template import render_template
 from toptalkers.question.query import Query
-from toptalkers.runs.request import example_run
+from toptalkers.runs.cluster.request import example_run
 from toptalkers.sandbox.local_aws import LocalAws, local_aws
 
 pytest.importorskip("ministack")

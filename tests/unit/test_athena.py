@@ -24,7 +24,7 @@ from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout
 from toptalkers.job.count_flows import is_address
 from toptalkers.question.query import Query
 from toptalkers.records.hours import DAY, HOUR, Arrival
-from toptalkers.runs.athena import ADDRESS, Kind, Table, column, question_sql, table_sql
+from toptalkers.render.athena import ADDRESS, Kind, Table, column, question_sql, table_sql
 
 
 @cache

@@ -7,9 +7,9 @@ import pytest
 
 from tests.fake_account import FakeAccount
 from toptalkers.question.query import Query
-from toptalkers.runs.causes import find_cause
+from toptalkers.runs.cluster.causes import find_cause
+from toptalkers.runs.cluster.request import ClusterOptions
 from toptalkers.runs.plan import RunPlan, plan_run
-from toptalkers.runs.request import ClusterOptions
 from toptalkers.runs.site import Site
 
 ROLE = "arn:aws:iam::123456789012:role/EmrRole"

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.render import ROOT
-from toptalkers.runs.prices import EC2_PER_VCPU_HOUR, dollars
-from toptalkers.runs.sizing import size_cluster
+from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, dollars
+from toptalkers.runs.cluster.sizing import size_cluster
 
 TEXT = (ROOT / "docs/choosing.md").read_text()
 ROWS = [

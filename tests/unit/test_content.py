@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.question.query import Query
-from toptalkers.runs.content import LOOK_BYTES, Content, judge_content, judge_name
-from toptalkers.runs.survey import cover
+from toptalkers.runs.input.content import LOOK_BYTES, Content, judge_content, judge_name
+from toptalkers.runs.input.survey import cover
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 RECORD = "2 123456789012 eni-0a {src} 10.0.1.1 {port} 443 6 2 100 1795400000 1795400059 {action} {status}"

@@ -77,3 +77,17 @@ def test_i3_f5_the_recipe_by_hand_asks_for_what_run_emr_asks() -> None:
     assert given["--auto-terminate"] == []
     assert given["--auto-termination-policy"] == [f"IdleTimeout={request['AutoTerminationPolicy']['IdleTimeout']}"]
     assert "--cli-input-json" not in "".join(path.read_text() for path in DOCS)
+
+
+def test_the_table_of_findings_names_tests_that_exist() -> None:
+    """Each finding has a row, and each test of a row is in a file of that name."""
+    text = (ROOT / "docs/decisions/0018-an-ordinary-account.md").read_text()
+    rows = [line for line in text.splitlines() if re.match(r"\| [FICSP][0-9]+ \|", line)]
+    counts = {"F": 11, "I": 6, "C": 6, "S": 12, "P": 8}
+    assert [row.split()[1] for row in rows] == [f"{kind}{n + 1}" for kind in counts for n in range(counts[kind])]
+    for row in rows:
+        name = ""
+        for file, test in re.findall(r"`(test_\w+\.py)?::(test_\w+)`", row):
+            name = file or name
+            paths = (ROOT / "tests").glob(f"*/{name}")
+            assert any(f"def {test}(" in path.read_text() for path in paths), (name, test)

@@ -13,8 +13,8 @@ from toptalkers.aws.emr import AFTER, BEFORE, Cluster, ClusterGateway, ClusterSt
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.request import ClusterOptions, parse_configurations
 from toptalkers.runs.plan import plan_run
-from toptalkers.runs.request import ClusterOptions, parse_configurations
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 OPTIONS = [

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.question.query import Query
-from toptalkers.runs.request import example_run
+from toptalkers.runs.cluster.request import example_run
 
 
 @pytest.fixture

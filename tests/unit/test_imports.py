@@ -31,6 +31,7 @@ FLOORS = {
     "capture": 8,
     "engines": 9,
     "runs": 9,
+    "render": 10,
     "sandbox": 10,
     "cli": 11,
     "__main__": 12,

@@ -25,7 +25,7 @@ from toptalkers.aws.stack import ChangeSet, StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
 from toptalkers.question.query import Query
-from toptalkers.runs.request import example_run
+from toptalkers.runs.cluster.request import example_run
 
 NOW = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)
 CHANGE_SET = ChangeSet("arn:aws:cloudformation:us-east-1:123456789012:changeSet/c/1", "CREATE_COMPLETE", "")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cfnlint  # type: ignore[import-untyped]
@@ -65,6 +66,63 @@ def test_everything_that_has_a_resource_is_narrowed(command: str) -> None:
             service, _, name = action.partition(":")
             if service != "kms":
                 assert not KNOWN[service]["Actions"][name.lower()].get("Resources"), action
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_has_no_resource_is_allowed_on_all(command: str) -> None:
+    """IAM never matches the ARN of a resource with an action that has no resource types."""
+    for statement in policy_of([command], EVERY)["Statement"]:
+        for action in statement["Action"] if statement["Resource"] != ["*"] else ():
+            service, _, name = action.partition(":")
+            assert KNOWN[service]["Actions"][name.lower()].get("Resources"), action
+
+
+def test_keys_are_used_through_s3_for_our_buckets_only() -> None:
+    """F4: a bucket with a customer's key; with a bucket key, its ARN is the context, without one the object's."""
+    names = replace(EVERY, bucket="own", read_buckets=("another",))
+    [use] = [one for one in policy_of(["run-local"], names)["Statement"] if "kms:Decrypt" in one["Action"]]
+    assert use["Action"] == ["kms:Decrypt"]
+    assert use["Condition"]["StringLike"] == {
+        "kms:ViaService": "s3.*.amazonaws.com*",
+        "kms:EncryptionContext:aws:s3:arn": [
+            *("arn:aws:s3:::own", "arn:aws:s3:::another", "arn:aws:s3:::own/*", "arn:aws:s3:::another/*")
+        ],
+    }
+    for command in ("run-emr", "fetch-results", "runs"):
+        statements = policy_of([command], names)["Statement"]
+        writes = any("kms:GenerateDataKey" in one["Action"] for one in statements)
+        assert writes == any("s3:PutObject" in one["Action"] for one in statements), command
+
+
+def test_all_that_changes_keys_goes_through_cloudformation() -> None:
+    """The stack's key has no name before it is made, so that the resource cannot be narrower."""
+    for statement in policy_of(["deploy"], EVERY)["Statement"]:
+        if any(re.match("kms:|elasticmapreduce:", one) for one in statement["Action"]):
+            called = {"aws:CalledVia": "cloudformation.amazonaws.com"}
+            assert statement["Condition"] == {"ForAnyValue:StringEquals": called}
+
+
+def test_only_flow_logs_are_tagged() -> None:
+    """And only when they are made."""
+    [tag] = [one for one in policy_of(["enable-flowlogs"], EVERY)["Statement"] if "ec2:CreateTags" in one["Action"]]
+    assert tag["Action"] == ["ec2:CreateTags"]
+    assert tag["Resource"] == ["arn:aws:ec2:eu-west-1:123456789012:vpc-flow-log/*"]
+    assert tag["Condition"] == {"StringEquals": {"ec2:CreateAction": "CreateFlowLogs"}}
+
+
+def test_a_role_of_cloudformation_is_passed_and_makes_the_resources() -> None:
+    """The person then makes nothing but the change set; a bucket that is taken over is changed in their name."""
+    role = "arn:aws:iam::123456789012:role/cfn"
+    statements = policy_of(["deploy"], replace(EVERY, cloudformation_role=role))["Statement"]
+    [passed] = [one for one in statements if "iam:PassRole" in one["Action"]]
+    assert passed["Resource"] == [role]
+    assert passed["Condition"] == {"StringLike": {"iam:PassedToService": "cloudformation.amazonaws.com*"}}
+    actions = {action for one in statements for action in one["Action"]}
+    assert {one.partition(":")[0] for one in actions} == {"cloudformation", "ec2", "iam", "kinesis", "s3"}
+    assert {"s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"} < actions
+    assert "s3:CreateBucket" not in actions
+    printed = CliRunner().invoke(cli, ["render", "permissions", "deploy", "--cloudformation-role", role])
+    assert role in printed.stdout
 
 
 def test_cloudformation_may_do_what_the_template_needs() -> None:
@@ -151,7 +209,10 @@ def test_a_call_without_a_row_is_found() -> None:
     other = Call("s3", "GetObject", {"Bucket": "another", "Key": "flowlogs/x"})
     with pytest.raises(AssertionError, match="arn:aws:s3:::another/flowlogs/x"):
         check_permitted("run-emr", [other], Names(bucket="own"))
-    assert check_permitted("run-emr", [other], Names(bucket="own", read_buckets=("another",))) == {"s3:GetObject"}
+    assert check_permitted("run-emr", [other], Names(bucket="own", read_buckets=("another",))) == {
+        "kms:Decrypt",
+        "s3:GetObject",
+    }
 
 
 def test_the_command_prints_one_policy() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.events import make_events as made
 from toptalkers import locations
-from toptalkers.capture import preprocess, template
+from toptalkers.capture import parameters, preprocess
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_header, format_log_format, parse_header, parse_log_format
 
@@ -434,7 +434,7 @@ def test_a_log_format_that_is_none_is_refused(text: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("LOG_FORMAT", text)
     with pytest.raises(ValueError, match=r"\ALOG_FORMAT: .{,250}\Z"):
         preprocess.handler(load("data"), None)
-    assert not re.fullmatch(template.LOG_FORMAT_PATTERN, text)
+    assert not re.fullmatch(parameters.LOG_FORMAT_PATTERN, text)
 
 
 LAMBDA_S3 = {"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"}}}

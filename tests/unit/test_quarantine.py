@@ -8,7 +8,7 @@ import pytest
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from toptalkers.question.query import Query
-from toptalkers.runs.quarantine import COUNTED_AT_MOST, quarantine_note
+from toptalkers.runs.input.quarantine import COUNTED_AT_MOST, quarantine_note
 
 HOUR = datetime(2026, 11, 23, 18, tzinfo=UTC)
 

@@ -8,9 +8,9 @@ import pytest
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.query import Query
-from toptalkers.runs.input import RunInput, pick_input
+from toptalkers.runs.cluster.sizing import size_cluster, vcpus
+from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.record import RunRecord, format_record, parse_record, question_of
-from toptalkers.runs.sizing import size_cluster, vcpus
 from toptalkers.runs.units import format_size
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount, refusal
 from toptalkers.question.query import Query
+from toptalkers.runs.cluster.request import example_run
 from toptalkers.runs.listing import format_runs
 from toptalkers.runs.record import RECORD_BYTES, RecordError, RunRecord, format_record, parse_record, question_of
-from toptalkers.runs.request import example_run
 
 NOW = datetime(2026, 11, 23, 19, 15, tzinfo=UTC)
 RECORD = RunRecord(

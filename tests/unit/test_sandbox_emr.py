@@ -495,6 +495,7 @@ def test_only_its_own_credentials_are_answered(sandbox: Sandbox) -> None:
             client.run_job_flow(**cluster_request("ok"))
         client.close()
         assert caught.value.response["Error"]["Code"] == code
+        assert ("knows only its root user" in str(caught.value)) == (key == "other")
     sandbox.emr.meta.events.register(
         "before-sign.emr.ListSteps", lambda request, **_: request.headers.add_header("Origin", "http://evil.example")
     )

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from toptalkers.question.query import Query
-from toptalkers.runs.request import example_run
+from toptalkers.runs.cluster.request import example_run
 from toptalkers.sandbox.emr_access import NodeAccess, fail_step
 from toptalkers.sandbox.emr_cluster import StartFailure, StepEnd, StepRun
 from toptalkers.sandbox.emr_roles import AWS_POLICIES, Roles

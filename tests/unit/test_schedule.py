@@ -22,10 +22,11 @@ from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
 from toptalkers.question.query import Query
+from toptalkers.render.schedule import key_of, parse_at, token_of
+from toptalkers.render.state_machine import LONGEST
+from toptalkers.runs.cluster.request import ClusterOptions
 from toptalkers.runs.plan import plan_run
 from toptalkers.runs.record import load_record
-from toptalkers.runs.request import ClusterOptions
-from toptalkers.runs.schedule import LONGEST, key_of, parse_at, token_of
 from toptalkers.runs.watch import MOST_STARTING
 from toptalkers.sandbox.emr_cluster import StepEnd, StepRun
 from toptalkers.sandbox.emr_faults import Fault
@@ -278,6 +279,7 @@ def test_what_cannot_work_is_refused(account: FakeAccount) -> None:
         (["--since", "2026-11-23"], "--since and --until: the schedule asks about the day before it runs"),
         (["--at", "01:59"], "--at: at 01:59 UTC the last records of the day before may not have arrived"),
         (["--at", "noon"], "--at: 'noon' is not a time of day"),
+        (["--email", "ops"], "--email: 'ops' is not an address"),
         (["--topic", "arn", "--email", "a@example.com"], "--topic and --email both say who is told"),
     ):
         done = command(account, "render", "schedule", *options)
@@ -320,6 +322,13 @@ def test_the_key_of_the_bucket_is_the_stacks(parameters: dict[str, str], key: st
     account: Any = SimpleNamespace(region="us-east-1", stacks=SimpleNamespace(physical_id=lambda *_: "made"))
     arn = "arn:aws:cloudformation:us-east-1:123456789012:stack/toptalkers/1"
     assert key_of(account, OurStack("toptalkers", arn, "CREATE_COMPLETE", parameters=parameters)) == key
+
+
+def test_it_works_in_every_partition(account: FakeAccount) -> None:
+    """An integration's ARN has the partition, too: in GovCloud and China, Step Functions refuses arn:aws (F7)."""
+    text = json.dumps(rendered(account))
+    assert ":states:::aws-sdk:emr:runJobFlow" in text
+    assert "arn:aws:" not in text
 
 
 def test_without_a_stack_roles_are_passed_by_name(account: FakeAccount) -> None:

@@ -14,8 +14,8 @@ from toptalkers.job.steps import plan_steps
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, find_stored
 from toptalkers.records.wanted import ANYWHERE, Origin, Wanted
-from toptalkers.runs import survey
-from toptalkers.runs.input import RunInput, pick_input
+from toptalkers.runs.input import survey
+from toptalkers.runs.input.choice import RunInput, pick_input
 
 PACKED = gzip.compress(
     b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n", mtime=0

@@ -1,15 +1,17 @@
 """What the roles of a cluster may do, by evaluating their policies, and AWS's own beside ours, as IAM would."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.cloudformation import ACCOUNT, REGION, computed
-from tests.iam import Statement, allows, managed_policy, role_statements
 from toptalkers import locations
 from toptalkers.capture.roles import ENDPOINT, LAUNCH, RULES
 from toptalkers.capture.template import build_template
+from toptalkers.sandbox.emr_roles import AWS_POLICIES
+from toptalkers.sandbox.iam import Decision, Request, decide
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OTHER_ACCOUNT = "111122223333"
@@ -17,8 +19,31 @@ TAG = "for-use-with-amazon-emr-managed-policies"
 TAGGED = {f"aws:ResourceTag/{TAG}": "true"}
 ASKED = {f"aws:RequestTag/{TAG}": "true"}
 
+Statement = Mapping[str, Any]
+
 Touched = tuple[str, str, Mapping[str, str]]
 """An action, one resource that it touches, and the condition keys that EC2 gives for it."""
+
+
+def allows(
+    statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> bool:
+    request = Request(action, resource, context or {})
+    return decide([{"Statement": list(statements)}], request) is Decision.ALLOWED
+
+
+def managed_policy(name: str) -> list[Statement]:
+    """Return the statements of one of AWS's policies, of which the sandbox keeps a copy."""
+    kept = json.loads((AWS_POLICIES / f"{name}.json").read_text(encoding="utf-8"))
+    statements: list[Statement] = kept["PolicyVersion"]["Document"]["Statement"]
+    return statements
+
+
+def role_statements(role: Mapping[str, Any]) -> list[Statement]:
+    """Return the statements of a role's own policies."""
+    return [
+        statement for policy in role["Properties"]["Policies"] for statement in policy["PolicyDocument"]["Statement"]
+    ]
 
 
 def resources(parameters: Mapping[str, str] | None = None, **settings: Any) -> dict[str, Any]:
@@ -151,6 +176,17 @@ def test_named_subnets_are_the_only_ones() -> None:  # F1
             assert refused(role, shared) == set()
     other = network({}, subnet=ec2("subnet", "subnet-0c3"))
     assert refused(role, other) == {(action, "subnet") for action in (*LAUNCH, *ENDPOINT)}
+
+
+def test_the_service_role_makes_the_role_of_the_first_spot_instance() -> None:  # F10
+    """The managed policy does not let it; and it makes no other role."""
+    role, action = service_role(), "iam:CreateServiceLinkedRole"
+    arn = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    spot = {"iam:AWSServiceName": "spot.amazonaws.com"}
+    assert not allows(managed_policy("AmazonEMRServicePolicy_v2"), action, arn, spot)
+    assert allows(role, action, arn, spot)
+    assert not allows(role, action, arn, {"iam:AWSServiceName": "ecs.amazonaws.com"})
+    assert not allows(role, action, arn.replace("spot.", "ecs.").replace("EC2Spot", "ECS"), spot)
 
 
 @pytest.mark.parametrize("service", ["", "sg-0c3"])

@@ -68,6 +68,17 @@ Say = Callable[[str], None]
 """Tells the user one line."""
 
 
+def check_role(arn: str, option: str) -> None:
+    """Check the ARN of a role that an option names.
+
+    Raises:
+        UsageError: it is not that of a role.
+
+    """
+    if not _ROLE.fullmatch(arn):
+        raise UsageError(f"{option}: {arn!r} is not the ARN of a role", hint="like arn:aws:iam::123456789012:role/name")
+
+
 @dataclass(frozen=True, slots=True)
 class RoleToAssume:
     """A role to act as: its ARN, and the external id that it may demand; empty for none."""
@@ -77,11 +88,7 @@ class RoleToAssume:
 
     def __post_init__(self) -> None:
         """Check the ARN; UsageError if it is not that of a role."""
-        if not _ROLE.fullmatch(self.arn):
-            raise UsageError(
-                f"--assume-role: {self.arn!r} is not the ARN of a role",
-                hint="like arn:aws:iam::123456789012:role/name",
-            )
+        check_role(self.arn, "--assume-role")
 
 
 class MakeClient(Protocol):
@@ -231,7 +238,7 @@ def _assume(session: boto3.Session, role: RoleToAssume, tell: Say, config: Confi
     """Make a session with the credentials of a role, and fetch the first ones."""
 
     def make_client(service: str, **credentials: Any) -> Any:
-        made: Any = session.client(service, config=config, **credentials)  # type: ignore[call-overload]
+        made: Any = session.client(service, config=config, **credentials)  # type: ignore[call-overload]  # any service
         refuse_odd_answers(made)
         _tell_silence(made, tell)
         return made

@@ -110,7 +110,7 @@ class BucketGateway:
 
     @explained("s3")
     def put_public_access_block(self, bucket: str, owner: str, block: Mapping[str, bool]) -> None:
-        """Replace what of public access is blocked."""
+        """Replace the settings that block public access."""
         configuration: Any = dict(block)
         self._client.put_public_access_block(
             Bucket=bucket, ExpectedBucketOwner=owner, PublicAccessBlockConfiguration=configuration

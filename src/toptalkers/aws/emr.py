@@ -105,7 +105,7 @@ class Nodes:
     Attributes:
         role: MASTER, CORE or TASK.
         instance_type: their type, or one of several in a fleet.
-        count: how many there are; of a fleet, its capacity in EMR's units, which are nodes in fleets of ours.
+        count: how many there are; for a fleet, its capacity in EMR's units. In our fleets, a unit is a node.
 
     """
 
@@ -210,7 +210,7 @@ class ClusterGateway:
     @explained("elasticmapreduce")
     def add_steps(self, cluster_id: str, steps: Sequence[Mapping[str, Any]]) -> None:
         """Add steps to a cluster. The request is sent only once, as that of `start` and for the same reason."""
-        self._client_once.add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)  # type: ignore[arg-type]
+        self._client_once.add_job_flow_steps(JobFlowId=cluster_id, Steps=steps)  # type: ignore[arg-type]  # plain dictionaries
 
     @explained("elasticmapreduce")
     def cancel_steps(self, cluster_id: str, step_ids: Sequence[str]) -> None:

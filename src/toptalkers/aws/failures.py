@@ -222,9 +222,12 @@ def _explain_refusal(error: ClientError, service: str) -> AwsError:
         return AwsError(f"the account may not use {service} in this Region: {reason}", code=code)
     if code in _THROTTLED:
         return AwsError(f"AWS throttles {service} {operation}: {reason}", hint="try again later", code=code)
-    return AwsError(f"{service} {operation}: {reason or f'HTTP status {status}'}", code=code, is_open=status >= 500)
+    hint = _NO_BUCKET if code == "NoSuchBucket" else None
+    said = f"{service} {operation}: {reason or f'HTTP status {status}'}"
+    return AwsError(said, hint=hint, code=code, is_open=status >= 500)
 
 
+_NO_BUCKET = "'aws s3 ls' lists those of the account; other accounts' are not in that list"
 _GRANT = "ask your administrator for that permission"
 
 

@@ -50,7 +50,7 @@ class MetricsGateway:
         """Return the sum or maximum of each metric in [since, until); None where there are no values."""
         values: list[dict[str, list[float]]] = [{} for _ in metrics]
         pages = self._client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=[{"Id": f"m{number}", **_query(metric)} for number, metric in enumerate(metrics)],
+            MetricDataQueries=[_query(metric, f"m{number}") for number, metric in enumerate(metrics)],
             StartTime=since,
             EndTime=until,
         )
@@ -66,13 +66,15 @@ class MetricsGateway:
         ]
 
 
-def _query(metric: Metric) -> "MetricDataQueryTypeDef":
-    """Make the query of a metric, without its id (CloudWatch user guide, "CloudWatch search expression syntax")."""
+def _query(metric: Metric, query_id: str) -> "MetricDataQueryTypeDef":
+    """Make the query of a metric (CloudWatch user guide, "CloudWatch search expression syntax")."""
     name, value = metric.dimension
     if metric.has_more_dimensions:
         terms = f'Namespace="{metric.namespace}" MetricName="{metric.name}" {name}="{value}"'
-        return {"Expression": f"SEARCH('{terms}', '{metric.statistic}', {PERIOD_SECONDS})"}  # type: ignore[typeddict-item]
-    return {  # type: ignore[typeddict-item]
+        search = f"SEARCH('{terms}', '{metric.statistic}', {PERIOD_SECONDS})"
+        return {"Id": query_id, "Expression": search}
+    return {
+        "Id": query_id,
         "MetricStat": {
             "Metric": {
                 "Namespace": metric.namespace,

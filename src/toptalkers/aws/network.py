@@ -23,6 +23,7 @@ class Subnet:
         zone: the name of its Availability Zone.
         is_public: whether instances get public addresses there.
         tags: its tags.
+        owner: the number of the account whose it is, which may share it with others; empty if EC2 does not say.
 
     """
 
@@ -31,6 +32,7 @@ class Subnet:
     zone: str = ""
     is_public: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
 
 
 class NetworkGateway:
@@ -65,7 +67,7 @@ class NetworkGateway:
 
     @explained("ec2")
     def zones_offering(self, types: Iterable[str]) -> dict[str, frozenset[str]]:
-        """Return the Availability Zones of the Region that offer these types, by type; types without a zone lack."""
+        """Return the Availability Zones that offer these types, by type, without the types that no zone offers."""
         pages = self._client.get_paginator("describe_instance_type_offerings").paginate(
             LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": sorted(set(types))}]
         )
@@ -84,4 +86,5 @@ class NetworkGateway:
                     zone=one.get("AvailabilityZone", ""),
                     is_public=one.get("MapPublicIpOnLaunch", False),
                     tags={tag["Key"]: tag["Value"] for tag in one.get("Tags", [])},
+                    owner=one.get("OwnerId", ""),
                 )

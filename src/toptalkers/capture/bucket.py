@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toptalkers import locations
 from toptalkers.aws.account import Account
 from toptalkers.aws.bucket import BucketSettings
 from toptalkers.aws.failures import AwsError
@@ -20,8 +21,6 @@ from toptalkers.aws.identity import Identity
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.capture.resolve import Resolver
 from toptalkers.errors import ToptalkersError, UsageError
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 _INSTEAD = ", instead of the one of that name"
 
@@ -54,11 +53,11 @@ def bucket_name(text: str) -> str:
     """Return the name of a bucket, given by its name, or by the S3 URI of anything in it.
 
     Raises:
-        UsageError: it is not the name of a bucket (Amazon S3 user guide, "Bucket naming rules").
+        UsageError: it is not the name of a bucket.
 
     """
     name = text.removeprefix("s3://").partition("/")[0]
-    if not _NAME.fullmatch(name) or ("/" in text and not text.startswith("s3://")):
+    if not re.fullmatch(locations.BUCKET_NAME, name) or ("/" in text and not text.startswith("s3://")):
         raise UsageError(f"{text!r} is not the name of a bucket", hint="give NAME or s3://NAME/...")
     return name
 
@@ -192,7 +191,7 @@ def _resolver(
     parameters: Mapping[str, str],
     stack: OurStack | None,
 ) -> Resolver:
-    """Make what works out the template's bucket as if it had this name."""
+    """Make a resolver that works out the template's bucket as if it had this name."""
 
     def physical(name: str) -> str:
         # Such as the ARN of the key that the stack makes, which is only known when it has been made.
@@ -335,9 +334,7 @@ def reading_statements(
 
     """
     me = account.identity.get()
-    path = stack.parameters.get("RolePath", "/")
-    role = f"arn:{me.partition}:iam::{me.account_id}:role{path}{stack.emr_instance_profile.rpartition('/')[2]}"
-    to = {"Effect": "Allow", "Principal": {"AWS": role}}
+    to = {"Effect": "Allow", "Principal": {"AWS": stack.nodes_role}}
     found: list[tuple[str, Mapping[str, Any]]] = []
     for name in buckets:
         arn = f"arn:{me.partition}:s3:::{name}"
@@ -349,7 +346,7 @@ def reading_statements(
 
 
 def absent_buckets(account: Account, buckets: Sequence[str]) -> tuple[str, ...]:
-    """Return those of some buckets that do not exist; one that may not be looked at does."""
+    """Return those of some buckets that do not exist. One that we may not look at counts as existing."""
     if not buckets:
         return ()
     owner = account.identity.get().account_id

@@ -71,7 +71,7 @@ def split(*texts: Template) -> Template:
 
 
 def when(condition: str, resources: Template) -> Template:
-    """Resources that are only made when a condition of the template holds."""
+    """Resources that are made only when a condition of the template holds."""
     return {name: {"Type": one["Type"], "Condition": condition, **one} for name, one in resources.items()}
 
 

@@ -97,7 +97,7 @@ def format_destroy(plan: DestroyPlan) -> str:
     if plan.stack:
         lines.append(f"  - delete  stack {plan.name} ({plan.stack.status})")
     if plan.bucket and plan.delete_data:
-        amount = f"{plan.objects:,} objects, {plan.size_bytes / 1024**2:,.1f} MB"
+        amount = f"{plan.objects:,} object{'' if plan.objects == 1 else 's'}, {plan.size_bytes / 1024**2:,.1f} MB"
         whose = ", which the stack did not make," if plan.is_taken_over else ","
         lines.append(f"  - delete  bucket {plan.bucket}{whose} FOR GOOD, with {amount} and what still arrives")
     elif plan.bucket:
@@ -140,7 +140,9 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
         with _told(say, f"not deleted: {kept}"):
             _delete_bucket(account, plan, say, progress)
     elif plan.bucket:
-        say(f"kept: {kept}; 'toptalkers deploy --bucket {plan.bucket}' takes it over")
+        days = plan.stack.parameters.get("RecordsExpireDays") if plan.stack else None
+        keep = f" --keep-days {days}" if days else ""
+        say(f"kept: {kept}; 'toptalkers deploy --bucket {plan.bucket}{keep}' takes it over")
     if key:
         command = f"aws kms schedule-key-deletion --region {account.region} --key-id {key}"
         say(f"kept: the key {key}, which the data may need ('{command}' ends it and its $1 a month)")

@@ -12,6 +12,7 @@ from toptalkers.capture.bucket import mend_bucket_policy
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, require_own
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import NAMED_LAYOUTS, format_log_format, parse_log_format
+from toptalkers.question.query import Query
 from toptalkers.visible import visible
 
 Way = Literal["stream", "s3"]
@@ -73,10 +74,15 @@ def flow_log_format(text: str) -> str:
     """Convert `default`, `rich` or a format to the syntax of CreateFlowLogs.
 
     Raises:
-        UsageError: the text is none of these.
+        UsageError: the text is none of these, or the format lacks a field of a talker.
 
     """
     layout = NAMED_LAYOUTS.get(text) or parse_log_format(text)
+    if lacking := [field for field in Query.parse().key if field not in layout]:
+        raise UsageError(
+            f"--log-format: the format lacks {', '.join(lacking)}, without which no talkers can be counted",
+            hint="'rich' is a format with every useful field",
+        )
     return format_log_format(layout)
 
 
@@ -86,6 +92,12 @@ def name_format(log_format: str) -> str:
         if log_format == format_log_format(layout):
             return f"{name} format"
     return f"format '{log_format}'"
+
+
+def _typed(log_format: str | None) -> str:
+    """A format as the shortest argument that names it: `rich`, or its fields in quotes."""
+    names = (name for name, layout in NAMED_LAYOUTS.items() if log_format == format_log_format(layout))
+    return next(names, f'"{log_format}"'.replace("$", "\\$"))
 
 
 def kind_of(resource: str) -> Kind:
@@ -148,8 +160,8 @@ def plan_enable(
     own_format = stack.log_format
     if way == "stream" and log_format not in (None, own_format):
         raise UsageError(
-            f"all flow logs on the stream have its format, and that is {name_format(own_format)}",
-            hint=f"toptalkers deploy --stack-name {stack_name} --log-format '{log_format}' changes it;"
+            f"all flow logs on the stream have the stack's format, which is the {name_format(own_format)}",
+            hint=f"'toptalkers deploy --stack-name {stack_name} --log-format {_typed(log_format)}' changes it;"
             " --destination s3 takes any",
         )
     log_format = log_format or own_format
@@ -189,7 +201,7 @@ def plan_enable(
     if way == "stream":
         destination = Destination(log_group=stack.log_group, role_arn=stack.delivery_role)
     else:
-        destination = Destination(bucket_arn=f"arn:{stack.arn.split(':')[1]}:s3:::{stack.bucket}")
+        destination = Destination(bucket_arn=f"arn:{stack.partition}:s3:::{stack.bucket}")
     creations = tuple(
         Creation(
             kind=kind,

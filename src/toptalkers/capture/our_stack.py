@@ -15,6 +15,9 @@ DESCRIPTION = "toptalkers:"
 STACK_TAG = "toptalkers:stack"
 """The tag of the flow logs that we make; its value is the name of the stack."""
 
+FILTER_NAME = "toptalkers"
+"""The name of the subscription filter, and a dimension of its metrics."""
+
 DEFAULT_EXPIRE_DAYS = 7
 """The default of the parameter RecordsExpireDays."""
 
@@ -95,6 +98,23 @@ class OurStack(Stack):
     def account_id(self) -> str:
         """The number of the AWS account."""
         return self.arn.split(":")[4] if self.arn.count(":") > 3 else ""
+
+    @property
+    def partition(self) -> str:
+        """The part of AWS that it is in, such as `aws` or `aws-cn`."""
+        return self.arn.split(":")[1]
+
+    @property
+    def nodes_role(self) -> str:
+        """The ARN of the role of a cluster's nodes, which has the name and the path of its instance profile."""
+        profile = self.emr_instance_profile
+        if profile.startswith("arn:"):
+            return profile.replace(":instance-profile/", ":role/")
+        return f"arn:{self.partition}:iam::{self.account_id}:role/{profile}" if self.account_id else ""
+
+    def listed(self, parameter: str) -> tuple[str, ...]:
+        """The members of a parameter that is a list."""
+        return tuple(one.strip() for one in self.parameters.get(parameter, "").split(",") if one.strip())
 
     @property
     def emr_security_configuration(self) -> str:

@@ -43,6 +43,10 @@ RULES = [
 ENDPOINT = ["ec2:CreateVpcEndpoint", "ec2:ModifyVpcEndpoint"]
 """In a private subnet, EMR may make an endpoint for itself (its `CreateAndModifyEmrServiceVPCEndpoint`, version 6)."""
 
+SPOT_ROLE = (
+    "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+)
+
 
 def cluster_resources() -> Template:
     """Build the service role, the nodes' instance profile and the security configuration."""
@@ -75,6 +79,10 @@ def _service_role() -> Template:
             "Condition": {"StringLike": {"iam:PassedToService": "ec2.amazonaws.com*"}},
         },
         *_network_statements(),
+        # The first Spot instance of an account needs a role of EC2's, and it is this role that makes it (EMR management
+        # guide, "Use default IAM roles and managed policies"). The managed policy's second version no longer does.
+        allow(["iam:CreateServiceLinkedRole"], {"Fn::Sub": SPOT_ROLE})
+        | {"Condition": {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}}},
         # For encrypted disks of the nodes (EMR management guide, "Encryption at rest using AWS KMS").
         allow_key(
             [

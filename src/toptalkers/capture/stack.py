@@ -78,7 +78,7 @@ def finish(account: Account, plan: StackPlan, stack: Stack, say: Say) -> Stack:
     if plan.bucket:
         # Planned again, because only now there is the key that the stack may make.
         own = require_own(account, plan.name)
-        with _told(say, f"the stack is up, but not yet the settings of s3://{plan.bucket.name}"):
+        with _told(say, f"the stack is up, but s3://{plan.bucket.name} does not have its settings yet"):
             bucket = plan_bucket(account, plan.bucket.name, new, own.parameters, own)
             mend_bucket(account, bucket)
         for change in bucket.changes:
@@ -102,7 +102,7 @@ def _told(say: Say, what: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        say(f"{what}; the same deploy again goes on from there")
+        say(f"{what}; run the same deploy again, and it goes on from there")
         raise
 
 
@@ -156,7 +156,7 @@ def proposed(account: Account, plan: StackPlan, say: Say = lambda _: None) -> It
 
 
 def _packed(template: str) -> str:
-    """Return a template as it fits in a request: one that is too long goes without its white space."""
+    """Return a template that fits into a request: one that is too long loses its white space."""
     if len(template.encode()) <= TEMPLATE_BODY_BYTES:
         return template
     return json.dumps(json.loads(template), separators=(",", ":"))

@@ -17,18 +17,38 @@ from toptalkers.aws.failures import AwsError
 from toptalkers.aws.stack import Change, Stack
 from toptalkers.aws.stream import MOST_RESHARDINGS, reshard
 from toptalkers.capture.bucket import BucketPlan, absent_buckets, plan_bucket
+from toptalkers.capture.costs import ON_DEMAND_MONTH, SHARD_MONTH
 from toptalkers.capture.flowlogs import is_into
 from toptalkers.capture.our_stack import STACK_TAG, OurStack, bucket_left, find_own
-from toptalkers.capture.template import ON_DEMAND, render_template
+from toptalkers.capture.parameters import ON_DEMAND
+from toptalkers.capture.template import render_template
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
 from toptalkers.visible import visible
+
+OPTIONS = {
+    "Shards": "--shards",
+    "RetentionDays": "--retention-days",
+    "LogFormat": "--log-format",
+    "AlarmTopicArn": "--alarm-topic",
+    "RecordsExpireDays": "--keep-days",
+    "ReadBuckets": "--read-bucket",
+    "ReadKmsKeyArns": "--read-key",
+    "KmsKeyArn": "--kms-key",
+    "ClusterSubnets": "--subnet",
+    "ClusterPrimarySecurityGroup": "--primary-security-group",
+    "ClusterNodeSecurityGroup": "--node-security-group",
+    "ClusterServiceSecurityGroup": "--service-security-group",
+    "PermissionsBoundaryArn": "--permissions-boundary",
+    "RolePath": "--role-path",
+}
+"""Parameters of the stack that have an option of `deploy`: what the user types, for errors."""
 
 S3_ONLY = "s3-only"
 """The value of the parameter Capture for a stack without a stream."""
 
 _HELD = (
-    "with the stream goes what it holds: the records in the log group, and those that are not in the bucket yet;"
+    "what the stream holds is lost with it: the records in the log group, and those that are not in the bucket yet;"
     " 'toptalkers status' shows how late they are"
 )
 
@@ -123,6 +143,8 @@ def plan_stack(
         elif stack.has_stream and "Shards" in changed:
             shards, more = _plan_shards(account, stack, *changed["Shards"])
             notes += more
+    if now["Capture"] != S3_ONLY and (stack is None or {"Shards", "Capture"} & changed.keys()):
+        notes.append(_stream_price(now["Shards"]))
     for absent in absent_buckets(account, additions.get("ReadBuckets", ())):
         notes.append(f"there is no bucket {absent!r}: is that its name?")
     bucket, more = _plan_bucket(account, new, now, parameters, stack, name)
@@ -190,7 +212,7 @@ def _plan_bucket(
     stack: OurStack | None,
     stack_name: str,
 ) -> tuple[BucketPlan | None, tuple[str, ...]]:
-    """Plan the settings of the bucket that the stack takes over, None when it makes its own; and what to say of it.
+    """Plan the settings of the bucket that the stack takes over, or None if it makes its own; and notes about it.
 
     Raises:
         UsageError: objects in it would expire, and nobody has said after how many days.
@@ -231,7 +253,7 @@ def _bucket_left_behind(account: Account, stack: OurStack | None, name: str) -> 
         return []
     before = stack.bucket
     if before == name:
-        return [f"the bucket {name} and its policy stay; CloudFormation only no longer looks after them"]
+        return [f"the bucket {name} and its policy stay, but CloudFormation no longer manages them"]
     notes = [f"the bucket {before} is kept with its data, and not used any more"]
     into = [one.resource for one in account.flow_logs.find() if is_into(one, stack, "s3")]
     if into:
@@ -259,19 +281,20 @@ def check_parameters(declared: Mapping[str, Any], parameters: Mapping[str, str])
     for key, value in parameters.items():
         if key not in declared:
             raise UsageError(f"the template has no parameter {key!r}", hint=f"it has {', '.join(sorted(declared))}")
-        one, hint = declared[key], declared[key].get("Description")
+        one, hint, named = declared[key], declared[key].get("Description"), OPTIONS.get(key, key)
         if one["Type"] == "Number":
             if not value.isdecimal():
-                raise UsageError(f"{key}: {value!r} is not a whole number", hint=hint)
+                raise UsageError(f"{named}: {value!r} is not a whole number", hint=hint)
             low, high = one.get("MinValue", 0), one.get("MaxValue", math.inf)
             if not low <= int(value) <= high:
-                raise UsageError(f"{key}: {value} is not within {low} and {high}", hint=hint)
+                bounds = f"not from {low} to {high}" if high < math.inf else f"less than {low}"
+                raise UsageError(f"{named}: {value} is {bounds}", hint=hint)
         if "AllowedValues" in one and value not in map(str, one["AllowedValues"]):
-            raise UsageError(f"{key}: {value} is none of {', '.join(map(str, one['AllowedValues']))}", hint=hint)
+            raise UsageError(f"{named}: {value} is none of {', '.join(map(str, one['AllowedValues']))}", hint=hint)
         items = value.split(",") if one["Type"] == "CommaDelimitedList" else [value]
         for item in items if "AllowedPattern" in one else ():
             if not re.fullmatch(one["AllowedPattern"], item.strip()):
-                raise UsageError(f"{key}: {item!r} is not understood", hint=hint)
+                raise UsageError(f"{named}: {item!r} is not understood", hint=hint)
 
 
 def _refuse_state(stack: Stack) -> None:
@@ -285,6 +308,15 @@ def _refuse_state(stack: Stack) -> None:
             message, hint=f"'aws cloudformation continue-update-rollback --stack-name {stack.name}' brings it back"
         )
     raise ToptalkersError(message, hint=f"'toptalkers destroy --stack-name {stack.name}' deletes it; then deploy again")
+
+
+def _stream_price(shards: str) -> str:
+    """Say what a stream costs as long as there is one."""
+    if shards == ON_DEMAND:
+        what, dollars = "an on-demand stream", ON_DEMAND_MONTH
+    else:
+        what, dollars = f"a stream of {shards} shard{'' if shards == '1' else 's'}", int(shards) * SHARD_MONTH
+    return f"{what} costs about ${dollars:,.0f} a month in us-east-1, even without records; --no-stream saves it"
 
 
 def _plan_shards(account: Account, stack: OurStack, old: str, new: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -326,7 +358,8 @@ def _plan_shards(account: Account, stack: OurStack, old: str, new: str) -> tuple
         )
     if len(steps) > 1:
         note = (
-            f"Kinesis at most doubles or halves the {shards} shards of a stream in one update: in {len(steps)} steps, "
+            "Kinesis at most doubles or halves the shards of a stream in one update;"
+            f" from {shards} this takes {len(steps)} updates: "
         )
         notes += (note + ", ".join(map(str, steps)),)
     return steps, notes

@@ -1,6 +1,7 @@
 """The CloudFormation template of the capture chain and of the roles of a cluster.
 
-Each function returns resources by their logical ids, as plain data, built by `cfn.py`; `roles.py` has the cluster's.
+Each function returns resources by their logical ids, as plain data, built by `cfn.py`; `parameters.py`
+has what can be chosen, `roles.py` the cluster's part, `alarms.py` the alarms.
 `render_template()` writes all of it as JSON, the same bytes every time, small enough to be passed inline (51,200 bytes,
 CloudFormation quotas). Permissions name their actions and resources; none is granted on `*`.
 
@@ -19,7 +20,7 @@ from importlib import resources
 from typing import Any
 
 from toptalkers import __version__, locations
-from toptalkers.capture import preprocess
+from toptalkers.capture.alarms import alarms, silence_alarm
 from toptalkers.capture.cfn import (
     GOES,
     KEPT,
@@ -43,14 +44,9 @@ from toptalkers.capture.cfn import (
     trust,
     when,
 )
-from toptalkers.capture.our_stack import STACK_TAG
+from toptalkers.capture.our_stack import FILTER_NAME, STACK_TAG
+from toptalkers.capture.parameters import conditions, parameters
 from toptalkers.capture.roles import cluster_resources
-from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
-
-LOG_RETENTION_DAYS = (
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
-)  # fmt: skip
-"""The values that CloudWatch Logs accepts."""
 
 STREAM_RETENTION_HOURS = 24
 """The default of Kinesis, and free."""
@@ -63,21 +59,11 @@ BATCH_ATTEMPTS = 10_000
 
 QUARANTINE_DAYS = 30
 
-ON_DEMAND = "on-demand"
-
-FILTER_NAME = "toptalkers"
-"""The name of the subscription filter, and a dimension of its metrics."""
-
 CODE_LINES = 100
 """A list of so many parts is the function's code, whose lines remain lines."""
 
 WIDTH = 120
 """The template's lines are no longer than this, except those with one long text."""
-
-BUCKET_PATTERN = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-KEY_PATTERN = "arn:[a-z0-9-]+:kms:.+:key/.+"
-GROUP_PATTERN = "(sg-[0-9a-f]+)?"
-LOG_FORMAT_PATTERN = r"\$\{[a-z][a-z0-9-]*\}( \$\{[a-z][a-z0-9-]*\})*"
 
 
 def build_template() -> Template:
@@ -86,12 +72,12 @@ def build_template() -> Template:
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "toptalkers: VPC flow logs from CloudWatch Logs through Kinesis and Lambda to S3, and the roles "
         "of the cluster that counts them",
-        "Parameters": _parameters(),
-        "Conditions": _conditions(),
+        "Parameters": parameters(),
+        "Conditions": conditions(),
         "Resources": when("MakesKey", _key())
         | when("MakesBucket", _bucket())
-        | when("HasStream", _log_group() | _stream() | _function() | _alarms())
-        | when("WatchesSilence", _silence_alarm())
+        | when("HasStream", _log_group() | _stream() | _function() | alarms())
+        | when("WatchesSilence", silence_alarm())
         | cluster_resources(),
         "Outputs": _outputs(),
     }
@@ -140,7 +126,7 @@ def inline_code() -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             stripped = [statement for statement in body if not _is_text(statement)]
-            node.body = stripped or [ast.Pass()]  # type: ignore[attr-defined]
+            node.body = stripped or [ast.Pass()]  # type: ignore[attr-defined]  # it has one
     # Narrow, too: it is half of the template.
     code = ast.unparse(tree).replace("\n\n", "\n")
     code = re.sub("^ +", lambda spaces: " " * (len(spaces[0]) // 4), code, flags=re.MULTILINE)
@@ -153,138 +139,6 @@ def _is_text(statement: object) -> bool:
         and isinstance(statement.value, ast.Constant)
         and isinstance(statement.value.value, str)
     )
-
-
-def _parameters() -> Template:
-    def text(description: str, default: str = "", pattern: str = "", kind: str = "String") -> Template:
-        allowed = {"AllowedPattern": pattern} if pattern else {}
-        return {"Type": kind, "Default": default, **allowed, "Description": description}
-
-    def texts(description: str, pattern: str) -> Template:
-        return text(description, "", f"({pattern})?", "CommaDelimitedList")
-
-    def choice(description: str, *values: str) -> Template:
-        return {"Type": "String", "Default": values[0], "AllowedValues": list(values), "Description": description}
-
-    def number(description: str, default: int, **limits: object) -> Template:
-        return {"Type": "Number", "Default": default, **limits, "Description": description}
-
-    return {
-        "Capture": choice(
-            "stream: flow logs go through CloudWatch Logs, Kinesis and a function. s3-only: AWS delivers them directly "
-            "to the bucket, and none of those is made",
-            "stream",
-            "s3-only",
-        ),
-        "Shards": text(
-            "Shards of the stream (each takes 1 MB per second), or on-demand",
-            "1",
-            f"{ON_DEMAND}|[1-9][0-9]{{0,3}}",
-        ),
-        "RetentionDays": number(
-            "Days that CloudWatch Logs keeps flow records",
-            1,
-            AllowedValues=list(LOG_RETENTION_DAYS),
-        ),
-        "LogFormat": text(
-            "The format of flow logs, in the syntax of create-flow-logs",
-            format_log_format(DEFAULT_LAYOUT),
-            LOG_FORMAT_PATTERN,
-        ),
-        "BatchingWindowSeconds": number(
-            "How long records gather for one object in S3",
-            300,
-            MinValue=0,
-            MaxValue=300,
-        ),
-        "FunctionMemoryMb": number(
-            "Memory of the function, and with it its share of a processor", 512, MinValue=256, MaxValue=10240
-        ),
-        "FunctionRuntime": text("Runtime of the function", "python3.14", "python3[.]1[2-9]"),
-        "FunctionArchitecture": choice("Architecture of the function", "arm64", "x86_64"),
-        "ParallelizationFactor": number(
-            "Functions that read one shard at the same time",
-            1,
-            MinValue=1,
-            MaxValue=10,
-        ),
-        "AlarmTopicArn": text("SNS topic that the alarms notify", pattern="(arn:[a-z0-9-]+:sns:.+)?"),
-        "SilenceAlarm": choice("An alarm when no record has arrived for 30 minutes", "off", "on"),
-        "ExistingBucket": text(
-            "A bucket to take over, such as one that a deleted stack left; CloudFormation does not change it",
-            pattern=f"({BUCKET_PATTERN})?",
-        ),
-        "RecordsExpireDays": number(f"Days that S3 keeps {locations.CAPTURED} and {locations.DIRECT}", 7, MinValue=1),
-        "RunLogsExpireDays": number(f"Days that S3 keeps {locations.RUN_LOGS}, the logs of clusters", 30, MinValue=1),
-        "ReadBuckets": texts(
-            "Names of other buckets that a cluster may read; another account's bucket policy must allow it, too",
-            BUCKET_PATTERN,
-        ),
-        "ReadKmsKeyArns": texts(
-            "Keys that encrypt those buckets; another account's key policy must allow it, too",
-            KEY_PATTERN,
-        ),
-        "KmsKeyArn": text(
-            "Your key for stream, log groups, bucket and cluster disks. Its policy must let logs.REGION.amazonaws.com "
-            "and, for direct delivery, delivery.logs.amazonaws.com use it. Without a key, AWS's own encrypt the first "
-            "three, and disks are only encrypted if the account encrypts EBS volumes by default",
-            pattern=f"({KEY_PATTERN})?",
-        ),
-        "MakeKey": choice("Make such a key ($1 per month), which stays when the stack is deleted", "no", "yes"),
-        "EmrCertificates": text(
-            "S3 URI of a zip of PEM certificates, for TLS between the nodes of a cluster",
-            pattern="(s3://[^/]+/.+[.]zip)?",
-        ),
-        "EmrSecurityConfiguration": text("EMR security configuration instead of the one made here"),
-        "ClusterSubnets": texts(
-            "Subnets of clusters, of which EMR chooses one; its role reaches no others that are not tagged",
-            "subnet-[0-9a-f]+",
-        ),
-        "ClusterPrimarySecurityGroup": text(
-            "Security group of the primary node; without it, EMR makes its own groups", pattern=GROUP_PATTERN
-        ),
-        "ClusterNodeSecurityGroup": text("Security group of the other nodes", pattern=GROUP_PATTERN),
-        "ClusterServiceSecurityGroup": text(
-            "Security group of EMR's access to a private subnet", pattern=GROUP_PATTERN
-        ),
-        "NodesSsm": choice("Let Session Manager connect to the nodes of a cluster", "no", "yes"),
-        "PermissionsBoundaryArn": text(
-            "Permissions boundary of every role", pattern="(arn:[a-z0-9-]+:iam::.+:policy/.+)?"
-        ),
-        "RolePath": text("Path of every role; with another one, all roles are made anew", "/", "/([!-~]+/)?"),
-    }
-
-
-def _conditions() -> Template:
-    def equals(parameter: str, value: str) -> Template:
-        return {"Fn::Equals": [ref(parameter), value]}
-
-    def given(parameter: str) -> Template:
-        return {"Fn::Not": [equals(parameter, "")]}
-
-    def listed(parameter: str) -> Template:
-        return {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", ref(parameter)]}, ""]}]}
-
-    return {
-        "IsChina": equals("AWS::Partition", "aws-cn"),
-        "HasStream": equals("Capture", "stream"),
-        "IsOnDemand": equals("Shards", ON_DEMAND),
-        "WatchesSilence": {"Fn::And": [{"Condition": "HasStream"}, equals("SilenceAlarm", "on")]},
-        "HasAlarmTopic": given("AlarmTopicArn"),
-        "MakesBucket": equals("ExistingBucket", ""),
-        "HasReadBuckets": listed("ReadBuckets"),
-        "HasReadKeys": listed("ReadKmsKeyArns"),
-        "MakesKey": {"Fn::And": [equals("MakeKey", "yes"), equals("KmsKeyArn", "")]},
-        "HasKey": {"Fn::Or": [{"Condition": "MakesKey"}, given("KmsKeyArn")]},
-        "HasEmrCertificates": given("EmrCertificates"),
-        "MakesEmrSecurityConfiguration": equals("EmrSecurityConfiguration", ""),
-        "HasClusterSubnets": listed("ClusterSubnets"),
-        "HasClusterGroups": {"Fn::And": [given("ClusterPrimarySecurityGroup"), given("ClusterNodeSecurityGroup")]},
-        "HasServiceGroup": given("ClusterServiceSecurityGroup"),
-        "HasSsm": equals("NodesSsm", "yes"),
-        "HasBoundary": given("PermissionsBoundaryArn"),
-        "HasRolePath": {"Fn::Not": [equals("RolePath", "/")]},
-    }
 
 
 def _key() -> Template:
@@ -558,55 +412,6 @@ def _function() -> Template:
     }
 
 
-def _alarms() -> Template:
-    """Build the alarms for records that are late, fail, or cannot be read, and for a stream that does not take them."""
-    function, stream = ("FunctionName", ref("Function")), ("StreamName", ref("Stream"))
-    throttled = "CloudWatch Logs is throttled by the stream; after 24 hours it drops records. More shards help"
-    return {
-        "LateAlarm": _alarm(
-            "Records wait on the stream for more than half an hour",
-            _metric("AWS/Lambda", "IteratorAge", function, "Maximum"),
-            above=30 * 60 * 1000,
-            periods=3,
-        ),
-        "ErrorsAlarm": _alarm(
-            "The function fails; Kinesis sends the same batch again",
-            _metric("AWS/Lambda", "Errors", function),
-            periods=2,
-        ),
-        "QuarantineAlarm": _alarm(
-            f"Something on the stream could not be read, and is in {locations.QUARANTINE}",
-            _metric(preprocess.METRICS_NAMESPACE, "Quarantined", function),
-        ),
-        "ThrottledAlarm": _alarm(throttled, _delivery("DeliveryThrottling"), periods=2),
-        "UndeliveredAlarm": _alarm(
-            "CloudWatch Logs cannot write to the stream: its role, the stream or the key refuses",
-            _delivery("DeliveryErrors"),
-            periods=2,
-        ),
-        "ShardFullAlarm": _alarm(
-            "A shard of the stream takes no more; more shards help",
-            _metric("AWS/Kinesis", "WriteProvisionedThroughputExceeded", stream),
-            periods=3,
-        ),
-    }
-
-
-def _silence_alarm() -> Template:
-    """Build the alarm for records that do not arrive at all. Its name is not the parameter's."""
-    alarm = _alarm(
-        "No flow record has arrived in CloudWatch Logs for half an hour",
-        _metric("AWS/Logs", "IncomingLogEvents", ("LogGroupName", ref("FlowLogGroup"))),
-        periods=6,
-    )
-    alarm["Properties"] |= {
-        "Threshold": 1,
-        "ComparisonOperator": "LessThanThreshold",
-        "TreatMissingData": "breaching",
-    }
-    return {"SilenceAlarmOn": alarm}
-
-
 def _outputs() -> Template:
     # Pasted as it is, it takes the default VPC; the variable VPC_ID chooses another. In Fn::Sub, `!` keeps a variable
     # for the shell, but only outside of other braces.
@@ -658,41 +463,3 @@ def _kept_for(days: object) -> Template:
 
 def _expire(name: str, prefix: str, days: object) -> Template:
     return {"Id": name, "Status": "Enabled", "Prefix": prefix, "ExpirationInDays": days}
-
-
-def _metric(namespace: str, name: str, dimension: tuple[str, Template], statistic: str = "Sum") -> Template:
-    """The properties of an alarm on a metric with one dimension, checked every five minutes."""
-    return {
-        "Namespace": namespace,
-        "MetricName": name,
-        "Dimensions": [{"Name": dimension[0], "Value": dimension[1]}],
-        "Statistic": statistic,
-        "Period": 300,
-    }
-
-
-def _delivery(name: str) -> Template:
-    """The properties of an alarm on a metric of the subscription.
-
-    Its metrics have a third dimension, DestinationType, whose values AWS does not document. An alarm on a
-    metric needs all dimensions; a query does not.
-    """
-    where = f"LogGroupName = '${{FlowLogGroup}}' AND FilterName = '{FILTER_NAME}'"
-    query = f'SELECT SUM({name}) FROM "AWS/Logs" WHERE {where}'  # noqa: S608 - no input, and no database
-    return {"Metrics": [{"Id": "query", "Expression": {"Fn::Sub": query}, "Period": 300}]}
-
-
-def _alarm(description: str, watched: Template, *, above: int = 0, periods: int = 1) -> Template:
-    """An alarm that goes off when what it watches was above a value in each of the last periods."""
-    return {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmDescription": description,
-            **watched,
-            "EvaluationPeriods": periods,
-            "Threshold": above,
-            "ComparisonOperator": "GreaterThanThreshold",
-            "TreatMissingData": "notBreaching",
-            "AlarmActions": if_("HasAlarmTopic", [ref("AlarmTopicArn")], NOTHING),
-        },
-    }

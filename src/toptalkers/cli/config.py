@@ -36,7 +36,7 @@ ELSEWHERE = {
     ("render", "account"),
     ("sandbox", "stream"),
 }
-"""Options that mean something else than those of the same name of other commands, so that the top is not for them."""
+"""Options that mean something else in other commands; the top of the file does not set them."""
 
 _Options = Mapping[str, click.Option]
 

@@ -6,6 +6,7 @@ import click
 
 from toptalkers.cli.options import account_options, stack_name_option, yes_option
 from toptalkers.cli.params import PAIR
+from toptalkers.cli.sections import SectionedCommand
 from toptalkers.cli.talk import confirm, say, say_lines, show
 
 if TYPE_CHECKING:
@@ -31,22 +32,11 @@ _SECTIONS = {
     "Storage": ("bucket", "keep_days", "read_buckets", "read_keys", "kms_key"),
     "Cluster": ("subnets", "primary_security_group", "node_security_group", "service_security_group"),
     "Roles": ("permissions_boundary", "role_path", "cloudformation_role"),
+    "Where": ("stack_name", "region", "profile", "assume_role", "external_id"),
 }
 
 
-class _Sections(click.Command):
-    """A command whose help has its options in sections."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections, and at the end the other options."""
-        records = {one.name: one.get_help_record(ctx) for one in self.get_params(ctx)}
-        sections = {title: [records.pop(name) for name in names] for title, names in _SECTIONS.items()}
-        for title, found in {**sections, "Options": list(records.values())}.items():
-            with formatter.section(title):
-                formatter.write_dl([one for one in found if one])
-
-
-@click.command(cls=_Sections)
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @stack_name_option
 @click.option("--shards", metavar="N|on-demand", help="Shards of the stream.  [default: 1]")
 @click.option(
@@ -120,11 +110,14 @@ def deploy(
       toptalkers deploy --no-stream --keep-days 30 --read-bucket central-flow-logs
       toptalkers deploy --shards 4 --tag team=network --yes
     """
+    from toptalkers.aws.account import check_role
     from toptalkers.capture import stack, stack_plan
     from toptalkers.capture.bucket import format_statements, reading_statements
     from toptalkers.capture.our_stack import require_own
 
     given, additions = _chosen(options)
+    if cloudformation_role:
+        check_role(cloudformation_role, "--cloudformation-role")
     plan = stack_plan.plan_stack(
         account,
         stack_name,
@@ -164,6 +157,8 @@ def _carry_out(account: "Account", plan: "StackPlan", *, dry_run: bool, yes: boo
             confirm("Change the bucket?", yes=yes)
             stack.finish(account, plan, require_own(account, plan.name), say)
         return not dry_run
+    if plan.role_arn:
+        say(f"Note: CloudFormation takes the role {plan.role_arn} only with a change of the stack")
     if dry_run:
         show("Nothing to do.")
     else:
@@ -194,7 +189,7 @@ def _chosen(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, list[str
     if options["subnets"]:
         given["ClusterSubnets"] = ",".join(options["subnets"])
     lists = {
-        "ReadBuckets": [bucket_name(one) for one in options["read_buckets"]],
-        "ReadKmsKeyArns": list(options["read_keys"]),
+        "ReadBuckets": list(dict.fromkeys(bucket_name(one) for one in options["read_buckets"])),
+        "ReadKmsKeyArns": list(dict.fromkeys(options["read_keys"])),
     }
     return given, {name: values for name, values in lists.items() if values}

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @stack_name_option
 @click.option("--all-vpcs", is_flag=True, help="All VPCs of the Region, instead of ids.")
-@click.option("--traffic", type=click.Choice(["ACCEPT", "REJECT", "ALL"]), default="ACCEPT", show_default=True)
+@click.option(
+    "--traffic",
+    type=click.Choice(["ACCEPT", "REJECT", "ALL"]),
+    default="ACCEPT",
+    show_default=True,
+    help="The records that are logged.",
+)
 @click.option(
     "--destination",
     type=click.Choice(["stream", "s3"]),
@@ -70,7 +76,9 @@ def enable_flowlogs(
     """
     from toptalkers.capture import flowlogs
 
-    if all_vpcs == bool(ids):
+    if all_vpcs and ids:
+        raise UsageError("--all-vpcs and ids exclude each other", hint="give one of them")
+    if not all_vpcs and not ids:
         raise UsageError("which VPCs, subnets or interfaces?", hint="name ids, or give --all-vpcs")
     if old_log_format is not None:
         if log_format is not None:

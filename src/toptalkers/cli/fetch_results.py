@@ -51,10 +51,10 @@ def fetch_results(
     from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
+    from toptalkers.runs.input.quarantine import quarantine_note
+    from toptalkers.runs.input.renamed import remove_renamed
     from toptalkers.runs.listing import answer_folder, choose_answer
     from toptalkers.runs.outcome import tally_of
-    from toptalkers.runs.quarantine import quarantine_note
-    from toptalkers.runs.renamed import remove_renamed
     from toptalkers.runs.site import find_bucket
 
     bucket = find_bucket(account, where)

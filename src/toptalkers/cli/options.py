@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from toptalkers.answer.presentation import FORMAT, TOP, Presentation
-from toptalkers.cli.params import OUTPUT
+from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import CLAUSES, Clause
@@ -17,6 +17,7 @@ from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account, RoleToAssume
+    from toptalkers.runs.cluster.request import ClusterOptions
     from toptalkers.runs.site import SiteOptions
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
@@ -96,7 +97,7 @@ def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:
     """Take the format of the flow log that wrote the command's input, of the question's time."""
     from toptalkers.records.files import read_manifest
     from toptalkers.records.wanted import Origin, Wanted
-    from toptalkers.runs.log_format import find_log_format
+    from toptalkers.runs.input.log_format import find_log_format
 
     if "region" not in given:
         raise UsageError("--log-format auto asks AWS, which this command does not", hint="name the columns instead")
@@ -125,21 +126,35 @@ _SITE = (
 )
 
 _CLUSTER_SITE = (
-    click.option("--service-role", metavar="ROLE", help="EMR's role.  [default: the stack's; needed with --bucket]"),
     click.option(
-        "--instance-profile", metavar="PROFILE", help="The nodes'.  [default: the stack's; needed with --bucket]"
-    ),
-    click.option("--security-configuration", metavar="NAME", help="EMR's.  [default: the stack's, or none]"),
-    click.option(
-        "--primary-security-group", metavar="ID", help="Of the primary node.  [default: the stack's, or EMR's own]"
+        "--service-role",
+        metavar="ROLE",
+        help="The role that EMR runs under.  [default: the stack's; needed with --bucket]",
     ),
     click.option(
-        "--node-security-group", metavar="ID", help="Of the other nodes.  [default: the stack's, or EMR's own]"
+        "--instance-profile",
+        metavar="PROFILE",
+        help="The instance profile of the nodes.  [default: the stack's; needed with --bucket]",
+    ),
+    click.option(
+        "--security-configuration",
+        metavar="NAME",
+        help="EMR's security configuration.  [default: the stack's, or none]",
+    ),
+    click.option(
+        "--primary-security-group",
+        metavar="ID",
+        help="Security group of the primary node.  [default: the stack's, or EMR's own]",
+    ),
+    click.option(
+        "--node-security-group",
+        metavar="ID",
+        help="Security group of the other nodes.  [default: the stack's, or EMR's own]",
     ),
     click.option(
         "--service-security-group",
         metavar="ID",
-        help="For EMR's access to a private subnet.  [default: the stack's, or EMR's own]",
+        help="Security group of EMR's access to a private subnet.  [default: the stack's, or EMR's own]",
     ),
 )
 
@@ -189,8 +204,73 @@ def _where(given: Mapping[str, Any]) -> "SiteOptions":
     if values.get("bucket") and sources["bucket"] is sources["stack_name"]:
         raise UsageError("--bucket is for runs without a stack, and --stack-name names one", hint="give one of them")
     if sources["stack_name"] is ParameterSource.COMMANDLINE:
+        aside = [name for name in values if sources[name] is ParameterSource.DEFAULT_MAP]
+        if aside:
+            say(f"for --stack-name, put aside: {', '.join(name.replace('_', '-') for name in aside)}")
         values = {name: one for name, one in values.items() if sources[name] is ParameterSource.COMMANDLINE}
     return SiteOptions(**values)
+
+
+_CLUSTER = (
+    click.option("--instance-type", metavar="TYPE", help="Type of core and task nodes.  [default: m7g.xlarge]"),
+    click.option(
+        "--primary-type", metavar="TYPE", help="Type of the primary node.  [default: xlarge of the same family]"
+    ),
+    click.option(
+        "--core", type=click.IntRange(min=1), metavar="N", help="Number of core nodes.  [default: by the input's size]"
+    ),
+    click.option("--task", type=click.IntRange(min=0), metavar="N", help="Number of task nodes.  [default: none]"),
+    click.option(
+        "--vpc-nodes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000.",
+    ),
+    click.option(
+        "--max-nodes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The most nodes, if their number is computed.  [default: 20]",
+    ),
+    click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes."),
+    click.option("--release", default="emr-7.14.0", show_default=True, metavar="LABEL", help="EMR's release."),
+    click.option(
+        "--subnet",
+        "subnets",
+        multiple=True,
+        metavar="ID",
+        help="Subnet of the cluster; of several, EMR chooses.  [default: the stack's, or EMR's choice]",
+    ),
+    click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes."),
+    click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster."),
+    click.option(
+        "--configurations",
+        type=click.File("rb"),
+        metavar="FILE",
+        help="Settings of the cluster's software: EMR's JSON list of configurations.",
+    ),
+    click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well."),
+    click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step."),
+)
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a new cluster; `read_cluster_options` reads them."""
+    return _with(_CLUSTER, command)
+
+
+def read_cluster_options(given: Mapping[str, Any]) -> "ClusterOptions":
+    """Turn the values of `cluster_options`, and perhaps `keep_alive`, into options of a cluster.
+
+    Raises:
+        UsageError: the file is not a list of EMR's configurations.
+
+    """
+    from toptalkers.runs.cluster.request import ClusterOptions, parse_configurations
+
+    file = given["configurations"]
+    configurations = parse_configurations(file.read(), name=file.name) if file else ()
+    return ClusterOptions(**{**given, "configurations": configurations})
 
 
 strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")
@@ -225,7 +305,7 @@ def open_account(*, region: str | None, profile: str | None) -> "Account":
 
 
 _ROLE, _EXTERNAL_ID = "toptalkers.assume_role", "toptalkers.external_id"
-"""Where the values of the two options are in click's context, as `open_account` alone needs them."""
+"""The keys of the two options' values in click's context: only `open_account` needs them."""
 
 
 def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:

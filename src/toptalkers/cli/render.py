@@ -1,21 +1,24 @@
 """`toptalkers render`: the requests to AWS as files, to read or to use with other tools."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toptalkers.cli.options import (
+    cluster_options,
     cluster_site_options,
     job_query_options,
     open_account,
     output_option,
+    read_cluster_options,
     region_options,
     stack_name_option,
 )
-from toptalkers.cli.run_emr import run_emr
-from toptalkers.cli.sources import origin_options
+from toptalkers.cli.sections import SectionedCommand
+from toptalkers.cli.sources import input_option, origin_options
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.permissions import COMMANDS
 from toptalkers.question.query import Query
@@ -44,7 +47,7 @@ def template(*, output: Path | None) -> None:
     Example:
       toptalkers render template > toptalkers.json
       aws cloudformation create-stack --stack-name toptalkers --template-body file://toptalkers.json \\
-          --capabilities CAPABILITY_NAMED_IAM
+          --capabilities CAPABILITY_NAMED_IAM --retain-except-on-create
     """
     from toptalkers.answer.output import write_output
     from toptalkers.capture.template import render_template
@@ -57,7 +60,9 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--bundle", metavar="PREFIX", help="Where the scripts are.  [default: code/<their hash>/]"),
         click.option("--run-id", default="20261123T181500Z-4f2a", show_default=True, metavar="ID", help="The run."),
-        click.option("--bucket", default="toptalkers-123456789012", show_default=True, help="The stack's bucket."),
+        click.option(
+            "--bucket", default="toptalkers-123456789012", show_default=True, metavar="NAME", help="The stack's bucket."
+        ),
     ):
         command = option(command)
     return command
@@ -77,7 +82,7 @@ def steps(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | Non
     """
     from toptalkers.answer.output import write_output
     from toptalkers.job.steps import render_steps
-    from toptalkers.runs.request import example_run
+    from toptalkers.runs.cluster.request import example_run
 
     planned, _ = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_steps(planned).encode()], output)
@@ -97,28 +102,15 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
       toptalkers render cluster --bucket my-bucket > cluster.json
     """
     from toptalkers.answer.output import write_output
-    from toptalkers.runs.request import example_run, render_request
+    from toptalkers.runs.cluster.request import example_run, render_request
 
     _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
     write_output([render_request(request).encode()], output)
 
 
-CLUSTER_OPTIONS = (
-    *("instance_type", "primary_type", "core", "task", "vpc_nodes", "max_nodes", "spot", "release", "subnets"),
-    *("key_name", "tags", "configurations", "keep_aggregate", "keep_all_ports"),
-)
-"""The options of `run-emr` for the cluster, which `render schedule` has, too."""
-
-
-def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    options = [one for one in run_emr.params if one.name in CLUSTER_OPTIONS]
-    command.__click_params__ = [*getattr(command, "__click_params__", []), *reversed(options)]  # type: ignore[attr-defined]
-    return command
-
-
-@render.command()
+@render.command(cls=SectionedCommand)
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@input_option
 @origin_options
 @click.option("--at", default="02:30", show_default=True, metavar="HH:MM", help="When to run, in UTC.")
 @click.option("--topic", metavar="ARN", help="The SNS topic to tell of a failure.  [default: the schedule's own]")
@@ -126,7 +118,7 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--upload", is_flag=True, help="Upload the scripts, which every run needs.")
 @click.option("--kms-key", metavar="ARN", help="The key that encrypts the bucket.  [default: the stack's]")
 @cluster_site_options
-@_cluster_options
+@cluster_options
 @region_options
 @output_option
 def schedule(
@@ -141,17 +133,16 @@ def schedule(
     kms_key: str | None,
     where: "SiteOptions",
     origin: "Origin",
-    configurations: BinaryIO | None,
     region: str | None,
     profile: str | None,
     output: Path | None,
-    **cluster: object,
+    **cluster: Any,
 ) -> None:
     """Write a CloudFormation template that asks the question about yesterday, every night.
 
-    It has a schedule, a state machine that sends the request of `run-emr`, and an SNS topic that is told when there is
-    no answer. The cluster is as large as yesterday's flow logs need: render it again when they have grown, or when
-    there are flow logs of another account or Region.
+    It has a schedule, a state machine that sends the request of `run-emr`, and an SNS topic that is told when there
+    is no answer. The cluster is as large as yesterday's flow logs need, so there must be some: render it again when
+    they have grown, or when there are flow logs of another account or Region.
 
     \b
     Example:
@@ -162,9 +153,7 @@ def schedule(
     from toptalkers.answer.output import write_output
     from toptalkers.capture.our_stack import require_own
     from toptalkers.errors import UsageError
-    from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, parse_configurations
-    from toptalkers.runs.schedule import (
+    from toptalkers.render.schedule import (
         Nightly,
         key_of,
         parse_at,
@@ -174,19 +163,20 @@ def schedule(
         trees_of,
         yesterday_of,
     )
+    from toptalkers.runs.plan import format_plan, plan_run
     from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import is_uploaded, upload_bundle
 
     if topic and email:
         raise UsageError("--topic and --email both say who is told", hint="subscribe the address to your topic")
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise UsageError(f"--email: {email!r} is not an address", hint="like ops@example.com")
     parse_at(at)
     account = open_account(region=region, profile=profile)
     question = yesterday_of(query, account.now())
     site = find_site(account, where)
     stack = None if where.bucket else require_own(account, where.stack_name)
     parameters = stack.parameters if stack else {}
-    if configurations:
-        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
     plan = plan_run(
         account,
         site,
@@ -194,7 +184,7 @@ def schedule(
         top=top,
         inputs=inputs,
         origin=origin,
-        options=ClusterOptions(**cluster),  # type: ignore[arg-type]
+        options=read_cluster_options(cluster),
         token=token_of(site, query, top, (*inputs, str(origin))),
     )
     trees = trees_of(account.storage, plan)
@@ -227,9 +217,9 @@ def schedule(
     )
 
 
-@render.command()
+@render.command(cls=SectionedCommand)
 @job_query_options
-@click.option("--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the stack's flow logs.")
+@input_option
 @click.option(
     "--only", type=click.Choice(["tables", "question"]), help="Write one of the two, for a program that runs it."
 )
@@ -262,14 +252,14 @@ def athena(
     from toptalkers.answer.output import write_output
     from toptalkers.capture.our_stack import require_own
     from toptalkers.flowlog.layout import parse_log_format
-    from toptalkers.runs.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
+    from toptalkers.render.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
 
     account = open_account(region=region, profile=profile)
     if inputs:
         tables = find_tables(account.storage, inputs, prefix="toptalkers", layout=query.log_format)
     else:
         stack = require_own(account, stack_name)
-        days = int(stack.parameters.get("RecordsExpireDays") or 7)
+        days = stack.records_expire_days
         tables = find_tables(
             account.storage,
             stack_places(stack.bucket, has_stream=stack.has_stream),
@@ -286,15 +276,25 @@ def athena(
     write_output([texts[only].encode()], output)
 
 
+partition_option = click.option(
+    "--partition",
+    default="aws",
+    type=click.Choice(["aws", "aws-cn", "aws-us-gov"]),
+    show_default=True,
+    help="The part of AWS.",
+)
+
+
 @render.command()
 @click.argument("commands", nargs=-1, type=click.Choice(COMMANDS), metavar="[COMMAND]...")
 @stack_name_option
 @click.option("--bucket", default="", metavar="NAME", help="The bucket.  [default: those named after the stack]")
 @click.option("--read-bucket", "read_buckets", multiple=True, metavar="NAME", help="Another bucket that is read.")
 @click.option("--role", "roles", multiple=True, metavar="NAME", help="A role for EMR.  [default: the stack's]")
+@click.option("--cloudformation-role", default="", metavar="ARN", help="The role that CloudFormation takes, if any.")
 @click.option("--account", default="*", metavar="ID", help="The number of the account.  [default: any]")
 @click.option("--aws-region", "region", default="*", metavar="NAME", help="The Region.  [default: any]")
-@click.option("--partition", default="aws", type=click.Choice(["aws", "aws-cn", "aws-us-gov"]), show_default=True)
+@partition_option
 @output_option
 def permissions(
     *,
@@ -303,12 +303,15 @@ def permissions(
     bucket: str,
     read_buckets: tuple[str, ...],
     roles: tuple[str, ...],
+    cloudformation_role: str,
     account: str,
     region: str,
     partition: str,
     output: Path | None,
 ) -> None:
     """Write the IAM policy that the person who types the commands needs; of all commands by default.
+
+    With --cloudformation-role, that role makes the stack's resources, and the person only passes it.
 
     \b
     Example:
@@ -318,12 +321,62 @@ def permissions(
     from toptalkers.answer.output import write_output
     from toptalkers.permissions import POLICY_CHARACTERS, Names, policy_of, render_policy
 
-    names = Names(partition, region, account, stack_name, bucket, read_buckets, roles)
+    names = Names(partition, region, account, stack_name, bucket, read_buckets, roles, cloudformation_role)
     text = render_policy(policy_of(commands or COMMANDS, names))
     write_output([text.encode()], output)
     size = len("".join(text.split()))
     if size > POLICY_CHARACTERS:
         say(f"IAM takes {POLICY_CHARACTERS:,} characters in a policy, and this one has {size:,}: name fewer commands")
+
+
+@render.command()
+@click.option("--bucket", required=True, metavar="NAME", help="The bucket that holds runs; it exists.")
+@click.option("--read-bucket", "read_buckets", multiple=True, metavar="NAME", help="Another bucket that is read.")
+@click.option("--read-key", "read_keys", multiple=True, metavar="ARN", help="The KMS key of such a bucket.")
+@click.option("--subnet", "subnets", multiple=True, metavar="ID", help="A subnet for clusters.  [default: any]")
+@click.option("--kms-key", default="", metavar="ARN", help="The key that encrypts the bucket and the nodes' disks.")
+@click.option("--permissions-boundary", default="", metavar="ARN", help="Permissions boundary of the roles.")
+@click.option("--role-path", default="/", metavar="PATH", help="Path of the roles.", show_default=True)
+@partition_option
+@output_option
+def roles(
+    *,
+    bucket: str,
+    read_buckets: tuple[str, ...],
+    read_keys: tuple[str, ...],
+    subnets: tuple[str, ...],
+    kms_key: str,
+    permissions_boundary: str,
+    role_path: str,
+    partition: str,
+    output: Path | None,
+) -> None:
+    """Write a CloudFormation template of only the cluster's roles, for a security team to make.
+
+    Its outputs are what `run-emr --service-role`, `--instance-profile` and `--security-configuration` take.
+
+    \b
+    Example:
+      toptalkers render roles --bucket my-bucket --read-bucket central-logs > roles.json
+      aws cloudformation deploy --stack-name toptalkers-roles --template-file roles.json \\
+          --capabilities CAPABILITY_NAMED_IAM
+    """
+    from toptalkers.answer.output import write_output
+    from toptalkers.capture.stack_plan import check_parameters
+    from toptalkers.capture.template import build_template
+    from toptalkers.render.roles import render_roles
+
+    parameters = {
+        "ExistingBucket": bucket,
+        "ReadBuckets": ",".join(read_buckets),
+        "ReadKmsKeyArns": ",".join(read_keys),
+        "ClusterSubnets": ",".join(subnets),
+        "KmsKeyArn": kms_key,
+        "PermissionsBoundaryArn": permissions_boundary,
+        "RolePath": role_path,
+    }
+    check_parameters(build_template()["Parameters"], parameters)
+    write_output([render_roles(parameters, partition).encode()], output)
 
 
 def _own_bundle() -> str:

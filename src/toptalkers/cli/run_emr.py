@@ -4,23 +4,25 @@ import secrets
 import signal
 import sys
 from collections.abc import Collection
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from toptalkers.cli.options import (
     SITE_OPTIONS,
+    cluster_options,
     cluster_site_options,
     dry_run_option,
     job_query_options,
     open_account,
+    read_cluster_options,
     region_options,
     strict_option,
     yes_option,
 )
-from toptalkers.cli.params import PAIR
+from toptalkers.cli.sections import SectionedCommand
 from toptalkers.cli.signals import last_signal
-from toptalkers.cli.sources import origin_options
+from toptalkers.cli.sources import input_option, origin_options
 from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, say_lines, say_over, show
 from toptalkers.question.query import Query
 
@@ -31,39 +33,15 @@ if TYPE_CHECKING:
     from toptalkers.runs.site import SiteOptions
 
 
-@click.command("run-emr")
+@click.command("run-emr", cls=SectionedCommand)
 @job_query_options
-@click.option(
-    "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
-)
+@input_option
 @origin_options
 @click.option(
     "--skip-unreadable", is_flag=True, help="Leave out objects that a cluster cannot read; the exit code is 1 then."
 )
 @cluster_site_options
-@click.option("--instance-type", metavar="TYPE", help="Of core and task nodes.  [default: m7g.xlarge]")
-@click.option("--primary-type", metavar="TYPE", help="Of the primary node.  [default: xlarge of the same family]")
-@click.option("--core", type=click.IntRange(min=1), metavar="N", help="Core nodes.  [default: by the input's size]")
-@click.option("--task", type=click.IntRange(min=0), metavar="N", help="Task nodes.  [default: none]")
-@click.option(
-    "--vpc-nodes", type=click.IntRange(min=1), metavar="N", help="Task nodes for a VPC of N nodes: 160 vCPUs per 1,000."
-)
-@click.option(
-    "--max-nodes", type=click.IntRange(min=1), metavar="N", help="The most nodes to choose by itself.  [default: 20]"
-)
-@click.option("--spot", is_flag=True, help="Use Spot instances, of the type or similar ones, as task nodes.")
-@click.option("--release", default="emr-7.14.0", show_default=True, help="EMR's release.")
-@click.option("--subnet", "subnets", multiple=True, metavar="ID", help="Of several, EMR chooses.  [default: EMR's own]")
-@click.option("--key-name", metavar="NAME", help="EC2 key pair for SSH to the nodes.")
-@click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Tag the cluster.")
-@click.option(
-    "--configurations",
-    type=click.File("rb"),
-    metavar="FILE",
-    help="Settings of the cluster's software: EMR's JSON list of configurations.",
-)
-@click.option("--keep-aggregate", is_flag=True, help="Keep the unsorted sums in S3 as well.")
-@click.option("--keep-all-ports", is_flag=True, help="Sum all ports, and apply --ports only in the second step.")
+@cluster_options
 @click.option(
     "--cluster",
     "cluster_id",
@@ -74,7 +52,7 @@ if TYPE_CHECKING:
     "--keep-alive",
     type=click.IntRange(1, 7 * 24 * 60),
     metavar="MINUTES",
-    help="Keep the cluster for more questions, until it has had no step for so long.",
+    help="Keep the cluster for more questions; it ends after so many minutes without a step.",
 )
 @click.option("--no-wait", is_flag=True, help="Return when the cluster is starting.")
 @click.option(
@@ -97,7 +75,6 @@ def run_emr(
     origin: "Origin",
     skip_unreadable: bool,
     where: "SiteOptions",
-    configurations: BinaryIO | None,
     cluster_id: str | None,
     no_wait: bool,
     hadoop_cluster: bool,
@@ -106,7 +83,7 @@ def run_emr(
     yes: bool,
     region: str | None,
     profile: str | None,
-    **cluster: object,
+    **cluster: Any,
 ) -> None:
     """Count top talkers on an EMR cluster, which is started for the run and ends with it.
 
@@ -114,7 +91,8 @@ def run_emr(
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
     Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
-    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket.
+    --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket
+    ('toptalkers render roles' and 'render permissions' write the policies).
 
     One cluster can answer many questions: start it with --keep-alive, and ask it with --cluster. Its nodes are paid
     for until it ends. Ctrl-C then cancels the question, not the cluster.
@@ -133,19 +111,17 @@ def run_emr(
     if hadoop_cluster:
         _refuse_given(ctx, {*cluster, *_ONLY_FOR_EMR}, "only for EMR", "--hadoop-cluster")
         ctx.exit(_run_on_hadoop(query, top, inputs, strict=strict))
+    from toptalkers.runs.cluster.request import render_request
+    from toptalkers.runs.cluster.shared import find_running
     from toptalkers.runs.plan import format_plan, plan_run
-    from toptalkers.runs.request import ClusterOptions, parse_configurations, render_request
-    from toptalkers.runs.shared import find_running
     from toptalkers.runs.site import find_site
     from toptalkers.runs.watch import execute_run, way_to_end
 
     if cluster_id:
-        new_only = {*cluster, *_SITE_OF_NEW, "configurations"} - {"keep_aggregate", "keep_all_ports"}
+        new_only = {*cluster, *_SITE_OF_NEW} - {"keep_aggregate", "keep_all_ports"}
         _refuse_given(ctx, new_only, "only for a new cluster", "--cluster")
     account = open_account(region=region, profile=profile)
-    if configurations:
-        cluster["configurations"] = parse_configurations(configurations.read(), name=configurations.name)
-    options = ClusterOptions(**cluster)  # type: ignore[arg-type]
+    options = read_cluster_options(cluster)
     site = find_site(account, where, is_cluster_new=not cluster_id)
     running = find_running(account, cluster_id) if cluster_id else None
     line = _LiveLine()
@@ -163,6 +139,7 @@ def run_emr(
         token=secrets.token_hex(2),
     )
     line.clear()
+    place = "".join(f" --{name} {value}" for name, value in (("region", region), ("profile", profile)) if value)
     say_lines(format_plan(plan))
     for note in site.notes:
         say(f"Note: {note}")
@@ -172,17 +149,17 @@ def run_emr(
     confirm("Add the steps to the cluster?" if running else "Start the cluster?", yes=yes)
     record = execute_run(account, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
+    fetch = f"'toptalkers fetch-results{where.words}{place} {record.run_id}' fetches the answer"
     if record.is_over:
         code = _tell_outcome(account, plan.bucket, record, strict=strict)
-        hours = record.instance_hours(account.now())
-        say(f"{hours:.2f} instance-hours; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
+        say(f"{record.instance_hours(account.now()):.2f} instance-hours; {fetch}")
     else:
-        state = f"'toptalkers runs{where.words}' shows its state"
-        say(f"{state}; 'toptalkers fetch-results{where.words} {record.run_id}' fetches the answer")
+        say(f"'toptalkers runs{where.words}{place}' shows its state; {fetch}")
         code = int(bool(record.left_out))
     if record.is_shared:
+        same = "".join(f" --input {one}" for one in inputs)
         say(
-            f"the cluster {record.cluster} goes on: 'toptalkers run-emr{where.words} --region {account.region}"
+            f"the cluster {record.cluster} goes on: 'toptalkers run-emr{where.words} --region {account.region}{same}"
             f" --cluster {record.cluster}' asks it another question; {way_to_end(account.region, record.cluster)}"
             " ends it now"
         )
@@ -242,7 +219,6 @@ _OF_ACCOUNT = ("region", "profile", "assume_role", "external_id")
 
 _ONLY_FOR_EMR = (
     *SITE_OPTIONS,
-    "configurations",
     "from_accounts",
     "from_regions",
     "skip_unreadable",
@@ -254,7 +230,7 @@ _ONLY_FOR_EMR = (
 
 
 def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: str) -> None:
-    """Raise UsageError for parameters on the command line that another option leaves no room for."""
+    """Raise UsageError for parameters on the command line that do not go with another option."""
     from toptalkers.errors import UsageError
 
     asks_aws = ctx.params.get("log_format") == "auto"  # which needs the account

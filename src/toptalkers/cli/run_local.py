@@ -11,6 +11,7 @@ from toptalkers.answer.presentation import Presentation
 from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
+from toptalkers.cli.sections import SectionedCommand
 from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import say, say_lines
 from toptalkers.errors import UsageError
@@ -36,7 +37,7 @@ class _Options:
     origin: "Origin"
 
 
-@click.command("run-local")
+@click.command("run-local", cls=SectionedCommand)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @query_options
 @output_option

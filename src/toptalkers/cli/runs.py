@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @site_options
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many, the newest first.",
+)
 @account_options
 def runs(*, account: "Account", where: "SiteOptions", limit: int) -> None:
     """List the runs: state, time taken, bytes read, instance-hours, question.

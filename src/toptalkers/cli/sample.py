@@ -14,7 +14,9 @@ from toptalkers.cli.talk import say
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR", help="The folder to fill."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same records.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, metavar="N", help="The same seed makes the same records."
+)
 @click.option(
     "--layout", type=click.Choice(["default", "rich", "aws-s3"]), default="default", show_default=True,
     help="default: no headers; rich: more fields, with headers; aws-s3: default, with AWS's folders and headers.",

@@ -58,7 +58,9 @@ def run(ctx: click.Context, *, command: tuple[str, ...], auth: bool, logs: Path 
 @sandbox.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--stream", metavar="NAME", help="The stream; by default, that of the stack.")
-@click.option("--stack-name", default="toptalkers", show_default=True, help="The stack whose stream to use.")
+@click.option(
+    "--stack-name", default="toptalkers", show_default=True, metavar="NAME", help="The stack whose stream to use."
+)
 @click.option("--wait", is_flag=True, help="Wait until every record is in S3.")
 @click.option(
     "--retry", is_flag=True,

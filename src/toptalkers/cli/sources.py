@@ -1,10 +1,14 @@
-"""Options of the commands that read flow logs from S3: whose flow logs these are."""
+"""Options of the commands that read flow logs from S3: where these are, and whose."""
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+input_option = click.option(
+    "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
+)
 
 
 def origin_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,7 +73,7 @@ class S3Endpoint:
     access_key: str
     secret_key: str = field(repr=False)
     session_token: str = field(default="", repr=False)
-    """Of temporary credentials; empty for others."""
+    """The session token of temporary credentials; empty for others."""
 
 
 @dataclass(frozen=True)

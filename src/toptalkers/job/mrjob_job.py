@@ -1,6 +1,6 @@
 """The two steps as an mrjob job that runs the scripts of this folder: `-r local` and `-r hadoop`.
 
-This is the only import of mrjob. Run as a program, it is an ordinary mrjob job:
+This and `mrjob_local.py` are the only imports of mrjob. Run as a program, it is an ordinary mrjob job:
 
     python -m toptalkers.job.mrjob_job -r hadoop --ports 0-1024 hdfs:///flowlogs/
 
@@ -16,6 +16,7 @@ from mrjob.step import MRStep, StepFailedException
 
 from toptalkers.answer.presentation import TOP
 from toptalkers.errors import UsageError
+from toptalkers.job.mrjob_local import LocalRunner
 from toptalkers.job.steps import SORT_REDUCER, SORT_SETTINGS
 from toptalkers.question.clauses import CLAUSES
 from toptalkers.question.query import Query
@@ -29,6 +30,11 @@ class TopTalkersJob(MRJob):  # type: ignore[misc]  # mrjob has no types
     """Sum, then sort. The options are those of a `Query`, and `--top`."""
 
     FILES = [str(BUNDLE / name) for name in ("count_flows.py", "port_filter.py", "sum_counts.py")]  # noqa: RUF012 - mrjob's
+
+    def _runner_class(self) -> type:
+        """The class of the runner that `-r` names."""
+        runner: type = LocalRunner if self.options.runner == "local" else super()._runner_class()
+        return runner
 
     def configure_args(self) -> None:
         """Add the query's options to mrjob's own."""

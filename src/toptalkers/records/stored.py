@@ -20,7 +20,7 @@ LISTED_AT_A_TIME = 8
 
 NAMES_SHOWN = 5
 
-_PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+_PLACE = re.compile(rf"s3://({locations.BUCKET_NAME})(?:/(.*))?")
 
 _DELIVERED = re.compile(r"(?:.*/)?" + re.escape(locations.DIRECT) + r".*_vpcflowlogs_[^/]*\.log\.gz")
 
@@ -215,8 +215,8 @@ def _walk(
 ) -> Iterator[Iterable[StoredObject]]:
     """Yield the objects of each listing below a folder, folders in the order of their names.
 
-    `all` of a folder takes a request per thousand objects, `some` takes one and those of its folders, `none` takes
-    none. The folders that come next are being listed meanwhile.
+    To list `all` of a folder takes a request per thousand objects; `some` takes one, and those of its folders; `none`
+    takes no request. Meanwhile the next folders are being listed.
     """
 
     def listing(folder: str, part: Part) -> tuple[Iterable[StoredObject], Sequence[str]]:

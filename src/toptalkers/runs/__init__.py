@@ -1,1 +1,1 @@
-"""A run on a cluster: its input, the request, the watch over it, and its record."""
+"""A run on a cluster: planned, launched, watched and recorded. Its input and its cluster have folders of their own."""

@@ -79,7 +79,10 @@ def choose_answer(account: Account, bucket: str, run_id: str | None, *, words: s
     if CLUSTER_ID.fullmatch(run_id):
         return _answer_of_cluster(account, bucket, run_id, words), []
     if not locations.is_run_id(run_id):
-        raise UsageError(f"{run_id!r} is not the name of a run", hint="like 20261123T181500Z-4f2a")
+        raise UsageError(
+            f"{run_id!r} is not the name of a run",
+            hint=f"like 20261123T181500Z-4f2a; 'toptalkers runs{words}' lists them",
+        )
     record = load_record(account.storage, bucket, run_id)
     if record is None:
         raise ToptalkersError(f"there is no run {run_id} in s3://{bucket}", hint=f"'toptalkers runs{words}' lists them")

@@ -10,8 +10,8 @@ from toptalkers.aws.account import Account, Say
 from toptalkers.aws.emr import Cluster, ClusterStep
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError
-from toptalkers.runs.access import explain_denied
-from toptalkers.runs.causes import find_cause
+from toptalkers.runs.cluster.causes import find_cause
+from toptalkers.runs.input.access import explain_denied
 from toptalkers.runs.logs import StepLogs, await_counters, await_failure, counters_of
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, cluster_name, has_answer, step_name

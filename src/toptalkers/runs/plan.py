@@ -12,8 +12,9 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
-from toptalkers.runs.ahead import (
+from toptalkers.runs.cluster.ahead import (
     Network,
+    check_subnets,
     check_types,
     check_vcpus,
     describe_network,
@@ -21,14 +22,14 @@ from toptalkers.runs.ahead import (
     find_offers,
     network_notes,
 )
-from toptalkers.runs.input import RunInput, pick_input
-from toptalkers.runs.prices import describe_cost
-from toptalkers.runs.quarantine import quarantine_note
+from toptalkers.runs.cluster.prices import describe_cost
+from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
+from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
+from toptalkers.runs.cluster.sizing import Sizing, size_cluster
+from toptalkers.runs.input.choice import RunInput, pick_input
+from toptalkers.runs.input.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
-from toptalkers.runs.request import RELEASE, ClusterOptions, plan_request
-from toptalkers.runs.shared import RunningCluster, share_steps, size_running
 from toptalkers.runs.site import Site
-from toptalkers.runs.sizing import Sizing, size_cluster
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 
@@ -92,6 +93,7 @@ def plan_run(
     if running is None:
         _require_release(account, options.release)
         network = find_network(account, options.subnets or site.subnets)
+        check_subnets(site, network)
     created = account.now().replace(microsecond=0)
     run_id = locations.format_run_id(created, token)
     read = pick_input(
@@ -105,21 +107,7 @@ def plan_run(
         skips=skips,
         on_look=on_look,
     )
-    sizing = (
-        size_running(read.size_bytes, running)
-        if running
-        else size_cluster(
-            read.size_bytes,
-            objects=read.objects,
-            primary_type=options.primary_type,
-            core=options.core,
-            task=options.task,
-            vpc_nodes=options.vpc_nodes,
-            max_nodes=options.max_nodes,
-            spot=options.spot,
-            **({"instance_type": options.instance_type} if options.instance_type else {}),
-        )
-    )
+    sizing = _size(read, options, running)
     unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
@@ -186,6 +174,23 @@ def plan_run(
     )
 
 
+def _size(read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
+    """Size a new cluster for the input, or describe the one that runs already."""
+    if running:
+        return size_running(read.size_bytes, running)
+    return size_cluster(
+        read.size_bytes,
+        objects=read.objects,
+        primary_type=options.primary_type,
+        core=options.core,
+        task=options.task,
+        vpc_nodes=options.vpc_nodes,
+        max_nodes=options.max_nodes,
+        spot=options.spot,
+        **({"instance_type": options.instance_type} if options.instance_type else {}),
+    )
+
+
 def format_plan(plan: RunPlan) -> str:
     """Write the plan as lines of text."""
     sizing, record, site = plan.sizing, plan.record, plan.site
@@ -202,10 +207,11 @@ def format_plan(plan: RunPlan) -> str:
     where = (
         f"of the stack {record.stack}" if record.stack != plan.bucket else f"in s3://{plan.bucket}, without a stack,"
     )
+    objects = "1 object" if plan.input.objects == 1 else f"{plan.input.objects:,} objects"
     lines = [
         f"Plan: run {record.run_id} {where} in {plan.region}",
         f"  question  {describe_query(record.query)}",
-        f"  input     {plan.input.objects:,} objects, {format_size(plan.input.size_bytes)}: {uris}",
+        f"  input     {objects}, {format_size(plan.input.size_bytes)}: {uris}",
         f"  cluster   {which}{record.versions['release']}, {nodes}, {types} ({sizing.reason})",
         *(
             ()

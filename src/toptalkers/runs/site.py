@@ -8,7 +8,6 @@ from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack, require_own
 from toptalkers.errors import UsageError
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 LOGS_MARK = "RunLogsExpireDays"
 """A stack with this parameter lets the nodes write logs where runs want them; older ones do not have it."""
 
@@ -70,7 +69,7 @@ class SiteOptions:
     that are not explained here are those of `Site`.
 
     Attributes:
-        stack_name: the name of the stack; without meaning when there is a bucket.
+        stack_name: the name of the stack; ignored when there is a bucket.
         bucket: the name of a bucket; then there is no stack.
 
     """
@@ -94,13 +93,13 @@ def find_bucket(account: Account, options: SiteOptions) -> str:
     """Find the bucket that holds the runs. A bucket that is given is taken at its word, without a request.
 
     Raises:
-        UsageError: this is no name of a bucket.
+        UsageError: this is not the name of a bucket.
         ToptalkersError: there is no such stack, or it is not ours, or not up.
 
     """
     if not options.bucket:
         return require_own(account, options.stack_name).bucket
-    if not _BUCKET.fullmatch(options.bucket):
+    if not re.fullmatch(locations.BUCKET_NAME, options.bucket):
         raise UsageError(
             f"--bucket: {options.bucket!r} is not the name of a bucket", hint="without s3:// and without a folder"
         )
@@ -113,7 +112,7 @@ def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = 
     A run on a cluster that runs already needs no roles.
 
     Raises:
-        UsageError: a name is not one, or something lacks.
+        UsageError: a name is not valid, or an option is missing.
         ToptalkersError: there is no such stack, or it is not ours, not up, or too old.
 
     """
@@ -136,7 +135,7 @@ def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = 
             site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
         )
         if options.instance_profile:
-            # What the nodes may read is then no matter of the stack.
+            # Then the stack does not decide what the nodes may read.
             site = replace(site, read_buckets=None, nodes_role="")
     if options.primary_security_group:
         site = replace(
@@ -168,34 +167,22 @@ def site_of(stack: OurStack) -> Site:
         ToptalkersError: the stack is too old.
 
     """
-
-    def listed(parameter: str) -> tuple[str, ...]:
-        return tuple(one.strip() for one in stack.parameters.get(parameter, "").split(",") if one.strip())
-
     return Site(
         name=stack.name,
         bucket=stack.bucket,
         service_role=stack.emr_service_role,
         instance_profile=stack.emr_instance_profile,
         security_configuration=stack.emr_security_configuration,
-        subnets=listed("ClusterSubnets"),
+        subnets=stack.listed("ClusterSubnets"),
         security_groups=SecurityGroups(
             primary=stack.parameters.get("ClusterPrimarySecurityGroup", ""),
             nodes=stack.parameters.get("ClusterNodeSecurityGroup", ""),
             service=stack.parameters.get("ClusterServiceSecurityGroup", ""),
         ),
-        read_buckets=frozenset(listed("ReadBuckets")),
-        nodes_role=_nodes_role(stack),
+        read_buckets=frozenset(stack.listed("ReadBuckets")),
+        nodes_role=stack.nodes_role,
         notes=() if LOGS_MARK in stack.parameters else (_old_logs(stack.name),),
     )
-
-
-def _nodes_role(stack: OurStack) -> str:
-    """The ARN of the role of the stack's instance profile, which has the same name and path."""
-    profile = stack.emr_instance_profile
-    if profile.startswith("arn:"):
-        return profile.replace(":instance-profile/", ":role/")
-    return f"arn:{stack.arn.split(':')[1]}:iam::{stack.account_id}:role/{profile}" if stack.account_id else ""
 
 
 def _old_logs(name: str) -> str:

@@ -17,10 +17,10 @@ from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
+from toptalkers.runs.input.renamed import copy_renamed, remove_renamed
 from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps, refusal_of
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, cluster_name, store_record
-from toptalkers.runs.renamed import copy_renamed, remove_renamed
 from toptalkers.runs.units import format_elapsed
 
 POLL_SECONDS = 5
@@ -119,7 +119,7 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
     """Upload the bundle, write run.json, and start the cluster, or add the steps to the one that runs.
 
     Raises:
-        KeyboardInterrupt: the user interrupted; what comes of the request is told to end.
+        KeyboardInterrupt: the user interrupted; whatever the request started is told to end.
         AwsError: no cluster was started, or the user was told that there may be one.
 
     """
@@ -139,7 +139,7 @@ def launch(account: Account, plan: RunPlan, say: Say) -> RunRecord:
 
 
 def upload_bundle(storage: StorageGateway, bucket: str, folder: str, say: Say) -> None:
-    """Put the scripts of the steps into a folder, those that are not there."""
+    """Upload those scripts of the steps that a folder lacks."""
     for name, content in read_bundle().items():
         if storage.head(bucket, folder + name) is None:
             storage.put(bucket, folder + name, content)
@@ -179,9 +179,9 @@ def way_to_find(region: str, name: str) -> str:
 
 
 def _start(account: Account, plan: RunPlan, say: Say) -> str:
-    """Ask for the cluster, and find it by its name when the answer is lost; AwsError when none was found.
+    """Ask for the cluster, and if the answer is lost, find it by its name; AwsError if none is found.
 
-    On a cluster that runs already, the steps are asked for, and found by theirs.
+    On a cluster that runs already, ask for the steps, and find them by their names.
     """
     # Once, and for 20 seconds when EMR keeps silent.
     say(f"asking the cluster {plan.record.cluster}" if plan.running else f"asking for the cluster {_name(plan)}")
@@ -312,7 +312,7 @@ def _end_cluster(account: Account, cluster: str, say: Say) -> bool:
 def watch(account: Account, record: RunRecord, say: Say, look: Say) -> Watched:
     """Watch a run's cluster until it has ended, or is ending with all its steps done.
 
-    Of a shared cluster, only the run's own steps are watched, until they are over.
+    On a shared cluster, only the run's own steps are watched, until they are over.
 
     EMR's own waiters give up after half an hour. This one outlasts a busy service or a broken connection. A cluster
     that does not start is told to end.

@@ -199,19 +199,19 @@ def _reshard(stream: dict[str, Any], target: int, build: Callable[[int], dict[st
 
 
 def _resharding(find: Callable[[Any], Any], kinesis: Mapping[str, Any]) -> Callable[[Any], Answer]:
-    def update_shard_count(request: Any) -> Answer:
+    def update_shard_count(request: Any) -> Any:
         name, stream = find(request)
         refuse = kinesis["error_response_json"]
         if not stream:
-            return refuse("ResourceNotFoundException", f"Stream {name} not found", 400)  # type: ignore[no-any-return]
+            return refuse("ResourceNotFoundException", f"Stream {name} not found", 400)
         target, is_open = int(request.get("TargetShardCount", 0)), len(stream["shards"])
         if target < 1:
-            return refuse("ValidationException", "TargetShardCount must be at least 1", 400)  # type: ignore[no-any-return]
+            return refuse("ValidationException", "TargetShardCount must be at least 1", 400)
         if message := check_shards(is_open, target):
-            return refuse("LimitExceededException", message, 400)  # type: ignore[no-any-return]
+            return refuse("LimitExceededException", message, 400)
         _reshard(stream, target, kinesis["_build_shards"])
         answer = {"CurrentShardCount": is_open, "TargetShardCount": target, "StreamARN": stream["StreamARN"]}
-        return kinesis["json_response"]({"StreamName": stream["StreamName"], **answer})  # type: ignore[no-any-return]
+        return kinesis["json_response"]({"StreamName": stream["StreamName"], **answer})
 
     return update_shard_count
 

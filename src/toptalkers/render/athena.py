@@ -3,8 +3,8 @@
 Partitions are projected, so that nothing has to be added for a new day, and the question's time reads only the folders
 that can hold its records. All columns are text, so that the question checks what every engine checks.
 
-Three things SQL cannot do: it takes columns as the table has them, whatever a header says; it tallies nothing; and it
-does not name files that do not fit.
+SQL does less than the other engines. It takes columns as the table has them, whatever a header says. It tallies
+nothing, and does not name files that do not fit.
 
 Sources: Athena user guide, "Create and query a table for Amazon VPC flow logs using partition projection", "Supported
 types for partition projection", "LazySimpleSerDe for CSV, TSV, and custom-delimited files".
@@ -68,7 +68,7 @@ _ABOVE_TREES = re.compile(rf"(?:.*/)?|{_ABOVE}(?:(?:aws-account-id=)?[0-9]{{12}}
 
 _DEEPEST = 5
 
-_PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*/)?")
+_PLACE = re.compile(rf"s3://({locations.BUCKET_NAME})/(.*/)?")
 
 
 @dataclass(frozen=True, slots=True)

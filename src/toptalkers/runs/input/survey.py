@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from toptalkers import locations
 from toptalkers.aws.storage import ObjectRefusedError, StorageGateway, describe_archive
 from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search
-from toptalkers.runs.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
-from toptalkers.runs.patterns import group_addresses
+from toptalkers.runs.input.content import LOOK_BYTES, PACKED, Content, judge_content, judge_name
+from toptalkers.runs.input.patterns import group_addresses
 
 MOST_INSPECTED = 5_000
 """The most objects to inspect whose names do not tell their compression; each takes a request."""
@@ -29,7 +30,7 @@ NAMES_SHOWN = 3
 
 _PACKED = tuple(PACKED)
 
-GIVEN = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9_.:/=@+-]*))?")
+GIVEN = re.compile(rf"s3://({locations.BUCKET_NAME})(?:/([A-Za-z0-9_.:/=@+-]*))?")
 """An address that can be given to a step: a bucket and a key without characters that have a meaning to Hadoop."""
 
 Place = tuple[str, str]

@@ -23,8 +23,8 @@ STEPS_MINUTES = 3
 """How long it takes to start a cluster, and to start two steps, whatever the input is."""
 
 VCPUS_PER_VPC_NODE = 0.16
-"""The rule of `--vpc-nodes`, the published recipe's: ten task nodes of r3.4xlarge, which has 16 vCPUs, per 1,000 nodes
-in the VPC."""
+"""The rule of `--vpc-nodes`, from the published recipe: ten task nodes of r3.4xlarge, which has 16 vCPUs, per 1,000
+nodes in the VPC."""
 
 OBJECTS_PER_PRIMARY = 500_000
 """How many objects a primary node of size xlarge lists: Hadoop's client there holds 1.5 to 2 KB for each."""

@@ -1,6 +1,6 @@
 """What a cluster costs, by a table of prices that is part of the program. AWS has the prices that count."""
 
-from toptalkers.runs.sizing import Sizing, vcpus
+from toptalkers.runs.cluster.sizing import Sizing, vcpus
 
 EC2_PER_VCPU_HOUR = {
     "c6g": 0.0340,

@@ -1,7 +1,7 @@
 """What can be known about a cluster before it is asked for: where its nodes will be, and whether they can be had there.
 
-EMR finds out the same some minutes later, and then the cluster ends while it is STARTING. Every look at the account is
-optional: what it may not look at, or what does not answer, is "not known", and holds up nothing.
+EMR finds out the same some minutes later, and the cluster ends while it is STARTING. Every look at the account is
+optional: what is denied, or does not answer, is "not known", and stops nothing.
 """
 
 import re
@@ -14,15 +14,15 @@ from toptalkers.aws.failures import AwsError
 from toptalkers.aws.network import Subnet
 from toptalkers.aws.quotas import CODES, Market
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.runs.cluster.sizing import Sizing, is_standard, similar_types, vcpus
 from toptalkers.runs.site import Site
-from toptalkers.runs.sizing import Sizing, is_standard, similar_types, vcpus
 
 MANAGED_TAG: Final = "for-use-with-amazon-emr-managed-policies"
 """Without this tag, with the value `true`, AmazonEMRServicePolicy_v2 does not let a role use a subnet or a VPC."""
 
 COMMON_FAMILIES = ("m7g", "m6g", "m7i", "m6i", "m5")
-"""The families to suggest for one that is not offered. Every Region has one of them, so that an answer without any of
-them is no answer."""
+"""The families to suggest for one that is not offered. Every Region has one of them, so an answer without any of them
+tells nothing."""
 
 _ACTION = re.compile(r"call ([a-z0-9-]+:[A-Za-z0-9]+)")
 
@@ -65,7 +65,7 @@ class Network:
 
 
 def find_network(account: Account, subnets: Sequence[str]) -> Network:
-    """Find the subnets of a cluster by their ids, or without ids those of the default VPC, which EMR takes then.
+    """Find the subnets of a cluster by their ids; without ids, those of the default VPC, which EMR then takes.
 
     Raises:
         UsageError: the subnets belong to several VPCs.
@@ -95,6 +95,31 @@ def find_network(account: Account, subnets: Sequence[str]) -> Network:
         places = ", ".join(f"{one.id} in {one.vpc}" for one in found)
         raise UsageError(f"the subnets are not in one VPC: {places}", hint="name subnets of one VPC with --subnet")
     return Network(tuple(found), tuple(subnets))
+
+
+def check_subnets(site: Site, network: Network) -> None:
+    """Check that the service role of a stack of ours may use the subnets, as far as they are known.
+
+    Without names it may use those of its account, and with names only those (`capture/roles.py`); AWS's own policy
+    opens those that have the tag.
+
+    Raises:
+        ToptalkersError: it may not use one of them.
+
+    """
+    if not site.is_stack:
+        return
+    account = site.nodes_role.split(":")[4] if site.nodes_role else ""
+    for one in network.subnets:
+        is_open = one.id in site.subnets if site.subnets else not account or one.owner in ("", account)
+        if is_open or one.tags.get(MANAGED_TAG) == "true":
+            continue
+        names = " ".join(f"--subnet {each}" for each in dict.fromkeys((*site.subnets, *network.named)))
+        other = f"only {', '.join(site.subnets)}" if site.subnets else f"it belongs to the account {one.owner}"
+        raise ToptalkersError(
+            f"the stack {site.name} does not let EMR use {one.id}, {other}",
+            hint=f"'toptalkers deploy{site.words} {names}' does",
+        )
 
 
 def describe_network(network: Network) -> str:
@@ -181,7 +206,8 @@ def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: st
         ToptalkersError: one of them does not; the hint names a type that does.
 
     """
-    wanted = {"--primary-type": sizing.primary_type, "--instance-type": sizing.instance_type}
+    # What the user names comes first: the primary node's type may only follow from it.
+    wanted = {"--instance-type": sizing.instance_type, "--primary-type": sizing.primary_type}
     if sizing.primary_type == sizing.instance_type:
         del wanted["--primary-type"]
     for option, instance_type in wanted.items():
@@ -206,7 +232,7 @@ def check_types(offers: Offers, network: Network, sizing: Sizing, *, release: st
 
 
 def check_vcpus(account: Account, sizing: Sizing) -> str:
-    """Write how many vCPUs a cluster needs, of how many that the account may run.
+    """Write how many vCPUs a cluster needs, and how many the account may run.
 
     The other instances of the account count as well, so that EC2 can refuse a cluster that is small enough here.
 

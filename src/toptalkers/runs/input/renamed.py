@@ -13,7 +13,7 @@ from toptalkers import locations
 from toptalkers.aws.account import Say
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.storage import StorageGateway
-from toptalkers.runs.survey import Place
+from toptalkers.runs.input.survey import Place
 
 COPIES_AT_A_TIME = 8
 

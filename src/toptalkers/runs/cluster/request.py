@@ -10,11 +10,12 @@ from toptalkers.capture.our_stack import STACK_TAG
 from toptalkers.errors import UsageError
 from toptalkers.job.steps import Step, emr_steps, plan_steps
 from toptalkers.question.query import Query
-from toptalkers.runs.input import RunInput
+from toptalkers.runs.cluster.ahead import MANAGED_TAG
+from toptalkers.runs.cluster.shared import share_steps
+from toptalkers.runs.cluster.sizing import Sizing, size_cluster
+from toptalkers.runs.input.choice import RunInput
 from toptalkers.runs.record import cluster_name
-from toptalkers.runs.shared import share_steps
 from toptalkers.runs.site import SecurityGroups, Site
-from toptalkers.runs.sizing import Sizing, size_cluster
 
 RELEASE = "emr-7.14.0"
 """Hadoop 3.4.2, Python 3.9 (EMR release guide)."""
@@ -127,7 +128,7 @@ def plan_request(
         STACK_TAG: site.name,
         "toptalkers:run": run_id,
         # EMR's managed policy for its service role demands this tag (AmazonEMRServicePolicy_v2).
-        "for-use-with-amazon-emr-managed-policies": "true",
+        MANAGED_TAG: "true",
     }
     request: dict[str, Any] = {
         "Name": cluster_name(run_id),

@@ -10,10 +10,10 @@ from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, begins_with_header, describe_missing
 from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Wanted
-from toptalkers.runs.access import check_access, describe_transfer, explain_refusal
-from toptalkers.runs.renamed import Copy, plan_copies
+from toptalkers.runs.input.access import check_access, describe_transfer, explain_refusal
+from toptalkers.runs.input.renamed import Copy, plan_copies
+from toptalkers.runs.input.survey import GIVEN, Survey, format_reasons
 from toptalkers.runs.site import Site
-from toptalkers.runs.survey import GIVEN, Survey, format_reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +100,7 @@ def pick_input(
         )
     taken = survey.taken
     if not taken:
-        if missing:
-            raise ToptalkersError(f"there are no flow logs to read in {', '.join(given or own)}: {'; '.join(missing)}")
-        when = " at the time asked for" if query.since or query.until else ""
-        where = f"s3://{bucket}" if not given else ", ".join(given)
-        passed = survey.neighbours | survey.unreadable
-        hint = "'toptalkers status' shows what arrives; records take up to 15 minutes"
-        if not site.is_stack:
-            hint = f"--input names others; without it, {locations.CAPTURED} and {locations.DIRECT} there are read"
-        raise ToptalkersError(
-            f"there are no flow logs to read in {where}{when}" + (f": {format_reasons(passed)}" if passed else ""),
-            hint=None if given else hint,
-        )
+        raise _nothing_to_read(site, query, given, own, missing, survey)
     uris, patterns, copied = survey.places()
     copies = plan_copies(copied, survey.renamed, renamed)
     if copies:
@@ -140,6 +129,24 @@ def pick_input(
         copies,
         tuple(sorted(survey.unreadable.items())),
         tuple(patterns),
+    )
+
+
+def _nothing_to_read(
+    site: Site, query: Query, given: Sequence[str], own: Sequence[str], missing: Sequence[str], survey: Survey
+) -> ToptalkersError:
+    """Make the error for an input without flow logs, which says what is there instead."""
+    if missing:
+        return ToptalkersError(f"there are no flow logs to read in {', '.join(given or own)}: {'; '.join(missing)}")
+    when = " at the time asked for" if query.since or query.until else ""
+    where = ", ".join(given) or f"s3://{site.bucket}"
+    passed = survey.neighbours | survey.unreadable
+    hint = "'toptalkers status' shows what arrives; records take up to 15 minutes"
+    if not site.is_stack:
+        hint = f"--input names others; without it, {locations.CAPTURED} and {locations.DIRECT} there are read"
+    return ToptalkersError(
+        f"there are no flow logs to read in {where}{when}" + (f": {format_reasons(passed)}" if passed else ""),
+        hint=None if given else hint,
     )
 
 

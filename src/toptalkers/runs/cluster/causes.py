@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from toptalkers.runs.ahead import way_to_list_subnets, way_to_more, way_to_tag
+from toptalkers.runs.cluster.ahead import way_to_list_subnets, way_to_more, way_to_tag
 from toptalkers.runs.plan import RunPlan
 
 Kind = Literal["permission", "quota", "capacity", "subnet", "type", "key", "bootstrap"]
@@ -63,7 +63,7 @@ def _check_profile(plan: RunPlan, _: re.Match[str]) -> str:
     profile = plan.site.instance_profile.rpartition("/")[2]
     return (
         f"'aws iam get-instance-profile --instance-profile-name {profile}' shows whether it has a role;"
-        " a new one is not known to EC2 at once: try again in a minute"
+        " EC2 may not know a new one yet: try again in a minute"
     )
 
 

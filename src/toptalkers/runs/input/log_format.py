@@ -16,7 +16,7 @@ from toptalkers.flowlog.layout import DEFAULT_LAYOUT, format_log_format
 from toptalkers.records.files import find_inputs
 from toptalkers.records.stored import Search
 from toptalkers.records.wanted import EVERYTHING, Wanted
-from toptalkers.runs.content import find_flow_log_ids
+from toptalkers.runs.input.content import find_flow_log_ids
 from toptalkers.runs.site import SiteOptions, find_bucket
 
 MOST_NAMES = 100_000

@@ -21,7 +21,11 @@ def check_access(site: Site, uris: Iterable[str]) -> list[str]:
     """
     others = _others(site, uris)
     if site.read_buckets is None:
-        return [f"the nodes' role {site.instance_profile} must be allowed to read s3://{other}" for other in others]
+        return [
+            f"{_role(site)} must be allowed to read s3://{other}; if that is another account's, its policy needs"
+            f"{_way_to_arn(site)}: {_statement(site, other)}"
+            for other in others
+        ]
     if closed := [other for other in others if other not in site.read_buckets]:
         options = " ".join(f"--read-bucket {one}" for one in closed)
         name = "" if site.name == "toptalkers" else f" --stack-name {site.name}"
@@ -48,7 +52,7 @@ def describe_transfer(storage: StorageGateway, site: Site, uris: Iterable[str], 
 
 
 def explain_refusal(reasons: Iterable[str]) -> str | None:
-    """Say what lets one read objects that S3 refuses for their key; None if none is refused for that."""
+    """Say what allows reading objects that S3 refuses because of their KMS key; None if there are none."""
     if any("kms:" in reason for reason in reasons):
         return (
             "the policy of the KMS key must allow kms:Decrypt to you and to the nodes' role;"
@@ -68,15 +72,14 @@ def explain_denied(site: Site, uris: Iterable[str], reason: str) -> str | None:
     """
     if "Status Code: 403" not in reason and "AccessDeniedException" not in reason:
         return None
-    role = site.instance_profile.rpartition("/")[2]
     named = next((one for one in _others(site, uris) if re.search(rf"s3://{re.escape(one)}(?![\w.-])", reason)), None)
     if named is None:
         return (
-            f"the nodes' role {role} must be allowed s3:ListBucket on {site.bucket}, s3:GetObject below code/, and"
+            f"{_role(site)} must be allowed s3:ListBucket on {site.bucket}, s3:GetObject below code/, and"
             " s3:GetObject, s3:PutObject and s3:DeleteObject below runs/ and logs/"
         )
     return (
-        f"the nodes' role {role} must be allowed s3:ListBucket and s3:GetObject on {named}; if the bucket is another"
+        f"{_role(site)} must be allowed s3:ListBucket and s3:GetObject on {named}; if the bucket is another"
         f" account's, its policy needs as well: {_statement(site, named)}"
     )
 
@@ -86,12 +89,28 @@ def _others(site: Site, uris: Iterable[str]) -> list[str]:
     return sorted({uri.split("/")[2] for uri in uris} - {site.bucket})
 
 
+def _role(site: Site) -> str:
+    """Name the nodes' role. Of an instance profile of others only its own name is known, and the role's may differ."""
+    if site.nodes_role:
+        return f"the nodes' role {site.nodes_role.rpartition('/')[2]}"
+    return f"the role of the instance profile {site.instance_profile.rpartition('/')[2]}"
+
+
+def _way_to_arn(site: Site) -> str:
+    """The command that shows the role's ARN, where only the instance profile is known."""
+    if site.nodes_role:
+        return ""
+    name = site.instance_profile.rpartition("/")[2]
+    query = "--query InstanceProfile.Roles[].Arn --output text"
+    return f" this ('aws iam get-instance-profile --instance-profile-name {name} {query}' shows the ARN)"
+
+
 def _statement(site: Site, bucket: str) -> str:
     """The statement of a bucket's policy that lets the nodes read it."""
     arn = f"arn:{site.nodes_role.split(':')[1] if site.nodes_role else 'aws'}:s3:::{bucket}"
     statement = {
         "Effect": "Allow",
-        "Principal": {"AWS": site.nodes_role or f"(the ARN of the role {site.instance_profile})"},
+        "Principal": {"AWS": site.nodes_role or f"(the ARN of {_role(site)})"},
         "Action": ["s3:GetObject", "s3:ListBucket"],
         "Resource": [arn, f"{arn}/*"],
     }

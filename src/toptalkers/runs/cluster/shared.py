@@ -1,8 +1,8 @@
 """A cluster that goes on after a run, and may run the steps of others: what a run may ask of it, and how large it is.
 
-The steps of a run have its name in theirs, as the cluster's other steps are not its business. One that fails must not
-touch them either: its ActionOnFailure is CONTINUE, as CANCEL_AND_WAIT would cancel whatever others have queued (EMR API
-reference, StepConfig). The second step fails, too, then: its input is missing.
+The names of a run's steps contain its name, which tells them from the cluster's other steps. A step that fails must not
+touch those: its ActionOnFailure is CONTINUE, because CANCEL_AND_WAIT would cancel whatever others have queued (EMR API
+reference, StepConfig). Then the second step fails as well, because its input is missing.
 """
 
 import re
@@ -14,8 +14,8 @@ from toptalkers.aws.account import Account
 from toptalkers.aws.emr import Cluster, Nodes
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.runs.cluster.sizing import STARTING_MINUTES, Sizing, size_cluster, vcpus
 from toptalkers.runs.record import step_name
-from toptalkers.runs.sizing import STARTING_MINUTES, Sizing, size_cluster, vcpus
 
 OLDEST_MAJOR = 7
 """The first major release of EMR with Python 3.9, which the scripts need (EMR release guide)."""

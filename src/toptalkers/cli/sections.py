@@ -1,0 +1,61 @@
+"""The help of a command with many options: in sections, each for one purpose."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+QUESTION_SECTIONS: Mapping[str, Sequence[str]] = {
+    "Question": ("metric", "ports", "action", "since", "until", "log_format", "top", "format"),
+    "Input": ("inputs", "manifest", "from_accounts", "from_regions", "skip_unreadable", "cache"),
+    "Schedule": ("at", "topic", "email", "upload", "kms_key"),
+    "Where": ("stack_name", "bucket", "region", "profile", "assume_role", "external_id"),
+    "Cluster": (
+        "instance_type",
+        "primary_type",
+        "core",
+        "task",
+        "vpc_nodes",
+        "max_nodes",
+        "spot",
+        "release",
+        "configurations",
+        "tags",
+        "keep_alive",
+        "cluster_id",
+        "hadoop_cluster",
+    ),
+    "Roles and network": (
+        "service_role",
+        "instance_profile",
+        "security_configuration",
+        "subnets",
+        "primary_security_group",
+        "node_security_group",
+        "service_security_group",
+        "key_name",
+    ),
+    "Run": ("engine", "keep_aggregate", "keep_all_ports", "no_wait", "strict"),
+}
+"""The sections of all commands that ask a question, with the parameters in each; a command has some of them."""
+
+
+class SectionedCommand(click.Command):
+    """A command whose help has its options in sections."""
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]] = QUESTION_SECTIONS, **rest: Any) -> None:
+        """Take the names of parameters by the titles of their sections."""
+        super().__init__(*args, **rest)
+        self._sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections that have options, and at the end the options that no section has."""
+        options = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        records = {one.name: record for one in options if (record := one.get_help_record(ctx))}
+        sections = {
+            title: [records.pop(name) for name in names if name in records] for title, names in self._sections.items()
+        }
+        for title, found in {**sections, "Options": list(records.values())}.items():
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl(found)

@@ -1,0 +1,1 @@
+"""The question written out for other services of AWS: for Athena, and as a schedule that asks it every night."""
