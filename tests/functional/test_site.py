@@ -59,6 +59,24 @@ def test_everything_that_can_be_given(account: FakeAccount) -> None:
     assert [value for key, value in instances.items() if "SecurityGroup" in key] == ["sg-1", "sg-2", "sg-3"]
 
 
+def test_what_the_stacks_role_does_not_let_be_given() -> None:
+    """F1: it passes the stack's own nodes' role, and uses the security groups that the stack names."""
+    account = FakeAccount()
+    account.capture("2026/11/23/18")
+    refused = command(account, "run-emr", "--dry-run", "--instance-profile", "Nodes")
+    assert refused.exit_code == 2
+    assert "the service role of the stack toptalkers passes toptalkers-EmrInstanceRole to EC2" in refused.stderr
+    for allowed in (ROLES, ["--instance-profile", "toptalkers-EmrInstanceRole"]):
+        assert command(account, "run-emr", "--dry-run", *allowed).exit_code == 0
+    groups = ["--primary-security-group", "sg-1", "--node-security-group", "sg-2"]
+    assert "and no others" not in command(account, "run-emr", "--dry-run", *groups).stderr
+    account.parameters |= {"ClusterPrimarySecurityGroup": "sg-3", "ClusterNodeSecurityGroup": "sg-4"}
+    assert (
+        "uses the security groups sg-3, sg-4 and no others" in command(account, "run-emr", "--dry-run", *groups).stderr
+    )
+    assert "and no others" not in command(account, "run-emr", "--dry-run").stderr
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -323,6 +323,7 @@ def _task(
     retry: Sequence[str] = ("States.ALL",),
 ) -> State:
     """Make a state that calls an operation of AWS; an error leads to `catch`, by default to the message."""
+    # CloudFormation puts in the partition, which Step Functions checks.
     integration = {"Fn::Sub": f"arn:${{AWS::Partition}}:states:::aws-sdk:{call}"}
     state: State = {"Type": "Task", "Resource": integration, "Arguments": arguments}
     if assign:

@@ -8,6 +8,9 @@ from toptalkers.aws.account import Account
 from toptalkers.capture.our_stack import OurStack, require_own
 from toptalkers.errors import UsageError
 
+DEFAULT_PROFILE = "EMR_EC2_DefaultRole"
+"""The one profile whose role AmazonEMRServicePolicy_v2 passes."""
+
 LOGS_MARK = "RunLogsExpireDays"
 """A stack with this parameter lets the nodes write logs where runs want them; older ones do not have it."""
 
@@ -130,14 +133,29 @@ def find_site(account: Account, options: SiteOptions, *, is_cluster_new: bool = 
             )
         site = Site(name=bucket, bucket=bucket, is_stack=False, **given)
     else:
-        site = site_of(require_own(account, options.stack_name))
+        stack = require_own(account, options.stack_name)
+        site = site_of(stack)
         site = replace(
             site, is_stack=not given["service_role"], **{name: value for name, value in given.items() if value}
         )
         if options.instance_profile:
+            own = site_of(stack).instance_profile
+            if is_cluster_new and site.is_stack and options.instance_profile not in (own, DEFAULT_PROFILE):
+                raise UsageError(
+                    f"--instance-profile: the service role of the stack {stack.name} passes {own} to EC2, and no other",
+                    hint="--service-role names a role that may pass it",
+                )
             # Then the stack does not decide what the nodes may read.
             site = replace(site, read_buckets=None, nodes_role="")
     if options.primary_security_group:
+        given_groups = {options.primary_security_group, options.node_security_group}
+        named = {site.security_groups.primary, site.security_groups.nodes, site.security_groups.service}
+        if site.is_stack and site.security_groups.primary and not given_groups <= named:
+            note = (
+                f"the service role of the stack {site.name} uses the security groups {', '.join(sorted(named - {''}))}"
+                " and no others, unless they have the tag of EMR's managed policies"
+            )
+            site = replace(site, notes=(*site.notes, note))
         site = replace(
             site, security_groups=SecurityGroups(options.primary_security_group, options.node_security_group)
         )
