@@ -93,13 +93,24 @@ def test_wrong_values(folder: Path) -> None:
     assert command(FakeAccount(), "runs", "--limit", "1").exit_code == 0
 
 
-def test_deploys_bucket_is_another(folder: Path) -> None:
-    """The bucket of runs at the top of the file is not one that `deploy` would take over."""
-    (folder / NAME).write_text('bucket = "mine"\n')
+@pytest.mark.parametrize(
+    ("name", "value", "reads", "not_for"),
+    [
+        ("bucket", "mine", ("runs",), ("deploy",)),
+        ("log-format", "auto", ("run-local",), ("deploy", "enable-flowlogs")),
+        ("format", "csv", ("run-local",), ("enable-flowlogs",)),
+    ],
+)
+def test_deploys_options_are_others(
+    folder: Path, name: str, value: str, reads: tuple[str, ...], not_for: tuple[str, ...]
+) -> None:
+    """The bucket and format of runs at the top of the file are not what `deploy` would take over, or have written."""
+    (folder / NAME).write_text(f'{name} = "{value}"\n')
     values = read_config(folder / NAME, cli, click.Context(cli))
-    assert values["runs"] == {"bucket": "mine"}
-    assert "bucket" not in values["deploy"].values()
-    assert not values["deploy"]
+    for one in reads:
+        assert value in values[one].values()
+    for one in not_for:
+        assert not values[one]
 
 
 def test_options_of_one_name_are_one_option() -> None:
@@ -122,11 +133,15 @@ def test_options_of_one_name_are_one_option() -> None:
     assert {name for name, found in kinds.items() if len(found) > 1} == set()
 
 
-JSON = st.recursive(
-    st.booleans() | st.integers() | st.text(max_size=3) | st.floats(),
-    lambda some: st.lists(some, max_size=2) | st.dictionaries(st.sampled_from(["top", "bucket", "run"]), some),
-    max_leaves=4,
-)
+LEAVES = st.booleans() | st.integers() | st.text(max_size=3) | st.floats()
+
+
+def holding(some: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """Lists and tables of something, and that itself."""
+    return some | st.lists(some, max_size=2) | st.dictionaries(st.sampled_from(["top", "bucket", "run"]), some)
+
+
+JSON = holding(holding(LEAVES))
 
 
 @given(st.dictionaries(st.sampled_from([*COMMANDS, "bucket", "top", "strict", "input", "x"]), JSON, max_size=3))

@@ -33,6 +33,7 @@ def state(account: OddAccount) -> str:
 
 
 @pytest.mark.parametrize("mode", ["fine", "late-answer", "lost-answer", "500-after", "500-always", "garbage-answer"])
+@pytest.mark.parametrize("account", [{"attempts": 3}], indirect=True, ids=["retrying"])
 def test_one_cluster_comes_of_one_run(account: OddAccount, monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
     """Whatever happens to RunJobFlow's answer, the request is sent once, and the run continues with its cluster."""
     with odd_emr(account, mode) as emr:

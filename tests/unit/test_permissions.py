@@ -163,7 +163,7 @@ def test_no_handler_lacks_what_makes_changes_or_deletes(kind: str) -> None:
     """A row has each such action of its type, and what reads tags; most of a bucket's are for what we do not use."""
     making, deleting = RESOURCE_ACTIONS[kind]
     lacking = handlers(kind) - {*making, *deleting} - NOT_ASKED.get(kind, set())
-    verbs = ("Create", "Update", "Delete", "TagResource", "UntagResource")
+    verbs = ("Create", "Update", "Delete", "TagResource", "UntagResource", "ListTagsForResource")
     assert not [one for one in lacking if one.partition(":")[2].startswith(verbs)]
 
 
