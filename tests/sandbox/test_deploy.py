@@ -52,7 +52,7 @@ def test_the_life_of_a_bucket() -> None:
     kinesis, s3 = boto3.client("kinesis"), boto3.client("s3")
     made = outputs(run("deploy", "--yes"))
     more = run("deploy", "--shards", "5", "--yes")
-    assert "in 3 steps, 2, 4, 5" in more.stderr
+    assert "takes 3 updates: 2, 4, 5" in more.stderr
     summary = kinesis.describe_stream_summary(StreamName=made["StreamName"])["StreamDescriptionSummary"]
     assert summary["OpenShardCount"] == 5
 
