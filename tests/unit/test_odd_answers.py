@@ -154,7 +154,7 @@ def cases(operations: Sequence[Any], statuses: Sequence[int]) -> Iterator[Any]:
             yield pytest.param(operation, status, id=f"{operation[0]}-{status}", marks=marks)
 
 
-@pytest.mark.parametrize(("operation", "status"), cases(READING, [200, 301, 302, 400, 403, 404, 500, 502, 503]))
+@pytest.mark.parametrize(("operation", "status"), [*cases(READING, [200, 301, 302, 400, 403, 404, 500, 502, 503])])
 def test_no_page_is_an_answer(operation: Any, status: int) -> None:
     """Plain text, HTML, JSON, bytes, nothing, with any status: never an empty listing, never a traceback."""
     for page in PAGES:
@@ -163,7 +163,7 @@ def test_no_page_is_an_answer(operation: Any, status: int) -> None:
         assert said or status in (400, 404), (status, page)
 
 
-@pytest.mark.parametrize(("operation", "status"), cases(OTHERS, [200, 301, 400, 403, 404, 500, 503]))
+@pytest.mark.parametrize(("operation", "status"), [*cases(OTHERS, [200, 301, 400, 403, 404, 500, 503])])
 def test_no_page_is_a_traceback(operation: Any, status: int) -> None:
     """Even if the operation's answer has no content."""
     for page in PAGES:
