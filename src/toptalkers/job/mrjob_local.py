@@ -20,7 +20,7 @@ class LocalRunner(LocalMRJobRunner):  # type: ignore[misc]  # mrjob has no types
     def _run_multiple(self, funcs: Iterable[Callable[[], object]], num_processes: int | None = None) -> None:
         """Run functions, one per core at a time; the first error ends the others and is raised."""
         waiting = list(reversed([*funcs]))
-        running: dict[int, tuple[Process, Connection]] = {}
+        running: dict[Connection, Process] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < (num_processes or self._num_cores()):
@@ -28,24 +28,33 @@ class LocalRunner(LocalMRJobRunner):  # type: ignore[misc]  # mrjob has no types
                     process = Process(target=_run, args=(waiting.pop(), sender), daemon=True)
                     process.start()
                     sender.close()
-                    running[process.sentinel] = process, receiver
-                for sentinel in wait(list(running)):
-                    process, receiver = running.pop(sentinel)  # type: ignore[arg-type]  # of these, it waits for numbers
+                    running[receiver] = process
+                # Not for their ends: a process does not end before its error, which may be long, is received.
+                ready = wait(list(running))
+                for receiver in [one for one in running if one in ready]:
+                    error = _receive(receiver)
+                    process = running.pop(receiver)
+                    receiver.close()
                     process.join()
-                    with receiver:
-                        error = (
-                            receiver.recv() if receiver.poll() else EOFError(f"a task ended with {process.exitcode}")
-                        )
                     if error:
                         raise error
         finally:
-            for process, receiver in running.values():
+            for receiver, process in running.items():
                 assert process.pid is not None  # noqa: S101 - it was started
                 with suppress(ProcessLookupError):  # it may not lead its group yet
                     os.killpg(process.pid, signal.SIGKILL)
                 process.kill()
                 process.join()
                 receiver.close()
+
+
+def _receive(receiver: Connection) -> Exception | None:
+    """Receive what `_run` sends; an error, too, if the process ended without it."""
+    try:
+        error: Exception | None = receiver.recv()
+    except EOFError:
+        return RuntimeError("a task was killed")
+    return error
 
 
 def _run(func: Callable[[], object], sender: Connection) -> None:
