@@ -63,8 +63,10 @@ _TREES: dict[Kind, re.Pattern[str]] = {
         r"aws-region=(?P<region>[a-z0-9-]+)/"
     ),
 }
-_ABOVE_TREES = re.compile(rf"(?:.*/)?|{_ABOVE}(?:(?:aws-account-id=)?[0-9]{{12}}/(?:(?:aws-service=)?vpcflowlogs/)?)?")
-"""A folder that may hold trees."""
+_ABOVE_TREES = re.compile(
+    rf"(?!(?:.*/)?AWSLogs/)(?:.*/)?|{_ABOVE}(?:(?:aws-account-id=)?[0-9]{{12}}/(?:(?:aws-service=)?vpcflowlogs/)?)?"
+)
+"""A folder that may hold trees; below AWSLogs/, not those of other services."""
 
 _DEEPEST = 5
 
