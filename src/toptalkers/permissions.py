@@ -499,7 +499,8 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
         "kms": ["*"],
         "iam": [names.global_arn("iam", f"{kind}/*{named}") for kind in ("role", "instance-profile")],
         "kinesis": [names.arn("kinesis", f"stream/{named}")],
-        "lambda": [names.arn("lambda", f"function:{named}")],
+        # An event source mapping has no name to go by.
+        "lambda": [names.arn("lambda", one) for one in (f"function:{named}", "event-source-mapping:*")],
         "logs": [names.arn("logs", f"log-group:{named}")],
         "s3": [names.bucket_arn],
     }

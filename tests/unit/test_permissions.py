@@ -195,6 +195,12 @@ def test_no_action_is_granted_that_nothing_needs() -> None:
     assert granted - needed - set(REASONS) == set()
 
 
+def test_event_source_mappings_are_tagged() -> None:
+    """`deploy --tag` tags them as well, and they have no name to go by."""
+    mapping = "arn:aws:lambda:eu-west-1:123456789012:event-source-mapping:1"
+    assert policy_allows(policy_of(["deploy"], EVERY), "lambda:TagResource", mapping)
+
+
 def test_direct_delivery_needs_log_delivery() -> None:
     """F4: CreateFlowLogs to S3 needs logs:CreateLogDelivery, DeleteFlowLogs its opposite."""
     assert policy_allows(policy_of(["enable-flowlogs"], EVERY), "logs:CreateLogDelivery", "*")
