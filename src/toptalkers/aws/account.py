@@ -205,7 +205,7 @@ def open_account(
     if credentials is None:
         raise explain(NoCredentialsError(), "sts")
     if role:
-        session = _assume(session, role, tell, config)
+        session = _assume(session, role, profile, tell, config)
 
     def client(service: str, *, once: bool = False) -> Any:
         with explained(service):
@@ -234,7 +234,9 @@ class _Assumed(CredentialProvider):
         return DeferredRefreshableCredentials(refresh_using=self._refresh, method=self.METHOD)
 
 
-def _assume(session: boto3.Session, role: RoleToAssume, tell: Say, config: Config) -> boto3.Session:
+def _assume(
+    session: boto3.Session, role: RoleToAssume, profile: str | None, tell: Say, config: Config
+) -> boto3.Session:
     """Make a session with the credentials of a role, and fetch the first ones."""
 
     def make_client(service: str, **credentials: Any) -> Any:
@@ -251,7 +253,7 @@ def _assume(session: boto3.Session, role: RoleToAssume, tell: Say, config: Confi
     )
     core = botocore.session.Session()
     core.register_component("credential_provider", CredentialResolver([_Assumed(fetcher.fetch_credentials)]))
-    assumed = boto3.Session(botocore_session=core, region_name=session.region_name)
+    assumed = boto3.Session(botocore_session=core, profile_name=profile, region_name=session.region_name)
     with explained("sts"):
         credentials = assumed.get_credentials()
         if credentials:
