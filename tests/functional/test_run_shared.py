@@ -137,6 +137,7 @@ def test_the_size_of_fleets(account: FakeAccount) -> None:
 def test_the_primary_node_is_not_a_core_node(account: FakeAccount, cluster: str) -> None:
     """Each role has its type, in whatever order EMR lists the groups."""
     nodes = [Nodes("TASK", "m7g.2xlarge", 2), Nodes("MASTER", "m7g.xlarge", 1), Nodes("CORE", "m7g.4xlarge", 3)]
+    nodes.append(Nodes("TASK", "m7g.2xlarge", 0))  # a cluster may have many groups of task nodes
     for listed in itertools.permutations(nodes):
         sizing = size_running(1 << 30, RunningCluster(find_running(account.open(), cluster).cluster, listed))
         assert (sizing.primary_type, sizing.instance_type) == ("m7g.xlarge", "m7g.4xlarge")
@@ -162,6 +163,16 @@ def test_no_roles_are_needed(account: FakeAccount, cluster: str) -> None:
     assert ran.exit_code == 0
     assert f"'toptalkers fetch-results --bucket {BUCKET} {ran.stdout.strip()}' fetches the answer" in ran.stderr
     assert f"toptalkers run-emr --bucket {BUCKET} --region us-east-1 --cluster {cluster}" in ran.stderr
+
+
+def test_a_kept_cluster_of_a_run_that_failed_is_named(account: FakeAccount) -> None:
+    """It is paid for until it has been idle for long enough, or is ended as the message says."""
+    account.fake_emr.failing = ("flowlogs-aggregate", {"steps/s-1/syslog": SYSLOG})
+    ran = command(account, "run-emr", "--keep-alive", "600", "--yes")
+    assert ran.exit_code == 3
+    (cluster,) = account.fake_emr.running
+    assert "goes on, and ends when it is idle" in ran.stderr
+    assert f"terminate-clusters --region us-east-1 --cluster-ids {cluster}" in ran.stderr
 
 
 def test_a_step_that_fails(account: FakeAccount, cluster: str) -> None:

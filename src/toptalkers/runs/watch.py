@@ -102,6 +102,8 @@ def execute_run(
         return record
     if is_ending:
         raise KeyboardInterrupt
+    if record.is_shared and not plan.running and not watched.cluster.is_ending:
+        say(f"{_goes_on(plan, record)}; {_way_to_stop(account, plan, record)}")
     raise failure_of(plan, record, watched)
 
 

@@ -6,6 +6,7 @@ reference, StepConfig). Then the second step fails as well, because its input is
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,7 +79,9 @@ def size_running(input_bytes: int, running: RunningCluster) -> Sizing:
 
     Where its nodes are not known, the sizing is that of a new cluster for the input.
     """
-    counts = {one.role: one.count for one in running.nodes}
+    counts: Counter[str] = Counter()
+    for one in running.nodes:
+        counts[one.role] += one.count
     core_type = next((one.instance_type for one in running.nodes if one.role == "CORE"), "")
     if not core_type:
         core_type = next((one.instance_type for one in running.nodes), "")
@@ -88,7 +91,7 @@ def size_running(input_bytes: int, running: RunningCluster) -> Sizing:
         sizing = size_cluster(input_bytes)
         reason = f"its nodes are not known: {running.unknown}" if running.unknown else "its nodes are not known"
     else:
-        core, task = counts.get("CORE", 0), counts.get("TASK", 0)
+        core, task = counts["CORE"], counts["TASK"]
         primary = next((one.instance_type for one in running.nodes if one.role == "MASTER"), "") or core_type
         sizing = size_cluster(input_bytes, instance_type=core_type, primary_type=primary, core=max(1, core), task=task)
         reason = "as it is"
