@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -477,3 +478,12 @@ def test_options_that_cannot_be(account: FakeAccount, options: ClusterOptions) -
     """Wrong usage, before a cluster is started."""
     with pytest.raises(UsageError):
         plan_run(account.open(), account.site, Query.parse(), options=options, token="4f2a")  # noqa: S106
+
+
+def test_a_cluster_has_the_tags_of_the_stack(account: FakeAccount) -> None:
+    """What is billed by a tag is billed for clusters, too; a tag of the command wins."""
+    site = replace(account.site, tags=(("team", "network"), ("stage", "live")))
+    options = ClusterOptions(tags=(("stage", "test"),))
+    plan = plan_run(account.open(), site, Query.parse(), options=options, token="4f2a")  # noqa: S106
+    tags = {one["Key"]: one["Value"] for one in plan.request["Tags"]}
+    assert (tags["team"], tags["stage"]) == ("network", "test")

@@ -40,6 +40,7 @@ class Site:
         subnets: the ids of the subnets of clusters; of several, EMR chooses. Empty for EMR's own choice.
         security_groups: the security groups of clusters.
         read_buckets: the names of other buckets that the nodes may read; None when that is not known.
+        tags: the tags of the stack, which its clusters have, too.
         is_stack: whether a stack of ours has made it all; otherwise at least the service role is somebody else's.
         notes: lines that a user should read before a run.
         nodes_role: the ARN of the nodes' role; empty when it is not known.
@@ -55,6 +56,7 @@ class Site:
     security_groups: SecurityGroups = SecurityGroups()
     read_buckets: frozenset[str] | None = None
     is_stack: bool = True
+    tags: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     nodes_role: str = ""
 
@@ -198,6 +200,7 @@ def site_of(stack: OurStack) -> Site:
             service=stack.parameters.get("ClusterServiceSecurityGroup", ""),
         ),
         read_buckets=frozenset(stack.listed("ReadBuckets")),
+        tags=tuple(stack.tags.items()),
         nodes_role=stack.nodes_role,
         notes=() if LOGS_MARK in stack.parameters else (_old_logs(stack.name),),
     )

@@ -124,12 +124,16 @@ def plan_request(
     instances |= _security_groups(site.security_groups)
     if options.key_name:
         instances["Ec2KeyName"] = options.key_name
-    tags = dict(options.tags) | {
-        STACK_TAG: site.name,
-        "toptalkers:run": run_id,
-        # EMR's managed policy for its service role demands this tag (AmazonEMRServicePolicy_v2).
-        MANAGED_TAG: "true",
-    }
+    tags = (
+        dict(site.tags)
+        | dict(options.tags)
+        | {
+            STACK_TAG: site.name,
+            "toptalkers:run": run_id,
+            # EMR's managed policy for its service role demands this tag (AmazonEMRServicePolicy_v2).
+            MANAGED_TAG: "true",
+        }
+    )
     request: dict[str, Any] = {
         "Name": cluster_name(run_id),
         "LogUri": f"s3://{bucket}/{locations.run_logs_prefix(run_id)}",
