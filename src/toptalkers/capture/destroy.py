@@ -142,7 +142,8 @@ def execute_destroy(account: Account, plan: DestroyPlan, say: Say, *, progress: 
     elif plan.bucket:
         days = plan.stack.parameters.get("RecordsExpireDays") if plan.stack else None
         keep = f" --keep-days {days}" if days else ""
-        say(f"kept: {kept}; 'toptalkers deploy --bucket {plan.bucket}{keep}' takes it over")
+        name = "" if plan.name == "toptalkers" else f" --stack-name {plan.name}"
+        say(f"kept: {kept}; 'toptalkers deploy{name} --bucket {plan.bucket}{keep}' takes it over")
     if key:
         command = f"aws kms schedule-key-deletion --region {account.region} --key-id {key}"
         say(f"kept: the key {key}, which the data may need ('{command}' ends it and its $1 a month)")
