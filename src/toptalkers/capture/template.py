@@ -373,7 +373,7 @@ def _function() -> Template:
         "Function": {
             "Type": "AWS::Lambda::Function",
             "Metadata": skip(
-                CKV_AWS_115="One invocation per shard runs at a time; a reservation would take from the account",
+                CKV_AWS_115="ParallelizationFactor limits it; a reservation would take from the account",
                 CKV_AWS_116="A dead-letter queue is for asynchronous calls; the event source has its own destination",
                 CKV_AWS_117="It only uses Kinesis and S3; in a VPC it would need endpoints for both",
                 CKV_AWS_173="Its environment holds a bucket's name and a format, no secret",

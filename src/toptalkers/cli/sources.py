@@ -7,7 +7,11 @@ from typing import Any
 import click
 
 input_option = click.option(
-    "--input", "inputs", multiple=True, metavar="S3-URI", help="Read this instead of the bucket's own flow logs."
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="S3-URI",
+    help="Read this instead of the bucket's own flow logs; may be repeated.",
 )
 
 
