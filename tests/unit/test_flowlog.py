@@ -47,7 +47,7 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     tallies = re.search(r"enum tally \{(.*?)\}", (ROOT / "src/toptalkers/kernel/kernel.h").read_text(), re.DOTALL)
     assert tallies is not None
     assert re.findall(r"\w+", tallies[1].lower()) == ["records_read", "counted", *REASONS, "tallies"]
-    assert tuple(name.decode() for name in count_flows.KEY) == Query.key
+    assert tuple(name.decode() for name in count_flows.KEY) == Query().by
     assert port_filter.KEY == count_flows.KEY
     assert tuple(not part.kind.is_number for part in LINES.parts) == count_flows.KEY_ADDRESSES
 

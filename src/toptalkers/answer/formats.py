@@ -18,7 +18,7 @@ from toptalkers.question.query import Query
 
 def format_answer(answer: Answer, format: Format = "tsv") -> Iterator[bytes]:  # noqa: A002 - the option's name
     """Format an answer as chunks of UTF-8. Reads the answer's chunks."""
-    names = ("rank", *(part.name for part in answer.query.lines.parts), *answer.query.metrics)
+    names = ("rank", *(column.name for column in answer.query.lines.columns), *answer.query.metric)
     match format:
         case "tsv":
             yield from answer.chunks
@@ -46,7 +46,7 @@ def format_tally(tally: Tally) -> str:
 
 def describe_query(query: Query) -> str:
     """Format a question as one line."""
-    return ", ".join(clause.describe(value) for clause, value in query.clauses() if clause.describe)
+    return ", ".join(filter(None, (clause.describe(value) for clause, value in query.clauses() if clause.describe)))
 
 
 def _in_order(tally: Tally) -> list[tuple[str, int]]:
@@ -99,12 +99,12 @@ def _format_json(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
 
 def _format_table(answer: Answer) -> str:
     """A table for people. It never cuts or wraps an address, whatever the terminal's width."""
-    parts, metrics = answer.query.lines.parts, answer.query.metrics
-    head = ("#", *(part.title for part in parts), *metrics)
+    columns, metrics = answer.query.lines.columns, answer.query.metric
+    head = ("#", *(column.title for column in columns), *metrics)
     rows = [(str(rank), *map(str, key), *(f"{number:,}" for number in sums)) for rank, key, sums in _rows(answer)]
     if not rows:
         return "no talkers\n"
-    signs = (">", *(">" if part.kind.is_number else "<" for part in parts), *(">" for _ in metrics))
+    signs = (">", *(">" if column.kind.is_number else "<" for column in columns), *(">" for _ in metrics))
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     line = "  ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True)) + "\n"
     return "".join(line.format(*cells) for cells in (head, ["-" * width for width in widths], *rows))

@@ -17,7 +17,7 @@ from typing import IO, Any
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
-from toptalkers.question.key import Lines
+from toptalkers.question.lines import Lines
 from toptalkers.question.query import Query
 
 LINES_PER_CHUNK = 10_000

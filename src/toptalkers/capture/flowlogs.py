@@ -78,7 +78,7 @@ def flow_log_format(text: str) -> str:
 
     """
     layout = NAMED_LAYOUTS.get(text) or parse_log_format(text)
-    if lacking := [field for field in Query.parse().key if field not in layout]:
+    if lacking := [field for field in Query.parse().by if field not in layout]:
         raise UsageError(
             f"--log-format: the format lacks {', '.join(lacking)}, without which no talkers can be counted",
             hint="'rich' is a format with every useful field",

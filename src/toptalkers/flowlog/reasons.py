@@ -6,11 +6,13 @@ REASONS: dict[str, str] = {
     "action": "another action than asked for",
     "time": "outside of the time asked for",
     "ports": "destination port not asked for",
+    "where": "not asked for by --where",
     "malformed_columns": "malformed: not the columns of its layout",
     "malformed_status": "malformed: not a log status",
     "malformed_action": "malformed: not an action",
     "malformed_number": "malformed: not a number",
     "malformed_port": "malformed: not a port",
     "malformed_address": "malformed: not an IP address",
+    "malformed_text": "malformed: not a text of at most 1,024 bytes in UTF-8, without control characters",
 }
 """Every reason, by the name of its counter, in words."""

@@ -99,12 +99,14 @@ REASONS = (
     "action",
     "time",
     "ports",
+    "where",
     "malformed_columns",
     "malformed_status",
     "malformed_action",
     "malformed_number",
     "malformed_port",
     "malformed_address",
+    "malformed_text",
 )
 
 # fmt: off
@@ -686,6 +688,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--metric", choices=("records", "packets", "bytes"), default="records")
+    parser.add_argument("--by")
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
     parser.add_argument("--action", choices=("ACCEPT", "REJECT", "ALL"), default="ACCEPT")
     parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")

@@ -51,6 +51,8 @@ def parse_ports(text: str) -> frozenset[bytes]:
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--by")
+    parser.add_argument("--metric")
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
     parser.add_argument("--top", type=int, default=0, help="how many lines to print, 0 (the default) for all")
     options = parser.parse_args(arguments)

@@ -144,8 +144,8 @@ class Counter:
             ValueError: the kernel has no such key, or not so many sums.
 
         """
-        key = query.key if key is None else key
-        metrics = query.metrics if metrics is None else metrics
+        key = query.by if key is None else key
+        metrics = query.metric if metrics is None else metrics
         wanted = bytearray(1 << 16)
         for low, high in query.ports:
             wanted[low : high + 1] = b"\1" * (high + 1 - low)

@@ -13,10 +13,11 @@ from typing import Any, Literal, TypeVar, get_args
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
-from toptalkers.question.key import HIGHEST_PORT
+from toptalkers.question.key import HIGHEST_PORT, RECIPE_KEY, SERVICE_FIELDS, SERVICE_PARTS, parse_key
+from toptalkers.question.where import format_program, format_where, parse_where
 from toptalkers.visible import quoted
 
-Metric = Literal["records", "packets", "bytes"]
+Metric = Literal["records", "packets", "bytes", "first", "last"]
 Action = Literal["ACCEPT", "REJECT", "ALL"]
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -26,6 +27,9 @@ Choice = TypeVar("Choice", bound=str)
 
 PortRanges = tuple[tuple[int, int], ...]
 """Inclusive ranges of ports, ascending, with gaps between them."""
+
+SUMMED_FIELDS: dict[Metric, str] = {"packets": "packets", "bytes": "bytes", "first": "start", "last": "end"}
+"""The field of each metric; `records` has none. Of `first` the least is kept, of `last` the largest."""
 
 ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
 
@@ -92,6 +96,20 @@ def parse_choice(option: str, choices: tuple[Choice, ...], text: str) -> Choice:
         if choice == text:
             return choice
     raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}")
+
+
+def parse_metrics(text: str) -> tuple[Metric, ...]:
+    """Read metrics separated by commas, of which the first ranks.
+
+    Raises:
+        UsageError: one is unknown, or named twice.
+
+    """
+    metrics = tuple(parse_choice("--metric", METRICS, word.strip()) for word in text.split(","))
+    for metric in metrics:
+        if metrics.count(metric) > 1:
+            raise UsageError(f"--metric names {metric!r} twice")
+    return metrics
 
 
 def parse_ports(text: str) -> PortRanges:
@@ -170,13 +188,41 @@ def _bound(name: str, help: str) -> Clause:  # noqa: A002 - as in `Clause`
 
 CLAUSES: tuple[Clause, ...] = (
     Clause(
+        name="by",
+        help="What is counted: parts separated by commas, each a field of the record, srcaddr/24, hour, day, minute,"
+        " pair, or service-port.  [default: srcaddr,dstaddr,dstport]",
+        parse=parse_key,
+        format=",".join,
+        default=",".join(RECIPE_KEY),
+        form="PARTS",
+        needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else (),
+        describe=lambda key: "" if key == RECIPE_KEY else f"by {','.join(key)}",
+        scripts=("mapper", "port filter"),
+    ),
+    Clause(
         name="metric",
-        help="What is summed.",
-        parse=partial(parse_choice, "--metric", METRICS),
+        help="What is summed: records, packets, bytes, or first and last (times seen). Several are separated by commas;"
+        " the first one ranks.",
+        parse=parse_metrics,
+        format=",".join,
         default="records",
-        choices=METRICS,
-        describe="top talkers by {}".format,
+        form="METRICS",
+        needs=lambda metrics: tuple(SUMMED_FIELDS[metric] for metric in metrics if metric in SUMMED_FIELDS),
+        describe=lambda metrics: f"top talkers by {', '.join(metrics)}",
+        scripts=("mapper", "port filter"),
+    ),
+    Clause(
+        name="where",
+        help="The records that count, as an expression: 'src net 10.0.0.0/16 and dst port 443 and bytes > 1000'.",
+        parse=parse_where,
+        format=format_where,
+        form="'EXPRESSION'",
+        needs=lambda where: tuple(
+            field for word in where.fields for field in (SERVICE_FIELDS[:2] if word in SERVICE_PARTS else (word,))
+        ),
+        describe=lambda where: f"where {where.text}",
         scripts=("mapper",),
+        format_word=format_program,
     ),
     Clause(
         name="ports",
@@ -185,7 +231,7 @@ CLAUSES: tuple[Clause, ...] = (
         format=format_ports,
         default="0-1024",
         form="SPEC",
-        needs=lambda _: ("dstport",),
+        needs=lambda ports: () if ports == ALL_PORTS else ("dstport",),
         describe=lambda ports: "all ports" if ports == ALL_PORTS else f"ports {format_ports(ports)}",
         scripts=("mapper", "port filter"),
     ),

@@ -1,31 +1,52 @@
-"""The key of an answer, whose parts are fields of the record; and the lines of an answer.
+"""The key of an answer: its parts, and the values that a part can have.
 
-A line has the parts of the key, separated by colons, and the sums, each after a tab: `192.0.2.1:198.51.100.7:443`, a
-tab, `12`. An IPv6 address is in brackets, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of brackets
-always separates two parts. `job/count_flows.py` and `job/port_filter.py` repeat this grammar, because they travel
-without the package; a test holds them equal.
+The recipe's key is `srcaddr,dstaddr,dstport`. Any other is a list of parts (`--by`): fields of the record, networks,
+times, the two addresses in either order, and the service port. A part has one column in an answer, `pair` has two.
+
+`job/count_flows.py` and `kernel/keys.c` repeat these rules, because they travel without the package or are C.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.fields import FIELDS, FieldType
+from toptalkers.visible import quoted
 
 Value = str | int
-"""The value of a part: an address as it was logged, or a number."""
+"""The value of a column: a text as it was logged, or a number; `-` where a record has none."""
 
 HIGHEST_PORT = 65535
+
+RECIPE_KEY = ("srcaddr", "dstaddr", "dstport")
+"""The key of the published recipe, and the default. All three parts must have a value."""
+
+MOST_COLUMNS = 12
+"""The most columns of a key."""
+
+LONGEST_TEXT_BYTES = 1024
+"""A longer text cannot be part of a key."""
+
+LARGEST_TIME = 253_402_300_799
+"""The last second of the year 9999. No later time can be printed."""
+
+ADDRESS_FIELDS = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")
+PORT_FIELDS = ("srcport", "dstport")
+TIME_PARTS = ("minute", "hour", "day")
+SERVICE_PARTS = ("service-port", "side", "client-port")
+SERVICE_FIELDS = ("srcport", "dstport", "tcp-flags")
+"""The fields that tell which port is the service's. Without the last, the ports alone do."""
+
+HIGHEST_KNOWN_PORT = 1024
+"""The client's port is dropped from a service if it is higher than this."""
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _ADDRESS_IPV4 = re.compile(_IPV4)
 _ADDRESS_IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
-_BRACKETS = re.compile(rb"\[[^\]]*\]")
-_WORDS = re.compile(rb"\[[^\]]*\]|[^:\t\n]+")
-"""The parts and the sums of a line."""
-
-_SUM = r"0|[1-9][0-9]{0,37}"
+_NETWORK = re.compile(r"([a-z-]+)/([0-9]{1,2})(?:/([0-9]{1,3}))?")
 
 
 def is_ipv4(text: str) -> bool:
@@ -56,20 +77,36 @@ def is_address(text: str) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _read_address(text: bytes) -> str:
+    """Read an address, with or without brackets."""
     address = text.decode()
-    if not address.startswith("["):
-        return address
-    if not is_ipv6(address[1:-1]):
-        raise ValueError(f"not a talker's address: {address!r}")
-    return address[1:-1]
+    if address.startswith("["):
+        address = address[1:-1]
+    if not (is_ipv4(address) or is_ipv6(address)):
+        raise ValueError(f"not an address: {address!r}")
+    return address
+
+
+@lru_cache(maxsize=1 << 16)
+def _read_network(text: bytes) -> str:
+    address, _, length = text.partition(b"/")
+    _read_address(address)
+    if int(length) > (32 if b"." in address and b":" not in address else 128):
+        raise ValueError(f"not a network: {text!r}")
+    return text.decode()
+
+
+def _read_number(text: bytes) -> Value:
+    """A number as an int if it is written like one, else as it was logged: `007`."""
+    return int(text) if text == b"0" or text[:1] != b"0" else text.decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The kind of a part's values.
+    """The kind of a column's values.
 
     Attributes:
-        pattern: a regular expression, without groups, of a printed value. It may match more than `read` accepts.
+        pattern: a regular expression of bytes, without groups, of a printed value other than `-`. It may match more
+            than `read` accepts.
         read: reads a printed value that the pattern matches; ValueError if it is not valid.
         is_number: whether values are numbers.
 
@@ -77,13 +114,36 @@ class Kind:
 
     pattern: str
     read: Callable[[bytes], Value]
-    is_number: bool
+    is_number: bool = False
 
 
-ADDRESS = Kind(rf"{_IPV4}|\[[0-9A-Fa-f:.]{{2,45}}\]", _read_address, is_number=False)
+ADDRESS = Kind(r"[0-9A-Fa-f:.]{2,45}", _read_address)
+BRACKETED_ADDRESS = Kind(rf"{_IPV4}|\[[0-9A-Fa-f:.]{{2,45}}\]", _read_address)
+NETWORK = Kind(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}", _read_network)
 PORT = Kind(
     r"[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]", int, is_number=True
 )
+PROTOCOL = Kind(r"[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]", int, is_number=True)
+NUMBER = Kind(r"[0-9]{1,15}", _read_number, is_number=True)
+TIME = Kind(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", bytes.decode)
+TEXT = Kind(rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
+SIDE = Kind(r"src|dst|both", bytes.decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a key.
+
+    Attributes:
+        name: its name in CSV and JSON.
+        title: its title in a table.
+        kind: what its values are, beside `-`.
+
+    """
+
+    name: str
+    title: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,71 +151,102 @@ class Part:
     """One part of a key.
 
     Attributes:
-        field: the field of the record.
-        name: the name of its column in CSV and JSON.
-        title: the title of its column in a table.
-        kind: what its values are.
+        word: how `--by` and the scripts' arguments write it: `srcaddr/24/64`.
+        fields: the fields of a record that it is made of.
+        columns: its columns in an answer.
 
     """
 
-    field: str
-    name: str
-    title: str
-    kind: Kind
+    word: str
+    fields: tuple[str, ...]
+    columns: tuple[Column, ...]
 
 
-PARTS: dict[str, Part] = {
-    part.field: part
-    for part in (
-        Part("srcaddr", "src", "source", ADDRESS),
-        Part("dstaddr", "dst", "destination", ADDRESS),
-        Part("dstport", "port", "port", PORT),
-    )
-}
-"""Every field that can be a part of a key."""
+RECIPE_COLUMNS = (
+    Column("src", "source", BRACKETED_ADDRESS),
+    Column("dst", "destination", BRACKETED_ADDRESS),
+    Column("port", "port", PORT),
+)
+"""The columns of the recipe's key, which have names of their own."""
 
-
-class Lines:
-    """Prints, checks and reads the lines of an answer with a key and a number of sums per line."""
-
-    def __init__(self, key: Sequence[str], sums: int) -> None:
-        self.parts = tuple(PARTS[field] for field in key)
-        text = (
-            ":".join(f"(?:{part.kind.pattern})" for part in self.parts) + rf"\t({_SUM})" + rf"\t(?:{_SUM})" * (sums - 1)
-        )
-        self._line = re.compile(text.encode() + rb"\n?")
-        self._readers: list[Callable[[bytes], Any]] = [*(part.kind.read for part in self.parts), *[int] * sums]
-
-    def format(self, key: Sequence[Value], sums: Sequence[int]) -> bytes:
-        """Return a line, with a line feed."""
-        texts = [f"[{value}]" if ":" in str(value) else str(value) for value in key]
-        return "\t".join([":".join(texts), *map(str, sums)]).encode() + b"\n"
-
-    def read(self, line: bytes) -> tuple[tuple[Value, ...], tuple[int, ...]]:
-        """The key and the sums of a line; ValueError if it is no line of this answer."""
-        if self._line.fullmatch(line) is None:
-            raise _no_line(line)
-        texts = _WORDS.findall(line) if b"[" in line else line.replace(b"\t", b":").split(b":")
-        values = [read(text) for read, text in zip(self._readers, texts, strict=True)]
-        width = len(self.parts)
-        return tuple(values[:width]), tuple(values[width:])
-
-    def rank(self, line: bytes) -> int:
-        """The first sum of a line, by which lines are ordered; ValueError if it is no line of this answer."""
-        match = self._line.fullmatch(line)
-        if match is None:
-            raise _no_line(line)
-        if b"[" in line:  # everything else that the pattern matches is valid
-            for text in _BRACKETS.findall(line):
-                _read_address(text)
-        return int(match[1])
-
-
-def _no_line(line: bytes) -> ValueError:
-    return ValueError(f"not a talker and sum: {line[:100]!r}")
+_ALIASES = {"src": "srcaddr", "dst": "dstaddr", "proto": "protocol"}
 
 
 @lru_cache
-def lines_of(key: tuple[str, ...], sums: int = 1) -> Lines:
-    """The `Lines` of a key and a number of sums."""
-    return Lines(key, sums)
+def parse_part(text: str) -> Part:
+    """Read one part of a key: a field's name, `srcaddr/24`, `srcaddr/24/56`, `hour`, `pair`, `service-port` ...
+
+    Raises:
+        UsageError: it is none, or a network's length is too large.
+
+    """
+    word = text.strip().replace("_", "-").lower()
+    word = "/".join([_ALIASES.get(word.partition("/")[0], word.partition("/")[0]), *word.split("/")[1:]])
+    if word in TIME_PARTS:
+        return Part(word, ("start",), (Column(word, word, TIME),))
+    if word == "pair":
+        columns = (Column("a", "address a", ADDRESS), Column("b", "address b", ADDRESS))
+        return Part(word, ("srcaddr", "dstaddr"), columns)
+    if word in SERVICE_PARTS:
+        return Part(word, SERVICE_FIELDS, (Column(word, word, SIDE if word == "side" else PORT),))
+    if network := _NETWORK.fullmatch(word):
+        field, short, long = network[1], int(network[2]), int(network[3] or 64)
+        if field in ADDRESS_FIELDS:
+            if short > 32 or long > 128:
+                raise UsageError(
+                    f"--by: {quoted(text)} is longer than an address",
+                    hint="the first length is of IPv4, at most 32; the second of IPv6, at most 128",
+                )
+            name = f"{field}/{short}" + (f"/{long}" if network[3] else "")
+            return Part(f"{field}/{short}/{long}", (field,), (Column(name, name, NETWORK),))
+        if field in FIELDS:
+            raise UsageError(f"--by: {quoted(text)} is not a network", hint=f"of {field} there are none")
+    if word in FIELDS:
+        return Part(word, (word,), (Column(word, word, kind_of(word)),))
+    raise UsageError(f"--by: {quoted(text)} is not a part of a key", hint=_hint(word))
+
+
+def kind_of(field: str) -> Kind:
+    """The kind of a field's values in a key."""
+    if field in ADDRESS_FIELDS:
+        return ADDRESS
+    if field in PORT_FIELDS:
+        return PORT
+    if field == "protocol":
+        return PROTOCOL
+    return TEXT if FIELDS[field].type is FieldType.STRING else NUMBER
+
+
+def _hint(word: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair"), n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair or service-port"
+
+
+def parse_key(text: str) -> tuple[str, ...]:
+    """Read `--by`: parts separated by commas. Returns their words.
+
+    Raises:
+        UsageError: there is none, one is unknown or named twice, or they have too many columns.
+
+    """
+    parts = [parse_part(one) for one in text.split(",") if one.strip()]
+    if not parts:
+        raise UsageError("--by names no part", hint="for example srcaddr,dstport or hour,srcaddr/24")
+    words = tuple(part.word for part in parts)
+    for word in words:
+        if words.count(word) > 1:
+            raise UsageError(f"--by names {word!r} twice")
+    if sum(len(part.columns) for part in parts) > MOST_COLUMNS:
+        raise UsageError(f"--by: a key has at most {MOST_COLUMNS} columns")
+    return words
+
+
+def columns_of(key: tuple[str, ...]) -> tuple[Column, ...]:
+    """The columns of a key, in order."""
+    if key == RECIPE_KEY:
+        return RECIPE_COLUMNS
+    return tuple(column for word in key for column in parse_part(word).columns)

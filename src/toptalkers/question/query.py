@@ -7,12 +7,14 @@ an answer is shown is not part of it (`answer/presentation.py`).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout
 from toptalkers.question.clauses import CLAUSES, Action, Clause, Metric, PortRanges, Script, format_time
-from toptalkers.question.key import Lines, lines_of
+from toptalkers.question.key import RECIPE_KEY, SERVICE_PARTS, parse_part
+from toptalkers.question.lines import Lines, lines_of
+from toptalkers.question.where import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Query:
     """The question.
 
     Attributes:
-        metric: what is summed.
+        by: the words of the key's parts (`question/key.py`).
+        metric: what is summed; the first one ranks.
+        where: an expression that holds for the records that count; None for all.
         ports: the destination ports that count.
         action: the action of the records that count.
         since: the earliest start of the records that count; None for no bound.
@@ -29,10 +33,9 @@ class Query:
 
     """
 
-    key: ClassVar[tuple[str, ...]] = ("srcaddr", "dstaddr", "dstport")
-    """The fields that name a talker: so far, the same for every question."""
-
-    metric: Metric = "records"
+    by: tuple[str, ...] = RECIPE_KEY
+    metric: tuple[Metric, ...] = ("records",)
+    where: Where | None = None
     ports: PortRanges = ((0, 1024),)
     action: Action = "ACCEPT"
     since: datetime | None = None
@@ -74,14 +77,14 @@ class Query:
         return self._arguments("port filter")
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The sums per key, in order."""
-        return (self.metric,)
+    def is_recipe(self) -> bool:
+        """Whether the key is the recipe's, whose three parts must all have a value."""
+        return self.by == RECIPE_KEY
 
     @property
     def lines(self) -> Lines:
         """The lines of the answer."""
-        return lines_of(self.key, len(self.metrics))
+        return lines_of(self.by, self.metric)
 
     @property
     def layout(self) -> Layout:
@@ -90,13 +93,18 @@ class Query:
 
     @property
     def needed_fields(self) -> tuple[str, ...]:
-        """The fields of the key, of the conditions and of the sums.
+        """The fields of the recipe's key, of the conditions and of the sums. A layout without one cannot be counted.
 
         The log status is not needed: a record without data has no addresses either, so it never counts.
         """
-        conditions = [field for clause, value in self.clauses() for field in clause.needs(value)]
-        sums = [metric for metric in self.metrics if metric != "records"]
-        return tuple(dict.fromkeys((*self.key, *conditions, *sums)))
+        return tuple(dict.fromkeys(field for clause, value in self.clauses() for field in clause.needs(value)))
+
+    @property
+    def used_fields(self) -> tuple[str, ...]:
+        """The needed fields, and those that are taken for `-` where a layout lacks them, such as those of the key."""
+        of_key = [field for word in self.by for field in parse_part(word).fields]
+        of_service = ["tcp-flags"] if self.where and set(self.where.fields) & set(SERVICE_PARTS) else []
+        return tuple(dict.fromkeys((*self.needed_fields, *of_key, *of_service)))
 
     def _arguments(self, script: Script) -> list[str]:
         used = ((clause, value) for clause, value in self.clauses() if script in clause.scripts)
@@ -110,7 +118,7 @@ class Query:
                 hint="records count that start in [since, until)",
             )
         for field in self.needed_fields:
-            if field not in self.layout:
+            if self.log_format is not None and field not in self.log_format:
                 hint = "--action ALL counts records of any action" if field == "action" else None
                 raise UsageError(
                     f"--log-format: the question needs the field {field!r}, which the format lacks", hint=hint

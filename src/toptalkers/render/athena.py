@@ -248,7 +248,7 @@ def question_sql(query: Query, tables: Sequence[Table], *, top: int = 0) -> str:
         if lacking := [field for field in query.needed_fields if field not in table.layout]:
             raise ToptalkersError(f"{table.location} has no {lacking[0]!r}, which the question needs")
     records = "\n  UNION ALL\n".join(_records_sql(query, table) for table in tables)
-    (metric,) = query.metrics
+    (metric,) = query.metric
     lines = [
         "WITH records AS (",
         records,
@@ -264,7 +264,7 @@ def question_sql(query: Query, tables: Sequence[Table], *, top: int = 0) -> str:
 
 
 def _records_sql(query: Query, table: Table) -> str:
-    (metric,) = query.metrics
+    (metric,) = query.metric
     value = "1"
     conditions = [*_partition_conditions(query, table)]
     if "log-status" in table.layout:
