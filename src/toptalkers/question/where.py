@@ -9,10 +9,10 @@ postfix order, separated by commas, in letters and signs that Hadoop and a shell
 
 - `FIELD:n:LOW-HIGH+LOW-HIGH`: whether the number is in one of the ranges (decimal, inclusive, ascending, with gaps).
   `start` and `end` are compared in seconds since 1970. `-` is in none.
-- `FIELD:a:LOW-HIGH+...`: whether the address is in one of the ranges, of 8 hexadecimal digits for IPv4, which come
-  first, or 32 for IPv6. `-` is in none.
+- `FIELD:a:LOW-HIGH+...`: whether the address is in one of the ranges, of 8 hexadecimal digits for IPv4, which
+  come first, or 32 for IPv6. `-` is in none.
 - `FIELD:t:HEX+HEX`: whether the text, as it was logged, is one of these (the hexadecimal digits of its UTF-8), also `-`.
-- `and`, `or`, `not`: of the results before it.
+- `and`, `or`, `not`: of the results before it. At most 64 results wait at once.
 
 FIELD is a field of flow logs, `service-port`, `client-port` or `side` (`question/key.py`).
 """
@@ -46,7 +46,10 @@ def parse_where(text: str) -> Where:
         UsageError: it is none. The message shows the expression, and a caret below the place.
 
     """
-    raise NotImplementedError(text)
+    from toptalkers.question.where_parser import parse_expression, write_program, write_text
+
+    node = parse_expression(text)
+    return Where(write_text(node), write_program(node))
 
 
 def format_where(where: Where) -> str:
