@@ -16,7 +16,8 @@ from pathlib import Path
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.question.key import SERVICE_PARTS
+from toptalkers.flowlog.protocols import PROTOCOL_NUMBERS
+from toptalkers.question.key import SERVICE_PARTS, is_address
 from toptalkers.question.where_values import RESERVED, Item, Kind, Values, WrongValueError, kind_of_field
 from toptalkers.question.where_words import Expression, Token
 from toptalkers.visible import visible
@@ -281,10 +282,13 @@ class _Parser:
     def _error_of_subject(self, token: Token) -> UsageError:
         if token.kind != "word" or token.word in RESERVED:
             return self._error(token, f"expected a test, not {token}", "for example: dst port 443")
-        close = get_close_matches(token.word.replace("_", "-"), _WORDS, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else "a test begins with host, net, port, proto, src, dst or a field"
-        )
+        if token.word in PROTOCOL_NUMBERS:
+            meant: str | None = f"proto {token.text}"
+        elif is_address(token.text.partition("/")[0]):
+            meant = f"host {token.text}"
+        else:
+            meant = next(iter(get_close_matches(token.word.replace("_", "-"), _WORDS, n=1)), None)
+        hint = f"did you mean {meant!r}?" if meant else "a test begins with host, net, port, proto, src, dst or a field"
         return self._error(token, f"{token} is not a field of flow logs, nor another word of an expression", hint)
 
     def _test_of_side(self) -> Node:
