@@ -19,12 +19,14 @@ from toptalkers.cli.run_local import run_local
 from toptalkers.engines.cache import CountCache
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.job import count_flows, port_filter
-from toptalkers.question.clauses import CLAUSES, METRICS, Clause
+from toptalkers.question.clauses import CLAUSES, SUMMED_FIELDS, Clause
 from toptalkers.question.query import Query
 from toptalkers.runs.record import question_of
 
 OTHER = {
+    "by": "pair,hour",
     "metric": "bytes",
+    "where": "dst port 443",
     "ports": "22,443",
     "action": "REJECT",
     "since": "2026-11-01T00:00:00Z",
@@ -92,7 +94,7 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
 def test_the_mapper_takes_every_choice(clause: Clause) -> None:
     """A choice that only some engines know is an answer that only some give."""
     for choice in clause.choices if "mapper" in clause.scripts else ():
-        fields = ",".join(("srcaddr", "dstaddr", "dstport", "action", *METRICS[1:]))
+        fields = ",".join(("srcaddr", "dstaddr", "dstport", "action", *SUMMED_FIELDS.values()))
         count_flows.parse_arguments([clause.option, choice, "--log-format", fields])
 
 
@@ -101,7 +103,7 @@ def test_questions_are_read_as_they_are_written(query: Query) -> None:
     """The texts of a question's clauses give the same question, with fields that exist."""
     assert Query.parse(**query.texts()) == query
     assert set(query.needed_fields) <= set(FIELDS)
-    assert set(query.key) <= set(query.needed_fields)
+    assert set(query.needed_fields) <= set(query.used_fields) <= set(FIELDS)
 
 
 @given(queries(), queries())
@@ -113,8 +115,8 @@ def test_questions_that_differ_are_different_everywhere(one: Query, other: Query
 
 def test_a_clause_that_is_not_known_is_refused() -> None:
     """A clause of a later version, in run.json, is refused: the question would be another."""
-    with pytest.raises(TypeError, match="'by'"):
-        Query.parse(by="dstport")
+    with pytest.raises(TypeError, match="'names'"):
+        Query.parse(names="dns")
 
 
 @given(st.integers(0, 9), st.integers(0, 9))

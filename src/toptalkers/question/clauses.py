@@ -190,7 +190,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(
         name="by",
         help="What is counted: parts separated by commas, each a field of the record, srcaddr/24, hour, day, minute,"
-        " pair, or service-port.  [default: srcaddr,dstaddr,dstport]",
+        " pair, or service-port.",
         parse=parse_key,
         format=",".join,
         default=",".join(RECIPE_KEY),

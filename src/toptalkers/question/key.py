@@ -79,9 +79,10 @@ def is_address(text: str) -> bool:
 def _read_address(text: bytes) -> str:
     """Read an address, with or without brackets."""
     address = text.decode()
-    if address.startswith("["):
+    is_bracketed = address.startswith("[")
+    if is_bracketed:
         address = address[1:-1]
-    if not (is_ipv4(address) or is_ipv6(address)):
+    if not (is_ipv6(address) or (is_ipv4(address) and not is_bracketed)):
         raise ValueError(f"not an address: {address!r}")
     return address
 
