@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.strategies import queries
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import describe_query, format_answer
-from toptalkers.answer.presentation import FORMAT, TOP, Presentation, fewer
+from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation, fewer
 from toptalkers.cli.fetch_results import fetch_results
 from toptalkers.cli.render import cluster, steps
 from toptalkers.cli.run_emr import run_emr
@@ -41,7 +41,7 @@ each_clause = pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clau
 def test_every_clause_is_an_attribute_and_every_attribute_a_clause() -> None:
     """In the same order, with the same default."""
     assert tuple(clause.name for clause in CLAUSES) == tuple(field.name for field in fields(Query)) == tuple(OTHER)
-    assert (TOP.name, FORMAT.name) == tuple(field.name for field in fields(Presentation))
+    assert (TOP.name, FORMAT.name, SHOW.name) == tuple(field.name for field in fields(Presentation))
     assert [clause.value(None) for clause in CLAUSES] == [getattr(Query(), clause.name) for clause in CLAUSES]
 
 
@@ -56,11 +56,12 @@ def test_a_clause_is_an_option_wherever_a_question_is_asked(clause: Clause) -> N
 
 
 def test_what_belongs_to_the_answer_is_an_option_wherever_one_is_written() -> None:
-    """--top and --format, with both of their defaults."""
+    """--top and --format, with both of their defaults, and --show."""
     for command in (run_local, fetch_results):
         shown = " ".join(command.get_help(click.Context(command, terminal_width=200)).split())
         assert f"--top N {TOP.help} [default: 20 on a terminal, else 0]" in shown
         assert f"{FORMAT.metavar} {FORMAT.help} [default: table on a terminal, else tsv]" in shown
+        assert f"{SHOW.metavar} {SHOW.help}" in shown
 
 
 @each_clause
