@@ -48,6 +48,7 @@ class _Question(Structure):
         ("action", c_char_p),
         ("since", c_int64),
         ("until", c_int64),
+        ("where", c_char_p),
         ("seed", c_uint64),
     )
 
@@ -158,6 +159,7 @@ class Counter:
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
             until=int(query.until.timestamp()) if query.until else _LATEST,
+            where=query.where.program.encode() if query.where else None,
             seed=int.from_bytes(os.urandom(8)),
         )
         self._tally = (c_int64 * len(_TALLIED))()

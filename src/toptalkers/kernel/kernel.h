@@ -207,6 +207,7 @@ typedef struct {
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
     int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
+    const char *where;      /* the program of `--where`; NULL for none */
     uint64_t seed;
 } question;
 

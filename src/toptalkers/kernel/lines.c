@@ -321,6 +321,7 @@ static bool take_question(reader *r, const question *asked, shape *of) {
         r->action = parse_action((column){(const uint8_t *)asked->action, strlen(asked->action)});
     r->since = asked->since;
     r->until = asked->until;
+    r->weight = 1;
     return of->parts && of->sums && (!asked->action || r->action != ANY_ACTION);
 }
 
@@ -335,6 +336,8 @@ static int init(counter *c, const question *asked) {
         r->field_lengths[*name & 31] |= (uint64_t)1 << (width & 63);
         name += width + (name[width] == ' ');
     }
+    if (asked->where && !(r->condition = where_new(asked->where)))
+        return errno == EINVAL ? EINVAL : ENOMEM;
     shape of = {0};
     if (!take_question(r, asked, &of))
         return EINVAL;
@@ -361,6 +364,7 @@ void counter_free(counter *c) {
         free(r->at);
         free(r->columns);
         free(r->rest);
+        where_free(r->condition);
         free(r);
     }
     free(c->provisional.all);
