@@ -69,6 +69,9 @@ typedef struct reader {
     int64_t since, until;
     where *condition; /* NULL for none */
     int64_t weight;   /* for how many records a record counts: 1 for a line */
+    int64_t extra;    /* how many more records were read of the file than lines or rows */
+    bool in_columns;  /* whether the file's records come in columns */
+    int weight_column;
     layout now;
     stretch lines;
     bool has_misfit;   /* whether a stretch of the file is one */
@@ -159,6 +162,8 @@ enum tally take_recipe(counter *c, const uint8_t *base, const uint32_t *at, uint
 uint32_t split(reader *r, const uint8_t *line, size_t length);
 
 /* rules.c */
+/* The first column of a name in a list of them; ABSENT if there is none. */
+int column_of(const char *columns, const char *name);
 /* Look up a column that the question needs, while the layout is set. Without it, the layout is not usable. */
 int need(reader *r, const char *name);
 /* Look up a column that the question uses, and takes for `-` where there is none: ABSENT. */
@@ -175,13 +180,14 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
 enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found);
 
 /* where.c */
-/* Read the program of `--where` (question/where.py). NULL without memory, or with EINVAL in errno if it is none. */
-where *where_new(const char *program);
+/* Read the program of `--where` (question/where.py), which may test these fields, in a list of names. NULL without
+ * memory, or with EINVAL in errno if it is none. */
+where *where_new(const char *program, const char *fields);
 void where_free(where *w);
-/* Look up the columns of a new layout, with `need`. False without memory. */
-bool where_set_layout(where *w, reader *r);
+/* Look up the columns of a new layout. */
+void where_set_layout(where *w, reader *r);
 /* COUNTED, WHERE, or why the record is malformed. */
-enum tally where_examine(const where *w, counter *c, const uint8_t *base, const uint32_t *at);
+enum tally where_examine(where *w, const layout *l, const uint8_t *base, const uint32_t *at);
 
 /* misfits.c */
 void begin_stretch(reader *r, int64_t record);

@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-/* The first column of a name. */
-static int column_of(const char *columns, const char *name) {
+int column_of(const char *columns, const char *name) {
     size_t length = strlen(name);
     for (int number = 0;; number++) {
         size_t width = strcspn(columns, " ");
@@ -83,7 +82,9 @@ bool set_layout(reader *r, const char *names, size_t length) {
         use_no_data(r);
     for (size_t i = 0; i < TELLINGS; i++)
         l->telling[i] = column_of(text, TELLING[i].name);
-    return !r->condition || where_set_layout(r->condition, r);
+    if (r->condition)
+        where_set_layout(r->condition, r);
+    return true;
 }
 
 static bool has_no_data(const layout *l, const uint8_t *base, const uint32_t *at) {
@@ -150,7 +151,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
             verdict = PORTS;
     }
     if (r->condition) {
-        enum tally found = where_examine(r->condition, c, base, at);
+        enum tally found = where_examine(r->condition, l, base, at);
         if (found >= MALFORMED_COLUMNS)
             return found;
         if (verdict == COUNTED)
