@@ -76,6 +76,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     """
     from toptalkers.machine.memory import explain_no_memory
 
+    presentation.check(query)
     options = _Options(**given)
     if not options.paths and options.manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
@@ -102,7 +103,7 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
         watch = Watch(on_read, left_out.append, say_on_terminal, say)
         honoured = {name: beside[name] for name in engine.HONOURS}
         answer = engine.count_files(query, inputs.files, top=presentation.top, watch=watch, **honoured)
-    write_output(format_answer(answer, presentation.format), options.output)
+    write_output(format_answer(answer, presentation.format, presentation.show), options.output)
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:
