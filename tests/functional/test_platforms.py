@@ -42,8 +42,8 @@ def test_kernel_counts_the_same_on_arm(flow_log: bytes, tmp_path: Path) -> None:
     command = [*hatch_build.ZIG, *target, *flags, *hatch_build.WARNINGS, "-o", str(program), *map(str, sources)]
     subprocess.run(command, check=True)
 
-    query = Query(ports=((0, 65535),), action="ALL", metric="bytes")
-    columns = (" ".join(FIELDS), " ".join(query.layout.columns), query.metric)
+    query = Query(ports=((0, 65535),), action="ALL", metric=("bytes",))
+    columns = (" ".join(FIELDS), " ".join(query.layout.columns), " ".join(query.metric))
     done = subprocess.run([emulator, program, *columns], input=flow_log, capture_output=True, check=True)
     counter = Counter(query)
     counter.feed(flow_log)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.strategies import queries
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import describe_query, format_answer
-from toptalkers.answer.presentation import FORMAT, TOP, Presentation, fewer
+from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation, fewer
 from toptalkers.cli.fetch_results import fetch_results
 from toptalkers.cli.render import cluster, steps
 from toptalkers.cli.run_emr import run_emr
@@ -19,12 +19,14 @@ from toptalkers.cli.run_local import run_local
 from toptalkers.engines.cache import CountCache
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.job import count_flows, port_filter
-from toptalkers.question.clauses import CLAUSES, METRICS, Clause
+from toptalkers.question.clauses import CLAUSES, SUMMED_FIELDS, Clause
 from toptalkers.question.query import Query
 from toptalkers.runs.record import question_of
 
 OTHER = {
+    "by": "pair,hour",
     "metric": "bytes",
+    "where": "dst port 443",
     "ports": "22,443",
     "action": "REJECT",
     "since": "2026-11-01T00:00:00Z",
@@ -39,7 +41,7 @@ each_clause = pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clau
 def test_every_clause_is_an_attribute_and_every_attribute_a_clause() -> None:
     """In the same order, with the same default."""
     assert tuple(clause.name for clause in CLAUSES) == tuple(field.name for field in fields(Query)) == tuple(OTHER)
-    assert (TOP.name, FORMAT.name) == tuple(field.name for field in fields(Presentation))
+    assert (TOP.name, FORMAT.name, SHOW.name) == tuple(field.name for field in fields(Presentation))
     assert [clause.value(None) for clause in CLAUSES] == [getattr(Query(), clause.name) for clause in CLAUSES]
 
 
@@ -54,11 +56,12 @@ def test_a_clause_is_an_option_wherever_a_question_is_asked(clause: Clause) -> N
 
 
 def test_what_belongs_to_the_answer_is_an_option_wherever_one_is_written() -> None:
-    """--top and --format, with both of their defaults."""
+    """--top and --format, with both of their defaults, and --show."""
     for command in (run_local, fetch_results):
         shown = " ".join(command.get_help(click.Context(command, terminal_width=200)).split())
         assert f"--top N {TOP.help} [default: 20 on a terminal, else 0]" in shown
         assert f"{FORMAT.metavar} {FORMAT.help} [default: table on a terminal, else tsv]" in shown
+        assert f"{SHOW.metavar} {SHOW.help}" in shown
 
 
 @each_clause
@@ -92,7 +95,7 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
 def test_the_mapper_takes_every_choice(clause: Clause) -> None:
     """A choice that only some engines know is an answer that only some give."""
     for choice in clause.choices if "mapper" in clause.scripts else ():
-        fields = ",".join(("srcaddr", "dstaddr", "dstport", "action", *METRICS[1:]))
+        fields = ",".join(("srcaddr", "dstaddr", "dstport", "action", *SUMMED_FIELDS.values()))
         count_flows.parse_arguments([clause.option, choice, "--log-format", fields])
 
 
@@ -101,7 +104,7 @@ def test_questions_are_read_as_they_are_written(query: Query) -> None:
     """The texts of a question's clauses give the same question, with fields that exist."""
     assert Query.parse(**query.texts()) == query
     assert set(query.needed_fields) <= set(FIELDS)
-    assert set(query.key) <= set(query.needed_fields)
+    assert set(query.needed_fields) <= set(query.used_fields) <= set(FIELDS)
 
 
 @given(queries(), queries())
@@ -113,8 +116,8 @@ def test_questions_that_differ_are_different_everywhere(one: Query, other: Query
 
 def test_a_clause_that_is_not_known_is_refused() -> None:
     """A clause of a later version, in run.json, is refused: the question would be another."""
-    with pytest.raises(TypeError, match="'by'"):
-        Query.parse(by="dstport")
+    with pytest.raises(TypeError, match="'names'"):
+        Query.parse(names="dns")
 
 
 @given(st.integers(0, 9), st.integers(0, 9))

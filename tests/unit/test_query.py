@@ -25,14 +25,15 @@ def test_defaults_are_the_recipes() -> None:
     query = Query.parse()
     assert query == Query()
     assert Presentation.parse() == Presentation()
-    assert (query.metric, query.ports, query.action) == ("records", ((0, 1024),), "ACCEPT")
+    assert (query.by, query.metric) == (("srcaddr", "dstaddr", "dstport"), ("records",))
+    assert (query.where, query.ports, query.action) == (None, ((0, 1024),), "ACCEPT")
     assert query.layout is DEFAULT_LAYOUT
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "flows"}, "--metric: 'flows' is not one of records, packets, bytes"),
+        ({"metric": "flows"}, "--metric: 'flows' is not one of records, packets, bytes, first, last"),
         ({"ports": "70000"}, "--ports: '70000' is above the highest port, 65535"),
         ({"ports": "9-1"}, "--ports: the range '9-1' ends before it begins"),
         ({"ports": ""}, "--ports: '' is not a port or a range of ports"),
@@ -127,7 +128,7 @@ def test_mapper_understands_every_question(query: Query) -> None:
     assert not set("".join(arguments)) & set(" \t\n$`'\"\\;&|<>(){}*?[]~#!")
     question = count_flows.parse_arguments(arguments)
     counter = count_flows.FlowCounter(question)
-    assert counter.metric.decode() == query.metric
+    assert counter.metric.decode() == ",".join(query.metric)
     assert counter.action.decode() == query.action
     assert counter.since == (query.since.timestamp() if query.since else None)
     assert counter.until == (query.until.timestamp() if query.until else None)

@@ -1,7 +1,7 @@
 """The answer to a question: the ranked talkers, and the tally of the records.
 
-Every engine returns `<talker>` TAB `<sum>` lines in the order of the answer, in chunks, so that an answer may be larger
-than memory.
+Every engine returns the lines of the answer (`question/lines.py`) in their order, in chunks, so that an answer may be
+larger than memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +76,7 @@ class Tally:
             TooLargeError: the values add up to more than Hadoop can sum, so its sums may be wrong.
 
         """
-        if (counters.get("values_high", 0) << 32) + counters.get("values_low", 0) > LARGEST_TOTAL:
+        if any(total > LARGEST_TOTAL for total in _totals(counters).values()):
             raise TooLargeError
         return cls(
             counters.get("records_read", 0),
@@ -88,8 +88,34 @@ class Tally:
         )
 
 
+def totals_of(query: Query, counters: Mapping[str, int]) -> dict[str, int]:
+    """What the sums of a question add up to, by the metric, from the counters that the mapper reports.
+
+    A metric is left out if the counters do not tell it.
+    """
+    totals = _totals(counters)
+    if "" in totals:  # scripts of the first versions, which sum one metric, and do not name it
+        totals[query.metric[0]] = totals.pop("")
+    if "counted" in counters:
+        totals["records"] = counters["counted"]
+    return {metric: totals[metric] for metric in query.metric if metric in totals}
+
+
+def _totals(counters: Mapping[str, int]) -> dict[str, int]:
+    """The totals of sums, by the names of metrics. A counter of Hadoop is printed as a 64-bit integer: hence halves."""
+    totals: dict[str, int] = {}
+    for name, number in counters.items():
+        half, _, metric = name.removeprefix("values_").partition("_")
+        if name.startswith("values_") and half in _HALVES:
+            totals[metric] = totals.get(metric, 0) + (number << _HALVES[half])
+    return totals
+
+
+_HALVES = {"high": 32, "low": 0}
+
+
 class Row(NamedTuple):
-    """A line of an answer: its rank, from 1; the values of the key; the sum of each metric."""
+    """A line of an answer: its rank, from 1; the values of the key; the sum of each metric, times in seconds."""
 
     rank: int
     key: tuple[Value, ...]
@@ -102,10 +128,12 @@ class Answer:
 
     Attributes:
         query: the question.
-        chunks: whole `<talker>` TAB `<sum>` lines, in the order of the answer, many in a chunk. Read them once.
+        chunks: whole lines, in the order of the answer, many in a chunk. Read them once.
         tally: what was read and skipped.
         talkers: how many talkers there are in all; None if not known.
         top: how many of them were asked for, 0 for all.
+        totals: what the sums of all talkers add up to, by the metric; without those that are not known. Times have
+            none.
 
     """
 
@@ -114,6 +142,7 @@ class Answer:
     tally: Tally
     talkers: int | None = None
     top: int = 0
+    totals: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""

@@ -1,36 +1,56 @@
 """Formats of an answer: `tsv`, `csv`, `json`, `ndjson` for programs, `table` for people; and of its tally.
 
-All but `table` are written while the answer is read, so it may be larger than memory.
+All but `table` are written while the answer is read, so it may be larger than memory. `tsv` is the answer as the
+engines print it; in `csv`, `json` and `ndjson` the columns have names (`Lines.names`). What is shown beside the sums is
+computed here, from the sums; no engine adds it up.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from toptalkers.answer.answer import Answer, Row, Tally
-from toptalkers.answer.presentation import Format
+from toptalkers.answer.presentation import Extra, Format, additive
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.protocols import PROTOCOL_NAMES
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import CLAUSES
+from toptalkers.question.key import PROTOCOL, Kind, Value
+from toptalkers.question.lines import TIME_METRICS, format_seconds
 from toptalkers.question.query import Query
+from toptalkers.visible import visible
 
 
-def format_answer(answer: Answer, format: Format = "tsv") -> Iterator[bytes]:  # noqa: A002 - the option's name
-    """Format an answer as chunks of UTF-8. Reads the answer's chunks."""
-    names = ("rank", *(column.name for column in answer.query.lines.columns), *answer.query.metric)
+def format_answer(answer: Answer, format: Format = "tsv", show: Sequence[Extra] = ()) -> Iterator[bytes]:  # noqa: A002 - the option's name
+    """Format an answer as chunks of UTF-8. Reads the answer's chunks.
+
+    Args:
+        answer: the answer.
+        format: the format.
+        show: what is shown beside the sums; `Presentation.check` says whether the question allows it.
+
+    Raises:
+        ToptalkersError: a line of the answer is wrong; or shares are to be shown, and a total is not known.
+
+    """
+    if "shares" in show:
+        _check_totals(answer)
     match format:
         case "tsv":
             yield from answer.chunks
         case "csv":
-            yield from _format_csv(answer, names)
+            yield from _format_csv(answer, show)
         case "json":
-            yield from _format_json(answer, names)
+            yield from _format_json(answer, show)
         case "ndjson":
-            for row in _rows(answer):
-                yield _object(names, row) + b"\n"
+            names = _names(answer.query, show)
+            for values in _values(answer, show):
+                yield _object(names, values) + b"\n"
         case "table":
-            yield _format_table(answer).encode()
+            yield _format_table(answer, show).encode()
 
 
 def format_tally(tally: Tally) -> str:
@@ -53,8 +73,8 @@ def _in_order(tally: Tally) -> list[tuple[str, int]]:
     return [(reason, tally.skipped[reason]) for reason in REASONS if tally.skipped.get(reason)]
 
 
-def _object(names: Sequence[str], row: Row) -> bytes:
-    return json.dumps(dict(zip(names, (row.rank, *row.key, *row.sums), strict=True))).encode()
+def _object(names: Sequence[str], values: Sequence[object]) -> bytes:
+    return json.dumps(dict(zip(names, values, strict=True))).encode()
 
 
 def _rows(answer: Answer) -> Iterator[Row]:
@@ -64,12 +84,76 @@ def _rows(answer: Answer) -> Iterator[Row]:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
 
 
-def _format_csv(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
+class _Derived(NamedTuple):
+    """A column that is derived from the sums of its row.
+
+    Attributes:
+        name: its name in CSV and JSON.
+        title: its title in a table.
+        at: which of the sums it is derived from.
+        total: what that sum is of all rows, for a share; None for a rate.
+
+    """
+
+    name: str
+    title: str
+    at: int
+    total: int | None
+
+    def value(self, query: Query, sums: Sequence[int]) -> float:
+        """The percentage to six decimals, or the rate per second to three."""
+        if self.total is not None:
+            return round(100 * sums[self.at] / max(1, self.total), 6)
+        first, last = (sums[query.metric.index(metric)] for metric in ("first", "last"))
+        return round(sums[self.at] / max(1, last - first), 3)
+
+
+def _derived(query: Query, show: Sequence[Extra], totals: Mapping[str, int]) -> list[_Derived]:
+    """The columns that are shown beside the sums, after them: for each metric that adds up, in the order of `show`."""
+    columns = []
+    for metric in additive(query):
+        at = query.metric.index(metric)
+        for extra in show:
+            if extra == "shares":
+                columns.append(_Derived(f"{metric}_percent", f"% of {metric}", at, totals.get(metric, 0)))
+            else:
+                columns.append(_Derived(f"{metric}_per_second", f"{metric}/s", at, None))
+    return columns
+
+
+def _check_totals(answer: Answer) -> None:
+    for metric in additive(answer.query):
+        if metric not in answer.totals:
+            raise ToptalkersError(
+                f"--show shares: it is not known what all {metric} add up to, because the run's log is missing",
+                hint="without --show shares the answer can be written",
+            )
+
+
+def _names(query: Query, show: Sequence[Extra]) -> tuple[str, ...]:
+    return ("rank", *query.lines.names, *(column.name for column in _derived(query, show, {})))
+
+
+def _values(answer: Answer, show: Sequence[Extra]) -> Iterator[tuple[Value | float, ...]]:
+    """The values of each row, as CSV and JSON have them, in the order of `_names`."""
+    query = answer.query
+    derived = _derived(query, show, answer.totals)
+    for rank, key, sums in _rows(answer):
+        yield (rank, *key, *_printed(query, sums), *(column.value(query, sums) for column in derived))
+
+
+def _printed(query: Query, sums: Sequence[int]) -> list[Value]:
+    return [
+        format_seconds(one) if metric in TIME_METRICS else one for metric, one in zip(query.metric, sums, strict=True)
+    ]
+
+
+def _format_csv(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
-    for rank, key, sums in _rows(answer):
-        writer.writerow((rank, *key, *sums))
+    writer.writerow(_names(answer.query, show))
+    for values in _values(answer, show):
+        writer.writerow(values)
         if buffer.tell() > 1 << 20:
             yield buffer.getvalue().encode()
             buffer.seek(0)
@@ -77,7 +161,7 @@ def _format_csv(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
     yield buffer.getvalue().encode()
 
 
-def _format_json(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
+def _format_json(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
     query, tally = answer.query, answer.tally
     texts = query.texts()
     question = {clause.name: texts.get(clause.name) for clause in CLAUSES if clause.describe} | {"top": answer.top}
@@ -91,20 +175,63 @@ def _format_json(answer: Answer, names: Sequence[str]) -> Iterator[bytes]:
     head = {"query": question, "tally": counts, "talkers_in_all": answer.talkers}
     yield json.dumps(head, indent=1).removesuffix("\n}").encode() + b',\n "talkers": ['
     between = b"\n  "
-    for row in _rows(answer):
-        yield between + _object(names, row)
+    names = _names(query, show)
+    for values in _values(answer, show):
+        yield between + _object(names, values)
         between = b",\n  "
     yield b"\n ]\n}\n"
 
 
-def _format_table(answer: Answer) -> str:
+def _format_table(answer: Answer, show: Sequence[Extra]) -> str:
     """A table for people. It never cuts or wraps an address, whatever the terminal's width."""
-    columns, metrics = answer.query.lines.columns, answer.query.metric
-    head = ("#", *(column.title for column in columns), *metrics)
-    rows = [(str(rank), *map(str, key), *(f"{number:,}" for number in sums)) for rank, key, sums in _rows(answer)]
+    query, columns = answer.query, answer.query.lines.columns
+    derived = _derived(query, show, answer.totals)
+    head = ("#", *(column.title for column in columns), *query.metric, *(column.title for column in derived))
+    rows = [
+        (
+            str(rank),
+            *(_shown(column.kind, value) for column, value in zip(columns, key, strict=True)),
+            *(one if isinstance(one, str) else f"{one:,}" for one in _printed(query, sums)),
+            *(_shown_derived(column.value(query, sums), column) for column in derived),
+        )
+        for rank, key, sums in _rows(answer)
+    ]
     if not rows:
         return "no talkers\n"
-    signs = (">", *(">" if column.kind.is_number else "<" for column in columns), *(">" for _ in metrics))
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    line = "  ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True)) + "\n"
-    return "".join(line.format(*cells) for cells in (head, ["-" * width for width in widths], *rows))
+    is_left = [False, *(not column.kind.is_number or column.kind is PROTOCOL for column in columns)]
+    is_left += [False] * (len(head) - len(is_left))
+    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    return "".join(
+        "  ".join(_padded(cell, width, left) for cell, width, left in zip(cells, widths, is_left, strict=True)) + "\n"
+        for cells in (head, rule, *rows)
+    )
+
+
+def _shown(kind: Kind, value: Value) -> str:
+    """A value of a key for people: protocols by name, and every character visible."""
+    if kind is PROTOCOL and isinstance(value, int):
+        return PROTOCOL_NAMES.get(value, str(value))
+    return visible(str(value))
+
+
+def _shown_derived(value: float, column: _Derived) -> str:
+    return f"{value:,.1f}" if column.total is None else f"{value:.1f}%"
+
+
+def _padded(cell: str, width: int, is_left: bool) -> str:
+    room = " " * (width - _width(cell))
+    return cell + room if is_left else room + cell
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_width_of(character) for character in text)
+
+
+def _width_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

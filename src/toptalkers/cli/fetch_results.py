@@ -46,7 +46,7 @@ def fetch_results(
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
     """
     from toptalkers import locations
-    from toptalkers.answer.answer import Answer, Tally
+    from toptalkers.answer.answer import Answer, Tally, totals_of
     from toptalkers.answer.formats import describe_query, format_answer
     from toptalkers.answer.outcome import describe_outcome, exit_code
     from toptalkers.answer.output import write_output
@@ -60,6 +60,7 @@ def fetch_results(
     bucket = find_bucket(account, where)
     record, notes = choose_answer(account, bucket, run, words=where.words)
     say(f"run {record.run_id}: {describe_query(record.query)}")
+    presentation.check(record.query)
     top = fewer(presentation.top, record.top)
     if top != presentation.top:
         notes.append(f"the run kept the first {top:,} talkers only")
@@ -70,8 +71,8 @@ def fetch_results(
     chunks = fetch_answer(account.storage, bucket, answer_folder(bucket, record), top=top, lines=record.query.lines)
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
-    answer = Answer(record.query, lines, tally, top=presentation.top)
-    write_output(format_answer(answer, presentation.format), output)
+    answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals_of(record.query, counters))
+    write_output(format_answer(answer, presentation.format, presentation.show), output)
     for one in record.left_out:
         say(f"left out: {one}")
     if note := quarantine_note(account.storage, bucket, record.inputs, record.query):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from toptalkers.answer.presentation import FORMAT, TOP, Presentation
+from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
@@ -64,16 +64,22 @@ def digest_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--top` and `--format`; it gets a `presentation`, which depends on who reads the answer."""
+    """Give a command `--top`, `--format`, `--show`; it gets a `presentation`, which depends on who reads the answer."""
 
     @functools.wraps(command)
-    def with_presentation(*args: Any, top: str | None, format: str | None, **given: Any) -> Any:  # noqa: A002 - as named
+    def with_presentation(
+        *args: Any,
+        top: str | None,
+        format: str | None,  # noqa: A002 - as named
+        show: str | None,
+        **given: Any,
+    ) -> Any:
         if given.get("output") is None and is_terminal(sys.stdout):
             top = _ON_TERMINAL["top"] if top is None else top
             format = _ON_TERMINAL["format"] if format is None else format  # noqa: A001 - as named
-        return command(*args, presentation=Presentation.parse(top=top, format=format), **given)
+        return command(*args, presentation=Presentation.parse(top=top, format=format, show=show), **given)
 
-    return _with(map(_answer_option, (TOP, FORMAT)), with_presentation)
+    return _with([*map(_answer_option, (TOP, FORMAT)), _option(SHOW)], with_presentation)
 
 
 def _option(clause: Clause) -> Callable[..., Any]:

@@ -89,13 +89,13 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     from toptalkers.answer.formats import format_answer
     from toptalkers.machine.memory import explain_no_memory
 
-    options = LocalOptions(**given)
+    presentation.check(query)
+
+    def formatted(answer: "Answer") -> Iterator[bytes]:
+        return format_answer(answer, presentation.format, presentation.show)
+
     with explain_no_memory():
-        ctx.exit(
-            answer_from_files(
-                query, options, presentation.top, lambda answer: format_answer(answer, presentation.format)
-            )
-        )
+        ctx.exit(answer_from_files(query, LocalOptions(**given), presentation.top, formatted))
 
 
 def answer_from_files(

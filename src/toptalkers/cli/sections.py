@@ -6,7 +6,19 @@ from typing import Any
 import click
 
 QUESTION_SECTIONS: Mapping[str, Sequence[str]] = {
-    "Question": ("metric", "ports", "action", "since", "until", "log_format", "top", "format"),
+    "Question": (
+        "by",
+        "metric",
+        "where",
+        "ports",
+        "action",
+        "since",
+        "until",
+        "log_format",
+        "top",
+        "format",
+        "show",
+    ),
     "Input": ("inputs", "manifest", "from_accounts", "from_regions", "skip_unreadable", "cache"),
     "Schedule": ("at", "topic", "email", "upload", "kms_key"),
     "Where": ("stack_name", "bucket", "region", "profile", "assume_role", "external_id"),

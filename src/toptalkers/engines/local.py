@@ -85,7 +85,7 @@ def count_files(
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
-            return Answer(query, chunks, engine.tally, talkers, top)
+            return Answer(query, chunks, engine.tally, talkers, top, {"records": engine.tally.counted})
     except BaseException:
         spill.close()
         raise

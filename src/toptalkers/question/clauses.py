@@ -33,8 +33,11 @@ SUMMED_FIELDS: dict[Metric, str] = {"packets": "packets", "bytes": "bytes", "fir
 
 ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
 
-Script = Literal["mapper", "port filter"]
-"""A script that takes clauses as options: `count_flows.py`, `port_filter.py`."""
+Script = Literal["mapper", "reducer", "port filter"]
+"""A script that takes clauses as options: `count_flows.py`, `sum_counts.py`, `port_filter.py`."""
+
+LONGEST_WORD = 40
+"""Of a wrong word, so much is compared with the right ones."""
 
 _PORTS_ITEM = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
@@ -95,21 +98,31 @@ def parse_choice(option: str, choices: tuple[Choice, ...], text: str) -> Choice:
     for choice in choices:
         if choice == text:
             return choice
-    raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}")
+    from difflib import get_close_matches
+
+    by_case = {choice.casefold(): choice for choice in choices}
+    close = get_close_matches(text.casefold()[:LONGEST_WORD], by_case, n=1)
+    hint = f"did you mean {by_case[close[0]]!r}?" if close else None
+    raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}", hint=hint)
+
+
+def parse_list(option: str, choices: tuple[Choice, ...], text: str) -> tuple[Choice, ...]:
+    """Read some of several words, separated by commas, in lower or upper case; each may be named once.
+
+    Raises:
+        UsageError: a word is unknown, or named twice; the error names the option.
+
+    """
+    words = tuple(parse_choice(option, choices, word.strip().lower()) for word in text.split(","))
+    for word in words:
+        if words.count(word) > 1:
+            raise UsageError(f"{option} names {word!r} twice")
+    return words
 
 
 def parse_metrics(text: str) -> tuple[Metric, ...]:
-    """Read metrics separated by commas, of which the first ranks.
-
-    Raises:
-        UsageError: one is unknown, or named twice.
-
-    """
-    metrics = tuple(parse_choice("--metric", METRICS, word.strip()) for word in text.split(","))
-    for metric in metrics:
-        if metrics.count(metric) > 1:
-            raise UsageError(f"--metric names {metric!r} twice")
-    return metrics
+    """Read metrics separated by commas, of which the first ranks; UsageError as `parse_list`."""
+    return parse_list("--metric", METRICS, text)
 
 
 def parse_ports(text: str) -> PortRanges:
@@ -189,31 +202,33 @@ def _bound(name: str, help: str) -> Clause:  # noqa: A002 - as in `Clause`
 CLAUSES: tuple[Clause, ...] = (
     Clause(
         name="by",
-        help="What is counted: parts separated by commas, each a field of the record, srcaddr/24, hour, day, minute,"
-        " pair, or service-port.  [default: srcaddr,dstaddr,dstport]",
+        help="What is counted: parts separated by commas. A part is any field (srcaddr, vpc-id), a network (srcaddr/24,"
+        " dstaddr/16/48), a time (hour, day, minute), pair (both directions of two addresses), service-port, side or"
+        " client-port. For example: srcaddr; dstport,protocol; hour,srcaddr/24.",
         parse=parse_key,
         format=",".join,
         default=",".join(RECIPE_KEY),
         form="PARTS",
         needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else (),
         describe=lambda key: "" if key == RECIPE_KEY else f"by {','.join(key)}",
-        scripts=("mapper", "port filter"),
+        scripts=("mapper", "reducer", "port filter"),
     ),
     Clause(
         name="metric",
-        help="What is summed: records, packets, bytes, or first and last (times seen). Several are separated by commas;"
-        " the first one ranks.",
+        help="What is summed: records, packets, bytes; first, last (the times seen). Several are separated by commas,"
+        " and the first one ranks: bytes,records,last.",
         parse=parse_metrics,
         format=",".join,
         default="records",
         form="METRICS",
         needs=lambda metrics: tuple(SUMMED_FIELDS[metric] for metric in metrics if metric in SUMMED_FIELDS),
         describe=lambda metrics: f"top talkers by {', '.join(metrics)}",
-        scripts=("mapper", "port filter"),
+        scripts=("mapper", "reducer", "port filter"),
     ),
     Clause(
         name="where",
-        help="The records that count, as an expression: 'src net 10.0.0.0/16 and dst port 443 and bytes > 1000'.",
+        help="The records that count: 'src net 10.0.0.0/16 and not dst port 443', 'bytes > 1000000 and proto udp',"
+        " 'vpc-id = vpc-0a1b'. --ports and --action hold as well.",
         parse=parse_where,
         format=format_where,
         form="'EXPRESSION'",

@@ -9,6 +9,7 @@ times, the two addresses in either order, and the service port. A part has one c
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from toptalkers.errors import UsageError
@@ -42,11 +43,14 @@ SERVICE_FIELDS = ("srcport", "dstport", "tcp-flags")
 HIGHEST_KNOWN_PORT = 1024
 """The client's port is dropped from a service if it is higher than this."""
 
+DEFAULT_IPV6_LENGTH = 64
+"""The bits of IPv6 that `srcaddr/24` keeps. `srcaddr/24/56` names another length."""
+
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _ADDRESS_IPV4 = re.compile(_IPV4)
 _ADDRESS_IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
-_NETWORK = re.compile(r"([a-z-]+)/([0-9]{1,2})(?:/([0-9]{1,3}))?")
+_NETWORK_WORD = re.compile(r"([a-z0-9-]+)/([0-9]{1,3})(?:/([0-9]{1,3}))?")
 
 
 def is_ipv4(text: str) -> bool:
@@ -79,9 +83,10 @@ def is_address(text: str) -> bool:
 def _read_address(text: bytes) -> str:
     """Read an address, with or without brackets."""
     address = text.decode()
-    if address.startswith("["):
+    is_bracketed = address.startswith("[")
+    if is_bracketed:
         address = address[1:-1]
-    if not (is_ipv4(address) or is_ipv6(address)):
+    if not (is_ipv6(address) or (is_ipv4(address) and not is_bracketed)):
         raise ValueError(f"not an address: {address!r}")
     return address
 
@@ -98,6 +103,12 @@ def _read_network(text: bytes) -> str:
 def _read_number(text: bytes) -> Value:
     """A number as an int if it is written like one, else as it was logged: `007`."""
     return int(text) if text == b"0" or text[:1] != b"0" else text.decode()
+
+
+@lru_cache(maxsize=1 << 16)
+def _read_time(text: bytes) -> str:
+    datetime.fromisoformat(text.decode())
+    return text.decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,7 @@ PORT = Kind(
 )
 PROTOCOL = Kind(r"[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]", int, is_number=True)
 NUMBER = Kind(r"[0-9]{1,15}", _read_number, is_number=True)
-TIME = Kind(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", bytes.decode)
+TIME = Kind(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", _read_time)
 TEXT = Kind(rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
 SIDE = Kind(r"src|dst|both", bytes.decode)
 
@@ -135,7 +146,7 @@ class Column:
     """One column of a key.
 
     Attributes:
-        name: its name in CSV and JSON.
+        name: its name in CSV and JSON, unless a metric has it: see `Lines.names`.
         title: its title in a table.
         kind: what its values are, beside `-`.
 
@@ -172,9 +183,19 @@ RECIPE_COLUMNS = (
 _ALIASES = {"src": "srcaddr", "dst": "dstaddr", "proto": "protocol"}
 
 
+_EITHER_SIDE = {
+    "port": "dstport, srcport or service-port",
+    **dict.fromkeys(("addr", "host", "ip", "address"), "srcaddr, dstaddr or pair"),
+    **dict.fromkeys(("net", "network", "subnet"), "srcaddr/24 or dstaddr/24"),
+}
+"""What is meant by words of `--where` that are no parts of a key."""
+
+
 @lru_cache
 def parse_part(text: str) -> Part:
     """Read one part of a key: a field's name, `srcaddr/24`, `srcaddr/24/56`, `hour`, `pair`, `service-port` ...
+
+    Case does not matter, and `_` is `-`, as Athena writes names. `src`, `dst` and `proto` are short for fields.
 
     Raises:
         UsageError: it is none, or a network's length is too large.
@@ -189,18 +210,20 @@ def parse_part(text: str) -> Part:
         return Part(word, ("srcaddr", "dstaddr"), columns)
     if word in SERVICE_PARTS:
         return Part(word, SERVICE_FIELDS, (Column(word, word, SIDE if word == "side" else PORT),))
-    if network := _NETWORK.fullmatch(word):
-        field, short, long = network[1], int(network[2]), int(network[3] or 64)
+    if network := _NETWORK_WORD.fullmatch(word):
+        field, short, long = network[1], int(network[2]), int(network[3] or DEFAULT_IPV6_LENGTH)
         if field in ADDRESS_FIELDS:
             if short > 32 or long > 128:
                 raise UsageError(
                     f"--by: {quoted(text)} is longer than an address",
                     hint="the first length is of IPv4, at most 32; the second of IPv6, at most 128",
                 )
-            name = f"{field}/{short}" + (f"/{long}" if network[3] else "")
+            name = f"{field}/{short}" + ("" if long == DEFAULT_IPV6_LENGTH else f"/{long}")
             return Part(f"{field}/{short}/{long}", (field,), (Column(name, name, NETWORK),))
         if field in FIELDS:
-            raise UsageError(f"--by: {quoted(text)} is not a network", hint=f"of {field} there are none")
+            raise UsageError(
+                f"--by: {quoted(text)} is not a network", hint=f"networks are those of {', '.join(ADDRESS_FIELDS)}"
+            )
     if word in FIELDS:
         return Part(word, (word,), (Column(word, word, kind_of(word)),))
     raise UsageError(f"--by: {quoted(text)} is not a part of a key", hint=_hint(word))
@@ -220,10 +243,11 @@ def kind_of(field: str) -> Kind:
 def _hint(word: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(word, (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair"), n=1)
-    if close:
+    if word in _EITHER_SIDE:
+        return f"name the side: {_EITHER_SIDE[word]}"
+    if close := get_close_matches(word.partition("/")[0], (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair"), n=1):
         return f"did you mean {close[0]!r}?"
-    return "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair or service-port"
+    return "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair, service-port, side or client-port"
 
 
 def parse_key(text: str) -> tuple[str, ...]:
@@ -233,9 +257,9 @@ def parse_key(text: str) -> tuple[str, ...]:
         UsageError: there is none, one is unknown or named twice, or they have too many columns.
 
     """
-    parts = [parse_part(one) for one in text.split(",") if one.strip()]
-    if not parts:
+    if not text.strip():
         raise UsageError("--by names no part", hint="for example srcaddr,dstport or hour,srcaddr/24")
+    parts = [parse_part(one) for one in text.split(",")]
     words = tuple(part.word for part in parts)
     for word in words:
         if words.count(word) > 1:

@@ -1,33 +1,40 @@
 """The lines of an answer: the key, and the sums.
 
 The recipe's key is printed with colons, each sum after a tab: `192.0.2.1:198.51.100.7:443`, a tab, `12`. An IPv6
-address is in brackets there, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of brackets always separates
-two parts. Any other key has its columns separated by tabs, and values as they were logged. Times, also the sums `first`
-and `last`, are printed as `2026-11-23T18:00:00Z`.
+address is in brackets there, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of brackets always
+separates two parts. Any other key has its columns separated by tabs, and values as they were logged. Times, also the
+sums `first` and `last`, are printed as `2026-11-23T18:00:00Z`.
 """
 
 import re
-from calendar import timegm
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
-from time import strptime
 from typing import Any
 
 from toptalkers.question.key import RECIPE_KEY, TIME, Kind, Value, columns_of
 
 _BRACKETS = re.compile(rb"\[[^\]]*\]")
-_WORDS = re.compile(rb"\[[^\]]*\]|[^:\t\n]+")
-"""The parts and the sums of a line of the recipe's key."""
+_WORDS = re.compile(rb"\[[^\]]*\]|[^:]+")
+"""The columns of the recipe's key."""
 
 TIME_METRICS = ("first", "last")
 """The metrics that are times: the earliest start and the latest end."""
 
+_TIME = re.compile(TIME.pattern.encode())
 _SUM = r"0|[1-9][0-9]{0,37}"
 
 
 def parse_seconds(text: bytes) -> int:
     """Read `2026-11-23T18:00:00Z` into seconds since 1970; ValueError if it is no time."""
-    return timegm(strptime(text.decode(), "%Y-%m-%dT%H:%M:%SZ"))
+    if _TIME.fullmatch(text) is None:
+        raise ValueError(f"not a time: {text!r}")
+    return int(datetime.fromisoformat(text.decode()).timestamp())
+
+
+def format_seconds(seconds: int) -> str:
+    """Write seconds since 1970, at most `LARGEST_TIME`, as `2026-11-23T18:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def _or_none(kind: Kind) -> Callable[[bytes], Value]:
@@ -40,11 +47,15 @@ class Lines:
 
     Attributes:
         columns: the columns of the key.
+        names: the names of the columns and of the metrics in CSV and JSON. A column with the name of a metric is
+            called `by-bytes`.
 
     """
 
     def __init__(self, key: tuple[str, ...], metrics: Sequence[str]) -> None:
         self.columns = columns_of(key)
+        names = [f"by-{one.name}" if one.name in metrics else one.name for one in self.columns]
+        self.names = (*names, *metrics)
         self._is_recipe = key == RECIPE_KEY
         sums = [TIME.pattern if metric in TIME_METRICS else _SUM for metric in metrics]
         if self._is_recipe:
@@ -70,17 +81,13 @@ class Lines:
         """The key and the sums of a line, times in seconds since 1970; ValueError if it is no line of this answer."""
         if self._line.fullmatch(line) is None:
             raise _no_line(line)
-        if not self._is_recipe:
-            texts = line.rstrip(b"\n").split(b"\t")
-        else:
-            texts = _WORDS.findall(line) if b"[" in line else self._colons(line)
+        texts = line.rstrip(b"\n").split(b"\t")
+        if self._is_recipe:
+            talker = texts[0]
+            texts[:1] = _WORDS.findall(talker) if b"[" in talker else talker.split(b":")
         values = [read(text) for read, text in zip(self._readers, texts, strict=True)]
         width = len(self.columns)
         return tuple(values[:width]), tuple(values[width:])
-
-    def _colons(self, line: bytes) -> list[bytes]:
-        key, *sums = line.rstrip(b"\n").split(b"\t")
-        return [*key.split(b":"), *sums]
 
     def rank(self, line: bytes) -> int:
         """The first sum of a line, by which lines are ordered; ValueError if it is no line of this answer."""
