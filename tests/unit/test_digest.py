@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from pyarrow import parquet
 
 from toptalkers.answer import digest as answer_digest
 from toptalkers.answer.answer import Answer, Tally
-from toptalkers.answer.digest import COLUMNS, METADATA_KEY, DigestOrigin, format_digest
+from toptalkers.answer.digest import COLUMNS, METADATA_KEY, DigestOrigin, format_digest, goes_to_parquet
+from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.digest import check_question, digest_texts
 from toptalkers.question.query import Query
@@ -211,10 +213,34 @@ def test_rows_come_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(file.read()["srcaddr"].to_pylist()) == [f"10.0.{number}.1" for number in range(10)]
 
 
-def test_only_a_digest_is_written_as_parquet() -> None:
-    """The answer to another question is refused."""
-    with pytest.raises(UsageError, match="only a digest can be written as Parquet"):
-        format_digest(Answer(Query(), [], TALLY))
+@pytest.mark.parametrize(
+    ("name", "query", "presentation", "message"),
+    [
+        ("d.parquet", Query(), Presentation(), "--output d.parquet: only a digest is written as Parquet"),
+        ("d.parquet", DIGEST, Presentation(top=5), "--top 5: a digest has all rows"),
+        ("d.parquet", DIGEST, Presentation(format="csv"), "--output d.parquet: a digest in Parquet has a format of"),
+        ("d.parquet", DIGEST, Presentation(), True),
+        ("d.tsv", DIGEST, Presentation(top=5), False),
+        (None, Query(), Presentation(), False),
+    ],
+)
+def test_what_is_written_as_parquet(
+    name: str | None, query: Query, presentation: Presentation, message: str | bool
+) -> None:
+    """A whole digest is written as Parquet if the output is named so; other answers are refused such a name."""
+    output = Path(name) if name else None
+    if isinstance(message, bool):
+        assert goes_to_parquet(output, query, presentation) is message
+        return
+    with pytest.raises(UsageError) as refused:
+        goes_to_parquet(output, query, presentation)
+    assert refused.value.message.startswith(message)
+
+
+def test_a_tally_that_is_not_known() -> None:
+    """The metadata of a digest whose tally was lost say so."""
+    file = parquet.ParquetFile(BytesIO(b"".join(format_digest(Answer(DIGEST, lines(), Tally())))))
+    assert DigestOrigin.parse(file.metadata.metadata[METADATA_KEY]).tally is None
 
 
 def test_a_wrong_line_is_an_error() -> None:
@@ -228,7 +254,7 @@ def test_a_wrong_line_is_an_error() -> None:
     [
         ({"version": 2}, "a digest of version 2, of which this program knows only up to 1"),
         ({"version": "1"}, "a digest whose metadata cannot be read: its version is '1'"),
-        ({"tally": None}, "a digest whose metadata cannot be read: "),
+        ({"tally": 7}, "a digest whose metadata cannot be read: "),
         ({"question": []}, "a digest whose metadata cannot be read: "),
         ({"window": {}}, "a digest whose metadata cannot be read: "),
     ],

@@ -7,13 +7,14 @@ one row group.
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from toptalkers import __version__
 from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import format_ports, format_time, parse_time
@@ -47,7 +48,7 @@ class DigestOrigin:
 
     Attributes:
         question: the texts of its question, by the names of the clauses.
-        tally: of the records that it was made from.
+        tally: of the records that it was made from; None if it is not known.
         first: the earliest start of its records; None if it has none.
         last: the latest end of its records; None if it has none.
         version: the version of its schema.
@@ -56,7 +57,7 @@ class DigestOrigin:
     """
 
     question: Mapping[str, str]
-    tally: Tally
+    tally: Tally | None
     first: datetime | None = None
     last: datetime | None = None
     version: int = DIGEST_VERSION
@@ -68,14 +69,7 @@ class DigestOrigin:
         content = {
             "version": self.version,
             "question": dict(self.question),
-            "tally": {
-                "records_read": self.tally.records_read,
-                "counted": self.tally.counted,
-                "skipped": dict(self.tally.skipped),
-                "files_read": self.tally.files_read,
-                "files_unreadable": self.tally.files_unreadable,
-                "misfits": self.tally.misfits,
-            },
+            "tally": self.tally and {**asdict(self.tally), "skipped": dict(self.tally.skipped)},
             "window": {name: time and format_time(time) for name, time in window.items()},
             "made": self.made,
         }
@@ -149,6 +143,29 @@ def check_output_name(output: Path | None) -> Path:
     return output
 
 
+def goes_to_parquet(output: Path | None, query: Query, presentation: Presentation) -> bool:
+    """Whether an answer is to be written as Parquet, as the name of the output says.
+
+    Raises:
+        UsageError: it is, but the answer is not a digest, or not a whole one.
+        ToptalkersError: it is, and pyarrow is missing.
+
+    """
+    if output is None or output.suffix != SUFFIX:
+        return False
+    if not is_digest(query):
+        raise UsageError(
+            f"--output {output}: only a digest is written as Parquet, and this is another question",
+            hint="'toptalkers digest' makes one, on a cluster 'run-emr --digest'; else name the output .tsv or .csv",
+        )
+    if presentation.top:
+        raise UsageError(f"--top {presentation.top}: a digest has all rows", hint="leave out --top")
+    if presentation.format != "tsv" or presentation.show:
+        raise UsageError(f"--output {output}: a digest in Parquet has a format of its own", hint="leave out --format")
+    require_pyarrow()
+    return True
+
+
 def require_pyarrow() -> None:
     """Check that Parquet can be written, before anything is counted; ToptalkersError if not."""
     try:
@@ -163,20 +180,9 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
     """Write the answer to a digest's question as a Parquet file, in chunks. Reads the answer's chunks.
 
     Raises:
-        UsageError: the answer is to another question.
-        ToptalkersError: pyarrow is missing, or the answer has a wrong line.
+        ToptalkersError: the answer has a wrong line.
 
     """
-    if not is_digest(answer.query):
-        raise UsageError(
-            "only a digest can be written as Parquet, and this is the answer to another question",
-            hint="name the output .tsv or .csv.gz, for example",
-        )
-    require_pyarrow()
-    return _written(answer)
-
-
-def _written(answer: Answer) -> Iterator[bytes]:
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import parquet
@@ -192,7 +198,8 @@ def _written(answer: Answer) -> Iterator[bytes]:
                 writer.write_table(_sorted(group), row_group_size=ROWS_PER_GROUP)
                 yield from sink.taken()
             window = min(firsts, default=None), max(lasts, default=None)
-            made = DigestOrigin(answer.query.texts(), answer.tally, *window)
+            is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
+            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, *window)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
@@ -319,7 +326,9 @@ def _parse_window(text: str | None) -> datetime | None:
     return None if text is None else parse_time("window", text)
 
 
-def _parse_tally(counts: Mapping[str, Any]) -> Tally:
+def _parse_tally(counts: Mapping[str, Any] | None) -> Tally | None:
+    if counts is None:
+        return None
     names = ("records_read", "counted", "files_read", "files_unreadable", "misfits")
     numbers = {name: int(counts[name]) for name in names}
     skipped = {str(reason): int(number) for reason, number in counts["skipped"].items() if reason in REASONS}

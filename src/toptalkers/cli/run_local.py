@@ -86,13 +86,15 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
       toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
+    from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import format_answer
     from toptalkers.machine.memory import explain_no_memory
 
     presentation.check(query)
+    is_parquet = goes_to_parquet(given["output"], query, presentation)
 
     def formatted(answer: "Answer") -> Iterator[bytes]:
-        return format_answer(answer, presentation.format, presentation.show)
+        return format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
 
     with explain_no_memory():
         ctx.exit(answer_from_files(query, LocalOptions(**given), presentation.top, formatted))

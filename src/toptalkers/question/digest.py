@@ -28,6 +28,9 @@ DIGEST_KEY = (
 )
 DIGEST_METRICS: tuple[Metric, ...] = ("bytes", "packets", "records", "first", "last")
 
+FIXED_CLAUSES = ("by", "metric")
+"""The clauses that are the same for all digests."""
+
 _BY = {*DIGEST_KEY, "day", "pair"}
 """The words of `--by` that a digest always answers, also as networks."""
 
