@@ -86,7 +86,7 @@ class Spill:
             rankings.append((start, end))
             counter.clear()
         del counter
-        return self._merged(fd, rankings, top), talkers
+        return self._merged(fd, rankings, top, 1 if query.is_recipe else len(query.lines.columns)), talkers
 
     def close(self) -> None:
         """Free the disk."""
@@ -95,10 +95,10 @@ class Spill:
             self._file.close()
             self._file = None
 
-    def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
+    def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int, columns: int) -> Iterator[bytes]:
         try:
             if rankings:  # none if all files that were spilled were left out
-                yield from merge_rankings(fd, rankings, top)
+                yield from merge_rankings(fd, rankings, top, columns)
         finally:
             self.close()
 
