@@ -87,6 +87,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
 def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
     """Count, write the answer, and show what was left out. Returns the exit code."""
     from toptalkers.answer.formats import format_answer, format_tally
+    from toptalkers.answer.outcome import absent_parts
     from toptalkers.answer.output import write_output
     from toptalkers.engines import Watch, load_engine
     from toptalkers.records.files import format_problems
@@ -103,6 +104,7 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
         watch = Watch(on_read, left_out.append, say_on_terminal, say)
         honoured = {name: beside[name] for name in engine.HONOURS}
         answer = engine.count_files(query, inputs.files, top=presentation.top, watch=watch, **honoured)
+    answer, note = absent_parts(answer)
     write_output(format_answer(answer, presentation.format, presentation.show), options.output)
     for line in format_problems(left_out):
         say(line)
@@ -111,6 +113,8 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
+    if note:
+        say(f"Note: {note}")
     say_lines(format_tally(answer.tally))
     if options.strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
