@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.job.steps import key_columns
 from toptalkers.question.query import Query
 
 STREAMING = Path(count_flows.__file__).parent
@@ -16,11 +17,15 @@ def sort_bytes(lines: bytes) -> bytes:
     return b"".join(sorted(lines.splitlines(keepends=True)))
 
 
-def rank(lines: bytes) -> bytes:
+def rank(lines: bytes, query: Query | None = None) -> bytes:
     """Sort lines into the order of the answer, as `sort -k2,2nr -k1,1` does on two columns under LC_ALL=C."""
-    pairs = [line.split(b"\t") for line in lines.splitlines()]
-    pairs.sort(key=lambda pair: (-int(pair[1]), pair[0]))
-    return b"".join(b"%b\t%b\n" % (talker, total) for talker, total in pairs)
+    asked = query or Query()
+    keys = key_columns(asked)
+    rows = [line.split(b"\t") for line in lines.splitlines()]
+    rows.sort(key=lambda row: row[:keys])
+    is_time = asked.metric[0] in ("first", "last")
+    rows.sort(key=(lambda row: row[keys]) if is_time else lambda row: int(row[keys]), reverse=True)
+    return b"".join(b"\t".join(row) + b"\n" for row in rows)
 
 
 def count(query: Query, split: bytes) -> tuple[bytes, dict[str, int]]:
@@ -46,11 +51,11 @@ def run(query: Query, splits: list[bytes], top: int = 0) -> tuple[bytes, dict[st
                 continue
             counters[name] = counters.get(name, 0) + number
     summed = io.BytesIO()
-    assert sum_counts.main(io.BytesIO(sort_bytes(counted)), summed, io.StringIO()) == 0
+    assert sum_counts.main(query.reducer_arguments(), io.BytesIO(sort_bytes(counted)), summed, io.StringIO()) == 0
     kept = io.BytesIO()
     arguments = [*query.filter_arguments(), "--top", str(top)]
     port_filter.main(arguments, io.BytesIO(summed.getvalue()), kept, io.StringIO())
-    return rank(kept.getvalue()), counters
+    return rank(kept.getvalue(), query), counters
 
 
 def run_script(

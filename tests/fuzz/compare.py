@@ -77,11 +77,12 @@ def count_by_scripts(case: Case) -> Outcome:
     except TooLargeError:
         return Outcome(refused=True)
     summed, kept = io.BytesIO(), io.BytesIO()
-    if sum_counts.main(io.BytesIO(pipeline.sort_bytes(b"".join(counted))), summed, io.StringIO()):
+    lines = io.BytesIO(pipeline.sort_bytes(b"".join(counted)))
+    if sum_counts.main(query.reducer_arguments(), lines, summed, io.StringIO()):
         return Outcome(refused=True)
     arguments = [*query.filter_arguments(), "--top", str(top)]
     port_filter.main(arguments, io.BytesIO(summed.getvalue()), kept, io.StringIO())
-    return Outcome(pipeline.rank(kept.getvalue()), tuple(tallies))
+    return Outcome(pipeline.rank(kept.getvalue(), query), tuple(tallies))
 
 
 def _reported(text: str) -> dict[str, int]:

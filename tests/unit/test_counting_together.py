@@ -150,7 +150,7 @@ def test_numbers_together_are_numbers_each(text: str) -> None:
 def sum_counts_of(lines: bytes) -> bytes | None:
     """Return the reducer's output, or None if it refuses."""
     out = io.BytesIO()
-    return out.getvalue() if sum_counts.main(io.BytesIO(lines), out, io.StringIO()) == 0 else None
+    return out.getvalue() if sum_counts.main([], io.BytesIO(lines), out, io.StringIO()) == 0 else None
 
 
 def test_lines_of_one_talker_alone_are_sums_too() -> None:
@@ -178,7 +178,7 @@ def test_no_count_is_summed(number: bytes, before: int) -> None:
     """In a talker's first line or a later one: it is refused, in one line, and nothing is summed with it."""
     lines = b"LongValueSum:a\t1\n" * before + b"LongValueSum:a\t" + number + b"\n"
     out, err = io.BytesIO(), io.StringIO()
-    assert sum_counts.main(io.BytesIO(lines), out, err) == 1
+    assert sum_counts.main([], io.BytesIO(lines), out, err) == 1
     assert (out.getvalue(), err.getvalue().count("\n")) == (b"", 1)
     assert len(err.getvalue()) < 1000
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
+from toptalkers.question.key import LONGEST_TEXT_BYTES, MOST_COLUMNS
 from toptalkers.question.lines import Lines
 from toptalkers.question.query import Query
 
@@ -27,8 +28,8 @@ READ_BYTES = 1 << 20
 SUCCESS = "_SUCCESS"
 """Hadoop's FileOutputCommitter writes this last. Without it an answer is not complete."""
 
-LONGEST_LINE_BYTES = 1024
-"""Far more than the longest line of an answer: two addresses, a port and a sum have about 150 bytes."""
+LONGEST_LINE_BYTES = (MOST_COLUMNS + 1) * (LONGEST_TEXT_BYTES + 1)
+"""More than the longest line of an answer: a column more is more than all sums have."""
 
 _PART = re.compile(r"part-([0-9]{5,9})(?:\.gz)?")
 

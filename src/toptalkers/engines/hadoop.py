@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from shutil import copy
 
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.parts import merge_parts
@@ -16,7 +15,7 @@ from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError
 from toptalkers.hadoop.logs import HadoopEvent
 from toptalkers.hadoop.runtime import StreamingResult, check_work_dir, run_streaming
-from toptalkers.job import count_flows
+from toptalkers.job.bundle import read_bundle
 from toptalkers.job.steps import plan_steps
 from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
@@ -38,8 +37,8 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     packed, tally = pack_files(query, files, folder / "input", watch)
     if not packed:
         return Answer(query, [], tally, 0, top)
-    for name in ("count_flows.py", "port_filter.py"):
-        copy(Path(count_flows.__file__).with_name(name), folder / "code")
+    for name, content in read_bundle().items():
+        (folder / "code" / name).write_bytes(content)
     slots = os.cpu_count() or 1
     steps = plan_steps(
         query,

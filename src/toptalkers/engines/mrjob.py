@@ -33,14 +33,10 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
             runner.run()
             counters = runner.counters()[0].get("toptalkers", {})
             lines = b"".join(runner.cat_output()).splitlines(keepends=True)
-    lines.sort(key=_order)
+    rank = query.lines.rank
+    lines.sort(key=lambda line: (-rank(line), line))
     talkers = len(lines) if not top else None
     kept = lines[:top] if top else lines
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
     tally += Tally.from_counters(counters, files_read=0)
     return Answer(query, chunks, tally, talkers, top)
-
-
-def _order(line: bytes) -> tuple[int, bytes]:
-    talker, _, value = line.partition(b"\t")
-    return -int(value), talker

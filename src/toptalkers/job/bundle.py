@@ -3,8 +3,8 @@
 import hashlib
 from importlib import resources
 
-SCRIPTS = ("count_flows.py", "port_filter.py")
-"""The scripts of the steps. On a cluster, Hadoop's `aggregate` takes the place of `sum_counts.py`."""
+SCRIPTS = ("count_flows.py", "port_filter.py", "sum_counts.py")
+"""The scripts of the steps. For one sum that adds up, Hadoop's `aggregate` takes the place of `sum_counts.py`."""
 
 
 def read_bundle() -> dict[str, bytes]:

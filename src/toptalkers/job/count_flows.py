@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Mapper of step 1: flow-log lines in, `LongValueSum:<talker>` TAB `<sum>` lines out.
+"""Mapper of step 1: flow-log lines in, a line with the sum of each key out.
 
 Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself.
-Standard output is read by Hadoop's `aggregate` reducer (ValueAggregatorReducer) or by `sum_counts.py`. Skipped records
-are reported on standard error as Hadoop counters, one line per reason.
+One sum that adds up is printed as `LongValueSum:<key>` TAB `<sum>`, for Hadoop's `aggregate` reducer
+(ValueAggregatorReducer) or `sum_counts.py`. Otherwise a line is `<key>` TAB `<sum>` TAB `<sum>` ..., for
+`sum_counts.py`, with times in seconds since 1970. Skipped records are reported on standard error as Hadoop counters,
+one line per reason.
 
 The rules, in the order in which a line is examined. A record is tallied under the first that it fails:
 
@@ -13,15 +15,26 @@ The rules, in the order in which a line is examined. A record is tallied under t
 2. A header line sets the layout: all its columns are shaped like field names, and the first, or more than half of
    them, are known fields. `_` stands for `-`, as Athena writes names.
 3. A line splits at each single space; spaces at its end do not count. The wrong number of columns, or a layout without
-   a needed field: `malformed_columns`.
+   a needed field (of the recipe's key, a condition or a sum): `malformed_columns`.
 4. Log status, if the layout has it: `nodata`, `skipdata`, any other that is not OK: `malformed_status`. If not, a
    record with `-` for both addresses and the port: `nodata`.
 5. Action, if the question has one: neither ACCEPT nor REJECT: `malformed_action`.
-6. Start (seconds, or milliseconds), if the question has a time: not a number: `malformed_number`.
-7. Destination port: not a port: `malformed_port`.
-8. Action not wanted: `action`; start outside [since, until): `time`; port not wanted: `ports`.
-9. Addresses: not an IP address: `malformed_address`.
-10. Packets or bytes: not a number of at most 15 digits: `malformed_number`.
+6. Start (seconds, or milliseconds from 10^11 on), if the question has a time: not a number: `malformed_number`.
+7. Destination port, if the key is the recipe's or not all ports are wanted: not a port: `malformed_port`. With any
+   other key `-` is a port that is not wanted.
+   Each field of `--where` in the order of the expression, unless it is `-`: not of its kind: `malformed_address`,
+   `malformed_port` or `malformed_number`. A time must not be later than the year 9999. A text is never malformed.
+   A service looks at srcport, then dstport; TCP flags are never malformed.
+8. Action not wanted: `action`; start outside [since, until): `time`; port not wanted: `ports`; the expression does not
+   hold: `where`. A test of `-` does not hold, except of the text `-` itself.
+9. The recipe's key: an address that is not an IP address: `malformed_address`. The parts of any other key in order: `-`
+   and a field that the layout lacks are the value `-`; otherwise not of the part's kind: `malformed_address`,
+   `malformed_port`, `malformed_number`, `malformed_text`.
+   An address, a port, a number of at most 15 digits and a text (UTF-8, 1 to 1024 bytes, no control characters) stay as
+   they were logged. A protocol is 0 to 255. A network is the address cut to its length, IPv6 as in RFC 5952. `minute`,
+   `hour` and `day` are the start cut down, `2026-11-23T18:00:00Z`, not later than the year 9999. `pair` is the smaller
+   and the larger of srcaddr and dstaddr, compared as bytes. For services see `service_of`.
+10. The sums in order: not a number of at most 15 digits, or a time later than the year 9999: `malformed_number`.
 
 A record that is not malformed is sound. A stretch of lines, from the beginning of a file or a header to the next
 header or the end, is a misfit if its lines do not fit their layout (`Stretch`). So is a file without a sound record, or
@@ -37,16 +50,23 @@ import gc
 import re
 import sys
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import compress, filterfalse, repeat
-from operator import and_, eq, not_
-from typing import BinaryIO, Callable, TextIO, TypeVar
+from itertools import compress, filterfalse, islice, repeat
+from operator import and_, eq, itemgetter, not_, or_
+from typing import Any, BinaryIO, Callable, NamedTuple, TextIO, TypeVar
 
 T = TypeVar("T")
 
 TALKERS_HELD = 200_000
-"""How many talkers are held until their sums are printed: the process needs at most 80 MB."""
+"""How many sums are held until they are printed: the process needs at most 80 MB."""
+
+KEY_BYTES_HELD = 32 << 20
+"""How many bytes of keys other than the recipe's are held."""
+
+VALUES_KNOWN = 1 << 15
+"""How many values of a field are translated before they are forgotten."""
 
 BLOCK_BYTES = 128 << 10
 """How much is read and counted at a time: it stays in a core's caches even when split into columns."""
@@ -79,19 +99,51 @@ EPOCH_FROM, EPOCH_UNTIL = 1_000_000_000, 4_000_000_000
 """Seconds from 2001 to 2096. Packets or bytes that look like this are perhaps a time in the wrong column."""
 
 MILLISECONDS_FROM = 100_000_000_000
-"""A start from here on is in milliseconds: in seconds it would be in the year 5138."""
+"""A time from here on is in milliseconds: in seconds it would be in the year 5138."""
+
+LARGEST_TIME = 253_402_300_799
+"""The last second of the year 9999."""
 
 ABSENT = -1
 """The position of a field that a layout lacks."""
 
 KEY = (b"srcaddr", b"dstaddr", b"dstport")
-"""The fields that make the key of a sum: a talker."""
+"""The fields of the recipe's key: a talker."""
 
 KEY_ADDRESSES = tuple(field.endswith(b"addr") for field in KEY)
 """Which of them are addresses."""
 
 NO_KEY = [b"-"] * len(KEY)
 """The values of these fields in a record without data."""
+
+ADDRESS_FIELDS = frozenset((b"srcaddr", b"dstaddr", b"pkt-srcaddr", b"pkt-dstaddr"))
+PORT_FIELDS = frozenset((b"srcport", b"dstport"))
+NUMBER_FIELDS = frozenset((
+    b"version", b"packets", b"bytes", b"start", b"end", b"tcp-flags", b"traffic-path", b"encryption-status",
+    b"packets-lost-no-route", b"packets-lost-blackhole", b"packets-lost-mtu-exceeded", b"packets-lost-ttl-expired",
+))  # fmt: skip
+"""The fields whose values are addresses, ports and numbers. Protocols are numbers below 256; all others are texts."""
+
+TIME_FIELDS = frozenset((b"start", b"end"))
+TIMES = {b"minute": 60, b"hour": 3600, b"day": 86400}
+"""The parts of a key that are times, in seconds."""
+
+PAIR = b"pair"
+SERVICE_PARTS = (b"service-port", b"side", b"client-port")
+SERVICE_FIELDS = (b"srcport", b"dstport", b"tcp-flags")
+"""The fields that tell which port is the service's; the last may be missing."""
+
+SYN, ACK = 2, 16
+HIGHEST_KNOWN_PORT = 1024
+"""A client's port is dropped from a service if it is higher than this."""
+
+MOST_COLUMNS = 12
+"""The most columns of a key."""
+
+METRICS = {b"records": b"", b"packets": b"packets", b"bytes": b"bytes", b"first": b"start", b"last": b"end"}
+"""The field that is summed of each metric. Of `first` the least is kept, of `last` the largest."""
+
+TIME_METRICS = (b"first", b"last")
 
 REASONS = (
     "nodata",
@@ -148,6 +200,8 @@ NO_PORT = re.compile(
 )
 """Finds a number that is not a port, in numbers with a space before each."""
 IPV6_GROUP = re.compile(rb"[0-9A-Fa-f]{1,4}")
+TEXT = re.compile(rb"[^\x00-\x20\x7f]{1,1024}")
+PROTOCOLS = frozenset(b"%d" % number for number in range(256))
 
 
 def parse_ports(text: str) -> frozenset[bytes]:
@@ -217,6 +271,293 @@ def is_ipv6(text: bytes) -> bool:
 def is_address(text: bytes) -> bool:
     """Whether a text is an IPv4 or IPv6 address."""
     return IPV4.fullmatch(text) is not None or is_ipv6(text)
+
+
+class MalformedError(Exception):
+    """A value is not of its kind; `reason` is that of the tally."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Known(dict):  # type: ignore[type-arg]
+    """The results of a function by its argument. An argument for which it raises an error is not kept."""
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        super().__init__()
+        self.function = function
+
+    def __missing__(self, value: object) -> object:
+        result = self.function(value)
+        if len(self) >= VALUES_KNOWN:
+            self.clear()
+        self[value] = result
+        return result
+
+
+def seconds_of(text: bytes) -> int:
+    """Read a start or an end into seconds since 1970; MalformedError if it is none, or later than the year 9999."""
+    if not NUMBER.fullmatch(text):
+        raise MalformedError("malformed_number")
+    seconds = int(text)
+    if seconds >= MILLISECONDS_FROM:
+        seconds //= 1000
+    if seconds > LARGEST_TIME:
+        raise MalformedError("malformed_number")
+    return seconds
+
+
+def format_seconds(seconds: int) -> bytes:
+    """Print seconds since 1970 as `2026-11-23T18:00:00Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)).encode()
+
+
+def judge_of(field: bytes) -> Callable[[bytes], object]:
+    """Return a function that raises MalformedError for a text that is not of its field's kind."""
+    fits: Callable[[bytes], object] = is_text
+    reason = "malformed_text"
+    if field in ADDRESS_FIELDS:
+        fits, reason = is_address, "malformed_address"
+    elif field in PORT_FIELDS:
+        fits, reason = ALL_PORTS.__contains__, "malformed_port"
+    elif field == b"protocol":
+        fits, reason = PROTOCOLS.__contains__, "malformed_number"
+    elif field in NUMBER_FIELDS:
+        fits, reason = NUMBER.fullmatch, "malformed_number"
+
+    def judge(text: bytes) -> None:
+        if not fits(text):
+            raise MalformedError(reason)
+
+    return judge
+
+
+def is_text(text: bytes) -> bool:
+    """Whether a text can be part of a key: UTF-8, not too long, without control characters and spaces."""
+    if not TEXT.fullmatch(text):
+        return False
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def bits_of_address(text: bytes) -> int:
+    """An address as a number of 32 or 128 bits."""
+    if b":" in text:
+        from ipaddress import IPv6Address  # rarely needed, and slow to load
+
+        return int(IPv6Address(text.decode()))
+    first, second, third, fourth = map(int, text.split(b"."))
+    return (first << 24) | (second << 16) | (third << 8) | fourth
+
+
+def format_ipv6(bits: int) -> str:
+    """Print an IPv6 address as RFC 5952 has it, but never with a dotted end."""
+    groups = [f"{bits >> shift & 0xFFFF:x}" for shift in range(112, -1, -16)]
+    longest, at, start = 1, -1, 0
+    for number in range(9):
+        if number == 8 or groups[number] != "0":
+            if number - start > longest:
+                longest, at = number - start, start
+            start = number + 1
+    if at < 0:
+        return ":".join(groups)
+    return ":".join(groups[:at]) + "::" + ":".join(groups[at + longest :])
+
+
+def network_of(text: bytes, short: int, long: int) -> bytes:
+    """Cut an address to `short` bits of IPv4 or `long` bits of IPv6: `10.0.0.0/24`."""
+    bits = bits_of_address(text)
+    if b":" in text:
+        return f"{format_ipv6(bits >> (128 - long) << (128 - long))}/{long}".encode()
+    bits = bits >> (32 - short) << (32 - short)
+    return b"%d.%d.%d.%d/%d" % (bits >> 24, bits >> 16 & 255, bits >> 8 & 255, bits & 255, short)
+
+
+def service_of(values: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+    """The service's port, its side and the client's port of a record's source port, destination port and TCP flags.
+
+    A SYN comes from the client, a SYN with an ACK from the server. Without them, the lower port is the server's. A
+    client's port above 1024 is dropped: `-`. So are the side and both ports if the record has no ports.
+    MalformedError if one is neither a port nor `-`.
+    """
+    source, destination, flags_text = values
+    for port in (source, destination):
+        if port != b"-" and port not in ALL_PORTS:
+            raise MalformedError("malformed_port")
+    if destination == b"-":
+        return (b"-", b"-", b"-") if source == b"-" else (source, b"src", b"-")
+    if source == b"-":
+        return destination, b"dst", b"-"
+    flags = int(flags_text) if NUMBER.fullmatch(flags_text) else 0
+    if flags & SYN:
+        is_source = flags & ACK != 0
+    elif source == destination:
+        return source, b"both", source
+    else:
+        is_source = int(source) < int(destination)
+    service, client = (source, destination) if is_source else (destination, source)
+    return service, b"src" if is_source else b"dst", client if int(client) <= HIGHEST_KNOWN_PORT else b"-"
+
+
+class Part(NamedTuple):
+    """A part of a key: a field's name, PAIR or a part of a service; and what makes it of their values."""
+
+    source: bytes
+    translate: Callable[[Any], bytes]
+
+
+def parse_key(text: str) -> list[Part]:
+    """Read the parts of a key, separated by commas; ValueError if one is unknown."""
+    parts = [parse_part(word.encode()) for word in text.split(",")]
+    if len(parts) + sum(part.source == PAIR for part in parts) > MOST_COLUMNS:
+        raise ValueError(text)
+    return parts
+
+
+def parse_part(word: bytes) -> Part:
+    """Read one part of a key, as `Query.by` has it: `srcaddr`, `srcaddr/24/64`, `hour`; ValueError for any other."""
+    if word in SERVICE_PARTS:
+        return Part(word, itemgetter(SERVICE_PARTS.index(word)))
+    if word == PAIR:
+        judge = judge_of(b"srcaddr")
+
+        def pair(values: tuple[bytes, bytes]) -> bytes:
+            for text in values:
+                if text != b"-":
+                    judge(text)
+            return min(values) + b"\t" + max(values)
+
+        return Part(word, Known(pair).__getitem__)
+    field, *lengths = word.split(b"/")
+    step = TIMES.get(word)
+    if step:
+        field = b"start"
+    if field not in FIELDS or (lengths and field not in ADDRESS_FIELDS) or len(lengths) > 2:
+        raise ValueError(word)
+    judge = judge_of(field)
+    short, long = [*map(int, lengths), 64][:2] if lengths else (0, 0)
+    if not (0 <= short <= 32 and 0 <= long <= 128):
+        raise ValueError(word)
+
+    def translate(text: bytes) -> bytes:
+        if text == b"-":
+            return text
+        if step:
+            seconds = seconds_of(text)
+            return format_seconds(seconds - seconds % step)
+        judge(text)
+        return network_of(text, short, long) if lengths else text
+
+    return Part(field, Known(translate).__getitem__)
+
+
+OPERATORS = {b"and": 2, b"or": 2, b"not": 1}
+"""The operators of an expression, and how many results before them they take."""
+
+
+class Test(NamedTuple):
+    """A test of an expression: a field's name or a part of a service, and whether one of its values passes."""
+
+    source: bytes
+    passes: Callable[[Any], bool]
+
+
+def parse_where(text: str) -> list[bytes | Test]:
+    """Read the program of an expression: tests, and the words `and`, `or`, `not` behind them.
+
+    `FIELD:n:LOW-HIGH+...` tests a number, `FIELD:a:LOW-HIGH+...` an address in hexadecimal digits, `FIELD:t:HEX+HEX`
+    the bytes of a text.
+
+    Raises:
+        ValueError: the text is none.
+
+    """
+    program: list[bytes | Test] = []
+    depth = 0
+    for word in text.encode().split(b","):
+        operands = OPERATORS.get(word)
+        if operands is None:
+            program.append(parse_test(*word.split(b":")))
+            depth += 1
+        elif depth < operands:
+            raise ValueError(text)
+        else:
+            program.append(word)
+            depth -= operands - 1
+    if depth != 1:
+        raise ValueError(text)
+    return program
+
+
+def parse_test(source: bytes, kind: bytes = b"", values: bytes = b"", *more: bytes) -> Test:
+    """Read one test of an expression; ValueError if it is none."""
+    if more or (source not in FIELDS and source not in SERVICE_PARTS):
+        raise ValueError(source)
+    if kind == b"t":
+        holds: Callable[[bytes], bool] = frozenset(
+            bytes.fromhex(one.decode()) for one in values.split(b"+")
+        ).__contains__
+    elif kind == b"n":
+        in_ranges = ranges_of([(int(low), int(high)) for low, _, high in split_ranges(values)])
+        read = seconds_of if source in TIME_FIELDS else int
+
+        def holds(text: bytes) -> bool:
+            return NUMBER.fullmatch(text) is not None and in_ranges(read(text))
+    elif kind == b"a":
+        ranges = split_ranges(values)
+        if not all(len(low) == len(high) in (8, 32) for low, _, high in ranges):
+            raise ValueError(values)
+        in_short, in_long = (
+            ranges_of([(int(low, 16), int(high, 16)) for low, _, high in ranges if len(low) == digits])
+            for digits in (8, 32)
+        )
+
+        def holds(text: bytes) -> bool:
+            return is_address(text) and (in_long if b":" in text else in_short)(bits_of_address(text))
+    else:
+        raise ValueError(kind)
+    if source in SERVICE_PARTS:
+        at = SERVICE_PARTS.index(source)
+        return Test(source, lambda service: holds(service[at]))
+    judge = seconds_of if source in TIME_FIELDS else judge_of(source)
+    is_judged = source in NUMBER_FIELDS or source in ADDRESS_FIELDS or source in PORT_FIELDS or source == b"protocol"
+
+    def passes(text: bytes) -> bool:
+        if is_judged and text != b"-":
+            judge(text)
+        return holds(text)
+
+    return Test(source, Known(passes).__getitem__)
+
+
+def split_ranges(text: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Split `LOW-HIGH+LOW-HIGH`."""
+    return [one.partition(b"-") for one in text.split(b"+")]
+
+
+def ranges_of(ranges: list[tuple[int, int]]) -> Callable[[int], bool]:
+    """Return a function that says whether a number is in one of the ranges, which do not overlap."""
+    if any(low > high for low, high in ranges):
+        raise ValueError(ranges)
+    lows, highs = zip(*sorted(ranges)) if ranges else ((), ())
+
+    def in_ranges(number: int) -> bool:
+        at = bisect_right(lows, number) - 1
+        return at >= 0 and number <= highs[at]
+
+    return in_ranges
+
+
+def parse_metrics(text: str) -> list[bytes]:
+    """Read metrics separated by commas; ValueError if one is unknown, or named twice."""
+    metrics = text.encode().split(b",")
+    if len(set(metrics)) < len(metrics) or not all(metric in METRICS for metric in metrics):
+        raise ValueError(text)
+    return metrics
 
 
 def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
@@ -309,28 +650,52 @@ class Stretch:
 class FlowCounter:
     """Counts lines for one question, and keeps the tally.
 
-    `sums` has a sum per raw key: the logged values of the fields of `KEY`, separated by spaces. `flush` is called with
-    the counter when it holds `TALKERS_HELD` sums, and empties it.
+    `tables` has a table per metric, with the sum of each key; `sums` is the first. The recipe's key is raw: the logged
+    values of the fields of `KEY`, separated by spaces. Any other is as it is printed, its columns separated by tabs.
+    `flush` is called with the counter when it is full, and must call `clear`.
     """
 
     def __init__(self, question: argparse.Namespace, flush: Callable[[FlowCounter], None] | None = None) -> None:
         """Take the question, as `parse_arguments` returns it."""
+        by = question.by or ",".join(field.decode() for field in KEY)
+        self.is_recipe = by.encode() == b",".join(KEY)
+        self.parts = [] if self.is_recipe else parse_key(by)
+        self.metrics = parse_metrics(question.metric)
+        self.where = parse_where(question.where) if question.where else []
         self.ports = parse_ports(question.ports)
         self.action = question.action.encode()
         self.since = parse_time(question.since) if question.since else None
         self.until = parse_time(question.until) if question.until else None
         self.is_timed = self.since is not None or self.until is not None
-        self.metric = question.metric.encode()
         self.headerless = parse_fields(question.log_format) if question.log_format else list(DEFAULT_FIELDS)
+        tested = {test.source for test in self.where if not isinstance(test, bytes)}
+        self.looks_at_port = self.is_recipe or self.ports is not ALL_PORTS
+        self.needed = {METRICS[metric] for metric in self.metrics} - {b""} | tested.difference(SERVICE_PARTS)
+        for fields, is_needed in (
+            (KEY, self.is_recipe),
+            (PORT_FIELDS, not tested.isdisjoint(SERVICE_PARTS)),
+            ((b"action",), self.action != b"ALL"),
+            ((b"start",), self.is_timed),
+            ((b"dstport",), self.looks_at_port),
+        ):
+            if is_needed:
+                self.needed.update(fields)
         self.flush = flush
-        self.sums: Counter[bytes] = Counter()
-        self.total = 0
         self.addresses: dict[bytes, bool] = {}
+        self.services = Known(service_of)
+        self.clear()
+        self.totals = dict.fromkeys(self.metrics, 0)
         self.records_read = 0
         self.counted = 0
         self.skipped = dict.fromkeys(REASONS, 0)
         self.misfit_files = 0
         self.begin_file()
+
+    def clear(self) -> None:
+        """Forget all sums."""
+        self.tables: list[Counter[bytes]] = [Counter() for _ in self.metrics]
+        self.sums = self.tables[0]
+        self.keys_measured = self.key_bytes = 0
 
     def begin_file(self) -> None:
         """Begin a file, in the question's layout until a header comes."""
@@ -363,20 +728,15 @@ class FlowCounter:
             return fields.index(name) if name in fields else ABSENT
 
         self.columns = len(fields)
+        self.usable = self.needed <= set(fields)
         self.at_key = [position(name) for name in KEY]
-        self.at_port = position(b"dstport")
+        self.at_port = position(b"dstport") if self.looks_at_port else ABSENT
         self.at_status = position(b"log-status")
         self.at_action = ABSENT if self.action == b"ALL" else position(b"action")
         self.at_start = position(b"start") if self.is_timed else ABSENT
-        self.at_value = ABSENT if self.metric == b"records" else position(self.metric)
-        needed = [*self.at_key, self.at_port]
-        if self.action != b"ALL":
-            needed.append(self.at_action)
-        if self.is_timed:
-            needed.append(self.at_start)
-        if self.metric != b"records":
-            needed.append(self.at_value)
-        self.usable = ABSENT not in needed
+        self.at_values = [position(METRICS[metric]) for metric in self.metrics]
+        self.has_nodata = self.at_status == ABSENT and ABSENT not in self.at_key
+        self.position = position
         self.telling = [(position(name), judge) for name, judge in TELLING if name in fields]
         # Matches most records at once. Others, like those with IPv6 addresses, are checked column by column.
         self.usual = re.compile(b" ".join(USUAL.get(name, rb"[^ ]*") for name in fields))
@@ -392,8 +752,15 @@ class FlowCounter:
             end = len(block) if end < 0 else end
             self._count_piece(block[start:end])
             start = end + 1
-            if self.flush and len(self.sums) >= TALKERS_HELD:
+            if self.flush and self._is_full():
                 self.flush(self)
+
+    def _is_full(self) -> bool:
+        if not self.is_recipe:
+            new = len(self.sums) - self.keys_measured
+            self.key_bytes += sum(map(len, islice(reversed(self.sums), new)))
+            self.keys_measured += new
+        return len(self.sums) * len(self.tables) >= TALKERS_HELD or self.key_bytes >= KEY_BYTES_HELD
 
     def _count_piece(self, piece: bytes) -> None:
         """Count lines together if all of them are sound, or else in ever shorter pieces."""
@@ -456,6 +823,9 @@ class FlowCounter:
                 texts = list(map(status_of.__getitem__, joints)) if is_last else column(self.at_status)
                 skipped = Counter(nodata=texts.count(b"NODATA"), skipdata=texts.count(b"SKIPDATA"))
                 with_data = list(map(eq, texts, repeat(b"OK")))
+        elif self.has_nodata and not self.is_recipe:
+            with_data = [list(values) != NO_KEY for values in zip(*map(column, self.at_key))]
+            skipped["nodata"] = with_data.count(False)
 
         def of_data(at: int) -> list[bytes]:
             return column(at) if with_data is None else list(compress(column(at), with_data))
@@ -485,34 +855,99 @@ class FlowCounter:
             asked_for = {text: self._is_in_time(text) for text in set(starts)}
             if not all(asked_for.values()):
                 narrow(list(map(asked_for.__getitem__, starts)), "time")
-        ports = of_data(self.at_port)
-        found = list(map(self.ports.__contains__, ports))
-        if not all(found):
-            if not are_ports(b" ".join(compress(ports, map(not_, found)))):
+        ports: list[bytes] = []
+        if self.at_port != ABSENT:
+            ports = of_data(self.at_port)
+            found = list(map(self.ports.__contains__, ports))
+            if not all(found):
+                others = list(compress(ports, map(not_, found)))
+                if not self.is_recipe:
+                    others = list(filterfalse(b"-".__eq__, others))
+                if others and not are_ports(b" ".join(others)):
+                    return False
+                narrow(found, "ports")
+        number_of_data = lines if with_data is None else with_data.count(True)
+        try:
+            if self.where:
+                narrow(self._holding(of_data, number_of_data), "where")
+            if self.is_recipe:
+                parts = [ports if at == self.at_port else of_data(at) for at in self.at_key]
+                talkers = list(map(b" ".join, of_wanted(zip(*parts))))
+                if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
+                    return False
+            else:
+                number = number_of_data if wanted is None else wanted.count(True)
+                values = self._values_of(lambda at: list(of_wanted(of_data(at))), number)
+                parts = [list(map(part.translate, values(part.source))) for part in self.parts]
+                talkers = parts[0] if len(parts) == 1 else list(map(b"\t".join, zip(*parts)))
+        except MalformedError:
+            return False
+        numbers: list[list[int]] = []
+        for metric, at in zip(self.metrics, self.at_values):
+            texts = [] if at == ABSENT else list(of_wanted(of_data(at)))
+            if not are_numbers(texts):
                 return False
-            narrow(found, "ports")
-        parts = [ports if at == self.at_port else of_data(at) for at in self.at_key]
-        talkers = list(map(b" ".join, of_wanted(zip(*parts))))
-        if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
-            return False
-        values = [] if self.at_value == ABSENT else list(of_wanted(of_data(self.at_value)))
-        if not are_numbers(values):
-            return False
+            numbers.append(list(map(int, texts)))
+            if metric in TIME_METRICS:
+                numbers[-1] = [one if one < MILLISECONDS_FROM else one // 1000 for one in numbers[-1]]
+                if max(numbers[-1], default=0) > LARGEST_TIME:
+                    return False
 
         self._sample_sound(tokens, lines)
-        if self.at_value == ABSENT:
-            self.sums.update(talkers)
-        else:
-            numbers = list(map(int, values))
-            self._add_total(sum(numbers))
-            sums = self.sums
-            for talker, value in zip(talkers, numbers):
-                sums[talker] += value
+        for metric, table, own in zip(self.metrics, self.tables, numbers):
+            if metric == b"records":
+                table.update(talkers)
+            elif metric in TIME_METRICS:
+                keep = min if metric == b"first" else max
+                for talker, value in zip(talkers, own):
+                    table[talker] = keep(table.get(talker, value), value)
+            else:
+                self._add_total(metric, sum(own))
+                for talker, value in zip(talkers, own):
+                    table[talker] += value
         self.counted += len(talkers)
         self.records_read += lines
         for reason, number in skipped.items():
             self.skipped[reason] += number
         return True
+
+    def _values_of(self, column: Callable[[int], list[bytes]], number: int) -> Callable[[bytes], list[Any]]:
+        """Return a function that gives the values of a source in some records, for `translate` and `passes`.
+
+        `column` returns the texts in a column. A field that the layout lacks is `-`.
+        """
+        known: dict[bytes, list[Any]] = {}
+
+        def texts(field: bytes) -> list[bytes]:
+            if field not in known:
+                at = self.position(field)
+                known[field] = [b"-"] * number if at == ABSENT else column(at)
+            return known[field]
+
+        def values(source: bytes) -> list[Any]:
+            if source == PAIR:
+                return list(zip(texts(b"srcaddr"), texts(b"dstaddr")))
+            if source not in SERVICE_PARTS:
+                return texts(source)
+            if PAIR not in known:  # under which no field's texts are
+                known[PAIR] = list(map(self.services.__getitem__, zip(*map(texts, SERVICE_FIELDS))))
+            return known[PAIR]
+
+        return values
+
+    def _holding(self, column: Callable[[int], list[bytes]], number: int) -> list[bool]:
+        """For each of some records, whether the expression holds; MalformedError if a value is not of its kind."""
+        values = self._values_of(column, number)
+        stack: list[list[bool]] = []
+        for one in self.where:
+            if isinstance(one, Test):
+                stack.append(list(map(one.passes, values(one.source))))
+            elif one == b"not":
+                stack.append(list(map(not_, stack.pop())))
+            else:
+                second = stack.pop()
+                stack.append(list(map(and_ if one == b"and" else or_, stack.pop(), second)))
+        return stack[0]
 
     def _sample_sound(self, tokens: list[bytes], lines: int) -> None:
         """Take note of sound records, and check all telling columns of some."""
@@ -574,40 +1009,61 @@ class FlowCounter:
     def _count_record(self, columns: list[bytes]) -> str | None:
         if not self.usable or len(columns) != self.columns:
             return "malformed_columns"
-        parts = [columns[at] for at in self.at_key]
-        port = columns[self.at_port]
         if self.at_status != ABSENT:
             status = columns[self.at_status]
             if status != b"OK":
                 return {b"NODATA": "nodata", b"SKIPDATA": "skipdata"}.get(status, "malformed_status")
-        elif parts == NO_KEY:
+        elif self.has_nodata and [columns[at] for at in self.at_key] == NO_KEY:
             return "nodata"
         if self.at_action != ABSENT and columns[self.at_action] not in OTHER_ACTION:
             return "malformed_action"
         if self.at_start != ABSENT and not NUMBER.fullmatch(columns[self.at_start]):
             return "malformed_number"
-        if port not in ALL_PORTS:
+        port = b"" if self.at_port == ABSENT else columns[self.at_port]
+        if self.at_port != ABSENT and port not in ALL_PORTS and (self.is_recipe or port != b"-"):
             return "malformed_port"
-        if self.at_action != ABSENT and columns[self.at_action] != self.action:
-            return "action"
-        if self.at_start != ABSENT and not self._is_in_time(columns[self.at_start]):
-            return "time"
-        if port not in self.ports:
-            return "ports"
-        if not all(map(self._is_address, compress(parts, KEY_ADDRESSES))):
-            return "malformed_address"
-        value = 1
-        if self.at_value != ABSENT:
-            if not NUMBER.fullmatch(columns[self.at_value]):
-                return "malformed_number"
-            value = int(columns[self.at_value])
-            self._add_total(value)
-        self.sums[b" ".join(parts)] += value
+        try:
+            holds = not self.where or self._holding(lambda at: [columns[at]], 1)[0]
+            if self.at_action != ABSENT and columns[self.at_action] != self.action:
+                return "action"
+            if self.at_start != ABSENT and not self._is_in_time(columns[self.at_start]):
+                return "time"
+            if self.at_port != ABSENT and port not in self.ports:
+                return "ports"
+            if not holds:
+                return "where"
+            if self.is_recipe:
+                parts = [columns[at] for at in self.at_key]
+                if not all(map(self._is_address, compress(parts, KEY_ADDRESSES))):
+                    return "malformed_address"
+                key = b" ".join(parts)
+            else:
+                values = self._values_of(lambda at: [columns[at]], 1)
+                key = b"\t".join([part.translate(values(part.source)[0]) for part in self.parts])
+            numbers = []
+            for metric, at in zip(self.metrics, self.at_values):
+                if at == ABSENT:
+                    numbers.append(1)
+                elif metric in TIME_METRICS:
+                    numbers.append(seconds_of(columns[at]))
+                elif NUMBER.fullmatch(columns[at]):
+                    numbers.append(int(columns[at]))
+                else:
+                    return "malformed_number"
+        except MalformedError as error:
+            return error.reason
+        for metric, table, number in zip(self.metrics, self.tables, numbers):
+            if metric in TIME_METRICS:
+                table[key] = (min if metric == b"first" else max)(table.get(key, number), number)
+            else:
+                table[key] += number
+                if metric != b"records":
+                    self._add_total(metric, number)
         return None
 
-    def _add_total(self, value: int) -> None:
-        self.total += value
-        if self.total > LARGEST_TOTAL:
+    def _add_total(self, metric: bytes, value: int) -> None:
+        self.totals[metric] += value
+        if self.totals[metric] > LARGEST_TOTAL:
             sys.exit("the values add up to more than 2^63 - 1, which Hadoop cannot sum: ask for less time, or of less")
 
     def _is_in_time(self, text: bytes) -> bool:
@@ -631,7 +1087,6 @@ class FlowCounter:
 
 SOUND_STATUSES = frozenset((b"OK", b"NODATA", b"SKIPDATA"))
 OTHER_ACTION = {b"ACCEPT": b"REJECT", b"REJECT": b"ACCEPT"}
-PROTOCOLS = frozenset(b"%d" % number for number in range(256))
 
 
 def is_version(text: bytes) -> bool:
@@ -687,8 +1142,9 @@ def format_talker(key: bytes) -> bytes:
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--metric", choices=("records", "packets", "bytes"), default="records")
-    parser.add_argument("--by")
+    parser.add_argument("--by", help="parts of a key, separated by commas")
+    parser.add_argument("--metric", default="records", help="records, packets, bytes, first, last, with commas")
+    parser.add_argument("--where", help="the program of an expression")
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
     parser.add_argument("--action", choices=("ACCEPT", "REJECT", "ALL"), default="ACCEPT")
     parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")
@@ -697,6 +1153,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--offsets", action="store_true", help="lines come behind their offset in their file and a tab")
     question = parser.parse_args(arguments)
     for option, parse in (
+        ("by", parse_key),
+        ("metric", parse_metrics),
+        ("where", parse_where),
         ("ports", parse_ports),
         ("since", parse_time),
         ("until", parse_time),
@@ -713,13 +1172,21 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return question
 
 
+def printed(counter: FlowCounter) -> Iterator[bytes]:
+    """Print the sums as lines. Not a list, which would take as much memory as the sums."""
+    tables = counter.tables
+    form = format_talker if counter.is_recipe else bytes
+    if len(tables) == 1 and counter.metrics[0] not in TIME_METRICS:
+        return (b"LongValueSum:%b\t%d\n" % (form(key), total) for key, total in tables[0].items())
+    return (b"%b\t%b\n" % (form(key), b"\t".join([b"%d" % table[key] for table in tables])) for key in tables[0])
+
+
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams; SystemExit with a message if the values add up to too much."""
 
     def flush(counter: FlowCounter) -> None:
-        # Not a list, which would take as much memory as the sums.
-        stdout.writelines(b"LongValueSum:%b\t%d\n" % (format_talker(key), total) for key, total in counter.sums.items())
-        counter.sums.clear()
+        stdout.writelines(printed(counter))
+        counter.clear()
 
     gc.disable()  # nothing here makes cycles, and searching a block's many lists for them takes long
     question = parse_arguments(arguments)
@@ -740,10 +1207,12 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
         "counted": counter.counted,
         **counter.skipped,
         "misfit_files": counter.misfit_files,
-        # In halves, so that the sums of all mappers cannot overflow.
-        "values_high": counter.total >> 32,
-        "values_low": counter.total & 0xFFFFFFFF,
     }
+    # In halves, so that the sums of all mappers cannot overflow. The first has no name, as there was only one once.
+    for number, total in enumerate(counter.totals.items()):
+        for name in ["_" + total[0].decode(), *[""][number:]]:
+            tally["values_high" + name] = total[1] >> 32
+            tally["values_low" + name] = total[1] & 0xFFFFFFFF
     for name, number in tally.items():
         if number:
             stderr.write(f"reporter:counter:toptalkers,{name},{number}\n")

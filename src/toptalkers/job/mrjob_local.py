@@ -17,6 +17,10 @@ from mrjob.local import LocalMRJobRunner
 class LocalRunner(LocalMRJobRunner):  # type: ignore[misc]  # mrjob has no types
     """Runs each task in a process and a process group of its own."""
 
+    def _sort_bin(self) -> list[str]:
+        """Sort by whole lines, because a key may have several columns."""
+        return ["sort"]
+
     def _run_multiple(self, funcs: Iterable[Callable[[], object]], num_processes: int | None = None) -> None:
         """Run functions, one per core at a time; the first error ends the others and is raised."""
         waiting = list(reversed([*funcs]))

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Mapper of step 2: `<talker>` TAB `<sum>` lines in, those with a wanted destination port out, as they came.
+"""Mapper of step 2: the lines of an answer in, those with a wanted destination port out, as they came.
 
-With `--top N` it prints only the first N of its lines, in the order of the answer. Every talker has one line, so the
-first N of all are among the first N of each mapper, and one reducer is enough for any number of talkers.
+With `--top N` it prints only the first N of its lines, in the order of the answer. Every key has one line, so the
+first N of all are among the first N of each mapper, and one reducer is enough for any number of keys. Ports are looked
+at only in lines of the recipe's key; of any other key, `--ports` was for the mapper of step 1 alone.
 
 Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself. Lines that are not
-a talker and its sum are left out, and counted on standard error by the Hadoop counter `malformed_talkers`.
+a key and its sums are left out, and counted on standard error by the Hadoop counter `malformed_talkers`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ NUMBER = rb"[0-9]{1,5}"
 VALUES = {b"srcaddr": ADDRESS, b"dstaddr": ADDRESS, b"dstport": b"(" + NUMBER + b")"}
 """A pattern per field; the port is the one that is filtered."""
 
-TALKER = b":".join(VALUES.get(field, NUMBER) for field in KEY) + rb"\t([0-9]{1,19})"
-TALKER_LINE = re.compile(TALKER + rb"\n?")
-TALKER_LINES = re.compile(b"^" + TALKER + b"$", re.MULTILINE)
+TALKER = b":".join(VALUES.get(field, NUMBER) for field in KEY)
+
+TIME_METRICS = ("first", "last")
+SUM, TIME = rb"[0-9]{1,19}", rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+TEXT = rb"[^\x00-\x20\x7f]{1,1024}"
 
 BLOCK_BYTES = 1 << 16
 """About how many bytes of lines are filtered together."""
@@ -48,11 +51,25 @@ def parse_ports(text: str) -> frozenset[bytes]:
     return frozenset(b"%d" % port for port in wanted)
 
 
+def pattern_of(by: str, metrics: list[str]) -> bytes:
+    """The pattern of a line without its line feed. Its groups are the port, or nothing, and the first sum."""
+    parts = by.split(",")
+    is_recipe = by.encode() == b",".join(KEY)
+    key = TALKER if is_recipe else rb"\t".join([TEXT] * (len(parts) + parts.count("pair"))) + b"()"
+    first, *others = [TIME if metric in TIME_METRICS else SUM for metric in metrics]
+    return key + rb"\t(" + first + b")" + b"".join(rb"\t" + other for other in others)
+
+
+def number_of(total: bytes) -> int:
+    """A sum as a number in the same order; a time without its signs."""
+    return int(total.translate(None, b"-T:Z"))
+
+
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; a wrong value is argparse's usage error, exit code 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--by")
-    parser.add_argument("--metric")
+    parser.add_argument("--by", default=",".join(field.decode() for field in KEY), help="parts of the key, with commas")
+    parser.add_argument("--metric", default="records", help="records, packets, bytes, first, last, with commas")
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
     parser.add_argument("--top", type=int, default=0, help="how many lines to print, 0 (the default) for all")
     options = parser.parse_args(arguments)
@@ -68,7 +85,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams."""
     options = parse_arguments(arguments)
-    ports = options.ports
+    pattern = pattern_of(options.by, options.metric.split(","))
+    line_pattern = re.compile(pattern + rb"\n?")
+    all_lines = re.compile(b"^" + pattern + b"$", re.MULTILINE)
+    has_port = options.by.encode() == b",".join(KEY)
+    ports = options.ports if has_port else frozenset((b"",))
+    number = number_of if options.metric.startswith(TIME_METRICS) else int
     malformed = 0
 
     def wanted_lines() -> Iterator[tuple[list[bytes], list[bytes]]]:
@@ -78,10 +100,10 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
             lines = stdin.readlines(BLOCK_BYTES)
             if not lines:
                 return
-            found = TALKER_LINES.findall(b"".join(lines))
+            found = all_lines.findall(b"".join(lines))
             if len(found) != len(lines):
                 # A line has at most one match, so some have none.
-                talkers = [line for line in lines if TALKER_LINE.fullmatch(line)]
+                talkers = [line for line in lines if line_pattern.fullmatch(line)]
                 malformed += len(lines) - len(talkers)
                 lines = talkers
             fine = [port in ports for port, _ in found]
@@ -93,7 +115,7 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
         first: list[tuple[int, bytes]] = []
         least = 0
         for lines, totals in wanted_lines():
-            first += [(-total, line) for total, line in zip(map(int, totals), lines) if total >= least]
+            first += [(-total, line) for total, line in zip(map(number, totals), lines) if total >= least]
             if len(first) >= 2 * options.top + LINES_HELD:
                 first.sort()
                 del first[options.top :]

@@ -1,7 +1,9 @@
 """The steps of the job as data: what Hadoop Streaming is given on EMR, in the sandbox, and in one JVM.
 
-    flowlogs-aggregate   count_flows.py | aggregate    <talker> TAB <sum>, in no order
+    flowlogs-aggregate   count_flows.py | aggregate    <key> TAB <sum>, in no order
     flowlogs-sort        port_filter.py | cut          the same lines, in the answer's order, gzipped
+
+Hadoop's `aggregate` adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
 
 Nothing is read or run here. There is no shell, but Hadoop itself splits a mapper's command at spaces, takes commas in
 `-files` and `-input` for separators, and braces and stars in paths for patterns, and expands `${name}` everywhere. So
@@ -16,6 +18,7 @@ from typing import Any, Literal
 
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import ALL_PORTS
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
 PYTHON = "python3"
@@ -45,15 +48,10 @@ UNSPLIT_BYTES = (1 << 63) - 1
 
 COMBINED = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
 
-SORT_SETTINGS = {
-    "stream.num.map.output.key.fields": "2",
-    "mapreduce.job.output.key.comparator.class": "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator",
-    "mapreduce.partition.keycomparator.options": "-k2,2nr -k1,1",
-}
-"""Hadoop sorts by sum, descending, then by talker, ascending."""
+COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
 
-SORT_REDUCER = "cut -f1,2"
-"""Not `cat`: with two key fields, streaming ends each line with a tab, which `cat` would keep."""
+KEY_FIELDS = "stream.num.map.output.key.fields"
+"""How many columns of a mapper's line are the key that Hadoop sorts and partitions by; without it, one."""
 
 _GZIPPED = {
     "mapreduce.output.fileoutputformat.compress": "true",
@@ -85,6 +83,36 @@ class Step:
 
     name: str
     arguments: tuple[str, ...]
+
+
+def key_columns(query: Query) -> int:
+    """How many columns, separated by tabs, the key has in a line: the recipe's has one, with colons."""
+    return 1 if query.is_recipe else len(query.lines.columns)
+
+
+def is_aggregate(query: Query) -> bool:
+    """Whether Hadoop's `aggregate` can make the sums of a question."""
+    return len(query.metric) == 1 and query.metric[0] not in TIME_METRICS
+
+
+def sort_settings(query: Query) -> dict[str, str]:
+    """Settings with which Hadoop sorts lines by their first sum, descending, then by the key, ascending."""
+    keys = key_columns(query)
+    order = "r" if query.metric[0] in TIME_METRICS else "nr"  # times compare as texts
+    return {
+        KEY_FIELDS: str(keys + len(query.metric)),
+        "mapreduce.job.output.key.comparator.class": COMPARATOR,
+        "mapreduce.partition.keycomparator.options": f"-k{keys + 1},{keys + 1}{order} -k1,{keys}",
+    }
+
+
+def sort_reducer(query: Query) -> str:
+    """The reducer of the sort.
+
+    Not `cat`: if all of a line is its key, streaming ends it with a tab, which `cat` would keep.
+    """
+    columns = key_columns(query) + len(query.metric)
+    return "cut -f1,2" if columns == 2 else f"cut -f1-{columns}"
 
 
 def plan_steps(
@@ -122,7 +150,8 @@ def plan_steps(
         python: the program that runs the scripts.
 
     Raises:
-        UsageError: a path or a word has a sign that Hadoop would not take as it is; or there is no input.
+        UsageError: a path or a word has a sign that Hadoop would not take as it is; or there is no input; or all ports
+            are to be kept with a key that has no port.
 
     """
     for path in (*inputs, bundle, output, between):
@@ -133,13 +162,15 @@ def plan_steps(
             raise UsageError(f"{pattern!r} cannot be a pattern in a step")
     if not inputs:
         raise UsageError("nothing to read")
+    if keep_all_ports and not query.is_recipe:
+        raise UsageError("--keep-all-ports: only with the default key can ports be looked at in the second step")
     of_all_ports = replace(query, ports=ALL_PORTS)
     return (
         _aggregate(
             of_all_ports if keep_all_ports else query,
             inputs=patterns or inputs,
             gluing=gluing,
-            script=bundle + "count_flows.py",
+            bundle=bundle,
             output=between,
             split_bytes=max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots)))),
             reducers=min(MOST_REDUCERS, 1 + input_bytes // REDUCER_BYTES),
@@ -200,7 +231,7 @@ def _aggregate(
     *,
     inputs: Sequence[str],
     gluing: Gluing,
-    script: str,
+    bundle: str,
     output: str,
     split_bytes: int,
     reducers: int,
@@ -229,15 +260,21 @@ def _aggregate(
             arguments.append("--offsets")
     if is_kept:
         settings |= _GZIPPED
+    if key_columns(query) > 1:
+        settings[KEY_FIELDS] = str(key_columns(query))
+    scripts, reducer = bundle + "count_flows.py", "aggregate"
+    if not is_aggregate(query):
+        scripts += f",{bundle}sum_counts.py"
+        reducer = _command(python, "sum_counts.py", *query.reducer_arguments())
     return Step(
         "flowlogs-aggregate",
         (
-            *_generic_options(settings, script),
+            *_generic_options(settings, scripts),
             *input_format,
             *(word for path in inputs for word in ("-input", path)),
             *("-output", output),
             *("-mapper", _command(python, "count_flows.py", *arguments)),
-            *("-reducer", "aggregate"),
+            *("-reducer", reducer),
         ),
     )
 
@@ -247,11 +284,11 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
         "mapreduce.job.name": "flowlogs-sort",
         "mapreduce.job.reduces": "1",
         "mapreduce.reduce.speculative": "false",
-        **SORT_SETTINGS,
+        **sort_settings(query),
         **_GZIPPED,
     }
     mapper = "cat"
-    if query.ports != ALL_PORTS or top:
+    if top or (query.is_recipe and query.ports != ALL_PORTS):
         mapper = _command(python, "port_filter.py", *query.filter_arguments(), "--top", str(top))
     return Step(
         "flowlogs-sort",
@@ -260,14 +297,14 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
             *("-input", source),
             *("-output", output),
             *("-mapper", mapper),
-            *("-reducer", SORT_REDUCER),
+            *("-reducer", sort_reducer(query)),
         ),
     )
 
 
-def _generic_options(settings: dict[str, str], script: str) -> list[str]:
-    """Hadoop's own options, which must come before those of streaming."""
-    return [word for name, value in settings.items() for word in ("-D", f"{name}={value}")] + ["-files", script]
+def _generic_options(settings: dict[str, str], scripts: str) -> list[str]:
+    """Hadoop's own options, which must come before those of streaming. Scripts are separated by commas."""
+    return [word for name, value in settings.items() for word in ("-D", f"{name}={value}")] + ["-files", scripts]
 
 
 def _checked(steps: Iterable[Step]) -> Sequence[Step]:

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""Reducer of step 1 for a plain pipe or mrjob: sorted `LongValueSum:<talker>` TAB `<n>` in, `<talker>` TAB `<sum>` out.
+"""Reducer of step 1: the sorted lines of `count_flows.py` in, a line with the sums of each key out.
 
-It does the work of Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum) on a cluster. Lines must be sorted,
-as by `LC_ALL=C sort` or Hadoop's shuffle. Lines in any other order, or lines that are no counts, end it with exit code
-1 instead of a wrong sum.
+For one sum that adds up, its input is `LongValueSum:<key>` TAB `<n>`, and it does in a plain pipe or mrjob the work of
+Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum). For several sums, or times, its input is `<key>` TAB
+`<n>` TAB `<n>` ..., and it is the reducer on a cluster, too. It prints times as `2026-11-23T18:00:00Z`.
+
+Lines must be sorted, as by `LC_ALL=C sort` or Hadoop's shuffle. Lines in any other order, or lines that are no sums, end
+it with exit code 1 instead of a wrong sum.
 
 Self-contained, for Python 3.9 and only its standard library.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+import time
 from collections.abc import Iterable, Iterator
+from operator import add
 from typing import BinaryIO, TextIO
 
 PREFIX = b"LongValueSum:"
@@ -25,6 +31,17 @@ LARGEST_SUM = (1 << 63) - 1
 
 SURE_DIGITS, MOST_DIGITS = 18, 19
 """The most digits of a number that is surely not larger, and of one that may not be."""
+
+
+RECIPE_KEY = "srcaddr,dstaddr,dstport"
+
+SUMS = {"records": add, "packets": add, "bytes": add, "first": min, "last": max}
+"""How two values of a metric become one."""
+
+TIME_METRICS = ("first", "last")
+
+LARGEST_TIME = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 class BadInputError(Exception):
@@ -75,10 +92,72 @@ def _sum_line(first: bytes, more: int) -> bytes:
     return b"%b\t%d\n" % (key[13:], total)
 
 
-def main(stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
+def sum_rows(lines: Iterable[bytes], columns: int, metrics: list[str]) -> Iterator[bytes]:
+    """Yield `<key>` TAB `<sum>` TAB `<sum>` ... lines for sorted lines; BadInputError if they are not.
+
+    A key has some columns, separated by tabs.
+    """
+    prefix = PREFIX if is_long_value_sum(metrics) else b""
+    both = [SUMS[metric] for metric in metrics]
+    current, sums = b"", [0]
+    for line in lines:
+        key, *numbers = line.rsplit(b"\t", len(metrics))
+        if not key.startswith(prefix) or key.count(b"\t") != columns - 1 or len(numbers) != len(metrics):
+            raise BadInputError(f"not a line of these columns: {line[:200]!r}")
+        values = [_number(number, line) for number in numbers]
+        if key == current:
+            sums = [one(*pair) for one, pair in zip(both, zip(sums, values))]
+            continue
+        if key < current:
+            raise BadInputError(f"not sorted by bytes (use LC_ALL=C sort): {line[:200]!r}")
+        if current:
+            yield _row(current[len(prefix) :], metrics, sums)
+        current, sums = key, values
+    if current:
+        yield _row(current[len(prefix) :], metrics, sums)
+
+
+def _row(key: bytes, metrics: list[str], sums: list[int]) -> bytes:
+    texts = []
+    for metric, total in zip(metrics, sums):
+        if total > (LARGEST_TIME if metric in TIME_METRICS else LARGEST_SUM):
+            raise BadInputError(f"the values of {key[:100]!r} add up to more than 2^63 - 1, or are too late")
+        if metric in TIME_METRICS:
+            texts.append(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(total)).encode())
+        else:
+            texts.append(b"%d" % total)
+    return b"\t".join([key, *texts]) + b"\n"
+
+
+def is_long_value_sum(metrics: list[str]) -> bool:
+    """Whether Hadoop's `aggregate` can make the sums."""
+    return len(metrics) == 1 and metrics[0] not in TIME_METRICS
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; a wrong value is argparse's usage error, exit code 2."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--by", default=RECIPE_KEY, help="parts of the key, separated by commas")
+    parser.add_argument("--metric", default="records", help="records, packets, bytes, first, last, with commas")
+    options = parser.parse_args(arguments)
+    options.metric = options.metric.split(",")
+    if not all(metric in SUMS for metric in options.metric):
+        parser.error(f"--metric: {','.join(options.metric)!r} is not understood")
+    return options
+
+
+def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
     """Run the reducer over binary streams. Returns the exit code."""
+    options = parse_arguments(arguments)
+    parts = options.by.split(",")
+    if options.by != RECIPE_KEY:
+        lines = sum_rows(stdin, len(parts) + parts.count("pair"), options.metric)
+    elif is_long_value_sum(options.metric):
+        lines = sum_lines(stdin)
+    else:
+        lines = sum_rows(stdin, 1, options.metric)
     try:
-        stdout.writelines(sum_lines(stdin))
+        stdout.writelines(lines)
     except BadInputError as error:
         stderr.write(f"sum_counts.py: {error}\n")
         return 1
@@ -87,4 +166,4 @@ def main(stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.stdin.buffer, sys.stdout.buffer, sys.stderr))
+    sys.exit(main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer, sys.stderr))

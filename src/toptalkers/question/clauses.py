@@ -33,8 +33,8 @@ SUMMED_FIELDS: dict[Metric, str] = {"packets": "packets", "bytes": "bytes", "fir
 
 ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
 
-Script = Literal["mapper", "port filter"]
-"""A script that takes clauses as options: `count_flows.py`, `port_filter.py`."""
+Script = Literal["mapper", "reducer", "port filter"]
+"""A script that takes clauses as options: `count_flows.py`, `sum_counts.py`, `port_filter.py`."""
 
 LONGEST_WORD = 40
 """Of a wrong word, so much is compared with the right ones."""
@@ -211,7 +211,7 @@ CLAUSES: tuple[Clause, ...] = (
         form="PARTS",
         needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else (),
         describe=lambda key: "" if key == RECIPE_KEY else f"by {','.join(key)}",
-        scripts=("mapper", "port filter"),
+        scripts=("mapper", "reducer", "port filter"),
     ),
     Clause(
         name="metric",
@@ -223,7 +223,7 @@ CLAUSES: tuple[Clause, ...] = (
         form="METRICS",
         needs=lambda metrics: tuple(SUMMED_FIELDS[metric] for metric in metrics if metric in SUMMED_FIELDS),
         describe=lambda metrics: f"top talkers by {', '.join(metrics)}",
-        scripts=("mapper", "port filter"),
+        scripts=("mapper", "reducer", "port filter"),
     ),
     Clause(
         name="where",

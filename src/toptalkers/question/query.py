@@ -72,6 +72,10 @@ class Query:
         """The arguments of `count_flows.py`, without spaces or signs that a shell or Hadoop expands."""
         return self._arguments("mapper")
 
+    def reducer_arguments(self) -> list[str]:
+        """The arguments of `sum_counts.py`."""
+        return self._arguments("reducer")
+
     def filter_arguments(self) -> list[str]:
         """The arguments of `port_filter.py`, without `--top`."""
         return self._arguments("port filter")
@@ -115,7 +119,9 @@ class Query:
         return tuple(dict.fromkeys((*self.needed_fields, *of_key, *of_service)))
 
     def _arguments(self, script: Script) -> list[str]:
-        used = ((clause, value) for clause, value in self.clauses() if script in clause.scripts)
+        used = [(clause, value) for clause, value in self.clauses() if script in clause.scripts]
+        if self.is_recipe:
+            used = [(clause, value) for clause, value in used if clause.name != "by"]
         return [word for clause, value in used for word in (clause.option, clause.word(value))]
 
     def _check(self) -> None:
