@@ -95,7 +95,7 @@ def totals_of(query: Query, counters: Mapping[str, int]) -> dict[str, int]:
     """
     totals = _totals(counters)
     if "" in totals:  # scripts of the first versions, which sum one metric, and do not name it
-        totals[query.metric[0]] = totals.pop("")
+        totals.setdefault(query.metric[0], totals.pop(""))
     if "counted" in counters:
         totals["records"] = counters["counted"]
     return {metric: totals[metric] for metric in query.metric if metric in totals}
