@@ -180,7 +180,7 @@ def test_shares_of_an_unknown_total_are_refused() -> None:
 
 
 def test_totals_come_from_the_counters_of_a_job() -> None:
-    """In halves of 32 bits, by metric; scripts of the first versions name no metric; times have no total."""
+    """In halves of 32 bits, by metric, without those that are 0. The first versions name no metric; times have none."""
     counters = {
         "counted": 8,
         "values_high_bytes": 1,
@@ -191,6 +191,7 @@ def test_totals_come_from_the_counters_of_a_job() -> None:
     query = Query.parse(metric="bytes,first,records,packets")
     assert totals_of(query, counters) == {"bytes": (1 << 32) + 5, "records": 8, "packets": 9}
     assert totals_of(Query.parse(metric="bytes"), {"values_high": 2, "values_low": 1}) == {"bytes": (2 << 32) + 1}
+    assert totals_of(query, {"records_read": 3}) == {"bytes": 0, "records": 0, "packets": 0}
     assert totals_of(query, {}) == {}
 
 
