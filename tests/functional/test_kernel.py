@@ -161,7 +161,7 @@ def test_any_key_and_several_sums(
             os.pwrite(file.fileno(), printed, end)
             rankings.append((end, end + len(printed)))
             end += len(printed)
-        merged = b"".join(native.merge_rankings(file.fileno(), rankings, top))
+        merged = b"".join(native.merge_rankings(file.fileno(), rankings, 1, top))
     answers = [lines(counted(texts), top), lines(absorbing, top), lines(unpacking, top), merged]
     assert [answer.splitlines() for answer in answers] == [expected] * 4
 

@@ -313,7 +313,7 @@ class SpilledSums:
             raise _os_error()
 
 
-def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
+def merge_rankings(fd: int, rankings: list[tuple[int, int]], columns: int, top: int) -> Iterator[bytes]:  # noqa: ARG001
     """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all."""
     if not rankings:
         return
