@@ -6,7 +6,9 @@ Shares no code with the package except the question. It reads whole files at onc
 import ipaddress
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from toptalkers.question.query import Query
 
@@ -26,8 +28,27 @@ DEFAULT = [
     "action",
     "log-status",
 ]
+RECIPE = ("srcaddr", "dstaddr", "dstport")
+ADDRESSES = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")
+PORTS = ("srcport", "dstport")
+NUMBERS = (
+    *("version", "packets", "bytes", "start", "end", "tcp-flags", "traffic-path", "encryption-status"),
+    *("packets-lost-no-route", "packets-lost-blackhole", "packets-lost-mtu-exceeded", "packets-lost-ttl-expired"),
+)
+TIMES = {"minute": 60, "hour": 3600, "day": 86400}
+SERVICE = ("service-port", "side", "client-port")
+SUMMED = {"packets": "packets", "bytes": "bytes", "first": "start", "last": "end"}
+LAST_SECOND = 253_402_300_799
 STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z( |$)")
 PACKED = rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|\xfd7zX|1AY&SY|PK\x03\x04"
+
+
+class SkippedError(Exception):
+    """Raised for a record that does not count, with the reason."""
+
+
+Record = dict[str, str]
+"""The values of a record by field, each byte one character (Latin-1)."""
 
 
 @dataclass
@@ -35,26 +56,45 @@ class Reference:
     """Sums by talker, the tally, and which files are misfits.
 
     Attributes:
+        metrics: what is summed.
+        sums: the sums of each printed key.
         whole: sums and tally of only the files that fit: the result of an engine that leaves the others out.
 
     """
 
-    sums: Counter[str] = field(default_factory=Counter)
+    metrics: tuple[str, ...]
+    sums: dict[bytes, list[int]] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     misfits: list[bool] = field(default_factory=list)
     whole: "Reference | None" = None
 
+    def add(self, key: bytes, values: list[int]) -> None:
+        """Add the values of a record, or sums of the same key."""
+        old = self.sums.setdefault(key, values)
+        if old is not values:
+            how: list[Callable[[int, int], int]] = [
+                {"first": min, "last": max}.get(metric, int.__add__) for metric in self.metrics
+            ]
+            self.sums[key] = [join(one, other) for join, one, other in zip(how, old, values, strict=True)]
+
     def lines(self, top: int = 0) -> bytes:
-        """Format the answer as `<talker>` TAB `<sum>` lines."""
-        ranked = sorted(self.sums.items(), key=lambda item: (-item[1], item[0].encode()))
-        return "".join(f"{talker}\t{total}\n" for talker, total in ranked[: top or None]).encode()
+        """Format the answer as lines of the key and the sums."""
+        ranked = sorted(self.sums.items(), key=lambda item: (-item[1][0], item[0]))
+        texts = []
+        for key, sums in ranked[: top or None]:
+            printed = [
+                _time(value) if metric in ("first", "last") else str(value)
+                for metric, value in zip(self.metrics, sums, strict=True)
+            ]
+            texts.append(b"\t".join([key, *(one.encode() for one in printed)]) + b"\n")
+        return b"".join(texts)
 
 
 def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference:
     """Count uncompressed files; of the mapper's `misfit_files`, `seen` has only the number of stretches."""
-    answer = Reference(whole=Reference())
+    answer = Reference(query.metric, whole=Reference(query.metric))
     for content in files:
-        one = Reference()
+        one = Reference(query.metric)
         ends_packed = False
         stretches: list[list[str | None]] = [[]]  # for each record: why it is malformed, "odd", or None
         columns = list(query.log_format.columns) if query.log_format else DEFAULT
@@ -88,7 +128,8 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
             one.seen["misfit_files"] = bad
         answer.misfits.append(bool(bad))
         for into in (answer, *([answer.whole] if answer.whole and not bad else [])):
-            into.sums.update(one.sums)
+            for key, sums in one.sums.items():
+                into.add(key, sums)
             into.seen.update(one.seen)
     return answer
 
@@ -144,44 +185,218 @@ def _is_odd(record: dict[str, str]) -> bool:
 
 
 def _examine(query: Query, columns: list[str], values: list[str], answer: Reference) -> str | None:
-    wanted = ["srcaddr", "dstaddr", "dstport"]
-    wanted += ["action"] * (query.action != "ALL")
-    wanted += ["start"] * bool(query.since or query.until)
-    wanted += [query.metric] * (query.metric != "records")
-    if len(values) != len(columns) or not set(wanted) <= set(columns):
+    """Count a record; return why it does not count, or None."""
+    if len(values) != len(columns):
         return "malformed_columns"
     record = dict(reversed(list(zip(columns, values, strict=True))))
-    port = record["dstport"]
-    if "log-status" not in record and {record["srcaddr"], record["dstaddr"], port} == {"-"}:
-        return "nodata"
+    try:
+        _look(query, record)
+        if query.by == RECIPE:
+            key = _recipe_key(record)
+        else:
+            key = b"\t".join(column for part in query.by for column in _columns(part, record))
+        sums = [_summed(metric, record) for metric in query.metric]
+    except SkippedError as reason:
+        return str(reason)
+    answer.add(key, sums)
+    return None
+
+
+def _look(query: Query, record: Record) -> None:
+    """Look at all that the conditions need, in order; raise SkippedError unless the record is wanted."""
+    needed = list(RECIPE) if query.by == RECIPE else []
+    needed += ["action"] * (query.action != "ALL")
+    needed += ["start"] * bool(query.since or query.until)
+    needed += ["dstport"] * (query.ports != ((0, 65535),))
+    needed += [SUMMED[metric] for metric in query.metric if metric in SUMMED]
+    tests = query.where.program.split(",") if query.where else []
+    named = [test.split(":")[0] for test in tests if ":" in test]
+    needed += [one for name in named for one in (PORTS if name in SERVICE else [name])]
+    if not set(needed) <= set(record):
+        raise SkippedError("malformed_columns")
+    if "log-status" not in record and [record.get(name) for name in RECIPE] == ["-", "-", "-"]:
+        raise SkippedError("nodata")
     status = record.get("log-status", "OK")
     if status != "OK":
-        return {"NODATA": "nodata", "SKIPDATA": "skipdata"}.get(status, "malformed_status")
+        raise SkippedError({"NODATA": "nodata", "SKIPDATA": "skipdata"}.get(status, "malformed_status"))
     if query.action != "ALL" and record["action"] not in ("ACCEPT", "REJECT"):
-        return "malformed_action"
+        raise SkippedError("malformed_action")
     if (query.since or query.until) and not _is_number(record["start"]):
-        return "malformed_number"
-    if not _is_port(port):
-        return "malformed_port"
+        raise SkippedError("malformed_number")
+    looks_at_port = query.by == RECIPE or query.ports != ((0, 65535),)
+    if looks_at_port and not _is_port(record["dstport"]) and (query.by == RECIPE or record["dstport"] != "-"):
+        raise SkippedError("malformed_port")
+    for name in dict.fromkeys(named):
+        if name in SERVICE:
+            _service(record)
+        elif record[name] != "-" and (name in ADDRESSES or name in PORTS or name == "protocol" or name in NUMBERS):
+            _value(name, record)
     if query.action not in ("ALL", record.get("action")):
-        return "action"
+        raise SkippedError("action")
     if query.since or query.until:
         start = int(record["start"])
         start = start // 1000 if start >= 10**11 else start
         if query.since and start < query.since.timestamp():
-            return "time"
+            raise SkippedError("time")
         if query.until and start >= query.until.timestamp():
-            return "time"
-    if not any(low <= int(port) <= high for low, high in query.ports):
-        return "ports"
-    if not (is_address(record["srcaddr"]) and is_address(record["dstaddr"])):
-        return "malformed_address"
-    value = "1" if query.metric == "records" else record[query.metric]
-    if not _is_number(value):
-        return "malformed_number"
+            raise SkippedError("time")
+    if looks_at_port:
+        port = record["dstport"]
+        if port == "-" or not any(low <= int(port) <= high for low, high in query.ports):
+            raise SkippedError("ports")
+    if tests and not _holds(tests, record):
+        raise SkippedError("where")
+
+
+def _recipe_key(record: Record) -> bytes:
+    for name in RECIPE[:2]:
+        if not is_address(record[name]):
+            raise SkippedError("malformed_address")
     printed = [f"[{text}]" if ":" in text else text for text in (record["srcaddr"], record["dstaddr"])]
-    answer.sums[f"{printed[0]}:{printed[1]}:{port}"] += int(value)
-    return None
+    return f"{printed[0]}:{printed[1]}:{record['dstport']}".encode()
+
+
+def _columns(part: str, record: Record) -> list[bytes]:
+    """The printed columns of a part of a key."""
+    if part == "pair":
+        texts = [_value(name, record).encode() for name in ("srcaddr", "dstaddr")]
+        return sorted(texts)
+    if part in SERVICE:
+        return [_service(record)[part].encode()]
+    if part in TIMES:
+        if record.get("start", "-") == "-":
+            return [b"-"]
+        seconds = _seconds(record["start"])
+        return [_time(seconds - seconds % TIMES[part]).encode()]
+    if "/" in part:
+        name, short, long = part.split("/")
+        text = _value(name, record)
+        return [(text if text == "-" else _network(text, int(short), int(long))).encode()]
+    if part in (*ADDRESSES, *PORTS, "protocol"):
+        return [_value(part, record).encode()]
+    text = record.get(part, "-")
+    if part in NUMBERS:
+        if text != "-" and not _is_number(text):
+            raise SkippedError("malformed_number")
+        return [text.encode()]
+    return [_text(text.encode("latin-1"))]
+
+
+def _value(name: str, record: Record) -> str:
+    """A value that is no text, or `-`; raises SkippedError if it is not of the field's kind."""
+    text = record.get(name, "-")
+    if text == "-":
+        return text
+    if name in ADDRESSES and not is_address(text):
+        raise SkippedError("malformed_address")
+    if name in PORTS and not _is_port(text):
+        raise SkippedError("malformed_port")
+    if name == "protocol" and not (re.fullmatch(r"0|[1-9][0-9]{0,2}", text) and int(text) <= 255):
+        raise SkippedError("malformed_number")
+    if name in NUMBERS and not _is_number(text):
+        raise SkippedError("malformed_number")
+    if name in ("start", "end"):
+        _seconds(text)
+    return text
+
+
+def _text(text: bytes) -> bytes:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise SkippedError("malformed_text") from None
+    if not 1 <= len(text) <= 1024 or any(byte <= 0x20 or byte == 0x7F for byte in text):
+        raise SkippedError("malformed_text")
+    return text
+
+
+def _seconds(text: str) -> int:
+    """A time in seconds, of a text in seconds or milliseconds."""
+    if not _is_number(text):
+        raise SkippedError("malformed_number")
+    seconds = int(text) if int(text) < 10**11 else int(text) // 1000
+    if seconds > LAST_SECOND:
+        raise SkippedError("malformed_number")
+    return seconds
+
+
+def _time(seconds: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(seconds=seconds)).isoformat() + "Z"  # noqa: DTZ001 - UTC throughout
+
+
+def _network(text: str, short: int, long: int) -> str:
+    """The network of an address: cut to so many bits for IPv4, or for IPv6."""
+    address = ipaddress.ip_address(text)
+    length = short if address.version == 4 else long
+    lost = address.max_prefixlen - length
+    number = int(address) >> lost << lost
+    if address.version == 4:
+        return f"{ipaddress.IPv4Address(number)}/{length}"
+    groups = [f"{number >> 16 * place & 0xFFFF:x}" for place in range(7, -1, -1)]
+    runs = [(width, -at) for at in range(8) for width in range(2, 9 - at) if set(groups[at : at + width]) == {"0"}]
+    if not runs:
+        return f"{':'.join(groups)}/{length}"
+    width, at = max(runs)
+    return f"{':'.join(groups[:-at])}::{':'.join(groups[-at + width :])}/{length}"
+
+
+def _service(record: Record) -> Record:
+    """Which port is the service's, which side has it, and the other port if it is a known one."""
+    source, destination = _value("srcport", record), _value("dstport", record)
+    text = record.get("tcp-flags", "-")
+    flags = int(text) if _is_number(text) else 0
+    if "-" in (source, destination):
+        port, side = (destination, "dst") if destination != "-" else (source, "src")
+        return {"service-port": port, "side": "-" if port == "-" else side, "client-port": "-"}
+    if flags & 2:
+        side = "src" if flags & 16 else "dst"
+    elif source == destination:
+        return {"service-port": source, "side": "both", "client-port": source}
+    else:
+        side = "src" if int(source) < int(destination) else "dst"
+    port, other = (source, destination) if side == "src" else (destination, source)
+    return {"service-port": port, "side": side, "client-port": other if int(other) <= 1024 else "-"}
+
+
+def _holds(tests: list[str], record: Record) -> bool:
+    """Whether the program of an expression holds for a record whose values are of their kinds."""
+    stack: list[bool] = []
+    for test in tests:
+        if test == "not":
+            stack.append(not stack.pop())
+        elif test in ("and", "or"):
+            two = [stack.pop(), stack.pop()]
+            stack.append(all(two) if test == "and" else any(two))
+        else:
+            name, kind, wanted = test.split(":")
+            text = _service(record)[name] if name in SERVICE else record[name]
+            stack.append(_is_one_of(name, kind, text, wanted.split("+")))
+    [holds] = stack
+    return holds
+
+
+def _is_one_of(name: str, kind: str, text: str, wanted: list[str]) -> bool:
+    if kind == "t":
+        return text.encode("latin-1") in map(bytes.fromhex, wanted)
+    if text == "-":
+        return False
+    ranges = [one.split("-") for one in wanted]
+    if kind == "n":
+        number = _seconds(text) if name in ("start", "end") else int(text)
+        return any(int(low) <= number <= int(high) for low, high in ranges)
+    address = ipaddress.ip_address(text)
+    return any(
+        len(low) == address.max_prefixlen // 4 and int(low, 16) <= int(address) <= int(high, 16) for low, high in ranges
+    )
+
+
+def _summed(metric: str, record: Record) -> int:
+    if metric == "records":
+        return 1
+    text = record[SUMMED[metric]]
+    if not _is_number(text):
+        raise SkippedError("malformed_number")
+    return _seconds(text) if metric in ("first", "last") else int(text)
 
 
 def _is_port(text: str) -> bool:

@@ -18,6 +18,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
+from toptalkers.kernel.columns import ColumnBatch
 from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
@@ -48,6 +49,7 @@ class _Question(Structure):
         ("action", c_char_p),
         ("since", c_int64),
         ("until", c_int64),
+        ("where", c_char_p),
         ("seed", c_uint64),
     )
 
@@ -63,10 +65,24 @@ class _Misfit(Structure):
     )
 
 
+class _ColumnData(Structure):
+    _fields_ = (
+        ("storage", c_int32),
+        ("offset", c_int64),
+        ("values", c_void_p),
+        ("valid", c_void_p),
+        ("offsets", c_void_p),
+        ("texts", c_void_p),
+        ("texts_length", c_int64),
+    )
+
+
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_new": (c_void_p, (POINTER(_Question),)),
     "counter_free": (None, (c_void_p,)),
     "counter_feed": (c_int, (c_void_p, c_char_p, c_size_t)),
+    "counter_begin_columns": (c_int, (c_void_p, c_char_p)),
+    "counter_feed_columns": (c_int, (c_void_p, POINTER(_ColumnData), c_size_t, c_size_t)),
     "counter_end_lines": (c_int, (c_void_p, POINTER(c_int64))),
     "counter_misfit": (c_int, (c_void_p, POINTER(_Misfit))),
     "counter_total": (c_int64, (c_void_p,)),
@@ -136,6 +152,7 @@ class Counter:
     """
 
     has_spilled = False
+    _columns: tuple[str, ...] = ()
 
     def __init__(self, query: Query, key: Sequence[str] | None = None, metrics: Sequence[str] | None = None) -> None:
         """Take the question. A key and metrics, one to four names each, are taken instead of the query's own.
@@ -158,6 +175,7 @@ class Counter:
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
             until=int(query.until.timestamp()) if query.until else _LATEST,
+            where=query.where.program.encode() if query.where else None,
             seed=int.from_bytes(os.urandom(8)),
         )
         self._tally = (c_int64 * len(_TALLIED))()
@@ -177,6 +195,30 @@ class Counter:
         """Count the lines in the next piece of the file; a line may go on in the piece after it."""
         if _kernel.counter_feed(self.handle, piece, len(piece)):
             raise MemoryError
+
+    def begin_columns(self, names: Sequence[str]) -> None:
+        """Begin a file, or another part of it, whose records come in columns of these names."""
+        self._columns = tuple(names)
+        if _kernel.counter_begin_columns(self.handle, " ".join(names).encode()):
+            raise MemoryError
+
+    def feed_columns(self, batch: ColumnBatch) -> None:
+        """Count the records of a batch, as lines with the same columns are counted.
+
+        Raises:
+            ValueError: the columns are not those that were begun.
+
+        """
+        if batch.names != self._columns:
+            raise ValueError(f"the columns {batch.names} are not {self._columns}")
+        columns = (_ColumnData * len(batch.columns))(
+            *(
+                _ColumnData(one.storage, one.offset, one.values, one.valid, one.offsets, one.texts, one.texts_length)
+                for one in batch.columns
+            )
+        )
+        if _kernel.counter_feed_columns(self.handle, columns, len(columns), batch.rows):
+            raise _os_error()
 
     def end_lines(self) -> Tally:
         """Count the file's last line, and return its tally. `end_file` must be called next."""

@@ -207,6 +207,7 @@ typedef struct {
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
     int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
+    const char *where;      /* the program of `--where`; NULL for none */
     uint64_t seed;
 } question;
 
@@ -216,6 +217,25 @@ counter *counter_new(const question *asked);
 void counter_free(counter *c);
 /* Count the lines in a piece of a file; a line may go on in the next piece. */
 int counter_feed(counter *c, const uint8_t *data, size_t length);
+/* How the values of a column are stored, as Arrow has them. */
+enum storage { MISSING, INT_32, INT_64, TEXTS, DICTIONARY };
+
+/* A column of some records; kernel/columns.py describes it. */
+typedef struct {
+    int32_t storage;
+    int64_t offset;
+    const void *values;
+    const uint8_t *valid; /* NULL when all rows have a value */
+    const int32_t *offsets;
+    const uint8_t *texts;
+    int64_t texts_length;
+} column_data;
+
+/* Begin a file, or a part of one, whose records come in columns. They are named as in a header line; `records`, if it is
+ * there, says for how many records a row counts. */
+int counter_begin_columns(counter *c, const char *names);
+/* Count rows of these columns. -1: errno is EINVAL for another number of columns. */
+int counter_feed_columns(counter *c, const column_data *columns, size_t number, size_t rows);
 /* End a file: count its last line, and write its tally. Then it has to be kept or dropped. */
 int counter_end_lines(counter *c, int64_t tally[TALLIES]);
 /* After that: whether the file's lines do not fit their layout, and if so the first that does not. */

@@ -17,7 +17,7 @@ static bool is_usual(shape of) { return of.parts == USUAL.parts && of.addresses 
 
 /* --- read --- */
 
-static bool parse_ipv4(column c, uint32_t *address) {
+bool parse_ipv4(column c, uint32_t *address) {
     const uint8_t *at = c.text, *end = at + c.length;
     uint32_t bits = 0;
     if (c.length < 7 || c.length > 15)
@@ -38,42 +38,68 @@ static bool parse_ipv4(column c, uint32_t *address) {
     return at == end;
 }
 
-/* How many groups of 16 bits are between colons; -1 for anything else. The last may be an IPv4 address. */
-static int ipv6_groups(const uint8_t *text, const uint8_t *end, bool may_end_in_ipv4) {
-    int groups = 0;
-    for (const uint8_t *from = text;; from++) {
+/* Read groups of 16 bits between colons. Returns their number; -1 for anything else. The last may be an IPv4 address,
+ * which is two. The first eight are kept. */
+static int ipv6_groups(const uint8_t *from, const uint8_t *end, bool may_end_in_ipv4, uint16_t *kept) {
+    for (int groups = 0;; from++) {
         const uint8_t *stop = from;
         while (stop < end && *stop != ':')
             stop++;
         size_t width = (size_t)(stop - from);
-        uint32_t ignored;
-        if (stop == end && may_end_in_ipv4 && parse_ipv4((column){from, width}, &ignored))
+        uint32_t bits;
+        if (stop == end && may_end_in_ipv4 && parse_ipv4((column){from, width}, &bits)) {
+            if (groups < 7) {
+                kept[groups] = (uint16_t)(bits >> 16);
+                kept[groups + 1] = (uint16_t)bits;
+            }
             return groups + 2;
+        }
         if (!width || width > 4)
             return -1;
-        for (; from < stop; from++) {
+        for (bits = 0; from < stop; from++) {
             uint8_t c = *from | 0x20;
             if (!is_digit(*from) && (c < 'a' || c > 'f'))
                 return -1;
+            bits = bits << 4 | (uint32_t)(is_digit(*from) ? *from - '0' : c - 'a' + 10);
         }
+        if (groups < 8)
+            kept[groups] = (uint16_t)bits;
         groups++;
         if (stop == end)
             return groups;
     }
 }
 
-/* RFC 4291, section 2.2, without a zone. */
-static bool is_ipv6(column c) {
+bool parse_ipv6(column c, uint8_t *address) {
     const uint8_t *text = c.text, *end = text + c.length, *gap = text;
+    uint16_t head[8], tail[8];
+    int before, behind = 0;
     if (c.length < 2 || c.length > LONGEST_ADDRESS)
         return false;
     while (gap + 1 < end && !(gap[0] == ':' && gap[1] == ':'))
         gap++;
-    if (gap + 1 >= end)
-        return ipv6_groups(text, end, true) == 8;
-    int before = gap == text ? 0 : ipv6_groups(text, gap, false);
-    int behind = gap + 2 == end ? 0 : ipv6_groups(gap + 2, end, true);
-    return before >= 0 && behind >= 0 && before + behind <= 7;
+    if (gap + 1 >= end) {
+        before = ipv6_groups(text, end, true, head);
+        if (before != 8)
+            return false;
+    } else {
+        before = gap == text ? 0 : ipv6_groups(text, gap, false, head);
+        behind = gap + 2 == end ? 0 : ipv6_groups(gap + 2, end, true, tail);
+        if (before < 0 || behind < 0 || before + behind > 7)
+            return false;
+    }
+    for (int group = 0; group < 8; group++) {
+        int of_tail = group - (8 - behind);
+        uint16_t bits = group < before ? head[group] : of_tail >= 0 ? tail[of_tail] : 0;
+        address[2 * group] = (uint8_t)(bits >> 8);
+        address[2 * group + 1] = (uint8_t)bits;
+    }
+    return true;
+}
+
+static bool is_ipv6(column c) {
+    uint8_t ignored[16];
+    return parse_ipv6(c, ignored);
 }
 
 bool is_address(column text) {

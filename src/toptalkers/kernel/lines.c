@@ -18,7 +18,9 @@ static bool begin_file(reader *r) {
     begin_stretch(r, 0);
     r->malformed = 0;
     r->compressed_at = -1;
-    r->has_misfit = r->has_example = r->by_header = false;
+    r->weight = 1;
+    r->extra = 0;
+    r->has_misfit = r->has_example = r->by_header = r->in_columns = false;
     return set_layout(r, r->headerless, strlen(r->headerless));
 }
 
@@ -247,6 +249,7 @@ static void count_rest(counter *c) {
 
 int counter_feed(counter *c, const uint8_t *data, size_t length) {
     reader *r = c->reader;
+    r->in_columns = false;
     if (r->rest_length) {
         size_t end = 0;
         while (end < length && data[end] != '\n' && data[end] != '\r')
@@ -268,7 +271,7 @@ int counter_feed(counter *c, const uint8_t *data, size_t length) {
 
 int counter_end_lines(counter *c, int64_t tally[TALLIES]) {
     count_rest(c);
-    end_stretch(c->reader, c->tally[RECORDS_READ]);
+    end_stretch(c->reader, c->tally[RECORDS_READ] - c->reader->extra);
     c->failed |= !sums_add_waiting(&c->table);
     memcpy(tally, c->tally, sizeof c->tally);
     return c->failed ? -1 : 0;
@@ -335,6 +338,8 @@ static int init(counter *c, const question *asked) {
         r->field_lengths[*name & 31] |= (uint64_t)1 << (width & 63);
         name += width + (name[width] == ' ');
     }
+    if (asked->where && !(r->condition = where_new(asked->where, asked->fields)))
+        return errno == EINVAL ? EINVAL : ENOMEM;
     shape of = {0};
     if (!take_question(r, asked, &of))
         return EINVAL;
@@ -361,6 +366,7 @@ void counter_free(counter *c) {
         free(r->at);
         free(r->columns);
         free(r->rest);
+        where_free(r->condition);
         free(r);
     }
     free(c->provisional.all);

@@ -91,7 +91,8 @@ void take_sample(reader *r, int64_t record, const uint8_t *line, size_t length) 
     int64_t number = record - s->first - s->malformed; /* among the sound ones */
     s->next_sample = record + (number + 1 < SAMPLED_FIRST ? 1 : SAMPLED_EVERY - number % SAMPLED_EVERY);
     s->sampled++;
-    split(r, line, length); /* until here perhaps only into the columns that the question needs */
+    if (!r->in_columns)
+        split(r, line, length); /* until here perhaps only into the columns that the question needs */
     if (is_odd_record(&r->now, line, r->at)) {
         s->odd++;
         s->is_told |= ++s->odd_in_row >= STREAK;
@@ -155,7 +156,7 @@ int counter_misfit(const counter *c, misfit *found) {
     for (int reason = MALFORMED_COLUMNS; reason < TALLIES; reason++)
         malformed += c->tally[reason];
     bool all_malformed = malformed && malformed == c->tally[RECORDS_READ];
-    if (!r->has_misfit && !ends_compressed(r, c->tally[RECORDS_READ]) && !all_malformed)
+    if (!r->has_misfit && !ends_compressed(r, c->tally[RECORDS_READ] - r->extra) && !all_malformed)
         return 0;
     *found = r->example;
     return 1;

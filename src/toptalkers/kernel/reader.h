@@ -40,10 +40,21 @@ enum action { ANY_ACTION, ACCEPT, REJECT };
 typedef struct {
     int columns; /* how many there are */
     int key[LONGEST_KEY], sums[MOST_SUMS], port, status, action, start;
+    int srcport, dstport_any, flags; /* of a service; set by `use_service` */
     int telling[TELLINGS];
     uint32_t looked_at; /* how many columns there are up to the last one that is needed */
     bool usable;        /* whether it has all that the question needs */
 } layout;
+
+typedef struct where where;
+
+/* The service of a record. Ports are ABSENT for `-`. */
+enum side { NO_SIDE, SRC_SIDE, DST_SIDE, BOTH_SIDES };
+
+typedef struct {
+    int32_t service, client;
+    uint8_t side;
+} service;
 
 typedef struct reader {
     char *fields; /* known field names, separated by spaces, with one before and behind */
@@ -57,6 +68,11 @@ typedef struct reader {
     uint8_t ports[1 << 16];
     enum action action;
     int64_t since, until;
+    where *condition; /* NULL for none */
+    int64_t weight;   /* for how many records a record counts: 1 for a line */
+    int64_t extra;    /* how many more records were read of the file than lines or rows */
+    bool in_columns;  /* whether the file's records come in columns */
+    int weight_column;
     layout now;
     stretch lines;
     bool has_misfit;   /* whether a stretch of the file is one */
@@ -98,6 +114,18 @@ static inline int64_t parse_number(column c) {
     return number;
 }
 
+enum { SECONDS_PER_DAY = 86400 };
+static const int64_t MILLISECONDS_FROM = 100000000000; /* a time from here on is in milliseconds */
+static const int64_t LARGEST_TIME = 253402300799;      /* in seconds: the end of the year 9999 */
+
+/* Seconds since 1970 of a start or an end; -1 when it is not a number, or later than the year 9999. */
+static inline int64_t parse_time(column c) {
+    int64_t time = parse_number(c);
+    if (time >= MILLISECONDS_FROM)
+        time /= 1000;
+    return time > LARGEST_TIME ? -1 : time;
+}
+
 /* A decimal without leading zeros, 0 to 65535; -1 when it is not. */
 static inline int parse_port(column c) {
     int64_t port = c.length > 1 && c.text[0] == '0' ? -1 : parse_number(c);
@@ -111,6 +139,9 @@ static inline enum action parse_action(column c) {
 
 /* keys.c */
 bool is_address(column text);
+bool parse_ipv4(column c, uint32_t *address);
+/* RFC 4291, section 2.2, without a zone: 16 bytes, the most significant first. */
+bool parse_ipv6(column c, uint8_t *address);
 /* Read a part of a key into a talker. Returns COUNTED, or why the record is malformed. */
 enum tally take_part(counter *c, column text, size_t part, talker *whose);
 
@@ -119,10 +150,32 @@ enum tally take_part(counter *c, column text, size_t part, talker *whose);
 uint32_t split(reader *r, const uint8_t *line, size_t length);
 
 /* rules.c */
+/* The first column of a name in a list of them; ABSENT if there is none. */
+int column_of(const char *columns, const char *name);
+/* Look up a column that the question needs, while the layout is set. Without it, the layout is not usable. */
+int need(reader *r, const char *name);
+/* Look up a column that the question uses, and takes for `-` where there is none: ABSENT. */
+int use(reader *r, const char *name);
+/* Look up the columns of a service; those that are ABSENT are taken for `-`. */
+void use_service(reader *r);
 bool set_layout(reader *r, const char *names, size_t length);
 /* Examine a record that has its layout's columns; `at` has the start of each that is needed and of the next. Adds the
  * record to the sums when it counts. */
 enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
+
+/* service.c */
+/* The service of a record: COUNTED, or MALFORMED_PORT. */
+enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found);
+
+/* where.c */
+/* Read the program of `--where` (question/where.py), which may test these fields, in a list of names. NULL without
+ * memory, or with EINVAL in errno if it is none. */
+where *where_new(const char *program, const char *fields);
+void where_free(where *w);
+/* Look up the columns of a new layout. */
+void where_set_layout(where *w, reader *r);
+/* COUNTED, WHERE, or why the record is malformed. */
+enum tally where_examine(where *w, const layout *l, const uint8_t *base, const uint32_t *at);
 
 /* misfits.c */
 void begin_stretch(reader *r, int64_t record);

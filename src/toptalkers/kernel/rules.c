@@ -7,10 +7,7 @@
 
 #include <stdlib.h>
 
-static const int64_t MILLISECONDS_FROM = 100000000000; /* a start from here on is in milliseconds */
-
-/* The first column of a name. */
-static int column_of(const char *columns, const char *name) {
+int column_of(const char *columns, const char *name) {
     size_t length = strlen(name);
     for (int number = 0;; number++) {
         size_t width = strcspn(columns, " ");
@@ -22,13 +19,23 @@ static int column_of(const char *columns, const char *name) {
     }
 }
 
-/* Find a column that the question needs. */
-static int need(reader *r, const char *name) {
+int use(reader *r, const char *name) {
     int number = column_of(r->columns, name);
-    r->now.usable &= number != ABSENT;
     if (r->now.looked_at < (uint32_t)(number + 1))
         r->now.looked_at = (uint32_t)(number + 1);
     return number;
+}
+
+int need(reader *r, const char *name) {
+    int number = use(r, name);
+    r->now.usable &= number != ABSENT;
+    return number;
+}
+
+void use_service(reader *r) {
+    r->now.srcport = use(r, "srcport");
+    r->now.dstport_any = use(r, "dstport");
+    r->now.flags = use(r, "tcp-flags");
 }
 
 bool set_layout(reader *r, const char *names, size_t length) {
@@ -45,9 +52,9 @@ bool set_layout(reader *r, const char *names, size_t length) {
         text[i] = names[i] == '_' ? '-' : names[i];
     text[length] = 0;
     layout *l = &r->now;
-    *l = (layout){.columns = (int)columns, .port = ABSENT, .action = ABSENT, .start = ABSENT};
-    l->status = need(r, "log-status");
-    l->usable = true; /* also without a log status */
+    *l = (layout){.columns = (int)columns, .port = ABSENT, .action = ABSENT, .start = ABSENT, .srcport = ABSENT,
+                  .dstport_any = ABSENT, .flags = ABSENT, .usable = true};
+    l->status = use(r, "log-status");
     for (size_t i = 0; i < LONGEST_KEY; i++)
         l->key[i] = r->key[i] ? need(r, r->key[i]) : ABSENT;
     for (size_t i = 0; i < MOST_SUMS; i++)
@@ -60,6 +67,8 @@ bool set_layout(reader *r, const char *names, size_t length) {
         l->start = need(r, "start");
     for (size_t i = 0; i < TELLINGS; i++)
         l->telling[i] = column_of(text, TELLING[i].name);
+    if (r->condition)
+        where_set_layout(r->condition, r);
     return true;
 }
 
@@ -107,6 +116,13 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
         if (verdict == COUNTED && !r->ports[port])
             verdict = PORTS;
     }
+    if (r->condition) {
+        enum tally found = where_examine(r->condition, l, base, at);
+        if (found >= MALFORMED_COLUMNS)
+            return found;
+        if (verdict == COUNTED)
+            verdict = found;
+    }
     if (verdict != COUNTED)
         return verdict;
     talker whose = {0};
@@ -118,7 +134,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     }
     int64_t values[MOST_SUMS];
     for (size_t i = 0; i < c->table.of.sums; i++) {
-        values[i] = l->sums[i] == ABSENT ? 1 : parse_number(COLUMN(l->sums[i]));
+        values[i] = l->sums[i] == ABSENT ? r->weight : parse_number(COLUMN(l->sums[i]));
         if (values[i] < 0)
             return MALFORMED_NUMBER;
     }

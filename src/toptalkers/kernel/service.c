@@ -1,0 +1,37 @@
+/* The service of a record: which of its two ports is the server's. The rule is in docs/digest.md. */
+#include "reader.h"
+
+enum { SYN = 2, ACK = 16, HIGHEST_KNOWN_PORT = 1024 };
+
+static bool take_port(int number, const uint8_t *base, const uint32_t *at, int32_t *port) {
+    *port = ABSENT;
+    if (number == ABSENT || is_text(COLUMN(number), "-", 1))
+        return true;
+    *port = parse_port(COLUMN(number));
+    return *port >= 0;
+}
+
+enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found) {
+    int32_t src, dst;
+    if (!take_port(l->srcport, base, at, &src) || !take_port(l->dstport_any, base, at, &dst))
+        return MALFORMED_PORT;
+    *found = (service){ABSENT, ABSENT, NO_SIDE};
+    if (src == ABSENT || dst == ABSENT) {
+        found->service = dst == ABSENT ? src : dst;
+        found->side = dst != ABSENT ? DST_SIDE : src != ABSENT ? SRC_SIDE : NO_SIDE;
+        return COUNTED;
+    }
+    int64_t flags = l->flags == ABSENT ? 0 : parse_number(COLUMN(l->flags));
+    bool is_opening = flags >= 0 && flags & SYN;
+    if (src == dst && !is_opening) {
+        *found = (service){src, src, BOTH_SIDES};
+        return COUNTED;
+    }
+    bool is_src = is_opening ? flags & ACK : src < dst;
+    int32_t client = is_src ? dst : src;
+    found->service = is_src ? src : dst;
+    found->side = is_src ? SRC_SIDE : DST_SIDE;
+    if (client <= HIGHEST_KNOWN_PORT)
+        found->client = client;
+    return COUNTED;
+}
