@@ -188,6 +188,7 @@ def test_a_failed_step_ends_the_cluster() -> None:
     ("option_name", "asked", "places"),
     [
         ("--ports", {"ports": ",".join(map(str, range(1, 6001, 2)))}, {}),
+        ("--where", {"where": f"host {','.join(f'10.{n >> 7}.{n & 127}.1' for n in range(600))}"}, {}),
         ("--input", {}, {"inputs": ["s3://bucket/" + "a" * 10_280]}),
     ],
 )

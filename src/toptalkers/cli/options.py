@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +12,8 @@ from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import CLAUSES, Clause
+from toptalkers.question.clauses import CLAUSES, Clause, format_ports
+from toptalkers.question.key import PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
@@ -94,9 +95,31 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
         texts = {clause.name: given.pop(clause.name) for clause in CLAUSES}
         if texts["log_format"] == "auto":
             texts["log_format"] = _ask_for_log_format(given, Query.parse(since=texts["since"], until=texts["until"]))
-        return command(*args, query=Query.parse(**texts), **given)
+        query = Query.parse(**texts)
+        for line in _notes_of_defaults(query):
+            say(line)
+        return command(*args, query=query, **given)
 
     return with_query
+
+
+def _notes_of_defaults(query: Query) -> Iterator[str]:
+    """Say that `--ports` or `--action` was not given, if `--where` asks for records that its default leaves out."""
+    if query.where is None:
+        return
+    where, fields = query.where, set(query.where.fields)
+    asks_for_ports = fields & {*PORT_FIELDS, *SERVICE_PARTS} and where.can_hold_above("dstport", query.ports[-1][1])
+    if asks_for_ports and _is_default("ports"):
+        yield f"note: --ports {format_ports(query.ports)} applies, too (the default); --ports all counts every port"
+    asks_for_actions = "action" in fields and any(
+        where.can_hold("action", action) for action in ("ACCEPT", "REJECT", "-") if action != query.action
+    )
+    if asks_for_actions and _is_default("action"):
+        yield f"note: --action {query.action} applies, too (the default); --action ALL counts every action"
+
+
+def _is_default(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.DEFAULT
 
 
 def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:
