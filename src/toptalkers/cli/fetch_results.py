@@ -82,8 +82,8 @@ def fetch_results(
     write_output(formatted, output)
     for one in record.left_out:
         say(f"left out: {one}")
-    if note := quarantine_note(account.storage, bucket, record.inputs, record.query):
-        say(f"Note: {note}")
+    if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
+        say(f"Note: {held_back}")
     if note:
         say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
