@@ -1167,7 +1167,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
                 parse(text)
             except ValueError:
                 parser.error("--{}: {!r} is not understood".format(option.replace("_", "-"), text))
-    if not FlowCounter(question).usable:
+    if question.log_format and not FlowCounter(question).usable:
         parser.error("--log-format: the format lacks a field that the question needs")
     return question
 
