@@ -87,7 +87,7 @@ class Spill:
             rankings.append((start, end))
             counter.clear()
         del counter
-        return self._merged(fd, rankings, key_columns(query), top), talkers
+        return self._merged(fd, rankings, top, key_columns(query)), talkers
 
     def close(self) -> None:
         """Free the disk."""
@@ -96,10 +96,10 @@ class Spill:
             self._file.close()
             self._file = None
 
-    def _merged(self, fd: int, rankings: list[tuple[int, int]], columns: int, top: int) -> Iterator[bytes]:
+    def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int, columns: int) -> Iterator[bytes]:
         try:
             if rankings:  # none if all files that were spilled were left out
-                yield from merge_rankings(fd, rankings, columns, top)
+                yield from merge_rankings(fd, rankings, top, columns)
         finally:
             self.close()
 

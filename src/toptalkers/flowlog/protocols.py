@@ -1,6 +1,7 @@
 """The names of protocols, by the numbers that a record has.
 
-Source: IANA, "Assigned Internet Protocol Numbers", the keywords in lower case.
+Source: IANA, "Assigned Internet Protocol Numbers", the keywords in lower case; 58 as nfdump and
+tcpdump call it.
 """
 
 PROTOCOL_NAMES: dict[int, str] = {
@@ -27,7 +28,7 @@ PROTOCOL_NAMES: dict[int, str] = {
     47: "gre",
     50: "esp",
     51: "ah",
-    58: "ipv6-icmp",
+    58: "icmp6",
     59: "ipv6-nonxt",
     60: "ipv6-opts",
     88: "eigrp",
@@ -57,7 +58,7 @@ PROTOCOL_NAMES: dict[int, str] = {
 
 PROTOCOL_NUMBERS: dict[str, int] = {
     **{name: number for number, name in PROTOCOL_NAMES.items()},
-    "icmp6": 58,
+    "ipv6-icmp": 58,
     "icmpv6": 58,
     "ospf": 89,
 }

@@ -22,6 +22,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
+from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
@@ -143,6 +144,14 @@ class Counter:
         else:
             self._mapper.count_block(self._rest + piece[:end])
             self._rest = piece[end + 1 :]
+
+    def begin_columns(self, names: tuple[str, ...]) -> None:
+        """Begin a file, or another part of it, whose records come in columns of these names."""
+        self.feed(header_of(names))
+
+    def feed_columns(self, batch: ColumnBatch) -> None:
+        """Count the records of a batch, as lines with the same columns are counted."""
+        self.feed(lines_of(batch))
 
     def end_lines(self) -> Tally:
         """Count the file's last line, and return its tally. `end_file` must be called next."""
@@ -322,7 +331,7 @@ class SpilledSums:
             self._segments[segment.part].append(segment)
 
 
-def merge_rankings(fd: int, rankings: list[tuple[int, int]], columns: int, top: int) -> Iterator[bytes]:
+def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int, columns: int = 1) -> Iterator[bytes]:
     """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all.
 
     The key of a line has so many columns.

@@ -4,7 +4,7 @@ Its attributes are the clauses of `clauses.py`, with the names of the options of
 an answer is shown is not part of it (`answer/presentation.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -102,6 +102,14 @@ class Query:
         The log status is not needed: a record without data has no addresses either, so it never counts.
         """
         return tuple(dict.fromkeys(field for clause, value in self.clauses() for field in clause.needs(value)))
+
+    def options_needing(self, fields: Collection[str]) -> list[str]:
+        """The options that were given another value than their default, and need one of these fields."""
+        return [
+            clause.option
+            for clause, value in self.clauses()
+            if value != clause.value(None) and set(clause.needs(value)) & set(fields)
+        ]
 
     @property
     def used_fields(self) -> tuple[str, ...]:
