@@ -147,7 +147,7 @@ NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", *SUMMED, "sta
 
 
 _OTHERS = [name for name in FIELDS if name not in NEEDED]
-_ASKED = (*NEEDED, "srcport", "protocol", "end", "tcp-flags")
+ASKED = (*NEEDED, "srcport", "protocol", "end", "tcp-flags")
 """The fields that questions ask for most often."""
 
 
@@ -164,9 +164,9 @@ def any_layouts(draw: st.DrawFn) -> tuple[str, ...]:
     """Columns of a custom format with more fields, sometimes without some that questions need."""
     others = draw(st.lists(st.sampled_from([*_OTHERS, "vpc-id", "interface-id"]), max_size=4, unique=True))
     lacking = (
-        draw(st.lists(st.sampled_from([*_ASKED, "log-status"]), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
+        draw(st.lists(st.sampled_from([*ASKED, "log-status"]), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
     )
-    asked = [name for name in _ASKED if name not in lacking]
+    asked = [name for name in ASKED if name not in lacking]
     return tuple(dict.fromkeys(draw(st.permutations(asked + others))))
 
 
