@@ -90,6 +90,36 @@ def test_a_file_that_does_not_count_leaves_nothing(case: tuple[Query, list[bytes
     assert (lines(counter), counter.talkers) == (lines(expected), expected.talkers)
 
 
+@settings(max_examples=60 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), TOPS, st.booleans())
+def test_spilled_sums_are_the_sums(case: tuple[Query, list[bytes]], top: int, last_counts: bool) -> None:
+    """Sums of any key, moved to the disk in the middle of files and merged, are ranked like those that stay."""
+    query, contents = case
+    counts = [last_counts or content is not contents[-1] for content in contents]
+    expected = count(query, [content for content, one in zip(contents, counts, strict=True) if one])
+    counter, fetched = native.Counter(query), native.Counter(query)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        spilled = native.SpilledSums(file.fileno())
+        for content, one in zip(contents, counts, strict=True):
+            for start in range(0, len(content), 200):
+                counter.feed(content[start : start + 200])
+                spilled.take(counter)
+            counter.end_lines()
+            counter.end_file(counts=one)
+        spilled.take(counter)
+        end, rankings = spilled.bytes_, []
+        for part in range(native.PARTS):
+            if spilled.rows_of_part(part):
+                spilled.fetch(part, fetched)
+                printed = lines(fetched)
+                fetched.clear()
+                os.pwrite(file.fileno(), printed, end)
+                rankings.append((end, end + len(printed)))
+                end += len(printed)
+        columns = 1 if query.is_recipe else len(query.lines.columns)
+        assert b"".join(native.merge_rankings(file.fileno(), rankings, top, columns)) == lines(expected, top)
+
+
 IPV4 = st.sampled_from([b"1.1.1.1", b"1.1.1.10", b"1.1.1.100", b"1.1.10.1", b"1.10.1.1", b"10.1.1.1", b"100.0.0.0"])
 IPV6 = st.sampled_from([b"::", b"::1", b"::a", b"::A", b"::a1", b"1::", b"1::1", b"a::", b"::ffff:10.0.0.1"]) | (
     st.ip_addresses(v=6).map(lambda address: str(ipaddress.IPv6Address(address)).encode())
