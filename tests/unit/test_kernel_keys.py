@@ -1,6 +1,6 @@
 """The parts of a key in the compiled kernel: what is read, how it is printed, and in which order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -17,7 +17,7 @@ def record(**values: str) -> bytes:
     return " ".join(of.values()).encode() + b"\n"
 
 
-def count(content: bytes, by: str, metric: str = "records", ports: str = "all") -> tuple[list[str], dict[str, int]]:
+def count(content: bytes, by: str, metric: str = "records", ports: str = "all") -> tuple[list[str], Mapping[str, int]]:
     """The lines of the answer, and why records were skipped."""
     query = Query.parse(by=by, metric=metric, ports=ports, action="ALL", log_format=" ".join(LAYOUT))
     counter = Counter(query)
