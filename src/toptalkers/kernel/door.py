@@ -232,7 +232,7 @@ class Counter:
     def feed(self, piece: bytes) -> None:
         """Count the lines in the next piece of the file; a line may go on in the piece after it."""
         if _kernel.counter_feed(self.handle, piece, len(piece)):
-            raise _os_error()
+            raise MemoryError
 
     def begin_columns(self, names: Sequence[str]) -> None:
         """Begin a file, or another part of it, whose records come in columns of these names."""
@@ -256,7 +256,9 @@ class Counter:
             )
         )
         if _kernel.counter_feed_columns(self.handle, columns, len(columns), batch.rows):
-            raise _os_error()
+            if ctypes.get_errno() == errno.EINVAL:
+                raise ValueError(f"there are {len(columns)} columns, not {len(batch.names)}, or no file was begun")
+            raise MemoryError
 
     def end_lines(self) -> Tally:
         """Count the file's last line, and return its tally. `end_file` must be called next."""
