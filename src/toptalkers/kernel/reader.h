@@ -195,8 +195,8 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
 enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found);
 
 /* where.c */
-/* Read the program of `--where` (question/where.py), which may test these fields, in a list of names. NULL without
- * memory, or with EINVAL in errno if it is none. */
+/* Read the program of `--where` (question/where.py) and its fields, KIND:FIELD. NULL without memory, or with EINVAL in
+ * errno if it is none. */
 where *where_new(const char *program, const char *fields);
 void where_free(where *w);
 /* Look up the columns of a new layout. */
