@@ -213,7 +213,7 @@ def files(
     """
     dirty = draw(st.booleans())
     values = (_VALUES if dirty else _CLEAN) if headers is None else (_WILD if dirty else _TAME)
-    headers = headers or layouts()
+    headers = layouts() if headers is None else headers
     columns = headerless
     lines = []
     if draw(st.booleans()):
