@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.wheres import SERVICE, Drawn, Is, holds, records, service_of, wheres
+from toptalkers.answer.formats import describe_query
 from toptalkers.cli.main import cli
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES, PROTOCOL_NUMBERS
@@ -389,6 +390,13 @@ def test_the_text_of_a_question_is_read_back() -> None:
     query = Query.parse(where="dst port 443 and not host 10.0.0.2")
     assert query.texts()["where"] == "dstport = 443 and host != 10.0.0.2"
     assert Query.parse(**query.texts()) == query
+
+
+def test_a_long_expression_is_cut_where_people_read_it() -> None:
+    """In a plan; run.json has all of it."""
+    query = Query.parse(where="src host in [" + " ".join(f"10.0.{one}.1" for one in range(100)) + "]")
+    assert len(describe_query(query)) < 250
+    assert "10.0.99.1]" in query.texts()["where"]
 
 
 def test_a_program_passes_hadoop_and_shells() -> None:
