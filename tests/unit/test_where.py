@@ -3,10 +3,12 @@
 import ipaddress
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import example, given
 
 from tests.wheres import SERVICE, Drawn, Is, holds, records, service_of, wheres
-from toptalkers.question.where import parse_where
+from toptalkers.errors import UsageError
+from toptalkers.question.where import parse_program, parse_where
 
 
 def run(program: str, record: Mapping[str, str]) -> bool:
@@ -54,3 +56,23 @@ def test_a_kept_expression_is_one_line_and_the_same(drawn: Drawn) -> None:
     where = parse_where(drawn.text)
     assert where.text.isprintable()
     assert parse_where(where.text) == where
+
+
+@given(wheres(), records())
+def test_a_program_is_read_back_as_an_expression(drawn: Drawn, record: dict[str, str]) -> None:
+    """From the words of a step comes an expression that holds for the same records."""
+    program = parse_where(drawn.text).program
+    where = parse_program(program)
+    assert parse_where(where.text) == where
+    assert run(where.program, record) == run(program, record)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["", "not", "and", "dstport", "dstport:n:", "dstport:n:1", "port:n:1-1", "vpc-id:t:zz", "vpc-id:t:ff", "vpc-id:x:1"]
+    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"],
+)
+def test_what_is_no_program(program: str) -> None:
+    """Words of another program are refused in one line."""
+    with pytest.raises(UsageError, match="is not the program of an expression"):
+        parse_program(program)
