@@ -394,7 +394,7 @@ class _Parser:
                 break
             if self._token.word == ",":
                 self._take()
-            elif self._token.text == "-" and self._after(1).word not in (",", closing):
+            elif self._token.word == "-" and self._after(1).word not in (",", closing):
                 raise self._error(self._token, "a range has no spaces, as in 8000-8999")
         self._take()
 
