@@ -18,6 +18,7 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import CLAUSES, Metric
+from toptalkers.question.digest import FIXED_CLAUSES, is_digest
 from toptalkers.question.key import PROTOCOL, Kind, Value
 from toptalkers.question.lines import TIME_METRICS, format_seconds
 from toptalkers.question.query import Query
@@ -64,7 +65,11 @@ def format_tally(tally: Tally) -> str:
 
 def describe_query(query: Query) -> str:
     """Format a question as one line."""
-    return ", ".join(filter(None, (clause.describe(value) for clause, value in query.clauses() if clause.describe)))
+    clauses = [(clause, value) for clause, value in query.clauses() if clause.describe]
+    if is_digest(query):
+        clauses = [(clause, value) for clause, value in clauses if clause.name not in FIXED_CLAUSES]
+    words = [clause.describe(value) for clause, value in clauses if clause.describe]
+    return ", ".join(filter(None, ["digest" if is_digest(query) else "", *words]))
 
 
 def _in_order(tally: Tally) -> list[tuple[str, int]]:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
+from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
-from toptalkers.records.contents import Archive, Event
+from toptalkers.records.contents import Archive, Begin, Event, Piece
 from toptalkers.records.files import InputFile, Problem
 from toptalkers.records.misfits import why_left_out
 from toptalkers.records.source import UnreadableError
@@ -210,7 +211,7 @@ class LocalEngine:
     def _count_parts(self, counter: Counter, number: int, *, unpack_beside: bool) -> Tally | None:
         """Count a file, or the parts of an archive. Returns the tally; None if anything was left out."""
         file = self._files[number]
-        events = read_events(file, self._block_bytes, self._on_read, self._stop.is_set)
+        events = read_events(file, self._block_bytes, self._on_read, self._stop.is_set, self._query)
         if unpack_beside:
             events = _read_ahead(events)
         tally = Tally()
@@ -224,7 +225,7 @@ class LocalEngine:
                 elif isinstance(part, Problem):
                     problems.append(part)
                 else:
-                    counted = self._count_pieces(into, pieces, part.wrapping, may_spill=into is counter)
+                    counted = self._count_pieces(into, pieces, part, may_spill=into is counter)
                     if isinstance(counted, str):
                         problems.append(Problem(part.name, counted))
                     else:
@@ -245,20 +246,23 @@ class LocalEngine:
             self._problems[number] = problems
         return None if problems else tally
 
-    def _count_pieces(
-        self, counter: Counter, pieces: Iterator[bytes], wrapping: str, *, may_spill: bool
-    ) -> Tally | str:
-        """Count the lines of a file, or of a part of an archive. Returns the tally, or why it is left out."""
+    def _count_pieces(self, counter: Counter, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
+        """Count the records of a file, or of a part of an archive. Returns the tally, or why it is left out."""
+        if part.columns:
+            begin_columns(counter, part.columns)
         for piece in pieces:
-            counter.feed(piece)
+            if isinstance(piece, bytes):
+                counter.feed(piece)
+            else:
+                feed_columns(counter, piece)
             if may_spill:
                 self._spill_what_is_too_much(counter)
             if self._stop.is_set():
                 break
         tally = counter.end_lines()
-        reason = why_left_out(counter, tally, self._query, wrapping)
+        reason = why_left_out(counter, tally, self._query, part.wrapping)
         counter.end_file(counts=reason is None)
-        return reason or tally + Tally(files_read=1)
+        return reason or tally + part.tally + Tally(files_read=1)
 
     def _spill_what_is_too_much(self, counter: Counter) -> None:
         if counter.rows >= max(1, self._rows_held // len(self._counters)):
@@ -267,6 +271,22 @@ class LocalEngine:
     def _add_tally(self, tally: Tally) -> None:
         with self._lock:
             self.tally += tally
+
+
+def begin_columns(counter: Counter, names: tuple[str, ...]) -> None:
+    """Begin records in columns."""
+    if hasattr(counter, "begin_columns"):
+        counter.begin_columns(names)
+    else:
+        counter.feed(header_of(names))
+
+
+def feed_columns(counter: Counter, batch: ColumnBatch) -> None:
+    """Count records in columns."""
+    if hasattr(counter, "feed_columns"):
+        counter.feed_columns(batch)
+    else:
+        counter.feed(lines_of(batch))
 
 
 def _start(thread: threading.Thread) -> bool:

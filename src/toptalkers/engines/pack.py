@@ -79,7 +79,8 @@ def _pack_file(
         judge = Counter(query)
         own_total = 0
         with gzip.open(path, "wb", compresslevel=1) as stream:
-            for block in whole_lines(pieces, _BLOCK_BYTES):
+            lines = (piece for piece in pieces if isinstance(piece, bytes))  # without a question, all are
+            for block in whole_lines(lines, _BLOCK_BYTES):
                 stream.write(block)
                 judge.feed(block)
                 if judge.rows > _MOST_ROWS:

@@ -119,9 +119,12 @@ class Query:
         return tuple(dict.fromkeys((*self.needed_fields, *of_key, *of_service)))
 
     def _arguments(self, script: Script) -> list[str]:
-        used = [(clause, value) for clause, value in self.clauses() if script in clause.scripts]
-        if self.is_recipe:
-            used = [(clause, value) for clause, value in used if clause.name != "by"]
+        left_out = {"by": RECIPE_KEY} if script == "mapper" else {"by": RECIPE_KEY, "metric": ("records",)}
+        used = [
+            (clause, value)
+            for clause, value in self.clauses()
+            if script in clause.scripts and value != left_out.get(clause.name)
+        ]
         return [word for clause, value in used for word in (clause.option, clause.word(value))]
 
     def _check(self) -> None:

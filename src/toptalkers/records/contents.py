@@ -1,55 +1,106 @@
-"""From the bytes of a stored file to the plain flow-log lines in it, part by part: an archive has several parts."""
+"""From the bytes of a stored file to the plain flow-log lines in it, part by part: an archive has several parts.
 
+A Parquet file has no lines: its records come in columns.
+"""
+
+import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from toptalkers.answer.answer import Tally
+from toptalkers.kernel.columns import ColumnBatch
+from toptalkers.question.query import Query
 from toptalkers.records.files import Problem
 from toptalkers.records.packing import unpacked
 from toptalkers.records.plain import LOOK_BYTES, is_plain
-from toptalkers.records.source import Source, UnreadableError
+from toptalkers.records.source import Seekable, Source, UnreadableError
 
 MOST_ARCHIVES = 3
 """How deep archives may be nested."""
 
+MOST_COPIED_BYTES = 8 << 30
+"""The largest Parquet file that is copied to a temporary file, because it is compressed, or in an archive or pipe."""
+
+_IN_MEMORY_BYTES = 64 << 20
+
 
 class Begin(NamedTuple):
-    """The start of a part, with its name; its lines follow. `wrapping` names what was around them."""
+    """The start of a part; its lines follow, or batches of its records.
+
+    Attributes:
+        name: its name.
+        wrapping: what was around its lines; empty for plain ones.
+        columns: the fields of its records, if these come in batches; empty for lines.
+        tally: what was left out when a digest was made; empty for all other parts.
+
+    """
 
     name: str
     wrapping: str = ""
+    columns: tuple[str, ...] = ()
+    tally: Tally = Tally()
 
 
 class Archive(NamedTuple):
     """The file is an archive: none of its parts may be counted before all of them were read."""
 
 
-Event = bytes | Begin | Problem | Archive
+Piece = bytes | ColumnBatch
+"""A piece of a part: of its lines, or some of its records."""
+
+Event = Piece | Begin | Problem | Archive
 
 
-def read_contents(name: str, source: Source, piece_bytes: int, *, archives: int = 0) -> Iterator[Event]:
+def read_contents(
+    name: str,
+    source: Source,
+    piece_bytes: int,
+    query: Query | None = None,
+    *,
+    whole: Seekable | None = None,
+    archives: int = 0,
+) -> Iterator[Event]:
     """Yield the parts of a file, each as `Begin` and pieces of its lines, or as `Problem`.
 
-    `source` has its bytes as stored. A piece has at most `piece_bytes`, decompressed. `archives` counts those it is in.
+    Args:
+        name: its name.
+        source: its bytes as stored.
+        piece_bytes: the most bytes of a piece, decompressed.
+        query: the question, whose columns are read from Parquet; None if only lines are read.
+        whole: the stored file, if one can seek in it.
+        archives: how many archives it is in.
 
     Raises:
         UnreadableError: it ends early, or is damaged; discard what came before.
+        UsageError: it is a digest, which cannot answer the question.
 
     """
     is_empty = not source.peek(1)
+    stored = source
     source = unpacked(source, piece_bytes)
     # No variable here keeps the first piece: its memory is reused for the next, while it is in the core's cache.
     if is_plain(source.peek(LOOK_BYTES)[:LOOK_BYTES]):
         yield Begin(name)
         yield from source
     else:
-        yield from _read_odd(name, source, piece_bytes, archives, is_empty=is_empty)
+        whole = whole if source is stored else None
+        yield from _read_odd(name, source, piece_bytes, query, whole, archives, is_empty=is_empty)
 
 
-def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_empty: bool) -> Iterator[Event]:
+def _read_odd(
+    name: str,
+    source: Source,
+    piece_bytes: int,
+    query: Query | None,
+    whole: Seekable | None,
+    archives: int,
+    *,
+    is_empty: bool,
+) -> Iterator[Event]:
     """Yield the parts of a file, decompressed, that does not begin with plain lines."""
     from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
     from toptalkers.records.archives import is_marker, is_tar, is_zip, tar_members, zip_members
-    from toptalkers.records.kinds import name_kind
+    from toptalkers.records.kinds import PARQUET_MAGIC, name_kind
     from toptalkers.records.wrapping import unwrapped
 
     head = source.peek(LOOK_BYTES)
@@ -68,7 +119,7 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
                 yield Problem(part, member.problem)
             else:
                 try:
-                    yield from read_contents(part, Source(member.pieces), piece_bytes, archives=archives + 1)
+                    yield from read_contents(part, Source(member.pieces), piece_bytes, query, archives=archives + 1)
                 except UnreadableError as error:
                     raise UnreadableError(f"{member.name}: {error}") from error
         if not files:
@@ -82,9 +133,30 @@ def _read_odd(name: str, source: Source, piece_bytes: int, archives: int, *, is_
         yield Problem(name, neighbour.what, is_failure=False)
     elif is_empty:
         yield Problem(name, "empty, 0 bytes")
+    elif head.startswith(PARQUET_MAGIC) and query is not None:
+        yield from _read_parquet(name, source, query, whole)
     elif kind := name_kind(head):
         yield Problem(name, kind)
     else:
         wrapping, pieces = unwrapped(source)
         yield Begin(name, wrapping)
         yield from pieces
+
+
+def _read_parquet(name: str, source: Source, query: Query, whole: Seekable | None) -> Iterator[Event]:
+    """Yield a Parquet file, whose description is at its end."""
+    from toptalkers.records.parquet import NoFlowLogError, NoLibraryError, ParquetRecords
+
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy:
+        if whole is None:
+            for piece in source:
+                copy.write(piece)
+                if copy.tell() > MOST_COPIED_BYTES:
+                    raise UnreadableError(f"a Parquet file of more than {MOST_COPIED_BYTES >> 30} GiB; unpack it first")
+        try:
+            records = ParquetRecords(whole or copy, query)
+        except (NoFlowLogError, NoLibraryError) as error:
+            yield Problem(name, str(error), is_of_machine=isinstance(error, NoLibraryError))
+            return
+        yield Begin(name, "Parquet", records.names, records.tally)
+        yield from records.batches()

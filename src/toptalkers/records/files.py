@@ -47,11 +47,20 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file, part or argument that is left out, and why in one line; no failure if it is not meant as a flow log."""
+    """A file, part or argument that is left out.
+
+    Attributes:
+        name: its name.
+        reason: why, in one line.
+        is_failure: whether it may be a flow log; false if it is not meant as one.
+        is_of_machine: whether the reason is this machine, and so the same for all such files.
+
+    """
 
     name: str
     reason: str
     is_failure: bool = True
+    is_of_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +156,10 @@ def format_problems(problems: Iterable[Problem]) -> Iterator[str]:
             reason = f"passed over, no flow logs ({group[0].reason})"
             more = f" and {len(group) - MANY:,} more" if len(group) > MANY else ""
             yield f"{reason}: {', '.join(problem.name for problem in group[:MANY])}{more}"
-        elif len(group) > 2 * MANY:
+        elif len(group) > 2 * MANY or (len(group) > 1 and group[0].is_of_machine):
             names = ", ".join(problem.name for problem in group[:MANY])
-            yield f"left out: {len(group):,} files, {names} and {len(group) - MANY:,} more: {group[0].reason}"
+            more = f" and {len(group) - MANY:,} more" if len(group) > MANY else ""
+            yield f"left out: {len(group):,} files, {names}{more}: {group[0].reason}"
         else:
             yield from (f"left out: {problem.name}: {problem.reason}" for problem in group)
 

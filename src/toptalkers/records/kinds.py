@@ -2,12 +2,15 @@
 
 _UNPACK = "unpack it first"
 _DECOMPRESS = "decompress it first"
-_AS_TEXT = "only text flow logs are read: have AWS deliver plain text, or export the rows as CSV"
+_AS_TEXT = "only text and Parquet are read: have AWS deliver these, or export the rows as CSV"
+
+PARQUET_MAGIC = b"PAR1"
 
 _PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
 
 _KINDS: tuple[tuple[bytes | tuple[bytes, ...], str, str], ...] = (
-    (b"PAR1", "a Parquet file", _AS_TEXT),
+    (PARQUET_MAGIC, "a Parquet file", "only --engine local reads these"),
+    (b"PARE", "an encrypted Parquet file", "write it again without encryption"),
     (b"ORC", "an ORC file", _AS_TEXT),
     (b"Obj\x01", "an Avro file", _AS_TEXT),
     (b"SEQ\x06", "a Hadoop sequence file", _AS_TEXT),

@@ -2,10 +2,24 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Protocol
 
 
 class UnreadableError(Exception):
     """A file cannot be read to its end; the text says why, in one line."""
+
+
+class Seekable(Protocol):
+    """A file that can be read at any place."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Read from the place on."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int:
+        """Go to a place."""
+
+    def tell(self) -> int:
+        """The place."""
 
 
 class Source:

@@ -4,15 +4,19 @@ This module handles what can go wrong while a file on a disk, in a pipe or in S3
 """
 
 import errno
+import io
 import os
 import select
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toptalkers.records.contents import Archive, Begin, Event, read_contents
-from toptalkers.records.files import InputFile, Problem
+from toptalkers.kernel.columns import ColumnBatch
+from toptalkers.question.query import Query
+from toptalkers.records.contents import Archive, Begin, Event, Piece, read_contents
+from toptalkers.records.files import STDIN_NAME, InputFile, Problem
 from toptalkers.records.packing import HEAD_BYTES, is_packed
 from toptalkers.records.source import Source, UnreadableError
 
@@ -30,11 +34,13 @@ def read_events(
     piece_bytes: int,
     on_read: Callable[[int], None] = lambda _: None,
     is_stopped: Callable[[], bool] = lambda: False,
+    query: Query | None = None,
 ) -> Iterator[Event]:
     """Yield the parts of a file: one of its own name, or those of an archive; see `records/contents.py`.
 
     A piece has at most `piece_bytes`, decompressed. `on_read` is called with the number of stored bytes of each read.
-    While a pipe is idle, `is_stopped` is called; reading ends when it returns true.
+    While a pipe is idle, `is_stopped` is called; reading ends when it returns true. Of a Parquet file, the columns that
+    `query` needs are read; without a question, it is a problem.
 
     Raises:
         UnreadableError: the file is missing, may not be read, ends early, is damaged, or changes while it is read.
@@ -43,23 +49,28 @@ def read_events(
     """
     try:
         with file.open() as stream:
+            seeks = stream.seekable() and file.name != STDIN_NAME
+            whole = SeekingReader(stream, file.name, file.size_bytes, on_read, is_stopped) if seeks else None
+            on_read = whole.on_read if whole else on_read
             source = Source(_stored(stream, file.name, min(READ_BYTES, piece_bytes), on_read, is_stopped))
             if file.name.endswith(_PACKED_NAMES) and (head := source.peek(HEAD_BYTES)) and not is_packed(head):
                 raise UnreadableError(f"named {file.name[file.name.rfind('.') :]}, but not compressed so")
-            yield from read_contents(file.name, source, piece_bytes)
+            yield from read_contents(file.name, source, piece_bytes, query, whole=whole)
+            if whole:
+                whole.end()
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             raise MemoryError from error
         raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
 
 
-def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Archive, Iterator[bytes]]]:
-    """Group events into parts, each with the pieces of its lines, which must be read before the next part."""
+def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Archive, Iterator[Piece]]]:
+    """Group events into parts, each with its pieces, which must be read before the next part."""
     waiting: list[Event] = []
 
-    def pieces() -> Iterator[bytes]:
+    def pieces() -> Iterator[Piece]:
         for event in events:
-            if not isinstance(event, bytes):
+            if not isinstance(event, (bytes, ColumnBatch)):
                 waiting.append(event)
                 return
             yield event
@@ -73,8 +84,74 @@ def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Arch
             yield event, own
             for _ in own:
                 pass
-        elif not isinstance(event, bytes):
+        elif not isinstance(event, (bytes, ColumnBatch)):
             yield event, iter(())
+
+
+class SeekingReader(io.RawIOBase):
+    """Reads a stored file at any place, for formats that are not read in order, such as Parquet."""
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        size_bytes: int,
+        on_read: Callable[[int], None],
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        """Take an open file. `on_read` gets no more bytes in all than the file has, however often some are read."""
+        self._stream = stream
+        self._name = name
+        self._left = size_bytes
+        self._on_read = on_read
+        self._is_stopped = is_stopped
+        self._before: os.stat_result | None = None
+        self._lock = threading.Lock()
+
+    def on_read(self, number: int) -> None:
+        """Report bytes as read."""
+        with self._lock:
+            number = min(number, self._left)
+            self._left -= number
+        self._on_read(number)
+
+    def end(self) -> None:
+        """Check that the file did not change while it was read at any place; report what was not read of it.
+
+        Raises:
+            UnreadableError: it did.
+
+        """
+        if self._before is not None:
+            _check_same(self._stream, self._name, self._before)
+        self.on_read(self._left)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        self._before = self._before or _status(self._stream)
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place."""
+        return self._stream.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from the place on."""
+        if self._is_stopped():
+            raise UnreadableError("stopped")
+        data = self._stream.read(size)
+        while 0 < len(data) < size and (more := self._stream.read(size - len(data))):
+            data += more  # a system reads at most 2 GiB at a time
+        self.on_read(len(data))
+        return data
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
@@ -153,12 +230,18 @@ def _stored(
         length += len(data)
         on_read(len(data))
         yield data
-    after = _status(stream) if is_file else None
+    if is_file:
+        _check_same(stream, name, before, length)
+
+
+def _check_same(stream: BinaryIO, name: str, before: os.stat_result | None, length: int | None = None) -> None:
+    """Check that a file is the same as before, and has as many bytes as were read; UnreadableError if not."""
+    after = _status(stream)
     if before is None or after is None:
         return
     is_another = not after.st_nlink and Path(name).exists()  # another file was put in its place
     is_written = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
-    if is_another or is_written or (before.st_size and length != before.st_size):
+    if is_another or is_written or (length is not None and before.st_size and length != before.st_size):
         raise UnreadableError("it changed while it was read; read it again when nothing writes to it")
 
 
