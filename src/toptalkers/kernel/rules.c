@@ -43,7 +43,7 @@ void use_service(reader *r) {
 static void use_no_data(reader *r) {
     static const char *const names[] = {"srcaddr", "dstaddr", "dstport"};
     for (int i = 0; i < 3; i++) {
-        if (column_of(r->columns, names[i]) == ABSENT)
+        if (find_column(r, names[i]) == ABSENT)
             return;
     }
     for (int i = 0; i < 3; i++)
