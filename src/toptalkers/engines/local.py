@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
+from toptalkers.answer.presentation import additive
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
@@ -86,14 +87,20 @@ def count_files(
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
-            return Answer(query, chunks, engine.tally, talkers, top, {"records": engine.tally.counted})
+            return Answer(query, chunks, engine.tally, talkers, top, engine.totals)
     except BaseException:
         spill.close()
         raise
 
 
 class LocalEngine:
-    """Counts files for one question, once. `tally` is that of all files, after `count`."""
+    """Counts files for one question, once.
+
+    Attributes:
+        tally: that of all files, after `count`.
+        totals: what the sums add up to, by the metric, after `ranked`; times have none.
+
+    """
 
     def __init__(
         self,
@@ -106,6 +113,7 @@ class LocalEngine:
         on_read: Callable[[int], None],
     ) -> None:
         self.tally = Tally()
+        self.totals: dict[str, int] = {}
         self._query = query
         self._files = files
         self._block_bytes = block_bytes
@@ -176,8 +184,11 @@ class LocalEngine:
 
     def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
         """The first `top` lines of the answer (0 for all), and the number of talkers in all."""
-        if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
+        sums = zip(*(counter.totals for counter in self._counters), strict=True)
+        totals = dict(zip(self._query.metric, map(sum, sums), strict=True))
+        if max(totals.values()) > LARGEST_TOTAL:
             raise TooLargeError
+        self.totals = {metric: totals[metric] for metric in additive(self._query)}
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
