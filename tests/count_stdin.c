@@ -21,7 +21,7 @@ int main(int argc, char **argv)
         return 2;
     memset(ports, 1, sizeof ports);
     question asked = {
-        .fields = argv[1], .headerless = argv[2], .key = "srcaddr dstaddr dstport", .sums = argv[3],
+        .fields = argv[1], .headerless = argv[2], .sums = argv[3],
         .ports = ports,
         .since = INT64_MIN, .until = INT64_MAX, .seed = 1
     };

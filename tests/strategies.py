@@ -1,10 +1,14 @@
 """Hypothesis strategies: whole flow-log files as bytes, clean and dirty, and questions to ask of them."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS
-from toptalkers.question.clauses import METRICS
+from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, FieldType
+from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
+from toptalkers.question.key import ADDRESS_FIELDS, MOST_COLUMNS, PORT_FIELDS, RECIPE_KEY, SERVICE_PARTS, TIME_PARTS
 from toptalkers.question.query import Query
+from toptalkers.question.where import Where
 
 ADDRESSES = [
     *("10.0.0.1", "10.0.0.2", "10.0.1.17", "192.0.2.1", "198.51.100.77", "203.0.113.255", "0.0.0.0"),
@@ -42,6 +46,35 @@ BAD_PORTS = [
 NUMBERS = ["0", "1", "7", "40", "1500", "999999999999999", "007"]
 BAD_NUMBERS = ["-", "", "+5", "-5", "1000000000000000", "1.5", "1e3", "1_000", "x"]
 STARTS = ["1793491199", "1793491200", "1793494799", "1793494800", "1793491200000", "1793494799999", "1793494800000"]
+FAR_TIMES = [
+    *("0", "59", "86399", "99999999999", "100000000000", "100000000000000", "253402300799", "253402300799999"),
+    *("253402300800", "253402300800000", "999999999999999"),
+]
+"""Times at the edges: of a day, of seconds and milliseconds, and of the year 9999, beyond which none is printed."""
+PROTOCOLS = ["6", "6", "17", "1", "58", "0", "255"]
+BAD_PROTOCOLS = ["-", "", "256", "06", "+6", "tcp", "1000", "6\t"]
+FLAGS = ["0", "1", "2", "3", "18", "19", "16", "4", "022", "-"]
+BAD_FLAGS = ["", "x", "-2", "2.0", "1000000000000000"]
+TEXTS = [
+    "vpc-0a",
+    "vpc-0b",
+    "10",
+    "-",
+    "a:b",
+    "\u00e9",
+    "\u65e5\u672c",
+    "\U0001f600",
+    "a\u0085",
+    "[x]",
+    "--",
+    "x" * 1024,
+]
+BAD_TEXTS = [
+    *("", "\t", "a\x00b", "\x7f", "a\x1f", "x" * 1025, "\u00e9" * 513),
+    # No UTF-8: a single byte, a long form, half of a pair, beyond the last character, one that is cut off.
+    *("\udcff", "\udcc0\udc80", "\udced\udca0\udc80", "\udcf4\udc90\udc80\udc80", "a\udce2\udc82", "\udce9"),
+]
+"""Texts that are no value of a key. An odd byte is written as Python's `surrogateescape` does."""
 STATUSES = ["OK", "NODATA", "SKIPDATA"]
 BAD_STATUSES = ["ok", "-", "", "OK\t", "log-status", "ACCEPT"]
 FILLERS = ["2", "eni-0a1b2c3d4e5f60718", "123456789012", "6", "-", "IPv4", "vpc-1", "use1-az1", "OK", "ACCEPT", "Z"]
@@ -53,7 +86,15 @@ def _mostly(good: list[str], bad: list[str]) -> st.SearchStrategy[str]:
     return st.sampled_from(good * (1 + 9 * len(bad) // len(good)) + bad)
 
 
-SUMMED: list[str] = [metric for metric in METRICS if metric != "records"]
+SUMMED = ["packets", "bytes"]
+TEXT_FIELDS = [
+    name for name, field in FIELDS.items() if field.type is FieldType.STRING and name not in (*ADDRESS_FIELDS, "action")
+]
+NUMBER_FIELDS = [
+    name
+    for name, field in FIELDS.items()
+    if field.type is not FieldType.STRING and name not in (*PORT_FIELDS, "protocol")
+]
 
 _VALUES = {
     "srcaddr": _mostly(ADDRESSES, BAD_ADDRESSES),
@@ -74,22 +115,66 @@ _CLEAN = {
     "action": st.sampled_from(["ACCEPT", "ACCEPT", "REJECT"]),
     "log-status": st.sampled_from(["OK"] * 5 + ["NODATA", "SKIPDATA"]),
 }
+_ANY_NUMBER = _mostly(NUMBERS, BAD_NUMBERS)
+_WILD = {
+    **dict.fromkeys(TEXT_FIELDS, _mostly(TEXTS, BAD_TEXTS)),
+    **dict.fromkeys(NUMBER_FIELDS, _ANY_NUMBER),
+    **_VALUES,
+    "version": _mostly(["2", "5", "-"], BAD_NUMBERS),
+    **dict.fromkeys(ADDRESS_FIELDS, _mostly([*ADDRESSES, "-"], BAD_ADDRESSES)),
+    "srcport": _mostly([*PORTS, "-"], BAD_PORTS),
+    "dstport": _mostly([*PORTS, "-"], BAD_PORTS),
+    "protocol": _mostly(PROTOCOLS, BAD_PROTOCOLS),
+    "tcp-flags": _mostly(FLAGS, BAD_FLAGS),
+    "start": _mostly(STARTS * 3 + FAR_TIMES, BAD_NUMBERS),
+    "end": _mostly(STARTS * 3 + FAR_TIMES, BAD_NUMBERS),
+}
+"""Values of dirty records for any question: of every field, some of them none of its kind."""
+_TAME = {
+    **dict.fromkeys(TEXT_FIELDS, st.sampled_from(TEXTS[:-1])),
+    **dict.fromkeys(NUMBER_FIELDS, st.sampled_from([*NUMBERS, "-"])),
+    **_CLEAN,
+    **dict.fromkeys(ADDRESS_FIELDS[2:], st.sampled_from([*ADDRESSES, "-"])),
+    "srcport": st.sampled_from(PORTS),
+    "protocol": st.sampled_from(PROTOCOLS),
+    "tcp-flags": st.sampled_from(FLAGS),
+    "start": st.sampled_from(STARTS),
+    "end": st.sampled_from(STARTS),
+    "version": st.sampled_from(["2", "5", "11"]),
+}
+"""Values of clean records for any question."""
 _FILLER = st.sampled_from(FILLERS)
 
 NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", *SUMMED, "start")
 
 
+_OTHERS = [name for name in FIELDS if name not in NEEDED]
+_ASKED = (*NEEDED, "srcport", "protocol", "end", "tcp-flags")
+"""The fields that questions ask for most often."""
+
+
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[str, ...]:
-    """Columns of a custom format that can answer every question, in any order, sometimes without a log status."""
-    others = draw(st.lists(st.sampled_from([name for name in FIELDS if name not in NEEDED]), max_size=4, unique=True))
+    """Columns of a custom format that can answer the recipe's questions, sometimes without a log status."""
+    others = draw(st.lists(st.sampled_from(_OTHERS), max_size=4, unique=True))
     needed = [name for name in NEEDED if name != "log-status" or draw(st.integers(0, 3))]
     return tuple(draw(st.permutations(needed + others)))
 
 
 @st.composite
+def any_layouts(draw: st.DrawFn) -> tuple[str, ...]:
+    """Columns of a custom format with more fields, sometimes without some that questions need."""
+    others = draw(st.lists(st.sampled_from([*_OTHERS, "vpc-id", "interface-id"]), max_size=4, unique=True))
+    lacking = (
+        draw(st.lists(st.sampled_from([*_ASKED, "log-status"]), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
+    )
+    asked = [name for name in _ASKED if name not in lacking]
+    return tuple(dict.fromkeys(draw(st.permutations(asked + others))))
+
+
+@st.composite
 def _records(draw: st.DrawFn, columns: tuple[str, ...], values: dict[str, st.SearchStrategy[str]]) -> bytes:
-    return " ".join(draw(values.get(name, _FILLER)) for name in columns).encode()
+    return " ".join(draw(values.get(name, _FILLER)) for name in columns).encode("utf-8", "surrogateescape")
 
 
 @st.composite
@@ -116,19 +201,28 @@ def _odd_lines(draw: st.DrawFn, columns: tuple[str, ...]) -> bytes:
 
 
 @st.composite
-def files(draw: st.DrawFn, headerless: tuple[str, ...] = DEFAULT_FIELDS) -> bytes:
-    """One uncompressed file: with or without a header, in one layout or several, clean or dirty."""
+def files(
+    draw: st.DrawFn,
+    headerless: tuple[str, ...] = DEFAULT_FIELDS,
+    *,
+    headers: st.SearchStrategy[tuple[str, ...]] | None = None,
+) -> bytes:
+    """One uncompressed file: with or without a header, in one layout or several, clean or dirty.
+
+    With layouts for its `headers`, all fields have values of their kinds.
+    """
     dirty = draw(st.booleans())
-    values = _VALUES if dirty else _CLEAN
+    values = (_VALUES if dirty else _CLEAN) if headers is None else (_WILD if dirty else _TAME)
+    headers = headers or layouts()
     columns = headerless
     lines = []
     if draw(st.booleans()):
-        columns = draw(layouts() | st.just(DEFAULT_FIELDS))
+        columns = draw(headers | st.just(DEFAULT_FIELDS))
         lines.append(" ".join(columns).encode())
     stamped = draw(st.integers(0, 5)) == 0
     for _ in range(draw(st.integers(0, 12))):
         if dirty and draw(st.integers(0, 9)) == 0:
-            columns = draw(layouts() | st.just(DEFAULT_FIELDS))
+            columns = draw(headers | st.just(DEFAULT_FIELDS))
             lines.append(" ".join(columns).encode())
         if dirty and draw(st.integers(0, 5)) == 0:
             lines.append(draw(_odd_lines(columns)))
@@ -146,8 +240,8 @@ TOPS = st.sampled_from([0, 0, 1, 3])
 
 
 @st.composite
-def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
-    """Any question; the caller chooses the log format, because the files depend on it."""
+def recipe_queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
+    """Any question with the recipe's key, one sum and no expression; the files depend on the log format."""
     summed = [metric for metric in SUMMED if metric in (log_format or DEFAULT_FIELDS)]
     return Query.parse(
         metric=draw(st.sampled_from(["records", *summed])),
@@ -159,9 +253,125 @@ def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query
     )
 
 
+_LENGTHS = st.sampled_from([0, 1, 8, 16, 23, 24, 31, 32]) | st.integers(0, 32)
+_LONG_LENGTHS = st.sampled_from([0, 16, 32, 48, 64, 96, 127, 128]) | st.integers(0, 128)
+_NETWORKS = st.one_of(
+    st.builds("{}/{}".format, st.sampled_from(ADDRESS_FIELDS), _LENGTHS),
+    st.builds("{}/{}/{}".format, st.sampled_from(ADDRESS_FIELDS), _LENGTHS, _LONG_LENGTHS),
+)
+
+
+@st.composite
+def keys(draw: st.DrawFn, fields: tuple[str, ...] = DEFAULT_FIELDS) -> str:
+    """Any key, as `--by` takes it, mostly of these fields."""
+    part = st.one_of(
+        st.sampled_from(fields),
+        st.sampled_from([name for name in fields if name in TEXT_FIELDS] or [*fields]),
+        st.sampled_from([*TIME_PARTS, *SERVICE_PARTS, "pair"]),
+        _NETWORKS,
+        st.sampled_from([*ADDRESS_FIELDS, *PORT_FIELDS, *FIELDS]),
+    )
+    most = draw(st.sampled_from([1, 2, 3, 4, MOST_COLUMNS - 1]))
+    parts = draw(st.lists(part, min_size=1, max_size=most, unique=True))
+    return ",".join(dict.fromkeys(part + "/64" if part.count("/") == 1 else part for part in parts))
+
+
+_TESTED_NUMBERS = [0, 1, 6, 7, 17, 22, 40, 53, 80, 443, 1024, 1500, 40000, 65535, 1793491200, 1793494799, 253402300799]
+
+
+@st.composite
+def _ranges(draw: st.DrawFn, numbers: st.SearchStrategy[int], form: str) -> str:
+    """Ranges with gaps between them, ascending."""
+    bounds = sorted(draw(st.lists(numbers, min_size=2, max_size=6, unique=True)))
+    pairs = [bounds[at : at + 2] for at in range(0, len(bounds) - 1, 2)]
+    apart = [pair for at, pair in enumerate(pairs) if at == 0 or pair[0] > pairs[at - 1][1] + 1]
+    if draw(st.booleans()):
+        apart = [[low, low] for low, _ in apart]
+    return "+".join(f"{low:{form}}-{high:{form}}" for low, high in apart)
+
+
+_IPV4 = _ranges(st.sampled_from([0, 0x0A000001, 0x0A0001FF, 0xC0000201, 0xCB0071FF, 2**32 - 1]), "08x")
+_DB8 = 0x20010DB8 << 96
+_IPV6 = _ranges(st.sampled_from([0, 1, _DB8, _DB8 + 1, _DB8 + 2**64, 0xFE80 << 112, 2**128 - 1, 0xFFFF << 32]), "032x")
+
+
+@st.composite
+def _tests(draw: st.DrawFn, fields: tuple[str, ...]) -> str:
+    """One test of a program."""
+    name = draw(st.sampled_from([*fields, *SERVICE_PARTS[: 3 * ("srcport" in fields and "dstport" in fields)]]))
+    if draw(st.integers(0, 7)) == 0:
+        return f"{name}:t:2d"
+    if name in ADDRESS_FIELDS:
+        return f"{name}:a:" + draw(st.one_of(_IPV4, _IPV6, st.builds("{}+{}".format, _IPV4, _IPV6)))
+    if name == "side":
+        texts = ["src", "dst", "both"]
+    elif name == "action":
+        texts = ["ACCEPT", "REJECT"]
+    elif name in TEXT_FIELDS:
+        texts = [*TEXTS, *STATUSES, "eni-0a"]
+    else:
+        return f"{name}:n:" + draw(_ranges(st.sampled_from(_TESTED_NUMBERS) | st.integers(0, 10**15), "d"))
+    some = draw(st.lists(st.sampled_from(texts), min_size=1, max_size=3, unique=True))
+    return f"{name}:t:" + "+".join(text.encode().hex() for text in some)
+
+
+@st.composite
+def programs(draw: st.DrawFn, fields: tuple[str, ...]) -> str:
+    """Any program of an expression (`question/where.py`) about some of these fields."""
+    words, depth = [draw(_tests(fields))], 1
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2, 4, 8]))):
+        kind = draw(st.integers(0, 3))
+        if kind < 2:
+            words.append(draw(_tests(fields)))
+            depth += 1
+        elif kind == 2:
+            words.append("not")
+        elif depth > 1:
+            words.append(draw(st.sampled_from(["and", "or"])))
+            depth -= 1
+    words += [draw(st.sampled_from(["and", "or"])) for _ in range(depth - 1)]
+    return ",".join(words)
+
+
+@st.composite
+def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None, *, with_program: bool = False) -> Query:
+    """Any question that lines of the log format can answer: any key and sums; any program instead of an expression."""
+    fields = log_format or DEFAULT_FIELDS
+    can_ask = {
+        "by": set(RECIPE_KEY) <= set(fields),
+        "ports": "dstport" in fields,
+        "action": "action" in fields,
+        "time": "start" in fields,
+    }
+    metrics = [metric for metric in METRICS if SUMMED_FIELDS.get(metric, fields[0]) in fields]
+    is_recipe = can_ask["by"] and draw(st.integers(0, 3)) == 0
+    ports = ["all"] + ["0-1024", "all", "all", "all", "22,443,8000-8999", "0", "65535", "1025-65535"] * can_ask["ports"]
+    actions = ["ALL"] + ["ACCEPT", "ACCEPT", "REJECT", "ALL"] * can_ask["action"]
+    query = Query.parse(
+        by=None if is_recipe else draw(keys(fields)),
+        metric=",".join(draw(st.lists(st.sampled_from(metrics), min_size=1, max_size=5, unique=True))),
+        ports=draw(st.sampled_from(ports)),
+        action=draw(st.sampled_from(actions)),
+        since=draw(st.sampled_from([None, None, None, SINCE, "2026-11-01"])) if can_ask["time"] else None,
+        until=draw(st.sampled_from([None, None, None, UNTIL])) if can_ask["time"] else None,
+        log_format=" ".join(log_format) if log_format else None,
+    )
+    if not with_program or draw(st.integers(0, 2)):
+        return query
+    return replace(query, where=Where("-", draw(programs(fields))))
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
-    """A question and the uncompressed files to count for it."""
+    """A question of the recipe, and the uncompressed files to count for it."""
     log_format = draw(st.none() | layouts())
-    query = draw(queries(log_format))
+    query = draw(recipe_queries(log_format))
     return query, draw(st.lists(files(log_format or DEFAULT_FIELDS), max_size=4))
+
+
+@st.composite
+def any_cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
+    """Any question, and the uncompressed files to count for it."""
+    log_format = draw(st.none() | any_layouts())
+    query = draw(queries(log_format, with_program=True))
+    return query, draw(st.lists(files(log_format or DEFAULT_FIELDS, headers=any_layouts()), max_size=4))

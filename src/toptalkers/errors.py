@@ -11,16 +11,18 @@ class ToptalkersError(Exception):
     Args:
         message: what happened and where, one line, without a full stop at the end.
         hint: what to do next, when we know it.
+        excerpt: lines that show the place, to be printed below: a text, and a caret under it.
 
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Keep the two lines separate; `str()` gives only the message."""
+    def __init__(self, message: str, *, hint: str | None = None, excerpt: tuple[str, ...] = ()) -> None:
+        """Keep the parts separate; `str()` gives only the message."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.excerpt = excerpt
 
 
 class UsageError(ToptalkersError):

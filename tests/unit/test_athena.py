@@ -79,7 +79,7 @@ def tables_of_records(draw: st.DrawFn) -> tuple[Layout, bytes]:
 def test_the_answer_is_the_mappers(data: st.DataObject) -> None:
     """For any question about any records, the same talkers with the same sums, in the same order."""
     parts = data.draw(st.lists(tables_of_records(), min_size=1, max_size=2))
-    query = data.draw(strategies.queries())
+    query = data.draw(strategies.recipe_queries())
     top = data.draw(strategies.TOPS)
     expected, _ = run(query, [content for _, content in parts], top)
     assert answer_of(query, top, *parts) == b"".join(expected.splitlines(keepends=True)[: top or None])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.strategies import queries
+from tests.strategies import recipe_queries
 from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT
@@ -121,14 +121,15 @@ def test_all_ports_are_called_all() -> None:
     assert format_ports(ALL_PORTS) == "all"
 
 
-@given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
+@given(recipe_queries() | recipe_queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
 def test_mapper_understands_every_question(query: Query) -> None:
     """The mapper's arguments have no space and nothing that a shell or Hadoop expands, and mean the same."""
     arguments = query.mapper_arguments()
     assert not set("".join(arguments)) & set(" \t\n$`'\"\\;&|<>(){}*?[]~#!")
     question = count_flows.parse_arguments(arguments)
     counter = count_flows.FlowCounter(question)
-    assert counter.metric.decode() == ",".join(query.metric)
+    assert tuple(metric.decode() for metric in counter.metrics) == query.metric
+    assert {field.decode() for field in counter.needed} == set(query.needed_fields)
     assert counter.action.decode() == query.action
     assert counter.since == (query.since.timestamp() if query.since else None)
     assert counter.until == (query.until.timestamp() if query.until else None)

@@ -167,7 +167,7 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
     assert shlex.split(" ".join(words)) == words
     counting = count_flows.parse_arguments(words[2:])
     assert (counting.metric, counting.action, counting.since) == (
-        query.metric,
+        ",".join(query.metric),
         query.action,
         query.mapper_arguments()[7] if query.since else None,
     )
@@ -188,6 +188,7 @@ def test_a_failed_step_ends_the_cluster() -> None:
     ("option_name", "asked", "places"),
     [
         ("--ports", {"ports": ",".join(map(str, range(1, 6001, 2)))}, {}),
+        ("--where", {"where": f"host {','.join(f'10.{n >> 7}.{n & 127}.1' for n in range(600))}"}, {}),
         ("--input", {}, {"inputs": ["s3://bucket/" + "a" * 10_280]}),
     ],
 )

@@ -72,7 +72,7 @@ def _end_of(error: BaseException, prog_name: str | None) -> int:
 
         say_lines("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, ToptalkersError):
-        return _fail(error.message, error.hint, error.exit_code)
+        return _fail(error.message, error.hint, error.exit_code, error.excerpt)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else prog_name
         return _fail(error.format_message().rstrip("."), f"see '{path} --help'", error.exit_code)
@@ -118,6 +118,8 @@ def _place_of(error: BaseException) -> str:
     return f" at {os.path.relpath(ours[-1].filename, package)}:{ours[-1].lineno}" if ours else ""
 
 
-def _fail(message: str, hint: str | None, code: int) -> int:
+def _fail(message: str, hint: str | None, code: int, excerpt: tuple[str, ...] = ()) -> int:
     say(f"Error: {message}" + (f" ({hint})" if hint else ""))
+    for line in excerpt:
+        say(line)
     return code

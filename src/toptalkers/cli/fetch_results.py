@@ -1,5 +1,6 @@
 """`toptalkers fetch-results`: the answer of a run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,9 @@ def fetch_results(
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
 
-    RUN may be the id of a cluster, also of one that others started with the same scripts. The exit code is 1 if
-    something was left out.
+    RUN may be the id of a cluster, also of one that others started with the same scripts. The digest of
+    'run-emr --digest' is written as Parquet if --output is named *.parquet. The exit code is 1 if something was left
+    out.
 
     \b
     Example:
@@ -44,11 +46,13 @@ def fetch_results(
       toptalkers fetch-results --bucket my-bucket
       toptalkers fetch-results j-0123456789ABC
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
+      toptalkers fetch-results --output november.parquet
     """
     from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, totals_of
+    from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import describe_query, format_answer
-    from toptalkers.answer.outcome import describe_outcome, exit_code
+    from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.input.quarantine import quarantine_note
@@ -61,6 +65,7 @@ def fetch_results(
     record, notes = choose_answer(account, bucket, run, words=where.words)
     say(f"run {record.run_id}: {describe_query(record.query)}")
     presentation.check(record.query)
+    is_parquet = goes_to_parquet(output, record.query, replace(presentation, top=presentation.top or record.top))
     top = fewer(presentation.top, record.top)
     if top != presentation.top:
         notes.append(f"the run kept the first {top:,} talkers only")
@@ -72,10 +77,14 @@ def fetch_results(
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals_of(record.query, counters))
-    write_output(format_answer(answer, presentation.format, presentation.show), output)
+    answer, note = absent_parts(answer)
+    formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
+    write_output(formatted, output)
     for one in record.left_out:
         say(f"left out: {one}")
-    if note := quarantine_note(account.storage, bucket, record.inputs, record.query):
+    if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
+        say(f"Note: {held_back}")
+    if note:
         say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):

@@ -2,7 +2,8 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,13 +13,17 @@ from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import CLAUSES, Clause
+from toptalkers.question.clauses import CLAUSES, Clause, format_ports
+from toptalkers.question.digest import FIXED_CLAUSES, digest_texts
+from toptalkers.question.key import PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.aws.account import Account, RoleToAssume
     from toptalkers.runs.cluster.request import ClusterOptions
     from toptalkers.runs.site import SiteOptions
+
+_Texts = dict[str, str | None]
 
 _ON_TERMINAL = {"top": "20", "format": "table"}
 """The defaults of options when the answer goes to a terminal."""
@@ -37,13 +42,41 @@ def query_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def job_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a question whose answer is kept; it gets a `query`, and `top`, 0 for all."""
+    """Give a command the options of a question whose answer is kept; it gets a `query`, and `top`, 0 for all.
+
+    If it has an option `--digest`, which is given, the question is that of a digest.
+    """
 
     @functools.wraps(command)
     def with_top(*args: Any, top: str, **given: Any) -> Any:
-        return command(*args, top=TOP.value(top), **given)
+        return command(*args, top=0 if given.get("digest") else TOP.value(top), **given)
 
-    return _with(map(_option, (*CLAUSES, TOP)), _asking(with_top))
+    return _with(map(_option, (*CLAUSES, TOP)), _asking(with_top, _job_texts))
+
+
+def _job_texts(**texts: str | None) -> _Texts:
+    """The texts of a question for a cluster: with `--digest`, those of a digest's."""
+    context = click.get_current_context()
+    if not context.params.get("digest"):
+        return texts
+    for name in (*FIXED_CLAUSES, TOP.name):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"--{name}: a digest has a key and sums of its own, and all rows", hint=f"leave out --{name}"
+            )
+    is_given = {name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in texts}
+    return digest_texts(**{name: text for name, text in texts.items() if is_given[name]})
+
+
+def digest_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a digest's question, whose key and sums are fixed; it gets a `query`."""
+    fixed = digest_texts()
+    options = [
+        _option(replace(clause, default=fixed.get(clause.name)))
+        for clause in CLAUSES
+        if clause.name not in FIXED_CLAUSES
+    ]
+    return _with(options, _asking(command, digest_texts))
 
 
 def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,17 +119,40 @@ def _with(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) ->
     return command
 
 
-def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Pass a command the checked `query` instead of its texts."""
+def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict) -> Callable[..., Any]:
+    """Pass a command the checked `query` instead of its texts, to which `complete` adds those without an option."""
 
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
-        texts = {clause.name: given.pop(clause.name) for clause in CLAUSES}
-        if texts["log_format"] == "auto":
-            texts["log_format"] = _ask_for_log_format(given, Query.parse(since=texts["since"], until=texts["until"]))
-        return command(*args, query=Query.parse(**texts), **given)
+        texts = complete(**{clause.name: given.pop(clause.name) for clause in CLAUSES if clause.name in given})
+        if texts.get("log_format") == "auto":
+            window = Query.parse(since=texts.get("since"), until=texts.get("until"))
+            texts["log_format"] = _ask_for_log_format(given, window)
+        query = Query.parse(**texts)
+        for line in _notes_of_defaults(query):
+            say(line)
+        return command(*args, query=query, **given)
 
     return with_query
+
+
+def _notes_of_defaults(query: Query) -> Iterator[str]:
+    """Say that `--ports` or `--action` was not given, if `--where` asks for records that its default leaves out."""
+    if query.where is None:
+        return
+    where, fields = query.where, set(query.where.fields)
+    asks_for_ports = fields & {*PORT_FIELDS, *SERVICE_PARTS} and where.can_hold_above("dstport", query.ports[-1][1])
+    if asks_for_ports and _is_default("ports"):
+        yield f"note: --ports {format_ports(query.ports)} applies, too (the default); --ports all counts every port"
+    asks_for_actions = "action" in fields and any(
+        where.can_hold("action", action) for action in ("ACCEPT", "REJECT", "-") if action != query.action
+    )
+    if asks_for_actions and _is_default("action"):
+        yield f"note: --action {query.action} applies, too (the default); --action ALL counts every action"
+
+
+def _is_default(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.DEFAULT
 
 
 def _ask_for_log_format(given: Mapping[str, Any], query: Query) -> str:

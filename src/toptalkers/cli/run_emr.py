@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 @click.command("run-emr", cls=SectionedCommand)
 @job_query_options
+@click.option(
+    "--digest", is_flag=True, help="Ask for a digest, which 'fetch-results --output d.parquet' writes as Parquet."
+)
 @input_option
 @origin_options
 @click.option(
@@ -71,6 +74,7 @@ def run_emr(
     *,
     query: Query,
     top: int,
+    digest: bool,
     inputs: tuple[str, ...],
     origin: "Origin",
     skip_unreadable: bool,
@@ -106,6 +110,7 @@ def run_emr(
       toptalkers run-emr --keep-alive 60 --core 4
       toptalkers run-emr --cluster j-0123456789ABC --metric bytes
       toptalkers run-emr --input s3://central/AWSLogs/ --from-account 111122223333 --since 2026-11-23T18:00Z
+      toptalkers run-emr --digest --since 2026-11-01 --until 2026-11-02
       toptalkers run-emr --dry-run > request.json
     """
     if hadoop_cluster:
@@ -149,7 +154,8 @@ def run_emr(
     confirm("Add the steps to the cluster?" if running else "Start the cluster?", yes=yes)
     record = execute_run(account, plan, say=line.say, look=line.look, ask=_ask, wait=not no_wait)
     show(record.run_id)
-    fetch = f"'toptalkers fetch-results{where.words}{place} {record.run_id}' fetches the answer"
+    into = " --output digest.parquet" if digest else ""
+    fetch = f"'toptalkers fetch-results{where.words}{place} {record.run_id}{into}' fetches the answer"
     if record.is_over:
         code = _tell_outcome(account, plan.bucket, record, strict=strict)
         say(f"{record.instance_hours(account.now()):.2f} instance-hours; {fetch}")

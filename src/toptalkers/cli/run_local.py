@@ -1,6 +1,7 @@
 """`toptalkers run-local`: answer the question from files on this machine."""
 
 import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,14 @@ from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
+    from toptalkers.answer.answer import Answer
     from toptalkers.records.files import Inputs
     from toptalkers.records.wanted import Origin
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
-    """The options of the command, beside the question."""
+class LocalOptions:
+    """The options of a command that counts on this machine, beside the question."""
 
     paths: tuple[str, ...]
     output: Path | None
@@ -37,26 +39,36 @@ class _Options:
     origin: "Origin"
 
 
+_FILES = (
+    click.option(
+        "--manifest",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Also read the files listed in FILE, one path per line. A path listed twice is counted twice.",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Keep the counts of each file in DIR, and read only files that are new or have changed.",
+    ),
+    origin_options,
+    functools.partial(region_options, what="For s3://: the AWS"),
+    strict_option,
+)
+
+
+def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options about the files that it reads, as `LocalOptions` names them."""
+    return functools.reduce(lambda made, option: option(made), reversed(_FILES), command)
+
+
 @click.command("run-local", cls=SectionedCommand)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @query_options
 @output_option
 @click.option("--engine", type=ENGINE, default="local", show_default=True, help="The engine that counts.")
-@click.option(
-    "--manifest",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Also read the files listed in FILE, one path per line. A path listed twice is counted twice.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Keep the counts of each file in DIR, and read only files that are new or have changed.",
-)
-@origin_options
-@functools.partial(region_options, what="For s3://: the AWS")
-@strict_option
+@file_options
 @click.pass_context
 def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation, **given: Any) -> None:
     """Count top talkers in flow-log files on this machine.
@@ -74,23 +86,37 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
       toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
+    from toptalkers.answer.digest import format_digest, goes_to_parquet
+    from toptalkers.answer.formats import format_answer
     from toptalkers.machine.memory import explain_no_memory
 
     presentation.check(query)
-    options = _Options(**given)
-    if not options.paths and options.manifest is None:
-        raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
+    is_parquet = goes_to_parquet(given["output"], query, presentation)
+
+    def formatted(answer: "Answer") -> Iterator[bytes]:
+        return format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
+
     with explain_no_memory():
-        ctx.exit(_answer(query, presentation, options))
+        ctx.exit(answer_from_files(query, LocalOptions(**given), presentation.top, formatted))
 
 
-def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
-    """Count, write the answer, and show what was left out. Returns the exit code."""
-    from toptalkers.answer.formats import format_answer, format_tally
+def answer_from_files(
+    query: Query, options: LocalOptions, top: int, formatted: "Callable[[Answer], Iterator[bytes]]"
+) -> int:
+    """Count, write the answer as `formatted` makes it, and show what was left out. Returns the exit code.
+
+    Raises:
+        UsageError: no files are named, or the options contradict each other.
+
+    """
+    from toptalkers.answer.formats import format_tally
+    from toptalkers.answer.outcome import absent_parts
     from toptalkers.answer.output import write_output
     from toptalkers.engines import Watch, load_engine
     from toptalkers.records.files import format_problems
 
+    if not options.paths and options.manifest is None:
+        raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
     engine = load_engine(options.engine, given=["cache"] if options.cache else [])
     inputs = _find_inputs(query, options)
     left_out = list(inputs.problems)
@@ -102,8 +128,9 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
     with progress_bar("reading", sum(file.size_bytes for file in inputs.files)) as on_read:
         watch = Watch(on_read, left_out.append, say_on_terminal, say)
         honoured = {name: beside[name] for name in engine.HONOURS}
-        answer = engine.count_files(query, inputs.files, top=presentation.top, watch=watch, **honoured)
-    write_output(format_answer(answer, presentation.format, presentation.show), options.output)
+        answer = engine.count_files(query, inputs.files, top=top, watch=watch, **honoured)
+    answer, note = absent_parts(answer)
+    write_output(formatted(answer), options.output)
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:
@@ -111,6 +138,8 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
+    if note:
+        say(f"Note: {note}")
     say_lines(format_tally(answer.tally))
     if options.strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
@@ -118,7 +147,7 @@ def _answer(query: Query, presentation: Presentation, options: _Options) -> int:
     return int(any(problem.is_failure for problem in left_out))
 
 
-def _find_inputs(query: Query, options: _Options) -> "Inputs":
+def _find_inputs(query: Query, options: LocalOptions) -> "Inputs":
     """The files of the paths, then those of the manifest."""
     from toptalkers.records.files import Inputs, find_inputs, read_manifest
     from toptalkers.records.wanted import Origin

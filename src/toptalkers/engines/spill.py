@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from toptalkers.errors import ToptalkersError
+from toptalkers.job.steps import key_columns
 from toptalkers.kernel.counter import PARTS, ROW_BYTES, Counter, SpilledSums, merge_rankings
 from toptalkers.machine.memory import available_bytes
 from toptalkers.question.query import Query
@@ -86,7 +87,7 @@ class Spill:
             rankings.append((start, end))
             counter.clear()
         del counter
-        return self._merged(fd, rankings, top), talkers
+        return self._merged(fd, rankings, top, key_columns(query)), talkers
 
     def close(self) -> None:
         """Free the disk."""
@@ -95,10 +96,10 @@ class Spill:
             self._file.close()
             self._file = None
 
-    def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
+    def _merged(self, fd: int, rankings: list[tuple[int, int]], top: int, columns: int) -> Iterator[bytes]:
         try:
             if rankings:  # none if all files that were spilled were left out
-                yield from merge_rankings(fd, rankings, top)
+                yield from merge_rankings(fd, rankings, top, columns)
         finally:
             self.close()
 

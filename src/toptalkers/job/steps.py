@@ -40,6 +40,12 @@ MOST_REDUCERS = 99
 SLOW_START = "0.9"
 """The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""
 
+_SHORTER = {
+    "--ports": "write neighbouring ports as ranges, like 8000-8999",
+    "--where": "put less into its lists, or use networks instead of addresses; run-local takes any length",
+}
+"""What to do about an option that makes an argument too long."""
+
 LONGEST_ARGUMENT = 10_280
 """The most characters in one argument of a step (EMR API reference, HadoopJarStepConfig: XmlString)."""
 
@@ -318,9 +324,7 @@ def _checked(steps: Iterable[Step]) -> Sequence[Step]:
             raise UsageError(
                 f"{option}: an argument of a step would have {len(argument):,} characters,"
                 f" and EMR takes {LONGEST_ARGUMENT:,}",
-                hint="write neighbouring ports as ranges, like 8000-8999"
-                if option == "--ports"
-                else f"give a shorter {option}",
+                hint=_SHORTER.get(option, f"give a shorter {option}"),
             )
     return found
 

@@ -19,6 +19,18 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.kernel.columns import ColumnBatch
+from toptalkers.question.clauses import SUMMED_FIELDS
+from toptalkers.question.key import (
+    ADDRESS,
+    NETWORK,
+    NUMBER,
+    PORT,
+    PROTOCOL,
+    SERVICE_PARTS,
+    TEXT,
+    TIME_PARTS,
+    parse_part,
+)
 from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
@@ -36,7 +48,34 @@ LINES_BYTES = 1 << 20
 """How many bytes of an answer are printed at a time."""
 
 _TALLIED = ("records_read", "counted", *REASONS)
+_MOST_SUMS = 6
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
+
+
+_KINDS = {
+    id(kind): name
+    for kind, name in (
+        (ADDRESS, "address"),
+        (NETWORK, "network"),
+        (PORT, "port"),
+        (PROTOCOL, "protocol"),
+        (NUMBER, "number"),
+        (TEXT, "text"),
+    )
+}
+
+
+def _key_words(key: Sequence[str]) -> Iterator[str]:
+    """Yield KIND:FIELD for each column of a key, as `kernel/keys.c` takes them."""
+    for part in map(parse_part, key):
+        if part.word == "pair":
+            yield from ("lesser:srcaddr", "greater:dstaddr")
+        elif part.word in SERVICE_PARTS:
+            yield f"{part.word}:"
+        elif part.word in TIME_PARTS:
+            yield f"{part.word}:start"
+        else:
+            yield f"{_KINDS[id(part.columns[0].kind)]}:{part.word}"
 
 
 class _Question(Structure):
@@ -85,7 +124,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_feed_columns": (c_int, (c_void_p, POINTER(_ColumnData), c_size_t, c_size_t)),
     "counter_end_lines": (c_int, (c_void_p, POINTER(c_int64))),
     "counter_misfit": (c_int, (c_void_p, POINTER(_Misfit))),
-    "counter_total": (c_int64, (c_void_p,)),
+    "counter_totals": (c_int64, (c_void_p, POINTER(c_int64))),
     "counter_end_file": (None, (c_void_p, c_int)),
     "counter_rows": (c_size_t, (c_void_p,)),
     "counter_talkers": (c_size_t, (c_void_p,)),
@@ -103,7 +142,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ranking_new": (c_void_p, (c_void_p, c_size_t)),
     "ranking_free": (None, (c_void_p,)),
     "ranking_read": (c_size_t, (c_void_p, c_char_p, c_size_t)),
-    "merge_new": (c_void_p, (c_int, POINTER(c_int64), POINTER(c_int64), c_size_t, c_size_t)),
+    "merge_new": (c_void_p, (c_int, POINTER(c_int64), POINTER(c_int64), c_size_t, c_size_t, c_size_t)),
     "merge_free": (None, (c_void_p,)),
     "merge_read": (c_int64, (c_void_p, c_char_p, c_size_t)),
 }
@@ -154,23 +193,21 @@ class Counter:
     has_spilled = False
     _columns: tuple[str, ...] = ()
 
-    def __init__(self, query: Query, key: Sequence[str] | None = None, metrics: Sequence[str] | None = None) -> None:
-        """Take the question. A key and metrics, one to four names each, are taken instead of the query's own.
+    def __init__(self, query: Query) -> None:
+        """Take the question.
 
         Raises:
-            ValueError: the kernel has no such key, or not so many sums.
+            ValueError: the kernel cannot answer it.
 
         """
-        key = query.by if key is None else key
-        metrics = query.metric if metrics is None else metrics
         wanted = bytearray(1 << 16)
         for low, high in query.ports:
             wanted[low : high + 1] = b"\1" * (high + 1 - low)
         question = _Question(
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
-            key=" ".join(key).encode(),
-            sums=" ".join(metrics).encode(),
+            key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
+            sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
             ports=bytes(wanted),
             action=None if query.action == "ALL" else query.action.encode(),
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
@@ -178,12 +215,13 @@ class Counter:
             where=query.where.program.encode() if query.where else None,
             seed=int.from_bytes(os.urandom(8)),
         )
+        self._metrics = len(query.metric)
         self._tally = (c_int64 * len(_TALLIED))()
         ctypes.set_errno(0)
         self.handle = _kernel.counter_new(question)
         if not self.handle:
             if ctypes.get_errno() == errno.EINVAL:
-                raise ValueError(f"the kernel cannot sum {metrics} by {key}")
+                raise ValueError(f"the kernel cannot answer {query}")
             raise MemoryError
 
     def __del__(self) -> None:
@@ -194,7 +232,7 @@ class Counter:
     def feed(self, piece: bytes) -> None:
         """Count the lines in the next piece of the file; a line may go on in the piece after it."""
         if _kernel.counter_feed(self.handle, piece, len(piece)):
-            raise MemoryError
+            raise _os_error()
 
     def begin_columns(self, names: Sequence[str]) -> None:
         """Begin a file, or another part of it, whose records come in columns of these names."""
@@ -249,10 +287,20 @@ class Counter:
             TooLargeError: they add up to more than a sum can hold, and the sums are wrong.
 
         """
-        total = int(_kernel.counter_total(self.handle))
-        if total < 0:
+        return max(self.totals)
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """What all counted values of each metric add up to; 0 for times.
+
+        Raises:
+            TooLargeError: one is more than a sum can hold, and the sums are wrong.
+
+        """
+        totals = (c_int64 * _MOST_SUMS)()
+        if _kernel.counter_totals(self.handle, totals) < 0:
             raise TooLargeError
-        return total
+        return tuple(totals[: self._metrics])
 
     def end_file(self, *, counts: bool) -> None:
         """Keep the sums of the current file, or drop them."""
@@ -260,7 +308,7 @@ class Counter:
 
     @property
     def rows(self) -> int:
-        """How many talkers and texts of addresses are in memory, those of the current file included."""
+        """How much is in memory, the current file included, in talkers of the default question (`ROW_BYTES`)."""
         return int(_kernel.counter_rows(self.handle))
 
     @property
@@ -335,7 +383,7 @@ class SpilledSums:
         return int(_kernel.spill_bytes(self.handle))
 
     def rows_of_part(self, part: int) -> int:
-        """How many rows a part has; a talker may have several."""
+        """How much memory a part takes at most, in talkers of the default question."""
         return int(_kernel.spill_rows_of_part(self.handle, part))
 
     def take(self, counter: Counter) -> None:
@@ -355,12 +403,15 @@ class SpilledSums:
             raise _os_error()
 
 
-def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
-    """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all."""
+def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int, columns: int = 1) -> Iterator[bytes]:
+    """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all.
+
+    Before its first sum, a line has so many columns that end with a tab: one for the recipe's key.
+    """
     if not rankings:
         return
     starts, ends = ((c_int64 * len(rankings))(*offsets) for offsets in zip(*rankings, strict=True))
-    merge = _kernel.merge_new(fd, starts, ends, len(rankings), top)
+    merge = _kernel.merge_new(fd, starts, ends, len(rankings), columns, top)
     if not merge:
         raise _os_error()
     try:

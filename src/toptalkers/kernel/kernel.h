@@ -2,7 +2,8 @@
  *
  * lines.c finds lines and columns, rules.c applies the rules of job/count_flows.py, misfits.c notes lines that do not
  * fit their layout. What counts is added to sums.c, the table of talkers. spill.c moves sums that do not fit into
- * memory to the disk and back. ranking.c orders talkers and prints them. keys.c knows the parts of a talker's key.
+ * memory to the disk and back. keys.c reads the parts of a talker's key, and packs them; addresses.c reads addresses.
+ * order.c has the order of printed keys, and ranking.c orders talkers and prints them.
  * Python (kernel/door.py) calls the functions that are declared last in this file, and keeps the files, threads and
  * bounds.
  *
@@ -34,25 +35,46 @@ enum tally {
 
 enum { PARTS = 256 }; /* into which spilled sums are divided */
 
-/* A key has up to so many parts, and a talker up to so many sums. */
-enum { LONGEST_KEY = 4, MOST_SUMS = 4 };
+/* A key has up to so many parts, which are the columns of an answer, and a talker up to so many sums. */
+enum { LONGEST_KEY = 12, MOST_SUMS = 6 };
 
 enum {
     LONGEST_ADDRESS = 45,
-    LONGEST_NUMBER = 20,
-    LONGEST_TALKER_LINE = LONGEST_KEY * (LONGEST_ADDRESS + 3) + MOST_SUMS * (LONGEST_NUMBER + 1)
+    LONGEST_TEXT = 1024,
+    LONGEST_NUMBER = 20, /* also of a time */
+    LONGEST_TALKER_LINE = LONGEST_KEY * (LONGEST_TEXT + 1) + MOST_SUMS * (LONGEST_NUMBER + 1)
 };
 
-/* The parts of one talker's key, each a field's value. An IPv4 address is its 32 bits. Any other address keeps its
- * text, as it was logged, and is the number under which the counter knows that text. All else is a number below
- * 65,536. */
+/* How a part of a key is read, ordered and printed. Parts that are known by a number are listed after what the number
+ * is. Whatever else they can be is the number of a text. */
+enum part {
+    /* an IPv4 address */
+    ADDRESS_PART, LESSER_PART, GREATER_PART, /* the last two: the addresses of `pair`, neighbours in the key */
+    NETWORK_PART,
+    /* the number itself */
+    PORT_PART, PROTOCOL_PART, NUMBER_PART, SERVICE_PART, CLIENT_PART,
+    SIDE_PART, /* enum side in reader.h */
+    /* minutes since 1970 */
+    MINUTE_PART, HOUR_PART, DAY_PART,
+    /* none */
+    TEXT_PART
+};
+
+/* How a sum is made of values. FIRST is the largest of FIRST_FROM - value, so that 0 is where all sums begin. */
+enum sum { ADDED, FIRST, LAST };
+static const int64_t FIRST_FROM = (int64_t)1 << 40;
+
+/* The parts of one talker's key, each as a number (enum part), or the number under which the counter knows its text:
+ * NO_VALUE for `-`, which it does not keep. */
 typedef struct {
     uint32_t part[LONGEST_KEY];
     uint32_t texts; /* a bit per part: whether it is the number of a text */
 } talker;
 
+#define NO_VALUE UINT32_MAX
+
 #ifndef FILE_BITS
-#define FILE_BITS 26 /* tests build with fewer */
+#define FILE_BITS 18 /* tests build with fewer */
 #endif
 
 /* A row of the table: a talker, and after its parts, at `sums_at`, its sums and as many pending sums. What the
@@ -66,11 +88,16 @@ typedef struct {
 
 enum { FREE = 0, USED = 1, COUNTED_ONCE = 2 };
 
+/* A text that is the value of parts. Its number is where it is in the room of texts, in words of 8 bytes. */
 typedef struct {
     uint64_t hash;
-    uint8_t length;
-    uint8_t text[LONGEST_ADDRESS];
-} text_address;
+    uint32_t note; /* its rank, while keys are ordered; its number in another table, while that absorbs this one */
+    uint16_t length;
+    uint8_t was_found; /* a bit for each of these: whether it was found to be one */
+    uint8_t bytes[];
+} kept_text;
+
+enum { AN_IPV6_ADDRESS = 1, A_SOUND_TEXT = 2 };
 
 enum { WAITING = 16 };
 
@@ -83,8 +110,20 @@ typedef struct {
 /* What a row holds: the key's parts, and so many sums. */
 typedef struct {
     uint32_t parts, sums;
-    uint32_t addresses; /* a bit per part: whether it is an address; the others are numbers */
+    bool is_recipe; /* whether the key is the recipe's, which has functions of its own, and no `-` */
+    uint8_t part[LONGEST_KEY]; /* enum part */
+    uint8_t bits[2][LONGEST_KEY]; /* the lengths of networks, of IPv4 and of IPv6 */
+    uint8_t sum[MOST_SUMS]; /* enum sum */
+    uint32_t largest; /* a bit per sum: whether it is the largest of its values; others are what they add up to */
 } shape;
+
+/* The networks of some IPv6 addresses, by a hash. */
+enum { NETWORKS_KEPT = 1 << 10 };
+
+typedef struct {
+    uint32_t number; /* of the network's text */
+    uint8_t length, address[LONGEST_ADDRESS];
+} known_network;
 
 typedef struct {
     shape of;
@@ -94,13 +133,33 @@ typedef struct {
     size_t rows;
     uint32_t file; /* the number of the current file, from 1 */
     uint64_t seed; /* random, so that nobody can make up traffic that collides */
-    text_address *addresses;
-    size_t addresses_known, addresses_room;
-    uint32_t *address_slots; /* number of an address + 1, by its hash; 0 is free */
-    size_t address_mask;
+    uint64_t *texts;
+    size_t texts_known, text_words, text_room; /* the last two in words */
+    uint32_t *text_slots; /* number of a text + 1, by its hash; 0 is free */
+    size_t text_mask;
+    uint32_t last_text[LONGEST_KEY];      /* the number of a part's last text; NO_VALUE for none */
+    known_network *networks[LONGEST_KEY]; /* NETWORKS_KEPT for each part that is a network */
     waiting_sum waiting[WAITING]; /* a ring of what is added soon */
     size_t waits;
 } sums;
+
+static inline kept_text *text_at(const sums *table, uint32_t number) { return (kept_text *)(void *)(table->texts + number); }
+
+static inline uint32_t number_of(const sums *table, const kept_text *one) {
+    return (uint32_t)((const uint64_t *)(const void *)one - table->texts);
+}
+
+static inline size_t text_words(size_t length) { return (offsetof(kept_text, bytes) + length + 7) / 8; }
+
+/* All texts, one after the other. */
+#define EACH_TEXT(one, table)                                                                                         \
+    kept_text *one = text_at(table, 0); number_of(table, one) < (table)->text_words;                                       \
+    one = text_at(table, number_of(table, one) + (uint32_t)text_words(one->length))
+
+/* A sum's value from what is kept, or the other way round. */
+static inline int64_t as_kept(const shape *of, size_t sum, int64_t value) {
+    return of->sum[sum] == FIRST ? FIRST_FROM - value : value;
+}
 
 static inline int64_t *sums_of(const sums *table, row *one) {
     return (int64_t *)(void *)((uint8_t *)one + table->sums_at);
@@ -118,12 +177,19 @@ static inline row *next_used(const sums *table, uint8_t *from) {
 #define EACH_ROW(one, table) \
     row *one = next_used(table, (table)->slots); one; one = next_used(table, (uint8_t *)one + (table)->row_bytes)
 
+static inline void add_value(const sums *table, size_t number, int64_t *sum, int64_t value) {
+    if (!(table->of.largest >> number & 1))
+        *sum += value;
+    else if (*sum < value)
+        *sum = value;
+}
+
 /* Add pending sums of an earlier file. Returns whether a whole file has counted this talker. */
 static inline bool settle(const sums *table, row *one) {
     if (one->file && one->file != table->file) {
         int64_t *sum = sums_of(table, one), *pending = sum + table->of.sums;
         for (size_t i = 0; i < table->of.sums; i++) {
-            sum[i] += pending[i];
+            add_value(table, i, &sum[i], pending[i]);
             pending[i] = 0;
         }
         one->file = 0;
@@ -135,37 +201,44 @@ static inline bool settle(const sums *table, row *one) {
 void *zeroed_room(size_t bytes);
 void free_room(void *room, size_t bytes);
 
-bool sums_init(sums *table, uint64_t seed, shape of);
+bool sums_init(sums *table, uint64_t seed, const shape *of);
 void sums_free(sums *table);
 void sums_clear(sums *table);
 /* Add to a talker's sums on behalf of the current file, some talkers later, when its row has come from memory. */
 bool sums_add_soon(sums *table, const talker *whose, const int64_t *values);
 /* Add what still waits. */
 bool sums_add_waiting(sums *table);
-/* The number of an address that is known by its text, which is valid; -1 without memory. */
-int64_t sums_address(sums *table, const uint8_t *text, size_t length);
-/* The same, but -1 when it is not known. */
-int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length);
+/* A text, kept until the table is cleared; NULL without memory. */
+kept_text *sums_text(sums *table, const uint8_t *bytes, size_t length);
+/* The same, but NULL when it is not known. */
+kept_text *sums_known_text(const sums *table, const uint8_t *bytes, size_t length);
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed);
+/* How many rows of the default question take as much memory as so many of a table. */
+size_t memory_in_rows(const sums *table, size_t rows);
 /* The current file counts, or does not; the next file begins. */
 void sums_end_file(sums *table, bool counts);
 
 /* Packed rows, in the spill file and in the cache: the key, then 8 bytes per sum. */
-enum { LONGEST_ROW = 1 + LONGEST_KEY * (1 + LONGEST_ADDRESS) + MOST_SUMS * 8 };
+enum { LONGEST_ROW = 2 + LONGEST_KEY * (2 + LONGEST_TEXT) + MOST_SUMS * 8 };
 size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to);
 /* Read a packed row into a talker and values, or only check its key when `whose` is NULL. Returns where the row ends;
  * NULL when the bytes are no row, or without memory. */
 const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values);
 
-/* The order of printed keys, and the way back from ranks to print them. The table must not change. */
+/* The order of printed keys. The table must not change. */
 typedef struct key_order key_order;
 key_order *key_order_new(const sums *table);
 void key_order_free(key_order *order);
-/* How many bytes the ranks of a key take. */
-size_t rank_bytes(shape of);
-/* Keys compare as their ranks do, the last byte being the most significant. */
-void rank_key(const key_order *order, const row *one, uint8_t *ranks);
-uint8_t *print_key(const key_order *order, const uint8_t *ranks, uint8_t *to);
+/* The recipe's keys compare as their ranks do, the last byte being the most significant, and are printed from them. */
+enum { RECIPE_RANK_BYTES = 12 };
+void rank_recipe(const key_order *order, const row *one, uint8_t *ranks);
+uint8_t *print_recipe(const key_order *order, const uint8_t *ranks, uint8_t *to);
+/* Other keys compare as the ranks of their parts do, one after the other. */
+uint64_t rank_part(const key_order *order, const row *one, size_t part);
+uint8_t *print_key(const sums *table, const row *one, uint8_t *to);
+
+/* `2026-11-23T18:00:00Z`. */
+uint8_t *print_time(uint8_t *to, int64_t seconds);
 
 static inline uint8_t *print_number(uint8_t *to, uint64_t number) {
     uint8_t digits[LONGEST_NUMBER];
@@ -202,8 +275,9 @@ typedef struct ranking ranking;
 typedef struct {
     const char *fields;     /* all known field names */
     const char *headerless; /* the columns of lines that have no header before them */
-    const char *key;        /* the fields that make a talker */
-    const char *sums;       /* the fields that are summed; `records` counts records */
+    const char *key;        /* the parts that make a talker, as KIND:FIELD (keys.c); NULL for the recipe's */
+    const char *sums;       /* the fields that are summed; `records` counts records; of `start` the least is kept, of
+                               `end` the largest */
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
     int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
@@ -212,7 +286,7 @@ typedef struct {
 } question;
 
 /* NULL without memory; or, with EINVAL in errno, for a question that it cannot answer: another action than ACCEPT and
- * REJECT, no key or a longer one, a key's field that is neither an address, a port nor a protocol, no or more sums. */
+ * REJECT, no key or a longer one, a part that it does not know, no sums or more, or no program in `where`. */
 counter *counter_new(const question *asked);
 void counter_free(counter *c);
 /* Count the lines in a piece of a file; a line may go on in the next piece. */
@@ -240,10 +314,11 @@ int counter_feed_columns(counter *c, const column_data *columns, size_t number, 
 int counter_end_lines(counter *c, int64_t tally[TALLIES]);
 /* After that: whether the file's lines do not fit their layout, and if so the first that does not. */
 int counter_misfit(const counter *c, misfit *found);
-/* The largest total of a sum over all talkers; -1 when one is more than a sum can hold, and the sums are wrong. */
-int64_t counter_total(const counter *c);
+/* Write what each of MOST_SUMS sums comes to over all talkers, 0 for times. Returns the largest; -1 when one is more than a sum can hold,
+ * and the sums are wrong. */
+int64_t counter_totals(const counter *c, int64_t *of_each);
 void counter_end_file(counter *c, int counts);
-/* How many rows and texts it holds, for the bound of memory. */
+/* How much it holds, for the bound of memory, in rows of the default question. */
 size_t counter_rows(const counter *c);
 /* How many talkers whole files have counted. */
 size_t counter_talkers(counter *c);
@@ -262,6 +337,7 @@ void spill_free(spill *s);
 /* Move all sums of a counter to the disk. -1: errno is the disk's. */
 int counter_spill(counter *c, spill *s);
 int64_t spill_bytes(const spill *s);
+/* How much memory a part takes at most, in rows of the default question. */
 int64_t spill_rows_of_part(const spill *s, int part);
 /* Fetch a part's sums back into a counter. */
 int spill_fetch(spill *s, int part, counter *into);
@@ -270,13 +346,14 @@ int spill_fetch(spill *s, int part, counter *into);
  * not change before ranking_free. */
 ranking *ranking_new(counter *c, size_t top);
 void ranking_free(ranking *r);
-/* Print the next lines, whole ones only: the key's parts separated by colons, then a tab before each sum. 0 at the
- * end. */
+/* Print the next lines, whole ones only: the key's parts, separated by tabs, or the recipe's by colons, then a tab
+ * before each sum. 0 at the end. */
 size_t ranking_read(ranking *r, uint8_t *room, size_t length);
 
-/* Printed rankings, in one file one after the other, merged into one. */
+/* Printed rankings, in one file one after the other, merged into one. Before the first sum, a line has so many columns
+ * that end with a tab. */
 typedef struct merge merge;
-merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rankings, size_t top);
+merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rankings, size_t columns, size_t top);
 void merge_free(merge *m);
 /* The next lines, whole ones only; 0 at the end, -1 when they cannot be read. */
 int64_t merge_read(merge *m, uint8_t *room, size_t length);
@@ -288,7 +365,7 @@ int64_t merge_read(merge *m, uint8_t *room, size_t length);
 /* A piece of the file of spilled sums. */
 typedef struct {
     int64_t offset;
-    uint32_t length, rows;
+    uint32_t length, rows; /* of the default question, that take as much memory */
     int part;
 } segment;
 

@@ -1,366 +1,353 @@
-/* Keys: their parts as they are read from columns, packed, ordered and printed.
+/* Keys: their parts, as they are read from columns and packed.
  *
- * Printed keys compare as their parts do, one after the other, since each part has an end that tells it from a longer
- * one: an IPv4 address and a number end with a colon, or with the tab after the last part, any other address with its
- * bracket. So each part gets its rank among the texts of its kind, and keys are sorted as numbers, without reading a
- * text. IPv4 comes before all other addresses, since a digit comes before a bracket.
+ * Each part of a key is a number, so that keys are compared without reading a text. What a part's number says, see enum
+ * part. A value that has no such number is kept as a text, and is the number of that: an IPv6 address, for example.
  */
 #include "reader.h"
 
 #include <stdlib.h>
 
-/* The default question's shape. Its loops are compiled apart, with the number of parts known to the compiler; `unroll`
- * has GCC use that. */
-static const shape USUAL = {3, 1, 3};
+/* --- a question's key --- */
 
-static bool is_usual(shape of) { return of.parts == USUAL.parts && of.addresses == USUAL.addresses; }
+static const struct {
+    const char *kind;
+    uint8_t part;
+} KINDS[] = {
+    {"address", ADDRESS_PART}, {"network", NETWORK_PART}, {"lesser", LESSER_PART}, {"greater", GREATER_PART},
+    {"port", PORT_PART}, {"protocol", PROTOCOL_PART}, {"number", NUMBER_PART}, {"text", TEXT_PART},
+    {"minute", MINUTE_PART}, {"hour", HOUR_PART}, {"day", DAY_PART},
+    {"service-port", SERVICE_PART}, {"side", SIDE_PART}, {"client-port", CLIENT_PART},
+};
+
+const char *take_part(shape *of, char *word) {
+    char *field = strchr(word, ':');
+    if (!field || of->parts == LONGEST_KEY)
+        return NULL;
+    *field++ = 0;
+    uint32_t at = of->parts++;
+    size_t kind = 0;
+    while (strcmp(word, KINDS[kind].kind)) {
+        if (++kind == sizeof KINDS / sizeof *KINDS)
+            return NULL;
+    }
+    of->part[at] = KINDS[kind].part;
+    bool is_second = at && of->part[at - 1] == LESSER_PART;
+    if ((of->part[at] == GREATER_PART) != is_second)
+        return NULL;
+    if (of->part[at] == NETWORK_PART) {
+        char *end = strchr(field, '/');
+        if (!end)
+            return NULL;
+        *end++ = 0;
+        unsigned long ipv4 = strtoul(end, &end, 10), ipv6 = *end == '/' ? strtoul(end + 1, &end, 10) : 129;
+        if (*end || ipv4 > 32 || ipv6 > 128)
+            return NULL;
+        of->bits[0][at] = (uint8_t)ipv4;
+        of->bits[1][at] = (uint8_t)ipv6;
+    }
+    return field;
+}
 
 /* --- read --- */
 
-bool parse_ipv4(column c, uint32_t *address) {
-    const uint8_t *at = c.text, *end = at + c.length;
-    uint32_t bits = 0;
-    if (c.length < 7 || c.length > 15)
-        return false;
-    for (int octet = 0; octet < 4; octet++) {
-        if (octet && (at == end || *at++ != '.'))
-            return false;
-        const uint8_t *first = at;
-        uint32_t value = 0;
-        for (; at < end && is_digit(*at); at++)
-            value = value * 10 + (*at - '0');
-        size_t digits = (size_t)(at - first);
-        if (!digits || digits > 3 || value > 255 || (digits > 1 && *first == '0'))
-            return false;
-        bits = bits << 8 | value;
-    }
-    *address = bits;
-    return at == end;
+/* The value of a part is a text. */
+static void set_text(counter *c, const kept_text *value, size_t part, talker *whose) {
+    c->failed |= !value;
+    whose->part[part] = value ? number_of(&c->table, value) : 0;
+    whose->texts |= 1u << part;
 }
 
-/* Read groups of 16 bits between colons. Returns their number; -1 for anything else. The last may be an IPv4 address,
- * which is two. The first eight are kept. */
-static int ipv6_groups(const uint8_t *from, const uint8_t *end, bool may_end_in_ipv4, uint16_t *kept) {
-    for (int groups = 0;; from++) {
-        const uint8_t *stop = from;
-        while (stop < end && *stop != ':')
-            stop++;
-        size_t width = (size_t)(stop - from);
-        uint32_t bits;
-        if (stop == end && may_end_in_ipv4 && parse_ipv4((column){from, width}, &bits)) {
-            if (groups < 7) {
-                kept[groups] = (uint16_t)(bits >> 16);
-                kept[groups + 1] = (uint16_t)bits;
-            }
-            return groups + 2;
-        }
-        if (!width || width > 4)
-            return -1;
-        for (bits = 0; from < stop; from++) {
-            uint8_t c = *from | 0x20;
-            if (!is_digit(*from) && (c < 'a' || c > 'f'))
-                return -1;
-            bits = bits << 4 | (uint32_t)(is_digit(*from) ? *from - '0' : c - 'a' + 10);
-        }
-        if (groups < 8)
-            kept[groups] = (uint16_t)bits;
-        groups++;
-        if (stop == end)
-            return groups;
-    }
+static void set_none(size_t part, talker *whose) {
+    whose->part[part] = NO_VALUE;
+    whose->texts |= 1u << part;
 }
 
-bool parse_ipv6(column c, uint8_t *address) {
-    const uint8_t *text = c.text, *end = text + c.length, *gap = text;
-    uint16_t head[8], tail[8];
-    int before, behind = 0;
-    if (c.length < 2 || c.length > LONGEST_ADDRESS)
-        return false;
-    while (gap + 1 < end && !(gap[0] == ':' && gap[1] == ':'))
-        gap++;
-    if (gap + 1 >= end) {
-        before = ipv6_groups(text, end, true, head);
-        if (before != 8)
-            return false;
-    } else {
-        before = gap == text ? 0 : ipv6_groups(text, gap, false, head);
-        behind = gap + 2 == end ? 0 : ipv6_groups(gap + 2, end, true, tail);
-        if (before < 0 || behind < 0 || before + behind > 7)
-            return false;
-    }
-    for (int group = 0; group < 8; group++) {
-        int of_tail = group - (8 - behind);
-        uint16_t bits = group < before ? head[group] : of_tail >= 0 ? tail[of_tail] : 0;
-        address[2 * group] = (uint8_t)(bits >> 8);
-        address[2 * group + 1] = (uint8_t)bits;
-    }
-    return true;
+/* The text of a column, if it is one; NULL if it is not, or without memory. */
+static kept_text *sound_text(counter *c, column from, uint8_t what, bool (*is_one)(column)) {
+    kept_text *known = sums_known_text(&c->table, from.text, from.length);
+    if (known && known->was_found & what)
+        return known;
+    if (!is_one(from))
+        return NULL;
+    known = sums_text(&c->table, from.text, from.length);
+    c->failed |= !known;
+    if (known)
+        known->was_found |= what;
+    return known;
 }
 
-static bool is_ipv6(column c) {
-    uint8_t ignored[16];
-    return parse_ipv6(c, ignored);
-}
-
-bool is_address(column text) {
-    uint32_t ignored;
-    return parse_ipv4(text, &ignored) || is_ipv6(text);
-}
-
-static enum tally take_address(counter *c, column text, size_t part, talker *whose) {
-    if (parse_ipv4(text, &whose->part[part]))
+static inline enum tally take_address(counter *c, column from, size_t part, talker *whose) {
+    if (parse_ipv4(from, &whose->part[part]))
         return COUNTED;
-    int64_t number = sums_known_address(&c->table, text.text, text.length);
-    if (number < 0 && !is_ipv6(text))
+    kept_text *known = from.length <= LONGEST_ADDRESS ? sound_text(c, from, AN_IPV6_ADDRESS, is_ipv6) : NULL;
+    if (!known)
         return MALFORMED_ADDRESS;
-    if (number < 0)
-        number = sums_address(&c->table, text.text, text.length);
-    c->failed |= number < 0;
-    whose->part[part] = (uint32_t)number;
+    set_text(c, known, part, whose);
+    return COUNTED;
+}
+
+static enum tally take_network(counter *c, column from, size_t part, talker *whose) {
+    const shape *of = &c->table.of;
+    uint32_t address;
+    if (parse_ipv4(from, &address)) {
+        whose->part[part] = (uint32_t)(address & UINT64_MAX << (32 - of->bits[0][part]));
+        return COUNTED;
+    }
+    if (!from.length || from.length > LONGEST_ADDRESS)
+        return MALFORMED_ADDRESS;
+    uint64_t hash = hash_bytes(from.text, from.length, c->table.seed);
+    known_network *known = &c->table.networks[part][hash % NETWORKS_KEPT];
+    if (known->length != from.length || memcmp(known->address, from.text, from.length)) {
+        uint8_t bytes[16], printed[LONGEST_NETWORK];
+        if (!parse_ipv6(from, bytes))
+            return MALFORMED_ADDRESS;
+        uint8_t *end = print_ipv6_network(printed, bytes, of->bits[1][part]);
+        const kept_text *network = sums_text(&c->table, printed, (size_t)(end - printed));
+        if (!network) {
+            c->failed = true;
+            return COUNTED;
+        }
+        known->number = number_of(&c->table, network);
+        known->length = (uint8_t)from.length;
+        memcpy(known->address, from.text, from.length);
+    }
+    whose->part[part] = known->number;
     whose->texts |= 1u << part;
     return COUNTED;
 }
 
-enum tally take_part(counter *c, column text, size_t part, talker *whose) {
-    if (c->table.of.addresses >> part & 1)
-        return take_address(c, text, part, whose);
-    int number = parse_port(text);
-    if (number < 0 || number > c->reader->largest[part])
-        return c->reader->largest[part] == LARGEST_PORT ? MALFORMED_PORT : MALFORMED_NUMBER;
+/* Numbers are kept as they were logged: one that begins with 0, or is large, is a text. */
+static enum tally take_number(counter *c, column from, size_t part, talker *whose) {
+    int64_t number = parse_number(from);
+    if (number < 0)
+        return MALFORMED_NUMBER;
+    if (from.length < 10 && (from.length == 1 || from.text[0] != '0'))
+        whose->part[part] = (uint32_t)number;
+    else
+        set_text(c, sums_text(&c->table, from.text, from.length), part, whose);
+    return COUNTED;
+}
+
+/* UTF-8 (RFC 3629) without a space or a control character of ASCII. */
+static bool is_sound(column from) {
+    const uint8_t *at = from.text, *end = at + from.length;
+    if (!from.length || from.length > LONGEST_TEXT)
+        return false;
+    while (at < end) {
+        uint8_t first = *at++;
+        if (first < 0x80) {
+            if (first <= ' ' || first == 0x7f)
+                return false;
+            continue;
+        }
+        int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+        if (first < 0xc2 || first > 0xf4 || end - at < more)
+            return false;
+        /* the second byte excludes longer forms than needed, surrogates, and what is above U+10FFFF */
+        uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+        for (; more--; at++, low = 0x80, high = 0xbf) {
+            if (*at < low || *at > high)
+                return false;
+        }
+    }
+    return true;
+}
+
+static enum tally take_text(counter *c, column from, size_t part, talker *whose) {
+    sums *table = &c->table;
+    uint32_t last = table->last_text[part];
+    kept_text *known = last == NO_VALUE ? NULL : text_at(table, last);
+    if (!known || known->length != from.length || memcmp(known->bytes, from.text, from.length)) {
+        known = from.length <= LONGEST_TEXT ? sound_text(c, from, A_SOUND_TEXT, is_sound) : NULL;
+        if (!known)
+            return MALFORMED_TEXT;
+        table->last_text[part] = number_of(table, known);
+    }
+    set_text(c, known, part, whose);
+    return COUNTED;
+}
+
+static enum tally take_one(counter *c, column from, size_t part, talker *whose) {
+    enum part kind = c->table.of.part[part];
+    int64_t number;
+    if (is_none(from)) {
+        set_none(part, whose);
+        return COUNTED;
+    }
+    switch (kind) {
+    case ADDRESS_PART:
+    case LESSER_PART:
+    case GREATER_PART:
+        return take_address(c, from, part, whose);
+    case NETWORK_PART:
+        return take_network(c, from, part, whose);
+    case NUMBER_PART:
+        return take_number(c, from, part, whose);
+    case TEXT_PART:
+        return take_text(c, from, part, whose);
+    case PORT_PART:
+    case PROTOCOL_PART:
+        number = parse_port(from);
+        if (number < 0 || (kind == PROTOCOL_PART && number > LARGEST_PROTOCOL))
+            return kind == PORT_PART ? MALFORMED_PORT : MALFORMED_NUMBER;
+        break;
+    default: /* a time */
+        number = parse_time(from) / 60;
+        if (parse_time(from) < 0)
+            return MALFORMED_NUMBER;
+        number -= kind == HOUR_PART ? number % 60 : kind == DAY_PART ? number % (24 * 60) : 0;
+    }
     whose->part[part] = (uint32_t)number;
     return COUNTED;
 }
 
-/* --- packed: which parts are texts, then per part 4 bytes, a length and a text, or 2 bytes --- */
+/* Exchange two addresses if the first one is the greater text. */
+static void sort_pair(column a, column b, size_t part, talker *whose) {
+    size_t shorter = a.length < b.length ? a.length : b.length;
+    int order = memcmp(a.text, b.text, shorter);
+    if (order < 0 || (!order && a.length <= b.length))
+        return;
+    uint32_t first = whose->part[part], texts = whose->texts >> part & 3;
+    whose->part[part] = whose->part[part + 1];
+    whose->part[part + 1] = first;
+    whose->texts = (whose->texts & ~(3u << part)) | (texts >> 1 | (texts & 1) << 1) << part;
+}
 
-static inline uint8_t *pack_parts(const sums *table, shape of, const row *one, uint8_t *to) {
+enum tally take_key(counter *c, const uint8_t *base, const uint32_t *at, talker *whose) {
+    static const column none = {(const uint8_t *)"-", 1};
+    const layout *l = &c->reader->now;
+    const shape *of = &c->table.of;
+    bool has_service = false;
+    service found = {ABSENT, ABSENT, NO_SIDE};
+    column before = none;
+    whose->texts = 0;
+    for (size_t part = 0; part < of->parts; part++) {
+        enum part kind = of->part[part];
+        enum tally verdict = COUNTED;
+        if (kind == SERVICE_PART || kind == CLIENT_PART || kind == SIDE_PART) {
+            if (!has_service && (verdict = service_of(l, base, at, &found)) != COUNTED)
+                return verdict;
+            has_service = true;
+            int32_t value = kind == SERVICE_PART ? found.service : kind == CLIENT_PART ? found.client : found.side;
+            if (value == (kind == SIDE_PART ? NO_SIDE : ABSENT))
+                set_none(part, whose);
+            else
+                whose->part[part] = (uint32_t)value;
+            continue;
+        }
+        column from = l->key[part] == ABSENT ? none : COLUMN(l->key[part]);
+        if ((verdict = take_one(c, from, part, whose)) != COUNTED)
+            return verdict;
+        if (kind == GREATER_PART)
+            sort_pair(before, from, part - 1, whose);
+        before = from;
+    }
+    return COUNTED;
+}
+
+enum tally take_recipe(counter *c, const uint8_t *base, const uint32_t *at, uint32_t port, talker *whose) {
+    const layout *l = &c->reader->now;
+    whose->texts = 0;
+    whose->part[2] = port;
+    enum tally verdict = take_address(c, COLUMN(l->key[0]), 0, whose);
+    return verdict == COUNTED ? take_address(c, COLUMN(l->key[1]), 1, whose) : verdict;
+}
+
+/* --- packed: which parts are texts in 2 bytes, then per part 4 bytes, or a length in 2 bytes and a text --- */
+
+static inline uint8_t *pack_parts(const sums *table, size_t parts, const row *one, uint8_t *to) {
     uint32_t texts = one->texts;
-    *to++ = (uint8_t)texts;
-#pragma GCC unroll 4
-    for (size_t part = 0; part < of.parts; part++) {
-        if (texts >> part & 1) {
-            const text_address *known = &table->addresses[one->part[part]];
-            *to++ = known->length;
-            memcpy(to, known->text, known->length);
-            to += known->length;
+    memcpy(to, &texts, 2);
+    to += 2;
+#pragma GCC unroll 3
+    for (size_t part = 0; part < parts; part++) {
+        if (!(texts >> part & 1)) {
+            memcpy(to, &one->part[part], 4);
+            to += 4;
+        } else if (one->part[part] == NO_VALUE) {
+            memcpy(to, "\1\0-", 3);
+            to += 3;
         } else {
-            memcpy(to, &one->part[part], 4); /* of a number 2 bytes too many; the next part overwrites them */
-            to += of.addresses >> part & 1 ? 4 : 2;
+            const kept_text *value = text_at(table, one->part[part]);
+            memcpy(to, &value->length, 2);
+            memcpy(to + 2, value->bytes, value->length);
+            to += 2 + value->length;
         }
     }
     return to;
 }
 
 size_t pack_row(const sums *table, const row *one, const int64_t *values, uint8_t *to) {
-    shape of = table->of;
-    uint8_t *end = is_usual(of) ? pack_parts(table, USUAL, one, to) : pack_parts(table, of, one, to);
-    for (size_t i = 0; i < of.sums; i++, end += sizeof *values)
+    const shape *of = &table->of;
+    uint8_t *end = of->is_recipe ? pack_parts(table, 3, one, to) : pack_parts(table, of->parts, one, to);
+    for (size_t i = 0; i < of->sums; i++, end += sizeof *values)
         memcpy(end, &values[i], sizeof *values);
     return (size_t)(end - to);
 }
 
-static inline const uint8_t *unpack_parts(sums *table, shape of, const uint8_t *from, const uint8_t *end,
-                                          talker *whose) {
-    uint32_t texts = *from++;
-    if (texts & ~of.addresses)
-        return NULL;
-    if (whose)
-        *whose = (talker){.texts = texts};
-#pragma GCC unroll 4
-    for (size_t part = 0; part < of.parts; part++) {
-        bool is_text = texts >> part & 1;
-        if (is_text && from == end)
-            return NULL;
-        size_t width = is_text ? *from++ : of.addresses >> part & 1 ? 4 : 2;
-        if ((size_t)(end - from) < width ||
-            (is_text && (whose ? width > LONGEST_ADDRESS : !is_ipv6((column){from, width}))))
-            return NULL;
-        if (is_text && whose) {
-            int64_t number = sums_address(table, from, width);
-            if (number < 0)
-                return NULL;
-            whose->part[part] = (uint32_t)number;
-        } else if (whose) {
-            uint16_t low;
-            memcpy(&low, from, 2);
-            whose->part[part] = low;
-            if (width == 4)
-                memcpy(&whose->part[part], from, 4);
-        }
-        from += width;
+/* Whether a part can have a value, as it was packed. */
+static bool can_be(const shape *of, size_t part, bool is_text, column value) {
+    enum part kind = of->part[part];
+    if (is_text && is_none(value))
+        return !of->is_recipe;
+    if (is_text && kind <= NETWORK_PART)
+        return kind == NETWORK_PART ? is_sound(value) : is_ipv6(value);
+    if (is_text)
+        return kind == TEXT_PART ? is_sound(value) : kind == NUMBER_PART && parse_number(value) >= 0;
+    uint32_t number;
+    memcpy(&number, value.text, sizeof number);
+    switch (kind) {
+    case SIDE_PART:
+        return number > NO_SIDE && number <= BOTH_SIDES;
+    case PORT_PART:
+    case SERVICE_PART:
+    case CLIENT_PART:
+        return number <= LARGEST_PORT;
+    case TEXT_PART:
+        return false;
+    default:
+        return true;
     }
-    return from;
 }
 
 const uint8_t *unpack_row(sums *table, const uint8_t *from, const uint8_t *end, talker *whose, int64_t *values) {
-    shape of = table->of;
-    from = is_usual(of) ? unpack_parts(table, USUAL, from, end, whose) : unpack_parts(table, of, from, end, whose);
-    if (!from || (size_t)(end - from) < of.sums * sizeof *values)
+    const shape *of = &table->of;
+    uint16_t texts, width = 0;
+    if (end - from < 2)
         return NULL;
-    for (size_t i = 0; i < of.sums && i < MOST_SUMS; i++, from += sizeof *values)
+    memcpy(&texts, from, 2);
+    from += 2;
+    if (texts >> of->parts)
+        return NULL;
+    if (whose)
+        whose->texts = texts;
+    for (size_t part = 0; part < of->parts; part++, from += width) {
+        bool is_text = texts >> part & 1;
+        if (is_text && end - from < 2)
+            return NULL;
+        if (is_text)
+            memcpy(&width, from, 2);
+        from += is_text ? 2 : 0;
+        width = is_text ? width : 4;
+        if (end - from < width || (!whose && !can_be(of, part, is_text, (column){from, width})))
+            return NULL;
+        if (!whose)
+            continue;
+        if (!is_text) {
+            memcpy(&whose->part[part], from, 4);
+        } else if (is_none((column){from, width})) {
+            whose->part[part] = NO_VALUE;
+        } else {
+            const kept_text *value = width <= LONGEST_TEXT ? sums_text(table, from, width) : NULL;
+            if (!value)
+                return NULL;
+            whose->part[part] = number_of(table, value);
+        }
+    }
+    if ((size_t)(end - from) < of->sums * sizeof *values)
+        return NULL;
+    for (size_t i = 0; i < of->sums && i < MOST_SUMS; i++, from += sizeof *values)
         memcpy(&values[i], from, sizeof *values);
     return from;
-}
-
-/* --- ordered --- */
-
-typedef struct {
-    uint8_t length, text[4];
-} printed_octet;
-
-/* Decimals in their order, and each one's rank. Of two of which one begins the other, the shorter one comes first
- * before a dot or a tab (0), and last before a colon (1). */
-struct key_order {
-    const sums *table;
-    printed_octet octet[2][256];
-    uint16_t octet_rank[2][256];
-    uint16_t number[2][1 << 16], number_rank[2][1 << 16];
-    const text_address **text; /* texts in their order */
-    uint32_t *text_rank;       /* by their numbers */
-};
-
-static void order_decimals(uint32_t from, uint32_t limit, bool before_colon, uint16_t **next) {
-    if (!before_colon)
-        *(*next)++ = (uint16_t)from;
-    for (uint32_t longer = from * 10; from && longer < from * 10 + 10 && longer < limit; longer++)
-        order_decimals(longer, limit, before_colon, next);
-    if (before_colon)
-        *(*next)++ = (uint16_t)from;
-}
-
-static void order_all_decimals(uint32_t limit, bool before_colon, uint16_t *ordered, uint16_t *rank) {
-    uint16_t *next = ordered;
-    for (uint32_t digit = 0; digit < 10; digit++)
-        order_decimals(digit, limit, before_colon, &next);
-    for (uint32_t i = 0; i < limit; i++)
-        rank[ordered[i]] = (uint16_t)i;
-}
-
-/* Texts with the bracket that follows them. */
-static int by_text(const void *one, const void *other) {
-    const text_address *a = *(const text_address *const *)one, *b = *(const text_address *const *)other;
-    size_t shorter = a->length < b->length ? a->length : b->length;
-    int order = memcmp(a->text, b->text, shorter);
-    if (order || a->length == b->length)
-        return order;
-    return a->length < b->length ? ']' - b->text[shorter] : a->text[shorter] - ']';
-}
-
-key_order *key_order_new(const sums *table) {
-    size_t known = table->addresses_known;
-    key_order *o = calloc(1, sizeof *o);
-    if (!o)
-        return NULL;
-    o->table = table;
-    o->text = malloc((known + 1) * sizeof *o->text);
-    o->text_rank = malloc((known + 1) * sizeof *o->text_rank);
-    if (!o->text || !o->text_rank) {
-        key_order_free(o);
-        return NULL;
-    }
-    for (size_t i = 0; i < known; i++)
-        o->text[i] = &table->addresses[i];
-    qsort(o->text, known, sizeof *o->text, by_text);
-    for (size_t i = 0; i < known; i++)
-        o->text_rank[o->text[i] - table->addresses] = (uint32_t)i;
-    for (size_t part = 0; part < table->of.parts; part++) {
-        bool before_colon = part + 1 < table->of.parts;
-        if (!(table->of.addresses >> part & 1))
-            order_all_decimals(1 << 16, before_colon, o->number[before_colon], o->number_rank[before_colon]);
-    }
-    for (int before_colon = 0; before_colon < 2; before_colon++) {
-        uint16_t ordered[256];
-        order_all_decimals(256, before_colon, ordered, o->octet_rank[before_colon]);
-        for (int i = 0; i < 256; i++) {
-            printed_octet *octet = &o->octet[before_colon][i];
-            octet->length = (uint8_t)(print_number(octet->text, ordered[i]) - octet->text);
-        }
-    }
-    return o;
-}
-
-void key_order_free(key_order *o) {
-    if (!o)
-        return;
-    free(o->text);
-    free(o->text_rank);
-    free(o);
-}
-
-/* The last part's ranks come first: of a number 2 bytes, of an address 4 bytes and whether it is a text. */
-static inline size_t part_rank_bytes(shape of, size_t part) { return of.addresses >> part & 1 ? 5 : 2; }
-
-size_t rank_bytes(shape of) {
-    size_t bytes = 0;
-    for (size_t part = 0; part < of.parts; part++)
-        bytes += part_rank_bytes(of, part);
-    return bytes;
-}
-
-static inline void rank_parts(const key_order *o, shape of, const row *one, uint8_t *ranks) {
-    const uint16_t *before_dot = o->octet_rank[0];
-    for (size_t part = of.parts; part--; ranks += part_rank_bytes(of, part)) {
-        bool before_colon = part + 1 < of.parts;
-        uint32_t value = one->part[part], rank;
-        if (!(of.addresses >> part & 1)) {
-            memcpy(ranks, &o->number_rank[before_colon][value], 2);
-            continue;
-        }
-        if ((ranks[4] = one->texts >> part & 1))
-            rank = o->text_rank[value];
-        else
-            rank = (uint32_t)before_dot[value >> 24] << 24 | (uint32_t)before_dot[value >> 16 & 255] << 16 |
-                   (uint32_t)before_dot[value >> 8 & 255] << 8 | o->octet_rank[before_colon][value & 255];
-        memcpy(ranks, &rank, 4);
-    }
-}
-
-void rank_key(const key_order *o, const row *one, uint8_t *ranks) {
-    shape of = o->table->of;
-    if (is_usual(of))
-        rank_parts(o, USUAL, one, ranks);
-    else
-        rank_parts(o, of, one, ranks);
-}
-
-/* --- printed --- */
-
-static uint8_t *print_address(const key_order *o, const uint8_t *ranks, bool before_colon, uint8_t *to) {
-    uint32_t rank;
-    memcpy(&rank, ranks, 4);
-    if (ranks[4]) {
-        const text_address *known = o->text[rank];
-        *to++ = '[';
-        memcpy(to, known->text, known->length);
-        to += known->length;
-        *to++ = ']';
-        return to;
-    }
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        const printed_octet *octet = &o->octet[!shift && before_colon][rank >> shift & 255];
-        memcpy(to, octet->text, sizeof octet->text); /* a fixed length is faster; the next bytes overwrite the excess */
-        to += octet->length;
-        *to++ = '.';
-    }
-    return to - 1;
-}
-
-uint8_t *print_key(const key_order *o, const uint8_t *ranks, uint8_t *to) {
-    shape of = o->table->of;
-    for (size_t part = of.parts; part--;)
-        ranks += part_rank_bytes(of, part);
-    for (size_t part = 0; part < of.parts; part++) {
-        bool before_colon = part + 1 < of.parts;
-        ranks -= part_rank_bytes(of, part);
-        if (of.addresses >> part & 1) {
-            to = print_address(o, ranks, before_colon, to);
-        } else {
-            uint16_t rank;
-            memcpy(&rank, ranks, 2);
-            to = print_number(to, o->number[before_colon][rank]);
-        }
-        if (before_colon)
-            *to++ = ':';
-    }
-    return to;
 }

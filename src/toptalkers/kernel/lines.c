@@ -92,7 +92,7 @@ static inline bool count_record(counter *c, const uint8_t *base, const uint32_t 
     int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
     if (__builtin_expect(record >= c->reader->lines.next_sample, 0))
-        take_sample(c->reader, record, base + line, length);
+        take_sample(c->reader, record, base + line, base + line, length);
     return true;
 }
 
@@ -156,7 +156,7 @@ __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *
     if (verdict >= MALFORMED_COLUMNS)
         note_malformed(r, record, line, length, is_too_long);
     else if (record >= r->lines.next_sample)
-        take_sample(r, record, line, length);
+        take_sample(r, record, line, line, length);
 }
 
 /* --- lines --- */
@@ -249,7 +249,10 @@ static void count_rest(counter *c) {
 
 int counter_feed(counter *c, const uint8_t *data, size_t length) {
     reader *r = c->reader;
-    r->in_columns = false;
+    if (r->in_columns) { /* a file has lines or columns */
+        errno = EINVAL;
+        return -1;
+    }
     if (r->rest_length) {
         size_t end = 0;
         while (end < length && data[end] != '\n' && data[end] != '\r')
@@ -289,6 +292,8 @@ void counter_end_file(counter *c, int counts) {
 
 /* --- counters --- */
 
+static const char RECIPE[] = "address:srcaddr address:dstaddr port:dstport";
+
 /* Split a list of names, in place. Returns their number; 0 for none, or more than `most`. */
 static size_t take_names(char *list, const char **names, size_t most) {
     size_t number = 0;
@@ -300,38 +305,45 @@ static size_t take_names(char *list, const char **names, size_t most) {
     return number;
 }
 
+/* Take the parts of a key. Returns false when there is none, or one that is not known. */
+static bool take_parts(reader *r, char *list, shape *of) {
+    for (char *word = strtok_r(list, " ", &list); word; word = strtok_r(NULL, " ", &list)) {
+        const char *field = take_part(of, word);
+        if (!field)
+            return false;
+        uint8_t part = of->part[of->parts - 1];
+        r->key[of->parts - 1] = field;
+        r->key_has_service |= part == SERVICE_PART || part == CLIENT_PART || part == SIDE_PART;
+    }
+    return of->parts && of->part[of->parts - 1] != LESSER_PART;
+}
+
 /* Take a question's key, sums and filters. Returns false when it cannot be answered. */
 static bool take_question(reader *r, const question *asked, shape *of) {
-    of->parts = (uint32_t)take_names(r->names, r->key, LONGEST_KEY);
-    of->sums = (uint32_t)take_names(r->names + strlen(asked->key) + 1, r->sums, MOST_SUMS);
-    r->port_part = ABSENT;
-    for (uint32_t part = 0; part < of->parts; part++) {
-        const telling_field *field = TELLING, *end = TELLING + TELLINGS;
-        while (field < end && strcmp(field->name, r->key[part]))
-            field++;
-        if (field == end || (field->kind != AN_ADDRESS && field->kind != A_PORT && field->kind != A_PROTOCOL))
-            return false;
-        of->addresses |= (uint32_t)(field->kind == AN_ADDRESS) << part;
-        r->largest[part] = field->kind == A_PROTOCOL ? LARGEST_PROTOCOL : LARGEST_PORT;
-        if (!strcmp(r->key[part], "dstport"))
-            r->port_part = (int)part;
-    }
-    for (uint32_t i = 0; i < of->sums; i++)
+    of->is_recipe = r->is_recipe = !asked->key;
+    size_t key_length = strlen(asked->key ? asked->key : RECIPE);
+    if (!take_parts(r, r->names, of))
+        return false;
+    of->sums = (uint32_t)take_names(r->names + key_length + 1, r->sums, MOST_SUMS);
+    for (uint32_t i = 0; i < of->sums; i++) {
+        of->sum[i] = !strcmp(r->sums[i], "start") ? FIRST : !strcmp(r->sums[i], "end") ? LAST : ADDED;
+        of->largest |= (uint32_t)(of->sum[i] != ADDED) << i;
         r->sums[i] = strcmp(r->sums[i], "records") ? r->sums[i] : NULL;
+    }
     memcpy(r->ports, asked->ports, sizeof r->ports);
     r->all_ports = !memchr(r->ports, 0, sizeof r->ports);
     if (asked->action)
         r->action = parse_action((column){(const uint8_t *)asked->action, strlen(asked->action)});
     r->since = asked->since;
     r->until = asked->until;
-    return of->parts && of->sums && (!asked->action || r->action != ANY_ACTION);
+    return of->sums && (!asked->action || r->action != ANY_ACTION);
 }
 
 /* Returns 0, or the number of the error. */
 static int init(counter *c, const question *asked) {
     reader *r = c->reader = calloc(1, sizeof *r);
     if (!r || asprintf(&r->fields, " %s ", asked->fields) < 0 || !(r->headerless = strdup(asked->headerless)) ||
-        asprintf(&r->names, "%s%c%s", asked->key, 0, asked->sums) < 0)
+        asprintf(&r->names, "%s%c%s", asked->key ? asked->key : RECIPE, 0, asked->sums) < 0)
         return ENOMEM;
     for (const char *name = asked->fields; *name;) {
         size_t width = strcspn(name, " ");
@@ -343,7 +355,7 @@ static int init(counter *c, const question *asked) {
     shape of = {0};
     if (!take_question(r, asked, &of))
         return EINVAL;
-    return sums_init(&c->table, asked->seed, of) && begin_file(r) ? 0 : ENOMEM;
+    return sums_init(&c->table, asked->seed, &of) && begin_file(r) ? 0 : ENOMEM;
 }
 
 counter *counter_new(const question *asked) {

@@ -5,9 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Entries follow each other, of `words` times 8 bytes each: the ranks of the key, how far the first sum is below
- * the largest number there is, and the other sums. They are sorted by `sorted_bytes`, the first being the least
- * significant. */
+/* Entries follow each other, of `words` times 8 bytes each. They are sorted by `sorted_bytes`, the first being the least
+ * significant, of which the last 8, at `below_at`, are how far the first sum is below the largest number there is.
+ *
+ * For the recipe's key, the ranks of the whole key come before that, and the other sums come after it. For any other key,
+ * the rank of the first part comes before it, and the row's address after it. Where both are equal, the other parts of
+ * the rows are compared. */
 struct ranking {
     counter *c;
     key_order *order;
@@ -15,6 +18,18 @@ struct ranking {
     size_t words, below_at, sorted_bytes;
     size_t number, given, room;
 };
+
+typedef struct {
+    uint64_t first_rank;
+    int64_t below;
+    row *whose;
+} row_entry;
+
+enum { ENTRY_WORDS = sizeof(row_entry) / 8 };
+_Static_assert(sizeof(row_entry) % 8 == 0, "entries are moved as words");
+
+/* A row's first sum, by which it ranks. */
+static inline int64_t ranking_sum(const sums *table, row *one) { return as_kept(&table->of, 0, *sums_of(table, one)); }
 
 /* Move a sum down from `at` to its place in a heap whose root is the least. */
 static void sift_down(int64_t *heap, size_t held, size_t at, int64_t sum) {
@@ -37,7 +52,7 @@ static int64_t least_of_top(counter *c, size_t top) {
     for (EACH_ROW(one, &c->table)) {
         if (!settle(&c->table, one))
             continue;
-        int64_t sum = *sums_of(&c->table, one);
+        int64_t sum = ranking_sum(&c->table, one);
         if (held < top) {
             heap[held++] = sum;
             for (size_t at = held / 2; held == top && at--;)
@@ -97,27 +112,81 @@ static bool sort_entries(ranking *r) {
     return true;
 }
 
+static void fill_entry(const ranking *r, row *one, uint8_t *to) {
+    const sums *table = &r->c->table;
+    const int64_t *sum = sums_of(table, one);
+    int64_t below = INT64_MAX - ranking_sum(table, one);
+    memcpy(to + r->below_at, &below, sizeof below);
+    if (table->of.is_recipe) {
+        rank_recipe(r->order, one, to);
+        memcpy(to + r->sorted_bytes, sum + 1, (table->of.sums - 1) * sizeof *sum);
+    } else {
+        ((row_entry *)(void *)to)->first_rank = rank_part(r->order, one, 0);
+        ((row_entry *)(void *)to)->whose = one;
+    }
+}
+
+/* Whether a row comes before another, which has the same first part. */
+static bool is_row_before(const ranking *r, const row *a, const row *b) {
+    for (size_t part = 1; part < r->c->table.of.parts; part++) {
+        if (a->part[part] == b->part[part] && !((a->texts ^ b->texts) >> part & 1))
+            continue;
+        return rank_part(r->order, a, part) < rank_part(r->order, b, part);
+    }
+    return false;
+}
+
+/* Sort entries that differ only in the other parts; `spare` has room for half of them. */
+static void sort_rows(const ranking *r, row_entry *all, size_t number, row_entry *spare) {
+    if (number < 2)
+        return;
+    size_t half = number / 2, at = 0;
+    sort_rows(r, all, half, spare);
+    sort_rows(r, all + half, number - half, spare);
+    memcpy(spare, all, half * sizeof *all);
+    for (size_t first = 0, second = half; first < half; at++) {
+        if (second < number && is_row_before(r, all[second].whose, spare[first].whose))
+            all[at] = all[second++];
+        else
+            all[at] = spare[first++];
+    }
+}
+
+/* Put entries with the same first sum and the same first part into order. */
+static bool sort_ties(const ranking *r) {
+    row_entry *all = (row_entry *)(void *)r->entries, *spare = NULL;
+    size_t room = 0;
+    for (size_t from = 0, to; from < r->number; from = to) {
+        for (to = from + 1; to < r->number && !memcmp(&all[from], &all[to], r->sorted_bytes);)
+            to++;
+        if ((to - from) / 2 > room) {
+            room = to - from;
+            free(spare);
+            spare = malloc(room * sizeof *spare);
+            if (!spare)
+                return false;
+        }
+        sort_rows(r, all + from, to - from, spare);
+    }
+    free(spare);
+    return true;
+}
+
 static bool fill(ranking *r, size_t top) {
     sums *table = &r->c->table;
     int64_t least = top && top < table->rows ? least_of_top(r->c, top) : INT64_MIN;
     size_t entries = 0;
     for (EACH_ROW(one, table))
-        entries += settle(table, one) && *sums_of(table, one) >= least;
+        entries += settle(table, one) && ranking_sum(table, one) >= least;
     r->room = (entries + 1) * r->words * sizeof *r->entries;
     r->entries = zeroed_room(r->room);
     if (!r->entries)
         return false;
     for (EACH_ROW(one, table)) {
-        const int64_t *sum = sums_of(table, one);
-        if (one->state != COUNTED_ONCE || *sum < least)
-            continue;
-        uint8_t *entry = (uint8_t *)(r->entries + r->number++ * r->words);
-        int64_t below = INT64_MAX - *sum;
-        rank_key(r->order, one, entry);
-        memcpy(entry + r->below_at, &below, sizeof below);
-        memcpy(entry + r->sorted_bytes, sum + 1, (table->of.sums - 1) * sizeof *sum);
+        if (one->state == COUNTED_ONCE && ranking_sum(table, one) >= least)
+            fill_entry(r, one, (uint8_t *)(r->entries + r->number++ * r->words));
     }
-    bool sorted = sort_entries(r);
+    bool sorted = sort_entries(r) && (table->of.is_recipe || sort_ties(r));
     if (top && r->number > top)
         r->number = top;
     return sorted;
@@ -129,9 +198,10 @@ ranking *ranking_new(counter *c, size_t top) {
         return NULL;
     r->c = c;
     r->order = key_order_new(&c->table);
-    r->below_at = rank_bytes(c->table.of);
+    bool is_recipe = c->table.of.is_recipe;
+    r->below_at = is_recipe ? (size_t)RECIPE_RANK_BYTES : offsetof(row_entry, below);
     r->sorted_bytes = r->below_at + sizeof(int64_t);
-    r->words = (r->below_at + c->table.of.sums * sizeof(int64_t) + 7) / 8;
+    r->words = is_recipe ? (r->below_at + c->table.of.sums * sizeof(int64_t) + 7) / 8 : (size_t)ENTRY_WORDS;
     if (!r->order || !fill(r, top)) {
         ranking_free(r);
         return NULL;
@@ -145,17 +215,33 @@ void ranking_free(ranking *r) {
     free(r);
 }
 
+static uint8_t *print_sum(const shape *of, size_t number, int64_t sum, uint8_t *to) {
+    *to++ = '\t';
+    return of->sum[number] == ADDED ? print_number(to, (uint64_t)sum) : print_time(to, as_kept(of, number, sum));
+}
+
+static uint8_t *print_entry(const ranking *r, const uint8_t *from, uint8_t *to) {
+    const sums *table = &r->c->table;
+    if (!table->of.is_recipe) {
+        row *one = ((const row_entry *)(const void *)from)->whose;
+        to = print_key(table, one, to);
+        for (size_t i = 0; i < table->of.sums; i++)
+            to = print_sum(&table->of, i, sums_of(table, one)[i], to);
+        return to;
+    }
+    to = print_recipe(r->order, from, to);
+    for (size_t i = 0; i < table->of.sums; i++) {
+        int64_t sum;
+        memcpy(&sum, from + r->below_at + i * sizeof sum, sizeof sum);
+        to = print_sum(&table->of, i, i ? sum : as_kept(&table->of, 0, INT64_MAX - sum), to);
+    }
+    return to;
+}
+
 size_t ranking_read(ranking *r, uint8_t *room, size_t length) {
     uint8_t *to = room;
     for (; r->given < r->number && length - (size_t)(to - room) >= LONGEST_TALKER_LINE; r->given++) {
-        const uint8_t *entry = (const uint8_t *)(r->entries + r->given * r->words);
-        to = print_key(r->order, entry, to);
-        for (size_t i = 0; i < r->c->table.of.sums; i++) {
-            int64_t sum;
-            memcpy(&sum, entry + r->below_at + i * sizeof sum, sizeof sum);
-            *to++ = '\t';
-            to = print_number(to, (uint64_t)(i ? sum : INT64_MAX - sum));
-        }
+        to = print_entry(r, (const uint8_t *)(r->entries + r->given * r->words), to);
         *to++ = '\n';
     }
     return (size_t)(to - room);
@@ -175,7 +261,8 @@ typedef struct {
 struct merge {
     int fd;
     run *runs;
-    size_t number; /* a heap by the order of the answer */
+    size_t columns; /* before the first sum */
+    size_t number;  /* a heap by the order of the answer */
     size_t left;   /* how many lines may still be given */
 };
 
@@ -199,13 +286,19 @@ static bool advance(merge *m, run *one) {
     }
     if (!end)
         return one->line == one->stop;
-    const uint8_t *tab = memchr(one->line, '\t', (size_t)(end - one->line));
-    if (!tab)
-        return false;
+    const uint8_t *sum = one->line;
+    for (size_t column = 0; column < m->columns; column++) {
+        const uint8_t *tab = memchr(sum, '\t', (size_t)(end - sum));
+        if (!tab)
+            return false;
+        sum = tab + 1;
+    }
     one->sum = 0;
-    for (const uint8_t *digit = tab + 1; digit < end && *digit != '\t'; digit++)
-        one->sum = one->sum * 10 + (uint64_t)(*digit - '0');
-    one->key_length = (size_t)(tab + 1 - one->line); /* with the tab, which comes before any other byte */
+    for (const uint8_t *digit = sum; digit < end && *digit != '\t'; digit++) {
+        if ((uint8_t)(*digit - '0') < 10) /* of a time, only the digits */
+            one->sum = one->sum * 10 + (uint64_t)(*digit - '0');
+    }
+    one->key_length = (size_t)(sum - one->line); /* with the last tab, which comes before any other byte */
     one->length = (size_t)(end + 1 - one->line);
     return true;
 }
@@ -229,11 +322,12 @@ static void settle_run(merge *m, size_t at) {
     m->runs[at] = one;
 }
 
-merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rankings, size_t top) {
+merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rankings, size_t columns, size_t top) {
     merge *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
     m->fd = fd;
+    m->columns = columns;
     m->left = top ? top : SIZE_MAX;
     m->runs = calloc(rankings, sizeof *m->runs);
     bool fits = m->runs;

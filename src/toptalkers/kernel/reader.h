@@ -41,6 +41,7 @@ typedef struct {
     int columns; /* how many there are */
     int key[LONGEST_KEY], sums[MOST_SUMS], port, status, action, start;
     int srcport, dstport_any, flags; /* of a service; set by `use_service` */
+    int no_data[3]; /* without a log status, a record that has `-` in all of these has no data */
     int telling[TELLINGS];
     uint32_t looked_at; /* how many columns there are up to the last one that is needed */
     bool usable;        /* whether it has all that the question needs */
@@ -62,9 +63,7 @@ typedef struct reader {
     char *headerless;
     char *names; /* of the fields in `key` and `sums` */
     const char *key[LONGEST_KEY], *sums[MOST_SUMS]; /* a sum without a name counts records */
-    int largest[LONGEST_KEY]; /* of the numbers in the key */
-    int port_part;            /* which part of the key is the destination port */
-    bool all_ports;
+    bool is_recipe, key_has_service, all_ports;
     uint8_t ports[1 << 16];
     enum action action;
     int64_t since, until;
@@ -83,7 +82,9 @@ typedef struct reader {
     misfit example;
     char *columns;  /* of the layout now, separated by spaces */
     bool by_header; /* whether a header set it */
-    uint32_t *at; /* where the columns of a line start; room for those of the layout, one more, and one to lose */
+    /* Where the columns of a line start; room for those of the layout, one more, and one to lose. Of a row, whose values
+     * may lie anywhere, a start and an end for each column. */
+    uint32_t *at;
     uint8_t *rest; /* the beginning of a line that goes on in the next piece */
     size_t rest_length, rest_room;
 } reader;
@@ -137,21 +138,34 @@ static inline enum action parse_action(column c) {
     return is_text(c, "ACCEPT", 6) ? ACCEPT : is_text(c, "REJECT", 6) ? REJECT : ANY_ACTION;
 }
 
-/* keys.c */
-bool is_address(column text);
+/* Whether a column has no value. */
+static inline bool is_none(column c) { return c.length == 1 && c.text[0] == '-'; }
+
+/* addresses.c */
+bool is_address(column c);
+bool is_ipv6(column c);
 bool parse_ipv4(column c, uint32_t *address);
 /* RFC 4291, section 2.2, without a zone: 16 bytes, the most significant first. */
 bool parse_ipv6(column c, uint8_t *address);
-/* Read a part of a key into a talker. Returns COUNTED, or why the record is malformed. */
-enum tally take_part(counter *c, column text, size_t part, talker *whose);
+/* The network of an IPv6 address (RFC 5952, section 4), with its length behind a slash. */
+enum { LONGEST_NETWORK = 39 + 4 };
+uint8_t *print_ipv6_network(uint8_t *to, const uint8_t *address, uint32_t bits);
+
+/* keys.c */
+/* Take a part of a question's key, KIND:FIELD. Returns its field; NULL if there is no such part. */
+const char *take_part(shape *of, char *word);
+/* Read a record's key into a talker. Returns COUNTED, or why the record is malformed. */
+enum tally take_key(counter *c, const uint8_t *base, const uint32_t *at, talker *whose);
+/* The recipe's, whose port was read before. */
+enum tally take_recipe(counter *c, const uint8_t *base, const uint32_t *at, uint32_t port, talker *whose);
 
 /* lines.c */
 /* Write the starts of a line's columns into `at`, and the start of one more behind its end. Returns their number. */
 uint32_t split(reader *r, const uint8_t *line, size_t length);
 
 /* rules.c */
-/* The first column of a name in a list of them; ABSENT if there is none. */
-int column_of(const char *columns, const char *name);
+/* The first column of a name; ABSENT if there is none. */
+int find_column(const reader *r, const char *name);
 /* Look up a column that the question needs, while the layout is set. Without it, the layout is not usable. */
 int need(reader *r, const char *name);
 /* Look up a column that the question uses, and takes for `-` where there is none: ABSENT. */
@@ -180,8 +194,8 @@ enum tally where_examine(where *w, const layout *l, const uint8_t *base, const u
 /* misfits.c */
 void begin_stretch(reader *r, int64_t record);
 void end_stretch(reader *r, int64_t record);
-/* Check all telling columns of a sound record. */
-void take_sample(reader *r, int64_t record, const uint8_t *line, size_t length);
+/* Check all telling columns of a sound record. A line is its own base. */
+void take_sample(reader *r, int64_t record, const uint8_t *base, const uint8_t *line, size_t length);
 void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long);
 
 #pragma GCC visibility pop

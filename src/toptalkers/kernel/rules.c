@@ -7,12 +7,13 @@
 
 #include <stdlib.h>
 
-int column_of(const char *columns, const char *name) {
+int find_column(const reader *r, const char *name) {
+    const char *columns = r->columns;
     size_t length = strlen(name);
     for (int number = 0;; number++) {
         size_t width = strcspn(columns, " ");
         if (width == length && !memcmp(columns, name, length))
-            return number;
+            return r->in_columns ? 2 * number : number;
         if (!columns[width])
             return ABSENT;
         columns += width + 1;
@@ -20,7 +21,7 @@ int column_of(const char *columns, const char *name) {
 }
 
 int use(reader *r, const char *name) {
-    int number = column_of(r->columns, name);
+    int number = find_column(r, name);
     if (r->now.looked_at < (uint32_t)(number + 1))
         r->now.looked_at = (uint32_t)(number + 1);
     return number;
@@ -38,13 +39,24 @@ void use_service(reader *r) {
     r->now.flags = use(r, "tcp-flags");
 }
 
+/* Without a log status, a record that has neither addresses nor a destination port has no data. */
+static void use_no_data(reader *r) {
+    static const char *const names[] = {"srcaddr", "dstaddr", "dstport"};
+    for (int i = 0; i < 3; i++) {
+        if (find_column(r, names[i]) == ABSENT)
+            return;
+    }
+    for (int i = 0; i < 3; i++)
+        r->now.no_data[i] = use(r, names[i]);
+}
+
 bool set_layout(reader *r, const char *names, size_t length) {
     size_t columns = 1;
     for (size_t i = 0; i < length; i++)
         columns += names[i] == ' ';
     char *text = realloc(r->columns, length + 1);
     r->columns = text ? text : r->columns;
-    uint32_t *at = realloc(r->at, (columns + 3) * sizeof *at);
+    uint32_t *at = realloc(r->at, ((r->in_columns ? 2 * columns : columns) + 3) * sizeof *at);
     r->at = at ? at : r->at;
     if (!text || !at)
         return false;
@@ -53,30 +65,51 @@ bool set_layout(reader *r, const char *names, size_t length) {
     text[length] = 0;
     layout *l = &r->now;
     *l = (layout){.columns = (int)columns, .port = ABSENT, .action = ABSENT, .start = ABSENT, .srcport = ABSENT,
-                  .dstport_any = ABSENT, .flags = ABSENT, .usable = true};
+                  .dstport_any = ABSENT, .flags = ABSENT, .no_data = {ABSENT, ABSENT, ABSENT}, .usable = true};
     l->status = use(r, "log-status");
     for (size_t i = 0; i < LONGEST_KEY; i++)
-        l->key[i] = r->key[i] ? need(r, r->key[i]) : ABSENT;
+        l->key[i] = !r->key[i] || !*r->key[i] ? ABSENT : r->is_recipe ? need(r, r->key[i]) : use(r, r->key[i]);
+    if (r->key_has_service)
+        use_service(r);
     for (size_t i = 0; i < MOST_SUMS; i++)
         l->sums[i] = r->sums[i] ? need(r, r->sums[i]) : ABSENT;
-    if (r->port_part != ABSENT || !r->all_ports)
+    if (r->is_recipe || !r->all_ports)
         l->port = need(r, "dstport");
     if (r->action != ANY_ACTION)
         l->action = need(r, "action");
     if (r->since != INT64_MIN || r->until != INT64_MAX)
         l->start = need(r, "start");
+    if (l->status == ABSENT)
+        use_no_data(r);
     for (size_t i = 0; i < TELLINGS; i++)
-        l->telling[i] = column_of(text, TELLING[i].name);
+        l->telling[i] = find_column(r, TELLING[i].name);
     if (r->condition)
         where_set_layout(r->condition, r);
     return true;
 }
 
-/* Whether a record has no key. In a layout without a log status, such a record has no data. */
-static bool has_no_key(const counter *c, const uint8_t *base, const uint32_t *at) {
-    for (size_t part = 0; part < c->table.of.parts; part++) {
-        if (!is_text(COLUMN(c->reader->now.key[part]), "-", 1))
+static bool has_no_data(const layout *l, const uint8_t *base, const uint32_t *at) {
+    for (int i = 0; i < 3; i++) {
+        if (l->no_data[i] == ABSENT || !is_none(COLUMN(l->no_data[i])))
             return false;
+    }
+    return true;
+}
+
+/* Read the values that a record adds to the sums. Returns false when one is not a number. */
+static inline bool take_values(const counter *c, const uint8_t *base, const uint32_t *at, int64_t *values) {
+    const layout *l = &c->reader->now;
+    const shape *of = &c->table.of;
+    for (size_t i = 0; i < of->sums; i++) {
+        if (l->sums[i] == ABSENT)
+            values[i] = c->reader->weight;
+        else if (of->sum[i] == ADDED)
+            values[i] = parse_number(COLUMN(l->sums[i]));
+        else
+            values[i] = parse_time(COLUMN(l->sums[i]));
+        if (values[i] < 0)
+            return false;
+        values[i] = as_kept(of, i, values[i]);
     }
     return true;
 }
@@ -89,7 +122,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
         column status = COLUMN(l->status);
         if (!is_text(status, "OK", 2))
             return is_text(status, "NODATA", 6) ? NODATA : is_text(status, "SKIPDATA", 8) ? SKIPDATA : MALFORMED_STATUS;
-    } else if (has_no_key(c, base, at)) {
+    } else if (has_no_data(l, base, at)) {
         return NODATA;
     }
     if (l->action != ABSENT) {
@@ -110,10 +143,12 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     }
     int port = 0;
     if (l->port != ABSENT) {
-        port = parse_port(COLUMN(l->port));
+        column text = COLUMN(l->port);
+        bool is_no_port = !r->is_recipe && is_none(text); /* none that is wanted */
+        port = is_no_port ? 0 : parse_port(text);
         if (port < 0)
             return MALFORMED_PORT;
-        if (verdict == COUNTED && !r->ports[port])
+        if (verdict == COUNTED && (is_no_port || !r->ports[port]))
             verdict = PORTS;
     }
     if (r->condition) {
@@ -125,19 +160,13 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     }
     if (verdict != COUNTED)
         return verdict;
-    talker whose = {0};
-    for (int part = 0; part < (int)c->table.of.parts; part++) {
-        if (part == r->port_part)
-            whose.part[part] = (uint32_t)port;
-        else if ((verdict = take_part(c, COLUMN(l->key[part]), (size_t)part, &whose)) != COUNTED)
-            return verdict;
-    }
+    talker whose;
+    verdict = r->is_recipe ? take_recipe(c, base, at, (uint32_t)port, &whose) : take_key(c, base, at, &whose);
+    if (verdict != COUNTED)
+        return verdict;
     int64_t values[MOST_SUMS];
-    for (size_t i = 0; i < c->table.of.sums; i++) {
-        values[i] = l->sums[i] == ABSENT ? r->weight : parse_number(COLUMN(l->sums[i]));
-        if (values[i] < 0)
-            return MALFORMED_NUMBER;
-    }
+    if (!take_values(c, base, at, values))
+        return MALFORMED_NUMBER;
     if (!counter_add(c, &whose, values))
         c->failed = true;
     return COUNTED;

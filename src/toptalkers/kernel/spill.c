@@ -71,8 +71,8 @@ typedef struct {
 } outgoing;
 
 static bool write_segment(counter *c, spill *s, outgoing *out, int part, bool provisional) {
-    segment one = {0, out->length[part], out->rows[part], part};
-    if (!one.rows)
+    segment one = {0, out->length[part], (uint32_t)memory_in_rows(&c->table, out->rows[part]), part};
+    if (!one.length)
         return true;
     pthread_mutex_lock(&s->lock);
     one.offset = s->end;

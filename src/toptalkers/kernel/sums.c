@@ -1,11 +1,12 @@
-/* Sums by talker: an open-addressed table, and the texts of addresses that are not IPv4. */
+/* Sums by talker: an open-addressed table, and the texts that are values of their keys. */
 #include "kernel.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { FIRST_SLOTS = 1 << 12, FIRST_ADDRESSES = 1 << 8 };
+enum { TEXT_WORDS = 7 }; /* those of the text of a usual address take as much memory as a row of the default question */
+enum { FIRST_SLOTS = 1 << 12, FIRST_TEXTS = 1 << 8 };
 
 /* Large tables are read at random: with huge pages that takes half the time. */
 void *zeroed_room(size_t bytes) {
@@ -25,7 +26,12 @@ void free_room(void *room, size_t bytes) {
 
 static inline uint64_t hash_key(const uint32_t *part, size_t parts, uint64_t texts, uint64_t seed) {
     uint64_t hash = seed ^ texts << 32;
-    for (size_t i = 0; i < parts; i++) {
+    size_t i = 0;
+    for (; parts > 3 && i + 1 < parts; i += 2) { /* of a long key two at a time */
+        hash = (hash ^ ((uint64_t)part[i] << 32 | part[i + 1])) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    for (; i < parts; i++) {
         hash = (hash ^ part[i]) * 0x9e3779b97f4a7c15u;
         hash ^= hash >> 32;
     }
@@ -49,31 +55,46 @@ uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
 
 static size_t slot_bytes(const sums *table) { return (table->mask + 1) * table->row_bytes; }
 
-bool sums_init(sums *table, uint64_t seed, shape of) {
+bool sums_init(sums *table, uint64_t seed, const shape *of) {
     memset(table, 0, sizeof *table);
-    table->of = of;
-    table->sums_at = (sizeof(row) + of.parts * sizeof(uint32_t) + 7) / 8 * 8;
-    table->row_bytes = table->sums_at + 2 * of.sums * sizeof(int64_t);
+    table->of = *of;
+    table->sums_at = (sizeof(row) + of->parts * sizeof(uint32_t) + 7) / 8 * 8;
+    table->row_bytes = table->sums_at + 2 * of->sums * sizeof(int64_t);
     table->seed = seed;
     table->file = 1;
     table->mask = FIRST_SLOTS - 1;
     table->slots = zeroed_room(slot_bytes(table));
-    table->address_slots = calloc(2 * FIRST_ADDRESSES, sizeof *table->address_slots);
-    table->address_mask = 2 * FIRST_ADDRESSES - 1;
-    return table->slots && table->address_slots;
+    table->text_slots = calloc(2 * FIRST_TEXTS, sizeof *table->text_slots);
+    table->text_mask = 2 * FIRST_TEXTS - 1;
+    table->text_room = 8 * FIRST_TEXTS;
+    table->texts = malloc(table->text_room * sizeof *table->texts);
+    bool fits = table->slots && table->text_slots && table->texts;
+    for (size_t part = 0; part < LONGEST_KEY; part++) {
+        table->last_text[part] = NO_VALUE;
+        if (part < of->parts && of->part[part] == NETWORK_PART)
+            fits &= (table->networks[part] = calloc(NETWORKS_KEPT, sizeof(known_network))) != NULL;
+    }
+    return fits;
 }
 
 void sums_free(sums *table) {
     free_room(table->slots, slot_bytes(table));
-    free(table->addresses);
-    free(table->address_slots);
+    free(table->texts);
+    free(table->text_slots);
+    for (size_t part = 0; part < LONGEST_KEY; part++)
+        free(table->networks[part]);
 }
 
 void sums_clear(sums *table) {
     /* It keeps its size: it was filled once, and will be again. */
     memset(table->slots, 0, slot_bytes(table));
-    memset(table->address_slots, 0, (table->address_mask + 1) * sizeof *table->address_slots);
-    table->rows = table->addresses_known = 0;
+    memset(table->text_slots, 0, (table->text_mask + 1) * sizeof *table->text_slots);
+    table->rows = table->texts_known = table->text_words = 0;
+    for (size_t part = 0; part < LONGEST_KEY; part++) {
+        table->last_text[part] = NO_VALUE;
+        if (table->networks[part])
+            memset(table->networks[part], 0, NETWORKS_KEPT * sizeof(known_network));
+    }
 }
 
 /* Functions with `parts` and `row_bytes` are compiled twice: for the default question's, known to the compiler, and for
@@ -137,16 +158,21 @@ static bool add(sums *table, const waiting_sum *what) {
     }
     int64_t *pending = sums_of(table, one) + table->of.sums;
     for (size_t i = 0; i < table->of.sums; i++)
-        pending[i] += what->values[i];
+        add_value(table, i, &pending[i], what->values[i]);
     return true;
 }
 
 bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
     waiting_sum *one = &table->waiting[table->waits++ % WAITING];
     bool fits = table->waits <= WAITING || add(table, one);
-    one->whose = *whose;
-    one->hash = is_usual(table) ? hash_key(whose->part, 3, whose->texts, table->seed)
-                                : hash_key(whose->part, table->of.parts, whose->texts, table->seed);
+    one->whose.texts = whose->texts;
+    if (is_usual(table)) {
+        memcpy(one->whose.part, whose->part, 3 * sizeof *whose->part);
+        one->hash = hash_key(whose->part, 3, whose->texts, table->seed);
+    } else {
+        memcpy(one->whose.part, whose->part, table->of.parts * sizeof *whose->part);
+        one->hash = hash_key(whose->part, table->of.parts, whose->texts, table->seed);
+    }
     for (size_t i = 0; i < table->of.sums; i++)
         one->values[i] = values[i];
     __builtin_prefetch(table->slots + (one->hash & table->mask) * table->row_bytes, 1);
@@ -179,64 +205,79 @@ void sums_end_file(sums *table, bool counts) {
     }
 }
 
-static bool grow_addresses(sums *table) {
-    size_t room = table->addresses_room ? 2 * table->addresses_room : FIRST_ADDRESSES, slots = 2 * room;
-    text_address *larger = realloc(table->addresses, room * sizeof *larger);
+static bool grow_text_slots(sums *table) {
+    size_t slots = 2 * (table->text_mask + 1);
+    uint32_t *larger = calloc(slots, sizeof *larger);
     if (!larger)
         return false;
-    table->addresses = larger;
-    uint32_t *larger_slots = calloc(slots, sizeof *larger_slots);
-    if (!larger_slots)
-        return false;
-    free(table->address_slots);
-    table->addresses_room = room;
-    table->address_slots = larger_slots;
-    table->address_mask = slots - 1;
-    for (size_t number = 0; number < table->addresses_known; number++) {
-        size_t at = larger[number].hash & table->address_mask;
-        while (larger_slots[at])
-            at = (at + 1) & table->address_mask;
-        larger_slots[at] = (uint32_t)number + 1;
+    free(table->text_slots);
+    table->text_slots = larger;
+    table->text_mask = slots - 1;
+    for (EACH_TEXT(one, table)) {
+        size_t at = one->hash & table->text_mask;
+        while (larger[at])
+            at = (at + 1) & table->text_mask;
+        larger[at] = number_of(table, one) + 1;
     }
     return true;
 }
 
-static uint32_t *address_slot(const sums *table, const uint8_t *text, size_t length, uint64_t hash) {
-    for (size_t at = hash & table->address_mask;; at = (at + 1) & table->address_mask) {
-        uint32_t *slot = &table->address_slots[at];
+/* Room for so many words more. */
+static bool grow_texts(sums *table, size_t words) {
+    if (table->text_words + words <= table->text_room)
+        return true;
+    size_t room = 2 * table->text_room + words;
+    uint64_t *larger = room < NO_VALUE ? realloc(table->texts, room * sizeof *larger) : NULL;
+    if (!larger)
+        return false;
+    table->texts = larger;
+    table->text_room = room;
+    return true;
+}
+
+static uint32_t *text_slot(const sums *table, const uint8_t *bytes, size_t length, uint64_t hash) {
+    for (size_t at = hash & table->text_mask;; at = (at + 1) & table->text_mask) {
+        uint32_t *slot = &table->text_slots[at];
         if (!*slot)
             return slot;
-        const text_address *known = &table->addresses[*slot - 1];
-        if (known->hash == hash && known->length == length && !memcmp(known->text, text, length))
+        const kept_text *known = text_at(table, *slot - 1);
+        if (known->hash == hash && known->length == length && !memcmp(known->bytes, bytes, length))
             return slot;
     }
 }
 
-int64_t sums_known_address(const sums *table, const uint8_t *text, size_t length) {
-    return (int64_t)*address_slot(table, text, length, hash_bytes(text, length, table->seed)) - 1;
+kept_text *sums_known_text(const sums *table, const uint8_t *bytes, size_t length) {
+    uint32_t slot = *text_slot(table, bytes, length, hash_bytes(bytes, length, table->seed));
+    return slot ? text_at(table, slot - 1) : NULL;
 }
 
-int64_t sums_address(sums *table, const uint8_t *text, size_t length) {
-    uint64_t hash = hash_bytes(text, length, table->seed);
-    uint32_t *slot = address_slot(table, text, length, hash);
+kept_text *sums_text(sums *table, const uint8_t *bytes, size_t length) {
+    uint64_t hash = hash_bytes(bytes, length, table->seed);
+    uint32_t *slot = text_slot(table, bytes, length, hash);
     if (*slot)
-        return *slot - 1;
-    if (table->addresses_known == table->addresses_room) {
-        if (!grow_addresses(table))
-            return -1;
-        slot = address_slot(table, text, length, hash);
+        return text_at(table, *slot - 1);
+    if (table->texts_known >= table->text_mask / 2) {
+        if (!grow_text_slots(table))
+            return NULL;
+        slot = text_slot(table, bytes, length, hash);
     }
-    text_address *added = &table->addresses[table->addresses_known++];
-    added->hash = hash;
-    added->length = (uint8_t)length;
-    memcpy(added->text, text, length);
-    *slot = (uint32_t)table->addresses_known;
-    return *slot - 1;
+    size_t words = text_words(length);
+    if (!grow_texts(table, words))
+        return NULL;
+    kept_text *added = text_at(table, (uint32_t)table->text_words);
+    *added = (kept_text){.hash = hash, .length = (uint16_t)length};
+    memcpy(added->bytes, bytes, length);
+    *slot = (uint32_t)table->text_words + 1;
+    table->text_words += words;
+    table->texts_known++;
+    return added;
 }
 
 static bool add_totals(counter *c, const int64_t *values) {
     totals *total = &c->total;
     for (size_t i = 0; i < c->table.of.sums; i++) {
+        if (c->table.of.largest >> i & 1)
+            continue;
         if (values[i] < 0 || values[i] > INT64_MAX - total->sums[i])
             total->are_too_large = true;
         else
@@ -249,10 +290,12 @@ bool counter_add(counter *c, const talker *whose, const int64_t *values) {
     return !add_totals(c, values) || sums_add_soon(&c->table, whose, values);
 }
 
-int64_t counter_total(const counter *c) {
+int64_t counter_totals(const counter *c, int64_t *of_each) {
     int64_t largest = 0;
-    for (size_t i = 0; i < c->table.of.sums; i++)
-        largest = c->total.sums[i] > largest ? c->total.sums[i] : largest;
+    for (size_t i = 0; i < MOST_SUMS; i++) {
+        of_each[i] = c->total.sums[i];
+        largest = of_each[i] > largest ? of_each[i] : largest;
+    }
     return c->total.are_too_large ? -1 : largest;
 }
 
@@ -263,29 +306,25 @@ int counter_absorb(counter *into, counter *from) {
     into->total_before = into->total;
     if (!is_sound)
         return 0;
-    uint32_t *numbers = malloc((table->addresses_known + 1) * sizeof *numbers);
-    if (!numbers)
-        return -1;
-    for (size_t number = 0; number < table->addresses_known; number++) {
-        const text_address *known = &table->addresses[number];
-        int64_t in_other = sums_address(&into->table, known->text, known->length);
-        if (in_other < 0) {
-            free(numbers);
+    for (EACH_TEXT(known, table)) {
+        const kept_text *in_other = sums_text(&into->table, known->bytes, known->length);
+        if (!in_other)
             return -1;
-        }
-        numbers[number] = (uint32_t)in_other;
+        known->note = number_of(&into->table, in_other);
     }
     bool fits = true;
     for (EACH_ROW(one, table)) {
         if (!settle(table, one))
             continue;
         talker whose = {.texts = one->texts};
-        for (size_t part = 0; part < table->of.parts; part++)
-            whose.part[part] = one->texts >> part & 1 ? numbers[one->part[part]] : one->part[part];
+        for (size_t part = 0; part < table->of.parts; part++) {
+            uint32_t number = one->part[part];
+            bool is_text = one->texts >> part & 1 && number != NO_VALUE;
+            whose.part[part] = is_text ? text_at(table, number)->note : number;
+        }
         fits = fits && sums_add_soon(&into->table, &whose, sums_of(table, one));
     }
     fits &= sums_add_waiting(&into->table);
-    free(numbers);
     sums_end_file(&into->table, true);
     counter_clear(from);
     return fits ? 0 : -1;
@@ -298,9 +337,9 @@ int counter_is_packed(counter *c, const uint8_t *rows, size_t length) {
         if (!(rows = unpack_row(&c->table, rows, end, NULL, values)))
             return 0;
         for (size_t i = 0; i < c->table.of.sums; i++) {
-            if (values[i] < 0 || values[i] > INT64_MAX - total[i])
+            if (values[i] < 0 || values[i] > (c->table.of.largest >> i & 1 ? FIRST_FROM : INT64_MAX - total[i]))
                 return 0;
-            total[i] += values[i];
+            total[i] += c->table.of.largest >> i & 1 ? 0 : values[i];
         }
     }
     return 1;
@@ -337,7 +376,11 @@ void counter_clear(counter *c) {
     c->total = c->total_before = (totals){0};
 }
 
-size_t counter_rows(const counter *c) { return c->table.rows + c->table.addresses_known; }
+size_t memory_in_rows(const sums *table, size_t rows) { return (rows * table->row_bytes + 31) / 32; }
+
+size_t counter_rows(const counter *c) {
+    return memory_in_rows(&c->table, c->table.rows) + (c->table.text_words + TEXT_WORDS - 1) / TEXT_WORDS;
+}
 
 size_t counter_talkers(counter *c) {
     size_t talkers = 0;

@@ -1,11 +1,14 @@
 """The digest: the answer to one long question, kept as a Parquet file, from which later questions are answered.
 
 Its rows have a key of ten columns (`DIGEST_KEY`) and five sums (`DIGEST_METRICS`). Read again, a row is a record that
-counts for `records` of them: `start` is its first time seen, `end` its last.
+counts for `records` of them: `start` is its first time seen, `end` its last. `docs/digest.md` describes the file.
 """
 
+from datetime import datetime, timedelta
+
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import Metric
+from toptalkers.question.clauses import Metric, PortRanges, format_ports, format_time
+from toptalkers.question.key import HIGHEST_KNOWN_PORT, HIGHEST_PORT, PORT_FIELDS
 from toptalkers.question.query import Query
 
 DIGEST_VERSION = 1
@@ -25,6 +28,17 @@ DIGEST_KEY = (
 )
 DIGEST_METRICS: tuple[Metric, ...] = ("bytes", "packets", "records", "first", "last")
 
+FIXED_CLAUSES = ("by", "metric")
+"""The clauses that are the same for all digests."""
+
+_BY = {*DIGEST_KEY, "day", "pair"}
+"""The words of `--by` that a digest always answers, also as networks."""
+
+_PER_RECORD = ("packets", "bytes", "start", "end")
+"""The fields whose values a digest adds up, so that it no longer has those of a single record."""
+
+_PORTS_HINT = f"service-port, side and client-port are known; so are ports up to {HIGHEST_KNOWN_PORT}"
+
 
 def digest_texts(**texts: str | None) -> dict[str, str | None]:
     """The texts of the clauses of a digest's question: the key and the metrics of digests, all ports, all actions."""
@@ -41,8 +55,93 @@ def is_digest(query: Query) -> bool:
 def check_question(query: Query) -> None:
     """Check that a question can be answered from digests with the same answer as from the records themselves.
 
+    A digest has whole hours, and of the two ports the service's; the other is known if it is at most 1024.
+
     Raises:
         UsageError: it needs what a digest lacks; the message says what, and what can be asked instead.
 
     """
-    raise NotImplementedError(UsageError, query)
+    for word in query.by:
+        _check_part(word, query.ports)
+    if not _are_known(query.ports):
+        raise UsageError(
+            f"--ports {format_ports(query.ports)}: a digest does not tell ports above {HIGHEST_KNOWN_PORT} apart,"
+            " except those of services",
+            hint=f"--ports 0-{HIGHEST_KNOWN_PORT}, --ports all, or --where 'service-port = {_first_high(query.ports)}'",
+        )
+    for option, time in (("--since", query.since), ("--until", query.until)):
+        _check_hour(option, time)
+    if query.where:
+        for word in query.where.program.split(","):
+            _check_test(word)
+
+
+def _check_part(word: str, ports: PortRanges) -> None:
+    """Check a part of the key, of a question for some destination ports."""
+    field = word.partition("/")[0]
+    if field in _BY:
+        return
+    if field == "dstport":
+        if ports[-1][1] <= HIGHEST_KNOWN_PORT:
+            return
+        raise UsageError(
+            f"--by dstport: a digest keeps the port of the service, and the other one up to {HIGHEST_KNOWN_PORT}",
+            hint=f"--by service-port, or --ports 0-{HIGHEST_KNOWN_PORT}",
+        )
+    if field == "srcport":
+        raise UsageError(
+            f"--by srcport: a digest keeps the port of the service, and the other one up to {HIGHEST_KNOWN_PORT}",
+            hint="--by service-port,side",
+        )
+    if field in ("minute", "start", "end"):
+        raise UsageError(f"--by {word}: a digest has one row for a whole hour", hint="--by hour")
+    raise UsageError(f"--by {word}: {_why_not(field)}", hint=f"a digest has {', '.join(DIGEST_KEY)}")
+
+
+def _check_test(word: str) -> None:
+    """Check a test, or an operator, of the program of `--where`."""
+    field, _, values = word.partition(":")
+    if not values or field in DIGEST_KEY or field in ("srcaddr", "dstaddr"):
+        return
+    if field in PORT_FIELDS:
+        pairs = [one.split("-") for one in values.partition(":")[2].split("+") if one]
+        if not _are_known(tuple((int(low), int(high)) for low, high in pairs)):
+            raise UsageError(
+                f"--where {field}: a digest does not tell ports above {HIGHEST_KNOWN_PORT} apart,"
+                " except those of services",
+                hint=_PORTS_HINT,
+            )
+        return
+    if field == "start":
+        raise UsageError("--where start: a digest has one row for a whole hour", hint="--since and --until, full hours")
+    raise UsageError(f"--where {field}: {_why_not(field)}", hint=f"a digest has {', '.join(DIGEST_KEY)}")
+
+
+def _why_not(field: str) -> str:
+    if field in _PER_RECORD:
+        return "a digest has sums of many records, not the values of each"
+    return "a digest does not have this field"
+
+
+def _check_hour(option: str, time: datetime | None) -> None:
+    if time is None or not (time.minute or time.second):
+        return
+    before = time.replace(minute=0, second=0)
+    after = before + timedelta(hours=1)
+    raise UsageError(
+        f"{option} {format_time(time)}: a digest has whole hours",
+        hint=f"{option} {format_time(before)} or {format_time(after)}",
+    )
+
+
+def _are_known(ports: PortRanges) -> bool:
+    """Whether a digest knows of each port if it is one of these.
+
+    The ports that it does not tell apart, above 1024, must be all among them, or none.
+    """
+    low, high = ports[-1] if ports else (0, 0)
+    return high <= HIGHEST_KNOWN_PORT or (low <= HIGHEST_KNOWN_PORT + 1 and high == HIGHEST_PORT)
+
+
+def _first_high(ports: PortRanges) -> int:
+    return next(max(low, HIGHEST_KNOWN_PORT + 1) for low, high in ports if high > HIGHEST_KNOWN_PORT)

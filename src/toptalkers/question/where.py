@@ -9,10 +9,10 @@ postfix order, separated by commas, in letters and signs that Hadoop and a shell
 
 - `FIELD:n:LOW-HIGH+LOW-HIGH`: whether the number is in one of the ranges (decimal, inclusive, ascending, with gaps).
   `start` and `end` are compared in seconds since 1970. `-` is in none.
-- `FIELD:a:LOW-HIGH+...`: whether the address is in one of the ranges, of 8 hexadecimal digits for IPv4, which come
-  first, or 32 for IPv6. `-` is in none.
-- `FIELD:t:HEX+HEX`: whether the text, as it was logged, is one of these (the hexadecimal digits of its UTF-8), also `-`.
-- `and`, `or`, `not`: of the results before it.
+- `FIELD:a:LOW-HIGH+...`: whether the address is in one of the ranges, of 8 hexadecimal digits for IPv4, which
+  come first, or 32 for IPv6. `-` is in none.
+- `FIELD:t:HEX+HEX`: whether the text, as it was logged, is one of these (hexadecimal digits of its UTF-8), also `-`.
+- `and`, `or`, `not`: of the results before it. At most 64 results wait at once.
 
 FIELD is a field of flow logs, `service-port`, `client-port` or `side` (`question/key.py`).
 """
@@ -38,6 +38,40 @@ class Where:
         """The words before the first colon of each test, each once, in order: fields, or parts of a service."""
         return tuple(dict.fromkeys(word.partition(":")[0] for word in self.program.split(",") if ":" in word))
 
+    def can_hold(self, field: str, value: int | str) -> bool:
+        """Whether a record with this value of a field can count, whatever its other fields have.
+
+        A number is given as such; `-`, like any other text, as a text.
+        """
+        known: list[bool | None] = []  # None where it depends on other fields
+        for word in self.program.split(","):
+            if ":" in word:
+                known.append(_holds(word, value) if word.partition(":")[0] == field else None)
+            elif word == "not":
+                one = known.pop()
+                known.append(None if one is None else not one)
+            else:
+                decides = word == "or"
+                both = {known.pop(), known.pop()}
+                known.append(decides if decides in both else None if None in both else not decides)
+        return known.pop() is not False
+
+    def can_hold_above(self, field: str, number: int) -> bool:
+        """Whether a record can count that has a larger number than this in a field, or none."""
+        tests = [word for word in self.program.split(",") if word.startswith(f"{field}:n:")]
+        ranges = [one.split("-") for test in tests for one in test.split(":")[2].split("+")]
+        edges = {number + 1, *(int(low) for low, _ in ranges), *(int(high) + 1 for _, high in ranges)}
+        return self.can_hold(field, "-") or any(self.can_hold(field, edge) for edge in edges if edge > number)
+
+
+def _holds(test: str, value: int | str) -> bool:
+    """Whether a test of a number or a text holds for a value."""
+    _, letter, options = test.split(":")
+    if letter == "t":
+        return isinstance(value, str) and value.encode().hex() in options.split("+")
+    ranges = (one.split("-") for one in options.split("+"))
+    return isinstance(value, int) and any(int(low) <= value <= int(high) for low, high in ranges)
+
 
 def parse_where(text: str) -> Where:
     """Read an expression.
@@ -46,7 +80,10 @@ def parse_where(text: str) -> Where:
         UsageError: it is none. The message shows the expression, and a caret below the place.
 
     """
-    raise NotImplementedError(text)
+    from toptalkers.question.where_parser import parse_expression, write_program, write_text
+
+    node = parse_expression(text)
+    return Where(write_text(node), write_program(node))
 
 
 def format_where(where: Where) -> str:

@@ -1,0 +1,59 @@
+"""`toptalkers digest`: make a small Parquet file, from which later questions are answered."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toptalkers.cli.options import digest_query_options
+from toptalkers.cli.params import OUTPUT
+from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options
+from toptalkers.cli.sections import SectionedCommand
+from toptalkers.cli.talk import say
+from toptalkers.question.query import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from toptalkers.answer.answer import Answer
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@digest_query_options
+@click.option("--output", type=OUTPUT, required=True, metavar="FILE", help="Write the digest to FILE, named *.parquet.")
+@file_options
+@click.pass_context
+def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given: Any) -> None:
+    """Make a digest: a small Parquet file, from which run-local answers later questions in a second.
+
+    It has one row for each hour, interface, source, destination, service port, side, protocol, action and TCP flags,
+    with the sums of bytes, packets and records. Of the two ports the service's is kept; docs/digest.md says which
+    questions this rules out. PATH is as for run-local, and may be a digest, too: a month of them becomes one. Needs
+    pyarrow: pip install 'toptalkers[parquet]'.
+
+    \b
+    Example:
+      toptalkers digest flowlogs/ --output november.parquet
+      toptalkers run-local november.parquet --by srcaddr,service-port --metric bytes --top 10
+      toptalkers digest 2026-11-*.parquet --output november.parquet
+    """
+    from toptalkers.answer.digest import check_output_name, format_digest, require_pyarrow
+    from toptalkers.machine.memory import explain_no_memory
+    from toptalkers.runs.units import format_size
+
+    file = check_output_name(output)
+    require_pyarrow()
+    rows = 0
+
+    def formatted(answer: "Answer") -> "Iterator[bytes]":
+        nonlocal rows
+        rows = answer.talkers or 0
+        return format_digest(answer)
+
+    options = LocalOptions(output=file, engine="local", **given)
+    with explain_no_memory():
+        code = answer_from_files(query, options, 0, formatted)
+    size = format_size(file.stat().st_size)
+    say(f"{rows:,} rows, {size}; ask it: toptalkers run-local {file} --by srcaddr,service-port --metric bytes")
+    ctx.exit(code)

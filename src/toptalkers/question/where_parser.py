@@ -1,0 +1,413 @@
+"""The grammar of `--where`: from the words of an expression to its tree, and from there to its text and its program.
+
+    or      and ("or" and)*             also ||
+    and     not ("and" not)*            also &&
+    not     ("not")* test               also !; also brackets around an `or`
+    test    SUBJECT [OPERATOR] VALUES   without an operator: equality
+
+`docs/where.md` explains subjects, operators and values.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from toptalkers.errors import UsageError
+from toptalkers.flowlog.fields import FIELDS
+from toptalkers.flowlog.protocols import PROTOCOL_NUMBERS
+from toptalkers.question.key import SERVICE_PARTS, is_address
+from toptalkers.question.where_values import RESERVED, Item, Kind, Values, WrongValueError, kind_of_field
+from toptalkers.question.where_words import Expression, Token
+from toptalkers.visible import visible
+
+MOST_NESTED = 25
+"""The most brackets around a test. With so few, at most 64 results wait for an operator at once."""
+
+LARGEST_LIST_BYTES = 16 << 20
+"""A larger file is no list for `in @FILE`."""
+
+_COMPARISONS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_EQUALITIES = {"=", "==", "eq"}
+_INEQUALITIES = {"!=", "ne"}
+
+_SIDES = {
+    "host": ("srcaddr", "dstaddr"),
+    "ip": ("srcaddr", "dstaddr"),
+    "net": ("srcaddr", "dstaddr"),
+    "port": ("srcport", "dstport"),
+}
+"""Words that stand for a field of either side."""
+
+_FAMILIES = {"ipv4": (32, 0, (1 << 32) - 1), "ipv6": (128, 0, (1 << 128) - 1)}
+"""nfdump's words for records whose addresses are of one version, and the addresses."""
+
+_ALIASES = {"proto": "protocol"}
+_WORDS = (*FIELDS, *SERVICE_PARTS, *_SIDES, *_FAMILIES, *_ALIASES, "src", "dst", "not")
+"""What a test can begin with."""
+
+_IN_FILE = re.compile(r"#.*|[^\s,#][^\s,]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A comparison.
+
+    Attributes:
+        fields: one, or the source's and the destination's.
+        both: whether both fields must have one of the values, and not only one of them.
+        values: what is looked for.
+
+    """
+
+    fields: tuple[str, ...]
+    both: bool
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite of a test, or of several."""
+
+    one: "Test | Joined"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several, of which all (`and`) or one (`or`) must hold."""
+
+    word: str
+    parts: "tuple[Node, ...]"
+
+
+Node = Test | Not | Joined
+
+
+def parse_expression(text: str) -> Node:
+    """Read an expression.
+
+    Raises:
+        UsageError: it is none, or a list's file cannot be read.
+
+    """
+    return _Parser(Expression(text)).parse()
+
+
+def write_text(node: Node, within: str = "") -> str:
+    """Write a tree in one line, as `parse_expression` reads it back; `within` is the word that joins it with others."""
+    if isinstance(node, Joined):
+        joined = f" {node.word} ".join(write_text(part, node.word) for part in node.parts)
+        return f"({joined})" if within == "not" or (within, node.word) == ("and", "or") else joined
+    if isinstance(node, Test):
+        return _write_test(node, "=", "in")
+    if isinstance(node.one, Test):
+        return _write_test(node.one, "!=", "not in")
+    return f"not {write_text(node.one, 'not')}"
+
+
+def write_program(node: Node) -> str:
+    """Write a tree as the words of a program; see `where.py`."""
+    return ",".join(_program(node))
+
+
+def _write_test(test: Test, sign: str, word: str) -> str:
+    """Write a test with the sign for one value, or the word for several."""
+    if len(test.fields) == 1:
+        subject = test.fields[0]
+    else:
+        subject = ("src and dst " if test.both else "") + ("host" if test.fields[0] == "srcaddr" else "port")
+    kind = kind_of_field(test.fields[0])
+    items: tuple[Item, ...] = (*test.values.ranges, *test.values.texts)
+    if len(items) > 1:
+        return f"{subject} {word} [{', '.join(map(kind.write, items))}]"
+    if sign == "=" and (comparison := kind.write_comparison(items[0])):
+        return f"{subject} {comparison}"
+    return f"{subject} {sign} {kind.write(items[0])}"
+
+
+def _program(node: Node) -> Iterator[str]:
+    if isinstance(node, Test):
+        for number, field in enumerate(node.fields):
+            yield from _program_of_field(field, node.values)
+            if number:
+                yield "and" if node.both else "or"
+    elif isinstance(node, Not):
+        yield from _program(node.one)
+        yield "not"
+    else:
+        for number, part in enumerate(node.parts):
+            yield from _program(part)
+            if number:
+                yield node.word
+
+
+def _program_of_field(field: str, values: Values) -> Iterator[str]:
+    if values.ranges:
+        if values.ranges[0][0]:
+            ranges = [f"{low:0{bits // 4}x}-{high:0{bits // 4}x}" for bits, low, high in values.ranges]
+        else:
+            ranges = [f"{low}-{high}" for _, low, high in values.ranges]
+        yield f"{field}:{'a' if values.ranges[0][0] else 'n'}:{'+'.join(ranges)}"
+    if values.texts:
+        yield f"{field}:t:{'+'.join(text.encode().hex() for text in values.texts)}"
+        if values.ranges:
+            yield "or"
+
+
+def _negated(node: Node) -> Node:
+    return node.one if isinstance(node, Not) else Not(node)
+
+
+def _joined(word: str, parts: list[Node]) -> Node:
+    if len(parts) == 1:
+        return parts[0]
+    flat: list[Node] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Joined) and part.word == word else [part]
+    return Joined(word, tuple(flat))
+
+
+class _Parser:
+    """Reads an expression from left to right."""
+
+    def __init__(self, expression: Expression) -> None:
+        self._expression = expression
+        self._tokens = expression.tokens()
+        self._next = 0
+        self._nested = 0
+
+    def parse(self) -> Node:
+        if self._is_at_end():
+            raise self._error(
+                self._token, "the expression is empty", "for example 'dst port 443 and src net 10.0.0.0/16'"
+            )
+        node = self._or()
+        if self._is_at_end():
+            return node
+        if self._token.word == ")":
+            raise self._error(self._token, "')' closes a bracket that is not open")
+        raise self._error_after_test()
+
+    # --- the words ---
+
+    @property
+    def _token(self) -> Token:
+        return self._tokens[self._next]
+
+    def _is_at_end(self) -> bool:
+        return self._token.kind == "end"
+
+    def _after(self, number: int) -> Token:
+        return self._tokens[min(self._next + number, len(self._tokens) - 1)]
+
+    def _take(self) -> Token:
+        token = self._token
+        self._next = min(self._next + 1, len(self._tokens) - 1)
+        return token
+
+    def _error(self, token: Token, message: str, hint: str | None = None) -> UsageError:
+        return self._expression.error(token.at, message, hint)
+
+    # --- operators ---
+
+    def _or(self) -> Node:
+        parts = [self._and()]
+        while self._token.word in ("or", "||"):
+            self._take()
+            parts.append(self._and())
+        return _joined("or", parts)
+
+    def _and(self) -> Node:
+        parts = [self._not()]
+        while self._token.word in ("and", "&&"):
+            self._take()
+            parts.append(self._not())
+        return _joined("and", parts)
+
+    def _not(self) -> Node:
+        is_negated = False
+        while self._token.word in ("not", "!"):
+            self._take()
+            is_negated = not is_negated
+        node = self._brackets() if self._token.word == "(" else self._test()
+        return _negated(node) if is_negated else node
+
+    def _brackets(self) -> Node:
+        opening = self._take()
+        self._nested += 1
+        if self._nested > MOST_NESTED:
+            raise self._error(opening, f"brackets are nested more than {MOST_NESTED} deep")
+        node = self._or()
+        self._nested -= 1
+        if self._is_at_end():
+            raise self._error(opening, "this bracket is never closed")
+        if self._token.word != ")":
+            raise self._error_after_test()
+        self._take()
+        return node
+
+    def _error_after_test(self) -> UsageError:
+        token, before = self._token, self._tokens[self._next - 1]
+        hint = None
+        if token.word == ",":
+            hint = "only values are separated by commas"
+        elif token.word in _COMPARISONS or token.word in _EQUALITIES | _INEQUALITIES:
+            hint = "a test has one operator, and ends with its values"
+        elif "." in token.text and "." in before.text and token.kind == before.kind == "word":
+            hint = "a network is written 10.0.0.0/16, and a list 10.0.0.1,10.0.0.2"
+        elif token.kind == before.kind == "word":
+            hint = "a list is written 22,443 or in [22 443]; a text with spaces is in quotes"
+        return self._error(token, f"expected 'and' or 'or' before {token}", hint)
+
+    # --- tests ---
+
+    def _test(self) -> Node:
+        token = self._token
+        if token.word in ("src", "dst"):
+            return self._test_of_side()
+        if token.word in _SIDES:
+            self._take()
+            return self._comparison(token, _SIDES[token.word])
+        if token.word in _FAMILIES:
+            self._take()
+            return Test(_SIDES["host"], True, Values.of([_FAMILIES[token.word]]))
+        field = token.word.replace("_", "-")
+        field = _ALIASES.get(field, field)
+        if field in FIELDS or field in SERVICE_PARTS:
+            self._take()
+            return self._comparison(token, (field,))
+        raise self._error_of_subject(token)
+
+    def _error_of_subject(self, token: Token) -> UsageError:
+        if token.kind != "word" or token.word in RESERVED:
+            return self._error(token, f"expected a test, not {token}", "for example: dst port 443")
+        if token.word in PROTOCOL_NUMBERS:
+            meant: str | None = f"proto {token.text}"
+        elif is_address(token.text.partition("/")[0]):
+            meant = f"host {token.text}"
+        else:
+            meant = next(iter(get_close_matches(token.word.replace("_", "-"), _WORDS, n=1)), None)
+        hint = f"did you mean {meant!r}?" if meant else "a test begins with host, net, port, proto, src, dst or a field"
+        return self._error(token, f"{token} is not a field of flow logs, nor another word of an expression", hint)
+
+    def _test_of_side(self) -> Node:
+        """`src`, `dst`, `src or dst`, `src and dst`, and what follows."""
+        side = self._take()
+        joint = self._token.word
+        both = False
+        number: int | None = ("src", "dst").index(side.word)
+        if joint in ("or", "and", "||", "&&") and {side.word, self._after(1).word} == {"src", "dst"}:
+            self._take()
+            self._take()
+            number, both = None, joint in ("and", "&&")
+        token = self._token
+        if token.word in _SIDES:
+            self._take()
+        fields = _SIDES.get(token.word, _SIDES["host"])
+        return self._comparison(
+            token if token.word in _SIDES else side, fields if number is None else (fields[number],), both=both
+        )
+
+    def _comparison(self, subject: Token, fields: tuple[str, ...], *, both: bool = False) -> Node:
+        """The operator and the values of a test."""
+        kind = kind_of_field(fields[0])
+        token, word = self._token, self._token.word
+        if word in _COMPARISONS:
+            self._take()
+            if not kind.is_ordered:
+                raise self._error(token, f"{subject} cannot be compared with {token}", "it takes =, != and in")
+            value = self._value(subject, kind, "")
+            if value.kind == "file" or self._token.word == ",":
+                raise self._error(value, f"expected one value after {token}, not a list")
+            return Test(fields, both, Values.of([self._read(kind, value, _COMPARISONS[word])]))
+        is_negated = word in _INEQUALITIES
+        if word == "not" and self._after(1).word == "in":
+            self._take()
+            is_negated = True
+        if is_negated or word in _EQUALITIES or word == "in":
+            self._take()
+        node = Test(fields, both, Values.of(self._values(subject, kind, is_in=word in ("in", "not"))))
+        return Not(node) if is_negated else node
+
+    # --- values ---
+
+    def _values(self, subject: Token, kind: Kind, *, is_in: bool) -> Iterator[Item]:
+        """A value, some separated by commas, or a list in brackets."""
+        if self._token.word == "[" or (is_in and self._token.word == "("):
+            yield from self._list(subject, kind)
+            return
+        yield from self._items(kind, self._value(subject, kind, ""))
+        while self._token.word == ",":
+            self._take()
+            yield from self._items(kind, self._value(subject, kind, " after the comma"))
+
+    def _list(self, subject: Token, kind: Kind) -> Iterator[Item]:
+        opening = self._take()
+        closing = "]" if opening.word == "[" else ")"
+        if self._token.word == closing:
+            raise self._error(self._token, "the list is empty")
+        while True:
+            if self._is_at_end():
+                raise self._error(opening, "this list is never closed")
+            value = self._value(subject, kind, " of the list")
+            yield from self._items(kind, value)
+            if self._token.word == closing:
+                break
+            if self._token.word == ",":
+                self._take()
+            elif self._token.text == "-" and self._after(1).word not in (",", closing):
+                raise self._error(self._token, "a range has no spaces, as in 8000-8999")
+        self._take()
+
+    def _value(self, subject: Token, kind: Kind, where: str) -> Token:
+        token = self._token
+        if token.kind in ("sign", "end") or token.word in RESERVED:
+            raise self._error(token, f"expected a value of {subject}{where}, not {token}", kind.hint)
+        return self._take()
+
+    def _items(self, kind: Kind, token: Token) -> Iterator[Item]:
+        if token.kind == "file":
+            yield from self._items_in_file(kind, token)
+        else:
+            yield self._read(kind, token, "")
+
+    def _read(self, kind: Kind, token: Token, sign: str) -> Item:
+        """Read a value, or all values for which a comparison with it holds."""
+        try:
+            if sign:
+                return kind.compare(sign, token.text)
+            return kind.read(token.text, is_quoted=token.kind == "quoted")
+        except WrongValueError as error:
+            at = token.at + (error.at if token.kind == "word" else 0)
+            raise self._expression.error(at, error.message, error.hint) from None
+
+    def _items_in_file(self, kind: Kind, token: Token) -> Iterator[Item]:
+        """The values in a file, separated by spaces, commas and line ends; `#` begins a comment."""
+        name = visible(token.text)
+        try:
+            with Path(token.text).expanduser().open("rb") as file:
+                content = file.read(LARGEST_LIST_BYTES + 1)
+        except (OSError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise self._error(token, f"{name} cannot be read: {reason}") from None
+        if len(content) > LARGEST_LIST_BYTES:
+            raise self._error(
+                token, f"{name} is too large for a list", f"a list has at most {LARGEST_LIST_BYTES >> 20} MiB"
+            )
+        try:
+            lines = content.decode("utf-8-sig").split("\n")
+        except UnicodeDecodeError:
+            raise self._error(token, f"{name} is not text in UTF-8", "write one value per line") from None
+        is_empty = True
+        for number, line in enumerate(lines, 1):
+            for match in _IN_FILE.finditer(line):
+                if match[0].startswith("#"):
+                    break
+                try:
+                    yield kind.read(match[0])
+                except WrongValueError as error:
+                    raise self._error(token, f"{name}, line {number}: {error.message}", error.hint) from None
+                is_empty = False
+        if is_empty:
+            raise self._error(token, f"{name} has no values", "write one value per line")
