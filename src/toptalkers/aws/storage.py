@@ -34,6 +34,12 @@ CONNECTIONS = 8
 PIECE_BYTES = 8 << 20
 """The size of a range. Most flow-log objects are smaller and fetched whole."""
 
+GAP_BYTES = 256 << 10
+"""Two ranges with so few bytes between them are fetched as one."""
+
+LOOK_BYTES = 1 << 20
+"""How much is fetched at a place that no reader announced."""
+
 PAUSE_S = 0.2
 """The wait before the first further attempt at a range, doubled for each after it."""
 
@@ -235,6 +241,16 @@ class StorageGateway:
         starts = range(0, listed.size_bytes, PIECE_BYTES)
         return ObjectStream(starts, lambda start: self._submit(bucket, listed, start), first)
 
+    def open_ranges(self, bucket: str, listed: StoredObject) -> "ObjectRanges":
+        """Open a listed object for reading at any place; otherwise like `open_ahead`."""
+        with self._lock:
+            first = self._prefetched.pop((bucket, listed), None)
+
+        def submit(start: int, end: int) -> Future[bytes]:
+            return self._pool.submit(self._fetch, bucket, listed, start, end)
+
+        return ObjectRanges(listed.size_bytes, submit, first)
+
     def _submit(self, bucket: str, listed: StoredObject, start: int) -> Future[bytes]:
         return self._pool.submit(self._fetch, bucket, listed, start, min(start + PIECE_BYTES, listed.size_bytes))
 
@@ -322,6 +338,77 @@ class ObjectStream(io.RawIOBase):
             future.cancel()
         self._coming.clear()
         self._starts.clear()
+        super().close()
+
+
+class ObjectRanges(io.RawIOBase):
+    """An object's bytes at any place, fetched when they are read, or before that if the reader says what it needs."""
+
+    def __init__(
+        self, size: int, submit: Callable[[int, int], Future[bytes]], first: Future[bytes] | None = None
+    ) -> None:
+        """Keep the object's size, the function that fetches [start, end), and the first range if it was prefetched."""
+        super().__init__()
+        self._size = size
+        self._submit = submit
+        self._place = 0
+        self._coming: dict[tuple[int, int], Future[bytes]] = {}
+        if first is not None:
+            self._coming[0, min(size, PIECE_BYTES)] = first
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        """The place."""
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes from the place on; b"" at the end."""
+        start = self._place
+        size = self._size - start if size < 0 else min(size, self._size - start)
+        if size <= 0:
+            return b""
+        piece = next(((low, high) for low, high in self._coming if low <= start < high), None)
+        if piece is None:
+            piece = start, min(start + max(size, LOOK_BYTES), self._size)
+            self._coming[piece] = self._submit(*piece)
+        taken = self._coming[piece].result()[start - piece[0] : start - piece[0] + size]
+        self._place += len(taken)
+        return taken
+
+    def will_need(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Begin to fetch ranges, each [start, end), that will be read in any order; forget all others."""
+        pieces: list[tuple[int, int]] = []
+        for low, high in sorted(ranges):
+            if pieces and low - pieces[-1][1] <= GAP_BYTES and high - pieces[-1][0] <= PIECE_BYTES:
+                pieces[-1] = pieces[-1][0], max(high, pieces[-1][1])
+            else:
+                pieces += [(start, min(start + PIECE_BYTES, high)) for start in range(low, high, PIECE_BYTES)]
+        whole = (0, self._size)
+        if whole in self._coming:
+            return
+        for piece in self._coming.keys() - set(pieces):
+            self._coming.pop(piece).cancel()
+        for piece in pieces:
+            if piece not in self._coming:
+                self._coming[piece] = self._submit(*piece)
+
+    def close(self) -> None:
+        """Cancel the fetches that were not read."""
+        for future in self._coming.values():
+            future.cancel()
+        self._coming.clear()
         super().close()
 
 

@@ -9,7 +9,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,9 +59,7 @@ def read_events(
             if whole:
                 whole.end()
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-            raise MemoryError from error
-        raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
+        raise _unreadable(error) from error
 
 
 def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Archive, Iterator[Piece]]]:
@@ -147,11 +145,19 @@ class SeekingReader(io.RawIOBase):
         """Read from the place on."""
         if self._is_stopped():
             raise UnreadableError("stopped")
-        data = self._stream.read(size)
-        while 0 < len(data) < size and (more := self._stream.read(size - len(data))):
-            data += more  # a system reads at most 2 GiB at a time
+        try:
+            data = self._stream.read(size)
+            while 0 < len(data) < size and (more := self._stream.read(size - len(data))):
+                data += more  # a system reads at most 2 GiB at a time, and S3 sends a range
+        except OSError as error:
+            raise _unreadable(error) from error
         self.on_read(len(data))
         return data
+
+    def will_need(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Say which ranges, each [start, end), will be read; that is worth something for a remote file."""
+        if announce := getattr(self._stream, "will_need", None):
+            announce(ranges)
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
@@ -243,6 +249,12 @@ def _check_same(stream: BinaryIO, name: str, before: os.stat_result | None, leng
     is_written = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
     if is_another or is_written or (length is not None and before.st_size and length != before.st_size):
         raise UnreadableError("it changed while it was read; read it again when nothing writes to it")
+
+
+def _unreadable(error: OSError | ValueError) -> Exception:
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return MemoryError()
+    return UnreadableError((isinstance(error, OSError) and error.strerror) or str(error))
 
 
 def _status(stream: BinaryIO) -> os.stat_result | None:
