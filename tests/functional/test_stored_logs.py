@@ -139,8 +139,7 @@ def test_of_a_large_parquet_object_the_needed_columns_are_fetched(
     monkeypatch.setattr(storage, "PAUSE_S", 0.001)
     monkeypatch.setattr(storage, "PIECE_BYTES", 20_000)
     monkeypatch.setattr(stored, "PIECE_BYTES", 20_000)
-    monkeypatch.setattr(storage, "GAP_BYTES", 100)
-    monkeypatch.setattr(storage, "LOOK_BYTES", 100)
+    monkeypatch.setattr(storage, "RANGE_BYTES", 1_000)
     lines = [line for line in CONTENT.decode().splitlines() if line[0].isdigit()]
     noise = random.Random(1)
     rows = [[*line.split(" "), noise.randbytes(200).hex()] for line in lines * 600]
@@ -155,12 +154,24 @@ def test_of_a_large_parquet_object_the_needed_columns_are_fetched(
     assert fetched < path.stat().st_size / 2
 
 
-def test_a_parquet_object_that_cannot_be_had_is_named(s3: TinyS3, tmp_path: Path) -> None:
+def test_a_parquet_object_that_cannot_be_had_is_named(
+    s3: TinyS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """S3's reason is given for a Parquet object that it refuses, or that changes; not that it is damaged."""
     rows = [line.split(" ") for line in CONTENT.decode().splitlines() if line[0].isdigit()]
     content = write_parquet(tmp_path / "a.parquet", DEFAULT_FIELDS, rows).read_bytes()
-    s3.objects |= {"refused.parquet": content, "good.parquet": content, "without-ending": content}
-    s3.faults = {"refused.parquet": [-403]}
+    large = write_parquet(tmp_path / "b.parquet", DEFAULT_FIELDS, rows * 2000).read_bytes()
+    s3.objects |= {
+        "refused.parquet": content,
+        "good.parquet": content,
+        "without-ending": content,
+        "changes.parquet": large,
+    }
+    s3.faults = {"refused.parquet": [-403], "changes.parquet": [None, large + b"more"]}
+    monkeypatch.setattr(storage, "PIECE_BYTES", len(content))
+    monkeypatch.setattr(stored, "PIECE_BYTES", len(content))
+    monkeypatch.setattr(storage, "RANGE_BYTES", 10_000)
     result = run("s3://bucket/")
-    assert (result.exit_code, result.stdout) == (1, times(2))
+    assert (result.exit_code, result.stdout) == (1, times(2)), result.stderr
     assert "s3://bucket/refused.parquet: access denied" in result.stderr
+    assert "s3://bucket/changes.parquet: the object changed while it was being read" in result.stderr

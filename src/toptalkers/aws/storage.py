@@ -34,11 +34,8 @@ CONNECTIONS = 8
 PIECE_BYTES = 8 << 20
 """The size of a range. Most flow-log objects are smaller and fetched whole."""
 
-GAP_BYTES = 256 << 10
-"""Two ranges with so few bytes between them are fetched as one."""
-
-LOOK_BYTES = 1 << 20
-"""How much is fetched at a place that no reader announced."""
+RANGE_BYTES = 1 << 20
+"""The size of the ranges in which a part of an object is fetched."""
 
 PAUSE_S = 0.2
 """The wait before the first further attempt at a range, doubled for each after it."""
@@ -342,7 +339,7 @@ class ObjectStream(io.RawIOBase):
 
 
 class ObjectRanges(io.RawIOBase):
-    """An object's bytes at any place, fetched when they are read, or before that if the reader says what it needs."""
+    """An object's bytes at any place. A large read is fetched in several ranges at a time."""
 
     def __init__(
         self, size: int, submit: Callable[[int, int], Future[bytes]], first: Future[bytes] | None = None
@@ -352,9 +349,7 @@ class ObjectRanges(io.RawIOBase):
         self._size = size
         self._submit = submit
         self._place = 0
-        self._coming: dict[tuple[int, int], Future[bytes]] = {}
-        if first is not None:
-            self._coming[0, min(size, PIECE_BYTES)] = first
+        self._first = first
 
     def readable(self) -> bool:
         """It is."""
@@ -376,39 +371,19 @@ class ObjectRanges(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Return up to `size` bytes from the place on; b"" at the end."""
         start = self._place
-        size = self._size - start if size < 0 else min(size, self._size - start)
-        if size <= 0:
-            return b""
-        piece = next(((low, high) for low, high in self._coming if low <= start < high), None)
-        if piece is None:
-            piece = start, min(start + max(size, LOOK_BYTES), self._size)
-            self._coming[piece] = self._submit(*piece)
-        taken = self._coming[piece].result()[start - piece[0] : start - piece[0] + size]
-        self._place += len(taken)
-        return taken
-
-    def will_need(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Begin to fetch ranges, each [start, end), that will be read in any order; forget all others."""
-        pieces: list[tuple[int, int]] = []
-        for low, high in sorted(ranges):
-            if pieces and low - pieces[-1][1] <= GAP_BYTES and high - pieces[-1][0] <= PIECE_BYTES:
-                pieces[-1] = pieces[-1][0], max(high, pieces[-1][1])
-            else:
-                pieces += [(start, min(start + PIECE_BYTES, high)) for start in range(low, high, PIECE_BYTES)]
-        whole = (0, self._size)
-        if whole in self._coming:
-            return
-        for piece in self._coming.keys() - set(pieces):
-            self._coming.pop(piece).cancel()
-        for piece in pieces:
-            if piece not in self._coming:
-                self._coming[piece] = self._submit(*piece)
+        end = self._size if size < 0 else min(start + size, self._size)
+        if self._first and start < PIECE_BYTES:
+            data = self._first.result()[start:end]
+        else:
+            coming = [self._submit(at, min(at + RANGE_BYTES, end)) for at in range(start, end, RANGE_BYTES)]
+            data = b"".join(one.result() for one in coming)
+        self._place += len(data)
+        return data
 
     def close(self) -> None:
-        """Cancel the fetches that were not read."""
-        for future in self._coming.values():
-            future.cancel()
-        self._coming.clear()
+        """Cancel a fetch that was not read."""
+        if self._first:
+            self._first.cancel()
         super().close()
 
 

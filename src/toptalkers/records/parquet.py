@@ -57,7 +57,7 @@ class ParquetRecords:
         except ImportError as error:
             raise NoLibraryError("reading Parquet needs pyarrow: pip install 'toptalkers[parquet]'") from error
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
-        self._source = file
+        self._is_remote = getattr(file, "is_remote", False)
         self._threads = threads
         try:
             metadata = parquet.ParquetFile(self._file).metadata
@@ -90,12 +90,12 @@ class ParquetRecords:
                 self._file,
                 metadata=self._metadata,
                 read_dictionary=self._texts,
-                buffer_size=BUFFER_BYTES,
+                buffer_size=0 if self._is_remote else BUFFER_BYTES,
+                pre_buffer=self._is_remote,  # few large reads
                 page_checksum_verification=True,
             )
             rows = 0
             for number in range(self._metadata.num_row_groups):
-                self._announce(number)
                 for batch in opened.iter_batches(ROWS, [number], columns, use_threads=self._threads):
                     rows += batch.num_rows
                     yield self._to_batch(batch)
@@ -105,21 +105,6 @@ class ParquetRecords:
             raise _damaged(error) from error
         if rows != self._metadata.num_rows:
             raise UnreadableError(f"a damaged Parquet file: {rows:,} of its {self._metadata.num_rows:,} records")
-
-    def _announce(self, number: int) -> None:
-        """Say where the columns of a row group, and of the next one, are in the file."""
-        announce = getattr(self._source, "will_need", None)
-        if announce is None:
-            return
-        read = set(self._columns.values())
-        groups = range(number, min(number + 2, self._metadata.num_row_groups))
-        chunks = [chunk for group in groups for chunk in self._metadata.row_group(group).to_dict()["columns"]]
-        ranges = []
-        for chunk in chunks:
-            if chunk["path_in_schema"] in read:
-                start = min(filter(None, (chunk["data_page_offset"], chunk["dictionary_page_offset"])))
-                ranges.append((start, start + chunk["total_compressed_size"]))
-        announce(ranges)
 
     def _to_batch(self, batch: Any) -> ColumnBatch:
         arrays = [_plain(batch.column(column), field) for field, column in self._columns.items()]

@@ -9,7 +9,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,7 +87,12 @@ def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Arch
 
 
 class SeekingReader(io.RawIOBase):
-    """Reads a stored file at any place, for formats that are not read in order, such as Parquet."""
+    """Reads a stored file at any place, for formats that are not read in order, such as Parquet.
+
+    Attributes:
+        is_remote: whether each read takes long, so that few large ones are better.
+
+    """
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class SeekingReader(io.RawIOBase):
         self._on_read = on_read
         self._is_stopped = is_stopped
         self._before: os.stat_result | None = None
+        self.is_remote = _status(stream) is None
         self._lock = threading.Lock()
 
     def on_read(self, number: int) -> None:
@@ -153,11 +159,6 @@ class SeekingReader(io.RawIOBase):
             raise _unreadable(error) from error
         self.on_read(len(data))
         return data
-
-    def will_need(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Say which ranges, each [start, end), will be read; that is worth something for a remote file."""
-        if announce := getattr(self._stream, "will_need", None):
-            announce(ranges)
 
 
 def read_pieces(file: InputFile, piece_bytes: int, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
