@@ -18,7 +18,6 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.answer.presentation import additive
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
-from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
@@ -260,12 +259,12 @@ class LocalEngine:
     def _count_pieces(self, counter: Counter, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
         """Count the records of a file, or of a part of an archive. Returns the tally, or why it is left out."""
         if part.columns:
-            begin_columns(counter, part.columns)
+            counter.begin_columns(part.columns)
         for piece in pieces:
             if isinstance(piece, bytes):
                 counter.feed(piece)
             else:
-                feed_columns(counter, piece)
+                counter.feed_columns(piece)
             if may_spill:
                 self._spill_what_is_too_much(counter)
             if self._stop.is_set():
@@ -282,22 +281,6 @@ class LocalEngine:
     def _add_tally(self, tally: Tally) -> None:
         with self._lock:
             self.tally += tally
-
-
-def begin_columns(counter: Counter, names: tuple[str, ...]) -> None:
-    """Begin records in columns."""
-    if hasattr(counter, "begin_columns"):
-        counter.begin_columns(names)
-    else:
-        counter.feed(header_of(names))
-
-
-def feed_columns(counter: Counter, batch: ColumnBatch) -> None:
-    """Count records in columns."""
-    if hasattr(counter, "feed_columns"):
-        counter.feed_columns(batch)
-    else:
-        counter.feed(lines_of(batch))
 
 
 def _start(thread: threading.Thread) -> bool:
