@@ -2,7 +2,7 @@
 
 import random
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
 
@@ -54,7 +54,7 @@ def _address(numbers: "array[int]") -> int:
     return numbers.buffer_info()[0]
 
 
-def batch(columns: dict[str, Values], storages: dict[str, Storage], *, before: int = 0) -> ColumnBatch:
+def batch(columns: Mapping[str, Values], storages: Mapping[str, Storage], *, before: int = 0) -> ColumnBatch:
     """Lay out a batch; numbers are INT_64 and texts TEXTS if nothing else is said."""
     laid = []
     for name, values in columns.items():

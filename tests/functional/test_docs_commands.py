@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from tests.render import ROOT
 from toptalkers.cli.main import cli
+from toptalkers.flowlog.fields import FIELDS
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "emr/README.md"]
 SHOWN = re.compile(r"(?<![\w/.-])toptalkers (?=[a-z-])([^`|#&;)\n]+)")
@@ -52,6 +54,24 @@ def test_shown_options_exist(name: str, arguments: list[str]) -> None:
         context = click.Context(command, parent=context)
     assert command is not None
     command.make_parser(context).parse_args(list(arguments))
+
+
+OPTIONS = [
+    (path.name, options)
+    for path in DOCS
+    for options in re.findall(r"`(--(?:by|metric|where) [^`]+)`", path.read_text())
+    if "PARTS" not in options
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: value[:60])
+def test_shown_questions_can_be_asked(name: str, options: str, tmp_path: Path) -> None:
+    """The options of a question that the docs show are understood, and answered from an empty flow log."""
+    del name
+    header = tmp_path / "header.log"
+    header.write_text(" ".join(FIELDS) + "\n")
+    done = CliRunner().invoke(cli, ["run-local", *shlex.split(options), "--format", "csv", str(header)])
+    assert (done.exit_code, done.stdout.count("\n")) == (0, 1), done.stderr
 
 
 def test_the_commands_for_own_files_run(tmp_path: Path) -> None:

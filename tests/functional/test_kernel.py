@@ -295,7 +295,12 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         "assert toptalkers.__file__.startswith(sys.argv[1]), toptalkers.__file__\n"
         "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-k', 'not sanitizers', *sys.argv[2:]]))"
     )
-    tests = ["tests/functional/test_kernel.py", "tests/functional/test_bigger_than_memory.py"]
+    tests = [
+        "tests/functional/test_kernel.py",
+        "tests/functional/test_bigger_than_memory.py",
+        "tests/unit/test_kernel_where.py",
+        "tests/unit/test_kernel_columns.py",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), *tests],
         cwd=ROOT,

@@ -18,7 +18,7 @@ from toptalkers.cli.run_emr import run_emr
 from toptalkers.cli.run_local import run_local
 from toptalkers.engines.cache import CountCache
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.job import count_flows, port_filter
+from toptalkers.job import count_flows, port_filter, sum_counts
 from toptalkers.question.clauses import CLAUSES, SUMMED_FIELDS, Clause
 from toptalkers.question.query import Query
 from toptalkers.runs.record import question_of
@@ -70,6 +70,7 @@ def test_another_value_changes_all_that_depends_on_it(clause: Clause, tmp_path: 
     plain, other = Query(), Query.parse(**{clause.name: OTHER[clause.name]})
     assert plain != other
     assert (plain.mapper_arguments() != other.mapper_arguments()) == ("mapper" in clause.scripts)
+    assert (plain.reducer_arguments() != other.reducer_arguments()) == ("reducer" in clause.scripts)
     assert (plain.filter_arguments() != other.filter_arguments()) == ("port filter" in clause.scripts)
     assert question_of(other)[clause.name] == OTHER[clause.name]
     assert (describe_query(plain) != describe_query(other)) == (clause.describe is not None)
@@ -83,7 +84,11 @@ def test_another_value_changes_all_that_depends_on_it(clause: Clause, tmp_path: 
 def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
     """A script refuses unknown clauses, so that a question is never answered in part."""
     word = clause.word(clause.parse(OTHER[clause.name]))
-    for script, parse in (("mapper", count_flows.parse_arguments), ("port filter", port_filter.parse_arguments)):
+    for script, parse in (
+        ("mapper", count_flows.parse_arguments),
+        ("reducer", sum_counts.parse_arguments),
+        ("port filter", port_filter.parse_arguments),
+    ):
         if script in clause.scripts:
             parse([clause.option, word])
         else:

@@ -21,7 +21,7 @@ from toptalkers.flowlog.layout import (
 )
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows, port_filter
-from toptalkers.question.key import is_address, is_ipv6
+from toptalkers.question.key import RECIPE_KEY, is_address, is_ipv6
 from toptalkers.question.query import Query
 
 LINES = Query().lines
@@ -101,7 +101,7 @@ def test_talkers_survive_printing(src: object, dst: object, port: int) -> None:
     assert LINES.rank(printed) == 7
     assert printed.count(b"[") == sum(":" in address for address in talker[:2])
     assert count_flows.format_talker(f"{src} {dst} {port}".encode()) + b"\t7\n" == printed
-    assert port_filter.TALKER_LINE.fullmatch(printed)
+    assert re.fullmatch(port_filter.pattern_of(",".join(RECIPE_KEY), ["bytes"]) + b"\n", printed)
 
 
 @pytest.mark.parametrize(

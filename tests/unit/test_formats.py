@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.answer.formats import format_answer
+from toptalkers.answer.outcome import absent_parts
 from toptalkers.answer.presentation import FORMATS, Format, Presentation
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.query import Query
@@ -178,7 +180,7 @@ def test_shares_of_an_unknown_total_are_refused() -> None:
 
 
 def test_totals_come_from_the_counters_of_a_job() -> None:
-    """In halves of 32 bits, by metric; scripts of the first versions name no metric; times have no total."""
+    """In halves of 32 bits, by metric, without those that are 0. The first versions name no metric; times have none."""
     counters = {
         "counted": 8,
         "values_high_bytes": 1,
@@ -189,4 +191,23 @@ def test_totals_come_from_the_counters_of_a_job() -> None:
     query = Query.parse(metric="bytes,first,records,packets")
     assert totals_of(query, counters) == {"bytes": (1 << 32) + 5, "records": 8, "packets": 9}
     assert totals_of(Query.parse(metric="bytes"), {"values_high": 2, "values_low": 1}) == {"bytes": (2 << 32) + 1}
+    assert totals_of(query, {"records_read": 3}) == {"bytes": 0, "records": 0, "packets": 0}
     assert totals_of(query, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "top", "note"),
+    [
+        (["- 1 7", "- 2 3"], 0, "no record has vpc-id: a flow log has only the fields of its format"),
+        (["- - 7"], 5, "no record has vpc-id or az-id: a flow log has only the fields of its format"),
+        (["- 1 7", "vpc-0a1b - 3"], 0, ""),
+        (["- 1 7"], 1, ""),
+        ([], 0, ""),
+    ],
+)
+def test_a_part_that_no_record_has_is_told(lines: list[str], top: int, note: str) -> None:
+    """If every line of a whole answer has `-` there; the answer itself stays as it is."""
+    given = answer(Query.parse(by="vpc-id,az-id"), *lines)
+    passed, said = absent_parts(replace(given, top=top))
+    assert said == note
+    assert b"".join(passed.chunks) == "".join(line.replace(" ", "\t") + "\n" for line in lines).encode()

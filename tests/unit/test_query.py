@@ -128,7 +128,8 @@ def test_mapper_understands_every_question(query: Query) -> None:
     assert not set("".join(arguments)) & set(" \t\n$`'\"\\;&|<>(){}*?[]~#!")
     question = count_flows.parse_arguments(arguments)
     counter = count_flows.FlowCounter(question)
-    assert counter.metric.decode() == ",".join(query.metric)
+    assert tuple(metric.decode() for metric in counter.metrics) == query.metric
+    assert {field.decode() for field in counter.needed} == set(query.needed_fields)
     assert counter.action.decode() == query.action
     assert counter.since == (query.since.timestamp() if query.since else None)
     assert counter.until == (query.until.timestamp() if query.until else None)

@@ -167,7 +167,7 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
     assert shlex.split(" ".join(words)) == words
     counting = count_flows.parse_arguments(words[2:])
     assert (counting.metric, counting.action, counting.since) == (
-        query.metric,
+        ",".join(query.metric),
         query.action,
         query.mapper_arguments()[7] if query.since else None,
     )

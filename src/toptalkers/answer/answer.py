@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.key import Value
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
 LARGEST_TOTAL = (1 << 63) - 1
@@ -91,14 +92,15 @@ class Tally:
 def totals_of(query: Query, counters: Mapping[str, int]) -> dict[str, int]:
     """What the sums of a question add up to, by the metric, from the counters that the mapper reports.
 
-    A metric is left out if the counters do not tell it.
+    Empty without counters. A counter that is 0 is not reported.
     """
+    if not counters:
+        return {}
     totals = _totals(counters)
     if "" in totals:  # scripts of the first versions, which sum one metric, and do not name it
-        totals[query.metric[0]] = totals.pop("")
-    if "counted" in counters:
-        totals["records"] = counters["counted"]
-    return {metric: totals[metric] for metric in query.metric if metric in totals}
+        totals.setdefault(query.metric[0], totals.pop(""))
+    totals["records"] = counters.get("counted", 0)
+    return {metric: totals.get(metric, 0) for metric in query.metric if metric not in TIME_METRICS}
 
 
 def _totals(counters: Mapping[str, int]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from toptalkers.answer.presentation import Extra, Format, additive
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.question.clauses import CLAUSES
+from toptalkers.question.clauses import CLAUSES, Metric
 from toptalkers.question.digest import FIXED_CLAUSES, is_digest
 from toptalkers.question.key import PROTOCOL, Kind, Value
 from toptalkers.question.lines import TIME_METRICS, format_seconds
@@ -37,8 +37,6 @@ def format_answer(answer: Answer, format: Format = "tsv", show: Sequence[Extra] 
         ToptalkersError: a line of the answer is wrong; or shares are to be shown, and a total is not known.
 
     """
-    if "shares" in show:
-        _check_totals(answer)
     match format:
         case "tsv":
             yield from answer.chunks
@@ -95,44 +93,40 @@ class _Derived(NamedTuple):
     Attributes:
         name: its name in CSV and JSON.
         title: its title in a table.
-        at: which of the sums it is derived from.
-        total: what that sum is of all rows, for a share; None for a rate.
+        metric: what it is derived from.
+        is_share: whether it is a share, in percent; else it is a rate.
+        total: what the metric adds up to, for a share; None if that is not known.
 
     """
 
     name: str
     title: str
-    at: int
+    metric: Metric
+    is_share: bool
     total: int | None
 
     def value(self, query: Query, sums: Sequence[int]) -> float:
         """The percentage to six decimals, or the rate per second to three."""
-        if self.total is not None:
-            return round(100 * sums[self.at] / max(1, self.total), 6)
-        first, last = (sums[query.metric.index(metric)] for metric in ("first", "last"))
-        return round(sums[self.at] / max(1, last - first), 3)
+        values = dict(zip(query.metric, sums, strict=True))
+        if not self.is_share:
+            return round(values[self.metric] / max(1, values["last"] - values["first"]), 3)
+        if self.total is None:
+            raise ToptalkersError(
+                f"--show shares: it is not known what all {self.metric} add up to, because the run's log is missing",
+                hint="without --show shares the answer can be written",
+            )
+        return round(100 * values[self.metric] / max(1, self.total), 6)
 
 
 def _derived(query: Query, show: Sequence[Extra], totals: Mapping[str, int]) -> list[_Derived]:
     """The columns that are shown beside the sums, after them: for each metric that adds up, in the order of `show`."""
-    columns = []
-    for metric in additive(query):
-        at = query.metric.index(metric)
-        for extra in show:
-            if extra == "shares":
-                columns.append(_Derived(f"{metric}_percent", f"% of {metric}", at, totals.get(metric, 0)))
-            else:
-                columns.append(_Derived(f"{metric}_per_second", f"{metric}/s", at, None))
-    return columns
-
-
-def _check_totals(answer: Answer) -> None:
-    for metric in additive(answer.query):
-        if metric not in answer.totals:
-            raise ToptalkersError(
-                f"--show shares: it is not known what all {metric} add up to, because the run's log is missing",
-                hint="without --show shares the answer can be written",
-            )
+    return [
+        _Derived(f"{metric}_percent", f"% of {metric}", metric, True, totals.get(metric))
+        if extra == "shares"
+        else _Derived(f"{metric}_per_second", f"{metric}/s", metric, False, None)
+        for metric in additive(query)
+        for extra in show
+    ]
 
 
 def _names(query: Query, show: Sequence[Extra]) -> tuple[str, ...]:
@@ -221,7 +215,7 @@ def _shown(kind: Kind, value: Value) -> str:
 
 
 def _shown_derived(value: float, column: _Derived) -> str:
-    return f"{value:,.1f}" if column.total is None else f"{value:.1f}%"
+    return f"{value:.1f}%" if column.is_share else f"{value:,.1f}"
 
 
 def _padded(cell: str, width: int, is_left: bool) -> str:

@@ -1,8 +1,10 @@
 """Messages and exit codes of commands that write an answer, the same for local files and for a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
 
-from toptalkers.answer.answer import Tally
+from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import format_tally
 
 
@@ -22,6 +24,33 @@ def describe_outcome(counters: Mapping[str, int], tally: Tally, *, is_empty: boo
     empty = "The answer is empty: no record counts for the question." if is_empty else ""
     counts = format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
     return "\n".join(line for line in (empty, describe_misfits(tally), counts) if line)
+
+
+def absent_parts(answer: Answer) -> tuple[Answer, str]:
+    """Look whether a part of the key is `-` in every line of a short answer, which is probably not what was meant.
+
+    Returns the answer, to be used instead of the one that was given, and a note; `""` if there is nothing to say, or
+    if the answer is longer than one chunk.
+    """
+    query = answer.query
+    if query.is_recipe:
+        return answer, ""
+    chunks = iter(answer.chunks)
+    first, second = next(chunks, b""), next(chunks, b"")
+    lines = first.splitlines()
+    note = ""
+    if lines and not second and (not answer.top or len(lines) < answer.top):
+        values = zip(*(line.split(b"\t") for line in lines), strict=True)
+        names = [
+            column.name for column, texts in zip(query.lines.columns, values, strict=False) if set(texts) == {b"-"}
+        ]
+        if names:
+            note = f"no record has {' or '.join(names)}: a flow log has only the fields of its format"
+    return replace(answer, chunks=_joined((first, second), chunks)), note
+
+
+def _joined(read: Iterable[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    return (chunk for chunk in chain(read, rest) if chunk)
 
 
 def exit_code(tally: Tally, *, strict: bool) -> int:

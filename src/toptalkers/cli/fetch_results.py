@@ -52,7 +52,7 @@ def fetch_results(
     from toptalkers.answer.answer import Answer, Tally, totals_of
     from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import describe_query, format_answer
-    from toptalkers.answer.outcome import describe_outcome, exit_code
+    from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.input.quarantine import quarantine_note
@@ -77,11 +77,14 @@ def fetch_results(
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals_of(record.query, counters))
+    answer, note = absent_parts(answer)
     formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
     write_output(formatted, output)
     for one in record.left_out:
         say(f"left out: {one}")
-    if note := quarantine_note(account.storage, bucket, record.inputs, record.query):
+    if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
+        say(f"Note: {held_back}")
+    if note:
         say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):

@@ -110,6 +110,7 @@ def answer_from_files(
 
     """
     from toptalkers.answer.formats import format_tally
+    from toptalkers.answer.outcome import absent_parts
     from toptalkers.answer.output import write_output
     from toptalkers.engines import Watch, load_engine
     from toptalkers.records.files import format_problems
@@ -128,6 +129,7 @@ def answer_from_files(
         watch = Watch(on_read, left_out.append, say_on_terminal, say)
         honoured = {name: beside[name] for name in engine.HONOURS}
         answer = engine.count_files(query, inputs.files, top=top, watch=watch, **honoured)
+    answer, note = absent_parts(answer)
     write_output(formatted(answer), options.output)
     for line in format_problems(left_out):
         say(line)
@@ -136,6 +138,8 @@ def answer_from_files(
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
+    if note:
+        say(f"Note: {note}")
     say_lines(format_tally(answer.tally))
     if options.strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from toptalkers.errors import ToptalkersError
+from toptalkers.job.steps import key_columns
 from toptalkers.kernel.counter import PARTS, ROW_BYTES, Counter, SpilledSums, merge_rankings
 from toptalkers.machine.memory import available_bytes
 from toptalkers.question.query import Query
@@ -86,7 +87,7 @@ class Spill:
             rankings.append((start, end))
             counter.clear()
         del counter
-        return self._merged(fd, rankings, top, 1 if query.is_recipe else len(query.lines.columns)), talkers
+        return self._merged(fd, rankings, top, key_columns(query)), talkers
 
     def close(self) -> None:
         """Free the disk."""

@@ -5,8 +5,8 @@ For one sum that adds up, its input is `LongValueSum:<key>` TAB `<n>`, and it do
 Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum). For several sums, or times, its input is `<key>` TAB
 `<n>` TAB `<n>` ..., and it is the reducer on a cluster, too. It prints times as `2026-11-23T18:00:00Z`.
 
-Lines must be sorted, as by `LC_ALL=C sort` or Hadoop's shuffle. Lines in any other order, or lines that are no sums, end
-it with exit code 1 instead of a wrong sum.
+Lines must be sorted, as by `LC_ALL=C sort` or Hadoop's shuffle. Lines in any other order, or lines that are no sums,
+end it with exit code 1 instead of a wrong sum.
 
 Self-contained, for Python 3.9 and only its standard library.
 """
@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from operator import add
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Callable, TextIO
 
 PREFIX = b"LongValueSum:"
 BEHIND = b"LongValueSum;"
@@ -35,7 +35,7 @@ SURE_DIGITS, MOST_DIGITS = 18, 19
 
 RECIPE_KEY = "srcaddr,dstaddr,dstport"
 
-SUMS = {"records": add, "packets": add, "bytes": add, "first": min, "last": max}
+SUMS: dict[str, Callable[[int, int], int]] = {"records": add, "packets": add, "bytes": add, "first": min, "last": max}
 """How two values of a metric become one."""
 
 TIME_METRICS = ("first", "last")

@@ -1,95 +1,168 @@
-/* Records in columns, as Parquet keeps them: each row becomes the columns of a line, and is examined like one. */
+/* Records in columns, as Parquet keeps them. Each row is examined like the columns of a line.
+ *
+ * The values of a row need not lie side by side: `at` has a start and an end for each column (`find_column`). A text of
+ * a dictionary is copied once per batch, and a number is written as decimals only where it is not that of the row
+ * before. Only rows that may be shown as a misfit are put together as a line.
+ */
 #include "reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { LONGEST_VALUE = LONGEST_NUMBER + 1 }; /* of a number with its sign, or `-` */
+/* Room for a number with its sign, per column. */
+enum { SLOT = 24 };
+
+/* How many bytes of dictionaries are copied at most. */
+enum { MOST_COPIED = 1 << 24 };
 
 int counter_begin_columns(counter *c, const char *names) {
     reader *r = c->reader;
     end_stretch(r, c->tally[RECORDS_READ] - r->extra);
     r->by_header = r->in_columns = true;
     c->failed |= !set_layout(r, names, strlen(names));
-    r->weight_column = c->failed ? ABSENT : column_of(r->columns, "records");
+    r->weight_column = c->failed ? ABSENT : find_column(r, "records");
     return c->failed ? -1 : 0;
 }
 
-static inline bool has_value(const column_data *data, int64_t at) {
-    return !data->valid || data->valid[at >> 3] >> (at & 7) & 1;
-}
-
-/* A row's text, or one of a dictionary. */
-static inline column text_of(const column_data *data, int64_t number) {
-    int32_t from = data->offsets[number];
-    return (column){data->texts + from, (size_t)(data->offsets[number + 1] - from)};
-}
-
-static inline uint8_t *put_number(uint8_t *to, int64_t number) {
-    if (number < 0)
-        *to++ = '-';
-    return print_number(to, number < 0 ? -(uint64_t)number : (uint64_t)number);
-}
-
-/* Room for a line. */
+/* A column while a batch is read. */
 typedef struct {
-    uint8_t *bytes;
-    size_t room;
-} line;
+    column_data data;
+    int64_t last;       /* the number that is in the slot */
+    uint32_t slot_ends; /* where */
+    bool has_last;
+    uint32_t copied; /* where the dictionary's texts were copied to */
+    bool is_copied;
+} batch_column;
 
-static bool has_room(line *l, size_t length) {
-    if (length <= l->room)
+/* `bytes` holds a `-`, the columns' slots, copied dictionaries, and behind `texts_at` the other texts of a row. */
+typedef struct {
+    batch_column *columns;
+    size_t number;
+    uint8_t *bytes, *shown; /* `shown`: the row as a line */
+    size_t room, shown_room, texts_at;
+} batch;
+
+static bool has_room(uint8_t **bytes, size_t *room, size_t length) {
+    if (length <= *room)
         return true;
-    uint8_t *larger = realloc(l->bytes, length + length / 2);
+    uint8_t *larger = realloc(*bytes, length + length / 2);
     if (!larger)
         return false;
-    l->bytes = larger;
-    l->room = length + length / 2;
+    *bytes = larger;
+    *room = length + length / 2;
     return true;
 }
 
-/* Write a row's values, separated by spaces, and where they start. Returns the length, which is more than LONGEST_LINE
- * if the rest was left out; -1 without memory. */
-static int64_t put_row(reader *r, const column_data *columns, size_t number, int64_t place, line *l) {
-    size_t length = 0;
+static bool begin_batch(batch *b, const column_data *columns, size_t number, size_t rows) {
+    b->number = number;
+    b->columns = calloc(number + !number, sizeof *b->columns);
+    size_t length = 1 + SLOT * number;
+    if (!b->columns || !has_room(&b->bytes, &b->room, length))
+        return false;
+    b->bytes[0] = '-';
     for (size_t i = 0; i < number; i++) {
+        batch_column *one = &b->columns[i];
         const column_data *data = &columns[i];
-        int64_t at = data->offset + place;
-        column text = {(const uint8_t *)"-", 1};
-        r->at[i] = (uint32_t)length;
-        if (data->storage != MISSING && has_value(data, at)) {
-            switch (data->storage) {
-            case INT_32:
-            case INT_64: {
-                if (!has_room(l, length + LONGEST_VALUE + 1))
-                    return -1;
-                int64_t value = data->storage == INT_32 ? ((const int32_t *)data->values)[at]
-                                                        : ((const int64_t *)data->values)[at];
-                uint8_t *end = put_number(l->bytes + length, value);
-                *end++ = ' ';
-                length = (size_t)(end - l->bytes);
-                continue;
-            }
-            case TEXTS:
-                text = text_of(data, at);
-                break;
-            default: {
-                int32_t index = ((const int32_t *)data->values)[at];
-                if (index >= 0 && index < data->texts_length)
-                    text = text_of(data, index);
-            }
-            }
-        }
-        if (length + text.length > LONGEST_LINE)
-            return LONGEST_LINE + 1;
-        if (!has_room(l, length + text.length + 1))
-            return -1;
-        memcpy(l->bytes + length, text.text, text.length);
-        length += text.length;
-        l->bytes[length++] = ' ';
+        one->data = *data;
+        one->slot_ends = (uint32_t)(1 + SLOT * (i + 1));
+        if (data->storage != DICTIONARY || data->texts_length > (int64_t)rows)
+            continue;
+        size_t bytes = (size_t)(data->offsets[data->texts_length] - data->offsets[0]);
+        if (length + bytes > MOST_COPIED)
+            continue;
+        if (!has_room(&b->bytes, &b->room, length + bytes))
+            return false;
+        if (bytes)
+            memcpy(b->bytes + length, data->texts + data->offsets[0], bytes);
+        one->copied = (uint32_t)length;
+        one->is_copied = true;
+        length += bytes;
     }
-    r->at[number] = (uint32_t)length;
+    b->texts_at = length;
+    return true;
+}
+
+static void end_batch(batch *b) {
+    free(b->columns);
+    free(b->bytes);
+    free(b->shown);
+}
+
+/* Whether a row has a value; of a dictionary, also whether the value is in it. */
+static inline bool has_value(const column_data *data, int64_t at) {
+    if (data->storage == MISSING || (data->valid && !(data->valid[at >> 3] >> (at & 7) & 1)))
+        return false;
+    return data->storage != DICTIONARY || (uint64_t)((const int32_t *)data->values)[at] < (uint64_t)data->texts_length;
+}
+
+/* Write a number so that it ends in front of `end`. Returns where it begins. */
+static uint8_t *put_number(uint8_t *end, int64_t number) {
+    uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        *--end = (uint8_t)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--end = '-';
+    return end;
+}
+
+/* Find or write a row's values, and say where they start and end. Returns how long the row is as a line, which is more
+ * than LONGEST_LINE if the rest was left out; -1 without memory. */
+static int64_t take_row(batch *b, uint32_t *at, int64_t place) {
+    size_t length = 0, texts_at = b->texts_at;
+    for (size_t i = 0; i < b->number; i++, at += 2) {
+        batch_column *one = &b->columns[i];
+        const column_data *data = &one->data;
+        int64_t row_at = data->offset + place, number = row_at;
+        if (!has_value(data, row_at)) {
+            one->has_last = false;
+            at[0] = 0;
+            at[1] = 2;
+        } else if (data->storage == INT_32 || data->storage == INT_64) {
+            number = data->storage == INT_32 ? ((const int32_t *)data->values)[row_at]
+                                             : ((const int64_t *)data->values)[row_at];
+            if (!one->has_last || number != one->last) {
+                at[0] = (uint32_t)(put_number(b->bytes + one->slot_ends, number) - b->bytes);
+                at[1] = one->slot_ends + 1;
+                one->last = number;
+                one->has_last = true;
+            }
+        } else {
+            if (data->storage == DICTIONARY)
+                number = ((const int32_t *)data->values)[row_at];
+            int32_t from = data->offsets[number];
+            size_t width = (size_t)(data->offsets[number + 1] - from);
+            at[0] = one->copied + (uint32_t)(from - data->offsets[0]);
+            if (!one->is_copied) {
+                if (length + width > LONGEST_LINE)
+                    return LONGEST_LINE + 1;
+                if (!has_room(&b->bytes, &b->room, texts_at + width))
+                    return -1;
+                if (width)
+                    memcpy(b->bytes + texts_at, data->texts + from, width);
+                at[0] = (uint32_t)texts_at;
+                texts_at += width;
+            }
+            at[1] = at[0] + (uint32_t)width + 1;
+        }
+        length += at[1] - at[0];
+        if (length > (size_t)LONGEST_LINE + 1)
+            return LONGEST_LINE + 1;
+    }
     return (int64_t)length - 1;
+}
+
+/* Put a row together as a line. False without memory. */
+static bool show_row(batch *b, const uint32_t *at, int64_t length) {
+    if (!has_room(&b->shown, &b->shown_room, (size_t)length + 1))
+        return false;
+    uint8_t *to = b->shown;
+    for (size_t i = 0; i < b->number; i++, at += 2) {
+        memcpy(to, b->bytes + at[0], at[1] - at[0] - 1);
+        to += at[1] - at[0] - 1;
+        *to++ = ' ';
+    }
+    return true;
 }
 
 static inline void add_tally(int64_t *tally, int64_t weight) {
@@ -97,49 +170,58 @@ static inline void add_tally(int64_t *tally, int64_t weight) {
         *tally = INT64_MAX;
 }
 
-static void count_row(counter *c, const uint8_t *base, int64_t length) {
+/* Examine a row with its weight, which must be a number above 0. */
+static enum tally examine_row(counter *c, const uint8_t *base) {
     reader *r = c->reader;
-    bool is_too_long = length > LONGEST_LINE;
-    enum tally verdict = MALFORMED_COLUMNS;
-    r->weight = 1;
-    if (!is_too_long && r->now.usable) {
-        verdict = COUNTED;
-        if (r->weight_column != ABSENT) {
-            int64_t weight = parse_number((column){base + r->at[r->weight_column],
-                                                   r->at[r->weight_column + 1] - r->at[r->weight_column] - 1});
-            if (weight > 0)
-                r->weight = weight;
-            else
-                verdict = MALFORMED_NUMBER;
-        }
-        if (verdict == COUNTED)
-            verdict = examine(c, base, r->at);
+    const uint32_t *at = r->at;
+    if (!r->now.usable)
+        return MALFORMED_COLUMNS;
+    if (r->weight_column != ABSENT) {
+        int64_t weight = parse_number(COLUMN(r->weight_column));
+        if (weight <= 0)
+            return MALFORMED_NUMBER;
+        r->weight = weight;
     }
+    return examine(c, base, at);
+}
+
+static bool count_row(counter *c, batch *b, int64_t place) {
+    reader *r = c->reader;
+    int64_t length = take_row(b, r->at, place);
+    if (length < 0)
+        return false;
+    bool is_too_long = length > LONGEST_LINE;
+    r->weight = 1;
+    enum tally verdict = is_too_long ? MALFORMED_COLUMNS : examine_row(c, b->bytes);
     int64_t record = c->tally[RECORDS_READ] - r->extra;
     add_tally(&c->tally[RECORDS_READ], r->weight);
     add_tally(&c->tally[verdict], r->weight);
     add_tally(&r->extra, r->weight - 1);
-    if (verdict >= MALFORMED_COLUMNS)
-        note_malformed(r, record, base, (size_t)length, is_too_long);
-    else if (record >= r->lines.next_sample)
-        take_sample(r, record, base, (size_t)length);
+    bool is_malformed = verdict >= MALFORMED_COLUMNS;
+    if (!is_malformed && record < r->lines.next_sample)
+        return true;
+    if (is_too_long)
+        length = 0;
+    else if (!show_row(b, r->at, length))
+        return false;
+    if (is_malformed)
+        note_malformed(r, record, b->shown, (size_t)length, is_too_long);
+    else
+        take_sample(r, record, b->bytes, b->shown, (size_t)length);
+    return true;
 }
 
 int counter_feed_columns(counter *c, const column_data *columns, size_t number, size_t rows) {
     reader *r = c->reader;
-    line l = {0};
     if (!r->in_columns || number != (size_t)r->now.columns) {
         errno = EINVAL;
         return -1;
     }
-    for (size_t i = 0; i < rows && !c->failed; i++) {
-        int64_t length = put_row(r, columns, number, (int64_t)i, &l);
-        if (length < 0)
-            c->failed = true;
-        else
-            count_row(c, l.bytes, length);
-    }
-    free(l.bytes);
+    batch b = {0};
+    c->failed |= !begin_batch(&b, columns, number, rows);
+    for (size_t i = 0; i < rows && !c->failed; i++)
+        c->failed = !count_row(c, &b, (int64_t)i);
+    end_batch(&b);
     c->failed |= !sums_add_waiting(&c->table);
     errno = c->failed ? ENOMEM : 0;
     return c->failed ? -1 : 0;

@@ -232,7 +232,7 @@ class Counter:
     def feed(self, piece: bytes) -> None:
         """Count the lines in the next piece of the file; a line may go on in the piece after it."""
         if _kernel.counter_feed(self.handle, piece, len(piece)):
-            raise MemoryError
+            raise _os_error()
 
     def begin_columns(self, names: Sequence[str]) -> None:
         """Begin a file, or another part of it, whose records come in columns of these names."""

@@ -92,7 +92,7 @@ static inline bool count_record(counter *c, const uint8_t *base, const uint32_t 
     int64_t record = c->tally[RECORDS_READ]++;
     c->tally[verdict]++;
     if (__builtin_expect(record >= c->reader->lines.next_sample, 0))
-        take_sample(c->reader, record, base + line, length);
+        take_sample(c->reader, record, base + line, base + line, length);
     return true;
 }
 
@@ -156,7 +156,7 @@ __attribute__((noinline)) static void count_odd_line(counter *c, const uint8_t *
     if (verdict >= MALFORMED_COLUMNS)
         note_malformed(r, record, line, length, is_too_long);
     else if (record >= r->lines.next_sample)
-        take_sample(r, record, line, length);
+        take_sample(r, record, line, line, length);
 }
 
 /* --- lines --- */
@@ -249,7 +249,10 @@ static void count_rest(counter *c) {
 
 int counter_feed(counter *c, const uint8_t *data, size_t length) {
     reader *r = c->reader;
-    r->in_columns = false;
+    if (r->in_columns) { /* a file has lines or columns */
+        errno = EINVAL;
+        return -1;
+    }
     if (r->rest_length) {
         size_t end = 0;
         while (end < length && data[end] != '\n' && data[end] != '\r')

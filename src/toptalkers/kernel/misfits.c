@@ -86,14 +86,14 @@ static void keep_example(reader *r, const uint8_t *line, size_t length, bool is_
     m->fields[SHOWN_FIELDS - 1] = 0;
 }
 
-void take_sample(reader *r, int64_t record, const uint8_t *line, size_t length) {
+void take_sample(reader *r, int64_t record, const uint8_t *base, const uint8_t *line, size_t length) {
     stretch *s = &r->lines;
     int64_t number = record - s->first - s->malformed; /* among the sound ones */
     s->next_sample = record + (number + 1 < SAMPLED_FIRST ? 1 : SAMPLED_EVERY - number % SAMPLED_EVERY);
     s->sampled++;
     if (!r->in_columns)
         split(r, line, length); /* until here perhaps only into the columns that the question needs */
-    if (is_odd_record(&r->now, line, r->at)) {
+    if (is_odd_record(&r->now, base, r->at)) {
         s->odd++;
         s->is_told |= ++s->odd_in_row >= STREAK;
         keep_example(r, line, length, true);

@@ -12,7 +12,8 @@ import heapq
 import itertools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -22,6 +23,7 @@ from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
 from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
 CODE = (Path(__file__), Path(count_flows.__file__))
@@ -41,11 +43,8 @@ READ_BYTES = 64 << 10
 SHOWN_BYTES = 1024
 """How much of a line that does not fit is kept."""
 
-_JUDGES = [dict(count_flows.TELLING)[field] for field in count_flows.KEY]
-"""For each part of a key, whether a text can be its value."""
-
-Sums = dict[bytes, int]
-"""Sums by talker, with the keys of the mapper: `<src> <dst> <port>`."""
+Sums = list[collections.Counter[bytes]]
+"""A table for each metric, with the sum of each key as the mapper has it."""
 
 
 class Misfit(NamedTuple):
@@ -64,9 +63,15 @@ class _Mapper(count_flows.FlowCounter):
     def of(cls, query: Query) -> "_Mapper":
         """A mapper without sums. A question is parsed only once, because its set of ports may be large."""
         mapper = copy.copy(_mapper_of(tuple(query.mapper_arguments())))
-        mapper.sums, mapper.addresses, mapper.skipped = collections.Counter(), {}, dict.fromkeys(REASONS, 0)
+        mapper.addresses, mapper.skipped = {}, dict.fromkeys(REASONS, 0)
+        mapper.forget()
         mapper.begin_file()
         return mapper
+
+    def forget(self) -> None:
+        """Forget the sums, and what they add up to."""
+        self.clear()
+        self.totals = dict.fromkeys(self.metrics, 0)
 
     def begin_file(self) -> None:
         self.example: Misfit | None = None
@@ -103,8 +108,8 @@ class _Mapper(count_flows.FlowCounter):
             fields = tuple(name.decode("latin-1") for name in self.fields)
             self.example = Misfit(line[:SHOWN_BYTES], fields, by_header, is_odd)
 
-    def _add_total(self, value: int) -> None:
-        self.total += value
+    def _add_total(self, metric: bytes, value: int) -> None:
+        self.totals[metric] += value
 
 
 @functools.lru_cache(maxsize=4)
@@ -118,8 +123,10 @@ class Counter:
     def __init__(self, query: Query) -> None:
         self.has_spilled = False
         self._mapper = _Mapper.of(query)
-        self._sums: Sums = {}
-        self._total = 0
+        self._metrics = query.metric
+        self._lines = query.lines
+        self._sums: Sums = [collections.Counter() for _ in query.metric]
+        self._totals = [0] * len(query.metric)
         self._rest = b""
         self._misfit: Misfit | None = None
         self._provisional: list[tuple[SpilledSums, list[_Segment]]] = []
@@ -156,8 +163,8 @@ class Counter:
         self._misfit = example if mapper.misfit_files else None
         skipped = {reason: number for reason in REASONS if (number := mapper.skipped[reason])}
         tally = Tally(mapper.records_read, mapper.counted, skipped)
-        if mapper.metric == b"records":  # which the mapper does not add up
-            mapper.total += mapper.counted
+        if b"records" in mapper.totals:  # which the mapper does not add up
+            mapper.totals[b"records"] += mapper.counted
         mapper.records_read = mapper.counted = mapper.misfit_files = 0
         mapper.skipped = dict.fromkeys(REASONS, 0)
         return tally
@@ -167,69 +174,73 @@ class Counter:
         return self._misfit
 
     @property
-    def total(self) -> int:
-        """The total of all counted values; TooLargeError if it is more than a sum may be."""
-        total = self._total + self._mapper.total
-        if total > LARGEST_TOTAL:
+    def totals(self) -> tuple[int, ...]:
+        """What the values of each metric add up to, 0 for times; TooLargeError if it is more than a sum may be."""
+        totals = tuple(map(add, self._totals, self._mapper.totals.values()))
+        if max(totals) > LARGEST_TOTAL:
             raise TooLargeError
-        return total
+        return totals
+
+    @property
+    def total(self) -> int:
+        """The largest of `totals`."""
+        return max(self.totals)
 
     def end_file(self, *, counts: bool) -> None:
         """Keep the sums of the current file, or drop them."""
         if counts:
-            _add(self._sums, self._mapper.sums)
-            self._total += self._mapper.total
+            self._add(self._mapper.tables, self._mapper.totals.values())
             for spilled, segments in self._provisional:
                 spilled.keep(segments)
-        self._mapper.sums.clear()
-        self._mapper.total = 0
+        self._mapper.forget()
         self._provisional.clear()
         self._misfit = None
 
     @property
     def rows(self) -> int:
         """How many sums are in memory, those of the current file included."""
-        return len(self._sums) + len(self._mapper.sums)
+        return len(self._sums[0]) + len(self._mapper.sums)
 
     @property
     def talkers(self) -> int:
         """How many talkers whole files have counted."""
-        return len(self._sums)
+        return len(self._sums[0])
 
     def absorb(self, other: "Counter") -> None:
         """Take over the sums of another counter of the same question. The other counter is empty afterwards."""
-        _add(self._sums, other._sums)  # noqa: SLF001 - of the same class
-        self._total += other._total  # noqa: SLF001
+        self._add(other._sums, other._totals)  # noqa: SLF001 - of the same class
         other.clear()
 
     def clear(self) -> None:
         """Forget all sums."""
-        self._sums.clear()
-        self._mapper.sums.clear()
-        self._total = self._mapper.total = 0
+        self._sums = [collections.Counter() for _ in self._metrics]
+        self._totals = [0] * len(self._metrics)
+        self._mapper.forget()
 
     def pack(self) -> bytes:
         """All sums as bytes, for `add_packed`; TooLargeError if they are too large."""
         _ = self.total
-        return b"".join([b"%b %d\n" % row for row in self._sums.items()])
+        return b"".join(_packed(self._sums))
 
     def add_packed(self, rows: bytes) -> None:
         """Add packed sums; ValueError, and nothing is added, if the bytes are no packed sums."""
-        sums: Sums = {}
+        sums: Sums = [collections.Counter() for _ in self._metrics]
         for row in rows.splitlines():
-            key, _, value = row.rpartition(b" ")
-            if not all(judge(part) for judge, part in zip(_JUDGES, key.split(b" "), strict=True)):
+            key, *values = row.rsplit(b" ", len(sums))
+            numbers = [int(value) for value in values]
+            if min(numbers) < 0:
                 raise ValueError("no packed sums")
-            sums[key] = int(value)
-        total = sum(sums.values())
-        if min(sums.values(), default=0) < 0 or total > LARGEST_TOTAL:
+            for table, number in zip(sums, numbers, strict=True):
+                table[key] = number
+            self._lines.rank(self._line(key, sums))  # fails for a key that is none
+        totals = [0 if _is_time(metric) else table.total() for metric, table in zip(self._metrics, sums, strict=True)]
+        if max(totals) > LARGEST_TOTAL:
             raise ValueError("no packed sums")
-        _add(self._sums, sums)
-        self._total += total
+        self._add(sums, totals)
 
     def ranked(self, top: int) -> Iterator[bytes]:
         """The answer's lines in order, in chunks of whole lines; `top` of 0 for all."""
-        rows = ((-value, count_flows.format_talker(key)) for key, value in self._sums.items())
+        rows = ((-value, self._line(key, self._sums)) for key, value in self._sums[0].items())
         ranking = heapq.nsmallest(top, rows) if top else sorted(rows)
         return _printed(iter(ranking))
 
@@ -237,10 +248,31 @@ class Counter:
         """Move all sums, those of the current file included."""
         self.has_spilled = True
         spilled.keep(spilled.write(self._sums))
-        self._sums.clear()
+        self._sums = [collections.Counter() for _ in self._metrics]
         if self._mapper.sums:
-            self._provisional.append((spilled, spilled.write(self._mapper.sums)))
-            self._mapper.sums.clear()
+            self._provisional.append((spilled, spilled.write(self._mapper.tables)))
+            self._mapper.clear()
+
+    def _add(self, sums: Sums, totals: Iterable[int]) -> None:
+        """Add sums, each of which the first of these tables has, and what they add up to."""
+        self._totals = list(map(add, self._totals, totals))
+        for metric, table, more in zip(self._metrics, self._sums, sums, strict=True):
+            if not _is_time(metric):
+                for key, value in more.items():
+                    table[key] += value
+                continue
+            keep = min if metric == "first" else max
+            for key, value in more.items():
+                table[key] = keep(table.get(key, value), value)
+
+    def _line(self, key: bytes, sums: Sums) -> bytes:
+        printed = count_flows.format_talker(key) if self._mapper.is_recipe else key
+        values = [table[key] for table in sums]
+        texts = [
+            count_flows.format_seconds(value) if _is_time(metric) else b"%d" % value
+            for metric, value in zip(self._metrics, values, strict=True)
+        ]
+        return b"\t".join([printed, *texts]) + b"\n"
 
 
 class _Segment(NamedTuple):
@@ -278,8 +310,8 @@ class SpilledSums:
     def write(self, sums: Sums) -> list[_Segment]:
         """Write sums to the end of the file. They count only after `keep`."""
         parts: list[list[bytes]] = [[] for _ in range(PARTS)]
-        for key, value in sums.items():
-            parts[crc32(key) % PARTS].append(b"%b %d\n" % (key, value))
+        for key, row in zip(sums[0], _packed(sums), strict=True):
+            parts[crc32(key) % PARTS].append(row)
         rows = b"".join(itertools.chain.from_iterable(parts))
         with self._lock:
             offset = self.bytes_
@@ -299,9 +331,12 @@ class SpilledSums:
             self._segments[segment.part].append(segment)
 
 
-def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int) -> Iterator[bytes]:
-    """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all."""
-    merged = heapq.merge(*(_read_ranking(fd, start, end) for start, end in rankings))
+def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int, columns: int = 1) -> Iterator[bytes]:
+    """Merge rankings in a file into one; each is the lines between two offsets. `top` of 0 for all.
+
+    The key of a line has so many columns.
+    """
+    merged = heapq.merge(*(_read_ranking(fd, start, end, columns) for start, end in rankings))
     return _printed(itertools.islice(merged, top or None))
 
 
@@ -309,22 +344,27 @@ def keep_freed_memory() -> None:
     """Do nothing: Python manages memory itself."""
 
 
-def _read_ranking(fd: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+def _read_ranking(fd: int, start: int, end: int, columns: int) -> Iterator[tuple[int, bytes]]:
     rest = b""
     while start < end:
         data = os.pread(fd, min(READ_BYTES, end - start), start)
         start += len(data)
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            talker, _, value = line.partition(b"\t")
-            yield -int(value), talker
+            first = line.split(b"\t", columns + 1)[columns]
+            yield -int(first.translate(None, b"-T:Z")), line + b"\n"  # a time without its signs has the same order
 
 
 def _printed(ranking: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
-    while lines := [b"%b\t%d\n" % (talker, -value) for value, talker in itertools.islice(ranking, LINES_PER_CHUNK)]:
+    while lines := [line for _, line in itertools.islice(ranking, LINES_PER_CHUNK)]:
         yield b"".join(lines)
 
 
-def _add(sums: Sums, more: Sums) -> None:
-    for key, value in more.items():
-        sums[key] = sums.get(key, 0) + value
+def _packed(sums: Sums) -> Iterator[bytes]:
+    """The rows of sums, in the order of the first table: the key, and a space before each sum."""
+    for key in sums[0]:
+        yield b" ".join([key, *(b"%d" % table[key] for table in sums)]) + b"\n"
+
+
+def _is_time(metric: str) -> bool:
+    return metric in TIME_METRICS

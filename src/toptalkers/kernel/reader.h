@@ -82,7 +82,9 @@ typedef struct reader {
     misfit example;
     char *columns;  /* of the layout now, separated by spaces */
     bool by_header; /* whether a header set it */
-    uint32_t *at; /* where the columns of a line start; room for those of the layout, one more, and one to lose */
+    /* Where the columns of a line start; room for those of the layout, one more, and one to lose. Of a row, whose values
+     * may lie anywhere, a start and an end for each column. */
+    uint32_t *at;
     uint8_t *rest; /* the beginning of a line that goes on in the next piece */
     size_t rest_length, rest_room;
 } reader;
@@ -175,8 +177,8 @@ enum tally take_recipe(counter *c, const uint8_t *base, const uint32_t *at, uint
 uint32_t split(reader *r, const uint8_t *line, size_t length);
 
 /* rules.c */
-/* The first column of a name in a list of them; ABSENT if there is none. */
-int column_of(const char *columns, const char *name);
+/* The first column of a name; ABSENT if there is none. */
+int find_column(const reader *r, const char *name);
 /* Look up a column that the question needs, while the layout is set. Without it, the layout is not usable. */
 int need(reader *r, const char *name);
 /* Look up a column that the question uses, and takes for `-` where there is none: ABSENT. */
@@ -205,8 +207,8 @@ enum tally where_examine(where *w, const layout *l, const uint8_t *base, const u
 /* misfits.c */
 void begin_stretch(reader *r, int64_t record);
 void end_stretch(reader *r, int64_t record);
-/* Check all telling columns of a sound record. */
-void take_sample(reader *r, int64_t record, const uint8_t *line, size_t length);
+/* Check all telling columns of a sound record. A line is its own base. */
+void take_sample(reader *r, int64_t record, const uint8_t *base, const uint8_t *line, size_t length);
 void note_malformed(reader *r, int64_t record, const uint8_t *line, size_t length, bool is_too_long);
 
 #pragma GCC visibility pop

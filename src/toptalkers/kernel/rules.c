@@ -7,12 +7,13 @@
 
 #include <stdlib.h>
 
-int column_of(const char *columns, const char *name) {
+int find_column(const reader *r, const char *name) {
+    const char *columns = r->columns;
     size_t length = strlen(name);
     for (int number = 0;; number++) {
         size_t width = strcspn(columns, " ");
         if (width == length && !memcmp(columns, name, length))
-            return number;
+            return r->in_columns ? 2 * number : number;
         if (!columns[width])
             return ABSENT;
         columns += width + 1;
@@ -20,7 +21,7 @@ int column_of(const char *columns, const char *name) {
 }
 
 int use(reader *r, const char *name) {
-    int number = column_of(r->columns, name);
+    int number = find_column(r, name);
     if (r->now.looked_at < (uint32_t)(number + 1))
         r->now.looked_at = (uint32_t)(number + 1);
     return number;
@@ -42,7 +43,7 @@ void use_service(reader *r) {
 static void use_no_data(reader *r) {
     static const char *const names[] = {"srcaddr", "dstaddr", "dstport"};
     for (int i = 0; i < 3; i++) {
-        if (column_of(r->columns, names[i]) == ABSENT)
+        if (find_column(r, names[i]) == ABSENT)
             return;
     }
     for (int i = 0; i < 3; i++)
@@ -55,7 +56,7 @@ bool set_layout(reader *r, const char *names, size_t length) {
         columns += names[i] == ' ';
     char *text = realloc(r->columns, length + 1);
     r->columns = text ? text : r->columns;
-    uint32_t *at = realloc(r->at, (columns + 3) * sizeof *at);
+    uint32_t *at = realloc(r->at, ((r->in_columns ? 2 * columns : columns) + 3) * sizeof *at);
     r->at = at ? at : r->at;
     if (!text || !at)
         return false;
@@ -81,7 +82,7 @@ bool set_layout(reader *r, const char *names, size_t length) {
     if (l->status == ABSENT)
         use_no_data(r);
     for (size_t i = 0; i < TELLINGS; i++)
-        l->telling[i] = column_of(text, TELLING[i].name);
+        l->telling[i] = find_column(r, TELLING[i].name);
     if (r->condition)
         where_set_layout(r->condition, r);
     return true;

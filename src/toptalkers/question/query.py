@@ -4,7 +4,7 @@ Its attributes are the clauses of `clauses.py`, with the names of the options of
 an answer is shown is not part of it (`answer/presentation.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -103,6 +103,14 @@ class Query:
         """
         return tuple(dict.fromkeys(field for clause, value in self.clauses() for field in clause.needs(value)))
 
+    def options_needing(self, fields: Collection[str]) -> list[str]:
+        """The options that were given another value than their default, and need one of these fields."""
+        return [
+            clause.option
+            for clause, value in self.clauses()
+            if value != clause.value(None) and set(clause.needs(value)) & set(fields)
+        ]
+
     @property
     def used_fields(self) -> tuple[str, ...]:
         """The needed fields, and those that are taken for `-` where a layout lacks them, such as those of the key."""
@@ -111,9 +119,12 @@ class Query:
         return tuple(dict.fromkeys((*self.needed_fields, *of_key, *of_service)))
 
     def _arguments(self, script: Script) -> list[str]:
-        used = [(clause, value) for clause, value in self.clauses() if script in clause.scripts]
-        if self.is_recipe:
-            used = [(clause, value) for clause, value in used if clause.name != "by"]
+        left_out = {"by": RECIPE_KEY} if script == "mapper" else {"by": RECIPE_KEY, "metric": ("records",)}
+        used = [
+            (clause, value)
+            for clause, value in self.clauses()
+            if script in clause.scripts and value != left_out.get(clause.name)
+        ]
         return [word for clause, value in used for word in (clause.option, clause.word(value))]
 
     def _check(self) -> None:

@@ -143,7 +143,7 @@ class _Numbers(Kind):
         hint: what they look like.
         read_one: reads a single one; None if a text is none.
         write_one: writes one.
-        names: words that `read_one` knows.
+        names: words that may have been meant.
 
     """
 
@@ -230,6 +230,8 @@ class _Addresses(Kind):
             rest = (1 << (bits - int(length))) - 1
             return bits, low & ~rest, low | rest
         first, dash, last = text.partition("-")
+        if not is_address(first):
+            first = text  # a name, which may have a dash
         bits, low = self._one(first, 0)
         if not dash:
             return bits, low, low
@@ -359,7 +361,7 @@ _PROTOCOL = _Numbers(
     "for example tcp, udp, icmp or 47",
     _read_protocol,
     lambda number: PROTOCOL_NAMES.get(number, str(number)),
-    PROTOCOL_NUMBERS,
+    ("tcp", "udp", "icmp", "icmp6", "igmp", "gre", "esp", "ah", "sctp"),
 )
 _NUMBER_KIND = _Numbers("number", LARGEST_NUMBER, "for example 1000000, 1m or 1k-2k", _read_number)
 _TIME_KIND = _Numbers("time", LARGEST_TIME, "for example 2026-11-23T18:00:00Z", _read_time, _write_time)

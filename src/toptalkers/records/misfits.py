@@ -67,7 +67,11 @@ def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
     if lacking == ["action"]:
         kind = " (transit gateway records have none)" if "tgw-id" in misfit.fields else ""
         return f"{whose} action{kind}, and the question is for {query.action}: ask with --action ALL"
-    return f"{whose} {names}, which the question needs"
+    if not all(query.options_needing([name]) for name in lacking):
+        return f"{whose} {names}, which the question needs"
+    options = query.options_needing(lacking)
+    verb = "needs" if len(options) == 1 else "need"
+    return f"{whose} {names}, which {' and '.join(options)} {verb}: ask without, or of other files"
 
 
 def _advise(misfit: Misfit, columns: list[bytes]) -> str:

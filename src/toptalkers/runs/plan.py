@@ -87,7 +87,7 @@ def plan_run(
 
     """
     options = options or ClusterOptions()
-    _check(options)
+    _check(options, query)
     bucket = site.bucket
     network = Network((), ())
     if running is None:
@@ -251,7 +251,12 @@ def _require_release(account: Account, release: str) -> None:
         )
 
 
-def _check(options: ClusterOptions) -> None:
+def _check(options: ClusterOptions, query: Query) -> None:
+    if options.keep_all_ports and not query.is_recipe:
+        raise UsageError(
+            "--keep-all-ports is for the key srcaddr,dstaddr,dstport: no other tells the second step the port",
+            hint="leave it out, or leave out --by",
+        )
     if not _RELEASE.fullmatch(options.release):
         raise UsageError(f"--release: {options.release!r} is not a release of EMR", hint=f"like {RELEASE}")
     for subnet in options.subnets:
