@@ -83,6 +83,8 @@ def count_files(
             engine.count()
             for problem in engine.problems:
                 watch.on_problem(problem)
+            for note in engine.notes:
+                watch.on_note(note)
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
@@ -121,6 +123,7 @@ class LocalEngine:
         self._cache = cache
         self._on_read = on_read
         self._problems: dict[int, list[Problem]] = {}
+        self._notes: dict[str, list[str]] = {}
         self._counters: list[Counter] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -129,6 +132,13 @@ class LocalEngine:
     def problems(self) -> list[Problem]:
         """The files that were left out, and why, in the order of the files."""
         return [problem for number in sorted(self._problems) for problem in self._problems[number]]
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What of the records digests lack, one line for all that lack the same."""
+        for note, names in sorted(self._notes.items()):
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            yield f"note: {min(names)}{others}: {note}"
 
     @property
     def rows(self) -> int:
@@ -270,8 +280,12 @@ class LocalEngine:
             if self._stop.is_set():
                 break
         tally = counter.end_lines()
-        reason = why_left_out(counter, tally, self._query, part.wrapping)
+        # The records of a digest were judged when it was made.
+        reason = None if part.is_digest else why_left_out(counter, tally, self._query, part.wrapping)
         counter.end_file(counts=reason is None)
+        if part.note:
+            with self._lock:
+                self._notes.setdefault(part.note, []).append(part.name)
         return reason or tally + part.tally + Tally(files_read=1)
 
     def _spill_what_is_too_much(self, counter: Counter) -> None:
