@@ -113,12 +113,18 @@ static inline bool has_value(const column_data *data, int64_t at) {
     return data->storage != DICTIONARY || (uint64_t)((const int32_t *)data->values)[at] < (uint64_t)data->texts_length;
 }
 
-/* Write a number so that it ends in front of `end`. Returns where it begins. */
-static uint8_t *put_number(uint8_t *end, int64_t number) {
+/* Write a number so that it ends in front of `end`, two digits at a time. Returns where it begins. */
+static inline uint8_t *put_number(uint8_t *end, int64_t number) {
+    static const char PAIRS[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
+                                "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
+                                "9293949596979899";
     uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do
-        *--end = (uint8_t)('0' + left % 10);
-    while (left /= 10);
+    for (; left >= 100; left /= 100)
+        memcpy(end -= 2, PAIRS + 2 * (left % 100), 2);
+    if (left >= 10)
+        memcpy(end -= 2, PAIRS + 2 * left, 2);
+    else
+        *--end = (uint8_t)('0' + left);
     if (number < 0)
         *--end = '-';
     return end;
