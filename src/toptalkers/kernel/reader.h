@@ -128,6 +128,19 @@ static inline int64_t parse_number(column c) {
     return number;
 }
 
+/* Like that, of up to 19 digits: the sums of many records. */
+static inline int64_t parse_total(column c) {
+    int64_t number = 0;
+    if (!c.length || c.length > 19)
+        return -1;
+    for (size_t i = 0; i < c.length; i++) {
+        if (!is_digit(c.text[i]) || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, c.text[i] - '0', &number))
+            return -1;
+    }
+    return number;
+}
+
 enum { SECONDS_PER_DAY = 86400 };
 static const int64_t MILLISECONDS_FROM = 100000000000; /* a time from here on is in milliseconds */
 static const int64_t LARGEST_TIME = 253402300799;      /* in seconds: the end of the year 9999 */
@@ -195,8 +208,8 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
 enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found);
 
 /* where.c */
-/* Read the program of `--where` (question/where.py), which may test these fields, in a list of names. NULL without
- * memory, or with EINVAL in errno if it is none. */
+/* Read the program of `--where` (question/where.py) and its fields, KIND:FIELD. NULL without memory, or with EINVAL in
+ * errno if it is none. */
 where *where_new(const char *program, const char *fields);
 void where_free(where *w);
 /* Look up the columns of a new layout. */
