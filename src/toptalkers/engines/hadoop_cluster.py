@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.answer.parts import check_lines, first_lines
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
@@ -37,7 +37,7 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, watch)
         if not packed:
-            return Answer(query, [], tally, 0, top)
+            return Answer(query, [], tally, 0, top, totals_of(query, {}))
         return _count(query, [str(path) for path in packed], top, tally)
 
 
@@ -100,7 +100,7 @@ def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answe
         chunks = _read_output(query, runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
     tally += Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
-    return Answer(query, chunks, tally, top=top)
+    return Answer(query, chunks, tally, top=top, totals=totals_of(query, counters))
 
 
 def _read_output(query: Query, runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:

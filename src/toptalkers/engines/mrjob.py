@@ -6,7 +6,7 @@ It is for proof, not for speed: the scripts of a cluster run in several mappers 
 import logging
 from collections.abc import Collection, Sequence
 
-from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
 from toptalkers.machine.leash import leash_forks
@@ -24,7 +24,7 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, watch)
         if not packed:
-            return Answer(query, [], tally, 0, top)
+            return Answer(query, [], tally, 0, top, totals_of(query, {}))
         leash_forks()  # mrjob runs its tasks in forked processes
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
         places = ["--local-tmp-dir", str(folder), *map(str, packed)]
@@ -39,4 +39,4 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
     kept = lines[:top] if top else lines
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
     tally += Tally.from_counters(counters, files_read=0)
-    return Answer(query, chunks, tally, talkers, top)
+    return Answer(query, chunks, tally, talkers, top, totals_of(query, counters))
