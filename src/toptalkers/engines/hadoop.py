@@ -36,7 +36,7 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     (folder / "code").mkdir()
     packed, tally = pack_files(query, files, folder / "input", watch)
     if not packed:
-        return Answer(query, [], tally, 0, top, totals_of(query, {}))
+        return Answer(query, [], tally, 0, top)
     for name, content in read_bundle().items():
         (folder / "code" / name).write_bytes(content)
     slots = os.cpu_count() or 1
@@ -56,8 +56,7 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     tally += Tally.from_counters(counters, files_read=0)
     # Opened now, because the folder is removed before the lines are read.
     parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
-    chunks = merge_parts(parts, top, query.lines)
-    return Answer(query, chunks, tally, top=top, totals=totals_of(query, counters))
+    return Answer(query, merge_parts(parts, top, query.lines), tally, top=top, totals=totals_of(query, counters))
 
 
 def _run(
