@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import pipeline
+from toptalkers.question.query import Query
 
 NAMES = ["count_flows.py", "port_filter.py", "sum_counts.py"]
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,24 @@ def test_shell_pipe(tmp_path: Path) -> None:
         command, capture_output=True, check=True, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
     )
     assert done.stdout == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("by", "metric"),
+    [("srcaddr,dstaddr,dstport", "bytes,last"), ("srcaddr,pair", "records"), ("dstport,protocol", "last,packets")],
+)
+def test_shell_pipe_of_any_key(tmp_path: Path, by: str, metric: str) -> None:
+    """A shell pipe with a key and several sums gives the answer of the same scripts run one by one."""
+    (tmp_path / "a.log").write_bytes(LOG)
+    query = Query.parse(by=by, metric=metric)
+    done = subprocess.run(
+        [str(ROOT / "scripts/pipe"), str(tmp_path / "a.log")],
+        capture_output=True,
+        check=True,
+        env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin", "BY": by, "METRIC": metric},
+    )
+    assert done.stdout == pipeline.run(query, [LOG])[0]
+    assert done.stdout.count(b"\n") > 1
 
 
 @pytest.mark.parametrize("name", NAMES)
