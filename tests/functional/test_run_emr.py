@@ -79,7 +79,7 @@ def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
     """The scripts are uploaded once, under the hash of their content."""
     command(account, "run-emr", "--yes")
     code = {key for key in account.fake_s3.objects if key.startswith("code/")}
-    assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py"}
+    assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py", "sum_counts.py"}
     second = command(account, "run-emr", "--yes")
     assert second.exit_code == 0
     assert "uploaded" not in second.stderr
