@@ -144,9 +144,8 @@ def _notes_of_defaults(query: Query) -> Iterator[str]:
     asks_for_ports = fields & {*PORT_FIELDS, *SERVICE_PARTS} and where.can_hold_above("dstport", query.ports[-1][1])
     if asks_for_ports and _is_default("ports"):
         yield f"note: --ports {format_ports(query.ports)} applies, too (the default); --ports all counts every port"
-    asks_for_actions = "action" in fields and any(
-        where.can_hold("action", action) for action in ("ACCEPT", "REJECT", "-") if action != query.action
-    )
+    others = {"ACCEPT", "REJECT", "-"} - {query.action}
+    asks_for_actions = "action" in fields and where.can_hold("action", *others)
     if asks_for_actions and _is_default("action"):
         yield f"note: --action {query.action} applies, too (the default); --action ALL counts every action"
 
