@@ -110,6 +110,19 @@ def parse_where(text: str) -> Where:
     return Where(write_text(node), write_program(node))
 
 
+def parse_program(program: str) -> Where:
+    """Read an expression from its program, as the steps of a run have it.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    from toptalkers.question.where_parser import parse_words, write_program, write_text
+
+    node = parse_words(program)
+    return Where(write_text(node), write_program(node))
+
+
 def format_where(where: Where) -> str:
     """Write an expression so that `parse_where` reads it back."""
     return where.text
