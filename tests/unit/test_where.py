@@ -511,7 +511,8 @@ def test_a_program_is_read_back_as_an_expression(drawn: Drawn, record: dict[str,
 @pytest.mark.parametrize(
     "program",
     ["", "not", "and", "dstport", "dstport:n:", "dstport:n:1", "port:n:1-1", "vpc-id:t:zz", "vpc-id:t:ff", "vpc-id:x:1"]
-    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"],
+    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"]
+    + ["start:n:0-9999999999999999", "srcaddr:n:1-1", "vpc-id:n:1-1", "dstport:t:61", "vpc-id:t:", "dstport:n:2-1"],
 )
 def test_what_is_no_program(program: str) -> None:
     """Words of another program are refused in one line."""

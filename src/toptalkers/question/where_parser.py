@@ -18,7 +18,18 @@ from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.protocols import PROTOCOL_NUMBERS
 from toptalkers.question.key import SERVICE_PARTS, is_address
-from toptalkers.question.where_values import RESERVED, Item, Kind, Numbers, Values, WrongValueError, kind_of_field
+from toptalkers.question.where_values import (
+    NONE,
+    RESERVED,
+    Addresses,
+    Item,
+    Kind,
+    Numbers,
+    Texts,
+    Values,
+    WrongValueError,
+    kind_of_field,
+)
 from toptalkers.question.where_words import Expression, Token
 from toptalkers.visible import quoted, visible
 
@@ -112,23 +123,28 @@ def parse_words(program: str) -> Node:
             else:
                 stack.append(_read_test(word))
         (node,) = stack
-    except (ValueError, IndexError):
+    except (ValueError, KeyError, IndexError):
         raise UsageError(f"--where: {quoted(program)} is not the program of an expression") from None
     return node
 
 
 def _read_test(word: str) -> Test:
+    """Read a test of a program; ValueError or KeyError if it is none."""
     field, letter, options = word.split(":")
-    if field not in (*FIELDS, *SERVICE_PARTS) or letter not in ("n", "a", "t"):
-        raise ValueError(word)
-    if letter == "t":
-        return Test((field,), False, Values.of(bytes.fromhex(one).decode() for one in options.split("+")))
-    ranges = []
-    for one in options.split("+"):
-        low, high = one.split("-")
-        if letter == "a" and not (len(low) == len(high) and len(low) in (8, 32)):
+    kind = kind_of_field(field)
+    if letter == "t" and (isinstance(kind, Texts) or options == NONE.encode().hex()):
+        texts = [bytes.fromhex(one).decode() for one in options.split("+")]
+        if "" in texts:
             raise ValueError(word)
-        ranges.append((4 * len(low), int(low, 16), int(high, 16)) if letter == "a" else (0, int(low), int(high)))
+        return Test((field,), False, Values.of(texts))
+    ranges = []
+    for low, high in (one.split("-") for one in options.split("+")):
+        if letter == "n" and isinstance(kind, Numbers) and int(low) <= int(high) <= kind.highest:
+            ranges.append((0, int(low), int(high)))
+        elif letter == "a" and isinstance(kind, Addresses) and low <= high and len(low) == len(high) in (8, 32):
+            ranges.append((4 * len(low), int(low, 16), int(high, 16)))
+        else:
+            raise ValueError(word)
     return Test((field,), False, Values.of(ranges))
 
 

@@ -198,7 +198,7 @@ class Numbers(Kind):
         return one
 
 
-class _Addresses(Kind):
+class Addresses(Kind):
     """Addresses, networks, and ranges of addresses."""
 
     hint = "for example 10.0.0.1 or 10.0.0.0/16"
@@ -245,7 +245,7 @@ class _Addresses(Kind):
 
 
 @dataclass(frozen=True)
-class _Texts(Kind):
+class Texts(Kind):
     """Texts, compared as they were logged.
 
     Attributes:
@@ -334,7 +334,7 @@ def _write_time(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat() + "Z"
 
 
-_ADDRESS = _Addresses()
+_ADDRESS = Addresses()
 _PORT = Numbers("port", HIGHEST_PORT, "for example 443 or 8000-8999", _read_digits)
 _PROTOCOL = Numbers(
     "protocol",
@@ -346,13 +346,13 @@ _PROTOCOL = Numbers(
 )
 _NUMBER_KIND = Numbers("number", LARGEST_NUMBER, "for example 1000000, 1m or 1k-2k", _read_number)
 _TIME_KIND = Numbers("time", LARGEST_TIME, "for example 2026-11-23T18:00:00Z", _read_time, _write_time)
-_TEXT = _Texts()
+_TEXT = Texts()
 _WORDS = {
-    "action": _Texts(("ACCEPT", "REJECT"), is_all=True, hint="ACCEPT or REJECT"),
-    "side": _Texts(("src", "dst", "both"), is_all=True, hint="src, dst or both"),
-    "log-status": _Texts(("OK", "NODATA", "SKIPDATA")),
-    "flow-direction": _Texts(("ingress", "egress")),
-    "type": _Texts(("IPv4", "IPv6", "EFA")),
+    "action": Texts(("ACCEPT", "REJECT"), is_all=True, hint="ACCEPT or REJECT"),
+    "side": Texts(("src", "dst", "both"), is_all=True, hint="src, dst or both"),
+    "log-status": Texts(("OK", "NODATA", "SKIPDATA")),
+    "flow-direction": Texts(("ingress", "egress")),
+    "type": Texts(("IPv4", "IPv6", "EFA")),
 }
 
 
