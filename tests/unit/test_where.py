@@ -461,6 +461,17 @@ def test_a_command_shows_the_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("engine", ["mrjob", "hadoop"])
+def test_an_expression_of_any_length_is_for_the_kernel(tmp_path: Path, engine: str) -> None:
+    """A list that no command can hold is refused in one line by engines that start scripts; run-local alone takes it."""
+    (tmp_path / "list").write_text("".join(f"10.{one >> 7}.{one & 127}.1\n" for one in range(10_000)))
+    arguments = ["run-local", "tests/flowlogs/default.log", "--where", f"not src host in @{tmp_path / 'list'}"]
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    result = CliRunner().invoke(cli, [*arguments, "--engine", engine])
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert result.stderr.startswith("Error: --where is too long for the command of a mapper")
+
+
 def test_names_of_protocols_are_words() -> None:
     """Each name is read back as its number, and cannot be taken for a number or a range."""
     for number, name in PROTOCOL_NAMES.items():
