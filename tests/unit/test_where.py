@@ -448,6 +448,13 @@ def test_a_default_that_leaves_out_what_is_asked_for_is_named(arguments: list[st
     assert [line for line in result.stderr.splitlines() if line.startswith("note:")] == notes
 
 
+def test_a_digest_has_all_ports_and_actions(tmp_path: Path) -> None:
+    """So there is nothing to note, whatever an expression names."""
+    arguments = ["digest", "tests/flowlogs/default.log", "--output", str(tmp_path / "d.parquet")]
+    result = CliRunner().invoke(cli, [*arguments, "--where", "port 443 or action = REJECT"])
+    assert "note:" not in result.stderr
+
+
 def test_a_command_shows_the_place() -> None:
     """Below the message, on standard error, with exit code 2."""
     result = CliRunner().invoke(
@@ -463,7 +470,7 @@ def test_a_command_shows_the_place() -> None:
 
 @pytest.mark.parametrize("engine", ["mrjob", "hadoop"])
 def test_an_expression_of_any_length_is_for_the_kernel(tmp_path: Path, engine: str) -> None:
-    """A list that no command can hold is refused in one line by engines that start scripts; run-local alone takes it."""
+    """A list that no command can hold is refused in one line by engines that start scripts."""
     (tmp_path / "list").write_text("".join(f"10.{one >> 7}.{one & 127}.1\n" for one in range(10_000)))
     arguments = ["run-local", "tests/flowlogs/default.log", "--where", f"not src host in @{tmp_path / 'list'}"]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
