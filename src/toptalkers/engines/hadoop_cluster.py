@@ -86,10 +86,10 @@ def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answe
     from toptalkers.job.mrjob_job import StepFailedException, TopTalkersJob
 
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
-    arguments = [*query.mapper_arguments(), "--top", str(top), "-r", "hadoop", *settings]
+    arguments = ["--top", str(top), "-r", "hadoop", *settings]
     with ExitStack() as stack:
         try:
-            runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
+            runner = stack.enter_context(TopTalkersJob.of(query, [*arguments, *inputs]).make_runner())
             runner.run()
         except StepFailedException as error:
             raise JobFailedError(f"the job failed: {error}", hint="the lines above say why") from error

@@ -27,8 +27,8 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
             return Answer(query, [], tally, 0, top)
         leash_forks()  # mrjob runs its tasks in forked processes
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
-        arguments = [*query.mapper_arguments(), "--top", str(top)]
-        job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", str(folder), *map(str, packed)])
+        places = ["--local-tmp-dir", str(folder), *map(str, packed)]
+        job = TopTalkersJob.of(query, ["--top", str(top), "-r", "local", "--no-conf", *places])
         with job.make_runner() as runner:
             runner.run()
             counters = runner.counters()[0].get("toptalkers", {})

@@ -241,7 +241,7 @@ CLAUSES: tuple[Clause, ...] = (
         needs=lambda where: tuple(
             field for word in where.fields for field in (SERVICE_FIELDS[:2] if word in SERVICE_PARTS else (word,))
         ),
-        describe=lambda where: f"where {where.text}",
+        describe=lambda where: f"where {where.short}",
         scripts=("mapper",),
         format_word=format_program,
         parse_word=parse_program,

@@ -19,6 +19,9 @@ FIELD is a field of flow logs, `service-port`, `client-port` or `side` (`questio
 
 from dataclasses import dataclass
 
+LONGEST_SHORT = 120
+"""How many characters of an expression a plan and a list of runs show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -32,6 +35,11 @@ class Where:
 
     text: str
     program: str
+
+    @property
+    def short(self) -> str:
+        """The text for people, of which a long one is cut."""
+        return self.text if len(self.text) <= LONGEST_SHORT else self.text[: LONGEST_SHORT - 3] + "..."
 
     @property
     def fields(self) -> tuple[str, ...]:

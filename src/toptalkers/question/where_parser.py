@@ -395,7 +395,9 @@ class _Parser:
             if self._token.word == ",":
                 self._take()
             elif self._token.word == "-" and self._after(1).word not in (",", closing):
-                raise self._error(self._token, "a range has no spaces, as in 8000-8999")
+                raise self._error(
+                    self._token, "a range has no spaces, as in 8000-8999", "a value - has commas around it"
+                )
         self._take()
 
     def _value(self, subject: Token, kind: Kind, where: str) -> Token:
