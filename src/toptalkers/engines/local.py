@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
+from toptalkers.answer.presentation import additive
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
@@ -82,17 +83,25 @@ def count_files(
             engine.count()
             for problem in engine.problems:
                 watch.on_problem(problem)
+            for note in engine.notes:
+                watch.on_note(note)
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
-            return Answer(query, chunks, engine.tally, talkers, top, {"records": engine.tally.counted})
+            return Answer(query, chunks, engine.tally, talkers, top, engine.totals)
     except BaseException:
         spill.close()
         raise
 
 
 class LocalEngine:
-    """Counts files for one question, once. `tally` is that of all files, after `count`."""
+    """Counts files for one question, once.
+
+    Attributes:
+        tally: that of all files, after `count`.
+        totals: what the sums add up to, by the metric, after `ranked`; times have none.
+
+    """
 
     def __init__(
         self,
@@ -105,6 +114,7 @@ class LocalEngine:
         on_read: Callable[[int], None],
     ) -> None:
         self.tally = Tally()
+        self.totals: dict[str, int] = {}
         self._query = query
         self._files = files
         self._block_bytes = block_bytes
@@ -113,6 +123,7 @@ class LocalEngine:
         self._cache = cache
         self._on_read = on_read
         self._problems: dict[int, list[Problem]] = {}
+        self._notes: dict[str, list[str]] = {}
         self._counters: list[Counter] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -121,6 +132,13 @@ class LocalEngine:
     def problems(self) -> list[Problem]:
         """The files that were left out, and why, in the order of the files."""
         return [problem for number in sorted(self._problems) for problem in self._problems[number]]
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What of the records digests lack, one line for all that lack the same."""
+        for note, names in sorted(self._notes.items()):
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            yield f"note: {min(names)}{others}: {note}"
 
     @property
     def rows(self) -> int:
@@ -175,8 +193,11 @@ class LocalEngine:
 
     def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
         """The first `top` lines of the answer (0 for all), and the number of talkers in all."""
-        if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
+        sums = zip(*(counter.totals for counter in self._counters), strict=True)
+        totals = dict(zip(self._query.metric, map(sum, sums), strict=True))
+        if max(totals.values()) > LARGEST_TOTAL:
             raise TooLargeError
+        self.totals = {metric: totals[metric] for metric in additive(self._query)}
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
@@ -259,8 +280,12 @@ class LocalEngine:
             if self._stop.is_set():
                 break
         tally = counter.end_lines()
-        reason = why_left_out(counter, tally, self._query, part.wrapping)
+        # The records of a digest were judged when it was made.
+        reason = None if part.is_digest else why_left_out(counter, tally, self._query, part.wrapping)
         counter.end_file(counts=reason is None)
+        if part.note:
+            with self._lock:
+                self._notes.setdefault(part.note, []).append(part.name)
         return reason or tally + part.tally + Tally(files_read=1)
 
     def _spill_what_is_too_much(self, counter: Counter) -> None:
