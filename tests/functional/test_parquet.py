@@ -197,6 +197,21 @@ def test_types_of_other_tools(tmp_path: Path, tool: str) -> None:
     assert answer.tally.skipped == {"nodata": 1}
 
 
+def test_odd_tables(tmp_path: Path) -> None:
+    """Of two columns of one name the first counts; a table without rows is read; one without row groups, too."""
+    columns = {"srcaddr": ["10.0.0.1"], "dstaddr": ["10.0.0.2"], "dstport": [443], "action": ["ACCEPT"]}
+    table = pa.table(columns)
+    parquet.write_table(pa.table([*table.columns, pa.array([9])], names=[*columns, "dstport"]), tmp_path / "twice")
+    parquet.write_table(pa.table([*table.columns, pa.array([9])], names=[*columns, "DstPort"]), tmp_path / "capitals")
+    parquet.write_table(table.slice(0, 0), tmp_path / "empty")
+    with parquet.ParquetWriter(tmp_path / "nothing", table.schema):
+        pass
+    for name in ("twice", "capitals"):
+        assert ask(Query(), tmp_path / name)[0] == ANSWER
+    bytes_, answer, problems = ask(Query(), tmp_path / "empty", tmp_path / "nothing")
+    assert (bytes_, answer.tally.records_read, answer.tally.files_read, problems) == (b"", 0, 2, [])
+
+
 def test_hive_folders_archives_and_pipes(tmp_path: Path) -> None:
     """Parquet is read from partitions, from compressed files, from archives and from a pipe."""
     folder = tmp_path / "aws-account-id=123456789012" / "year=2026" / "month=11"
