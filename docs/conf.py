@@ -6,7 +6,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
-FIRST = ["cli", "permissions", "operations", "choosing", "benchmarks", "architecture"]
+FIRST = ["cli", "where", "permissions", "operations", "choosing", "benchmarks", "architecture"]
 OTHERS = sorted({path.stem for path in (ROOT / "docs").glob("*.md")} - {*FIRST})
 CONTENTS = {
     "README": [

@@ -1,14 +1,12 @@
 """Hypothesis strategies: whole flow-log files as bytes, clean and dirty, and questions to ask of them."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
+from tests import wheres
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, FieldType
 from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
 from toptalkers.question.key import ADDRESS_FIELDS, MOST_COLUMNS, PORT_FIELDS, RECIPE_KEY, SERVICE_PARTS, TIME_PARTS
 from toptalkers.question.query import Query
-from toptalkers.question.where import Where
 
 ADDRESSES = [
     *("10.0.0.1", "10.0.0.2", "10.0.1.17", "192.0.2.1", "198.51.100.77", "203.0.113.255", "0.0.0.0"),
@@ -149,7 +147,7 @@ NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", *SUMMED, "sta
 
 
 _OTHERS = [name for name in FIELDS if name not in NEEDED]
-_ASKED = (*NEEDED, "srcport", "protocol", "end", "tcp-flags")
+ASKED = (*NEEDED, "srcport", "protocol", "end", "tcp-flags")
 """The fields that questions ask for most often."""
 
 
@@ -166,9 +164,9 @@ def any_layouts(draw: st.DrawFn) -> tuple[str, ...]:
     """Columns of a custom format with more fields, sometimes without some that questions need."""
     others = draw(st.lists(st.sampled_from([*_OTHERS, "vpc-id", "interface-id"]), max_size=4, unique=True))
     lacking = (
-        draw(st.lists(st.sampled_from([*_ASKED, "log-status"]), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
+        draw(st.lists(st.sampled_from([*ASKED, "log-status"]), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
     )
-    asked = [name for name in _ASKED if name not in lacking]
+    asked = [name for name in ASKED if name not in lacking]
     return tuple(dict.fromkeys(draw(st.permutations(asked + others))))
 
 
@@ -213,7 +211,7 @@ def files(
     """
     dirty = draw(st.booleans())
     values = (_VALUES if dirty else _CLEAN) if headers is None else (_WILD if dirty else _TAME)
-    headers = headers or layouts()
+    headers = layouts() if headers is None else headers
     columns = headerless
     lines = []
     if draw(st.booleans()):
@@ -276,66 +274,9 @@ def keys(draw: st.DrawFn, fields: tuple[str, ...] = DEFAULT_FIELDS) -> str:
     return ",".join(dict.fromkeys(part + "/64" if part.count("/") == 1 else part for part in parts))
 
 
-_TESTED_NUMBERS = [0, 1, 6, 7, 17, 22, 40, 53, 80, 443, 1024, 1500, 40000, 65535, 1793491200, 1793494799, 253402300799]
-
-
 @st.composite
-def _ranges(draw: st.DrawFn, numbers: st.SearchStrategy[int], form: str) -> str:
-    """Ranges with gaps between them, ascending."""
-    bounds = sorted(draw(st.lists(numbers, min_size=2, max_size=6, unique=True)))
-    pairs = [bounds[at : at + 2] for at in range(0, len(bounds) - 1, 2)]
-    apart = [pair for at, pair in enumerate(pairs) if at == 0 or pair[0] > pairs[at - 1][1] + 1]
-    if draw(st.booleans()):
-        apart = [[low, low] for low, _ in apart]
-    return "+".join(f"{low:{form}}-{high:{form}}" for low, high in apart)
-
-
-_IPV4 = _ranges(st.sampled_from([0, 0x0A000001, 0x0A0001FF, 0xC0000201, 0xCB0071FF, 2**32 - 1]), "08x")
-_DB8 = 0x20010DB8 << 96
-_IPV6 = _ranges(st.sampled_from([0, 1, _DB8, _DB8 + 1, _DB8 + 2**64, 0xFE80 << 112, 2**128 - 1, 0xFFFF << 32]), "032x")
-
-
-@st.composite
-def _tests(draw: st.DrawFn, fields: tuple[str, ...]) -> str:
-    """One test of a program."""
-    name = draw(st.sampled_from([*fields, *SERVICE_PARTS[: 3 * ("srcport" in fields and "dstport" in fields)]]))
-    if draw(st.integers(0, 7)) == 0:
-        return f"{name}:t:2d"
-    if name in ADDRESS_FIELDS:
-        return f"{name}:a:" + draw(st.one_of(_IPV4, _IPV6, st.builds("{}+{}".format, _IPV4, _IPV6)))
-    if name == "side":
-        texts = ["src", "dst", "both"]
-    elif name == "action":
-        texts = ["ACCEPT", "REJECT"]
-    elif name in TEXT_FIELDS:
-        texts = [*TEXTS, *STATUSES, "eni-0a"]
-    else:
-        return f"{name}:n:" + draw(_ranges(st.sampled_from(_TESTED_NUMBERS) | st.integers(0, 10**15), "d"))
-    some = draw(st.lists(st.sampled_from(texts), min_size=1, max_size=3, unique=True))
-    return f"{name}:t:" + "+".join(text.encode().hex() for text in some)
-
-
-@st.composite
-def programs(draw: st.DrawFn, fields: tuple[str, ...]) -> str:
-    """Any program of an expression (`question/where.py`) about some of these fields."""
-    words, depth = [draw(_tests(fields))], 1
-    for _ in range(draw(st.sampled_from([0, 0, 1, 2, 4, 8]))):
-        kind = draw(st.integers(0, 3))
-        if kind < 2:
-            words.append(draw(_tests(fields)))
-            depth += 1
-        elif kind == 2:
-            words.append("not")
-        elif depth > 1:
-            words.append(draw(st.sampled_from(["and", "or"])))
-            depth -= 1
-    words += [draw(st.sampled_from(["and", "or"])) for _ in range(depth - 1)]
-    return ",".join(words)
-
-
-@st.composite
-def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None, *, with_program: bool = False) -> Query:
-    """Any question that lines of the log format can answer: any key and sums; any program instead of an expression."""
+def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
+    """Any question that lines of the log format can answer: any key, sums and expression."""
     fields = log_format or DEFAULT_FIELDS
     can_ask = {
         "by": set(RECIPE_KEY) <= set(fields),
@@ -347,22 +288,23 @@ def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None, *, with_
     is_recipe = can_ask["by"] and draw(st.integers(0, 3)) == 0
     ports = ["all"] + ["0-1024", "all", "all", "all", "22,443,8000-8999", "0", "65535", "1025-65535"] * can_ask["ports"]
     actions = ["ALL"] + ["ACCEPT", "ACCEPT", "REJECT", "ALL"] * can_ask["action"]
-    query = Query.parse(
+    # Headers may name fields that the default format lacks.
+    tested = [*fields, *SERVICE_PARTS * ({"srcport", "dstport"} <= set(fields)), *(() if log_format else ("vpc-id",))]
+    where = wheres.wheres(fields=tuple(name for name in wheres.FIELDS if name in tested)).map(lambda one: one.text)
+    return Query.parse(
         by=None if is_recipe else draw(keys(fields)),
         metric=",".join(draw(st.lists(st.sampled_from(metrics), min_size=1, max_size=5, unique=True))),
+        where=draw(where) if draw(st.integers(0, 2)) == 0 else None,
         ports=draw(st.sampled_from(ports)),
         action=draw(st.sampled_from(actions)),
         since=draw(st.sampled_from([None, None, None, SINCE, "2026-11-01"])) if can_ask["time"] else None,
         until=draw(st.sampled_from([None, None, None, UNTIL])) if can_ask["time"] else None,
         log_format=" ".join(log_format) if log_format else None,
     )
-    if not with_program or draw(st.integers(0, 2)):
-        return query
-    return replace(query, where=Where("-", draw(programs(fields))))
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
+def recipe_cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
     """A question of the recipe, and the uncompressed files to count for it."""
     log_format = draw(st.none() | layouts())
     query = draw(recipe_queries(log_format))
@@ -370,8 +312,10 @@ def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
 
 
 @st.composite
-def any_cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
+def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
     """Any question, and the uncompressed files to count for it."""
+    if draw(st.integers(0, 2)) == 0:
+        return draw(recipe_cases())
     log_format = draw(st.none() | any_layouts())
-    query = draw(queries(log_format, with_program=True))
+    query = draw(queries(log_format))
     return query, draw(st.lists(files(log_format or DEFAULT_FIELDS, headers=any_layouts()), max_size=4))

@@ -91,7 +91,10 @@ SERVICE = ("service-port", "side", "client-port")
 
 
 def service_of(record: Mapping[str, str]) -> dict[str, str]:
-    """The service of a record: the port that is the server's, its side, and the client's port if it is well known."""
+    """The service of a record: the port that is the server's, its side, and the client's port if it is well known.
+
+    Of two equal ports without evidence, both are the service's and the client's.
+    """
     source, destination, flags = (record.get(name, "-") for name in ("srcport", "dstport", "tcp-flags"))
     if "-" in (source, destination):
         port, side = (destination, "dst") if destination != "-" else (source, "src")
@@ -100,7 +103,7 @@ def service_of(record: Mapping[str, str]) -> dict[str, str]:
     if evidence & 2:
         side = "src" if evidence & 16 else "dst"
     elif source == destination:
-        return {"service-port": source, "side": "both", "client-port": source if int(source) <= 1024 else "-"}
+        return {"service-port": source, "side": "both", "client-port": source}
     else:
         side = "src" if int(source) < int(destination) else "dst"
     port, other = (source, destination) if side == "src" else (destination, source)

@@ -169,6 +169,18 @@ def run_on_terminal(*arguments: str) -> str:
     return shown.removesuffix(b"end of it").decode().replace("\r\n", "\n")
 
 
+@pytest.mark.parametrize("engine", ["local", "mrjob"])
+def test_shares_are_of_all_that_counted(engine: str) -> None:
+    """Also of what --top leaves out, for each metric that adds up."""
+    options = ("--by", "dstport", "--metric", "bytes,records", "--format", "csv", "--engine", engine)
+    lines = run("run-local", *options, "--show", "shares", "--top", "1", DEFAULT).stdout.splitlines()
+    everything = [line.split(",") for line in run("run-local", *options, DEFAULT).stdout.splitlines()[1:]]
+    assert len(everything) > 1
+    assert lines[0] == "rank,dstport,bytes,records,bytes_percent,records_percent"
+    shares = [100 * int(everything[0][at]) / sum(int(row[at]) for row in everything) for at in (2, 3)]
+    assert [float(text) for text in lines[1].split(",")[4:]] == pytest.approx(shares, abs=1e-6)
+
+
 def test_a_terminal_gets_a_table_of_the_first_twenty(tmp_path: Path) -> None:
     """Unless something else is asked for; a file gets all talkers, wherever the command was typed."""
     record = "2 123456789012 eni-1 10.0.0.1 10.0.0.{} 40000 443 6 10 840 1795457940 1795457990 ACCEPT OK\n"

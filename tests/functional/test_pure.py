@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.columns import Values, batch
 from tests.functional.test_engines_agree import RECORD
 from tests.render import ROOT
 from tests.strategies import cases
@@ -99,6 +100,30 @@ def test_what_is_no_packed_sum_is_refused(rows: bytes) -> None:
     with pytest.raises(ValueError, match=r"sums|values|unpack"):
         counter.add_packed(b"10.0.0.1 10.0.0.2 443 1\n" + rows)
     assert counter.rows == 0
+
+
+@pytest.mark.parametrize("last", [2, 0, -1, None, 10**15])
+def test_rows_that_count_for_several_records(last: int | None) -> None:
+    """A row's column `records` is its weight, as in the kernel; a file of lines after it has none."""
+    columns: dict[str, Values] = {
+        "srcaddr": ["10.0.0.1", "10.0.0.2", None, "10.0.0.1"],
+        "bytes": [5, 6, 7, 8],
+        "log-status": ["OK", "NODATA", "OK", "OK"],
+        "records": [1000, 3, 7, last],
+    }
+    query = Query.parse(by="srcaddr", metric="records,bytes", ports="all", action="ALL")
+    results = []
+    for counter in (pure.Counter(query), door.Counter(query)):
+        counter.begin_columns(tuple(columns))
+        counter.feed_columns(batch(columns, {}))
+        found = [counter.end_lines()]
+        counter.end_file(counts=True)
+        counter.feed(b"srcaddr bytes records\n10.0.0.1 1 5\n")
+        found.append(counter.end_lines())
+        counter.end_file(counts=True)
+        results.append((found, lines(counter), counter.totals))
+    assert results[0] == results[1]
+    assert results[0][0][0].skipped["nodata"] == 3
 
 
 def test_too_large_a_total_is_refused() -> None:

@@ -39,6 +39,14 @@ def account() -> FakeAccount:
     return FakeAccount()
 
 
+def test_the_question_of_a_run_by_hand_is_read_from_its_steps(account: FakeAccount) -> None:
+    """Its key, all metrics, and the expression in words."""
+    start(account, by="hour,srcaddr/24", metric="bytes,last", where="src net 10.0.0.0/8 and not vpc-id = vpc-0a1b")
+    ((*_, question),) = listed(account)
+    assert question.startswith("by hour,srcaddr/24/64, top talkers by bytes, last, where srcaddr = 10.0.0.0/8 and ")
+    assert "vpc-id != vpc-0a1b" in question
+
+
 def test_a_run_by_hand(account: FakeAccount) -> None:
     """It is listed by its cluster's id, with its state and question, and its answer can be fetched by that."""
     cluster = start(account, metric="bytes", ports="all", since="2026-11-23T17:00")

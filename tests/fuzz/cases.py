@@ -63,11 +63,15 @@ def draw(random: Random) -> Case:
     """Draw a random case."""
     columns = DEFAULT_FIELDS if random.random() < 0.6 else _columns(random)
     question = {
-        "metric": random.choice(["records", "packets", "bytes"]),
+        "metric": ",".join(random.sample(METRICS, random.choice([1, 1, 1, 2, 3, 5]))),
         "ports": _ports(random),
         "action": random.choice(["ACCEPT", "REJECT", "ALL", "ALL"]),
         "top": random.choice(["0", "0", "0", "1", "2", "1000"]),
     }
+    if random.random() < 0.6:
+        question["by"] = ",".join(random.sample(PARTS, random.choice([1, 2, 3, 4, 10])))
+    if random.random() < 0.3:
+        question["where"] = _where(random)
     if random.random() < 0.2:
         question["since"] = random.choice([strategies.SINCE, "2026-11-01"])
     if random.random() < 0.2:
@@ -94,10 +98,47 @@ def _ports(random: Random) -> str:
     return random.choice(["0-1024"] * 3 + ["0-1024,8080"] * 3 + ["22,443,8000-8999", "443", "0", "65535"])
 
 
+METRICS = ["records", "packets", "bytes", "first", "last"]
+PARTS = [
+    *("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "pair", "hour", "minute", "day", "service-port", "side"),
+    *("client-port", "tcp-flags", "vpc-id", "interface-id", "packets", "start", "dstaddr/24", "srcaddr/31/127"),
+    *("srcaddr/0/0", "pkt-srcaddr/9/65", "pkt-dstaddr"),
+]
+TESTS = [
+    *("src net 10.0.0.0/24", "host 10.0.0.2", "ip in (192.0.2.0/24 2001:db8::/32)", "port 443", "dst port < 1024"),
+    *(
+        "src or dst port in [22, 80-443]",
+        "proto tcp",
+        "protocol in (6 17 1)",
+        "bytes > 40",
+        "packets 1-40",
+        "start = -",
+    ),
+    *(
+        "interface-id = -,eni-0a1b2c3d4e5f60718",
+        "end >= 2026-11-01T00:00:00Z",
+        "service-port <= 443",
+        "side = dst,both",
+    ),
+    *("client-port = -", "action = REJECT", "srcport = -", "version 2"),
+]
+"""Tests of fields that all drawn columns and the default format have."""
+
+
+def _where(random: Random) -> str:
+    text = random.choice(TESTS)
+    for _ in range(random.choice([0, 0, 1, 2, 5])):
+        test = random.choice(["", "", "not "]) + random.choice(TESTS)
+        text = random.choice([f"{text} and {test}", f"{text} or {test}", f"not ({text}) or {test}"])
+    return text
+
+
 def _columns(random: Random) -> tuple[str, ...]:
     """Draw columns that can answer any question, in any order."""
-    others = [name for name in FIELDS if name not in strategies.NEEDED]
-    needed = [name for name in strategies.NEEDED if name != "log-status" or random.random() < 0.7]
+    others = [name for name in FIELDS if name not in (*strategies.ASKED, "interface-id", "version")]
+    needed = [
+        name for name in (*strategies.ASKED, "interface-id", "version") if name != "log-status" or random.random() < 0.7
+    ]
     columns = needed + random.sample(others, random.randint(0, 5))
     random.shuffle(columns)
     return tuple(columns)
@@ -131,8 +172,9 @@ def _file(random: Random, columns: tuple[str, ...], question: dict[str, str]) ->
         segments.insert(at, (text, random.choice([300, 1500, 3000])))
     if random.random() < 0.01:
         segments.append((_long_line(random, columns) + end, 1))
-    if question["metric"] != "records" and random.random() < 0.02:
-        segments += _large_sum(random, columns, question["metric"])
+    summed = [metric for metric in question["metric"].split(",") if metric in strategies.SUMMED]
+    if summed and random.random() < 0.02:
+        segments += _large_sum(random, columns, random.choice(summed))
     if segments and random.random() < 0.3:
         text, times = segments[-1]
         segments[-1] = (text.rstrip("\r\n"), times)
@@ -197,10 +239,28 @@ def _number(random: Random) -> str:
     return random.choice(strategies.NUMBERS + strategies.BAD_NUMBERS)
 
 
+def _latin(text: str) -> str:
+    """A text's bytes, each as one character."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 _VALUES: dict[str, Callable[[Random], str]] = {
+    "version": lambda random: random.choice(["2", "2", "5", "-"]),
+    "srcport": lambda random: random.choice(["-", *strategies.PORTS * 3, _port(random)]),
+    "protocol": lambda random: random.choice(strategies.PROTOCOLS * 8 + strategies.BAD_PROTOCOLS),
+    "tcp-flags": lambda random: random.choice(strategies.FLAGS * 4 + strategies.BAD_FLAGS),
+    "vpc-id": lambda random: _latin(random.choice(strategies.TEXTS[:-1] * 4 + strategies.BAD_TEXTS)),
+    "interface-id": lambda random: _latin(
+        random.choice([*strategies.FILLERS * 3, *strategies.TEXTS, *strategies.BAD_TEXTS])
+    ),
+    "pkt-srcaddr": _address,
+    "pkt-dstaddr": _address,
     "packets": _number,
     "bytes": _number,
-    "start": lambda random: random.choice(strategies.STARTS) if random.random() < 0.9 else _number(random),
+    "start": lambda random: (
+        random.choice(strategies.STARTS * 3 + strategies.FAR_TIMES) if random.random() < 0.9 else _number(random)
+    ),
+    "end": lambda random: random.choice(strategies.STARTS * 3 + strategies.FAR_TIMES),
     "action": lambda random: random.choice(["ACCEPT"] * 6 + ["REJECT"] * 2 + ["-"]),
     "log-status": lambda random: random.choice(["OK"] * 20 + ["NODATA", "SKIPDATA"] + strategies.BAD_STATUSES),
 }
@@ -274,7 +334,7 @@ def _large_sum(random: Random, columns: tuple[str, ...], metric: str) -> Segment
     total = LONGEST_SUM + random.choice([-1, 0, 1, 2, LARGEST_NUMBER, LONGEST_SUM // 3])
     times, rest = divmod(total, LARGEST_NUMBER)
     values = {"srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2", "dstport": "443", "start": "1793491200"}
-    values |= {"action": "ACCEPT", "log-status": "OK"}
+    values |= {"action": "ACCEPT", "log-status": "OK", "packets": "1", "bytes": "1", "end": "1793491200"}
 
     def line(value: int) -> str:
         return " ".join(str(value) if name == metric else values.get(name, "-") for name in columns) + "\n"

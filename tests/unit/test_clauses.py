@@ -26,7 +26,7 @@ from toptalkers.runs.record import question_of
 OTHER = {
     "by": "pair,hour",
     "metric": "bytes",
-    "where": "dst port 443",
+    "where": "dstport = 443",
     "ports": "22,443",
     "action": "REJECT",
     "since": "2026-11-01T00:00:00Z",

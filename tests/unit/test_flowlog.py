@@ -1,5 +1,6 @@
 """Fields, layouts and talkers; and the equal knowledge of the scripts that travel."""
 
+import io
 import re
 
 import pytest
@@ -20,8 +21,28 @@ from toptalkers.flowlog.layout import (
     parse_log_format,
 )
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.job import count_flows, port_filter
-from toptalkers.question.key import RECIPE_KEY, is_address, is_ipv6
+from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.job.steps import key_columns
+from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
+from toptalkers.question.key import (
+    ADDRESS,
+    HIGHEST_KNOWN_PORT,
+    LARGEST_TIME,
+    LONGEST_TEXT_BYTES,
+    MOST_COLUMNS,
+    NUMBER,
+    PORT,
+    PROTOCOL,
+    RECIPE_KEY,
+    SERVICE_FIELDS,
+    SERVICE_PARTS,
+    TEXT,
+    TIME_PARTS,
+    is_address,
+    is_ipv6,
+    kind_of,
+)
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
 LINES = Query().lines
@@ -49,7 +70,47 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     assert re.findall(r"\w+", tallies[1].lower()) == ["records_read", "counted", *REASONS, "tallies"]
     assert tuple(name.decode() for name in count_flows.KEY) == Query().by
     assert port_filter.KEY == count_flows.KEY
+    assert sum_counts.RECIPE_KEY.encode() == b",".join(count_flows.KEY)
     assert tuple(not column.kind.is_number for column in LINES.columns) == count_flows.KEY_ADDRESSES
+
+
+def test_scripts_know_the_same_parts_and_metrics() -> None:
+    """The kinds of fields, the parts of a key, its limits and the metrics are those of the package."""
+    kinds = {
+        ADDRESS: count_flows.ADDRESS_FIELDS,
+        PORT: count_flows.PORT_FIELDS,
+        PROTOCOL: {b"protocol"},
+        NUMBER: count_flows.NUMBER_FIELDS,
+    }
+    for field in FIELDS:
+        assert kind_of(field) is next((kind for kind, names in kinds.items() if field.encode() in names), TEXT), field
+    assert {name.decode() for name in count_flows.TIMES} == set(TIME_PARTS)
+    assert tuple(name.decode() for name in count_flows.SERVICE_PARTS) == SERVICE_PARTS
+    assert tuple(name.decode() for name in count_flows.SERVICE_FIELDS) == SERVICE_FIELDS
+    assert count_flows.HIGHEST_KNOWN_PORT == HIGHEST_KNOWN_PORT
+    assert count_flows.MOST_COLUMNS == MOST_COLUMNS
+    assert count_flows.LARGEST_TIME == sum_counts.LARGEST_TIME == LARGEST_TIME
+    assert {name.decode(): field.decode() for name, field in count_flows.METRICS.items() if field} == SUMMED_FIELDS
+    assert tuple(name.decode() for name in count_flows.METRICS) == tuple(sum_counts.SUMS) == METRICS
+    assert tuple(name.decode() for name in count_flows.TIME_METRICS) == TIME_METRICS
+    assert port_filter.TIME_METRICS == sum_counts.TIME_METRICS == TIME_METRICS
+    text = b"x" * LONGEST_TEXT_BYTES
+    assert count_flows.is_text(text)
+    assert not count_flows.is_text(text + b"x")
+    assert re.fullmatch(port_filter.TEXT, text)
+
+
+@given(st.lists(st.sampled_from([*FIELDS, *TIME_PARTS, "pair", *SERVICE_PARTS]), min_size=1, max_size=6, unique=True))
+def test_scripts_know_how_many_columns_a_key_has(words: list[str]) -> None:
+    """A line of a key with any parts fits the port filter's pattern, and has the columns that the reducer expects."""
+    query = Query.parse(by=",".join(words), ports="all", action="ALL")
+    columns = len(query.lines.columns)
+    assert key_columns(query) == columns
+    line = b"\t".join([b"x"] * columns) + b"\t7"
+    assert re.fullmatch(port_filter.pattern_of(",".join(query.by), ["records"]), line)
+    out = io.BytesIO()
+    assert sum_counts.main(query.reducer_arguments(), io.BytesIO(b"LongValueSum:" + line), out, io.StringIO()) == 0
+    assert out.getvalue() == line + b"\n"
 
 
 @given(st.lists(st.sampled_from(list(FIELDS)), min_size=1, unique=True))

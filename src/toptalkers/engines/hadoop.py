@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.answer.parts import merge_parts
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
@@ -56,7 +56,7 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     tally += Tally.from_counters(counters, files_read=0)
     # Opened now, because the folder is removed before the lines are read.
     parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
-    return Answer(query, merge_parts(parts, top, query.lines), tally, top=top)
+    return Answer(query, merge_parts(parts, top, query.lines), tally, top=top, totals=totals_of(query, counters))
 
 
 def _run(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.answer.parts import check_lines, first_lines
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
@@ -86,10 +86,10 @@ def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answe
     from toptalkers.job.mrjob_job import StepFailedException, TopTalkersJob
 
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
-    arguments = [*query.mapper_arguments(), "--top", str(top), "-r", "hadoop", *settings]
+    arguments = ["--top", str(top), "-r", "hadoop", *settings]
     with ExitStack() as stack:
         try:
-            runner = stack.enter_context(TopTalkersJob([*arguments, *inputs]).make_runner())
+            runner = stack.enter_context(TopTalkersJob.of(query, [*arguments, *inputs]).make_runner())
             runner.run()
         except StepFailedException as error:
             raise JobFailedError(f"the job failed: {error}", hint="the lines above say why") from error
@@ -100,7 +100,7 @@ def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answe
         chunks = _read_output(query, runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
     tally += Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
-    return Answer(query, chunks, tally, top=top)
+    return Answer(query, chunks, tally, top=top, totals=totals_of(query, counters))
 
 
 def _read_output(query: Query, runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
+from toptalkers.answer.presentation import additive
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
-from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
@@ -88,14 +88,20 @@ def count_files(
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
-            return Answer(query, chunks, engine.tally, talkers, top, {"records": engine.tally.counted})
+            return Answer(query, chunks, engine.tally, talkers, top, engine.totals)
     except BaseException:
         spill.close()
         raise
 
 
 class LocalEngine:
-    """Counts files for one question, once. `tally` is that of all files, after `count`."""
+    """Counts files for one question, once.
+
+    Attributes:
+        tally: that of all files, after `count`.
+        totals: what the sums add up to, by the metric, after `ranked`; times have none.
+
+    """
 
     def __init__(
         self,
@@ -108,6 +114,7 @@ class LocalEngine:
         on_read: Callable[[int], None],
     ) -> None:
         self.tally = Tally()
+        self.totals: dict[str, int] = {}
         self._query = query
         self._files = files
         self._block_bytes = block_bytes
@@ -186,8 +193,11 @@ class LocalEngine:
 
     def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
         """The first `top` lines of the answer (0 for all), and the number of talkers in all."""
-        if sum(counter.total for counter in self._counters) > LARGEST_TOTAL:
+        sums = zip(*(counter.totals for counter in self._counters), strict=True)
+        totals = dict(zip(self._query.metric, map(sum, sums), strict=True))
+        if max(totals.values()) > LARGEST_TOTAL:
             raise TooLargeError
+        self.totals = {metric: totals[metric] for metric in additive(self._query)}
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
@@ -259,12 +269,12 @@ class LocalEngine:
     def _count_pieces(self, counter: Counter, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
         """Count the records of a file, or of a part of an archive. Returns the tally, or why it is left out."""
         if part.columns:
-            begin_columns(counter, part.columns)
+            counter.begin_columns(part.columns)
         for piece in pieces:
             if isinstance(piece, bytes):
                 counter.feed(piece)
             else:
-                feed_columns(counter, piece)
+                counter.feed_columns(piece)
             if may_spill:
                 self._spill_what_is_too_much(counter)
             if self._stop.is_set():
@@ -285,22 +295,6 @@ class LocalEngine:
     def _add_tally(self, tally: Tally) -> None:
         with self._lock:
             self.tally += tally
-
-
-def begin_columns(counter: Counter, names: tuple[str, ...]) -> None:
-    """Begin records in columns."""
-    if hasattr(counter, "begin_columns"):
-        counter.begin_columns(names)
-    else:
-        counter.feed(header_of(names))
-
-
-def feed_columns(counter: Counter, batch: ColumnBatch) -> None:
-    """Count records in columns."""
-    if hasattr(counter, "feed_columns"):
-        counter.feed_columns(batch)
-    else:
-        counter.feed(lines_of(batch))
 
 
 def _start(thread: threading.Thread) -> bool:

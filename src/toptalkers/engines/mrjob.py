@@ -6,7 +6,7 @@ It is for proof, not for speed: the scripts of a cluster run in several mappers 
 import logging
 from collections.abc import Collection, Sequence
 
-from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
 from toptalkers.machine.leash import leash_forks
@@ -27,8 +27,8 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
             return Answer(query, [], tally, 0, top)
         leash_forks()  # mrjob runs its tasks in forked processes
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
-        arguments = [*query.mapper_arguments(), "--top", str(top)]
-        job = TopTalkersJob([*arguments, "-r", "local", "--no-conf", "--local-tmp-dir", str(folder), *map(str, packed)])
+        places = ["--local-tmp-dir", str(folder), *map(str, packed)]
+        job = TopTalkersJob.of(query, ["--top", str(top), "-r", "local", "--no-conf", *places])
         with job.make_runner() as runner:
             runner.run()
             counters = runner.counters()[0].get("toptalkers", {})
@@ -39,4 +39,4 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
     kept = lines[:top] if top else lines
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
     tally += Tally.from_counters(counters, files_read=0)
-    return Answer(query, chunks, tally, talkers, top)
+    return Answer(query, chunks, tally, talkers, top, totals_of(query, counters))

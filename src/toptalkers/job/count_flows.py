@@ -652,7 +652,8 @@ class FlowCounter:
 
     `tables` has a table per metric, with the sum of each key; `sums` is the first. The recipe's key is raw: the logged
     values of the fields of `KEY`, separated by spaces. Any other is as it is printed, its columns separated by tabs.
-    `flush` is called with the counter when it is full, and must call `clear`.
+    `flush` is called with the counter when it is full, and must call `clear`. `weight` is for how many records the
+    current line counts: 1, unless a subclass sets it.
     """
 
     def __init__(self, question: argparse.Namespace, flush: Callable[[FlowCounter], None] | None = None) -> None:
@@ -993,12 +994,13 @@ class FlowCounter:
                 self.end_stretch()
                 self.set_layout(header)
                 return
-        self.records_read += 1
+        self.weight = 1
         reason = "malformed_columns" if is_too_long else self._count_record(columns)
+        self.records_read += self.weight
         if reason is None:
-            self.counted += 1
+            self.counted += self.weight
         else:
-            self.skipped[reason] += 1
+            self.skipped[reason] += self.weight
         if reason is not None and reason.startswith("malformed"):
             line = b"" if is_too_long else line.rstrip(b" ")
             self.stretch.add_malformed(line)
@@ -1043,7 +1045,7 @@ class FlowCounter:
             numbers = []
             for metric, at in zip(self.metrics, self.at_values):
                 if at == ABSENT:
-                    numbers.append(1)
+                    numbers.append(self.weight)
                 elif metric in TIME_METRICS:
                     numbers.append(seconds_of(columns[at]))
                 elif NUMBER.fullmatch(columns[at]):
@@ -1167,7 +1169,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
                 parse(text)
             except ValueError:
                 parser.error("--{}: {!r} is not understood".format(option.replace("_", "-"), text))
-    if not FlowCounter(question).usable:
+    if question.log_format and not FlowCounter(question).usable:
         parser.error("--log-format: the format lacks a field that the question needs")
     return question
 

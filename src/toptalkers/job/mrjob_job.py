@@ -31,6 +31,16 @@ class TopTalkersJob(MRJob):  # type: ignore[misc]  # mrjob has no types
 
     FILES = [str(BUNDLE / name) for name in ("count_flows.py", "port_filter.py", "sum_counts.py")]  # noqa: RUF012 - mrjob's
 
+    query: Query | None = None
+    """The question, if it does not come from the options."""
+
+    @classmethod
+    def of(cls, query: Query, arguments: list[str]) -> "TopTalkersJob":
+        """A job for a question; the arguments are mrjob's own and `--top`."""
+        job = cls(arguments)
+        job.query = query
+        return job
+
     def _runner_class(self) -> type:
         """The class of the runner that `-r` names."""
         runner: type = LocalRunner if self.options.runner == "local" else super()._runner_class()
@@ -46,7 +56,8 @@ class TopTalkersJob(MRJob):  # type: ignore[misc]  # mrjob has no types
     def steps(self) -> list[MRStep]:
         """The two steps. `-r local` knows no comparator, so `engines/mrjob.py` sorts its lines."""
         try:
-            query = Query.parse(**{clause.name: getattr(self.options, clause.name) or None for clause in CLAUSES})
+            texts = {clause.name: getattr(self.options, clause.name) or None for clause in CLAUSES}
+            query = self.query or Query.parse(**texts)
             top = TOP.value(self.options.top)
         except UsageError as error:
             self.arg_parser.error(str(error))

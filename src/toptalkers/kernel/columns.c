@@ -200,12 +200,12 @@ static bool count_row(counter *c, batch *b, int64_t place) {
     bool is_malformed = verdict >= MALFORMED_COLUMNS;
     if (!is_malformed && record < r->lines.next_sample)
         return true;
-    if (is_too_long)
-        length = 0;
-    else if (!show_row(b, r->at, length))
+    if (!is_too_long && !show_row(b, r->at, length))
         return false;
-    if (is_malformed)
-        note_malformed(r, record, b->shown, (size_t)length, is_too_long);
+    if (is_too_long)
+        note_malformed(r, record, b->bytes, 0, true); /* too long to be shown */
+    else if (is_malformed)
+        note_malformed(r, record, b->shown, (size_t)length, false);
     else
         take_sample(r, record, b->bytes, b->shown, (size_t)length);
     return true;

@@ -9,7 +9,7 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +29,7 @@ from toptalkers.question.key import (
     SERVICE_PARTS,
     TEXT,
     TIME_PARTS,
+    kind_of,
     parse_part,
 )
 from toptalkers.question.query import Query
@@ -78,6 +79,17 @@ def _key_words(key: Sequence[str]) -> Iterator[str]:
             yield f"{_KINDS[id(part.columns[0].kind)]}:{part.word}"
 
 
+def _where_words(fields: Iterable[str]) -> Iterator[str]:
+    """The fields of an expression as the kernel takes them: their kinds and names."""
+    for field in fields:
+        if field in SERVICE_PARTS:
+            yield f"{field}:{field}"
+        elif field in ("start", "end"):
+            yield f"time:{field}"
+        elif field in FIELDS:  # of any other, the kernel says that it is no program
+            yield f"{_KINDS[id(kind_of(field))]}:{field}"
+
+
 class _Question(Structure):
     _fields_ = (
         ("fields", c_char_p),
@@ -89,6 +101,7 @@ class _Question(Structure):
         ("since", c_int64),
         ("until", c_int64),
         ("where", c_char_p),
+        ("where_fields", c_char_p),
         ("seed", c_uint64),
     )
 
@@ -213,6 +226,7 @@ class Counter:
             since=int(query.since.timestamp()) if query.since else _EARLIEST,
             until=int(query.until.timestamp()) if query.until else _LATEST,
             where=query.where.program.encode() if query.where else None,
+            where_fields=" ".join(_where_words(query.where.fields)).encode() if query.where else None,
             seed=int.from_bytes(os.urandom(8)),
         )
         self._metrics = len(query.metric)
@@ -232,7 +246,7 @@ class Counter:
     def feed(self, piece: bytes) -> None:
         """Count the lines in the next piece of the file; a line may go on in the piece after it."""
         if _kernel.counter_feed(self.handle, piece, len(piece)):
-            raise _os_error()
+            raise MemoryError
 
     def begin_columns(self, names: Sequence[str]) -> None:
         """Begin a file, or another part of it, whose records come in columns of these names."""
@@ -256,7 +270,9 @@ class Counter:
             )
         )
         if _kernel.counter_feed_columns(self.handle, columns, len(columns), batch.rows):
-            raise _os_error()
+            if ctypes.get_errno() == errno.EINVAL:
+                raise ValueError(f"there are {len(columns)} columns, not {len(batch.names)}, or no file was begun")
+            raise MemoryError
 
     def end_lines(self) -> Tally:
         """Count the file's last line, and return its tally. `end_file` must be called next."""

@@ -282,6 +282,7 @@ typedef struct {
     const char *action;     /* NULL for any */
     int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
     const char *where;      /* the program of `--where`; NULL for none */
+    const char *where_fields; /* its fields, in its order, each KIND:FIELD; see where.c */
     uint64_t seed;
 } question;
 

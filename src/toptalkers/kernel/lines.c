@@ -350,7 +350,7 @@ static int init(counter *c, const question *asked) {
         r->field_lengths[*name & 31] |= (uint64_t)1 << (width & 63);
         name += width + (name[width] == ' ');
     }
-    if (asked->where && !(r->condition = where_new(asked->where, asked->fields)))
+    if (asked->where && !(r->condition = where_new(asked->where, asked->where_fields)))
         return errno == EINVAL ? EINVAL : ENOMEM;
     shape of = {0};
     if (!take_question(r, asked, &of))

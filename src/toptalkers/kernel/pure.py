@@ -79,7 +79,19 @@ class _Mapper(count_flows.FlowCounter):
 
     def set_layout(self, fields: list[bytes]) -> None:
         self.fields = fields
+        self.at_weight = count_flows.ABSENT
         super().set_layout(fields)
+
+    def _count_sound(self, piece: bytes) -> bool:
+        return self.at_weight == count_flows.ABSENT and super()._count_sound(piece)
+
+    def _count_record(self, columns: list[bytes]) -> str | None:
+        if self.at_weight != count_flows.ABSENT and self.usable and len(columns) == self.columns:
+            weight = columns[self.at_weight]
+            if not count_flows.NUMBER.fullmatch(weight) or not int(weight):
+                return "malformed_number"
+            self.weight = int(weight)
+        return super()._count_record(columns)
 
     def count_line(self, line: bytes) -> None:
         stretch, malformed, was_told = self.stretch, self.stretch.malformed, self.stretch.is_told
@@ -148,6 +160,8 @@ class Counter:
     def begin_columns(self, names: tuple[str, ...]) -> None:
         """Begin a file, or another part of it, whose records come in columns of these names."""
         self.feed(header_of(names))
+        if "records" in names:
+            self._mapper.at_weight = names.index("records")
 
     def feed_columns(self, batch: ColumnBatch) -> None:
         """Count the records of a batch, as lines with the same columns are counted."""

@@ -9,8 +9,7 @@
  * significant, of which the last 8, at `below_at`, are how far the first sum is below the largest number there is.
  *
  * For the recipe's key, the ranks of the whole key come before that, and the other sums come after it. For any other key,
- * the rank of the first part comes before it, and the row's address after it. Where both are equal, the other parts of
- * the rows are compared. */
+ * entries are a `row_entry`, and those of equal sums are sorted part by part. */
 struct ranking {
     counter *c;
     key_order *order;
@@ -20,8 +19,8 @@ struct ranking {
 };
 
 typedef struct {
-    uint64_t first_rank;
     int64_t below;
+    uint64_t rank; /* of a part of the key */
     row *whose;
 } row_entry;
 
@@ -121,55 +120,48 @@ static void fill_entry(const ranking *r, row *one, uint8_t *to) {
         rank_recipe(r->order, one, to);
         memcpy(to + r->sorted_bytes, sum + 1, (table->of.sums - 1) * sizeof *sum);
     } else {
-        ((row_entry *)(void *)to)->first_rank = rank_part(r->order, one, 0);
         ((row_entry *)(void *)to)->whose = one;
     }
 }
 
-/* Whether a row comes before another, which has the same first part. */
-static bool is_row_before(const ranking *r, const row *a, const row *b) {
-    for (size_t part = 1; part < r->c->table.of.parts; part++) {
-        if (a->part[part] == b->part[part] && !((a->texts ^ b->texts) >> part & 1))
-            continue;
-        return rank_part(r->order, a, part) < rank_part(r->order, b, part);
-    }
-    return false;
-}
-
-/* Sort entries that differ only in the other parts; `spare` has room for half of them. */
-static void sort_rows(const ranking *r, row_entry *all, size_t number, row_entry *spare) {
+/* Sort entries by their rank; `spare` has room for half of them. */
+static void sort_by_rank(row_entry *all, size_t number, row_entry *spare) {
     if (number < 2)
         return;
     size_t half = number / 2, at = 0;
-    sort_rows(r, all, half, spare);
-    sort_rows(r, all + half, number - half, spare);
+    sort_by_rank(all, half, spare);
+    sort_by_rank(all + half, number - half, spare);
+    if (all[half - 1].rank <= all[half].rank)
+        return;
     memcpy(spare, all, half * sizeof *all);
-    for (size_t first = 0, second = half; first < half; at++) {
-        if (second < number && is_row_before(r, all[second].whose, spare[first].whose))
-            all[at] = all[second++];
-        else
-            all[at] = spare[first++];
+    for (size_t first = 0, second = half; first < half; at++)
+        all[at] = second < number && all[second].rank < spare[first].rank ? all[second++] : spare[first++];
+}
+
+/* Sort entries of equal sums, whose keys are also equal before a part. */
+static void sort_rows(const ranking *r, row_entry *all, size_t number, size_t part, row_entry *spare) {
+    if (number < 2 || part == r->c->table.of.parts)
+        return;
+    for (size_t i = 0; i < number; i++)
+        all[i].rank = rank_part(r->order, all[i].whose, part);
+    sort_by_rank(all, number, spare);
+    for (size_t from = 0, to; from < number; from = to) {
+        for (to = from + 1; to < number && all[to].rank == all[from].rank;)
+            to++;
+        sort_rows(r, all + from, to - from, part + 1, spare);
     }
 }
 
-/* Put entries with the same first sum and the same first part into order. */
 static bool sort_ties(const ranking *r) {
-    row_entry *all = (row_entry *)(void *)r->entries, *spare = NULL;
-    size_t room = 0;
-    for (size_t from = 0, to; from < r->number; from = to) {
-        for (to = from + 1; to < r->number && !memcmp(&all[from], &all[to], r->sorted_bytes);)
+    row_entry *all = (row_entry *)(void *)r->entries, *spare = malloc((r->number / 2 + 1) * sizeof *spare);
+    for (size_t from = 0, to; spare && from < r->number; from = to) {
+        for (to = from + 1; to < r->number && all[to].below == all[from].below;)
             to++;
-        if ((to - from) / 2 > room) {
-            room = to - from;
-            free(spare);
-            spare = malloc(room * sizeof *spare);
-            if (!spare)
-                return false;
-        }
-        sort_rows(r, all + from, to - from, spare);
+        sort_rows(r, all + from, to - from, 0, spare);
     }
+    bool fits = spare != NULL;
     free(spare);
-    return true;
+    return fits;
 }
 
 static bool fill(ranking *r, size_t top) {

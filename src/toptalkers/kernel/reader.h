@@ -107,6 +107,19 @@ static inline int64_t parse_number(column c) {
     int64_t number = 0;
     if (!c.length || c.length > 15)
         return -1;
+    if (c.length >= 8) { /* eight digits at a time: pairs, then fours, then all */
+        uint64_t digits;
+        memcpy(&digits, c.text, 8);
+        digits ^= 0x3030303030303030;
+        if (((digits + 0x7676767676767676) | digits) & 0x8080808080808080)
+            return -1;
+        digits = digits * 10 + (digits >> 8);
+        digits = ((digits & 0x000000ff000000ff) * (100 + (1000000ull << 32)) +
+                  (digits >> 16 & 0x000000ff000000ff) * (1 + (10000ull << 32))) >> 32;
+        number = (int64_t)digits;
+        c.text += 8;
+        c.length -= 8;
+    }
     for (size_t i = 0; i < c.length; i++) {
         if (!is_digit(c.text[i]))
             return -1;
@@ -195,8 +208,8 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
 enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found);
 
 /* where.c */
-/* Read the program of `--where` (question/where.py), which may test these fields, in a list of names. NULL without
- * memory, or with EINVAL in errno if it is none. */
+/* Read the program of `--where` (question/where.py) and its fields, KIND:FIELD. NULL without memory, or with EINVAL in
+ * errno if it is none. */
 where *where_new(const char *program, const char *fields);
 void where_free(where *w);
 /* Look up the columns of a new layout. */

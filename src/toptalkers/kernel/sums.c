@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { CACHE_LINE = 64 };
 enum { TEXT_WORDS = 7 }; /* those of the text of a usual address take as much memory as a row of the default question */
 enum { FIRST_SLOTS = 1 << 12, FIRST_TEXTS = 1 << 8 };
 
@@ -175,7 +176,10 @@ bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
     }
     for (size_t i = 0; i < table->of.sums; i++)
         one->values[i] = values[i];
-    __builtin_prefetch(table->slots + (one->hash & table->mask) * table->row_bytes, 1);
+    const uint8_t *slot = table->slots + (one->hash & table->mask) * table->row_bytes;
+    __builtin_prefetch(slot, 1);
+    if (table->row_bytes > CACHE_LINE)
+        __builtin_prefetch(slot + table->row_bytes - 1, 1);
     return fits;
 }
 

@@ -10,18 +10,10 @@
 #include <stdlib.h>
 
 /* What a field holds. The last three are found by service.c. */
-enum what { TEXT, ADDRESS, PORT, PROTOCOL, NUMBER, TIME_, SERVICE_PORT, CLIENT_PORT, SIDE };
+enum what { TEXT, ADDRESS, PORT, PROTOCOL, NUMBER, TIME_OF, SERVICE_PORT, CLIENT_PORT, SIDE };
 
-static const struct {
-    const char *name;
-    enum what what;
-} KINDS[] = {
-    {"srcaddr", ADDRESS}, {"dstaddr", ADDRESS}, {"pkt-srcaddr", ADDRESS}, {"pkt-dstaddr", ADDRESS},
-    {"srcport", PORT}, {"dstport", PORT}, {"protocol", PROTOCOL}, {"start", TIME_}, {"end", TIME_},
-    {"version", NUMBER}, {"packets", NUMBER}, {"bytes", NUMBER}, {"tcp-flags", NUMBER}, {"traffic-path", NUMBER},
-    {"encryption-status", NUMBER}, {"packets-lost-no-route", NUMBER}, {"packets-lost-blackhole", NUMBER},
-    {"packets-lost-mtu-exceeded", NUMBER}, {"packets-lost-ttl-expired", NUMBER},
-    {"service-port", SERVICE_PORT}, {"client-port", CLIENT_PORT}, {"side", SIDE},
+static const char *const KINDS[] = {
+    "text", "address", "port", "protocol", "number", "time", "service-port", "client-port", "side",
 };
 
 /* A field, and its value in the current record. */
@@ -57,7 +49,7 @@ typedef struct {
 } test;
 
 struct where {
-    char *program;  /* cut into words: the fields' names, and the texts */
+    char *program, *names; /* cut into words; tests have their texts, and fields their names there */
     field *fields;
     test *tests;
     size_t fields_number, tests_number;
@@ -144,37 +136,47 @@ static bool suits(char kind, enum what what) {
     }
 }
 
-/* The field of a name; a new one of a known name if there is none yet. */
-static field *take_field(where *w, const char *name, size_t length, const char *known) {
+/* Take the fields of a program, KIND:FIELD. Returns 0, or the number of the error. */
+static int take_fields(where *w) {
+    size_t most = 1, kinds = sizeof KINDS / sizeof *KINDS;
+    for (const char *c = w->names; *c; c++)
+        most += *c == ' ';
+    if (!(w->fields = calloc(most, sizeof *w->fields)))
+        return ENOMEM;
+    char *rest = w->names;
+    for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        char *name = strchr(word, ':');
+        size_t kind = 0;
+        if (!name)
+            return EINVAL;
+        *name++ = 0;
+        while (kind < kinds && strcmp(KINDS[kind], word))
+            kind++;
+        if (kind == kinds)
+            return EINVAL;
+        w->fields[w->fields_number++] = (field){.name = name, .what = (enum what)kind};
+        w->has_service |= kind >= SERVICE_PORT;
+    }
+    return 0;
+}
+
+static field *find_field(const where *w, const char *name) {
     for (size_t i = 0; i < w->fields_number; i++) {
         if (!strcmp(w->fields[i].name, name))
             return &w->fields[i];
     }
-    field *new = &w->fields[w->fields_number];
-    *new = (field){.name = name, .what = TEXT};
-    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
-        if (!strcmp(KINDS[i].name, name))
-            new->what = KINDS[i].what;
-    }
-    bool is_known = new->what >= SERVICE_PORT;
-    w->has_service |= is_known;
-    for (size_t width; !is_known && *known; known += width + (known[width] == ' ')) {
-        width = strcspn(known, " ");
-        is_known = width == length && !memcmp(known, name, width);
-    }
-    w->fields_number += is_known;
-    return is_known ? new : NULL;
+    return NULL;
 }
 
 /* Read `FIELD:KIND:VALUE+VALUE`. Returns 0, or the number of the error. */
-static int take_test(where *w, char *word, const char *known) {
+static int take_test(where *w, char *word) {
     char *colon = strchr(word, ':');
     if (!colon || !colon[1] || colon[2] != ':')
         return EINVAL;
     *colon = 0;
     test *t = &w->tests[w->tests_number++];
     t->kind = colon[1];
-    t->of = take_field(w, word, (size_t)(colon - word), known);
+    t->of = find_field(w, word);
     if (!t->of || !suits(t->kind, t->of->what))
         return EINVAL;
     size_t most = 1;
@@ -242,7 +244,7 @@ static bool place_tests(where *w, const char *words, size_t number, operand *ope
 }
 
 /* Read the words of a program. Returns 0, or the number of the error. */
-static int take_program(where *w, const char *known) {
+static int take_program(where *w) {
     size_t number = 1;
     for (const char *c = w->program; *c; c++)
         number += *c == ',';
@@ -251,8 +253,7 @@ static int take_program(where *w, const char *known) {
     char *words = calloc(number, 1); /* the first letter of an operator, 0 for a test */
     operand *open = calloc(number + 1, sizeof *open);
     w->tests = calloc(number, sizeof *w->tests);
-    w->fields = calloc(number, sizeof *w->fields);
-    int error = words && open && w->tests && w->fields ? 0 : ENOMEM;
+    int error = words && open && w->tests ? 0 : ENOMEM;
     char *word = w->program;
     for (size_t i = 0; i < number && !error; i++) {
         size_t length = strcspn(word, ",");
@@ -260,7 +261,7 @@ static int take_program(where *w, const char *known) {
         if (!strcmp(word, "and") || !strcmp(word, "or") || !strcmp(word, "not"))
             words[i] = word[0];
         else
-            error = take_test(w, word, known);
+            error = take_test(w, word);
         word += length + 1;
     }
     if (!error && !place_tests(w, words, number, open))
@@ -272,7 +273,9 @@ static int take_program(where *w, const char *known) {
 
 where *where_new(const char *program, const char *fields) {
     where *w = calloc(1, sizeof *w);
-    int error = w && (w->program = strdup(program)) ? take_program(w, fields) : ENOMEM;
+    int error = w && (w->program = strdup(program)) && (w->names = strdup(fields)) ? take_fields(w) : ENOMEM;
+    if (!error)
+        error = take_program(w);
     if (error) {
         where_free(w);
         w = NULL;
@@ -292,6 +295,7 @@ void where_free(where *w) {
     free(w->tests);
     free(w->fields);
     free(w->program);
+    free(w->names);
     free(w);
 }
 
@@ -339,7 +343,7 @@ static enum tally take_value(field *f) {
     case NUMBER:
         f->number = parse_number(f->text);
         return f->number < 0 ? MALFORMED_NUMBER : COUNTED;
-    case TIME_:
+    case TIME_OF:
         f->number = parse_time(f->text);
         return f->number < 0 ? MALFORMED_NUMBER : COUNTED;
     default:

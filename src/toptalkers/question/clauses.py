@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
 from toptalkers.question.key import HIGHEST_PORT, RECIPE_KEY, SERVICE_FIELDS, SERVICE_PARTS, parse_key
-from toptalkers.question.where import format_program, format_where, parse_where
+from toptalkers.question.where import format_program, format_where, parse_program, parse_where
 from toptalkers.visible import quoted
 
 Metric = Literal["records", "packets", "bytes", "first", "last"]
@@ -58,6 +58,7 @@ class Clause:
         describe: writes a value for people; None for a clause that plans and answers do not show.
         scripts: the scripts that take the clause as an option.
         format_word: writes a value for a script, without spaces or signs that Hadoop expands; None for `format`.
+        parse_word: reads what `format_word` wrote; None for `parse`.
 
     """
 
@@ -72,6 +73,7 @@ class Clause:
     describe: Callable[[Any], str] | None
     scripts: tuple[Script, ...]
     format_word: Callable[[Any], str] | None = None
+    parse_word: Callable[[str], Any] | None = None
 
     @property
     def option(self) -> str:
@@ -91,6 +93,10 @@ class Clause:
     def word(self, value: Any) -> str:
         """A value as a script's argument."""
         return (self.format_word or self.format)(value)
+
+    def text_of(self, word: str) -> str:
+        """The user's text of a script's argument; UsageError if a script would not take it."""
+        return self.format((self.parse_word or self.parse)(word))
 
 
 def parse_choice(option: str, choices: tuple[Choice, ...], text: str) -> Choice:
@@ -235,9 +241,10 @@ CLAUSES: tuple[Clause, ...] = (
         needs=lambda where: tuple(
             field for word in where.fields for field in (SERVICE_FIELDS[:2] if word in SERVICE_PARTS else (word,))
         ),
-        describe=lambda where: f"where {where.text}",
+        describe=lambda where: f"where {where.short}",
         scripts=("mapper",),
         format_word=format_program,
+        parse_word=parse_program,
     ),
     Clause(
         name="ports",

@@ -19,6 +19,9 @@ FIELD is a field of flow logs, `service-port`, `client-port` or `side` (`questio
 
 from dataclasses import dataclass
 
+LONGEST_SHORT = 120
+"""How many characters of an expression a plan and a list of runs show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -32,6 +35,11 @@ class Where:
 
     text: str
     program: str
+
+    @property
+    def short(self) -> str:
+        """The text for people, of which a long one is cut."""
+        return self.text if len(self.text) <= LONGEST_SHORT else self.text[: LONGEST_SHORT - 3] + "..."
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -83,6 +91,19 @@ def parse_where(text: str) -> Where:
     from toptalkers.question.where_parser import parse_expression, write_program, write_text
 
     node = parse_expression(text)
+    return Where(write_text(node), write_program(node))
+
+
+def parse_program(program: str) -> Where:
+    """Read an expression from its program, as the steps of a run have it.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    from toptalkers.question.where_parser import parse_words, write_program, write_text
+
+    node = parse_words(program)
     return Where(write_text(node), write_program(node))
 
 

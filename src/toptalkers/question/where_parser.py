@@ -20,7 +20,7 @@ from toptalkers.flowlog.protocols import PROTOCOL_NUMBERS
 from toptalkers.question.key import SERVICE_PARTS, is_address
 from toptalkers.question.where_values import RESERVED, Item, Kind, Values, WrongValueError, kind_of_field
 from toptalkers.question.where_words import Expression, Token
-from toptalkers.visible import visible
+from toptalkers.visible import quoted, visible
 
 MOST_NESTED = 25
 """The most brackets around a test. With so few, at most 64 results wait for an operator at once."""
@@ -92,6 +92,44 @@ def parse_expression(text: str) -> Node:
 
     """
     return _Parser(Expression(text)).parse()
+
+
+def parse_words(program: str) -> Node:
+    """Read the words of a program; they may come out in another order, which means the same.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    stack: list[Node] = []
+    try:
+        for word in program.split(","):
+            if word == "not":
+                stack.append(_negated(stack.pop()))
+            elif word in ("and", "or"):
+                last = stack.pop()
+                stack.append(_joined(word, [stack.pop(), last]))
+            else:
+                stack.append(_read_test(word))
+        (node,) = stack
+    except (ValueError, IndexError):
+        raise UsageError(f"--where: {quoted(program)} is not the program of an expression") from None
+    return node
+
+
+def _read_test(word: str) -> Test:
+    field, letter, options = word.split(":")
+    if field not in (*FIELDS, *SERVICE_PARTS) or letter not in ("n", "a", "t"):
+        raise ValueError(word)
+    if letter == "t":
+        return Test((field,), False, Values.of(bytes.fromhex(one).decode() for one in options.split("+")))
+    ranges = []
+    for one in options.split("+"):
+        low, high = one.split("-")
+        if letter == "a" and not (len(low) == len(high) and len(low) in (8, 32)):
+            raise ValueError(word)
+        ranges.append((4 * len(low), int(low, 16), int(high, 16)) if letter == "a" else (0, int(low), int(high)))
+    return Test((field,), False, Values.of(ranges))
 
 
 def write_text(node: Node, within: str = "") -> str:
@@ -356,8 +394,10 @@ class _Parser:
                 break
             if self._token.word == ",":
                 self._take()
-            elif self._token.text == "-" and self._after(1).word not in (",", closing):
-                raise self._error(self._token, "a range has no spaces, as in 8000-8999")
+            elif self._token.word == "-" and self._after(1).word not in (",", closing):
+                raise self._error(
+                    self._token, "a range has no spaces, as in 8000-8999", "a value - has commas around it"
+                )
         self._take()
 
     def _value(self, subject: Token, kind: Kind, where: str) -> Token:

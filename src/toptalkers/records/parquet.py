@@ -62,6 +62,7 @@ class ParquetRecords:
         except ImportError as error:
             raise NoLibraryError("reading Parquet needs pyarrow: pip install 'toptalkers[parquet]'") from error
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
+        self._is_remote = getattr(file, "is_remote", False)
         self._threads = threads
         try:
             metadata = parquet.ParquetFile(self._file).metadata
@@ -108,7 +109,8 @@ class ParquetRecords:
                 self._file,
                 metadata=self._metadata,
                 read_dictionary=self._texts,
-                buffer_size=BUFFER_BYTES,
+                buffer_size=0 if self._is_remote else BUFFER_BYTES,
+                pre_buffer=self._is_remote,  # few large reads
                 page_checksum_verification=True,
             )
             rows = 0
@@ -246,10 +248,8 @@ def _address(buffer: Any) -> int:
 
 
 def _damaged(error: Exception) -> UnreadableError:
-    """The error for a file that pyarrow cannot read. An error of reading the file itself keeps its words."""
+    """The error for a file that pyarrow cannot decode."""
     reason = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno is not None:
-        return UnreadableError(error.strerror or reason)
     if "encrypt" in reason.lower() or "decrypt" in reason.lower():
         return UnreadableError("an encrypted Parquet file; write it again without encryption")
     return UnreadableError(f"a damaged Parquet file: {reason}"[:_LONGEST_REASON])

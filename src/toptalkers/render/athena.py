@@ -21,9 +21,11 @@ from toptalkers import locations
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import Layout, parse_header
-from toptalkers.question.clauses import ALL_PORTS
+from toptalkers.question.clauses import Metric
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 from toptalkers.records.hours import DAY, EVER, Arrival
+from toptalkers.render.record_sql import RecordSql, column, printed_time
 
 Kind = Literal["captured", "plain", "hive"]
 
@@ -32,27 +34,6 @@ HEADER_BYTES = 1 << 16
 
 MOST_PARTITIONS = 400
 """A condition names at most so many days one by one."""
-
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(?:[.]{_OCTET}){{3}}"
-_HEX = "[0-9A-Fa-f]{1,4}"
-_FORMS = [
-    _IPV4,
-    rf"(?:{_HEX}:){{7}}{_HEX}",
-    rf"(?:{_HEX}:){{6}}{_IPV4}",
-    rf"::(?:(?:{_HEX}:){{0,6}}{_HEX}|(?:{_HEX}:){{0,5}}{_IPV4})?",
-    *(
-        rf"(?:{_HEX}:){{{left}}}:(?:(?:{_HEX}:){{0,{6 - left}}}{_HEX}|(?:{_HEX}:){{0,{5 - left}}}{_IPV4})?"
-        for left in range(1, 6)
-    ),
-    rf"(?:{_HEX}:){{6}}:(?:{_HEX})?",
-    rf"(?:{_HEX}:){{7}}:",
-]
-ADDRESS = f"^(?:{'|'.join(_FORMS)})$"
-"""An address as `count_flows.py` knows it: IPv4, or IPv6 with or without `::` and a last part in IPv4's form."""
-
-PORT = "^(0|[1-9][0-9]{0,4})$"
-NUMBER = "^[0-9]{1,15}$"
 
 _ABOVE = r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?"
 _TREES: dict[Kind, re.Pattern[str]] = {
@@ -187,11 +168,6 @@ def _layout_of(storage: StorageGateway, bucket: str, tree: str) -> Layout:
     )
 
 
-def column(field: str) -> str:
-    """The name of a field's column."""
-    return field.replace("-", "_")
-
-
 def table_sql(table: Table) -> str:
     """Write the statement that makes a table."""
     columns = [f"  `{column(field)}` string" for field in table.layout.columns]
@@ -240,66 +216,59 @@ def table_sql(table: Table) -> str:
 def question_sql(query: Query, tables: Sequence[Table], *, top: int = 0) -> str:
     """Write a question as one SELECT over tables; `top` is how many talkers it returns, 0 for all.
 
+    The recipe's key is one column, `talker`; any other has a column per part. The sums follow.
+
     Raises:
         ToptalkersError: a table lacks a field that the question needs.
+        UsageError: a part of the key, or a test of --where, is not written as SQL.
 
     """
     for table in tables:
         if lacking := [field for field in query.needed_fields if field not in table.layout]:
             raise ToptalkersError(f"{table.location} has no {lacking[0]!r}, which the question needs")
     records = "\n  UNION ALL\n".join(_records_sql(query, table) for table in tables)
-    (metric,) = query.metric
+    names = query.lines.names
+    width = len(names) - len(query.metric)
+    keys = ["talker"] if query.is_recipe else [f"k{number}" for number in range(1, width + 1)]
+    titles = keys if query.is_recipe else [f'{key} AS "{name}"' for key, name in zip(keys, names, strict=False)]
+    values = [f"v{number}" for number in range(1, len(query.metric) + 1)]
+    sums = [f'{_sum_sql(metric, value)} AS "{metric}"' for metric, value in zip(query.metric, values, strict=True)]
     lines = [
         "WITH records AS (",
         records,
         ")",
-        f'SELECT talker, sum(value) AS "{metric}"',
+        f"SELECT {', '.join([*titles, *sums])}",
         "FROM records",
-        "GROUP BY talker",
-        "ORDER BY 2 DESC, 1",
+        f"GROUP BY {', '.join(keys)}",
+        f"ORDER BY {len(keys) + 1} DESC, {' || chr(9) || '.join(keys)}",
     ]
     if top:
         lines.append(f"LIMIT {top}")
     return "\n".join(lines)
 
 
+def _sum_sql(metric: Metric, value: str) -> str:
+    if metric in TIME_METRICS:
+        return printed_time(f"{'min' if metric == 'first' else 'max'}({value})")
+    return f"sum({value})"
+
+
 def _records_sql(query: Query, table: Table) -> str:
-    (metric,) = query.metric
-    value = "1"
-    conditions = [*_partition_conditions(query, table)]
-    if "log-status" in table.layout:
-        conditions.append("\"log_status\" = 'OK'")
-    if query.action != "ALL":
-        conditions.append(f"\"action\" = '{query.action}'")
-    conditions.append(f"regexp_like(\"dstport\", '{PORT}')")
-    port = 'try_cast("dstport" AS integer)'
-    ranges = query.ports if query.ports != ALL_PORTS else ((0, 65535),)
-    conditions.append("(" + " OR ".join(f"{port} BETWEEN {low} AND {high}" for low, high in ranges) + ")")
-    if query.since or query.until:
-        conditions.append(f"regexp_like(\"start\", '{NUMBER}')")
-        start = 'try_cast("start" AS double)'
-        seconds = f"CASE WHEN {start} >= 1e11 THEN {start} / 1000 ELSE {start} END"  # some are in milliseconds
-        if query.since:
-            conditions.append(f"{seconds} >= {int(query.since.timestamp())}")
-        if query.until:
-            conditions.append(f"{seconds} < {int(query.until.timestamp())}")
-    conditions += [f"regexp_like(\"{address}\", '{ADDRESS}')" for address in ("srcaddr", "dstaddr")]
-    if metric != "records":
-        conditions.append(f"regexp_like(\"{metric}\", '{NUMBER}')")
-        value = f'try_cast("{metric}" AS bigint)'
+    rules = RecordSql(query, table.layout)
+    keys, of_keys = rules.key()
+    values = [rules.value(metric) for metric in query.metric]
+    conditions = [*_partition_conditions(query, table), *rules.conditions(), *of_keys]
+    conditions += [condition for _, of_value in values for condition in of_value]
     conditions.append(f'"{column(table.layout.columns[-1])}" IS NOT NULL')
     conditions.append("coalesce(\"beyond_the_last\", '') = ''")
-    printed = [
-        f"CASE WHEN strpos(\"{address}\", ':') > 0 THEN '[' || \"{address}\" || ']' ELSE \"{address}\" END"
-        for address in ("srcaddr", "dstaddr")
-    ]
-    talker = " || ':' || ".join([*printed, '"dstport"'])
+    names = ["talker"] if query.is_recipe else [f"k{number}" for number in range(1, len(keys) + 1)]
+    columns = [f"{key} AS {name}" for key, name in zip(keys, names, strict=True)]
+    columns += [f"{value} AS v{number}" for number, (value, _) in enumerate(values, 1)]
     return "\n".join(
         [
-            f"  SELECT {talker} AS talker,",
-            f"    {value} AS value",
+            "  SELECT " + ",\n    ".join(columns),
             f'  FROM "{table.name}"',
-            "  WHERE " + "\n    AND ".join(conditions),
+            "  WHERE " + "\n    AND ".join(dict.fromkeys(conditions)),
         ]
     )
 

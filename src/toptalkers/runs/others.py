@@ -129,7 +129,7 @@ def _question_of(steps: Sequence[ClusterStep]) -> Mapping[str, str | int]:
         words |= {name: value for name, value in pairwise(_argument(step, "-mapper").split()) if name.startswith("--")}
     top = words.get("--top", "0")
     try:
-        query = Query.parse(**{one.name: words[one.option] for one in CLAUSES if one.option in words})
+        query = Query.parse(**{one.name: one.text_of(words[one.option]) for one in CLAUSES if one.option in words})
     except UsageError:
         query = Query()
     return question_of(query, int(top) if top.isascii() and top.isdigit() else 0)
