@@ -14,7 +14,8 @@ from pyarrow import parquet
 
 from tests.commands import command
 from tests.fake_account import FakeAccount
-from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, SINCE, STARTS, UNTIL, programs
+from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, SINCE, STARTS, UNTIL
+from tests.wheres import wheres
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import METADATA_KEY, DigestOrigin, format_digest
 from toptalkers.engines import Watch
@@ -23,7 +24,7 @@ from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.question.clauses import METRICS
 from toptalkers.question.digest import DIGEST_KEY, check_question, digest_texts, is_digest
 from toptalkers.question.query import Query
-from toptalkers.question.where import Where
+from toptalkers.question.where import parse_program, parse_where
 from toptalkers.records.files import find_inputs
 from toptalkers.runs.record import load_record
 
@@ -105,6 +106,10 @@ CLEAN = {
     "account-id": ["123456789012"],
 }
 PARTS = [*DIGEST_KEY, "day", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"]
+TESTED = (
+    *("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "service-port", "client-port", "side"),
+    *("protocol", "action", "tcp-flags"),
+)
 KNOWN_PORTS = ["0-1024", "22-22", "80-443", "53-53+1025-65535", "0-442+444-65535", "0-22+1000-65535"]
 
 
@@ -132,12 +137,11 @@ def questions(draw: st.DrawFn) -> Query:
     )
     if draw(st.booleans()):
         return query
-    fields = ("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "action", "tcp-flags")
-    words = draw(programs(fields)).split(",")
+    words = parse_where(draw(wheres(fields=TESTED)).text).program.split(",")
     for at, word in enumerate(words):
         if word.startswith(("srcport:n:", "dstport:n:")):
             words[at] = word[:10] + draw(st.sampled_from(KNOWN_PORTS))
-    return replace(query, where=Where("-", ",".join(words)))
+    return replace(query, where=parse_program(",".join(words)))
 
 
 def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally]:
