@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
+from operator import add
 from pathlib import Path
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
@@ -46,19 +47,19 @@ def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Wa
         )
     packed: list[Path] = []
     tally = Tally()
-    total = 0
+    total = [0] * len(query.metric)
     for file in files:
         own: list[Path] = []
         problems: list[Problem] = []
-        own_total = 0
+        own_total = [0] * len(query.metric)
         try:
             own_total = _pack_file(query, file, folder, len(packed), own, problems, watch)
         except UnreadableError as error:
             for path in own:
                 path.unlink(missing_ok=True)
             own, problems = [], [Problem(file.name, str(error))]
-        total += own_total
-        if total > LARGEST_TOTAL:
+        total = list(map(add, total, own_total))
+        if max(total) > LARGEST_TOTAL:
             raise TooLargeError
         for problem in problems:
             watch.on_problem(problem)
@@ -75,9 +76,9 @@ def _pack_file(
     packed: list[Path],
     problems: list[Problem],
     watch: Watch,
-) -> int:
-    """Compress the parts of a file. Returns the total of its values."""
-    total = 0
+) -> list[int]:
+    """Compress the parts of a file. Returns the totals of its values."""
+    total = [0] * len(query.metric)
     for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, watch.on_read)):
         if isinstance(part, Archive):
             continue
@@ -87,19 +88,19 @@ def _pack_file(
         path = folder / f"{number + len(packed):06d}.gz"
         packed.append(path)
         judge = Counter(query)
-        own_total = 0
+        own_total = [0] * len(query.metric)
         with gzip.open(path, "wb", compresslevel=1) as stream:
             lines = (piece for piece in pieces if isinstance(piece, bytes))  # without a question, all are
             for block in whole_lines(lines, _BLOCK_BYTES):
                 stream.write(block)
                 judge.feed(block)
                 if judge.rows > _MOST_ROWS:
-                    own_total += judge.total
+                    own_total = list(map(add, own_total, judge.totals))
                     judge.clear()
         if reason := why_left_out(judge, judge.end_lines(), query, part.wrapping):
             path.unlink()
             packed.pop()
             problems.append(Problem(part.name, reason))
         else:
-            total += own_total + judge.total
+            total = [sum(numbers) for numbers in zip(total, own_total, judge.totals, strict=True)]
     return total
