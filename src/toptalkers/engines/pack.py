@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines import Watch
+from toptalkers.errors import UsageError
 from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
 from toptalkers.records.contents import Archive
@@ -19,6 +20,9 @@ _BLOCK_BYTES = 4 << 20
 
 _MOST_ROWS = 1_000_000
 """How many sums are held at most while a file is checked. The sums themselves are not used."""
+
+LONGEST_COMMAND = 100_000
+"""How long the mapper's arguments may be. Linux takes 128 KiB in one argument, and the step's command is one."""
 
 
 def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Watch) -> tuple[list[Path], Tally]:
@@ -33,8 +37,14 @@ def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Wa
 
     Raises:
         TooLargeError: the values add up to more than Hadoop can sum.
+        UsageError: the question is too long for a command.
 
     """
+    if sum(map(len, query.mapper_arguments())) > LONGEST_COMMAND:
+        raise UsageError(
+            "--where is too long for the command of a mapper",
+            hint="put less into its lists, or leave --engine out: run-local alone takes any length",
+        )
     packed: list[Path] = []
     tally = Tally()
     total = [0] * len(query.metric)
