@@ -32,6 +32,9 @@ CODE = (Path(__file__), Path(count_flows.__file__))
 ROW_BYTES = 400
 """Measured: the most memory per talker, which it takes while the answer is ranked."""
 
+SPILLED_ROW_BYTES = 100
+"""More than a row of the default question takes on the disk."""
+
 PARTS = 256
 """Into how many parts spilled sums are divided, by a hash of the talker."""
 
@@ -138,6 +141,7 @@ class Counter:
         self._metrics = query.metric
         self._lines = query.lines
         self._sums: Sums = [collections.Counter() for _ in query.metric]
+        self._weight = 1 + (len(query.metric) + len(query.lines.columns) - 2) // 4  # measured: more than it takes
         self._totals = [0] * len(query.metric)
         self._rest = b""
         self._misfit: Misfit | None = None
@@ -212,8 +216,8 @@ class Counter:
 
     @property
     def rows(self) -> int:
-        """How many sums are in memory, those of the current file included."""
-        return len(self._sums[0]) + len(self._mapper.sums)
+        """How much is in memory, that of the current file included, in rows of the default question."""
+        return (len(self._sums[0]) + len(self._mapper.sums)) * self._weight
 
     @property
     def talkers(self) -> int:
@@ -309,8 +313,8 @@ class SpilledSums:
         """The size of the file."""
 
     def rows_of_part(self, part: int) -> int:
-        """How many sums a part has; a talker may have several."""
-        return sum(segment.rows for segment in self._segments[part])
+        """How much memory a part takes at most, in rows of the default question; a talker may have several."""
+        return sum(max(segment.rows, segment.length // SPILLED_ROW_BYTES) for segment in self._segments[part])
 
     def take(self, counter: Counter) -> None:
         """Move a counter's sums into the file; OSError if the disk cannot hold them."""
