@@ -245,12 +245,11 @@ class Counter:
         sums: Sums = [collections.Counter() for _ in self._metrics]
         for row in rows.splitlines():
             key, *values = row.rsplit(b" ", len(sums))
-            numbers = [int(value) for value in values]
-            if min(numbers) < 0:
+            if len(values) < len(sums) or not all(map(bytes.isdigit, values)):
                 raise ValueError("no packed sums")
-            for table, number in zip(sums, numbers, strict=True):
-                table[key] = number
-            self._lines.rank(self._line(key, sums))  # fails for a key that is none
+            for table, value in zip(sums, values, strict=True):
+                table[key] = int(value)
+            self._lines.rank(self._line(key, sums))  # ValueError for a key that is none
         totals = [0 if _is_time(metric) else table.total() for metric, table in zip(self._metrics, sums, strict=True)]
         if max(totals) > LARGEST_TOTAL:
             raise ValueError("no packed sums")
