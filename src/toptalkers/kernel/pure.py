@@ -23,6 +23,7 @@ from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
 from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
+from toptalkers.question.key import LARGEST_TIME
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
@@ -247,8 +248,10 @@ class Counter:
             key, *values = row.rsplit(b" ", len(sums))
             if len(values) < len(sums) or not all(map(bytes.isdigit, values)):
                 raise ValueError("no packed sums")
-            for table, value in zip(sums, values, strict=True):
+            for metric, table, value in zip(self._metrics, sums, values, strict=True):
                 table[key] = int(value)
+                if _is_time(metric) and table[key] > LARGEST_TIME:
+                    raise ValueError("no packed sums")
             self._lines.rank(self._line(key, sums))  # ValueError for a key that is none
         totals = [0 if _is_time(metric) else table.total() for metric, table in zip(self._metrics, sums, strict=True)]
         if max(totals) > LARGEST_TOTAL:
