@@ -1,15 +1,28 @@
 """Digests from end to end: made here and on a cluster, and asked later."""
 
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.commands import command
 from tests.fake_account import FakeAccount
-from toptalkers.answer.digest import METADATA_KEY, DigestOrigin
-from toptalkers.question.digest import is_digest
+from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, SINCE, STARTS, UNTIL, programs
+from toptalkers.answer.answer import Tally
+from toptalkers.answer.digest import METADATA_KEY, DigestOrigin, format_digest
+from toptalkers.engines import Watch
+from toptalkers.engines.local import count_files
+from toptalkers.flowlog.fields import DEFAULT_FIELDS
+from toptalkers.question.clauses import METRICS
+from toptalkers.question.digest import DIGEST_KEY, check_question, digest_texts, is_digest
 from toptalkers.question.query import Query
+from toptalkers.question.where import Where
+from toptalkers.records.files import find_inputs
 from toptalkers.runs.record import load_record
 
 OF_CLUSTER = (
@@ -57,10 +70,10 @@ def test_a_digest_of_one_action_on_a_cluster(account: FakeAccount) -> None:
     """Other clauses narrow a cluster's digest; its key, sums and number of rows are fixed."""
     ran = command(account, "run-emr", "--digest", "--yes", "--action", "ACCEPT", "--ports", "22")
     assert "question  digest, ports 22, ACCEPT" in ran.stderr
-    for given in (["--by", "srcaddr"], ["--metric", "bytes"], ["--top", "5"]):
-        refused = command(account, "run-emr", "--digest", "--yes", *given)
+    for option, value in (("--by", "srcaddr"), ("--metric", "bytes"), ("--top", "5")):
+        refused = command(account, "run-emr", "--digest", "--yes", option, value)
         assert refused.exit_code == 2
-        assert refused.stderr.startswith(f"Error: {given[0]}: a digest has a key and sums of its own, and all rows")
+        assert refused.stderr.startswith(f"Error: {option}: a digest has a key and sums of its own, and all rows")
 
 
 def test_another_answer_of_a_cluster_is_not_written_as_parquet(account: FakeAccount, tmp_path: Path) -> None:
@@ -71,3 +84,88 @@ def test_another_answer_of_a_cluster_is_not_written_as_parquet(account: FakeAcco
     assert refused.exit_code == 2
     assert "only a digest is written as Parquet" in refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+COLUMNS = (*DEFAULT_FIELDS, "tcp-flags")
+TIMES = [*STARTS, "0", "99999999999", "253402300799999"]
+CLEAN = {
+    **dict.fromkeys(("srcaddr", "dstaddr"), ADDRESSES),
+    **dict.fromkeys(("srcport", "dstport"), PORTS),
+    **dict.fromkeys(("packets", "bytes"), NUMBERS),
+    "start": TIMES,
+    "end": TIMES,
+    "interface-id": ["eni-0a", "eni-0b"],
+    "protocol": PROTOCOLS,
+    "tcp-flags": [flags for flags in FLAGS if not flags.startswith("02")],
+    "action": ["ACCEPT", "ACCEPT", "REJECT"],
+    "log-status": ["OK"] * 8 + ["NODATA", "SKIPDATA"],
+    "version": ["5"],
+    "account-id": ["123456789012"],
+}
+PARTS = [*DIGEST_KEY, "day", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"]
+KNOWN_PORTS = ["0-1024", "22-22", "80-443", "53-53+1025-65535", "0-442+444-65535", "0-22+1000-65535"]
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> bytes:
+    """A file of clean records with a header."""
+    rows = [[draw(st.sampled_from(CLEAN[name])) for name in COLUMNS] for _ in range(draw(st.integers(1, 15)))]
+    return "\n".join(map(" ".join, [COLUMNS, *rows, []])).encode()
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Query:
+    """Any question that a digest answers."""
+    ports = draw(st.sampled_from(["all", "all", "0-1024", "22,80", "1025-65535", "0-22,1000-65535"]))
+    parts = draw(st.lists(st.sampled_from(PARTS), min_size=1, max_size=4, unique=True))
+    if ports in ("0-1024", "22,80"):
+        parts = draw(st.sampled_from([["srcaddr", "dstaddr", "dstport"], [*parts, "dstport"], parts]))
+    query = Query.parse(
+        by=",".join(parts),
+        metric=",".join(draw(st.lists(st.sampled_from(METRICS), min_size=1, unique=True))),
+        ports=ports,
+        action=draw(st.sampled_from(["ACCEPT", "REJECT", "ALL", "ALL"])),
+        since=draw(st.sampled_from([None, None, SINCE, "2026-11-01"])),
+        until=draw(st.sampled_from([None, None, UNTIL])),
+    )
+    if draw(st.booleans()):
+        return query
+    fields = ("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "action", "tcp-flags")
+    words = draw(programs(fields)).split(",")
+    for at, word in enumerate(words):
+        if word.startswith(("srcport:n:", "dstport:n:")):
+            words[at] = word[:10] + draw(st.sampled_from(KNOWN_PORTS))
+    return replace(query, where=Where("-", ",".join(words)))
+
+
+def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally]:
+    """The answer of the local engine, and the tally of the records; no file may be left out."""
+    left_out: list[object] = []
+    answer = count_files(query, find_inputs(map(str, files)).files, watch=Watch(on_problem=left_out.append))
+    assert not left_out
+    return b"".join(answer.chunks), replace(answer.tally, files_read=0)
+
+
+def make_digest(files: Sequence[Path], output: Path) -> Path:
+    """Write the digest of some files."""
+    answer = count_files(Query.parse(**digest_texts()), find_inputs(map(str, files)).files)
+    output.write_bytes(b"".join(format_digest(answer)))
+    return output
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(logs(), min_size=1, max_size=4), questions())
+def test_a_digest_answers_as_its_records_do(contents: list[bytes], query: Query) -> None:
+    """Digests give the answer and the tally of the records: one or several, with records, and a digest of digests."""
+    check_question(query)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [folder / f"{number}.log" for number in range(len(contents))]
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+        expected = ask(query, files)
+        each = [make_digest([file], file.with_suffix(".parquet")) for file in files]
+        assert ask(query, [make_digest(files, folder / "all.parquet")]) == expected
+        assert ask(query, each) == expected
+        assert ask(query, [*files[:1], *each[1:]]) == expected
+        assert ask(query, [make_digest(each, folder / "again.parquet")]) == expected

@@ -59,8 +59,8 @@ _GOOD = {
     "flow-direction": ["ingress", "egress"],
 }
 _BAD = {
-    "srcaddr": [one for one in BAD_ADDRESSES if one],
-    "dstaddr": [one for one in BAD_ADDRESSES if one],
+    "srcaddr": [one for one in BAD_ADDRESSES if one and "\0" not in one],
+    "dstaddr": [one for one in BAD_ADDRESSES if one and "\0" not in one],
     "srcport": [one for one in BAD_PORTS if one and " " not in one],
     "dstport": [one for one in BAD_PORTS if one and " " not in one],
     "packets": [*filter(None, BAD_NUMBERS), "007"],

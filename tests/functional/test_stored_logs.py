@@ -2,15 +2,19 @@
 
 import gzip
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.parquet import write_parquet
 from tests.tiny_s3 import TinyS3, tiny_s3
 from toptalkers.aws import storage
 from toptalkers.cli.main import cli
+from toptalkers.flowlog.fields import DEFAULT_FIELDS
+from toptalkers.records import stored
 
 FLOWLOGS = Path(__file__).parents[1] / "flowlogs"
 CONTENT = (FLOWLOGS / "default.log").read_bytes()
@@ -126,3 +130,48 @@ def test_only_the_hours_of_the_time_asked_for_are_listed(s3: TinyS3, tree: str) 
     listed = {prefix for asked, prefix in s3.requests if asked == "list"}
     assert not any(tree.format(2026, 11, 2, hour) in listed for hour in (8, 13))
     assert not any(prefix.startswith(tree.partition("{")[0] + "2025") for prefix in listed)
+
+
+def test_of_a_large_parquet_object_the_needed_columns_are_fetched(
+    s3: TinyS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A Parquet object gives the answer of its lines, over broken connections, and most of it is not fetched."""
+    monkeypatch.setattr(storage, "PAUSE_S", 0.001)
+    monkeypatch.setattr(storage, "PIECE_BYTES", 20_000)
+    monkeypatch.setattr(stored, "PIECE_BYTES", 20_000)
+    monkeypatch.setattr(storage, "RANGE_BYTES", 1_000)
+    lines = [line for line in CONTENT.decode().splitlines() if line[0].isdigit()]
+    noise = random.Random(1)
+    rows = [[*line.split(" "), noise.randbytes(200).hex()] for line in lines * 600]
+    columns = [*DEFAULT_FIELDS, "vpc-id"]
+    path = write_parquet(tmp_path / "a.parquet", columns, rows, options=", ROW_GROUP_SIZE 2048")
+    s3.objects |= {"logs/year=2026/a.parquet": path.read_bytes()}
+    s3.faults = {"logs/year=2026/a.parquet": [None, 7, None, 0, 9, None, 100]}
+    result = run("s3://bucket/logs/")
+    assert (result.exit_code, result.stdout) == (0, times(600)), result.stderr
+    asked = [re.fullmatch(r"bytes=(\d+)-(\d+)", text) for text, key in s3.requests if key.endswith(".parquet")]
+    fetched = sum(int(one[2]) + 1 - int(one[1]) for one in asked if one)
+    assert fetched < path.stat().st_size / 2
+
+
+def test_a_parquet_object_that_cannot_be_had_is_named(
+    s3: TinyS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """S3's reason is given for a Parquet object that it refuses, or that changes; not that it is damaged."""
+    rows = [line.split(" ") for line in CONTENT.decode().splitlines() if line[0].isdigit()]
+    content = write_parquet(tmp_path / "a.parquet", DEFAULT_FIELDS, rows).read_bytes()
+    large = write_parquet(tmp_path / "b.parquet", DEFAULT_FIELDS, rows * 2000).read_bytes()
+    s3.objects |= {
+        "refused.parquet": content,
+        "good.parquet": content,
+        "without-ending": content,
+        "changes.parquet": large,
+    }
+    s3.faults = {"refused.parquet": [-403], "changes.parquet": [None, large + b"more"]}
+    monkeypatch.setattr(storage, "PIECE_BYTES", len(content))
+    monkeypatch.setattr(stored, "PIECE_BYTES", len(content))
+    monkeypatch.setattr(storage, "RANGE_BYTES", 10_000)
+    result = run("s3://bucket/")
+    assert (result.exit_code, result.stdout) == (1, times(2)), result.stderr
+    assert "s3://bucket/refused.parquet: access denied" in result.stderr
+    assert "s3://bucket/changes.parquet: the object changed while it was being read" in result.stderr

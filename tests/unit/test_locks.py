@@ -35,11 +35,12 @@ def group(name: str) -> Iterator[str]:
 
 
 USERS = PYPROJECT["project"]["dependencies"]
+PARQUET = PYPROJECT["project"]["optional-dependencies"]["parquet"]
 SANDBOX = PYPROJECT["project"]["optional-dependencies"]["sandbox"]
 ASKED = {
     "users": [*USERS, *group("build")],
     "sandbox": [*USERS, *SANDBOX, *group("build")],
-    "contributors": [*USERS, *SANDBOX, *group("test"), *group("lint")],
+    "contributors": [*USERS, *PARQUET, *SANDBOX, *group("test"), *group("lint")],
     "compiler": [*group("compiler")],
     "peers": [*group("bench")],
     "peers-quick": [*group("bench-quick")],
@@ -72,7 +73,7 @@ def test_all_that_is_asked_for_is_looked_at() -> None:
     """Each file of locks/ and each group of pyproject.toml is in the list of the other tests."""
     assert sorted(ASKED) == LOCKS
     assert {one for name in GROUPS for one in group(name)} <= set(ALL)
-    assert list(PYPROJECT["project"]["optional-dependencies"]) == ["sandbox"]
+    assert list(PYPROJECT["project"]["optional-dependencies"]) == ["parquet", "sandbox"]
 
 
 @pytest.mark.parametrize("asked", ALL)

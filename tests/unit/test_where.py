@@ -468,26 +468,6 @@ def test_names_of_protocols_are_words() -> None:
         assert parse_where(f"proto {name.upper()}").program == f"protocol:n:{number}-{number}"
 
 
-@given(wheres(), records())
-def test_a_program_is_read_back_as_an_expression(drawn: Drawn, record: dict[str, str]) -> None:
-    """From the words of a step comes an expression that holds for the same records."""
-    program = parse_where(drawn.text).program
-    where = parse_program(program)
-    assert parse_where(where.text) == where
-    assert run(where.program, record) == run(program, record)
-
-
-@pytest.mark.parametrize(
-    "program",
-    ["", "not", "and", "dstport", "dstport:n:", "dstport:n:1", "port:n:1-1", "vpc-id:t:zz", "vpc-id:t:ff", "vpc-id:x:1"]
-    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"],
-)
-def test_what_is_no_program(program: str) -> None:
-    """Words of another program are refused in one line."""
-    with pytest.raises(UsageError, match="is not the program of an expression"):
-        parse_program(program)
-
-
 DOCS = (Path(__file__).parents[2] / "docs/where.md").read_text()
 
 
@@ -517,3 +497,23 @@ def test_the_docs_name_every_word() -> None:
     """Subjects and operators that are no fields."""
     for word in (*_SIDES, *_FAMILIES, *_ALIASES, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES, *SERVICE, "not in"):
         assert f"`{word}`" in DOCS, word
+
+
+@given(wheres(), records())
+def test_a_program_is_read_back_as_an_expression(drawn: Drawn, record: dict[str, str]) -> None:
+    """From the words of a step comes an expression that holds for the same records."""
+    program = parse_where(drawn.text).program
+    where = parse_program(program)
+    assert parse_where(where.text) == where
+    assert run(where.program, record) == run(program, record)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["", "not", "and", "dstport", "dstport:n:", "dstport:n:1", "port:n:1-1", "vpc-id:t:zz", "vpc-id:t:ff", "vpc-id:x:1"]
+    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"],
+)
+def test_what_is_no_program(program: str) -> None:
+    """Words of another program are refused in one line."""
+    with pytest.raises(UsageError, match="is not the program of an expression"):
+        parse_program(program)

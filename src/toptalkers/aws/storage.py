@@ -34,6 +34,9 @@ CONNECTIONS = 8
 PIECE_BYTES = 8 << 20
 """The size of a range. Most flow-log objects are smaller and fetched whole."""
 
+RANGE_BYTES = 1 << 20
+"""The size of the ranges in which a part of an object is fetched."""
+
 PAUSE_S = 0.2
 """The wait before the first further attempt at a range, doubled for each after it."""
 
@@ -235,6 +238,16 @@ class StorageGateway:
         starts = range(0, listed.size_bytes, PIECE_BYTES)
         return ObjectStream(starts, lambda start: self._submit(bucket, listed, start), first)
 
+    def open_ranges(self, bucket: str, listed: StoredObject) -> "ObjectRanges":
+        """Open a listed object for reading at any place; otherwise like `open_ahead`."""
+        with self._lock:
+            first = self._prefetched.pop((bucket, listed), None)
+
+        def submit(start: int, end: int) -> Future[bytes]:
+            return self._pool.submit(self._fetch, bucket, listed, start, end)
+
+        return ObjectRanges(listed.size_bytes, submit, first)
+
     def _submit(self, bucket: str, listed: StoredObject, start: int) -> Future[bytes]:
         return self._pool.submit(self._fetch, bucket, listed, start, min(start + PIECE_BYTES, listed.size_bytes))
 
@@ -322,6 +335,55 @@ class ObjectStream(io.RawIOBase):
             future.cancel()
         self._coming.clear()
         self._starts.clear()
+        super().close()
+
+
+class ObjectRanges(io.RawIOBase):
+    """An object's bytes at any place. A large read is fetched in several ranges at a time."""
+
+    def __init__(
+        self, size: int, submit: Callable[[int, int], Future[bytes]], first: Future[bytes] | None = None
+    ) -> None:
+        """Keep the object's size, the function that fetches [start, end), and the first range if it was prefetched."""
+        super().__init__()
+        self._size = size
+        self._submit = submit
+        self._place = 0
+        self._first = first
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        """The place."""
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes from the place on; b"" at the end."""
+        start = self._place
+        end = self._size if size < 0 else min(start + size, self._size)
+        if self._first and start < PIECE_BYTES:
+            data = self._first.result()[start:end]
+        else:
+            coming = [self._submit(at, min(at + RANGE_BYTES, end)) for at in range(start, end, RANGE_BYTES)]
+            data = b"".join(one.result() for one in coming)
+        self._place += len(data)
+        return data
+
+    def close(self) -> None:
+        """Cancel a fetch that was not read."""
+        if self._first:
+            self._first.cancel()
         super().close()
 
 

@@ -18,7 +18,6 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.answer.presentation import additive
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
-from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
@@ -84,6 +83,8 @@ def count_files(
             engine.count()
             for problem in engine.problems:
                 watch.on_problem(problem)
+            for note in engine.notes:
+                watch.on_note(note)
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
@@ -122,6 +123,7 @@ class LocalEngine:
         self._cache = cache
         self._on_read = on_read
         self._problems: dict[int, list[Problem]] = {}
+        self._notes: dict[str, list[str]] = {}
         self._counters: list[Counter] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -130,6 +132,13 @@ class LocalEngine:
     def problems(self) -> list[Problem]:
         """The files that were left out, and why, in the order of the files."""
         return [problem for number in sorted(self._problems) for problem in self._problems[number]]
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What of the records digests lack, one line for all that lack the same."""
+        for note, names in sorted(self._notes.items()):
+            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            yield f"note: {min(names)}{others}: {note}"
 
     @property
     def rows(self) -> int:
@@ -260,19 +269,23 @@ class LocalEngine:
     def _count_pieces(self, counter: Counter, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
         """Count the records of a file, or of a part of an archive. Returns the tally, or why it is left out."""
         if part.columns:
-            begin_columns(counter, part.columns)
+            counter.begin_columns(part.columns)
         for piece in pieces:
             if isinstance(piece, bytes):
                 counter.feed(piece)
             else:
-                feed_columns(counter, piece)
+                counter.feed_columns(piece)
             if may_spill:
                 self._spill_what_is_too_much(counter)
             if self._stop.is_set():
                 break
         tally = counter.end_lines()
-        reason = why_left_out(counter, tally, self._query, part.wrapping)
+        # The records of a digest were judged when it was made.
+        reason = None if part.is_digest else why_left_out(counter, tally, self._query, part.wrapping)
         counter.end_file(counts=reason is None)
+        if part.note:
+            with self._lock:
+                self._notes.setdefault(part.note, []).append(part.name)
         return reason or tally + part.tally + Tally(files_read=1)
 
     def _spill_what_is_too_much(self, counter: Counter) -> None:
@@ -282,22 +295,6 @@ class LocalEngine:
     def _add_tally(self, tally: Tally) -> None:
         with self._lock:
             self.tally += tally
-
-
-def begin_columns(counter: Counter, names: tuple[str, ...]) -> None:
-    """Begin records in columns."""
-    if hasattr(counter, "begin_columns"):
-        counter.begin_columns(names)
-    else:
-        counter.feed(header_of(names))
-
-
-def feed_columns(counter: Counter, batch: ColumnBatch) -> None:
-    """Count records in columns."""
-    if hasattr(counter, "feed_columns"):
-        counter.feed_columns(batch)
-    else:
-        counter.feed(lines_of(batch))
 
 
 def _start(thread: threading.Thread) -> bool:

@@ -128,6 +128,19 @@ static inline int64_t parse_number(column c) {
     return number;
 }
 
+/* Like that, of up to 19 digits: the sums of many records. */
+static inline int64_t parse_total(column c) {
+    int64_t number = 0;
+    if (!c.length || c.length > 19)
+        return -1;
+    for (size_t i = 0; i < c.length; i++) {
+        if (!is_digit(c.text[i]) || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, c.text[i] - '0', &number))
+            return -1;
+    }
+    return number;
+}
+
 enum { SECONDS_PER_DAY = 86400 };
 static const int64_t MILLISECONDS_FROM = 100000000000; /* a time from here on is in milliseconds */
 static const int64_t LARGEST_TIME = 253402300799;      /* in seconds: the end of the year 9999 */

@@ -96,6 +96,9 @@ static bool has_no_data(const layout *l, const uint8_t *base, const uint32_t *at
     return true;
 }
 
+/* Whether the records are the rows of a digest, which have sums of many. */
+static inline bool has_weights(const reader *r) { return r->in_columns && r->weight_column != ABSENT; }
+
 /* Read the values that a record adds to the sums. Returns false when one is not a number. */
 static inline bool take_values(const counter *c, const uint8_t *base, const uint32_t *at, int64_t *values) {
     const layout *l = &c->reader->now;
@@ -104,7 +107,7 @@ static inline bool take_values(const counter *c, const uint8_t *base, const uint
         if (l->sums[i] == ABSENT)
             values[i] = c->reader->weight;
         else if (of->sum[i] == ADDED)
-            values[i] = parse_number(COLUMN(l->sums[i]));
+            values[i] = has_weights(c->reader) ? parse_total(COLUMN(l->sums[i])) : parse_number(COLUMN(l->sums[i]));
         else
             values[i] = parse_time(COLUMN(l->sums[i]));
         if (values[i] < 0)

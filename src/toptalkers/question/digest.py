@@ -104,6 +104,8 @@ def _check_test(word: str) -> None:
     if not values or field in DIGEST_KEY or field in ("srcaddr", "dstaddr"):
         return
     if field in PORT_FIELDS:
+        if values.startswith("t:"):  # whether it is `-`
+            return
         pairs = [one.split("-") for one in values.partition(":")[2].split("+") if one]
         if not _are_known(tuple((int(low), int(high)) for low, high in pairs)):
             raise UsageError(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from toptalkers.answer.answer import Tally
 from toptalkers.kernel.columns import ColumnBatch
 from toptalkers.question.query import Query
+from toptalkers.records.digest import WRAPPING
 from toptalkers.records.files import Problem
 from toptalkers.records.packing import unpacked
 from toptalkers.records.plain import LOOK_BYTES, is_plain
@@ -32,6 +33,7 @@ class Begin(NamedTuple):
         wrapping: what was around its lines; empty for plain ones.
         columns: the fields of its records, if these come in batches; empty for lines.
         tally: what was left out when a digest was made; empty for all other parts.
+        note: what of the records a digest lacks; empty for nothing, and for all other parts.
 
     """
 
@@ -39,6 +41,12 @@ class Begin(NamedTuple):
     wrapping: str = ""
     columns: tuple[str, ...] = ()
     tally: Tally = Tally()
+    note: str = ""
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether its records are the rows of a digest."""
+        return self.wrapping == WRAPPING
 
 
 class Archive(NamedTuple):
@@ -154,9 +162,9 @@ def _read_parquet(name: str, source: Source, query: Query, whole: Seekable | Non
                 if copy.tell() > MOST_COPIED_BYTES:
                     raise UnreadableError(f"a Parquet file of more than {MOST_COPIED_BYTES >> 30} GiB; unpack it first")
         try:
-            records = ParquetRecords(whole or copy, query)
+            records = ParquetRecords(whole or copy, query, name)
         except (NoFlowLogError, NoLibraryError) as error:
             yield Problem(name, str(error), is_of_machine=isinstance(error, NoLibraryError))
             return
-        yield Begin(name, "Parquet", records.names, records.tally)
+        yield Begin(name, records.wrapping, records.names, records.tally, records.note)
         yield from records.batches()

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from toptalkers.answer.answer import Tally
+from toptalkers.answer.digest import COLUMNS, METADATA_KEY
+from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.question.query import Query
+from toptalkers.records.digest import WRAPPING, DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
 
 ROWS = 1 << 16
@@ -37,12 +40,14 @@ class ParquetRecords:
 
     Attributes:
         names: the fields that are read, in the order of the file's columns.
+        wrapping: `Parquet`, or what it is beside that.
         tally: what was left out when a digest was made; empty for other files.
+        note: what of the records a digest lacks; empty for nothing, and for other files.
 
     """
 
-    def __init__(self, file: Seekable, query: Query, *, threads: bool = True) -> None:
-        """Read the file's description. `file` can seek; `threads`: whether to decode with several threads.
+    def __init__(self, file: Seekable, query: Query, name: str, *, threads: bool = True) -> None:
+        """Read the description of the file `name`. `file` can seek; `threads`: whether to decode with several threads.
 
         Raises:
             NoLibraryError: pyarrow is not installed.
@@ -57,21 +62,37 @@ class ParquetRecords:
         except ImportError as error:
             raise NoLibraryError("reading Parquet needs pyarrow: pip install 'toptalkers[parquet]'") from error
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
+        self._is_remote = getattr(file, "is_remote", False)
         self._threads = threads
         try:
             metadata = parquet.ParquetFile(self._file).metadata
             schema = metadata.schema.to_arrow_schema()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(error) from error
-        self._columns = _choose(schema.names, query)
-        self.names = tuple(self._columns)
-        self.tally = Tally()
-        for field, column in self._columns.items():
-            _check_type(schema.field(schema.names.index(column)).type, field, column)
         self._metadata = metadata
-        self._texts = [
-            column for column in self._columns.values() if _is_text(schema.field(schema.names.index(column)).type)
-        ]
+        self._digest: DigestRows | None = None
+        self.wrapping, self.tally, self.note = "Parquet", Tally(), ""
+        if text := (metadata.metadata or {}).get(METADATA_KEY):
+            self._take_digest(text, query, name, schema.names)
+        else:
+            self._fields = _choose(schema.names, query)
+            self.names = tuple(self._fields)
+            self._columns = list(self._fields.values())
+            for field, column in self._fields.items():
+                _check_type(schema.field(schema.names.index(column)).type, field, column)
+        self._texts = [column for column in self._columns if _is_text(schema.field(schema.names.index(column)).type)]
+
+    def _take_digest(self, text: bytes, query: Query, name: str, columns: list[str]) -> None:
+        try:
+            self._digest = digest = DigestRows(text, query, name)
+        except UsageError:
+            raise
+        except ToptalkersError as error:
+            raise NoFlowLogError(error.message + (f" ({error.hint})" if error.hint else "")) from error
+        if lacking := [column for column in digest.columns if column not in columns]:
+            raise NoFlowLogError(f"a damaged digest: it has no column {lacking[0]}")
+        self.names, self._columns = digest.names, digest.columns
+        self.wrapping, self.tally, self.note = WRAPPING, digest.tally, digest.note
 
     def batches(self) -> Iterator[ColumnBatch]:
         """Yield all records, some at a time.
@@ -83,18 +104,18 @@ class ParquetRecords:
         import pyarrow as pa
         from pyarrow import parquet
 
-        columns = list(self._columns.values())
         try:
             opened = parquet.ParquetFile(
                 self._file,
                 metadata=self._metadata,
                 read_dictionary=self._texts,
-                buffer_size=BUFFER_BYTES,
+                buffer_size=0 if self._is_remote else BUFFER_BYTES,
+                pre_buffer=self._is_remote,  # few large reads
                 page_checksum_verification=True,
             )
             rows = 0
             for number in range(self._metadata.num_row_groups):
-                for batch in opened.iter_batches(ROWS, [number], columns, use_threads=self._threads):
+                for batch in opened.iter_batches(ROWS, [number], self._columns, use_threads=self._threads):
                     rows += batch.num_rows
                     yield self._to_batch(batch)
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -105,7 +126,11 @@ class ParquetRecords:
             raise UnreadableError(f"a damaged Parquet file: {rows:,} of its {self._metadata.num_rows:,} records")
 
     def _to_batch(self, batch: Any) -> ColumnBatch:
-        arrays = [_plain(batch.column(column), field) for field, column in self._columns.items()]
+        if self._digest:
+            arrays = self._digest.arrays(batch)
+        else:
+            arrays = [batch.column(column) for column in self._columns]
+        arrays = [_plain(array, field) for array, field in zip(arrays, self.names, strict=True)]
         return ColumnBatch(self.names, tuple(map(_describe, arrays)), batch.num_rows, arrays)
 
 
@@ -121,6 +146,10 @@ def _choose(columns: list[str], query: Query) -> dict[str, str]:
         field = column.strip().lower().replace("_", "-")
         if field in FIELDS:
             known.setdefault(field, column)
+    if {*COLUMNS} <= {*columns}:
+        raise NoFlowLogError(
+            "a digest without its metadata: another program wrote it; use the file that toptalkers made"
+        )
     if not known:
         some = ", ".join(columns[:5]) + (", ..." if len(columns) > 5 else "")
         raise NoFlowLogError(f"not a flow log: a Parquet file with other columns: {some}"[:_LONGEST_REASON])
@@ -219,10 +248,8 @@ def _address(buffer: Any) -> int:
 
 
 def _damaged(error: Exception) -> UnreadableError:
-    """The error for a file that pyarrow cannot read. An error of reading the file itself keeps its words."""
+    """The error for a file that pyarrow cannot decode."""
     reason = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno is not None:
-        return UnreadableError(error.strerror or reason)
     if "encrypt" in reason.lower() or "decrypt" in reason.lower():
         return UnreadableError("an encrypted Parquet file; write it again without encryption")
     return UnreadableError(f"a damaged Parquet file: {reason}"[:_LONGEST_REASON])

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, islice
 
 from toptalkers import locations
-from toptalkers.aws.storage import KEYS_PER_REQUEST, StorageGateway, StoredObject, describe_archive
+from toptalkers.aws.storage import KEYS_PER_REQUEST, PIECE_BYTES, StorageGateway, StoredObject, describe_archive
 from toptalkers.errors import UsageError
 from toptalkers.records.files import InputFile, Inputs, Problem, is_hidden
 from toptalkers.records.hours import Part
@@ -249,10 +249,18 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _file(storage: StorageGateway, bucket: str, listed: StoredObject) -> InputFile:
+    in_order = not listed.key.endswith(".parquet")
+    opens = storage.open_ahead if in_order else storage.open_ranges
     return InputFile(
         f"s3://{bucket}/{listed.key}",
         listed.size_bytes,
-        partial(storage.open_ahead, bucket, listed),  # type: ignore[arg-type] # of a BinaryIO, only read and close are used
-        prefetch=partial(storage.prefetch, bucket, listed),
+        partial(opens, bucket, listed),  # type: ignore[arg-type] # of a BinaryIO, only a few methods are used
+        prefetch=partial(storage.prefetch, bucket, listed)
+        if in_order or listed.size_bytes <= PIECE_BYTES
+        else _nothing,
         version=lambda: listed.etag,
     )
+
+
+def _nothing() -> None:
+    """Of a large Parquet file, the first bytes say nothing about which are needed."""

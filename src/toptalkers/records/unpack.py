@@ -59,9 +59,7 @@ def read_events(
             if whole:
                 whole.end()
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-            raise MemoryError from error
-        raise UnreadableError((isinstance(error, OSError) and error.strerror) or str(error)) from error
+        raise _unreadable(error) from error
 
 
 def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Archive, Iterator[Piece]]]:
@@ -89,7 +87,12 @@ def read_parts(events: Iterator[Event]) -> Iterator[tuple[Begin | Problem | Arch
 
 
 class SeekingReader(io.RawIOBase):
-    """Reads a stored file at any place, for formats that are not read in order, such as Parquet."""
+    """Reads a stored file at any place, for formats that are not read in order, such as Parquet.
+
+    Attributes:
+        is_remote: whether each read takes long, so that few large ones are better.
+
+    """
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class SeekingReader(io.RawIOBase):
         self._on_read = on_read
         self._is_stopped = is_stopped
         self._before: os.stat_result | None = None
+        self.is_remote = _status(stream) is None
         self._lock = threading.Lock()
 
     def on_read(self, number: int) -> None:
@@ -147,9 +151,12 @@ class SeekingReader(io.RawIOBase):
         """Read from the place on."""
         if self._is_stopped():
             raise UnreadableError("stopped")
-        data = self._stream.read(size)
-        while 0 < len(data) < size and (more := self._stream.read(size - len(data))):
-            data += more  # a system reads at most 2 GiB at a time
+        try:
+            data = self._stream.read(size)
+            while 0 < len(data) < size and (more := self._stream.read(size - len(data))):
+                data += more  # a system reads at most 2 GiB at a time, and S3 sends a range
+        except OSError as error:
+            raise _unreadable(error) from error
         self.on_read(len(data))
         return data
 
@@ -243,6 +250,12 @@ def _check_same(stream: BinaryIO, name: str, before: os.stat_result | None, leng
     is_written = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
     if is_another or is_written or (length is not None and before.st_size and length != before.st_size):
         raise UnreadableError("it changed while it was read; read it again when nothing writes to it")
+
+
+def _unreadable(error: OSError | ValueError) -> Exception:
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return MemoryError()
+    return UnreadableError((isinstance(error, OSError) and error.strerror) or str(error))
 
 
 def _status(stream: BinaryIO) -> os.stat_result | None:

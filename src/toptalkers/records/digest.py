@@ -1,0 +1,115 @@
+"""Digests, read as flow records: a row is a record that counts for as many as its column `records` says.
+
+`question/digest.py` says which questions a digest answers, and so which fields are looked at.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from toptalkers.answer.answer import Tally
+from toptalkers.answer.digest import COLUMNS, DigestOrigin
+from toptalkers.question.key import HIGHEST_PORT, SERVICE_FIELDS
+from toptalkers.question.query import Query
+
+WEIGHT = "records"
+"""The name of the column that says for how many records a row counts."""
+
+WRAPPING = "a digest"
+
+_LARGEST_SECONDS = 10**11
+"""A time from here on is in milliseconds, as rule 3 of the records has it."""
+
+_SYN, _ACK = 2, 16
+
+_SERVICE_COLUMNS = ("service_port", "side", "client_port", "tcp_flags")
+_SOURCES: dict[str, tuple[str, ...]] = {
+    "start": ("first",),
+    "end": ("last",),
+    "srcport": _SERVICE_COLUMNS,
+    "dstport": _SERVICE_COLUMNS,
+    **{name: (name.replace("-", "_"),) for name in ("interface-id", "srcaddr", "dstaddr", "protocol", "action")},
+    **{name: (name.replace("-", "_"),) for name in ("tcp-flags", "bytes", "packets", WEIGHT)},
+}
+"""The columns that each field of a record is made of."""
+
+
+class DigestRows:
+    """The rows of a digest as records.
+
+    Attributes:
+        names: the fields that a question looks at, and the weight.
+        columns: the columns of the file that they are made of.
+        tally: the records that were skipped when the digest was made.
+        note: what the digest holds, if that is less than all records; empty if it holds all.
+
+    """
+
+    def __init__(self, metadata: bytes, query: Query, name: str) -> None:
+        """Take the metadata of the file `name`.
+
+        Raises:
+            UsageError: a digest, or this one, cannot answer the question.
+            ToptalkersError: the metadata are damaged, or of a newer version.
+
+        """
+        origin = DigestOrigin.parse(metadata)
+        origin.check(query, name)
+        used = {*query.used_fields, WEIGHT}
+        self.names = tuple(field for field in _SOURCES if field in used)
+        needed = {column for field in self.names for column in _SOURCES[field]}
+        self.columns = [column for column in COLUMNS if column in needed]
+        skipped = origin.tally.skipped if origin.tally else {}
+        self.tally = Tally(records_read=sum(skipped.values()), skipped=skipped)
+        self.note = describe_origin(origin)
+
+    def arrays(self, batch: Any) -> list[Any]:
+        """The values of the fields, in their order, of a batch of rows."""
+        return [_MAKERS.get(field, _as_it_is)(batch, field) for field in self.names]
+
+
+def describe_origin(origin: DigestOrigin) -> str:
+    """Say what a digest lacks of the records that it was made from; `""` for nothing."""
+    lacks = [f"holds only the records of {origin.narrowed}"] if origin.narrowed else []
+    if origin.tally and (files := origin.tally.files_unreadable + origin.tally.misfits):
+        lacks.append(f"was made without {files:,} file{'' if files == 1 else 's'} that could not be read")
+    return ", and ".join(lacks)
+
+
+def _as_it_is(batch: Any, field: str) -> Any:
+    return batch.column(field.replace("-", "_"))
+
+
+def _seconds(batch: Any, field: str) -> Any:
+    """Times in seconds or milliseconds, so that the rules understand each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times = batch.column(_SOURCES[field][0]).cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
+    return pc.if_else(pc.less(times, _LARGEST_SECONDS), pc.divide(times, 1000), times)
+
+
+def _port(batch: Any, field: str) -> Any:
+    """The source or destination ports: the service's if it is on that side, else the client's.
+
+    A client's port above 1024 was dropped, and is given as the highest port. But if the rule of services would then
+    find another service, there was none (`-`).
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    service, side, client, flags = (batch.column(name) for name in _SERVICE_COLUMNS)
+    is_services = pc.equal(side, field.removesuffix("port"))
+    flags = pc.fill_null(flags, 0).cast(pa.int32())
+    has_syn = pc.not_equal(pc.bit_wise_and(flags, _SYN), 0)
+    has_ack = pc.not_equal(pc.bit_wise_and(flags, _ACK), 0)
+    is_of_src = pc.equal(side, "src")
+    is_found = pc.if_else(has_syn, pc.equal(has_ack, is_of_src), pc.less(service, HIGHEST_PORT))
+    dropped = pc.if_else(is_found, pa.scalar(HIGHEST_PORT, pa.int32()), pa.scalar(None, pa.int32()))
+    return pc.if_else(is_services, service, pc.coalesce(client, dropped))
+
+
+_MAKERS: dict[str, Callable[[Any, str], Any]] = {
+    "start": _seconds,
+    "end": _seconds,
+    **dict.fromkeys(SERVICE_FIELDS[:2], _port),
+}
