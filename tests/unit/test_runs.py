@@ -51,8 +51,19 @@ JSON = st.recursive(
     LEAVES, lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=5), some, max_size=3)
 )
 QUESTIONS = st.dictionaries(
-    st.sampled_from(["metric", "ports", "action", "top", "since", "until", "log_format", "format", "other"]), JSON
+    st.sampled_from(
+        ["by", "metric", "where", "ports", "action", "top", "since", "until", "log_format", "format", "other"]
+    ),
+    JSON,
 )
+
+
+def test_a_record_without_a_key_is_of_the_recipe() -> None:
+    """Older versions wrote neither `by` nor `where`, and one metric."""
+    question = {"metric": "bytes", "ports": "all", "action": "ACCEPT", "top": 0}
+    record = parse_record(json.dumps({**MEMBERS, "question": question}).encode())
+    assert record.query == Query.parse(metric="bytes", ports="all")
+    assert record.query.is_recipe
 
 
 def check(text: bytes) -> None:

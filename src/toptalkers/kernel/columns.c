@@ -24,19 +24,25 @@ int counter_begin_columns(counter *c, const char *names) {
     return c->failed ? -1 : 0;
 }
 
+/* A text of a dictionary, copied: where it starts and ends, and the IPv4 address that it is, or -1. */
+typedef struct {
+    uint32_t at[2];
+    int64_t ipv4;
+} copied_text;
+
 /* A column while a batch is read. */
 typedef struct {
     column_data data;
     int64_t last;       /* the number that is in the slot */
     uint32_t slot_ends; /* where */
     bool has_last;
-    uint32_t copied; /* where the dictionary's texts were copied to */
-    bool is_copied;
+    copied_text *copied; /* NULL if the dictionary is not copied */
 } batch_column;
 
 /* `bytes` holds a `-`, the columns' slots, copied dictionaries, and behind `texts_at` the other texts of a row. */
 typedef struct {
     batch_column *columns;
+    int64_t *ipv4; /* by the number of `at` */
     size_t number;
     uint8_t *bytes, *shown; /* `shown`: the row as a line */
     size_t room, shown_room, texts_at;
@@ -57,25 +63,34 @@ static bool begin_batch(batch *b, const column_data *columns, size_t number, siz
     b->number = number;
     b->columns = calloc(number + !number, sizeof *b->columns);
     size_t length = 1 + SLOT * number;
-    if (!b->columns || !has_room(&b->bytes, &b->room, length))
+    b->ipv4 = malloc((2 * number + 1) * sizeof *b->ipv4);
+    if (!b->columns || !b->ipv4 || !has_room(&b->bytes, &b->room, length))
         return false;
     b->bytes[0] = '-';
+    memset(b->ipv4, -1, (2 * number + 1) * sizeof *b->ipv4);
     for (size_t i = 0; i < number; i++) {
         batch_column *one = &b->columns[i];
         const column_data *data = &columns[i];
         one->data = *data;
         one->slot_ends = (uint32_t)(1 + SLOT * (i + 1));
-        if (data->storage != DICTIONARY || data->texts_length > (int64_t)rows)
+        if (data->storage != DICTIONARY || !data->texts_length || data->texts_length > (int64_t)rows)
             continue;
-        size_t bytes = (size_t)(data->offsets[data->texts_length] - data->offsets[0]);
+        int32_t first = data->offsets[0];
+        size_t bytes = (size_t)(data->offsets[data->texts_length] - first);
         if (length + bytes > MOST_COPIED)
             continue;
-        if (!has_room(&b->bytes, &b->room, length + bytes))
+        one->copied = malloc((size_t)data->texts_length * sizeof *one->copied);
+        if (!one->copied || !has_room(&b->bytes, &b->room, length + bytes))
             return false;
         if (bytes)
-            memcpy(b->bytes + length, data->texts + data->offsets[0], bytes);
-        one->copied = (uint32_t)length;
-        one->is_copied = true;
+            memcpy(b->bytes + length, data->texts + first, bytes);
+        for (int64_t text = 0; text < data->texts_length; text++) {
+            uint32_t ipv4, from = (uint32_t)length + (uint32_t)(data->offsets[text] - first);
+            column copy = {b->bytes + from, (size_t)(data->offsets[text + 1] - data->offsets[text])};
+            one->copied[text] = (copied_text){{from, from + (uint32_t)copy.length + 1}, -1};
+            if (parse_ipv4(copy, &ipv4))
+                one->copied[text].ipv4 = ipv4;
+        }
         length += bytes;
     }
     b->texts_at = length;
@@ -83,6 +98,9 @@ static bool begin_batch(batch *b, const column_data *columns, size_t number, siz
 }
 
 static void end_batch(batch *b) {
+    for (size_t i = 0; b->columns && i < b->number; i++)
+        free(b->columns[i].copied);
+    free(b->ipv4);
     free(b->columns);
     free(b->bytes);
     free(b->shown);
@@ -95,12 +113,18 @@ static inline bool has_value(const column_data *data, int64_t at) {
     return data->storage != DICTIONARY || (uint64_t)((const int32_t *)data->values)[at] < (uint64_t)data->texts_length;
 }
 
-/* Write a number so that it ends in front of `end`. Returns where it begins. */
-static uint8_t *put_number(uint8_t *end, int64_t number) {
+/* Write a number so that it ends in front of `end`, two digits at a time. Returns where it begins. */
+static inline uint8_t *put_number(uint8_t *end, int64_t number) {
+    static const char PAIRS[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445"
+                                "46474849505152535455565758596061626364656667686970717273747576777879808182838485868788899091"
+                                "9293949596979899";
     uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do
-        *--end = (uint8_t)('0' + left % 10);
-    while (left /= 10);
+    for (; left >= 100; left /= 100)
+        memcpy(end -= 2, PAIRS + 2 * (left % 100), 2);
+    if (left >= 10)
+        memcpy(end -= 2, PAIRS + 2 * left, 2);
+    else
+        *--end = (uint8_t)('0' + left);
     if (number < 0)
         *--end = '-';
     return end;
@@ -116,8 +140,13 @@ static int64_t take_row(batch *b, uint32_t *at, int64_t place) {
         int64_t row_at = data->offset + place, number = row_at;
         if (!has_value(data, row_at)) {
             one->has_last = false;
+            b->ipv4[2 * i] = -1;
             at[0] = 0;
             at[1] = 2;
+        } else if (one->copied) {
+            const copied_text *text = &one->copied[((const int32_t *)data->values)[row_at]];
+            memcpy(at, text->at, sizeof text->at);
+            b->ipv4[2 * i] = text->ipv4;
         } else if (data->storage == INT_32 || data->storage == INT_64) {
             number = data->storage == INT_32 ? ((const int32_t *)data->values)[row_at]
                                              : ((const int64_t *)data->values)[row_at];
@@ -132,18 +161,15 @@ static int64_t take_row(batch *b, uint32_t *at, int64_t place) {
                 number = ((const int32_t *)data->values)[row_at];
             int32_t from = data->offsets[number];
             size_t width = (size_t)(data->offsets[number + 1] - from);
-            at[0] = one->copied + (uint32_t)(from - data->offsets[0]);
-            if (!one->is_copied) {
-                if (length + width > LONGEST_LINE)
-                    return LONGEST_LINE + 1;
-                if (!has_room(&b->bytes, &b->room, texts_at + width))
-                    return -1;
-                if (width)
-                    memcpy(b->bytes + texts_at, data->texts + from, width);
-                at[0] = (uint32_t)texts_at;
-                texts_at += width;
-            }
-            at[1] = at[0] + (uint32_t)width + 1;
+            if (length + width > LONGEST_LINE)
+                return LONGEST_LINE + 1;
+            if (!has_room(&b->bytes, &b->room, texts_at + width))
+                return -1;
+            if (width)
+                memcpy(b->bytes + texts_at, data->texts + from, width);
+            at[0] = (uint32_t)texts_at;
+            texts_at += width;
+            at[1] = (uint32_t)texts_at + 1;
         }
         length += at[1] - at[0];
         if (length > (size_t)LONGEST_LINE + 1)
@@ -219,8 +245,10 @@ int counter_feed_columns(counter *c, const column_data *columns, size_t number, 
     }
     batch b = {0};
     c->failed |= !begin_batch(&b, columns, number, rows);
+    r->ipv4 = b.ipv4;
     for (size_t i = 0; i < rows && !c->failed; i++)
         c->failed = !count_row(c, &b, (int64_t)i);
+    r->ipv4 = NULL;
     end_batch(&b);
     c->failed |= !sums_add_waiting(&c->table);
     errno = c->failed ? ENOMEM : 0;

@@ -128,9 +128,12 @@ typedef struct {
 typedef struct {
     shape of;
     size_t row_bytes, sums_at;
+    /* The recipe's rows, which are small, are in slots by their hash. Any other rows follow each other, and each slot of an
+     * index has the upper half of a hash and the number of a row + 1, or 0. */
     uint8_t *slots;
+    uint64_t *index; /* NULL for the recipe's */
     size_t mask; /* number of slots, a power of two, less one */
-    size_t rows;
+    size_t rows, room; /* there is room for so many rows that follow each other */
     uint32_t file; /* the number of the current file, from 1 */
     uint64_t seed; /* random, so that nobody can make up traffic that collides */
     uint64_t *texts;
@@ -166,7 +169,8 @@ static inline int64_t *sums_of(const sums *table, row *one) {
 }
 
 static inline row *next_used(const sums *table, uint8_t *from) {
-    for (uint8_t *end = table->slots + (table->mask + 1) * table->row_bytes; from < end; from += table->row_bytes) {
+    size_t rows = table->index ? table->rows : table->mask + 1;
+    for (uint8_t *end = table->slots + rows * table->row_bytes; from < end; from += table->row_bytes) {
         if (((row *)(void *)from)->state != FREE)
             return (row *)(void *)from;
     }

@@ -77,7 +77,7 @@ static kept_text *sound_text(counter *c, column from, uint8_t what, bool (*is_on
 }
 
 static inline enum tally take_address(counter *c, column from, size_t part, talker *whose) {
-    if (parse_ipv4(from, &whose->part[part]))
+    if (take_ipv4(c->reader, c->reader->now.key[part], from, &whose->part[part]))
         return COUNTED;
     kept_text *known = from.length <= LONGEST_ADDRESS ? sound_text(c, from, AN_IPV6_ADDRESS, is_ipv6) : NULL;
     if (!known)
@@ -89,7 +89,7 @@ static inline enum tally take_address(counter *c, column from, size_t part, talk
 static enum tally take_network(counter *c, column from, size_t part, talker *whose) {
     const shape *of = &c->table.of;
     uint32_t address;
-    if (parse_ipv4(from, &address)) {
+    if (take_ipv4(c->reader, c->reader->now.key[part], from, &address)) {
         whose->part[part] = (uint32_t)(address & UINT64_MAX << (32 - of->bits[0][part]));
         return COUNTED;
     }

@@ -85,6 +85,7 @@ typedef struct reader {
     /* Where the columns of a line start; room for those of the layout, one more, and one to lose. Of a row, whose values
      * may lie anywhere, a start and an end for each column. */
     uint32_t *at;
+    const int64_t *ipv4; /* by column: addresses that were read before, -1 for others; NULL for a line */
     uint8_t *rest; /* the beginning of a line that goes on in the next piece */
     size_t rest_length, rest_room;
 } reader;
@@ -171,6 +172,13 @@ static inline bool is_none(column c) { return c.length == 1 && c.text[0] == '-';
 bool is_address(column c);
 bool is_ipv6(column c);
 bool parse_ipv4(column c, uint32_t *address);
+/* The same of a column, given by its number, too. */
+static inline bool take_ipv4(const reader *r, int number, column c, uint32_t *address) {
+    if (!r->ipv4 || r->ipv4[number] < 0)
+        return parse_ipv4(c, address);
+    *address = (uint32_t)r->ipv4[number];
+    return true;
+}
 /* RFC 4291, section 2.2, without a zone: 16 bytes, the most significant first. */
 bool parse_ipv6(column c, uint8_t *address);
 /* The network of an IPv6 address (RFC 5952, section 4), with its length behind a slash. */

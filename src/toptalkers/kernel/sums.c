@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { CACHE_LINE = 64 };
 enum { TEXT_WORDS = 7 }; /* those of the text of a usual address take as much memory as a row of the default question */
 enum { FIRST_SLOTS = 1 << 12, FIRST_TEXTS = 1 << 8 };
 
@@ -23,6 +22,21 @@ void *zeroed_room(size_t bytes) {
 void free_room(void *room, size_t bytes) {
     if (room)
         munmap(room, bytes);
+}
+
+/* Room that keeps what it holds, and is zeroed behind that. */
+static void *larger_room(void *room, size_t bytes, size_t larger_bytes) {
+#ifdef MREMAP_MAYMOVE
+    void *larger = mremap(room, bytes, larger_bytes, MREMAP_MAYMOVE);
+    return larger == MAP_FAILED ? NULL : larger;
+#else
+    void *larger = zeroed_room(larger_bytes);
+    if (!larger)
+        return NULL;
+    memcpy(larger, room, bytes);
+    free_room(room, bytes);
+    return larger;
+#endif
 }
 
 static inline uint64_t hash_key(const uint32_t *part, size_t parts, uint64_t texts, uint64_t seed) {
@@ -54,7 +68,11 @@ uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed) {
     return hash ^ hash >> 32;
 }
 
-static size_t slot_bytes(const sums *table) { return (table->mask + 1) * table->row_bytes; }
+static size_t slot_bytes(const sums *table) {
+    return (table->index ? table->room : table->mask + 1) * table->row_bytes;
+}
+
+static size_t index_bytes(const sums *table) { return (table->mask + 1) * sizeof *table->index; }
 
 bool sums_init(sums *table, uint64_t seed, const shape *of) {
     memset(table, 0, sizeof *table);
@@ -64,6 +82,9 @@ bool sums_init(sums *table, uint64_t seed, const shape *of) {
     table->seed = seed;
     table->file = 1;
     table->mask = FIRST_SLOTS - 1;
+    table->room = FIRST_SLOTS;
+    if (!of->is_recipe && !(table->index = zeroed_room(index_bytes(table))))
+        return false;
     table->slots = zeroed_room(slot_bytes(table));
     table->text_slots = calloc(2 * FIRST_TEXTS, sizeof *table->text_slots);
     table->text_mask = 2 * FIRST_TEXTS - 1;
@@ -80,6 +101,7 @@ bool sums_init(sums *table, uint64_t seed, const shape *of) {
 
 void sums_free(sums *table) {
     free_room(table->slots, slot_bytes(table));
+    free_room(table->index, index_bytes(table));
     free(table->texts);
     free(table->text_slots);
     for (size_t part = 0; part < LONGEST_KEY; part++)
@@ -88,7 +110,9 @@ void sums_free(sums *table) {
 
 void sums_clear(sums *table) {
     /* It keeps its size: it was filled once, and will be again. */
-    memset(table->slots, 0, slot_bytes(table));
+    memset(table->slots, 0, table->index ? table->rows * table->row_bytes : slot_bytes(table));
+    if (table->index)
+        memset(table->index, 0, index_bytes(table));
     memset(table->text_slots, 0, (table->text_mask + 1) * sizeof *table->text_slots);
     table->rows = table->texts_known = table->text_words = 0;
     for (size_t part = 0; part < LONGEST_KEY; part++) {
@@ -98,9 +122,11 @@ void sums_clear(sums *table) {
     }
 }
 
+/* --- rows in slots --- */
+
 /* Functions with `parts` and `row_bytes` are compiled twice: for the default question's, known to the compiler, and for
- * any. */
-static bool is_usual(const sums *table) { return table->of.parts == 3 && table->row_bytes == 32; }
+ * the recipe's key with several sums. */
+static bool is_usual(const sums *table) { return !table->index && table->row_bytes == 32; }
 
 static inline void copy_rows(const sums *table, const sums *to, size_t parts, size_t row_bytes) {
     for (EACH_ROW(one, table)) {
@@ -120,11 +146,18 @@ static bool grow(sums *table) {
     if (is_usual(table))
         copy_rows(table, &larger, 3, 32);
     else
-        copy_rows(table, &larger, table->of.parts, table->row_bytes);
+        copy_rows(table, &larger, 3, table->row_bytes);
     free_room(table->slots, slot_bytes(table));
     table->slots = larger.slots;
     table->mask = larger.mask;
     return true;
+}
+
+static inline bool is_row_of(const row *one, const talker *whose, size_t parts) {
+    uint32_t difference = one->texts ^ whose->texts;
+    for (size_t i = 0; i < parts; i++)
+        difference |= one->part[i] ^ whose->part[i];
+    return !difference;
 }
 
 /* Find a talker's row, made when there is none; NULL without memory. */
@@ -140,17 +173,84 @@ static inline row *find(sums *table, const talker *whose, uint64_t hash, size_t 
             memcpy(one->part, whose->part, parts * sizeof *one->part);
             return one;
         }
-        uint32_t difference = one->texts ^ whose->texts;
-        for (size_t i = 0; i < parts; i++)
-            difference |= one->part[i] ^ whose->part[i];
-        if (!difference)
+        if (is_row_of(one, whose, parts))
             return one;
     }
 }
 
+/* --- rows behind an index --- */
+
+static inline row *row_at(const sums *table, size_t number) {
+    return (row *)(void *)(table->slots + number * table->row_bytes);
+}
+
+static bool grow_index(sums *table) {
+    sums larger = *table;
+    larger.mask = 2 * table->mask + 1;
+    larger.index = zeroed_room(index_bytes(&larger));
+    if (!larger.index)
+        return false;
+    for (size_t i = 0; i <= table->mask; i++) {
+        size_t at = table->index[i] >> 32 & larger.mask;
+        while (larger.index[at])
+            at = (at + 1) & larger.mask;
+        larger.index[at] = table->index[i];
+    }
+    free_room(table->index, index_bytes(table));
+    table->index = larger.index;
+    table->mask = larger.mask;
+    return true;
+}
+
+static row *add_row(sums *table, const talker *whose) {
+    if (table->rows == table->room) {
+        size_t bytes = slot_bytes(table);
+        void *larger = table->rows < UINT32_MAX / 2 ? larger_room(table->slots, bytes, 2 * bytes) : NULL;
+        if (!larger)
+            return NULL;
+        table->slots = larger;
+        table->room *= 2;
+    }
+    row *one = row_at(table, table->rows++);
+    one->state = USED;
+    one->texts = whose->texts;
+    memcpy(one->part, whose->part, table->of.parts * sizeof *one->part);
+    return one;
+}
+
+/* As `find`. */
+static row *find_indexed(sums *table, const talker *whose, uint64_t hash) {
+    if (table->rows >= table->mask / 4 * 3 && !grow_index(table))
+        return NULL;
+    for (size_t at = hash >> 32 & table->mask;; at = (at + 1) & table->mask) {
+        uint64_t slot = table->index[at];
+        if (!slot) {
+            row *one = add_row(table, whose);
+            table->index[at] = one ? hash >> 32 << 32 | table->rows : 0;
+            return one;
+        }
+        row *one = row_at(table, (uint32_t)slot - 1);
+        if (slot >> 32 == hash >> 32 && is_row_of(one, whose, table->of.parts))
+            return one;
+    }
+}
+
+/* Fetch the row to which a slot points that was fetched before: most probably the one that will be added to. */
+static inline void fetch_row(const sums *table, const waiting_sum *what) {
+    uint32_t number = (uint32_t)table->index[what->hash >> 32 & table->mask];
+    if (!number)
+        return;
+    const uint8_t *one = table->slots + (number - 1) * table->row_bytes;
+    __builtin_prefetch(one, 1);
+    __builtin_prefetch(one + table->row_bytes - 1, 1);
+}
+
+/* --- either --- */
+
 static bool add(sums *table, const waiting_sum *what) {
     row *one = is_usual(table) ? find(table, &what->whose, what->hash, 3, 32)
-                               : find(table, &what->whose, what->hash, table->of.parts, table->row_bytes);
+               : table->index  ? find_indexed(table, &what->whose, what->hash)
+                               : find(table, &what->whose, what->hash, 3, table->row_bytes);
     if (!one)
         return false;
     if (one->file != table->file) {
@@ -176,10 +276,13 @@ bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
     }
     for (size_t i = 0; i < table->of.sums; i++)
         one->values[i] = values[i];
-    const uint8_t *slot = table->slots + (one->hash & table->mask) * table->row_bytes;
-    __builtin_prefetch(slot, 1);
-    if (table->row_bytes > CACHE_LINE)
-        __builtin_prefetch(slot + table->row_bytes - 1, 1);
+    if (!table->index) {
+        __builtin_prefetch(table->slots + (one->hash & table->mask) * table->row_bytes, 1);
+        return fits;
+    }
+    __builtin_prefetch(&table->index[one->hash >> 32 & table->mask]);
+    if (table->waits > WAITING / 2)
+        fetch_row(table, &table->waiting[(table->waits - 1 - WAITING / 2) % WAITING]);
     return fits;
 }
 

@@ -54,6 +54,7 @@ struct where {
     test *tests;
     size_t fields_number, tests_number;
     bool has_service;
+    const reader *reads;
 };
 
 /* --- the program --- */
@@ -302,6 +303,7 @@ void where_free(where *w) {
 /* --- records --- */
 
 void where_set_layout(where *w, reader *r) {
+    w->reads = r;
     for (size_t i = 0; i < w->fields_number; i++) {
         if (w->fields[i].what < SERVICE_PORT)
             w->fields[i].column = need(r, w->fields[i].name);
@@ -325,11 +327,11 @@ static void take_service(field *f, const service *found) {
 }
 
 /* Read a value that is not `-`. */
-static enum tally take_value(field *f) {
+static enum tally take_value(const where *w, field *f) {
     uint32_t bits;
     switch (f->what) {
     case ADDRESS:
-        if (parse_ipv4(f->text, &bits))
+        if (take_ipv4(w->reads, f->column, f->text, &bits))
             f->number = bits;
         else if (!(f->is_ipv6 = parse_ipv6(f->text, f->ipv6)))
             return MALFORMED_ADDRESS;
@@ -394,7 +396,7 @@ enum tally where_examine(where *w, const layout *l, const uint8_t *base, const u
             continue;
         }
         f->text = COLUMN(f->column);
-        if (!is_text(f->text, "-", 1) && (verdict = take_value(f)) != COUNTED)
+        if (!is_text(f->text, "-", 1) && (verdict = take_value(w, f)) != COUNTED)
             return verdict;
     }
     int32_t next = 0;
