@@ -18,6 +18,7 @@ from bench.tools import ROOT, find_tools, machine
 
 PARTS = {
     "local": ("local", "run-local and its peers; other layouts, other questions"),
+    "keys": ("keys", "other keys, sums and conditions beside DuckDB and Polars; Parquet; the digest"),
     "growth": ("growth", "run-local by number of records, files, talkers; a table and a chart"),
     "mapper": ("mapper", "the streaming scripts under Python 3.9, and gawk"),
     "hadoop": ("hadoop", "both steps on the embedded Hadoop, the recipe's steps, and Spark"),
@@ -26,7 +27,7 @@ PARTS = {
     "memory": ("memory", "more talkers than memory"),
     "emr": ("emr", "on paper: what the rates mean for 1 TB per hour on EMR"),
 }
-QUICK_PARTS = ("local", "mapper", "startup")
+QUICK_PARTS = ("local", "keys", "mapper", "startup")
 RECORDS, QUICK_RECORDS = 4_000_000, 1_000_000
 RUNS, QUICK_RUNS = 5, 3
 PAGE = ROOT / "docs/benchmarks.md"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.measure import say
-from bench.tools import TOPTALKERS
+from bench.tools import PEERS, TOPTALKERS
 
 CUSTOM_FIELDS = (
     "interface-id", "action", "log-status", "pkt-srcaddr", "srcaddr", "dstaddr", "pkt-dstaddr", "srcport", "dstport",
@@ -72,6 +72,15 @@ def zstandard(work: Path, source: Path) -> Path:
             (folder / f"{name}.zst").write_bytes(zstd.compress(text))
 
     return once(work / f"zst-{source.name}", make)
+
+
+def parquet(work: Path, source: Path, python: str) -> Path:
+    """Make a Parquet file of the same records with DuckDB, which that Python has, as AWS delivers them."""
+
+    def make(folder: Path) -> None:
+        _quietly([python, str(PEERS / "duckdb_to_parquet.py"), str(source), str(folder / "flows.parquet")])
+
+    return once(work / f"parquet-{source.name}", make) / "flows.parquet"
 
 
 def custom(work: Path, source: Path) -> Path:

@@ -1,10 +1,12 @@
 """Digests from end to end: made here and on a cluster, and asked later."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,8 @@ from pyarrow import parquet
 
 from tests.commands import command
 from tests.fake_account import FakeAccount
-from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, SINCE, STARTS, UNTIL, programs
+from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, SINCE, STARTS, UNTIL
+from tests.wheres import wheres
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import METADATA_KEY, DigestOrigin, format_digest
 from toptalkers.engines import Watch
@@ -21,7 +24,7 @@ from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.question.clauses import METRICS
 from toptalkers.question.digest import DIGEST_KEY, check_question, digest_texts, is_digest
 from toptalkers.question.query import Query
-from toptalkers.question.where import Where
+from toptalkers.question.where import parse_program, parse_where
 from toptalkers.records.files import find_inputs
 from toptalkers.runs.record import load_record
 
@@ -103,6 +106,10 @@ CLEAN = {
     "account-id": ["123456789012"],
 }
 PARTS = [*DIGEST_KEY, "day", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"]
+TESTED = (
+    *("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "service-port", "client-port", "side"),
+    *("protocol", "action", "tcp-flags"),
+)
 KNOWN_PORTS = ["0-1024", "22-22", "80-443", "53-53+1025-65535", "0-442+444-65535", "0-22+1000-65535"]
 
 
@@ -130,12 +137,11 @@ def questions(draw: st.DrawFn) -> Query:
     )
     if draw(st.booleans()):
         return query
-    fields = ("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "action", "tcp-flags")
-    words = draw(programs(fields)).split(",")
+    words = parse_where(draw(wheres(fields=TESTED)).text).program.split(",")
     for at, word in enumerate(words):
         if word.startswith(("srcport:n:", "dstport:n:")):
             words[at] = word[:10] + draw(st.sampled_from(KNOWN_PORTS))
-    return replace(query, where=Where("-", ",".join(words)))
+    return replace(query, where=parse_program(",".join(words)))
 
 
 def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally]:
@@ -169,3 +175,80 @@ def test_a_digest_answers_as_its_records_do(contents: list[bytes], query: Query)
         assert ask(query, each) == expected
         assert ask(query, [*files[:1], *each[1:]]) == expected
         assert ask(query, [make_digest(each, folder / "again.parquet")]) == expected
+
+
+PAGE = (Path(__file__).parents[2] / "docs/digest.md").read_text()
+
+
+def test_the_page_has_the_columns_of_the_file(tmp_path: Path) -> None:
+    """The table of docs/digest.md has the names and types of the columns, in their order."""
+    log = tmp_path / "a.log"
+    log.write_text("\n".join([" ".join(COLUMNS), " ".join(CLEAN[name][0] for name in COLUMNS), ""]))
+    schema = parquet.read_schema(make_digest([log], tmp_path / "d.parquet"))
+    types = [str(kind).replace("tz=", "") for kind in schema.types]
+    assert re.findall(r"^\| `(\w+)` \| (string|int[0-9]+|timestamp\[ms, UTC\]) \|", PAGE, re.MULTILINE) == list(
+        zip(schema.names, types, strict=True)
+    )
+
+
+def test_the_query_for_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SQL of docs/digest.md gives the talkers that run-local gives from the same digest."""
+    monkeypatch.chdir(tmp_path)
+    logs = Path(__file__).parents[1] / "flowlogs/default.log"
+    assert command(None, "digest", str(logs), "--output", "november.parquet").exit_code == 0
+    sql = re.findall(r"DuckDB:\n\n```sql\n(.*?)```", PAGE, re.DOTALL)[0]
+    day = ["--since", "2026-11-01", "--until", "2026-11-02"]
+    key = ["--by", "srcaddr,dstaddr,service-port", "--metric", "bytes", "--ports", "all", "--top", "10"]
+    asked = command(None, "run-local", "november.parquet", *key, *day, "--format", "tsv")
+    rows = duckdb.sql(sql).fetchall()
+    assert rows
+    assert ["\t".join(map(str, row)) for row in rows] == asked.stdout.splitlines()
+
+
+def test_what_a_digest_lacks_is_said_and_kept(tmp_path: Path) -> None:
+    """A note says that --where narrowed a digest, or that files were left out, also of a digest made of it."""
+    logs = str(Path(__file__).parents[1] / "flowlogs/default.log")
+    (tmp_path / "b.log").write_bytes(b"\0\1\2 no flow log")
+    narrow, without, both = (str(tmp_path / f"{name}.parquet") for name in ("narrow", "without", "both"))
+    assert command(None, "digest", logs, "--output", narrow, "--where", "dst port 443").exit_code == 0
+    assert command(None, "digest", logs, str(tmp_path / "b.log"), "--output", without).exit_code == 1
+    made = command(None, "digest", narrow, without, "--output", both)
+    notes = [
+        f"Note: {without}: made without 1 file that could not be read",
+        f"Note: {narrow}: only the records of --where 'dstport = 443'",
+    ]
+    assert made.stderr.splitlines()[:2] == notes
+    asked = command(None, "run-local", both, both, "--cache", str(tmp_path / "cache"))
+    again = command(None, "run-local", both, "--cache", str(tmp_path / "cache"))
+    for one in (asked, again):
+        assert one.stderr.splitlines()[0] == (
+            f"Note: {both}: made without 1 file that could not be read; only the records of --where 'dstport = 443'"
+        )
+
+
+def test_a_digest_that_another_program_wrote_again(tmp_path: Path) -> None:
+    """Rows without the metadata are not taken for single records, nor is a digest without a column that is needed."""
+    logs = Path(__file__).parents[1] / "flowlogs/default.log"
+    digest = make_digest([logs], tmp_path / "d.parquet")
+    copy = tmp_path / "copy.parquet"
+    duckdb.sql(f"COPY (FROM '{digest}') TO '{copy}'")
+    refused = command(None, "run-local", str(copy))
+    assert refused.exit_code == 1
+    assert "a digest without its metadata" in refused.stderr
+    table = parquet.read_table(digest)
+    parquet.write_table(table.drop_columns(["side"]), copy)
+    assert "a damaged digest: it has no column side" in command(None, "run-local", str(copy)).stderr
+    assert command(None, "run-local", str(copy), "--ports", "all", "--by", "srcaddr").exit_code == 0
+
+
+def test_a_question_that_a_digest_cannot_answer_is_refused(tmp_path: Path) -> None:
+    """One digest among raw logs is enough: nothing is printed, and the exit code is 2."""
+    logs = Path(__file__).parents[1] / "flowlogs/default.log"
+    digest = make_digest([logs], tmp_path / "d.parquet")
+    refused = command(None, "run-local", str(logs), str(digest), "--by", "srcport")
+    assert refused.exit_code == 2
+    assert not refused.stdout
+    assert refused.stderr == (
+        "Error: --by srcport: a digest keeps the port of the service, and the other one up to 1024"
+        " (--by service-port,side)\n"
+    )

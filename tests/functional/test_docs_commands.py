@@ -60,7 +60,7 @@ OPTIONS = [
     (path.name, options)
     for path in DOCS
     for options in re.findall(r"`(--(?:by|metric|where) [^`]+)`", path.read_text())
-    if "PARTS" not in options
+    if "PARTS" not in options and "EXPRESSION" not in options
 ]
 
 

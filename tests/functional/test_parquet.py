@@ -1,10 +1,12 @@
 """Flow records in Parquet files give the same answer as in lines."""
 
 import gzip
+import os
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,13 +17,13 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.parquet import aws_types, write_parquet
-from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_NUMBERS, BAD_PORTS, NUMBERS, PORTS, STARTS, STATUSES
+from tests.strategies import ADDRESSES, BAD_ADDRESSES, BAD_NUMBERS, BAD_PORTS, NUMBERS, PORTS, STARTS, STATUSES, queries
 from toptalkers.answer.answer import Answer
 from toptalkers.cli.main import cli
 from toptalkers.engines import Watch, local
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, FieldType
 from toptalkers.question.query import Query
-from toptalkers.records.files import Problem, find_inputs
+from toptalkers.records.files import YOUNGEST_S, Problem, find_inputs
 
 RECORD = "2 123456789012 eni-0a1b2c3d4e5f60718 10.0.0.1 10.0.0.2 40000 443 6 10 8400 1793491200 1793491260 ACCEPT OK"
 NODATA = "2 123456789012 eni-1 - - - - - - - 1793491200 1793491260 - NODATA"
@@ -89,20 +91,8 @@ def tables(draw: st.DrawFn) -> tuple[tuple[str, ...], list[list[str]], bool]:
     return (*columns, "version"), rows, is_clean
 
 
-@st.composite
-def questions(draw: st.DrawFn) -> Query:
-    """A question that all of `tables` can answer."""
-    return Query.parse(
-        metric=draw(st.sampled_from(["records", "packets", "bytes"])),
-        ports=draw(st.sampled_from(["0-1024", "all", "22,443,8000-8999"])),
-        action=draw(st.sampled_from(["ACCEPT", "REJECT", "ALL"])),
-        since=draw(st.sampled_from([None, "2026-11-01"])),
-        until=draw(st.sampled_from([None, "2026-11-01T01:00:00Z"])),
-    )
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(tables(), questions())
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tables(), queries(tuple(_GOOD)))
 def test_parquet_counts_like_lines(table: tuple[tuple[str, ...], list[list[str]], bool], query: Query) -> None:
     """Records written by DuckDB, with AWS's types or as texts, give the answer and the tally of their lines."""
     columns, rows, is_clean = table
@@ -120,6 +110,27 @@ def test_parquet_counts_like_lines(table: tuple[tuple[str, ...], list[list[str]]
         assert not problems
         assert bytes_ == expected_bytes
         assert answer.tally == expected.tally
+
+
+def test_counts_are_kept_in_the_cache(tmp_path: Path) -> None:
+    """A Parquet file that was counted before is not read again, and gives the same answer and tally."""
+    path = write_default(tmp_path / "x.parquet", [RECORD, NODATA])
+    os.utime(path, (1, 1))
+    time.sleep(YOUNGEST_S)  # a younger file could still change
+    arguments = ["run-local", str(path), "--cache", str(tmp_path / "cache")]
+    first, second = (CliRunner().invoke(cli, arguments) for _ in range(2))
+    assert first.stdout_bytes == second.stdout_bytes == ANSWER
+    assert "0 of 1 files" in first.stderr
+    assert "1 of 1 files" in second.stderr
+    assert first.stderr.splitlines()[1:] == second.stderr.splitlines()[1:]
+
+
+def test_progress_has_each_stored_byte_once(tmp_path: Path) -> None:
+    """What is reported as read adds up to the size of the file, though not all of its columns are read."""
+    path = write_default(tmp_path / "x.parquet", [RECORD.replace("8400", str(10**9 + i)) for i in range(9000)])
+    told: list[int] = []
+    local.count_files(Query(), find_inputs([str(path)]).files, watch=Watch(on_read=told.append))
+    assert sum(told) == path.stat().st_size
 
 
 def test_row_groups_and_nulls(tmp_path: Path) -> None:
@@ -184,6 +195,21 @@ def test_types_of_other_tools(tmp_path: Path, tool: str) -> None:
     assert not problems
     assert bytes_ == b"10.0.0.1:10.0.0.2:443\t10\n"
     assert answer.tally.skipped == {"nodata": 1}
+
+
+def test_odd_tables(tmp_path: Path) -> None:
+    """Of two columns of one name the first counts; a table without rows is read; one without row groups, too."""
+    columns = {"srcaddr": ["10.0.0.1"], "dstaddr": ["10.0.0.2"], "dstport": [443], "action": ["ACCEPT"]}
+    table = pa.table(columns)
+    parquet.write_table(pa.table([*table.columns, pa.array([9])], names=[*columns, "dstport"]), tmp_path / "twice")
+    parquet.write_table(pa.table([*table.columns, pa.array([9])], names=[*columns, "DstPort"]), tmp_path / "capitals")
+    parquet.write_table(table.slice(0, 0), tmp_path / "empty")
+    with parquet.ParquetWriter(tmp_path / "nothing", table.schema):
+        pass
+    for name in ("twice", "capitals"):
+        assert ask(Query(), tmp_path / name)[0] == ANSWER
+    bytes_, answer, problems = ask(Query(), tmp_path / "empty", tmp_path / "nothing")
+    assert (bytes_, answer.tally.records_read, answer.tally.files_read, problems) == (b"", 0, 2, [])
 
 
 def test_hive_folders_archives_and_pipes(tmp_path: Path) -> None:
@@ -260,7 +286,7 @@ def test_other_engines_name_the_one_that_reads_parquet(tmp_path: Path) -> None:
     good.write_text(f"{RECORD}\n")
     result = CliRunner().invoke(cli, ["run-local", "--engine", "mrjob", str(path), str(good)])
     assert (result.exit_code, result.stdout_bytes) == (1, ANSWER)
-    assert "x.parquet: not a flow log: a Parquet file; only --engine local reads these" in result.stderr
+    assert "x.parquet: a Parquet file, which only 'run-local' with --engine local reads" in result.stderr
 
 
 def test_without_pyarrow(tmp_path: Path) -> None:

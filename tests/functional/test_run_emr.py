@@ -75,11 +75,43 @@ def test_from_the_command_to_the_answer(account: FakeAccount) -> None:
     assert command(account, "fetch-results", run_id, "--top", "1").stdout.encode() == ANSWER.splitlines(True)[0]
 
 
+def test_any_question_goes_to_a_cluster_and_back(account: FakeAccount) -> None:
+    """The plan, the list of runs and the answer say the whole question; a table has its columns, and shares of all."""
+    first, second = b"2026-11-23T18:00:00Z\tvpc-0a1b\t5", b"2026-11-23T19:00:00Z\t-\t2"
+    lines = first + b"\t2026-11-23T19:00:07Z\n" + second + b"\t2026-11-23T19:59:00Z\n"
+    account.fake_emr.on_done = lambda: account.leave(lines)
+    asked = ["--by", "hour,vpc-id", "--metric", "records,last", "--where", "src net 10.0.0.0/8 and dst port 443"]
+    ran = command(account, "run-emr", "--yes", *asked)
+    said = "by hour,vpc-id, top talkers by records, last, where srcaddr = 10.0.0.0/8 and dstport = 443"
+    assert f"question  {said}" in ran.stderr
+    assert said in command(account, "runs").stdout
+    assert f"run {ran.stdout.strip()}: {said}" in command(account, "fetch-results").stderr
+    (request,) = account.fake_emr.requests
+    words = " ".join(request["Steps"][0]["HadoopJarStep"]["Args"])
+    assert "--by hour,vpc-id --metric records,last --where srcaddr:a:0a000000-0affffff,dstport:n:443-443,and" in words
+    assert command(account, "fetch-results").stdout.encode() == lines
+    assert command(account, "fetch-results", "--format", "csv", "--show", "shares").stdout.splitlines()[:2] == [
+        "rank,hour,vpc-id,records,last,records_percent",
+        "1,2026-11-23T18:00:00Z,vpc-0a1b,5,2026-11-23T19:00:07Z,71.428571",
+    ]
+    rates = command(account, "fetch-results", "--format", "csv", "--show", "rates")
+    assert (rates.exit_code, rates.stdout) == (2, "")
+    assert "ask with --metric records,last,first" in rates.stderr
+
+
+def test_all_ports_are_kept_for_the_recipes_key_only(account: FakeAccount) -> None:
+    """Another key does not tell the second step the port: refused before any request, with what to leave out."""
+    ran = command(account, "run-emr", "--yes", "--keep-all-ports", "--by", "srcaddr")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--keep-all-ports is for the key srcaddr,dstaddr,dstport" in ran.stderr
+    assert not account.fake_emr.requests
+
+
 def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
     """The scripts are uploaded once, under the hash of their content."""
     command(account, "run-emr", "--yes")
     code = {key for key in account.fake_s3.objects if key.startswith("code/")}
-    assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py"}
+    assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py", "sum_counts.py"}
     second = command(account, "run-emr", "--yes")
     assert second.exit_code == 0
     assert "uploaded" not in second.stderr

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import reference
 from toptalkers.engines import hadoop, local, mrjob
+from toptalkers.flowlog.fields import FIELDS
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
 from toptalkers.sample.writer import SampleLayout, write_sample
@@ -50,3 +52,62 @@ def test_many_small_files_and_one_big(tmp_path: Path) -> None:
     big.write_bytes(gzip.compress(b"".join(gzip.decompress(Path(file.name).read_bytes()) for file in small)))
     together = hadoop.count_files(Query(), find_inputs([str(big)]).files)
     assert b"".join(together.chunks) == b"".join(hadoop.count_files(Query(), small).chunks)
+
+
+KEYS = {
+    "texts": Query.parse(by="instance-tag,vpc-id", metric="bytes", ports="all"),
+    "services": Query.parse(
+        by="hour,srcaddr/24/48,pair,service-port,side,client-port", metric="first,bytes,last,records", ports="all"
+    ),
+    "times": Query.parse(by="protocol,srcaddr", metric="last", ports="all", where="src net 10.0.0.0/8 or bytes < 1k"),
+    "one column": Query.parse(
+        by="dstaddr", metric="packets,bytes", ports="all", where="not instance-tag in ['*', '-']"
+    ),
+}
+TAGS = [
+    "LongValueSum:a:b",
+    "gr\u00fcn",
+    "\u4e2d\u6587",
+    "\U0001f600x",
+    "-",
+    "${user.name}",
+    "*",
+    "'q\"",
+    "\xa0",
+    "x" * 1024,
+]
+
+
+def odd_records(number: int) -> str:
+    """Write records with texts that could mean something to Hadoop, addresses of every kind, and missing values."""
+    lines = [HEADER]
+    for i in range(number):
+        src = ("10.0.0.1", "10.0.1.2", "2001:db8::1", "::ffff:10.0.0.1", "-", "10.0.0.300")[i % 6]
+        ports = f"{(443, 50000, '-', 22)[i % 4]} {(51000, 443, 22, 80)[i // 3 % 4]}"
+        times = f"{1793491200 + i * 100} {1793491260 + i * 100}"
+        tag = TAGS[i % len(TAGS)]
+        flags = (2, 18, "-", 0)[i % 4]
+        lines.append(
+            f"vpc-{i % 3} {src} 10.9.0.{i % 4} {ports} {6 + i % 2 * 11} {i} {i * 7} {times} ACCEPT OK {flags} {tag}"
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+HEADER = (
+    "vpc-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status tcp-flags instance-tag"
+)
+
+
+@pytest.mark.parametrize(("question", "top"), [("texts", 0), ("services", 0), ("times", 3), ("one column", 2)])
+def test_any_key_and_several_sums(tmp_path: Path, question: str, top: int) -> None:
+    """Texts of any signs, networks, services and times: the reference's answer, from Hadoop's reducer and from ours."""
+    contents = [odd_records(1200).encode(), odd_records(700).encode()]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.log.gz").write_bytes(gzip.compress(content))
+    files = find_inputs([str(tmp_path)]).files
+    expected = reference.count(KEYS[question], contents, set(FIELDS))
+    assert len(expected.sums) > top
+    for engine in (hadoop, mrjob, local):
+        answer = engine.count_files(KEYS[question], files, top=top)
+        assert b"".join(answer.chunks) == expected.lines(top)
+        assert answer.tally.counted == expected.seen["counted"]

@@ -133,6 +133,16 @@ def test_what_hadoop_cannot_read_is_refused(account: FakeAccount, name: str) -> 
         pick(account, f"s3://{BUCKET}/mine/")
 
 
+@pytest.mark.parametrize("name", ["x.log.parquet", "20261123_180000_00001_abcde"])
+def test_parquet_is_refused_with_what_reads_it(account: FakeAccount, name: str) -> None:
+    """Parquet is refused before a cluster is paid for, by its name or by its first bytes; the hint names run-local."""
+    account.fake_s3.objects |= {"mine/a.gz": PACKED, f"mine/{name}": b"PAR1\x15\x04PAR1"}
+    with pytest.raises(ToptalkersError, match=f"1 of 2 objects .*: Parquet: s3://{BUCKET}/mine/{name}") as refused:
+        pick(account, f"s3://{BUCKET}/mine/")
+    assert "toptalkers run-local" in (refused.value.hint or "")
+    assert "toptalkers digest" in (refused.value.hint or "")
+
+
 @pytest.mark.parametrize("uri", ["hdfs:///x", "s3://B/x", "s3://bucket/a b", "s3://bucket/*", "s3://bucket/a,b", "x"])
 def test_what_is_no_address(account: FakeAccount, uri: str) -> None:
     """Wrong usage, before any request."""

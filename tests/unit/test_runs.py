@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,8 +52,29 @@ JSON = st.recursive(
     LEAVES, lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=5), some, max_size=3)
 )
 QUESTIONS = st.dictionaries(
-    st.sampled_from(["metric", "ports", "action", "top", "since", "until", "log_format", "format", "other"]), JSON
+    st.sampled_from(
+        ["by", "metric", "where", "ports", "action", "top", "since", "until", "log_format", "format", "other"]
+    ),
+    JSON,
 )
+
+
+def test_a_record_reads_no_file_of_this_machine(tmp_path: Path) -> None:
+    """An expression with a file is for the command line; a record has values, and perhaps a stranger wrote it."""
+    (tmp_path / "list").write_text("443")
+    kept = {**MEMBERS, "question": question_of(Query.parse(where="dst port 443"))}
+    text = json.dumps(kept).encode()
+    assert parse_record(text).query.where == Query.parse(where="dst port 443").where
+    with pytest.raises(RecordError, match="its question names a file in --where"):
+        parse_record(text.replace(b"= 443", f"= @{tmp_path}/list".encode()))
+
+
+def test_a_record_without_a_key_is_of_the_recipe() -> None:
+    """Older versions wrote neither `by` nor `where`, and one metric."""
+    question = {"metric": "bytes", "ports": "all", "action": "ACCEPT", "top": 0}
+    record = parse_record(json.dumps({**MEMBERS, "question": question}).encode())
+    assert record.query == Query.parse(metric="bytes", ports="all")
+    assert record.query.is_recipe
 
 
 def check(text: bytes) -> None:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType
@@ -320,3 +321,30 @@ def test_the_bundled_sample_is_what_the_generator_writes(tmp_path: Path) -> None
         assert [unpacked(path) for path in carried] == [unpacked(path) for path in report.files]
         assert sum(path.stat().st_size for path in carried) <= 150_000
     assert report.records == BUNDLED_RECORDS
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_parquet_has_the_records_of_text_in_the_types_of_aws(tmp_path: Path, layout: SampleLayout) -> None:
+    """As Parquet, the same records come in the columns that AWS delivers, named with underscores."""
+    text = write_sample(tmp_path / "text", records=3000, layout=layout)
+    stored = write_sample(tmp_path / "parquet", records=3000, layout=layout, file_format="parquet")
+    assert [str(path.relative_to(tmp_path / "parquet")) for path in stored.files] == [
+        str(path.relative_to(tmp_path / "text")).removesuffix(".gz") + ".parquet" for path in text.files
+    ]
+    columns = (RICH_LAYOUT if layout == "rich" else DEFAULT_LAYOUT).columns
+    rows = []
+    for path in stored.files:
+        table = parquet.ParquetFile(path).read()
+        assert table.schema.names == [name.replace("-", "_") for name in columns]
+        types = {FieldType.INT_32: "int32", FieldType.INT_64: "int64", FieldType.STRING: "string"}
+        assert [str(one) for one in table.schema.types] == [types[FIELDS[name].type] for name in columns]
+        rows += [" ".join("-" if one is None else str(one) for one in row.values()) for row in table.to_pylist()]
+    lines = [line for path in text.files for line in unpacked(path).decode().splitlines() if line[0].isdigit()]
+    assert rows == lines
+
+
+def test_dirty_parquet_is_refused(tmp_path: Path) -> None:
+    """The defects are those of lines, so that Parquet cannot have them."""
+    with pytest.raises(UsageError, match="--dirty is for text"):
+        write_sample(tmp_path / "none", records=10, dirty=True, file_format="parquet")
+    assert not (tmp_path / "none").exists()

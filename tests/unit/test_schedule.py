@@ -114,19 +114,30 @@ class Night(Execution):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_request_is_that_of_run_emr(layout: str, night: datetime) -> None:
     """Rendered weeks before, the state machine sends what run-emr sends for the day, at the end of any month."""
+    check_request(layout, night, metric="bytes")
+
+
+def test_any_question_is_asked_every_night() -> None:
+    """The key, all metrics and the expression reach the steps and the record unchanged."""
+    where = "src net 10.0.0.0/8 and vpc-id = 'a {% $b %} \"c\"'"
+    check_request("stream", NIGHT, by="hour,srcaddr/24", metric="bytes,first,last", where=where)
+
+
+def check_request(layout: str, night: datetime, **asked: str) -> None:
     before = account_at(night - timedelta(days=40), LAYOUTS[layout])
-    machine = Night(before, "--metric", "bytes", "--top", "50", "--tag", "team=net", "--core", "2")
+    options = [word for name, text in asked.items() for word in (f"--{name}", text)]
+    machine = Night(before, *options, "--top", "50", "--tag", "team=net", "--core", "2")
     account = account_at(night, LAYOUTS[layout])
     machine.account = account
     machine.now, machine.sleep = account.clock.now, account.clock.sleep
     assert machine.at(night) == "SUCCEEDED"
     (sent,) = account.fake_emr.requests
     day = night.replace(hour=0, minute=0)
-    question = Query.parse(metric="bytes")
+    question = Query.parse(**asked)
     plan = plan_run(
         account_at(night, LAYOUTS[layout]).open(),
         account.site,
-        Query.parse(metric="bytes", since=str(day - timedelta(days=1)), until=str(day)),
+        Query.parse(**asked, since=str(day - timedelta(days=1)), until=str(day)),
         top=50,
         options=ClusterOptions(tags=(("team", "net"),), core=2),
         token=token_of(account.site, question, 50, ("",)),

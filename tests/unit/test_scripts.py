@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import pipeline
+from toptalkers.question.query import Query
 
 NAMES = ["count_flows.py", "port_filter.py", "sum_counts.py"]
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,24 @@ def test_shell_pipe(tmp_path: Path) -> None:
         command, capture_output=True, check=True, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
     )
     assert done.stdout == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("by", "metric"),
+    [("srcaddr,dstaddr,dstport", "bytes,last"), ("srcaddr,pair", "records"), ("dstport,protocol", "last,packets")],
+)
+def test_shell_pipe_of_any_key(tmp_path: Path, by: str, metric: str) -> None:
+    """A shell pipe with a key and several sums gives the answer of the same scripts run one by one."""
+    (tmp_path / "a.log").write_bytes(LOG)
+    query = Query.parse(by=by, metric=metric)
+    done = subprocess.run(
+        [str(ROOT / "scripts/pipe"), str(tmp_path / "a.log")],
+        capture_output=True,
+        check=True,
+        env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin", "BY": by, "METRIC": metric},
+    )
+    assert done.stdout == pipeline.run(query, [LOG])[0]
+    assert done.stdout.count(b"\n") > 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,9 +107,89 @@ def test_reducer_refuses_what_it_cannot_sum() -> None:
         assert pipeline.run_script("sum_counts.py", stdin=line).returncode == 1
 
 
+KEYS = b"""start srcaddr dstaddr srcport dstport tcp-flags bytes end vpc-id
+1793491200 10.0.0.1 10.0.1.9 50000 443 2 100 1793491260 vpc-0a
+1793491300000 10.0.0.2 10.0.1.9 443 50001 18 50 1793491360000 vpc-0a
+1793494800 2001:DB8:0:0:1::1 - - - - 7 1793494801 -
+"""
+
+
+@pytest.mark.parametrize(
+    ("by", "metric", "where", "expected"),
+    [
+        (
+            "hour,srcaddr/24/48",
+            "bytes",
+            "",
+            ["2026-11-01T00:00:00Z\t10.0.0.0/24\t150", "2026-11-01T01:00:00Z\t2001:db8::/48\t7"],
+        ),
+        (
+            "service-port,side,client-port",
+            "records,first,last",
+            "",
+            [
+                "-\t-\t-\t1\t2026-11-01T01:00:00Z\t2026-11-01T01:00:01Z",
+                "443\tdst\t-\t1\t2026-11-01T00:00:00Z\t2026-11-01T00:01:00Z",
+                "443\tsrc\t-\t1\t2026-11-01T00:01:40Z\t2026-11-01T00:02:40Z",
+            ],
+        ),
+        ("vpc-id", "last", "vpc-id:t:2d,not", ["vpc-0a\t2026-11-01T00:02:40Z"]),
+        ("pair", "records", "srcaddr:a:0a000002-0a000003", ["10.0.0.2\t10.0.1.9\t1"]),
+        ("region,pair", "records", "start:n:1793494800-1793494800", ["-\t-\t2001:DB8:0:0:1::1\t1"]),
+        ("tcp-flags", "packets", "", []),
+    ],
+)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_keys_and_sums_through_a_pipe(python: str, by: str, metric: str, where: str, expected: list[str]) -> None:
+    """Networks, times, services, both addresses and texts are keys; sums stand beside each other."""
+    words = ["--by", by, "--metric", metric]
+    asked = [*words, *(["--where", where] if where else []), "--ports", "all", "--action", "ALL"]
+    counted = pipeline.run_script("count_flows.py", *asked, stdin=KEYS, python=python)
+    assert counted.returncode == 0, counted.stderr
+    summed = pipeline.run_script("sum_counts.py", *words, stdin=pipeline.sort_bytes(counted.stdout), python=python)
+    kept = pipeline.run_script("port_filter.py", *words, stdin=summed.stdout, python=python)
+    assert kept.stdout.decode().splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    "line", [b"a\t1\t2\n", b"a\tb\t1\n", b"a\tb\t1\tx\n", b"a\tb\tc\t1\t2\n", b"a\tb\t1\t253402300800\n"]
+)
+def test_reducer_refuses_other_columns(line: bytes) -> None:
+    """A line has the columns of the key and one number for each metric, and no time after the year 9999."""
+    arguments = ["--by", "srcaddr,dstaddr", "--metric", "bytes,last"]
+    done = pipeline.run_script("sum_counts.py", *arguments, stdin=b"A\tb\t1\t5\n" + line)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert pipeline.run_script("sum_counts.py", *arguments, stdin=b"b\ta\t1\t5\na\ta\t1\t5\n").returncode == 1
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("count_flows.py", ["--by", "nonsense"]),
+        ("count_flows.py", ["--by", "bytes/24"]),
+        ("count_flows.py", ["--by", "srcaddr/33"]),
+        ("count_flows.py", ["--by", "srcaddr/24/129"]),
+        ("count_flows.py", ["--by", ",".join(f"srcaddr/{bits}" for bits in range(13))]),
+        ("count_flows.py", ["--metric", "speed"]),
+        ("count_flows.py", ["--metric", "bytes,bytes"]),
+        ("sum_counts.py", ["--metric", "bytes,speed"]),
+        *(
+            ("count_flows.py", ["--where", program])
+            for program in (
+                "and",
+                "not",
+                "dstport:n:1-2,srcport:n:1-2",
+                "dstport:n:1-2,and",
+                "dstport",
+                "dstport:n:",
+                "dstport:n:2-1",
+                "dstport:x:1-2",
+                "nonsense:n:1-2",
+                "srcaddr:a:0a-0b",
+                "vpc-id:t:xx",
+                "vpc-id:t:2d:2d",
+            )
+        ),
         ("count_flows.py", ["--ports", "1-70000"]),
         ("count_flows.py", ["--since", "2026-11-01"]),
         ("count_flows.py", ["--log-format", "srcaddr,nonsense"]),
@@ -115,6 +214,16 @@ def test_port_filter_knows_brackets_and_tallies_junk() -> None:
     assert done.stderr == b"reporter:counter:toptalkers,malformed_talkers,2\n"
     first = pipeline.run_script("port_filter.py", "--top", "1", stdin=lines)
     assert first.stdout == b"10.0.0.1:10.0.0.2:22\t7\n"
+
+
+def test_first_lines_by_a_time() -> None:
+    """Times are ranked as they are printed, the latest first, and ties by the key."""
+    lines = b"b\t443\t2026-11-01T01:00:00Z\t9\na\t443\t2026-11-01T01:00:00Z\t1\nc\t1\t2025-12-31T23:59:59Z\t99\n"
+    junk = b"d\t1\t1793494800\t5\nd\t2026-11-01T01:00:00Z\t5\n"
+    arguments = ["--by", "vpc-id,dstport", "--metric", "first,bytes", "--ports", "22", "--top", "2"]
+    done = pipeline.run_script("port_filter.py", *arguments, stdin=lines + junk)
+    assert done.stdout == b"a\t443\t2026-11-01T01:00:00Z\t1\nb\t443\t2026-11-01T01:00:00Z\t9\n"
+    assert done.stderr == b"reporter:counter:toptalkers,malformed_talkers,2\n"
 
 
 def test_offsets_say_where_a_file_begins() -> None:

@@ -52,6 +52,57 @@ def test_the_two_steps() -> None:
     assert settings(second)["mapreduce.job.reduces"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("question", "key_fields", "reducer", "sorting", "mapper", "cut"),
+    [
+        ({"by": "srcaddr"}, None, "aggregate", "-k2,2nr -k1,1", "cat", "cut -f1,2"),
+        ({"by": "srcaddr,dstport", "metric": "bytes"}, "2", "aggregate", "-k3,3nr -k1,2", "cat", "cut -f1-3"),
+        ({"by": "hour,pair,srcport"}, "4", "aggregate", "-k5,5nr -k1,4", "cat", "cut -f1-5"),
+        (
+            {"metric": "bytes,packets"},
+            None,
+            "python3 sum_counts.py --metric bytes,packets",
+            "-k2,2nr -k1,1",
+            "cat",
+            "cut -f1-3",
+        ),
+        (
+            {"by": "srcaddr/24,protocol", "metric": "last,bytes"},
+            "2",
+            "python3 sum_counts.py --by srcaddr/24/64,protocol --metric last,bytes",
+            "-k3,3r -k1,2",
+            "cat",
+            "cut -f1-4",
+        ),
+    ],
+)
+def test_keys_of_several_columns_and_several_sums(
+    question: dict[str, str], key_fields: str | None, reducer: str, sorting: str, mapper: str, cut: str
+) -> None:
+    """Hadoop groups by all columns of the key, and sorts by the first sum behind them; times sort as texts."""
+    first, second = plan(Query.parse(ports="all", **question))
+    assert settings(first).get("stream.num.map.output.key.fields") == key_fields
+    assert option(first, "-reducer") == [reducer]
+    files = option(first, "-files")[0].split(",")
+    assert [name.rpartition("/")[2] for name in files] == ["count_flows.py", "sum_counts.py"][: 1 + (" " in reducer)]
+    assert settings(second)["mapreduce.partition.keycomparator.options"] == sorting
+    assert option(second, "-mapper") == [mapper]
+    assert option(second, "-reducer") == [cut]
+
+
+def test_an_expression_travels_as_its_program() -> None:
+    """Whatever an expression says, its program has no sign that Hadoop or a shell would change."""
+    query = Query.parse(where="instance-tag = '${user.name} *' and not src net 2001:db8::/32 or bytes > 1k")
+    assert query.where is not None
+    assert f" --where {query.where.program} " in option(plan(query)[0], "-mapper")[0] + " "
+
+
+def test_ports_of_another_key_are_not_kept() -> None:
+    """Without a port in each line the second step could not look at it."""
+    with pytest.raises(UsageError, match="--keep-all-ports"):
+        plan(Query.parse(by="srcaddr"), keep_all_ports=True)
+
+
 def test_generic_options_stand_first() -> None:
     """Hadoop refuses `-D` and `-files` behind an option of streaming's own."""
     for step in plan(top=5, keep_aggregate=True):

@@ -448,6 +448,13 @@ def test_a_default_that_leaves_out_what_is_asked_for_is_named(arguments: list[st
     assert [line for line in result.stderr.splitlines() if line.startswith("note:")] == notes
 
 
+def test_a_digest_has_all_ports_and_actions(tmp_path: Path) -> None:
+    """So there is nothing to note, whatever an expression names."""
+    arguments = ["digest", "tests/flowlogs/default.log", "--output", str(tmp_path / "d.parquet")]
+    result = CliRunner().invoke(cli, [*arguments, "--where", "port 443 or action = REJECT"])
+    assert "note:" not in result.stderr
+
+
 def test_a_command_shows_the_place() -> None:
     """Below the message, on standard error, with exit code 2."""
     result = CliRunner().invoke(
@@ -459,6 +466,17 @@ def test_a_command_shows_the_place() -> None:
         r"  dst port 70000 and \x1b[31m",
         "                     ^",
     ]
+
+
+@pytest.mark.parametrize("engine", ["mrjob", "hadoop"])
+def test_an_expression_of_any_length_is_for_the_kernel(tmp_path: Path, engine: str) -> None:
+    """A list that no command can hold is refused in one line by engines that start scripts."""
+    (tmp_path / "list").write_text("".join(f"10.{one >> 7}.{one & 127}.1\n" for one in range(10_000)))
+    arguments = ["run-local", "tests/flowlogs/default.log", "--where", f"not src host in @{tmp_path / 'list'}"]
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    result = CliRunner().invoke(cli, [*arguments, "--engine", engine])
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert result.stderr.startswith("Error: --where is too long for the command of a mapper")
 
 
 def test_names_of_protocols_are_words() -> None:
@@ -511,7 +529,8 @@ def test_a_program_is_read_back_as_an_expression(drawn: Drawn, record: dict[str,
 @pytest.mark.parametrize(
     "program",
     ["", "not", "and", "dstport", "dstport:n:", "dstport:n:1", "port:n:1-1", "vpc-id:t:zz", "vpc-id:t:ff", "vpc-id:x:1"]
-    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"],
+    + ["dstport:n:1-1,dstport:n:2-2", "dstport:n:1-1,and", "srcaddr:a:x-y", "srcaddr:a:0-1"]
+    + ["start:n:0-9999999999999999", "srcaddr:n:1-1", "vpc-id:n:1-1", "dstport:t:61", "vpc-id:t:", "dstport:n:2-1"],
 )
 def test_what_is_no_program(program: str) -> None:
     """Words of another program are refused in one line."""

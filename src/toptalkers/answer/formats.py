@@ -137,8 +137,10 @@ def _values(answer: Answer, show: Sequence[Extra]) -> Iterator[tuple[Value | flo
     """The values of each row, as CSV and JSON have them, in the order of `_names`."""
     query = answer.query
     derived = _derived(query, show, answer.totals)
+    are_numbers = additive(query) == query.metric
     for rank, key, sums in _rows(answer):
-        yield (rank, *key, *_printed(query, sums), *(column.value(query, sums) for column in derived))
+        printed = sums if are_numbers else _printed(query, sums)
+        yield (rank, *key, *printed, *[column.value(query, sums) for column in derived])
 
 
 def _printed(query: Query, sums: Sequence[int]) -> list[Value]:

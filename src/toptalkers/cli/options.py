@@ -13,7 +13,7 @@ from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import CLAUSES, Clause, format_ports
+from toptalkers.question.clauses import ALL_PORTS, CLAUSES, Clause, format_ports
 from toptalkers.question.digest import FIXED_CLAUSES, digest_texts
 from toptalkers.question.key import PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
@@ -141,13 +141,12 @@ def _notes_of_defaults(query: Query) -> Iterator[str]:
     if query.where is None:
         return
     where, fields = query.where, set(query.where.fields)
-    asks_for_ports = fields & {*PORT_FIELDS, *SERVICE_PARTS} and where.can_hold_above("dstport", query.ports[-1][1])
-    if asks_for_ports and _is_default("ports"):
+    names_ports = bool(fields & {*PORT_FIELDS, *SERVICE_PARTS}) and query.ports != ALL_PORTS
+    if names_ports and _is_default("ports") and where.can_hold_above("dstport", query.ports[-1][1]):
         yield f"note: --ports {format_ports(query.ports)} applies, too (the default); --ports all counts every port"
-    asks_for_actions = "action" in fields and any(
-        where.can_hold("action", action) for action in ("ACCEPT", "REJECT", "-") if action != query.action
-    )
-    if asks_for_actions and _is_default("action"):
+    others = {"ACCEPT", "REJECT", "-"} - {query.action}
+    names_action = "action" in fields and query.action != "ALL"
+    if names_action and _is_default("action") and where.can_hold("action", *others):
         yield f"note: --action {query.action} applies, too (the default); --action ALL counts every action"
 
 

@@ -240,11 +240,13 @@ def athena(
     """Write the question as SQL for Amazon Athena, with the tables that it needs.
 
     The tables are over the stack's flow logs, or over those below --input. Accounts and Regions are those that have
-    flow logs there now. The answer is that of the other commands, in two columns.
+    flow logs there now. The answer is that of the other commands: the key, then the sums. Networks in --by, and IPv6
+    addresses in --where, are refused.
 
     \b
     Example:
       toptalkers render athena --metric bytes --top 20 --since 2026-11-23T00:00:00Z
+      toptalkers render athena --by hour,dstaddr --metric bytes,records --where 'not src net 10.0.0.0/8'
       toptalkers render athena --input s3://central-logs/AWSLogs/ --only tables
       aws athena start-query-execution --query-execution-context Database=default \\
           --query-string "$(toptalkers render athena --top 20 --only question)" --work-group primary

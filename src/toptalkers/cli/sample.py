@@ -21,14 +21,27 @@ from toptalkers.cli.talk import say
     "--layout", type=click.Choice(["default", "rich", "aws-s3"]), default="default", show_default=True,
     help="default: no headers; rich: more fields, with headers; aws-s3: default, with AWS's folders and headers.",
 )  # fmt: skip
+@click.option(
+    "--file-format", type=click.Choice(["text", "parquet"]), default="text", show_default=True,
+    help="text: lines, compressed with gzip; parquet: with the columns of AWS's Parquet files.",
+)  # fmt: skip
 @click.option("--dirty", is_flag=True, help="Add the defects of real files: broken lines, changing headers, ...")
-def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "rich", "aws-s3"], dirty: bool) -> None:
+def sample(
+    *,
+    records: int,
+    out: Path,
+    seed: int,
+    layout: Literal["default", "rich", "aws-s3"],
+    file_format: Literal["text", "parquet"],
+    dirty: bool,
+) -> None:
     """Write the flow logs of a small made-up company, to try things out.
 
     \b
     Example:
       toptalkers sample --records 1000000 --out sample/
       toptalkers run-local sample/
+      toptalkers sample --records 1000000 --out delivered/ --layout aws-s3 --file-format parquet
     """
     from toptalkers.sample.writer import write_sample
 
@@ -40,5 +53,13 @@ def sample(*, records: int, out: Path, seed: int, layout: Literal["default", "ri
             advance(written - shown)
             shown = written
 
-        report = write_sample(out, records=records, seed=seed, layout=layout, dirty=dirty, progress=progress)
+        report = write_sample(
+            out,
+            records=records,
+            seed=seed,
+            layout=layout,
+            dirty=dirty,
+            file_format=file_format,
+            progress=progress,
+        )
     say(f"{report.records:,} records in {len(report.files):,} file{'s' if len(report.files) > 1 else ''} under {out}")

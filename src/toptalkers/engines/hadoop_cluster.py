@@ -37,7 +37,7 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, watch)
         if not packed:
-            return Answer(query, [], tally, 0, top)
+            return Answer(query, [], tally, 0, top, totals_of(query, {}))
         return _count(query, [str(path) for path in packed], top, tally)
 
 

@@ -2,10 +2,12 @@
 
 import gzip
 from collections.abc import Sequence
+from operator import add
 from pathlib import Path
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines import Watch
+from toptalkers.errors import UsageError
 from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
 from toptalkers.records.contents import Archive
@@ -18,6 +20,9 @@ _BLOCK_BYTES = 4 << 20
 
 _MOST_ROWS = 1_000_000
 """How many sums are held at most while a file is checked. The sums themselves are not used."""
+
+LONGEST_COMMAND = 100_000
+"""How long the mapper's arguments may be. Linux takes 128 KiB in one argument, and the step's command is one."""
 
 
 def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Watch) -> tuple[list[Path], Tally]:
@@ -32,23 +37,29 @@ def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Wa
 
     Raises:
         TooLargeError: the values add up to more than Hadoop can sum.
+        UsageError: the question is too long for a command.
 
     """
+    if sum(map(len, query.mapper_arguments())) > LONGEST_COMMAND:
+        raise UsageError(
+            "--where is too long for the command of a mapper",
+            hint="put less into its lists, or leave --engine out: run-local alone takes any length",
+        )
     packed: list[Path] = []
     tally = Tally()
-    total = 0
+    total = [0] * len(query.metric)
     for file in files:
         own: list[Path] = []
         problems: list[Problem] = []
-        own_total = 0
+        own_total = [0] * len(query.metric)
         try:
             own_total = _pack_file(query, file, folder, len(packed), own, problems, watch)
         except UnreadableError as error:
             for path in own:
                 path.unlink(missing_ok=True)
             own, problems = [], [Problem(file.name, str(error))]
-        total += own_total
-        if total > LARGEST_TOTAL:
+        total = list(map(add, total, own_total))
+        if max(total) > LARGEST_TOTAL:
             raise TooLargeError
         for problem in problems:
             watch.on_problem(problem)
@@ -65,9 +76,9 @@ def _pack_file(
     packed: list[Path],
     problems: list[Problem],
     watch: Watch,
-) -> int:
-    """Compress the parts of a file. Returns the total of its values."""
-    total = 0
+) -> list[int]:
+    """Compress the parts of a file. Returns the totals of its values."""
+    total = [0] * len(query.metric)
     for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, watch.on_read)):
         if isinstance(part, Archive):
             continue
@@ -77,19 +88,19 @@ def _pack_file(
         path = folder / f"{number + len(packed):06d}.gz"
         packed.append(path)
         judge = Counter(query)
-        own_total = 0
+        own_total = [0] * len(query.metric)
         with gzip.open(path, "wb", compresslevel=1) as stream:
             lines = (piece for piece in pieces if isinstance(piece, bytes))  # without a question, all are
             for block in whole_lines(lines, _BLOCK_BYTES):
                 stream.write(block)
                 judge.feed(block)
                 if judge.rows > _MOST_ROWS:
-                    own_total += judge.total
+                    own_total = list(map(add, own_total, judge.totals))
                     judge.clear()
         if reason := why_left_out(judge, judge.end_lines(), query, part.wrapping):
             path.unlink()
             packed.pop()
             problems.append(Problem(part.name, reason))
         else:
-            total += own_total + judge.total
+            total = [sum(numbers) for numbers in zip(total, own_total, judge.totals, strict=True)]
     return total

@@ -17,6 +17,8 @@ postfix order, separated by commas, in letters and signs that Hadoop and a shell
 FIELD is a field of flow logs, `service-port`, `client-port` or `side` (`question/key.py`).
 """
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 LONGEST_SHORT = 120
@@ -46,39 +48,53 @@ class Where:
         """The words before the first colon of each test, each once, in order: fields, or parts of a service."""
         return tuple(dict.fromkeys(word.partition(":")[0] for word in self.program.split(",") if ":" in word))
 
-    def can_hold(self, field: str, value: int | str) -> bool:
-        """Whether a record with this value of a field can count, whatever its other fields have.
+    def can_hold(self, field: str, *values: int | str) -> bool:
+        """Whether a record can count that has one of these values in a field, whatever it has in others.
 
-        A number is given as such; `-`, like any other text, as a text.
+        Numbers are given as such; `-` is a text.
         """
-        known: list[bool | None] = []  # None where it depends on other fields
+        every = frozenset(values)
+        stack: list[tuple[frozenset[int | str], frozenset[int | str]]] = []  # with which it can be true, and false
         for word in self.program.split(","):
-            if ":" in word:
-                known.append(_holds(word, value) if word.partition(":")[0] == field else None)
-            elif word == "not":
-                one = known.pop()
-                known.append(None if one is None else not one)
+            if word == "not":
+                stack.append(stack.pop()[::-1])
+            elif word in ("and", "or"):
+                (true, false), (other_true, other_false) = stack.pop(), stack.pop()
+                is_and = word == "and"
+                stack.append(
+                    (true & other_true, false | other_false) if is_and else (true | other_true, false & other_false)
+                )
+            elif word.startswith(f"{field}:"):
+                true = every & frozenset(_matching(word, values))
+                stack.append((true, every - true))
             else:
-                decides = word == "or"
-                both = {known.pop(), known.pop()}
-                known.append(decides if decides in both else None if None in both else not decides)
-        return known.pop() is not False
+                stack.append((every, every))
+        return bool(stack.pop()[0])
 
     def can_hold_above(self, field: str, number: int) -> bool:
         """Whether a record can count that has a larger number than this in a field, or none."""
         tests = [word for word in self.program.split(",") if word.startswith(f"{field}:n:")]
-        ranges = [one.split("-") for test in tests for one in test.split(":")[2].split("+")]
-        edges = {number + 1, *(int(low) for low, _ in ranges), *(int(high) + 1 for _, high in ranges)}
-        return self.can_hold(field, "-") or any(self.can_hold(field, edge) for edge in edges if edge > number)
+        edges = {edge for test in tests for low, high in _ranges(test) for edge in (low, high + 1)}
+        return self.can_hold(field, "-", number + 1, *(edge for edge in edges if edge > number))
 
 
-def _holds(test: str, value: int | str) -> bool:
-    """Whether a test of a number or a text holds for a value."""
+def _ranges(test: str) -> Iterator[tuple[int, int]]:
+    """The ranges of a test of numbers."""
+    for one in test.split(":")[2].split("+"):
+        low, high = one.split("-")
+        yield int(low), int(high)
+
+
+def _matching(test: str, values: Iterable[int | str]) -> Iterator[int | str]:
+    """Those of some values for which a test of numbers or texts holds."""
     _, letter, options = test.split(":")
     if letter == "t":
-        return isinstance(value, str) and value.encode().hex() in options.split("+")
-    ranges = (one.split("-") for one in options.split("+"))
-    return isinstance(value, int) and any(int(low) <= value <= int(high) for low, high in ranges)
+        texts = set(options.split("+"))
+        yield from (value for value in values if isinstance(value, str) and value.encode().hex() in texts)
+    else:
+        numbers = sorted(value for value in values if isinstance(value, int))
+        for low, high in _ranges(test):
+            yield from numbers[bisect_left(numbers, low) : bisect_right(numbers, high)]
 
 
 def parse_where(text: str) -> Where:
@@ -92,6 +108,18 @@ def parse_where(text: str) -> Where:
 
     node = parse_expression(text)
     return Where(write_text(node), write_program(node))
+
+
+def names_a_file(text: str) -> bool:
+    """Whether an expression has `@FILE`, which a kept one never has.
+
+    Raises:
+        UsageError: it has no words of an expression.
+
+    """
+    from toptalkers.question.where_words import Expression
+
+    return any(token.kind == "file" for token in Expression(text).tokens())
 
 
 def parse_program(program: str) -> Where:

@@ -9,7 +9,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,7 +18,18 @@ from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.protocols import PROTOCOL_NUMBERS
 from toptalkers.question.key import SERVICE_PARTS, is_address
-from toptalkers.question.where_values import RESERVED, Item, Kind, Values, WrongValueError, kind_of_field
+from toptalkers.question.where_values import (
+    NONE,
+    RESERVED,
+    Addresses,
+    Item,
+    Kind,
+    Numbers,
+    Texts,
+    Values,
+    WrongValueError,
+    kind_of_field,
+)
 from toptalkers.question.where_words import Expression, Token
 from toptalkers.visible import quoted, visible
 
@@ -112,23 +123,28 @@ def parse_words(program: str) -> Node:
             else:
                 stack.append(_read_test(word))
         (node,) = stack
-    except (ValueError, IndexError):
+    except (ValueError, KeyError, IndexError):
         raise UsageError(f"--where: {quoted(program)} is not the program of an expression") from None
     return node
 
 
 def _read_test(word: str) -> Test:
+    """Read a test of a program; ValueError or KeyError if it is none."""
     field, letter, options = word.split(":")
-    if field not in (*FIELDS, *SERVICE_PARTS) or letter not in ("n", "a", "t"):
-        raise ValueError(word)
-    if letter == "t":
-        return Test((field,), False, Values.of(bytes.fromhex(one).decode() for one in options.split("+")))
-    ranges = []
-    for one in options.split("+"):
-        low, high = one.split("-")
-        if letter == "a" and not (len(low) == len(high) and len(low) in (8, 32)):
+    kind = kind_of_field(field)
+    if letter == "t" and (isinstance(kind, Texts) or options == NONE.encode().hex()):
+        texts = [bytes.fromhex(one).decode() for one in options.split("+")]
+        if "" in texts:
             raise ValueError(word)
-        ranges.append((4 * len(low), int(low, 16), int(high, 16)) if letter == "a" else (0, int(low), int(high)))
+        return Test((field,), False, Values.of(texts))
+    ranges = []
+    for low, high in (one.split("-") for one in options.split("+")):
+        if letter == "n" and isinstance(kind, Numbers) and int(low) <= int(high) <= kind.highest:
+            ranges.append((0, int(low), int(high)))
+        elif letter == "a" and isinstance(kind, Addresses) and low <= high and len(low) == len(high) in (8, 32):
+            ranges.append((4 * len(low), int(low, 16), int(high, 16)))
+        else:
+            raise ValueError(word)
     return Test((field,), False, Values.of(ranges))
 
 
@@ -159,7 +175,7 @@ def _write_test(test: Test, sign: str, word: str) -> str:
     items: tuple[Item, ...] = (*test.values.ranges, *test.values.texts)
     if len(items) > 1:
         return f"{subject} {word} [{', '.join(map(kind.write, items))}]"
-    if sign == "=" and (comparison := kind.write_comparison(items[0])):
+    if sign == "=" and isinstance(kind, Numbers) and (comparison := kind.write_comparison(items[0])):
         return f"{subject} {comparison}"
     return f"{subject} {sign} {kind.write(items[0])}"
 
@@ -353,12 +369,13 @@ class _Parser:
         token, word = self._token, self._token.word
         if word in _COMPARISONS:
             self._take()
-            if not kind.is_ordered:
+            if not isinstance(kind, Numbers):
                 raise self._error(token, f"{subject} cannot be compared with {token}", "it takes =, != and in")
             value = self._value(subject, kind, "")
             if value.kind == "file" or self._token.word == ",":
                 raise self._error(value, f"expected one value after {token}, not a list")
-            return Test(fields, both, Values.of([self._read(kind, value, _COMPARISONS[word])]))
+            sign = _COMPARISONS[word]
+            return Test(fields, both, Values.of([self._read(value, lambda text: kind.compare(sign, text))]))
         is_negated = word in _INEQUALITIES
         if word == "not" and self._after(1).word == "in":
             self._take()
@@ -410,14 +427,11 @@ class _Parser:
         if token.kind == "file":
             yield from self._items_in_file(kind, token)
         else:
-            yield self._read(kind, token, "")
+            yield self._read(token, kind.read if token.kind == "word" else kind.read_quoted)
 
-    def _read(self, kind: Kind, token: Token, sign: str) -> Item:
-        """Read a value, or all values for which a comparison with it holds."""
+    def _read(self, token: Token, read: Callable[[str], Item]) -> Item:
         try:
-            if sign:
-                return kind.compare(sign, token.text)
-            return kind.read(token.text, is_quoted=token.kind == "quoted")
+            return read(token.text)
         except WrongValueError as error:
             at = token.at + (error.at if token.kind == "word" else 0)
             raise self._expression.error(at, error.message, error.hint) from None

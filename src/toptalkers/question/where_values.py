@@ -106,35 +106,20 @@ class Kind(ABC):
     hint: str
 
     @abstractmethod
-    def read(self, text: str, *, is_quoted: bool = False) -> Item:
+    def read(self, text: str) -> Item:
         """Read a value or a range; WrongValueError if it is none."""
 
-    @abstractmethod
-    def compare(self, sign: str, text: str) -> Range:
-        """Read the value after `<`, `<=`, `>` or `>=`, and return the range of all values for which that holds.
-
-        Raises:
-            WrongValueError: it is not one value, or nothing can be below or above it.
-
-        """
+    def read_quoted(self, text: str) -> Item:
+        """Read what quotes hold."""
+        return self.read(text)
 
     @abstractmethod
     def write(self, item: Item) -> str:
-        """Write a value or a range so that `read` reads it back."""
-
-    def write_comparison(self, item: Item) -> str:
-        """Write a range of all values above or below one as a comparison; empty if it is none."""
-        del item
-        return ""
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether values can be compared with `<`."""
-        return False
+        """Write a value or a range so that it is read back."""
 
 
 @dataclass(frozen=True)
-class _Numbers(Kind):
+class Numbers(Kind):
     """Numbers, and what is compared like them.
 
     Attributes:
@@ -154,8 +139,7 @@ class _Numbers(Kind):
     write_one: Callable[[int], str] = str
     names: Iterable[str] = ()
 
-    def read(self, text: str, *, is_quoted: bool = False) -> Item:
-        del is_quoted
+    def read(self, text: str) -> Item:
         if text == NONE:
             return NONE
         if (one := self._one(text, 0)) is not None:
@@ -169,6 +153,12 @@ class _Numbers(Kind):
         raise WrongValueError(f"{quoted(text)} is not a {self.noun}", hint=hint)
 
     def compare(self, sign: str, text: str) -> Range:
+        """Read the value after `<`, `<=`, `>` or `>=`, and return the range of all values for which that holds.
+
+        Raises:
+            WrongValueError: it is not one value, or nothing can be below or above it.
+
+        """
         one = None if text == NONE else self._one(text, 0)
         if one is None:
             self.read(text)  # it says what is wrong, unless this is a range
@@ -177,7 +167,7 @@ class _Numbers(Kind):
         high = {"<": one - 1, "<=": one}.get(sign, self.highest)
         if low > high:
             side = "below" if sign == "<" else "above"
-            raise WrongValueError(f"no {self.noun} is {side} {quoted(text)}", hint=f"records have 0 to {self.highest}")
+            raise WrongValueError(f"no {self.noun} is {side} {quoted(text)}")
         return 0, low, high
 
     def write(self, item: Item) -> str:
@@ -187,6 +177,7 @@ class _Numbers(Kind):
         return self.write_one(low) if low == high else f"{self.write_one(low)}-{self.write_one(high)}"
 
     def write_comparison(self, item: Item) -> str:
+        """Write a range of all values above or below one as a comparison; empty if it is none."""
         if isinstance(item, str):
             return ""
         _, low, high = item
@@ -199,10 +190,6 @@ class _Numbers(Kind):
         )
         return f"{sign} {self.write_one(one)}"
 
-    @property
-    def is_ordered(self) -> bool:
-        return True
-
     def _one(self, text: str, at: int) -> int | None:
         one = self.read_one(text)
         if one is not None and one > self.highest:
@@ -211,13 +198,12 @@ class _Numbers(Kind):
         return one
 
 
-class _Addresses(Kind):
+class Addresses(Kind):
     """Addresses, networks, and ranges of addresses."""
 
     hint = "for example 10.0.0.1 or 10.0.0.0/16"
 
-    def read(self, text: str, *, is_quoted: bool = False) -> Item:
-        del is_quoted
+    def read(self, text: str) -> Item:
         if text == NONE:
             return NONE
         first, slash, length = text.partition("/")
@@ -240,9 +226,6 @@ class _Addresses(Kind):
             raise WrongValueError(f"the range {quoted(text)} is of IPv4 and IPv6", at=len(first) + 1)
         return _range(bits, low, high, text, len(first) + 1)
 
-    def compare(self, sign: str, text: str) -> Range:
-        raise NotImplementedError(sign, text)
-
     def write(self, item: Item) -> str:
         if isinstance(item, str):
             return item
@@ -262,7 +245,7 @@ class _Addresses(Kind):
 
 
 @dataclass(frozen=True)
-class _Texts(Kind):
+class Texts(Kind):
     """Texts, compared as they were logged.
 
     Attributes:
@@ -275,24 +258,22 @@ class _Texts(Kind):
     is_all: bool = False
     hint: str = "for example vpc-0a1b2c3d, or 'a text in quotes'"
 
-    def read(self, text: str, *, is_quoted: bool = False) -> Item:
+    def read_quoted(self, text: str) -> Item:
         if not text:
             raise WrongValueError("an empty text matches nothing", hint="a record without the field has -")
-        if is_quoted or text == NONE:
-            return text
+        return text
+
+    def read(self, text: str) -> Item:
         for word in self.words:
             if word.lower() == text.lower():
                 return word
-        if self.is_all:
+        if self.is_all and text != NONE:
             raise WrongValueError(f"{quoted(text)} is not one of {', '.join(self.words)}")
         return text
 
-    def compare(self, sign: str, text: str) -> Range:
-        raise NotImplementedError(sign, text)
-
     def write(self, item: Item) -> str:
         text = str(item)
-        if is_bare(text) and text.lower() not in RESERVED and (text == NONE or self._is_itself(text)):
+        if is_bare(text) and text.lower() not in RESERVED and self._is_itself(text):
             return text
         return quote(text)
 
@@ -353,9 +334,9 @@ def _write_time(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat() + "Z"
 
 
-_ADDRESS = _Addresses()
-_PORT = _Numbers("port", HIGHEST_PORT, "for example 443 or 8000-8999", _read_digits)
-_PROTOCOL = _Numbers(
+_ADDRESS = Addresses()
+_PORT = Numbers("port", HIGHEST_PORT, "for example 443 or 8000-8999", _read_digits)
+_PROTOCOL = Numbers(
     "protocol",
     255,
     "for example tcp, udp, icmp or 47",
@@ -363,15 +344,15 @@ _PROTOCOL = _Numbers(
     lambda number: PROTOCOL_NAMES.get(number, str(number)),
     ("tcp", "udp", "icmp", "icmp6", "igmp", "gre", "esp", "ah", "sctp"),
 )
-_NUMBER_KIND = _Numbers("number", LARGEST_NUMBER, "for example 1000000, 1m or 1k-2k", _read_number)
-_TIME_KIND = _Numbers("time", LARGEST_TIME, "for example 2026-11-23T18:00:00Z", _read_time, _write_time)
-_TEXT = _Texts()
+_NUMBER_KIND = Numbers("number", LARGEST_NUMBER, "for example 1000000, 1m or 1k-2k", _read_number)
+_TIME_KIND = Numbers("time", LARGEST_TIME, "for example 2026-11-23T18:00:00Z", _read_time, _write_time)
+_TEXT = Texts()
 _WORDS = {
-    "action": _Texts(("ACCEPT", "REJECT"), is_all=True, hint="ACCEPT or REJECT"),
-    "side": _Texts(("src", "dst", "both"), is_all=True, hint="src, dst or both"),
-    "log-status": _Texts(("OK", "NODATA", "SKIPDATA")),
-    "flow-direction": _Texts(("ingress", "egress")),
-    "type": _Texts(("IPv4", "IPv6", "EFA")),
+    "action": Texts(("ACCEPT", "REJECT"), is_all=True, hint="ACCEPT or REJECT"),
+    "side": Texts(("src", "dst", "both"), is_all=True, hint="src, dst or both"),
+    "log-status": Texts(("OK", "NODATA", "SKIPDATA")),
+    "flow-direction": Texts(("ingress", "egress")),
+    "type": Texts(("IPv4", "IPv6", "EFA")),
 }
 
 

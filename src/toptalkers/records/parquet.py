@@ -118,9 +118,7 @@ class ParquetRecords:
                 for batch in opened.iter_batches(ROWS, [number], self._columns, use_threads=self._threads):
                     rows += batch.num_rows
                     yield self._to_batch(batch)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, MemoryError):
-                raise
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise _damaged(error) from error
         if rows != self._metadata.num_rows:
             raise UnreadableError(f"a damaged Parquet file: {rows:,} of its {self._metadata.num_rows:,} records")
@@ -129,7 +127,8 @@ class ParquetRecords:
         if self._digest:
             arrays = self._digest.arrays(batch)
         else:
-            arrays = [batch.column(column) for column in self._columns]
+            names = batch.schema.names  # if two columns have the same name, the first one is used
+            arrays = [batch.column(names.index(column)) for column in self._columns]
         arrays = [_plain(array, field) for array, field in zip(arrays, self.names, strict=True)]
         return ColumnBatch(self.names, tuple(map(_describe, arrays)), batch.num_rows, arrays)
 
@@ -247,8 +246,10 @@ def _address(buffer: Any) -> int:
     return buffer.address if buffer is not None else 0
 
 
-def _damaged(error: Exception) -> UnreadableError:
+def _damaged(error: Exception) -> Exception:
     """The error for a file that pyarrow cannot decode."""
+    if isinstance(error, MemoryError):
+        return MemoryError()
     reason = " ".join(str(error).split())
     if "encrypt" in reason.lower() or "decrypt" in reason.lower():
         return UnreadableError("an encrypted Parquet file; write it again without encryption")

@@ -17,6 +17,7 @@ from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, forma
 from toptalkers.machine.whole_file import whole_file
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
+from toptalkers.sample.parquet import check_library, to_parquet
 from toptalkers.sample.traffic import (
     FIRST_SECOND,
     SLICE_SECONDS,
@@ -26,6 +27,7 @@ from toptalkers.sample.traffic import (
 )
 
 SampleLayout = Literal["default", "rich", "aws-s3"]
+FileFormat = Literal["text", "parquet"]
 
 RECORDS_PER_FILE = 40_000
 """About as many as a file of a busy VPC has; a file's text is held in memory."""
@@ -72,12 +74,13 @@ def write_sample(
     seed: int = 1,
     layout: SampleLayout = "default",
     dirty: bool = False,
+    file_format: FileFormat = "text",
     progress: Callable[[int], None] = lambda _: None,
     records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
     """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder.
 
-    The same arguments give the same files, names and uncompressed bytes, on every platform and Python.
+    The same arguments give the same files, names and uncompressed bytes of text, on every platform and Python.
 
     Args:
         out: the folder; created if it is missing.
@@ -86,22 +89,34 @@ def write_sample(
         layout: `default`, version-2 lines without a header; `rich`, a custom format of versions 2 to 5 with
             headers; `aws-s3`, version 2 with headers in the tree of AWS's own delivery to S3.
         dirty: add the defects of real files, in every other run of files, and an empty file at the end.
+        file_format: gzip files of lines, or Parquet files as AWS delivers them.
         progress: called after each file with the records written so far.
         records_per_file: the most records in one file; memory grows with it.
 
     Raises:
-        UsageError: there is less than one record.
-        ToptalkersError: one of the files already exists (then nothing is written), or cannot be written.
+        UsageError: there is less than one record, or Parquet is to be dirty.
+        ToptalkersError: Parquet needs pyarrow; or one of the files already exists (then nothing is written), or cannot
+            be written.
 
     """
-    plan = plan_files(records, seed=seed, layout=layout, dirty=dirty, records_per_file=records_per_file)
+    is_parquet = file_format == "parquet"
+    if is_parquet and dirty:
+        raise UsageError("--dirty is for text: the defects are those of lines")
+    if is_parquet:
+        check_library()
+    plan = plan_files(
+        records, seed=seed, layout=layout, dirty=dirty, file_format=file_format, records_per_file=records_per_file
+    )
     _refuse_to_overwrite(out, plan)
     columns = RICH_LAYOUT if layout == "rich" else DEFAULT_LAYOUT
     lines = sample_lines(records, seed=seed, rich=layout == "rich")
     written: list[Path] = []
     records_done = bytes_done = broken_lines = 0
     for planned in plan:
-        data, broken = _pack(planned, lines, columns, headed=layout != "default")
+        if is_parquet:
+            data, broken = to_parquet(list(islice(lines, planned.records)), columns), 0
+        else:
+            data, broken = _pack(planned, lines, columns, headed=layout != "default")
         path = out / planned.name
         _write_whole(path, data)
         written.append(path)
@@ -118,6 +133,7 @@ def plan_files(
     seed: int = 1,
     layout: SampleLayout = "default",
     dirty: bool = False,
+    file_format: FileFormat = "text",
     records_per_file: int = RECORDS_PER_FILE,
 ) -> tuple[PlannedFile, ...]:
     """Plan the files of a sample, in the order of their records; arguments as for `write_sample`."""
@@ -131,7 +147,7 @@ def plan_files(
     for number, (stem, count) in enumerate(parts):
         dirt = _DIRTY_TURNS[number % len(_DIRTY_TURNS)] if dirty and count else None
         if count or dirty:
-            ending = "" if dirt is Dirt.PLAIN else ".gz"
+            ending = ".parquet" if file_format == "parquet" else "" if dirt is Dirt.PLAIN else ".gz"
             plan.append(PlannedFile(PurePosixPath(f"{stem}{ending}"), count, dirt))
     return tuple(plan)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
+from toptalkers.runs.input.content import PARQUET
 from toptalkers.runs.site import Site
 
 
@@ -52,11 +53,18 @@ def describe_transfer(storage: StorageGateway, site: Site, uris: Iterable[str], 
 
 
 def explain_refusal(reasons: Iterable[str]) -> str | None:
-    """Say what allows reading objects that S3 refuses because of their KMS key; None if there are none."""
+    """Say what helps with objects that S3 refuses because of their KMS key, or that are Parquet; None for others."""
+    reasons = set(reasons)
     if any("kms:" in reason for reason in reasons):
         return (
             "the policy of the KMS key must allow kms:Decrypt to you and to the nodes' role;"
             " 'toptalkers deploy --read-key ARN' allows it to the role"
+        )
+    if PARQUET in reasons:
+        return (
+            "Parquet is read on one machine: by 'toptalkers run-local', or once by 'toptalkers digest' for many"
+            " questions; for a cluster, have flow logs delivered as text, or leave these objects out with"
+            " --skip-unreadable"
         )
     return None
 

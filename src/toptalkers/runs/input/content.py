@@ -14,7 +14,7 @@ from typing import Literal
 from toptalkers.flowlog.neighbours import find_neighbour
 from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
-from toptalkers.records.kinds import name_kind
+from toptalkers.records.kinds import PARQUET_MAGIC, name_kind
 from toptalkers.records.misfits import describe_misfit
 
 LOOK_BYTES = 16 << 10
@@ -23,12 +23,15 @@ LOOK_BYTES = 16 << 10
 UNPACKED_BYTES = 64 << 10
 """At most how much of it is decompressed."""
 
+PARQUET = "Parquet"
+"""What an object is called that `run-local` reads and a cluster does not."""
+
 NOT_FOR_HADOOP = {
     ".7z": "7z",
     ".lz4": "LZ4",
     ".lzo": "LZO",
     ".orc": "ORC",
-    ".parquet": "Parquet",
+    ".parquet": PARQUET,
     ".snappy": "Snappy",
     ".tar": "tar",
     ".tgz": "tar",
@@ -44,6 +47,7 @@ PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
 _WORDS = {".gz": "gzip", ".bz2": "bzip2"}
 
 _MAGIC = {
+    PARQUET_MAGIC: PARQUET,
     b"\x1f\x8b": "gzip within gzip",
     b"BZh": "bzip2 within another compression",
     b"\x28\xb5\x2f\xfd": "Zstandard",
