@@ -98,7 +98,7 @@ class DigestOrigin:
                     _parse_tally(content["tally"]),
                     first=_parse_window(content["window"]["first"]),
                     last=_parse_window(content["window"]["last"]),
-                    lacks=[str(one) for one in content["lacks"]],
+                    lacks=[str(one) for one in content.get("lacks", [])],
                     version=version,
                     made=str(content["made"]),
                 )
