@@ -14,8 +14,8 @@ def column(
 ) -> tuple[ColumnData, object]:
     """Lay out a column, behind so many rows that are passed over; return it, and what keeps its memory.
 
-    A row without a value has some other value in memory. Without such rows there is no bitmap, unless `always_valid`
-    is set.
+    A dictionary has as many texts that no row has, so that it may be larger than a batch. A row without a value has
+    some other value in memory. Without such rows there is no bitmap, unless `always_valid` is set.
     """
     if storage is Storage.MISSING:
         return ColumnData(storage), None
@@ -28,6 +28,7 @@ def column(
         texts, offsets, length = array("B"), array("i"), 0
     else:
         known = list(dict.fromkeys(one for one in rows if one is not None))
+        known += [f"unused-{number}" for number in range(before)]
         random.Random(len(rows)).shuffle(known)
         kept = known if storage is Storage.DICTIONARY else ["gone" if one is None else one for one in rows]
         encoded = [str(one).encode(errors="surrogateescape") for one in kept]

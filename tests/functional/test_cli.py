@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_counts(tmp_path: Path, engine
         "empty.log.gz": "empty, 0 bytes",
         "plain.log.gz": "named .gz, but not compressed so",
         "cut.log.zst": "ends early",
-        "talkers.parquet": "a Parquet file",
+        "talkers.parquet": "Parquet file",
         "folder": "the folder holds no files",
         "missing.log": "no such file or folder",
         "*.csv": "no file matches",

@@ -203,3 +203,52 @@ def test_the_query_for_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rows = duckdb.sql(sql).fetchall()
     assert rows
     assert ["\t".join(map(str, row)) for row in rows] == asked.stdout.splitlines()
+
+
+def test_what_a_digest_lacks_is_said_and_kept(tmp_path: Path) -> None:
+    """A note says that --where narrowed a digest, or that files were left out, also of a digest made of it."""
+    logs = str(Path(__file__).parents[1] / "flowlogs/default.log")
+    (tmp_path / "b.log").write_bytes(b"\0\1\2 no flow log")
+    narrow, without, both = (str(tmp_path / f"{name}.parquet") for name in ("narrow", "without", "both"))
+    assert command(None, "digest", logs, "--output", narrow, "--where", "dst port 443").exit_code == 0
+    assert command(None, "digest", logs, str(tmp_path / "b.log"), "--output", without).exit_code == 1
+    made = command(None, "digest", narrow, without, "--output", both)
+    notes = [
+        f"Note: {without}: made without 1 file that could not be read",
+        f"Note: {narrow}: only the records of --where 'dstport = 443'",
+    ]
+    assert made.stderr.splitlines()[:2] == notes
+    asked = command(None, "run-local", both, both, "--cache", str(tmp_path / "cache"))
+    again = command(None, "run-local", both, "--cache", str(tmp_path / "cache"))
+    for one in (asked, again):
+        assert one.stderr.splitlines()[0] == (
+            f"Note: {both}: made without 1 file that could not be read; only the records of --where 'dstport = 443'"
+        )
+
+
+def test_a_digest_that_another_program_wrote_again(tmp_path: Path) -> None:
+    """Rows without the metadata are not taken for single records, nor is a digest without a column that is needed."""
+    logs = Path(__file__).parents[1] / "flowlogs/default.log"
+    digest = make_digest([logs], tmp_path / "d.parquet")
+    copy = tmp_path / "copy.parquet"
+    duckdb.sql(f"COPY (FROM '{digest}') TO '{copy}'")
+    refused = command(None, "run-local", str(copy))
+    assert refused.exit_code == 1
+    assert "a digest without its metadata" in refused.stderr
+    table = parquet.read_table(digest)
+    parquet.write_table(table.drop_columns(["side"]), copy)
+    assert "a damaged digest: it has no column side" in command(None, "run-local", str(copy)).stderr
+    assert command(None, "run-local", str(copy), "--ports", "all", "--by", "srcaddr").exit_code == 0
+
+
+def test_a_question_that_a_digest_cannot_answer_is_refused(tmp_path: Path) -> None:
+    """One digest among raw logs is enough: nothing is printed, and the exit code is 2."""
+    logs = Path(__file__).parents[1] / "flowlogs/default.log"
+    digest = make_digest([logs], tmp_path / "d.parquet")
+    refused = command(None, "run-local", str(logs), str(digest), "--by", "srcport")
+    assert refused.exit_code == 2
+    assert not refused.stdout
+    assert refused.stderr == (
+        "Error: --by srcport: a digest keeps the port of the service, and the other one up to 1024"
+        " (--by service-port,side)\n"
+    )

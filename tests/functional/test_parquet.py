@@ -286,7 +286,7 @@ def test_other_engines_name_the_one_that_reads_parquet(tmp_path: Path) -> None:
     good.write_text(f"{RECORD}\n")
     result = CliRunner().invoke(cli, ["run-local", "--engine", "mrjob", str(path), str(good)])
     assert (result.exit_code, result.stdout_bytes) == (1, ANSWER)
-    assert "x.parquet: not a flow log: a Parquet file; only --engine local reads these" in result.stderr
+    assert "x.parquet: a Parquet file, which only 'run-local' with --engine local reads" in result.stderr
 
 
 def test_without_pyarrow(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_sums_that_travel_are_the_sums(case: tuple[Query, list[bytes]], every: i
 def test_what_is_no_packed_sum_is_refused(rows: bytes) -> None:
     """No part of it is added."""
     counter = pure.Counter(Query())
-    with pytest.raises(ValueError, match=r"sums|values|unpack"):
+    with pytest.raises(ValueError, match=r"no packed sums|not a line"):
         counter.add_packed(b"10.0.0.1 10.0.0.2 443 1\n" + rows)
     assert counter.rows == 0
 

@@ -45,6 +45,7 @@ def test_the_question_of_a_run_by_hand_is_read_from_its_steps(account: FakeAccou
     ((*_, question),) = listed(account)
     assert question.startswith("by hour,srcaddr/24/64, top talkers by bytes, last, where srcaddr = 10.0.0.0/8 and ")
     assert "vpc-id != vpc-0a1b" in question
+    assert "ports 0-1024" in question
 
 
 def test_a_run_by_hand(account: FakeAccount) -> None:

@@ -2,10 +2,13 @@
 
 import gzip
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from tests import reference
+from tests.strategies import TOPS, cases
 from toptalkers.engines import hadoop, local, mrjob
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.question.query import Query
@@ -111,3 +114,19 @@ def test_any_key_and_several_sums(tmp_path: Path, question: str, top: int) -> No
         answer = engine.count_files(KEYS[question], files, top=top)
         assert b"".join(answer.chunks) == expected.lines(top)
         assert answer.tally.counted == expected.seen["counted"]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), TOPS)
+def test_drawn_questions(case: tuple[Query, list[bytes]], top: int) -> None:
+    """Any question and any files, clean or dirty: Hadoop gives the reference's answer and tally of the good files."""
+    query, contents = case
+    expected = reference.count(query, contents, set(FIELDS)).whole
+    assert expected is not None
+    with TemporaryDirectory() as folder:
+        for number, content in enumerate(contents):
+            (Path(folder) / f"{number}.log").write_bytes(content)
+        answer = hadoop.count_files(query, find_inputs([folder]).files if contents else [], top=top)
+        assert b"".join(answer.chunks) == expected.lines(top)
+        assert answer.tally.counted == expected.seen["counted"]
+        assert sum(answer.tally.skipped.values()) + answer.tally.counted == expected.seen["records_read"]

@@ -192,7 +192,7 @@ def test_the_metadata_say_how_it_was_made() -> None:
     assert origin.question == query.texts()
     assert origin.tally == TALLY
     assert origin.format() == text
-    assert origin.narrowed == "--since 2026-11-01T00:00:00Z"
+    assert not origin.note
 
 
 def test_a_digest_without_rows() -> None:
@@ -256,6 +256,7 @@ def test_a_wrong_line_is_an_error() -> None:
         ({"version": "1"}, "a digest whose metadata cannot be read: its version is '1'"),
         ({"tally": 7}, "a digest whose metadata cannot be read: "),
         ({"question": []}, "a digest whose metadata cannot be read: "),
+        ({"lacks": 7}, "a digest whose metadata cannot be read: "),
         ({"window": {}}, "a digest whose metadata cannot be read: "),
     ],
 )

@@ -1,6 +1,7 @@
 """Records in columns: the kernel counts them as it counts lines."""
 
 import dataclasses
+from array import array
 from collections.abc import Iterable
 
 import pytest
@@ -60,6 +61,17 @@ def test_a_column_without_values_is_dashes() -> None:
     nothing = {name: [None] * 3 for name in COLUMNS}
     _, tally, _ = count(QUERY, [batch(nothing, dict.fromkeys(nothing, Storage.MISSING))])
     assert tally == {"read": 3, "counted": 0, "nodata": 3}
+
+
+def test_an_index_beyond_its_dictionary_is_no_value() -> None:
+    """A damaged file cannot have the kernel read other memory."""
+    indices = array("i", [0, 4, -1, 1 << 30])
+    whole = batch(
+        {**COLUMNS, "srcaddr": ["10.0.0.1", "10.0.0.3", "10.0.0.4", "10.0.0.5"]}, {"srcaddr": Storage.DICTIONARY}
+    )
+    column = dataclasses.replace(whole.columns[0], values=indices.buffer_info()[0])
+    _, tally, _ = count(QUERY, [dataclasses.replace(whole, columns=(column, *whole.columns[1:]))])
+    assert tally == {"read": 4, "counted": 1, "malformed_address": 3}
 
 
 def test_an_empty_batch_counts_nothing() -> None:

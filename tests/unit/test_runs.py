@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,16 @@ QUESTIONS = st.dictionaries(
     ),
     JSON,
 )
+
+
+def test_a_record_reads_no_file_of_this_machine(tmp_path: Path) -> None:
+    """An expression with a file is for the command line; a record has values, and perhaps a stranger wrote it."""
+    (tmp_path / "list").write_text("443")
+    kept = {**MEMBERS, "question": question_of(Query.parse(where="dst port 443"))}
+    text = json.dumps(kept).encode()
+    assert parse_record(text).query.where == Query.parse(where="dst port 443").where
+    with pytest.raises(RecordError, match="its question names a file in --where"):
+        parse_record(text.replace(b"= 443", f"= @{tmp_path}/list".encode()))
 
 
 def test_a_record_without_a_key_is_of_the_recipe() -> None:

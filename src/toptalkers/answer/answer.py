@@ -4,7 +4,7 @@ Every engine returns the lines of the answer (`question/lines.py`) in their orde
 larger than memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -136,6 +136,7 @@ class Answer:
         top: how many of them were asked for, 0 for all.
         totals: what the sums of all talkers add up to, by the metric; without those that are not known. Times have
             none.
+        lacks: what the digests lacked that it was made from, in one line each.
 
     """
 
@@ -145,6 +146,7 @@ class Answer:
     talkers: int | None = None
     top: int = 0
     totals: Mapping[str, int] = field(default_factory=dict)
+    lacks: Sequence[str] = ()
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""

@@ -6,7 +6,7 @@ one row group.
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +51,7 @@ class DigestOrigin:
         tally: of the records that it was made from; None if it is not known.
         first: the earliest start of its records; None if it has none.
         last: the latest end of its records; None if it has none.
+        lacks: what the digests lacked that it was made from (their `note`).
         version: the version of its schema.
         made: the program that made it, and its version.
 
@@ -60,6 +61,7 @@ class DigestOrigin:
     tally: Tally | None
     first: datetime | None = None
     last: datetime | None = None
+    lacks: Sequence[str] = ()
     version: int = DIGEST_VERSION
     made: str = field(default=f"toptalkers {__version__}")
 
@@ -71,6 +73,7 @@ class DigestOrigin:
             "question": dict(self.question),
             "tally": self.tally and {**asdict(self.tally), "skipped": dict(self.tally.skipped)},
             "window": {name: time and format_time(time) for name, time in window.items()},
+            "lacks": list(self.lacks),
             "made": self.made,
         }
         return json.dumps(content).encode()
@@ -95,6 +98,7 @@ class DigestOrigin:
                     _parse_tally(content["tally"]),
                     first=_parse_window(content["window"]["first"]),
                     last=_parse_window(content["window"]["last"]),
+                    lacks=[str(one) for one in content.get("lacks", [])],
                     version=version,
                     made=str(content["made"]),
                 )
@@ -106,10 +110,13 @@ class DigestOrigin:
         )
 
     @property
-    def narrowed(self) -> str:
-        """What of the records' range the digest's question left out, in the words of the options; `""` for nothing."""
-        names = [("where", "--where {!r}"), ("since", "--since {}"), ("until", "--until {}")]
-        return " ".join(form.format(self.question[name]) for name, form in names if self.question.get(name))
+    def note(self) -> str:
+        """What it lacks of the records of its time, in one line; `""` for nothing."""
+        where = self.question.get("where")
+        notes = [*self.lacks, *([f"only the records of --where {where!r}"] if where else [])]
+        if self.tally and (files := self.tally.files_unreadable + self.tally.misfits):
+            notes.append(f"made without {files:,} file{'' if files == 1 else 's'} that could not be read")
+        return "; ".join(notes)
 
     def check(self, query: Query, name: str) -> None:
         """Check that the digest `name` has the answer to a question.
@@ -199,7 +206,7 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
                 yield from sink.taken()
             window = min(firsts, default=None), max(lasts, default=None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
-            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, *window)
+            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, *window, answer.lacks)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error

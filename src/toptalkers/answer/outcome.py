@@ -6,6 +6,7 @@ from itertools import chain
 
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import format_tally
+from toptalkers.question.digest import is_digest
 
 
 def describe_misfits(tally: Tally) -> str:
@@ -33,7 +34,7 @@ def absent_parts(answer: Answer) -> tuple[Answer, str]:
     if the answer is longer than one chunk.
     """
     query = answer.query
-    if query.is_recipe:
+    if query.is_recipe or is_digest(query):
         return answer, ""
     chunks = iter(answer.chunks)
     first, second = next(chunks, b""), next(chunks, b"")

@@ -55,8 +55,8 @@ FORMAT = Clause(
 
 SHOW = Clause(
     name="show",
-    help="Beside each sum: its share of all that counted, in percent (shares), or the sum per second between first and"
-    " last (rates, which need --metric …,first,last). Both: shares,rates.",
+    help="Beside each sum: its share of all that counted, in percent (shares); the sum per second between first and"
+    " last, which must be among the metrics (rates). Both: shares,rates.",
     parse=partial(parse_list, "--show", EXTRAS),
     format=",".join,
     form="[shares|rates]",

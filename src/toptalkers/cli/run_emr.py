@@ -105,6 +105,7 @@ def run_emr(
     Example:
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
+      toptalkers run-emr --by vpc-id,service-port --metric bytes,records --ports all --where 'proto tcp'
       toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
           --input s3://central-logs/AWSLogs/123456789012/
       toptalkers run-emr --keep-alive 60 --core 4

@@ -83,12 +83,13 @@ def count_files(
             engine.count()
             for problem in engine.problems:
                 watch.on_problem(problem)
-            for note in engine.notes:
-                watch.on_note(note)
+            for note, names in sorted(engine.lacks.items()):
+                others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+                watch.on_note(f"Note: {min(names)}{others}: {note}")
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
-            return Answer(query, chunks, engine.tally, talkers, top, engine.totals)
+            return Answer(query, chunks, engine.tally, talkers, top, engine.totals, sorted(engine.lacks))
     except BaseException:
         spill.close()
         raise
@@ -100,6 +101,7 @@ class LocalEngine:
     Attributes:
         tally: that of all files, after `count`.
         totals: what the sums add up to, by the metric, after `ranked`; times have none.
+        lacks: what digests lack, with their names.
 
     """
 
@@ -115,6 +117,7 @@ class LocalEngine:
     ) -> None:
         self.tally = Tally()
         self.totals: dict[str, int] = {}
+        self.lacks: dict[str, list[str]] = {}
         self._query = query
         self._files = files
         self._block_bytes = block_bytes
@@ -123,7 +126,6 @@ class LocalEngine:
         self._cache = cache
         self._on_read = on_read
         self._problems: dict[int, list[Problem]] = {}
-        self._notes: dict[str, list[str]] = {}
         self._counters: list[Counter] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -132,13 +134,6 @@ class LocalEngine:
     def problems(self) -> list[Problem]:
         """The files that were left out, and why, in the order of the files."""
         return [problem for number in sorted(self._problems) for problem in self._problems[number]]
-
-    @property
-    def notes(self) -> Iterator[str]:
-        """What of the records digests lack, one line for all that lack the same."""
-        for note, names in sorted(self._notes.items()):
-            others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            yield f"note: {min(names)}{others}: {note}"
 
     @property
     def rows(self) -> int:
@@ -236,6 +231,7 @@ class LocalEngine:
             events = _read_ahead(events)
         tally = Tally()
         problems: list[Problem] = []
+        is_noted = False  # what a digest lacks must be told each time
         into = counter
         try:
             for part, pieces in read_parts(events):
@@ -245,6 +241,7 @@ class LocalEngine:
                 elif isinstance(part, Problem):
                     problems.append(part)
                 else:
+                    is_noted |= bool(part.note)
                     counted = self._count_pieces(into, pieces, part, may_spill=into is counter)
                     if isinstance(counted, str):
                         problems.append(Problem(part.name, counted))
@@ -264,7 +261,7 @@ class LocalEngine:
         self._add_tally(tally + Tally(files_unreadable=unreadable))
         if problems:
             self._problems[number] = problems
-        return None if problems else tally
+        return None if problems or is_noted else tally
 
     def _count_pieces(self, counter: Counter, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
         """Count the records of a file, or of a part of an archive. Returns the tally, or why it is left out."""
@@ -285,7 +282,7 @@ class LocalEngine:
         counter.end_file(counts=reason is None)
         if part.note:
             with self._lock:
-                self._notes.setdefault(part.note, []).append(part.name)
+                self.lacks.setdefault(part.note, []).append(part.name)
         return reason or tally + part.tally + Tally(files_read=1)
 
     def _spill_what_is_too_much(self, counter: Counter) -> None:

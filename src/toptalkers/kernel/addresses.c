@@ -129,10 +129,10 @@ uint8_t *print_ipv6_network(uint8_t *to, const uint8_t *address, uint32_t bits) 
     return print_number(to, bits);
 }
 
-static uint8_t *print_digits(uint8_t *to, uint32_t number, int digits) {
-    for (int i = digits; i--; number /= 10)
-        to[i] = (uint8_t)('0' + number % 10);
-    return to + digits;
+static uint8_t *print_two_digits(uint8_t *to, uint32_t number) {
+    to[0] = (uint8_t)('0' + number / 10 % 10);
+    to[1] = (uint8_t)('0' + number % 10);
+    return to + 2;
 }
 
 uint8_t *print_time(uint8_t *to, int64_t seconds) {
@@ -145,10 +145,12 @@ uint8_t *print_time(uint8_t *to, int64_t seconds) {
     uint32_t fields[] = {month < 10 ? month + 3 : month - 9, of_year - (153 * month + 2) / 5 + 1,
                          second / 3600, second / 60 % 60, second % 60};
     static const char before[] = "--T::";
-    to = print_digits(to, year + era * 400 + (month >= 10), 4);
+    year += era * 400 + (month >= 10);
+    to = print_two_digits(to, year / 100);
+    to = print_two_digits(to, year);
     for (int i = 0; i < 5; i++) {
         *to++ = (uint8_t)before[i];
-        to = print_digits(to, fields[i], 2);
+        to = print_two_digits(to, fields[i]);
     }
     *to++ = 'Z';
     return to;

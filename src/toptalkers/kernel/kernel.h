@@ -3,7 +3,8 @@
  * lines.c finds lines and columns, rules.c applies the rules of job/count_flows.py, misfits.c notes lines that do not
  * fit their layout. What counts is added to sums.c, the table of talkers. spill.c moves sums that do not fit into
  * memory to the disk and back. keys.c reads the parts of a talker's key, and packs them; addresses.c reads addresses.
- * order.c has the order of printed keys, and ranking.c orders talkers and prints them.
+ * order.c has the order of printed keys, and ranking.c orders talkers and prints them. where.c evaluates `--where`,
+ * service.c finds the port of the service, and columns.c reads records that come in columns.
  * Python (kernel/door.py) calls the functions that are declared last in this file, and keeps the files, threads and
  * bounds.
  *

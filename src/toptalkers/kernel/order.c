@@ -202,7 +202,12 @@ uint64_t rank_part(const key_order *o, const row *one, size_t part) {
 
 static uint8_t *print_ipv4(uint8_t *to, uint32_t address) {
     for (int shift = 24; shift >= 0; shift -= 8) {
-        to = print_number(to, address >> shift & 255);
+        uint32_t octet = address >> shift & 255;
+        if (octet > 99)
+            *to++ = (uint8_t)('0' + octet / 100);
+        if (octet > 9)
+            *to++ = (uint8_t)('0' + octet / 10 % 10);
+        *to++ = (uint8_t)('0' + octet % 10);
         *to++ = '.';
     }
     return to - 1;

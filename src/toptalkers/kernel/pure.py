@@ -23,6 +23,7 @@ from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
 from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
+from toptalkers.question.key import LARGEST_TIME
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
@@ -31,6 +32,9 @@ CODE = (Path(__file__), Path(count_flows.__file__))
 
 ROW_BYTES = 400
 """Measured: the most memory per talker, which it takes while the answer is ranked."""
+
+SPILLED_ROW_BYTES = 100
+"""More than a row of the default question takes on the disk."""
 
 PARTS = 256
 """Into how many parts spilled sums are divided, by a hash of the talker."""
@@ -138,6 +142,7 @@ class Counter:
         self._metrics = query.metric
         self._lines = query.lines
         self._sums: Sums = [collections.Counter() for _ in query.metric]
+        self._weight = 1 + (len(query.metric) + len(query.lines.columns) - 2) // 4  # measured: more than it takes
         self._totals = [0] * len(query.metric)
         self._rest = b""
         self._misfit: Misfit | None = None
@@ -212,8 +217,8 @@ class Counter:
 
     @property
     def rows(self) -> int:
-        """How many sums are in memory, those of the current file included."""
-        return len(self._sums[0]) + len(self._mapper.sums)
+        """How much is in memory, that of the current file included, in rows of the default question."""
+        return (len(self._sums[0]) + len(self._mapper.sums)) * self._weight
 
     @property
     def talkers(self) -> int:
@@ -241,12 +246,13 @@ class Counter:
         sums: Sums = [collections.Counter() for _ in self._metrics]
         for row in rows.splitlines():
             key, *values = row.rsplit(b" ", len(sums))
-            numbers = [int(value) for value in values]
-            if min(numbers) < 0:
+            if len(values) < len(sums) or not all(map(bytes.isdigit, values)):
                 raise ValueError("no packed sums")
-            for table, number in zip(sums, numbers, strict=True):
-                table[key] = number
-            self._lines.rank(self._line(key, sums))  # fails for a key that is none
+            for metric, table, value in zip(self._metrics, sums, values, strict=True):
+                table[key] = int(value)
+                if _is_time(metric) and table[key] > LARGEST_TIME:
+                    raise ValueError("no packed sums")
+            self._lines.rank(self._line(key, sums))  # ValueError for a key that is none
         totals = [0 if _is_time(metric) else table.total() for metric, table in zip(self._metrics, sums, strict=True)]
         if max(totals) > LARGEST_TOTAL:
             raise ValueError("no packed sums")
@@ -309,8 +315,8 @@ class SpilledSums:
         """The size of the file."""
 
     def rows_of_part(self, part: int) -> int:
-        """How many sums a part has; a talker may have several."""
-        return sum(segment.rows for segment in self._segments[part])
+        """How much memory a part takes at most, in rows of the default question; a talker may have several."""
+        return sum(max(segment.rows, segment.length // SPILLED_ROW_BYTES) for segment in self._segments[part])
 
     def take(self, counter: Counter) -> None:
         """Move a counter's sums into the file; OSError if the disk cannot hold them."""

@@ -110,6 +110,18 @@ def parse_where(text: str) -> Where:
     return Where(write_text(node), write_program(node))
 
 
+def names_a_file(text: str) -> bool:
+    """Whether an expression has `@FILE`, which a kept one never has.
+
+    Raises:
+        UsageError: it has no words of an expression.
+
+    """
+    from toptalkers.question.where_words import Expression
+
+    return any(token.kind == "file" for token in Expression(text).tokens())
+
+
 def parse_program(program: str) -> Where:
     """Read an expression from its program, as the steps of a run have it.
 

@@ -141,8 +141,11 @@ def _read_odd(
         yield Problem(name, neighbour.what, is_failure=False)
     elif is_empty:
         yield Problem(name, "empty, 0 bytes")
-    elif head.startswith(PARQUET_MAGIC) and query is not None:
-        yield from _read_parquet(name, source, query, whole)
+    elif head.startswith(PARQUET_MAGIC):
+        if query is None:
+            yield Problem(name, "a Parquet file, which only 'run-local' with --engine local reads")
+        else:
+            yield from _read_parquet(name, source, query, whole)
     elif kind := name_kind(head):
         yield Problem(name, kind)
     else:

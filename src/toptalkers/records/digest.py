@@ -40,7 +40,7 @@ class DigestRows:
         names: the fields that a question looks at, and the weight.
         columns: the columns of the file that they are made of.
         tally: the records that were skipped when the digest was made.
-        note: what the digest holds, if that is less than all records; empty if it holds all.
+        note: what of the records the digest lacks; empty for nothing.
 
     """
 
@@ -60,19 +60,11 @@ class DigestRows:
         self.columns = [column for column in COLUMNS if column in needed]
         skipped = origin.tally.skipped if origin.tally else {}
         self.tally = Tally(records_read=sum(skipped.values()), skipped=skipped)
-        self.note = describe_origin(origin)
+        self.note = origin.note
 
     def arrays(self, batch: Any) -> list[Any]:
         """The values of the fields, in their order, of a batch of rows."""
         return [_MAKERS.get(field, _as_it_is)(batch, field) for field in self.names]
-
-
-def describe_origin(origin: DigestOrigin) -> str:
-    """Say what a digest lacks of the records that it was made from; `""` for nothing."""
-    lacks = [f"holds only the records of {origin.narrowed}"] if origin.narrowed else []
-    if origin.tally and (files := origin.tally.files_unreadable + origin.tally.misfits):
-        lacks.append(f"was made without {files:,} file{'' if files == 1 else 's'} that could not be read")
-    return ", and ".join(lacks)
 
 
 def _as_it_is(batch: Any, field: str) -> Any:

@@ -9,7 +9,6 @@ PARQUET_MAGIC = b"PAR1"
 _PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
 
 _KINDS: tuple[tuple[bytes | tuple[bytes, ...], str, str], ...] = (
-    (PARQUET_MAGIC, "a Parquet file", "only --engine local reads these"),
     (b"PARE", "an encrypted Parquet file", "write it again without encryption"),
     (b"ORC", "an ORC file", _AS_TEXT),
     (b"Obj\x01", "an Avro file", _AS_TEXT),

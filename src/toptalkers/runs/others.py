@@ -126,7 +126,11 @@ def _question_of(steps: Sequence[ClusterStep]) -> Mapping[str, str | int]:
     """Read the question from the scripts' options; the default question if another version wrote them."""
     words: dict[str, str] = {}
     for step in steps:
-        words |= {name: value for name, value in pairwise(_argument(step, "-mapper").split()) if name.startswith("--")}
+        for name, value in pairwise(_argument(step, "-mapper").split()):
+            if name.startswith("--") and (name != "--ports" or value != "all"):  # only one of the steps filters ports
+                words[name] = value
+            elif name == "--ports":
+                words.setdefault(name, value)
     top = words.get("--top", "0")
     try:
         query = Query.parse(**{one.name: one.text_of(words[one.option]) for one in CLAUSES if one.option in words})

@@ -18,6 +18,7 @@ from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.clauses import format_time
 from toptalkers.question.query import Query
+from toptalkers.question.where import names_a_file
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible
 
@@ -236,6 +237,8 @@ def _question(value: object) -> dict[str, str | int]:
 def _parse_question(question: Mapping[str, str | int]) -> tuple[Query, Presentation]:
     """The question of a record, and how its answer is presented; a record may name a format, too."""
     texts = {name: str(text) for name, text in question.items()}
+    if names_a_file(texts.get("where", "")):  # of this machine, and the record is perhaps a stranger's
+        raise ValueError("its question names a file in --where")
     presentation = Presentation.parse(top=texts.pop("top", None), format=texts.pop("format", None))
     return Query.parse(**texts), presentation
 
