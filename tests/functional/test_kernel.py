@@ -41,7 +41,7 @@ def lines(counter: native.Counter, top: int = 0) -> bytes:
     return b"".join(counter.ranked(top))
 
 
-@settings(max_examples=150 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 130), TOPS)
 def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int, top: int) -> None:
     """Cut within a line, a number or a line end: sums and tally are the reference's."""
@@ -149,7 +149,7 @@ KEYS = st.lists(st.sampled_from(COLUMNS[:5]), min_size=1, max_size=4, unique=Tru
 SUMS = st.lists(st.sampled_from(["records", "packets", "bytes"]), min_size=1, max_size=3, unique=True)
 
 
-@settings(max_examples=200 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS, KEYS, SUMS, st.integers(0, 5), st.integers(1, 40))
 def test_any_key_and_several_sums(
     records: list[tuple[bytes | int, ...]], key: list[str], metrics: list[str], top: int, cut: int

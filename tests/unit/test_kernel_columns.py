@@ -239,7 +239,7 @@ def files(draw: st.DrawFn) -> tuple[dict[str, Values], dict[str, Storage], int]:
     return columns, storages, draw(st.integers(0, 20))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     files(),
     st.sampled_from(PROGRAMS),

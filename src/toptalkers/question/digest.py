@@ -101,7 +101,7 @@ def _check_part(word: str, ports: PortRanges) -> None:
 def _check_test(word: str) -> None:
     """Check a test, or an operator, of the program of `--where`."""
     field, _, values = word.partition(":")
-    if not values or field in DIGEST_KEY or field in ("srcaddr", "dstaddr"):
+    if not values or field in DIGEST_KEY:
         return
     if field in PORT_FIELDS:
         if values.startswith("t:"):  # whether it is `-`
