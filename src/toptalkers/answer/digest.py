@@ -16,10 +16,12 @@ from toptalkers import __version__
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.question.clauses import format_ports, format_time, parse_time
+from toptalkers.question.clauses import format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
 from toptalkers.question.query import Query
+from toptalkers.question.times import format_time
 
 METADATA_KEY = b"toptalkers.digest"
 """The key of the file's metadata that makes a Parquet file a digest."""
@@ -38,7 +40,7 @@ _TIMES = ("hour", "first", "last")
 _SMALL_NUMBERS = ("service-port", "client-port", "protocol", "tcp-flags")
 _SUMS = ("bytes", "packets", "records")
 
-COLUMNS: tuple[str, ...] = tuple(name.replace("-", "_") for name in (*DIGEST_KEY, *DIGEST_METRICS))
+COLUMNS: tuple[str, ...] = tuple(column_name(name) for name in (*DIGEST_KEY, *DIGEST_METRICS))
 """The names of the file's columns: hour, interface_id, ..."""
 
 

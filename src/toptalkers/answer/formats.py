@@ -20,8 +20,9 @@ from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import CLAUSES, Metric
 from toptalkers.question.digest import FIXED_CLAUSES, is_digest
 from toptalkers.question.key import PROTOCOL, Kind, Value
-from toptalkers.question.lines import TIME_METRICS, format_seconds
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
+from toptalkers.question.times import format_seconds
 from toptalkers.visible import visible
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.fields import FIELDS
+from toptalkers.flowlog.fields import FIELDS, field_name
 from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.question.key import TIME_FIELDS
 from toptalkers.question.query import Query
 from toptalkers.records.digest import WRAPPING, DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
@@ -24,7 +25,6 @@ BUFFER_BYTES = 1 << 20
 """How much of a column is read at a time, as stored."""
 
 _LONGEST_REASON = 200
-_TIMES = ("start", "end")
 
 
 class NoFlowLogError(Exception):
@@ -142,7 +142,7 @@ def _choose(columns: list[str], query: Query) -> dict[str, str]:
     """
     known: dict[str, str] = {}
     for column in columns:
-        field = column.strip().lower().replace("_", "-")
+        field = field_name(column)
         if field in FIELDS:
             known.setdefault(field, column)
     if {*COLUMNS} <= {*columns}:
@@ -168,7 +168,7 @@ def _check_type(kind: Any, field: str, column: str) -> None:
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    is_time = types.is_timestamp(kind) and field in _TIMES
+    is_time = types.is_timestamp(kind) and field in TIME_FIELDS
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     if not (is_number or is_time or _is_text(kind) or types.is_null(kind)):
         raise NoFlowLogError(
