@@ -8,13 +8,13 @@ from typing import Any
 
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
+from toptalkers.question.digest import WRAPPING
 from toptalkers.question.key import HIGHEST_PORT, SERVICE_FIELDS
 from toptalkers.question.query import Query
 
 WEIGHT = "records"
 """The name of the column that says for how many records a row counts."""
 
-WRAPPING = "a digest"
 
 _LARGEST_SECONDS = 10**11
 """A time from here on is in milliseconds, as rule 3 of the records has it."""
