@@ -92,7 +92,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     from toptalkers.machine.memory import explain_no_memory
 
     presentation.check(query)
-    formatted: "Callable[[Answer], Iterator[bytes]]" = functools.partial(
+    formatted: Callable[[Answer], Iterator[bytes]] = functools.partial(
         format_answer, format=presentation.format, show=presentation.show
     )
     if given["output"] and given["output"].suffix == ".parquet":

@@ -8,7 +8,6 @@ from typing import Any
 
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
-from toptalkers.question.digest import WRAPPING
 from toptalkers.question.key import HIGHEST_PORT, SERVICE_FIELDS
 from toptalkers.question.query import Query
 
