@@ -17,6 +17,9 @@ from toptalkers.question.where import ProgramTest
 DIGEST_VERSION = 1
 """The version of the schema, in the file's metadata."""
 
+WRAPPING = "a digest"
+"""What a file is called whose records are the rows of a digest."""
+
 DIGEST_KEY = (
     "hour",
     "interface-id",

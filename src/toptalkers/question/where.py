@@ -47,12 +47,13 @@ class ProgramTest(NamedTuple):
 
 
 def split_program(program: str) -> Iterator[str | ProgramTest]:
-    """Yield the operators and the tests of a program; ValueError for a word that is neither."""
+    """Yield the words of a program. Every word but an operator is taken for a test; `parse_program` checks tests."""
     for word in program.split(","):
         if word in ("and", "or", "not"):
             yield word
         else:
-            field, letter, options = word.split(":")
+            field, _, rest = word.partition(":")
+            letter, _, options = rest.partition(":")
             yield ProgramTest(field, letter, options)
 
 

@@ -16,7 +16,6 @@ from toptalkers.question.times import FIRST_MILLISECONDS
 WEIGHT = "records"
 """The name of the column that says for how many records a row counts."""
 
-WRAPPING = "a digest"
 
 _SERVICE_COLUMNS = ("service_port", "side", "client_port", "tcp_flags")
 _SOURCES: dict[str, tuple[str, ...]] = {

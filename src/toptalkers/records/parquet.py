@@ -13,9 +13,10 @@ from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS, field_name
 from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.question.digest import WRAPPING
 from toptalkers.question.key import TIME_FIELDS
 from toptalkers.question.query import Query
-from toptalkers.records.digest import WRAPPING, DigestRows
+from toptalkers.records.digest import DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
 
 ROWS = 1 << 16
