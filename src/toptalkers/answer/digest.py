@@ -18,6 +18,7 @@ from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.reasons import REASONS
+from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.question.clauses import format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
 from toptalkers.question.query import Query
@@ -171,18 +172,8 @@ def goes_to_parquet(output: Path | None, query: Query, presentation: Presentatio
         raise UsageError(f"--top {presentation.top}: a digest has all rows", hint="leave out --top")
     if presentation.format != "tsv" or presentation.show:
         raise UsageError(f"--output {output}: a digest in Parquet has a format of its own", hint="leave out --format")
-    require_pyarrow()
+    require_pyarrow("writing Parquet")
     return True
-
-
-def require_pyarrow() -> None:
-    """Check that Parquet can be written, before anything is counted; ToptalkersError if not."""
-    try:
-        from pyarrow import parquet  # noqa: F401
-    except ImportError as error:
-        raise ToptalkersError(
-            "writing Parquet needs pyarrow, which is not installed", hint="pip install 'toptalkers[parquet]'"
-        ) from error
 
 
 def format_digest(answer: Answer) -> Iterator[bytes]:

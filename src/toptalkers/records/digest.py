@@ -8,7 +8,8 @@ from typing import Any
 
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
-from toptalkers.flowlog.fields import column_name
+from toptalkers.flowlog.fields import FIELDS, column_name
+from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS
 from toptalkers.question.key import ACK, HIGHEST_PORT, SERVICE_FIELDS, SYN
 from toptalkers.question.query import Query
 from toptalkers.question.times import FIRST_MILLISECONDS
@@ -16,20 +17,13 @@ from toptalkers.question.times import FIRST_MILLISECONDS
 WEIGHT = "records"
 """The name of the column that says for how many records a row counts."""
 
-
 _SERVICE_COLUMNS = ("service_port", "side", "client_port", "tcp_flags")
 _SOURCES: dict[str, tuple[str, ...]] = {
     "start": ("first",),
     "end": ("last",),
     "srcport": _SERVICE_COLUMNS,
     "dstport": _SERVICE_COLUMNS,
-    **{
-        name: (column_name(name),)
-        for name in (
-            *("interface-id", "srcaddr", "dstaddr", "protocol", "action", "tcp-flags"),
-            *("bytes", "packets", WEIGHT),
-        )
-    },
+    **{name: (column_name(name),) for name in (*DIGEST_KEY, *DIGEST_METRICS) if name in (*FIELDS, WEIGHT)},
 }
 """The columns that each field of a record is made of."""
 

@@ -13,8 +13,9 @@ from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS, field_name
 from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.question.digest import WRAPPING
-from toptalkers.question.key import TIME_FIELDS
+from toptalkers.question.key import RECIPE_KEY, TIME_FIELDS
 from toptalkers.question.query import Query
 from toptalkers.records.digest import DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
@@ -58,10 +59,12 @@ class ParquetRecords:
 
         """
         try:
-            import pyarrow as pa
-            from pyarrow import parquet
-        except ImportError as error:
-            raise NoLibraryError("reading Parquet needs pyarrow: pip install 'toptalkers[parquet]'") from error
+            require_pyarrow("reading Parquet")
+        except ToptalkersError as error:
+            raise NoLibraryError(f"{error.message}: {error.hint}") from error
+        import pyarrow as pa
+        from pyarrow import parquet
+
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
         self._is_remote = getattr(file, "is_remote", False)
         self._threads = threads
@@ -155,7 +158,7 @@ def _choose(columns: list[str], query: Query) -> dict[str, str]:
         raise NoFlowLogError(f"not a flow log: a Parquet file with other columns: {some}"[:_LONGEST_REASON])
     wanted = {*query.used_fields, "log-status"}
     if "log-status" not in known:
-        wanted |= {"srcaddr", "dstaddr", "dstport"}
+        wanted |= {*RECIPE_KEY}
     chosen = {field: column for field, column in known.items() if field in wanted}
     if not chosen:  # the rows must be counted
         field = next(iter(known))
