@@ -11,8 +11,8 @@ from typing import Any
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.question.query import Query
 from toptalkers.records.digest import WRAPPING, DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
