@@ -8,7 +8,6 @@ computed here, from the sums; no engine adds it up.
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -235,6 +234,8 @@ def _width(text: str) -> int:
 
 
 def _width_of(character: str) -> int:
+    import unicodedata  # not loaded for ASCII
+
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -14,6 +14,9 @@ from toptalkers.question.query import Query
 DIGEST_VERSION = 1
 """The version of the schema, in the file's metadata."""
 
+WRAPPING = "a digest"
+"""What a file is called whose records are the rows of a digest."""
+
 DIGEST_KEY = (
     "hour",
     "interface-id",

@@ -86,6 +86,11 @@ class Query:
         return self.by == RECIPE_KEY
 
     @property
+    def key_columns(self) -> int:
+        """How many columns, separated by tabs, the key has in a line: the recipe's has one, with colons."""
+        return 1 if self.is_recipe else len(self.lines.columns)
+
+    @property
     def lines(self) -> Lines:
         """The lines of the answer."""
         return lines_of(self.by, self.metric)

@@ -14,7 +14,6 @@ from toptalkers.question.query import Query
 WEIGHT = "records"
 """The name of the column that says for how many records a row counts."""
 
-WRAPPING = "a digest"
 
 _LARGEST_SECONDS = 10**11
 """A time from here on is in milliseconds, as rule 3 of the records has it."""

@@ -13,8 +13,9 @@ from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.question.digest import WRAPPING
 from toptalkers.question.query import Query
-from toptalkers.records.digest import WRAPPING, DigestRows
+from toptalkers.records.digest import DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
 
 ROWS = 1 << 16
