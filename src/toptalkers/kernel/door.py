@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.kernel.columns import ColumnBatch
 from toptalkers.question.clauses import SUMMED_FIELDS
 from toptalkers.question.key import SERVICE_PARTS, TIME_FIELDS, TIME_PARTS, kind_of, parse_part
 from toptalkers.question.query import Query
@@ -131,6 +131,9 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ranking_new": (c_void_p, (c_void_p, c_size_t)),
     "ranking_free": (None, (c_void_p,)),
     "ranking_read": (c_size_t, (c_void_p, c_char_p, c_size_t)),
+    "export_new": (c_void_p, (c_void_p, c_size_t)),
+    "export_free": (None, (c_void_p,)),
+    "export_next": (c_int64, (c_void_p, POINTER(_ColumnData))),
     "merge_new": (c_void_p, (c_int, POINTER(c_int64), POINTER(c_int64), c_size_t, c_size_t, c_size_t)),
     "merge_free": (None, (c_void_p,)),
     "merge_read": (c_int64, (c_void_p, c_char_p, c_size_t)),
@@ -353,6 +356,56 @@ class Counter:
                 yield ctypes.string_at(room, length)
         finally:
             _kernel.ranking_free(ranking)
+
+    def exported(self, names: Sequence[str], most: int) -> Iterator[ColumnBatch] | None:
+        """The rows of the answer in columns of these names, `most` in a batch; None if a number has over 32 bits.
+
+        Not of the recipe's key, nor of networks. The rows are sorted by the first four columns; those that are equal
+        there are in the order of the answer. `kernel.h` says how values are stored. A batch lasts until the next one
+        is made, and the counter must not change before the last one.
+        """
+        export = _Export(self, most)
+        if not export.handle:
+            if ctypes.get_errno() == errno.ERANGE:
+                return None
+            raise MemoryError
+        return export.batches(tuple(names))
+
+
+class _Export:
+    """The rows of a counter in columns."""
+
+    def __init__(self, counter: Counter, most: int) -> None:
+        self._counter = counter  # its memory is read
+        self.handle = _kernel.export_new(counter.handle, most)
+
+    def __del__(self) -> None:
+        """Free the memory."""
+        if self.handle:
+            _kernel.export_free(self.handle)
+
+    def batches(self, names: tuple[str, ...]) -> Iterator[ColumnBatch]:
+        columns = (_ColumnData * len(names))()
+        while (rows := _kernel.export_next(self.handle, columns)) > 0:
+            yield ColumnBatch(
+                names,
+                tuple(
+                    ColumnData(
+                        Storage(one.storage),
+                        one.values or 0,
+                        one.valid or 0,
+                        one.offset,
+                        one.offsets or 0,
+                        one.texts or 0,
+                        one.texts_length,
+                    )
+                    for one in columns
+                ),
+                rows,
+                self,
+            )
+        if rows:
+            raise MemoryError
 
 
 class SpilledSums:

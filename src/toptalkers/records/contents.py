@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from toptalkers.answer.answer import Tally
-from toptalkers.kernel.columns import ColumnBatch
+from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.question.digest import WRAPPING
 from toptalkers.question.query import Query
 from toptalkers.records.files import Problem

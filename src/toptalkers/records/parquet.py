@@ -11,8 +11,8 @@ from typing import Any
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS, field_name
-from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.question.digest import WRAPPING
 from toptalkers.question.key import RECIPE_KEY, TIME_FIELDS
