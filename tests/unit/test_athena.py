@@ -21,13 +21,13 @@ from tests.commands import command
 from tests.fake_account import BUCKET, OUTPUTS, FakeAccount, gzip_of_size
 from tests.reference import count
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.fields import FIELDS
+from toptalkers.flowlog.fields import FIELDS, column_name
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout
 from toptalkers.job.count_flows import is_address
 from toptalkers.question.query import Query
 from toptalkers.records.hours import DAY, HOUR, Arrival
 from toptalkers.render.athena import Kind, Table, question_sql, table_sql
-from toptalkers.render.record_sql import ADDRESS_PATTERN, column
+from toptalkers.render.record_sql import ADDRESS_PATTERN
 
 
 @cache
@@ -59,7 +59,7 @@ def answer_of(query: Query, top: int, *parts: tuple[Layout, bytes]) -> bytes:
     tables = [Table(f"t{number}", "plain", "s3://b/AWSLogs/", layout) for number, (layout, _) in enumerate(parts)]
     asked = database()
     for table, (layout, content) in zip(tables, parts, strict=True):
-        names = [*map(column, layout.columns), "beyond_the_last", "of_day"]
+        names = [*map(column_name, layout.columns), "beyond_the_last", "of_day"]
         rows = [[*row, "2026/11/01"] for row in rows_of(content, len(layout))] or [[None] * len(names)]
         values = ", ".join("(" + ", ".join(["?::VARCHAR"] * len(names)) + ")" for _ in rows)
         columns = ", ".join(f'"{name}"' for name in names)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.columns import Values, batch
-from toptalkers.kernel.columns import ColumnBatch, Storage
+from toptalkers.flowlog.columns import ColumnBatch, Storage
 from toptalkers.kernel.door import Counter, Misfit
 from toptalkers.question.query import Query
 from toptalkers.question.where import Where
