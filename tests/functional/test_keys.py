@@ -163,7 +163,7 @@ EXAMPLES = {
     ),
 }  # fmt: skip
 
-FOR_JOBS = ["all sums", "texts, one of them missing", "the service of an expression", "networks by the hour"]
+FOR_JOBS = ["all sums", "texts, one of them missing", "the service of an expression"]
 """Examples for the engines that take a second to start."""
 
 each_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
