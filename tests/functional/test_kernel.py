@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import pipeline, reference, sanitized
+from tests.sanitized import LESS
 from tests.strategies import TOPS, cases
 from toptalkers.answer.answer import TooLargeError
 from toptalkers.flowlog.fields import FIELDS
@@ -20,8 +21,6 @@ from toptalkers.kernel import door as native
 from toptalkers.question.query import Query
 
 ROOT = Path(__file__).parents[2]
-LESS = 4 if "ASAN_OPTIONS" in os.environ else 1
-"""Sanitizers make all of it ten times as slow; `scripts/fuzz` has them look at many more."""
 
 KERNEL = native.LIBRARY.parent
 
@@ -321,6 +320,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     tests = [
         "tests/functional/test_kernel.py",
         "tests/functional/test_bigger_than_memory.py",
+        "tests/unit/test_kernel_keys.py",
         "tests/unit/test_kernel_where.py",
         "tests/unit/test_kernel_columns.py",
         "tests/unit/test_kernel_export.py",
