@@ -566,3 +566,10 @@ def test_what_is_no_program(program: str) -> None:
     """Words of another program are refused in one line."""
     with pytest.raises(UsageError, match="is not the program of an expression"):
         parse_program(program)
+
+
+@pytest.mark.parametrize(("letter", "zeros"), [("k", 3), ("m", 6), ("g", 9), ("t", 12), ("T", 12)])
+def test_a_letter_stands_for_zeros(letter: str, zeros: int) -> None:
+    """Letters are powers of ten, not of two."""
+    number = "3" + "0" * zeros
+    assert parse_where(f"bytes = 3{letter}").program == f"bytes:n:{number}-{number}"
