@@ -75,10 +75,10 @@ def tables_of_records(draw: st.DrawFn, query: Query) -> tuple[Layout, bytes]:
     columns = draw(strategies.any_layouts() | st.just(DEFAULT_LAYOUT.columns))
     if draw(st.integers(0, 19)):
         columns = tuple(dict.fromkeys((*columns, *query.needed_fields)))
-    values = draw(st.sampled_from([strategies._WILD, strategies._TAME, strategies._TAME]))
+    strange = draw(st.sampled_from([strategies._WILD, None]))
     lines = [" ".join(columns).encode()]
     for _ in range(draw(st.integers(0, 16))):
-        line = draw(strategies._records(columns, values))
+        line = draw(strategies._records(columns, strategies._TAME, strange))
         if draw(st.integers(0, 9)) == 0:
             line = draw(st.sampled_from([line + b" ", line + b" more", line.rpartition(b" ")[0], b"  " + line, b"x"]))
         if b"\n" not in line and b"\r" not in line and line.decode(errors="ignore").encode() == line:
@@ -100,7 +100,7 @@ def questions(draw: st.DrawFn) -> Query:
     return replace(query, by=by or ("pair", "action"))
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(st.data())
 def test_the_answer_is_that_of_every_engine(data: st.DataObject) -> None:
     """For any question about any records, the same lines in the same order, unless a table lacks a field."""

@@ -196,6 +196,15 @@ _EITHER_SIDE = {
 }
 """What is meant by words of `--where` that are no parts of a key."""
 
+_MEANT = {
+    **dict.fromkeys(("source", "src-ip", "srcip", "src-addr", "source-ip", "sourceip", "saddr"), "srcaddr"),
+    **dict.fromkeys(("destination", "dst-ip", "dstip", "dst-addr", "dest-ip", "destination-ip", "daddr"), "dstaddr"),
+    **dict.fromkeys(("sport", "source-port"), "srcport"),
+    **dict.fromkeys(("dport", "dest-port", "destination-port"), "dstport"),
+    "time": "hour",
+}
+"""What is meant by words of other tools."""
+
 
 @lru_cache
 def parse_part(text: str) -> Part:
@@ -251,6 +260,10 @@ def _hint(word: str) -> str:
 
     if word in _EITHER_SIDE:
         return f"name the side: {_EITHER_SIDE[word]}"
+    if re.search(r"[\s:;+|]", word):
+        return "parts are separated by commas: srcaddr,dstport"
+    if meant := _MEANT.get(word.partition("/")[0]):
+        return f"did you mean {meant!r}?"
     if close := get_close_matches(word.partition("/")[0], (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair"), n=1):
         return f"did you mean {close[0]!r}?"
     return "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair, service-port, side or client-port"

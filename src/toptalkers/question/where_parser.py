@@ -58,6 +58,35 @@ _FAMILIES = {"ipv4": (32, 0, (1 << 32) - 1), "ipv6": (128, 0, (1 << 128) - 1)}
 _WORDS = (*FIELDS, *SERVICE_PARTS, *_SIDES, *_FAMILIES, *ALIASES, "not")
 """What a test can begin with."""
 
+_MEANT = {
+    **dict.fromkeys(("sport", "source-port"), "src port"),
+    **dict.fromkeys(("dport", "dest-port"), "dst port"),
+    **dict.fromkeys(("saddr", "sip", "srcip", "src-ip", "src-addr", "source"), "src host"),
+    **dict.fromkeys(("daddr", "dip", "dstip", "dst-ip", "dst-addr", "destination"), "dst host"),
+    "ip6": "ipv6",
+    "inet6": "ipv6",
+    "inet": "ipv4",
+}
+"""Words of other tools, and those that are meant."""
+
+_HINTS = {
+    **dict.fromkeys(
+        ("hour", "day", "minute", "date", "time"),
+        "a time is written start >= 2026-11-23T18:00:00Z and start < 2026-11-23T19:00:00Z",
+    ),
+    **dict.fromkeys(("duration", "pps", "bps", "bpp", "as", "geo"), "flow logs do not have it"),
+    "flags": "tcp-flags is the sum of FIN 1, SYN 2, RST 4, ACK 16: tcp-flags = 2 is SYN alone",
+}
+"""What to write instead of words of other tools and of `--by`."""
+
+_OPERATORS_MEANT = {"<>": "!=", "=>": ">=", "=<": "<=", "=!": "!="}
+_SQL_HINTS = {
+    "is": "a record without a value has -, as in dstport = -",
+    "between": "a range is written 1-100",
+    "like": "a network is written 10.0.0.0/16, and a range 1-100",
+}
+_QUOTES_HINT = "put the whole expression in quotes: --where 'dst port 443'"
+
 _IN_FILE = re.compile(r"#.*|[^\s,#][^\s,]*")
 
 
@@ -334,14 +363,20 @@ class _Parser:
 
     def _error_of_subject(self, token: Token) -> UsageError:
         if token.kind != "word" or token.word in RESERVED:
-            return self._error(token, f"expected a test, not {token}", "for example: dst port 443")
+            hint = _QUOTES_HINT if token.kind == "end" and self._next == 1 else "for example: dst port 443"
+            return self._error(token, f"expected a test, not {token}", hint)
+        word = field_name(token.word)
         if token.word in PROTOCOL_NUMBERS:
             meant: str | None = f"proto {token.text}"
         elif is_address(token.text.partition("/")[0]):
             meant = f"host {token.text}"
         else:
-            meant = next(iter(get_close_matches(field_name(token.word), _WORDS, n=1)), None)
+            meant = _MEANT.get(word) or next(iter(get_close_matches(word, _WORDS, n=1)), None)
         hint = f"did you mean {meant!r}?" if meant else "a test begins with host, net, port, proto, src, dst or a field"
+        if word in _HINTS:
+            hint = _HINTS[word]
+        elif not meant and self._next and self._tokens[self._next - 1].word in ("or", "||", "and", "&&", ","):
+            hint = "each test has its own subject; several values are a list: dst port in [80, 443]"
         return self._error(token, f"{token} is not a field of flow logs, nor another word of an expression", hint)
 
     def _test_of_side(self) -> Node:
@@ -357,6 +392,12 @@ class _Parser:
         token = self._token
         if token.word in _SIDES:
             self._take()
+        elif (
+            token.word.isalpha()
+            and token.word not in {*RESERVED, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES}
+            and (close := get_close_matches(token.word, _SIDES, n=1))
+        ):
+            raise self._error(token, f"{token} is not an address or a network", f"did you mean {close[0]!r}?")
         fields = _SIDES.get(token.word, _SIDES["host"])
         return self._comparison(
             token if token.word in _SIDES else side, fields if number is None else (fields[number],), both=both
@@ -419,7 +460,15 @@ class _Parser:
     def _value(self, subject: Token, syntax: Syntax, where: str) -> Token:
         token = self._token
         if token.kind in ("sign", "end") or token.word in RESERVED:
-            raise self._error(token, f"expected a value of {subject}{where}, not {token}", syntax.hint)
+            hint = syntax.hint
+            before = self._tokens[self._next - 1]
+            if token.kind == "end" and self._next == 1:
+                hint = _QUOTES_HINT
+            elif meant := _OPERATORS_MEANT.get(before.word + token.word):
+                hint = f"did you mean {meant!r}?"
+            raise self._error(token, f"expected a value of {subject}{where}, not {token}", hint)
+        if token.word in _SQL_HINTS and not isinstance(syntax, Texts):
+            raise self._error(token, f"expected a value of {subject}{where}, not {token}", _SQL_HINTS[token.word])
         return self._take()
 
     def _items(self, syntax: Syntax, token: Token) -> Iterator[Item]:

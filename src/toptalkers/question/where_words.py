@@ -21,6 +21,10 @@ _TOKEN = re.compile(
     |(?P<word>{_WORD}+)""",
     re.VERBOSE,
 )
+_TYPOGRAPHIC_QUOTES = "\u2018\u2019\u201a\u201c\u201d\u201e"
+"""Quotes that a word processor or a web page makes of the plain ones."""
+
+_NOT_FIRST = "@#" + _TYPOGRAPHIC_QUOTES
 _IN_QUOTES = {quote: re.compile(rf"[^\\{quote}]+") for quote in "'\""}
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))?", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
@@ -89,6 +93,8 @@ class Expression:
                 text, at = self._quoted(text, at)
                 found.append(Token("quoted", text, start))
             elif kind == "word":
+                if text[0] in _TYPOGRAPHIC_QUOTES:
+                    raise self.error(start, f"{text[0]} does not quote a text", "quotes are ' and \"")
                 for place, one in enumerate(text, start):
                     if not one.isprintable():
                         raise self.error(
@@ -142,7 +148,7 @@ class Expression:
             return _ESCAPES[match[3]]
         raise self.error(
             match.start(),
-            f"{quoted(match[0])} is not an escape",
+            f"'{visible(match[0])}' is not an escape",
             r"escapes are \\ \' " + r"\" \n \r \t \u0000 \U00000000",
         )
 
@@ -163,7 +169,12 @@ def quote(text: str) -> str:
 
 def is_bare(text: str) -> bool:
     """Whether a text can be written without quotes."""
-    return bool(text) and text[0] not in "@#" and text.isprintable() and re.fullmatch(f"{_WORD}+", text) is not None
+    return (
+        bool(text)
+        and text[0] not in "@#" + _TYPOGRAPHIC_QUOTES
+        and text.isprintable()
+        and re.fullmatch(f"{_WORD}+", text) is not None
+    )
 
 
 def _point_at(text: str, at: int) -> tuple[str, str]:
