@@ -153,6 +153,9 @@ EXAMPLES = {
         "vpc-id", f"vpc-0a \u65e5\u672c - {'x' * 1024} {'x' * 1025} a\x00b \x7f \udcff \udced\udca0\udc80",
         "-\t1", "vpc-0a\t1", f"{'x' * 1024}\t1", "\u65e5\u672c\t1", malformed_text=5,
     ),
+    "an empty column is no text, nor is one with a tab": Example(
+        {"by": "vpc-id"}, ["vpc-0a\t1"], {"malformed_text": 2}, "vpc-0a x\n x\n\tvpc-0a x\n", "vpc-id subnet-id"
+    ),
     "times": values(
         "hour", "3600 99999999999 100000000000 253402300799999 253402300800000 - x",
         "-\t1", "1970-01-01T01:00:00Z\t1", "1973-03-03T09:00:00Z\t1", "5138-11-16T09:00:00Z\t1",

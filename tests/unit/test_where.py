@@ -15,10 +15,10 @@ from toptalkers.answer.formats import describe_query
 from toptalkers.cli.main import cli
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES, PROTOCOL_NUMBERS
+from toptalkers.question.key import ALIASES
 from toptalkers.question.query import Query
 from toptalkers.question.where import Where, parse_program, parse_where
 from toptalkers.question.where_parser import (
-    _ALIASES,
     _COMPARISONS,
     _EQUALITIES,
     _FAMILIES,
@@ -525,7 +525,7 @@ def test_the_docs_have_expressions_that_work(tmp_path: Path, monkeypatch: pytest
 
 def test_the_docs_name_every_word() -> None:
     """Subjects and operators that are no fields."""
-    for word in (*_SIDES, *_FAMILIES, *_ALIASES, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES, *SERVICE, "not in"):
+    for word in (*_SIDES, *_FAMILIES, *ALIASES, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES, *SERVICE, "not in"):
         assert f"`{word}`" in DOCS, word
 
 

@@ -3,10 +3,9 @@
 import re
 from dataclasses import dataclass
 from typing import Literal
-from unicodedata import category, east_asian_width
 
 from toptalkers.errors import UsageError
-from toptalkers.visible import quoted, visible
+from toptalkers.visible import quoted, visible, width
 
 SHOWN_WIDTH = 78
 """Columns of an expression that an error shows: those of a usual terminal without the indentation."""
@@ -178,17 +177,10 @@ def is_bare(text: str) -> bool:
     )
 
 
-def _width(one: str) -> int:
-    """How many columns of a terminal a visible character takes."""
-    if category(one) in ("Mn", "Me"):
-        return 0
-    return 2 if east_asian_width(one) in "WF" else 1
-
-
 def _point_at(text: str, at: int) -> tuple[str, str]:
     """The part of a text around a place, with every character visible, and a caret under the place."""
     shown = [visible(one) for one in text]
-    widths = [sum(map(_width, one)) for one in shown]
+    widths = [width(one) for one in shown]
     first, last = 0, len(text)
     if sum(widths) + 1 > SHOWN_WIDTH:
         room = SHOWN_WIDTH - len("...") * 2 - 1
