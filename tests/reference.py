@@ -68,6 +68,13 @@ class Reference:
     misfits: list[bool] = field(default_factory=list)
     whole: "Reference | None" = None
 
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many records counted, and how many were skipped for each reason."""
+        return {"counted": 0} | {
+            name: n for name, n in self.seen.items() if name not in ("records_read", "misfit_files")
+        }
+
     def add(self, key: bytes, values: list[int]) -> None:
         """Add the values of a record, or sums of the same key."""
         old = self.sums.setdefault(key, values)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+LESS = 4 if "ASAN_OPTIONS" in os.environ else 1
+"""Sanitizers make all of it ten times as slow; `scripts/fuzz` has them look at many more."""
+
 CC = (shutil.which("cc") or "cc",)
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests import reference
 from tests.functional.test_engines_agree import RECORD, LocalWith, run_engine, write_files
+from tests.sanitized import LESS
 from tests.strategies import TOPS, cases
 from toptalkers.cli.main import cli
 from toptalkers.engines import Watch, local
@@ -32,7 +33,7 @@ def many_talkers(number: int, *, step: int = 1) -> bytes:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 60), st.integers(200, 4000), TOPS)
 def test_spilling_does_not_change_the_answer(
     case: tuple[Query, list[bytes]], rows: int, block_bytes: int, top: int

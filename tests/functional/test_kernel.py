@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import pipeline, reference, sanitized
+from tests.sanitized import LESS
 from tests.strategies import TOPS, cases
 from toptalkers.answer.answer import TooLargeError
 from toptalkers.flowlog.fields import FIELDS
@@ -20,8 +21,6 @@ from toptalkers.kernel import door as native
 from toptalkers.question.query import Query
 
 ROOT = Path(__file__).parents[2]
-LESS = 4 if "ASAN_OPTIONS" in os.environ else 1
-"""Sanitizers make all of it ten times as slow; `scripts/fuzz` has them look at many more."""
 
 KERNEL = native.LIBRARY.parent
 
@@ -41,7 +40,7 @@ def lines(counter: native.Counter, top: int = 0) -> bytes:
     return b"".join(counter.ranked(top))
 
 
-@settings(max_examples=150 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.integers(1, 130), TOPS)
 def test_pieces_may_be_cut_anywhere(case: tuple[Query, list[bytes]], cut: int, top: int) -> None:
     """Cut within a line, a number or a line end: sums and tally are the reference's."""
@@ -149,7 +148,7 @@ KEYS = st.lists(st.sampled_from(COLUMNS[:5]), min_size=1, max_size=4, unique=Tru
 SUMS = st.lists(st.sampled_from(["records", "packets", "bytes"]), min_size=1, max_size=3, unique=True)
 
 
-@settings(max_examples=200 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120 // LESS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS, KEYS, SUMS, st.integers(0, 5), st.integers(1, 40))
 def test_any_key_and_several_sums(
     records: list[tuple[bytes | int, ...]], key: list[str], metrics: list[str], top: int, cut: int
@@ -321,6 +320,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     tests = [
         "tests/functional/test_kernel.py",
         "tests/functional/test_bigger_than_memory.py",
+        "tests/unit/test_kernel_keys.py",
         "tests/unit/test_kernel_where.py",
         "tests/unit/test_kernel_columns.py",
         "tests/unit/test_kernel_export.py",

@@ -139,7 +139,7 @@ def test_of_a_large_parquet_object_the_needed_columns_are_fetched(
     monkeypatch.setattr(storage, "PAUSE_S", 0.001)
     monkeypatch.setattr(storage, "PIECE_BYTES", 20_000)
     monkeypatch.setattr(stored, "PIECE_BYTES", 20_000)
-    monkeypatch.setattr(storage, "RANGE_BYTES", 1_000)
+    monkeypatch.setattr(storage, "RANGE_BYTES", 5_000)
     lines = [line for line in CONTENT.decode().splitlines() if line[0].isdigit()]
     noise = random.Random(1)
     rows = [[*line.split(" "), noise.randbytes(200).hex()] for line in lines * 600]
@@ -160,7 +160,7 @@ def test_a_parquet_object_that_cannot_be_had_is_named(
     """S3's reason is given for a Parquet object that it refuses, or that changes; not that it is damaged."""
     rows = [line.split(" ") for line in CONTENT.decode().splitlines() if line[0].isdigit()]
     content = write_parquet(tmp_path / "a.parquet", DEFAULT_FIELDS, rows).read_bytes()
-    large = write_parquet(tmp_path / "b.parquet", DEFAULT_FIELDS, rows * 2000).read_bytes()
+    large = write_parquet(tmp_path / "b.parquet", DEFAULT_FIELDS, rows * 200).read_bytes()
     s3.objects |= {
         "refused.parquet": content,
         "good.parquet": content,

@@ -1,6 +1,6 @@
 """`--where` on the engines: each counts the records for which an expression holds, and no others."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import pipeline
@@ -27,6 +27,7 @@ def has_no_space(record: dict[str, str]) -> bool:
     return not any(" " in value for value in record.values())
 
 
+@settings(max_examples=60)
 @given(wheres(), st.lists(records().filter(has_no_space), min_size=1, max_size=20))
 def test_every_engine_counts_the_records_for_which_an_expression_holds(
     drawn: Drawn, given_records: list[dict[str, str]]

@@ -1,5 +1,6 @@
 """The table of clauses: each clause reaches its option, script, record, plan and cache."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -94,6 +95,26 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
         else:
             with pytest.raises(SystemExit):
                 parse([clause.option, word])
+
+
+@pytest.mark.parametrize(
+    ("parse", "arguments"),
+    [
+        (count_flows.parse_arguments, ["--metric", "bytes,packet"]),
+        (count_flows.parse_arguments, ["--ports", "80-22"]),
+        (sum_counts.parse_arguments, ["--metric", "bytes,packet"]),
+        (port_filter.parse_arguments, ["--ports", "80-22"]),
+        (port_filter.parse_arguments, ["--top", "-1"]),
+    ],
+)
+def test_scripts_refuse_values_that_they_do_not_know(
+    parse: Callable[[list[str]], object], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error names the option, and the exit code is that of a wrong usage."""
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
+    assert f"error: {arguments[0]}: " in capsys.readouterr().err
 
 
 @each_clause

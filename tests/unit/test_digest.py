@@ -112,6 +112,11 @@ KNOWN = "service-port, side and client-port are known; so are ports up to 1024"
             "--where start: a digest has one row for a whole hour",
             "--since and --until, full hours",
         ),
+        (
+            asked("end:n:0-5"),
+            "--where end: a digest has sums of many records, not the values of each",
+            "a digest has hour, ",
+        ),
         (asked("vpc-id:t:76"), "--where vpc-id: a digest does not have this field", "a digest has hour, "),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.columns import Values, batch
+from tests.sanitized import LESS
 from toptalkers.flowlog.columns import ColumnBatch, Storage
 from toptalkers.kernel.door import Counter, Misfit
 from toptalkers.question.query import Query
@@ -239,7 +240,7 @@ def files(draw: st.DrawFn) -> tuple[dict[str, Values], dict[str, Storage], int]:
     return columns, storages, draw(st.integers(0, 20))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120 // LESS, deadline=None)
 @given(
     files(),
     st.sampled_from(PROGRAMS),

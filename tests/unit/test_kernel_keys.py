@@ -229,3 +229,10 @@ def test_what_is_no_packed_key_is_refused(spoilt: Callable[[bytes], bytes]) -> N
     assert other.rows == 0
     other.add_packed(rows)
     assert list(other.ranked(0)) == list(counter.ranked(0)) == [b"::1\t007\tdst\tvpc-1\t-\t1\n"]
+
+
+def test_a_value_is_the_same_after_thousands_of_others() -> None:
+    """However often the texts outgrow their room, each has one row, and rows with equal sums are in order."""
+    records = [record(vpc_id=f"vpc-{number}", srcaddr=f"2001:db8::{number:x}") for number in range(5000)]
+    lines, _ = count(b"".join(records + records[::-1]), "vpc-id,srcaddr")
+    assert lines == sorted(f"vpc-{number}\t2001:db8::{number:x}\t2" for number in range(5000))

@@ -50,6 +50,7 @@ def test_parts_are_written_in_several_ways(text: str, word: str, fields: tuple[s
         ("srcaddr dstport", "--by: 'srcaddr dstport' is not a part of a key", "parts are separated by commas"),
         ("port", "--by: 'port' is not a part of a key", "name the side: dstport, srcport or service-port"),
         ("net", "--by: 'net' is not a part of a key", "name the side: srcaddr/24 or dstaddr/24"),
+        ("subnet", "--by: 'subnet' is not a part of a key", "name the side: srcaddr/24 or dstaddr/24"),
         ("srcaddr/", "--by: 'srcaddr/' is not a part of a key", "did you mean 'srcaddr'?"),
         ("srcaddr/24/64/8", "--by: 'srcaddr/24/64/8' is not a part of a key", "did you mean 'srcaddr'?"),
         ("", "--by names no part", "for example srcaddr,dstport or hour,srcaddr/24"),

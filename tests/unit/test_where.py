@@ -205,6 +205,7 @@ MALFORMED = [
     ("net 10.0.0.0/▲", "'10.0.0.0/' is not a network: the length after / is 0 to 32"),
     ("net ▲10/8", "'10' is not an address or a network"),
     ("host 10.0.0.9-▲10.0.0.1", "the range '10.0.0.9-10.0.0.1' ends before it begins"),
+    ("host 10.0.0.1-▲10.0.0.300", "'10.0.0.300' is not an address or a network"),
     ("host 10.0.0.1-▲2001:db8::1", "the range '10.0.0.1-2001:db8::1' is of IPv4 and IPv6"),
     ("host in [10.0.0.1, ▲10.0.0]", "'10.0.0' is not an address or a network"),
     ("srcaddr ▲> 10.0.0.1", "'srcaddr' cannot be compared with '>'"),
@@ -236,6 +237,23 @@ MALFORMED = [
     ("src ▲prot 5", "'prot' is not an address or a network"),
     ("src ▲and bytes > 5", "expected a value of 'src', not 'and'"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("log-status", ["OK", "NODATA", "SKIPDATA"]),
+        ("flow-direction", ["ingress", "egress"]),
+        ("type", ["IPv4", "IPv6", "EFA"]),
+        ("action", ["ACCEPT", "REJECT"]),
+        ("side", ["src", "dst", "both"]),
+    ],
+)
+def test_known_words_are_written_as_they_are_logged(field: str, words: list[str]) -> None:
+    """A test is for the word as it is in the logs, in whatever case it is typed."""
+    for word in words:
+        assert parse_where(f"{field} = {word.swapcase()}") == parse_where(f"{field} = {word}")
+        assert f"{field}:t:{word.encode().hex()}" == parse_where(f"{field} = {word.swapcase()}").program
 
 
 @pytest.mark.parametrize(("marked", "message"), MALFORMED)

@@ -280,8 +280,10 @@ class _Parser:
     def _is_at_end(self) -> bool:
         return self._token.kind == "end"
 
-    def _after(self, number: int) -> Token:
-        return self._tokens[min(self._next + number, len(self._tokens) - 1)]
+    @property
+    def _token_after(self) -> Token:
+        """What follows the current word, which is not the end."""
+        return self._tokens[self._next + 1]
 
     def _take(self) -> Token:
         token = self._token
@@ -385,7 +387,7 @@ class _Parser:
         joint = self._token.word
         both = False
         number: int | None = ("src", "dst").index(side.word)
-        if joint in ("or", "and", "||", "&&") and {side.word, self._after(1).word} == {"src", "dst"}:
+        if joint in ("or", "and", "||", "&&") and {side.word, self._token_after.word} == {"src", "dst"}:
             self._take()
             self._take()
             number, both = None, joint in ("and", "&&")
@@ -417,7 +419,7 @@ class _Parser:
             sign = _COMPARISONS[word]
             return Test(fields, both, Values.of([self._read(value, lambda text: syntax.compare(sign, text))]))
         is_negated = word in _INEQUALITIES
-        if word == "not" and self._after(1).word == "in":
+        if word == "not" and self._token_after.word == "in":
             self._take()
             is_negated = True
         if is_negated or word in _EQUALITIES or word == "in":
@@ -451,7 +453,7 @@ class _Parser:
                 break
             if self._token.word == ",":
                 self._take()
-            elif self._token.word == "-" and self._after(1).word not in (",", closing):
+            elif self._token.word == "-" and self._token_after.word not in (",", closing):
                 raise self._error(
                     self._token, "a range has no spaces, as in 8000-8999", "a value - has commas around it"
                 )
