@@ -4,12 +4,14 @@
 one row group.
 """
 
+import importlib.util
 import io
 import json
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,6 +44,9 @@ _SUMS = ("bytes", "packets", "records")
 
 COLUMNS: tuple[str, ...] = tuple(name.replace("-", "_") for name in (*DIGEST_KEY, *DIGEST_METRICS))
 """The names of the file's columns: hour, interface_id, ..."""
+
+_OFTEN_ALIKE = [name for name in COLUMNS if name not in ("bytes", "first", "last")]
+"""The columns whose values are few enough to be written as dictionaries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +181,15 @@ def goes_to_parquet(output: Path | None, query: Query, presentation: Presentatio
 
 
 def require_pyarrow() -> None:
-    """Check that Parquet can be written, before anything is counted; ToptalkersError if not."""
-    try:
-        from pyarrow import parquet  # noqa: F401
-    except ImportError as error:
+    """Check that Parquet can be written, before anything is counted; ToptalkersError if not.
+
+    The library is imported in another thread, so that counting begins at once.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
         raise ToptalkersError(
             "writing Parquet needs pyarrow, which is not installed", hint="pip install 'toptalkers[parquet]'"
-        ) from error
+        )
+    threading.Thread(target=importlib.import_module, args=["pyarrow.parquet"], name="import").start()
 
 
 def format_digest(answer: Answer) -> Iterator[bytes]:
@@ -193,20 +200,20 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
 
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import parquet
 
     sink = _Sink()
     firsts, lasts = [], []
     try:
         # Without Arrow's own schema, every reader sees plain texts.
-        with parquet.ParquetWriter(sink, _schema(), compression="zstd", store_schema=False) as writer:
+        options = {"compression": "zstd", "store_schema": False, "use_dictionary": _OFTEN_ALIKE}
+        with parquet.ParquetWriter(sink, _schema(), **options) as writer:
             for group in _groups(answer):
-                firsts.append(pc.min(group["first"]).as_py())
-                lasts.append(pc.max(group["last"]).as_py())
+                firsts += map(min, _milliseconds(group["first"]))
+                lasts += map(max, _milliseconds(group["last"]))
                 writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 yield from sink.taken()
-            window = min(firsts, default=None), max(lasts, default=None)
+            window = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
             made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, *window, answer.lacks)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
@@ -260,6 +267,19 @@ def _groups(answer: Answer) -> Iterator[Any]:
     """The row groups, sorted. A group of an answer in columns lasts until the next one."""
     batches = answer.exported and answer.exported(COLUMNS, ROWS_PER_GROUP)
     return map(_sorted, _joined_tables(_parsed(answer.chunks))) if batches is None else map(_taken, batches)
+
+
+def _milliseconds(times: Any) -> Iterator[Any]:
+    """The numbers of a column of times, all of which have a value, in each of its chunks.
+
+    Arrow's own functions (`pyarrow.compute`) take as long to import as a whole small answer to count.
+    """
+    for chunk in times.chunks:
+        yield memoryview(chunk.buffers()[1]).cast("q")[chunk.offset : chunk.offset + len(chunk)]
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds // 1000, UTC)
 
 
 def _taken(batch: ColumnBatch) -> Any:
