@@ -203,19 +203,20 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
     from pyarrow import parquet
 
     sink = _Sink()
-    firsts, lasts = [], []
+    firsts: list[int] = []
+    lasts: list[int] = []
     try:
         # Without Arrow's own schema, every reader sees plain texts.
-        options = {"compression": "zstd", "store_schema": False, "use_dictionary": _OFTEN_ALIKE}
+        options: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": _OFTEN_ALIKE}
         with parquet.ParquetWriter(sink, _schema(), **options) as writer:
             for group in _groups(answer):
                 firsts += map(min, _milliseconds(group["first"]))
                 lasts += map(max, _milliseconds(group["last"]))
                 writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 yield from sink.taken()
-            window = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
+            first, last = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
-            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, *window, answer.lacks)
+            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, first, last, answer.lacks)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
