@@ -26,7 +26,6 @@ from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
 from toptalkers.question.key import (
     ADDRESS,
     HIGHEST_KNOWN_PORT,
-    LARGEST_TIME,
     LONGEST_TEXT_BYTES,
     MOST_COLUMNS,
     NUMBER,
@@ -43,6 +42,7 @@ from toptalkers.question.key import (
 )
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
+from toptalkers.question.times import LARGEST_TIME
 
 LINES = Query().lines
 

@@ -4,11 +4,9 @@
 one row group.
 """
 
-import importlib.util
 import io
 import json
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -20,10 +18,13 @@ from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.question.clauses import format_ports, format_time, parse_time
+from toptalkers.machine.arrow import prepare_pyarrow, require_pyarrow
+from toptalkers.question.clauses import format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
 from toptalkers.question.query import Query
+from toptalkers.question.times import format_time
 
 METADATA_KEY = b"toptalkers.digest"
 """The key of the file's metadata that makes a Parquet file a digest."""
@@ -42,7 +43,7 @@ _TIMES = ("hour", "first", "last")
 _SMALL_NUMBERS = ("service-port", "client-port", "protocol", "tcp-flags")
 _SUMS = ("bytes", "packets", "records")
 
-COLUMNS: tuple[str, ...] = tuple(name.replace("-", "_") for name in (*DIGEST_KEY, *DIGEST_METRICS))
+COLUMNS: tuple[str, ...] = tuple(column_name(name) for name in (*DIGEST_KEY, *DIGEST_METRICS))
 """The names of the file's columns: hour, interface_id, ..."""
 
 _OFTEN_ALIKE = [name for name in COLUMNS if name not in ("bytes", "first", "last")]
@@ -176,20 +177,8 @@ def goes_to_parquet(output: Path | None, query: Query, presentation: Presentatio
         raise UsageError(f"--top {presentation.top}: a digest has all rows", hint="leave out --top")
     if presentation.format != "tsv" or presentation.show:
         raise UsageError(f"--output {output}: a digest in Parquet has a format of its own", hint="leave out --format")
-    require_pyarrow()
+    prepare_pyarrow("writing Parquet")
     return True
-
-
-def require_pyarrow() -> None:
-    """Check that Parquet can be written, before anything is counted; ToptalkersError if not.
-
-    The library is imported in another thread, so that counting begins at once.
-    """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise ToptalkersError(
-            "writing Parquet needs pyarrow, which is not installed", hint="pip install 'toptalkers[parquet]'"
-        )
-    threading.Thread(target=importlib.import_module, args=["pyarrow.parquet"], name="import").start()
 
 
 def format_digest(answer: Answer) -> Iterator[bytes]:
@@ -199,6 +188,7 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
         ToptalkersError: the answer has a wrong line.
 
     """
+    require_pyarrow("writing Parquet")
     import pyarrow as pa
     from pyarrow import parquet
 

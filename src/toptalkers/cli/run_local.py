@@ -139,7 +139,7 @@ def answer_from_files(
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:
-        say(f"named more than once, read once: {inputs.repeated} files")
+        say(f"named more than once, read once: {inputs.repeated} file{'' if inputs.repeated == 1 else 's'}")
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")

@@ -20,18 +20,7 @@ from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import SUMMED_FIELDS
-from toptalkers.question.key import (
-    ADDRESS,
-    NETWORK,
-    NUMBER,
-    PORT,
-    PROTOCOL,
-    SERVICE_PARTS,
-    TEXT,
-    TIME_PARTS,
-    kind_of,
-    parse_part,
-)
+from toptalkers.question.key import SERVICE_PARTS, TIME_FIELDS, TIME_PARTS, kind_of, parse_part
 from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
@@ -53,19 +42,6 @@ _MOST_SUMS = 6
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
-_KINDS = {
-    id(kind): name
-    for kind, name in (
-        (ADDRESS, "address"),
-        (NETWORK, "network"),
-        (PORT, "port"),
-        (PROTOCOL, "protocol"),
-        (NUMBER, "number"),
-        (TEXT, "text"),
-    )
-}
-
-
 def _key_words(key: Sequence[str]) -> Iterator[str]:
     """Yield KIND:FIELD for each column of a key, as `kernel/keys.c` takes them."""
     for part in map(parse_part, key):
@@ -76,7 +52,7 @@ def _key_words(key: Sequence[str]) -> Iterator[str]:
         elif part.word in TIME_PARTS:
             yield f"{part.word}:start"
         else:
-            yield f"{_KINDS[id(part.columns[0].kind)]}:{part.word}"
+            yield f"{part.columns[0].kind.name}:{part.word}"
 
 
 def _where_words(fields: Iterable[str]) -> Iterator[str]:
@@ -84,10 +60,10 @@ def _where_words(fields: Iterable[str]) -> Iterator[str]:
     for field in fields:
         if field in SERVICE_PARTS:
             yield f"{field}:{field}"
-        elif field in ("start", "end"):
+        elif field in TIME_FIELDS:
             yield f"time:{field}"
         elif field in FIELDS:  # of any other, the kernel says that it is no program
-            yield f"{_KINDS[id(kind_of(field))]}:{field}"
+            yield f"{kind_of(field).name}:{field}"
 
 
 class _Question(Structure):

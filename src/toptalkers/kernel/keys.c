@@ -62,24 +62,29 @@ static void set_none(size_t part, talker *whose) {
     whose->texts |= 1u << part;
 }
 
-/* The text of a column, if it is one; NULL if it is not, or without memory. */
-static kept_text *sound_text(counter *c, column from, uint8_t what, bool (*is_one)(column)) {
-    kept_text *known = sums_known_text(&c->table, from.text, from.length);
-    if (known && known->was_found & what)
-        return known;
-    if (!is_one(from))
-        return NULL;
-    known = sums_text(&c->table, from.text, from.length);
-    c->failed |= !known;
-    if (known)
+/* The text of a part's column, if it is one; NULL if it is not, or without memory. */
+static kept_text *sound_text(counter *c, column from, size_t part, uint8_t what, bool (*is_one)(column)) {
+    uint32_t **all = c->reader->kept, *kept = all ? all[c->reader->now.key[part]] : NULL;
+    kept_text *known = kept && *kept != NO_VALUE ? text_at(&c->table, *kept)
+                                                 : sums_known_text(&c->table, from.text, from.length);
+    if (!known || !(known->was_found & what)) {
+        if (!is_one(from))
+            return NULL;
+        known = sums_text(&c->table, from.text, from.length);
+        c->failed |= !known;
+        if (!known)
+            return NULL;
         known->was_found |= what;
+    }
+    if (kept)
+        *kept = number_of(&c->table, known);
     return known;
 }
 
 static inline enum tally take_address(counter *c, column from, size_t part, talker *whose) {
     if (take_ipv4(c->reader, c->reader->now.key[part], from, &whose->part[part]))
         return COUNTED;
-    kept_text *known = from.length <= LONGEST_ADDRESS ? sound_text(c, from, AN_IPV6_ADDRESS, is_ipv6) : NULL;
+    kept_text *known = from.length <= LONGEST_ADDRESS ? sound_text(c, from, part, AN_IPV6_ADDRESS, is_ipv6) : NULL;
     if (!known)
         return MALFORMED_ADDRESS;
     set_text(c, known, part, whose);
@@ -117,7 +122,11 @@ static enum tally take_network(counter *c, column from, size_t part, talker *who
 }
 
 /* Numbers are kept as they were logged: one that begins with 0, or is large, is a text. */
-static enum tally take_number(counter *c, column from, size_t part, talker *whose) {
+static enum tally take_logged(counter *c, column from, size_t part, talker *whose) {
+    uint8_t digits[LONGEST_NUMBER];
+    const int64_t *known = c->reader->numbers;
+    if (known && known[c->reader->now.key[part]] >= 0) /* its text was left out */
+        from = (column){digits, (size_t)(print_number(digits, (uint64_t)known[c->reader->now.key[part]]) - digits)};
     int64_t number = parse_number(from);
     if (number < 0)
         return MALFORMED_NUMBER;
@@ -159,7 +168,7 @@ static enum tally take_text(counter *c, column from, size_t part, talker *whose)
     uint32_t last = table->last_text[part];
     kept_text *known = last == NO_VALUE ? NULL : text_at(table, last);
     if (!known || known->length != from.length || memcmp(known->bytes, from.text, from.length)) {
-        known = from.length <= LONGEST_TEXT ? sound_text(c, from, A_SOUND_TEXT, is_sound) : NULL;
+        known = from.length <= LONGEST_TEXT ? sound_text(c, from, part, A_SOUND_TEXT, is_sound) : NULL;
         if (!known)
             return MALFORMED_TEXT;
         table->last_text[part] = number_of(table, known);
@@ -169,6 +178,7 @@ static enum tally take_text(counter *c, column from, size_t part, talker *whose)
 }
 
 static enum tally take_one(counter *c, column from, size_t part, talker *whose) {
+    const reader *r = c->reader;
     enum part kind = c->table.of.part[part];
     int64_t number;
     if (is_none(from)) {
@@ -183,19 +193,20 @@ static enum tally take_one(counter *c, column from, size_t part, talker *whose) 
     case NETWORK_PART:
         return take_network(c, from, part, whose);
     case NUMBER_PART:
-        return take_number(c, from, part, whose);
+        return take_logged(c, from, part, whose);
     case TEXT_PART:
         return take_text(c, from, part, whose);
     case PORT_PART:
     case PROTOCOL_PART:
-        number = parse_port(from);
+        number = take_port(r, r->now.key[part], from);
         if (number < 0 || (kind == PROTOCOL_PART && number > LARGEST_PROTOCOL))
             return kind == PORT_PART ? MALFORMED_PORT : MALFORMED_NUMBER;
         break;
     default: /* a time */
-        number = parse_time(from) / 60;
-        if (parse_time(from) < 0)
+        number = take_time(r, r->now.key[part], from);
+        if (number < 0)
             return MALFORMED_NUMBER;
+        number /= 60;
         number -= kind == HOUR_PART ? number % 60 : kind == DAY_PART ? number % (24 * 60) : 0;
     }
     whose->part[part] = (uint32_t)number;
@@ -226,7 +237,7 @@ enum tally take_key(counter *c, const uint8_t *base, const uint32_t *at, talker 
         enum part kind = of->part[part];
         enum tally verdict = COUNTED;
         if (kind == SERVICE_PART || kind == CLIENT_PART || kind == SIDE_PART) {
-            if (!has_service && (verdict = service_of(l, base, at, &found)) != COUNTED)
+            if (!has_service && (verdict = service_of(c->reader, base, at, &found)) != COUNTED)
                 return verdict;
             has_service = true;
             int32_t value = kind == SERVICE_PART ? found.service : kind == CLIENT_PART ? found.client : found.side;

@@ -313,6 +313,7 @@ static bool take_parts(reader *r, char *list, shape *of) {
             return false;
         uint8_t part = of->part[of->parts - 1];
         r->key[of->parts - 1] = field;
+        r->key_is_number[of->parts - 1] = part >= PORT_PART && part != TEXT_PART;
         r->key_has_service |= part == SERVICE_PART || part == CLIENT_PART || part == SIDE_PART;
     }
     return of->parts && of->part[of->parts - 1] != LESSER_PART;

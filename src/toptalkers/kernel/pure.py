@@ -24,9 +24,9 @@ from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
 from toptalkers.kernel.columns import header_of, lines_of
-from toptalkers.question.key import LARGEST_TIME
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
+from toptalkers.question.times import LARGEST_TIME
 
 CODE = (Path(__file__), Path(count_flows.__file__))
 """The files on which the sums depend."""

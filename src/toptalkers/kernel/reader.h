@@ -45,6 +45,7 @@ typedef struct {
     int telling[TELLINGS];
     uint32_t looked_at; /* how many columns there are up to the last one that is needed */
     bool usable;        /* whether it has all that the question needs */
+    uint64_t texts;     /* a bit per column, by its place: whether its text is looked at, even if it is a number */
 } layout;
 
 typedef struct where where;
@@ -64,6 +65,7 @@ typedef struct reader {
     char *names; /* of the fields in `key` and `sums` */
     const char *key[LONGEST_KEY], *sums[MOST_SUMS]; /* a sum without a name counts records */
     bool is_recipe, key_has_service, all_ports;
+    bool key_is_number[LONGEST_KEY]; /* whether a part's text is not looked at where its number is known */
     uint8_t ports[1 << 16];
     enum action action;
     int64_t since, until;
@@ -85,7 +87,10 @@ typedef struct reader {
     /* Where the columns of a line start; room for those of the layout, one more, and one to lose. Of a row, whose values
      * may lie anywhere, a start and an end for each column. */
     uint32_t *at;
-    const int64_t *ipv4; /* by column: addresses that were read before, -1 for others; NULL for a line */
+    /* By column, what was read before; NULL for a line: IPv4 addresses, numbers whose text was left out (-1 for none), and
+     * where a dictionary's text has the number of its kept text (NULL for none). */
+    const int64_t *ipv4, *numbers;
+    uint32_t **kept;
     uint8_t *rest; /* the beginning of a line that goes on in the next piece */
     size_t rest_length, rest_room;
 } reader;
@@ -129,7 +134,16 @@ static inline int64_t parse_number(column c) {
     return number;
 }
 
-/* Like that, of up to 19 digits: the sums of many records. */
+static const int64_t LARGEST_NUMBER = 999999999999999;
+
+/* A number as `parse_number` has it, of a column that is given by its number, too. */
+static inline int64_t take_number(const reader *r, int number, column c) {
+    if (!r->numbers || r->numbers[number] < 0)
+        return parse_number(c);
+    return r->numbers[number] > LARGEST_NUMBER ? -1 : r->numbers[number];
+}
+
+/* Like `parse_number`, of up to 19 digits: the sums of many records. */
 static inline int64_t parse_total(column c) {
     int64_t number = 0;
     if (!c.length || c.length > 19)
@@ -147,8 +161,8 @@ static const int64_t MILLISECONDS_FROM = 100000000000; /* a time from here on is
 static const int64_t LARGEST_TIME = 253402300799;      /* in seconds: the end of the year 9999 */
 
 /* Seconds since 1970 of a start or an end; -1 when it is not a number, or later than the year 9999. */
-static inline int64_t parse_time(column c) {
-    int64_t time = parse_number(c);
+static inline int64_t take_time(const reader *r, int number, column c) {
+    int64_t time = take_number(r, number, c);
     if (time >= MILLISECONDS_FROM)
         time /= 1000;
     return time > LARGEST_TIME ? -1 : time;
@@ -158,6 +172,13 @@ static inline int64_t parse_time(column c) {
 static inline int parse_port(column c) {
     int64_t port = c.length > 1 && c.text[0] == '0' ? -1 : parse_number(c);
     return port > LARGEST_PORT ? -1 : (int)port;
+}
+
+/* The same of a column, given by its number, too. */
+static inline int take_port(const reader *r, int number, column c) {
+    if (!r->numbers || r->numbers[number] < 0)
+        return parse_port(c);
+    return r->numbers[number] > LARGEST_PORT ? -1 : (int)r->numbers[number];
 }
 
 /* ANY_ACTION when it is neither. */
@@ -204,6 +225,8 @@ int find_column(const reader *r, const char *name);
 int need(reader *r, const char *name);
 /* Look up a column that the question uses, and takes for `-` where there is none: ABSENT. */
 int use(reader *r, const char *name);
+/* Note that the text of a column is looked at. ABSENT is none. */
+void use_text(reader *r, int number);
 /* Look up the columns of a service; those that are ABSENT are taken for `-`. */
 void use_service(reader *r);
 bool set_layout(reader *r, const char *names, size_t length);
@@ -213,7 +236,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
 
 /* service.c */
 /* The service of a record: COUNTED, or MALFORMED_PORT. */
-enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found);
+enum tally service_of(const reader *r, const uint8_t *base, const uint32_t *at, service *found);
 
 /* where.c */
 /* Read the program of `--where` (question/where.py) and its fields, KIND:FIELD. NULL without memory, or with EINVAL in
@@ -223,7 +246,7 @@ void where_free(where *w);
 /* Look up the columns of a new layout. */
 void where_set_layout(where *w, reader *r);
 /* COUNTED, WHERE, or why the record is malformed. */
-enum tally where_examine(where *w, const layout *l, const uint8_t *base, const uint32_t *at);
+enum tally where_examine(where *w, const uint8_t *base, const uint32_t *at);
 
 /* misfits.c */
 void begin_stretch(reader *r, int64_t record);

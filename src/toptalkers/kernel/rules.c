@@ -27,6 +27,11 @@ int use(reader *r, const char *name) {
     return number;
 }
 
+void use_text(reader *r, int number) {
+    if (number >= 0 && number / 2 < 64)
+        r->now.texts |= UINT64_C(1) << number / 2;
+}
+
 int need(reader *r, const char *name) {
     int number = use(r, name);
     r->now.usable &= number != ABSENT;
@@ -66,9 +71,12 @@ bool set_layout(reader *r, const char *names, size_t length) {
     layout *l = &r->now;
     *l = (layout){.columns = (int)columns, .port = ABSENT, .action = ABSENT, .start = ABSENT, .srcport = ABSENT,
                   .dstport_any = ABSENT, .flags = ABSENT, .no_data = {ABSENT, ABSENT, ABSENT}, .usable = true};
-    l->status = use(r, "log-status");
-    for (size_t i = 0; i < LONGEST_KEY; i++)
+    use_text(r, l->status = use(r, "log-status"));
+    for (size_t i = 0; i < LONGEST_KEY; i++) {
         l->key[i] = !r->key[i] || !*r->key[i] ? ABSENT : r->is_recipe ? need(r, r->key[i]) : use(r, r->key[i]);
+        if (!r->key_is_number[i])
+            use_text(r, l->key[i]);
+    }
     if (r->key_has_service)
         use_service(r);
     for (size_t i = 0; i < MOST_SUMS; i++)
@@ -76,7 +84,7 @@ bool set_layout(reader *r, const char *names, size_t length) {
     if (r->is_recipe || !r->all_ports)
         l->port = need(r, "dstport");
     if (r->action != ANY_ACTION)
-        l->action = need(r, "action");
+        use_text(r, l->action = need(r, "action"));
     if (r->since != INT64_MIN || r->until != INT64_MAX)
         l->start = need(r, "start");
     if (l->status == ABSENT)
@@ -101,15 +109,18 @@ static inline bool has_weights(const reader *r) { return r->in_columns && r->wei
 
 /* Read the values that a record adds to the sums. Returns false when one is not a number. */
 static inline bool take_values(const counter *c, const uint8_t *base, const uint32_t *at, int64_t *values) {
-    const layout *l = &c->reader->now;
+    const reader *r = c->reader;
+    const layout *l = &r->now;
     const shape *of = &c->table.of;
     for (size_t i = 0; i < of->sums; i++) {
         if (l->sums[i] == ABSENT)
-            values[i] = c->reader->weight;
-        else if (of->sum[i] == ADDED)
-            values[i] = has_weights(c->reader) ? parse_total(COLUMN(l->sums[i])) : parse_number(COLUMN(l->sums[i]));
-        else
-            values[i] = parse_time(COLUMN(l->sums[i]));
+            values[i] = r->weight;
+        else if (of->sum[i] != ADDED)
+            values[i] = take_time(r, l->sums[i], COLUMN(l->sums[i]));
+        else if (!has_weights(r))
+            values[i] = take_number(r, l->sums[i], COLUMN(l->sums[i]));
+        else if ((values[i] = r->numbers[l->sums[i]]) < 0)
+            values[i] = parse_total(COLUMN(l->sums[i]));
         if (values[i] < 0)
             return false;
         values[i] = as_kept(of, i, values[i]);
@@ -136,7 +147,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
             verdict = ACTION;
     }
     if (l->start != ABSENT) {
-        int64_t start = parse_number(COLUMN(l->start));
+        int64_t start = take_number(r, l->start, COLUMN(l->start));
         if (start < 0)
             return MALFORMED_NUMBER;
         if (start >= MILLISECONDS_FROM)
@@ -148,14 +159,14 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     if (l->port != ABSENT) {
         column text = COLUMN(l->port);
         bool is_no_port = !r->is_recipe && is_none(text); /* none that is wanted */
-        port = is_no_port ? 0 : parse_port(text);
+        port = is_no_port ? 0 : take_port(r, l->port, text);
         if (port < 0)
             return MALFORMED_PORT;
         if (verdict == COUNTED && (is_no_port || !r->ports[port]))
             verdict = PORTS;
     }
     if (r->condition) {
-        enum tally found = where_examine(r->condition, l, base, at);
+        enum tally found = where_examine(r->condition, base, at);
         if (found >= MALFORMED_COLUMNS)
             return found;
         if (verdict == COUNTED)

@@ -3,17 +3,18 @@
 
 enum { SYN = 2, ACK = 16, HIGHEST_KNOWN_PORT = 1024 };
 
-static bool take_port(int number, const uint8_t *base, const uint32_t *at, int32_t *port) {
+static bool take_side(const reader *r, int number, const uint8_t *base, const uint32_t *at, int32_t *port) {
     *port = ABSENT;
     if (number == ABSENT || is_text(COLUMN(number), "-", 1))
         return true;
-    *port = parse_port(COLUMN(number));
+    *port = take_port(r, number, COLUMN(number));
     return *port >= 0;
 }
 
-enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, service *found) {
+enum tally service_of(const reader *r, const uint8_t *base, const uint32_t *at, service *found) {
+    const layout *l = &r->now;
     int32_t src, dst;
-    if (!take_port(l->srcport, base, at, &src) || !take_port(l->dstport_any, base, at, &dst))
+    if (!take_side(r, l->srcport, base, at, &src) || !take_side(r, l->dstport_any, base, at, &dst))
         return MALFORMED_PORT;
     *found = (service){ABSENT, ABSENT, NO_SIDE};
     if (src == ABSENT || dst == ABSENT) {
@@ -21,7 +22,7 @@ enum tally service_of(const layout *l, const uint8_t *base, const uint32_t *at, 
         found->side = dst != ABSENT ? DST_SIDE : src != ABSENT ? SRC_SIDE : NO_SIDE;
         return COUNTED;
     }
-    int64_t flags = l->flags == ABSENT ? 0 : parse_number(COLUMN(l->flags));
+    int64_t flags = l->flags == ABSENT ? 0 : take_number(r, l->flags, COLUMN(l->flags));
     bool is_opening = flags >= 0 && flags & SYN;
     if (src == dst && !is_opening) {
         *found = (service){src, src, BOTH_SIDES};

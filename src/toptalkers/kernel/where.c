@@ -305,8 +305,15 @@ void where_free(where *w) {
 void where_set_layout(where *w, reader *r) {
     w->reads = r;
     for (size_t i = 0; i < w->fields_number; i++) {
-        if (w->fields[i].what < SERVICE_PORT)
-            w->fields[i].column = need(r, w->fields[i].name);
+        if (w->fields[i].what >= SERVICE_PORT)
+            continue;
+        w->fields[i].column = need(r, w->fields[i].name);
+        if (w->fields[i].what <= ADDRESS)
+            use_text(r, w->fields[i].column);
+    }
+    for (size_t i = 0; i < w->tests_number; i++) {
+        if (w->tests[i].kind == 't' && w->tests[i].of->what < SERVICE_PORT)
+            use_text(r, w->tests[i].of->column);
     }
     if (w->has_service) {
         need(r, "srcport");
@@ -337,16 +344,16 @@ static enum tally take_value(const where *w, field *f) {
             return MALFORMED_ADDRESS;
         return COUNTED;
     case PORT:
-        f->number = parse_port(f->text);
+        f->number = take_port(w->reads, f->column, f->text);
         return f->number < 0 ? MALFORMED_PORT : COUNTED;
     case PROTOCOL:
-        f->number = parse_port(f->text);
+        f->number = take_port(w->reads, f->column, f->text);
         return f->number < 0 || f->number > LARGEST_PROTOCOL ? MALFORMED_NUMBER : COUNTED;
     case NUMBER:
-        f->number = parse_number(f->text);
+        f->number = take_number(w->reads, f->column, f->text);
         return f->number < 0 ? MALFORMED_NUMBER : COUNTED;
     case TIME_OF:
-        f->number = parse_time(f->text);
+        f->number = take_time(w->reads, f->column, f->text);
         return f->number < 0 ? MALFORMED_NUMBER : COUNTED;
     default:
         return COUNTED;
@@ -381,7 +388,7 @@ static bool holds(const test *t) {
     return f->is_ipv6 ? is_in_ipv6_ranges(t, f->ipv6) : f->number >= 0 && is_in_ranges(t, f->number);
 }
 
-enum tally where_examine(where *w, const layout *l, const uint8_t *base, const uint32_t *at) {
+enum tally where_examine(where *w, const uint8_t *base, const uint32_t *at) {
     service found;
     bool has_found = false;
     for (field *f = w->fields, *end = f + w->fields_number; f < end; f++) {
@@ -389,7 +396,7 @@ enum tally where_examine(where *w, const layout *l, const uint8_t *base, const u
         f->number = -1;
         f->is_ipv6 = false;
         if (f->what >= SERVICE_PORT) {
-            if (!has_found && (verdict = service_of(l, base, at, &found)) != COUNTED)
+            if (!has_found && (verdict = service_of(w->reads, base, at, &found)) != COUNTED)
                 return verdict;
             has_found = true;
             take_service(f, &found);
