@@ -61,6 +61,7 @@ class ParquetRecords:
             from pyarrow import parquet
         except ImportError as error:
             raise NoLibraryError("reading Parquet needs pyarrow: pip install 'toptalkers[parquet]'") from error
+        pa.set_memory_pool(pa.system_memory_pool())  # `keep_freed_memory` holds for it: no page is cleared twice
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
         self._is_remote = getattr(file, "is_remote", False)
         self._threads = threads
