@@ -224,3 +224,11 @@ def test_first_lines_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
         port_filter.main(["--top", str(top)], io.BytesIO(b"".join(lines)), out, err)
         assert out.getvalue() == b"".join(kept[:top])
         assert err.getvalue() == "reporter:counter:toptalkers,malformed_talkers,3\n"
+
+
+def test_many_lines_of_one_column() -> None:
+    """Lines of a layout with one column are counted, however many there are."""
+    lines = b"srcaddr\n" + b"10.0.0.1\n10.0.0.2\n10.0.0.1\n" * 1000
+    out, err = io.BytesIO(), io.StringIO()
+    count_flows.main(["--by", "srcaddr", "--ports", "all", "--action", "ALL"], io.BytesIO(lines), out, err)
+    assert sorted(out.getvalue().splitlines()) == [b"LongValueSum:10.0.0.1\t2000", b"LongValueSum:10.0.0.2\t1000"]

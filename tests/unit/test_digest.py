@@ -75,7 +75,7 @@ KNOWN = "service-port, side and client-port are known; so are ports up to 1024"
         (
             asked(ports="22,443,8000-8999", by="srcaddr"),
             "--ports 22,443,8000-8999: a digest does not tell ports above 1024 apart, except those of services",
-            "--ports 0-1024, --ports all, or --where 'service-port = 8000'",
+            "--ports 0-1024, --ports all, or --ports all --where 'service-port = 8000'",
         ),
         (asked(by="minute"), "--by minute: a digest has one row for a whole hour", "--by hour"),
         (asked(by="start"), "--by start: a digest has one row for a whole hour", "--by hour"),
@@ -296,6 +296,13 @@ def test_a_digest_of_fewer_records_than_are_asked_for(
     with pytest.raises(UsageError) as refused:
         origin.check(query, "d.parquet")
     assert refused.value.message == message
+
+
+def test_a_digest_of_ports_that_it_does_not_tell_apart_is_refused() -> None:
+    """A digest of some ports above 1024 is not made, because no question about its records could be answered."""
+    with pytest.raises(UsageError, match="--ports 22,8080: a digest does not tell ports above 1024 apart"):
+        digest_texts(ports="22,8080")
+    assert digest_texts(ports="22,1025-65535")["ports"] == "22,1025-65535"
 
 
 def test_without_pyarrow_one_line_says_what_to_install() -> None:

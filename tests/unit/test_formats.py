@@ -169,8 +169,11 @@ def test_what_cannot_be_shown_is_refused_with_what_to_ask(metric: str, show: str
 def test_tsv_shows_nothing_beside_the_sums() -> None:
     """The recipe's format is the engines' own bytes; the line names the other formats."""
     with pytest.raises(UsageError, match="--show adds columns, which --format tsv cannot have") as raised:
-        Presentation.parse(show="shares")
+        Presentation.parse(format="tsv", show="shares")
     assert raised.value.hint == "--format table, csv, json or ndjson"
+    with pytest.raises(UsageError) as raised:
+        Presentation.parse(show="shares")
+    assert (raised.value.hint or "").startswith("tsv is the default where no terminal reads the answer")
 
 
 def test_shares_of_an_unknown_total_are_refused() -> None:

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.machine.arrow import require_pyarrow
+from toptalkers.machine.arrow import prepare_pyarrow, require_pyarrow
 from toptalkers.question.clauses import format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
 from toptalkers.question.query import Query
@@ -45,6 +45,9 @@ _SUMS = ("bytes", "packets", "records")
 
 COLUMNS: tuple[str, ...] = tuple(column_name(name) for name in (*DIGEST_KEY, *DIGEST_METRICS))
 """The names of the file's columns: hour, interface_id, ..."""
+
+_OFTEN_ALIKE = [name for name in COLUMNS if name not in ("bytes", "first", "last")]
+"""The columns whose values are few enough to be written as dictionaries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def goes_to_parquet(output: Path | None, query: Query, presentation: Presentatio
         raise UsageError(f"--top {presentation.top}: a digest has all rows", hint="leave out --top")
     if presentation.format != "tsv" or presentation.show:
         raise UsageError(f"--output {output}: a digest in Parquet has a format of its own", hint="leave out --format")
-    require_pyarrow("writing Parquet")
+    prepare_pyarrow("writing Parquet")
     return True
 
 
@@ -185,23 +188,25 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
         ToptalkersError: the answer has a wrong line.
 
     """
+    require_pyarrow("writing Parquet")
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import parquet
 
     sink = _Sink()
-    firsts, lasts = [], []
+    firsts: list[int] = []
+    lasts: list[int] = []
     try:
         # Without Arrow's own schema, every reader sees plain texts.
-        with parquet.ParquetWriter(sink, _schema(), compression="zstd", store_schema=False) as writer:
+        options: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": _OFTEN_ALIKE}
+        with parquet.ParquetWriter(sink, _schema(), **options) as writer:
             for group in _groups(answer):
-                firsts.append(pc.min(group["first"]).as_py())
-                lasts.append(pc.max(group["last"]).as_py())
+                firsts += map(min, _milliseconds(group["first"]))
+                lasts += map(max, _milliseconds(group["last"]))
                 writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 yield from sink.taken()
-            window = min(firsts, default=None), max(lasts, default=None)
+            first, last = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
-            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, *window, answer.lacks)
+            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, first, last, answer.lacks)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
@@ -253,6 +258,19 @@ def _groups(answer: Answer) -> Iterator[Any]:
     """The row groups, sorted. A group of an answer in columns lasts until the next one."""
     batches = answer.exported and answer.exported(COLUMNS, ROWS_PER_GROUP)
     return map(_sorted, _joined_tables(_parsed(answer.chunks))) if batches is None else map(_taken, batches)
+
+
+def _milliseconds(times: Any) -> Iterator[Any]:
+    """The numbers of a column of times, all of which have a value, in each of its chunks.
+
+    Arrow's own functions (`pyarrow.compute`) take as long to import as a whole small answer to count.
+    """
+    for chunk in times.chunks:
+        yield memoryview(chunk.buffers()[1]).cast("q")[chunk.offset : chunk.offset + len(chunk)]
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds // 1000, UTC)
 
 
 def _taken(batch: ColumnBatch) -> Any:

@@ -85,9 +85,10 @@ class Presentation:
         """Read a user's texts; None for the default. UsageError if one is wrong, or two contradict each other."""
         one = cls(TOP.value(top), FORMAT.value(format), SHOW.value(show) or ())
         if one.show and one.format == "tsv":
-            raise UsageError(
-                "--show adds columns, which --format tsv cannot have", hint="--format table, csv, json or ndjson"
-            )
+            hint = "--format table, csv, json or ndjson"
+            if format is None:
+                hint = f"tsv is the default where no terminal reads the answer; name {hint}"
+            raise UsageError("--show adds columns, which --format tsv cannot have", hint=hint)
         return one
 
     def check(self, query: Query) -> None:

@@ -1,5 +1,6 @@
 """`toptalkers digest`: make a small Parquet file, from which later questions are answered."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from toptalkers.cli.params import OUTPUT
 from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options
 from toptalkers.cli.sections import SectionedCommand
 from toptalkers.cli.talk import say
+from toptalkers.question.clauses import ALL_PORTS, format_ports
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
@@ -39,12 +41,12 @@ def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given:
       toptalkers digest 2026-11-*.parquet --output november.parquet
     """
     from toptalkers.answer.digest import check_output_name, format_digest
-    from toptalkers.machine.arrow import require_pyarrow
+    from toptalkers.machine.arrow import prepare_pyarrow
     from toptalkers.machine.memory import explain_no_memory
     from toptalkers.runs.units import format_size
 
     file = check_output_name(output)
-    require_pyarrow("writing Parquet")
+    prepare_pyarrow("writing Parquet")
     rows = 0
 
     def formatted(answer: "Answer") -> "Iterator[bytes]":
@@ -55,6 +57,17 @@ def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given:
     options = LocalOptions(output=file, engine="local", **given)
     with explain_no_memory():
         code = answer_from_files(query, options, 0, formatted)
-    size = format_size(file.stat().st_size)
-    say(f"{rows:,} rows, {size}; ask it: toptalkers run-local {file} --by srcaddr,service-port --metric bytes")
+    written = f"{rows:,} row{'' if rows == 1 else 's'}, {format_size(file.stat().st_size)}"
+    say(f"{written}; ask it: {_first_question(file, query)}" if rows else f"{written}: no record counts")
     ctx.exit(code)
+
+
+def _first_question(file: Path, query: Query) -> str:
+    """A command that a digest answers, whatever actions and ports it has."""
+    words = ["toptalkers", "run-local", str(file), "--by", "srcaddr,service-port", "--metric", "bytes"]
+    usual = Query.parse()
+    if query.action not in ("ALL", usual.action):
+        words += ["--action", query.action]
+    if query.ports not in (ALL_PORTS, usual.ports):
+        words += ["--ports", format_ports(query.ports)]
+    return shlex.join(words)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,9 @@ def answer_from_files(
         honoured = {name: beside[name] for name in engine.HONOURS}
         answer = engine.count_files(query, inputs.files, top=top, watch=watch, **honoured)
     answer, note = absent_parts(answer)
+    if missing := sum(problem.is_failure for problem in inputs.problems):
+        tally = replace(answer.tally, files_unreadable=answer.tally.files_unreadable + missing)
+        answer = replace(answer, tally=tally)
     write_output(formatted(answer), options.output)
     for line in format_problems(left_out):
         say(line)

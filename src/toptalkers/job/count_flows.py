@@ -281,7 +281,7 @@ class MalformedError(Exception):
         self.reason = reason
 
 
-class Known(dict):  # type: ignore[type-arg]
+class Known(dict[Any, Any]):
     """The results of a function by its argument. An argument for which it raises an error is not kept."""
 
     def __init__(self, function: Callable[[Any], object]) -> None:
@@ -647,6 +647,88 @@ class Stretch:
         return self.is_told or too_many or too_odd
 
 
+class Block:
+    """Lines that were split once, at spaces, so that columns are slices and no work is done per line.
+
+    The last column of a line and the first of the next are then one token, a joint, with the line feed between them.
+    """
+
+    def __init__(self, tokens: list[bytes], columns: int) -> None:
+        """Take the tokens of lines that all have so many columns."""
+        self.last = columns - 1
+        self.lines = (len(tokens) - 1) // self.last
+        tokens.append(tokens[-1] + b"\n" + tokens[0])  # the last line needs a joint, too
+        self.tokens = tokens
+        self.joints = tokens[self.last : -2 : self.last] + tokens[-1:]
+        self.distinct_joints = set(self.joints)
+
+    def column(self, at: int) -> list[bytes]:
+        """The texts in a column."""
+        if at == self.last:
+            text_of = {joint: joint.partition(b"\n")[0] for joint in self.distinct_joints}
+            return list(map(text_of.__getitem__, self.joints))
+        if at == 0:
+            return [joint.partition(b"\n")[2] for joint in self.joints[-1:] + self.joints[:-1]]
+        return self.tokens[at : -1 : self.last]
+
+    def distinct(self, at: int) -> Iterable[bytes]:
+        """The texts in a column, not all as often as they are there."""
+        if at == self.last:
+            return (joint.partition(b"\n")[0] for joint in self.distinct_joints)
+        return self.column(at)
+
+
+def split_block(piece: bytes, columns: int) -> Block | None:
+    """Split lines that have so many columns; None if one has not, or has blanks or a byte order mark beside them.
+
+    They all have them if the numbers of tokens and line feeds are right, and every joint has a line feed.
+    """
+    if columns < 2 or not piece or b" \n" in piece or piece[-1:] == b" " or BYTE_ORDER_MARK in piece:
+        return None
+    tokens = piece.split(b" ")
+    lines, rest = divmod(len(tokens) - 1, columns - 1)
+    # Counts line feeds in half the time of `count`.
+    if rest or len(piece) - len(piece.replace(b"\n", b"")) != lines - 1:
+        return None
+    block = Block(tokens, columns)
+    return block if all(b"\n" in joint for joint in block.distinct_joints) else None
+
+
+class Selection:
+    """The records of a block with data, and which of them are wanted, as far as is known.
+
+    `skipped` has the number of the others, by the reason.
+    """
+
+    def __init__(self, block: Block, with_data: list[bool] | None = None, skipped: Counter[str] | None = None) -> None:
+        """Take which records have data, None for all, and how many have none."""
+        self.block = block
+        self.with_data = with_data
+        self.skipped = skipped or Counter()
+        self.number = block.lines if with_data is None else with_data.count(True)
+        self.number_wanted = self.number
+        self.are_wanted: list[bool] | None = None
+        self.known: dict[int, list[bytes]] = {}
+
+    def texts(self, at: int) -> list[bytes]:
+        """The texts in a column of the records with data."""
+        if at not in self.known:
+            texts = self.block.column(at)
+            self.known[at] = texts if self.with_data is None else list(compress(texts, self.with_data))
+        return self.known[at]
+
+    def narrow(self, found: list[bool], reason: str) -> None:
+        """Leave out, for a reason, the records with data that were not found."""
+        both = found if self.are_wanted is None else list(map(and_, self.are_wanted, found))
+        number = both.count(True)
+        self.skipped[reason] += self.number_wanted - number
+        self.are_wanted, self.number_wanted = both, number
+
+    def wanted(self, values: Iterable[T]) -> Iterable[T]:
+        """Those of the values of records with data that are of wanted ones."""
+        return values if self.are_wanted is None else compress(values, self.are_wanted)
+
+
 class FlowCounter:
     """Counts lines for one question, and keeps the tally.
 
@@ -780,121 +862,21 @@ class FlowCounter:
     def _count_sound(self, piece: bytes) -> bool:
         """Count a piece at once if all its lines are sound. Otherwise count nothing and return False.
 
-        The result is that of `count_line` for each line. The piece is split once, at spaces, so that columns are slices
-        and no work is done per line. The last column of a line and the first of the next are then one token, a joint,
-        with the line feed between them. All lines have their layout's columns if the numbers of tokens and line feeds
-        are right, and every joint has a line feed. A header or a blank line is never sound: it has no port.
+        The result is that of `count_line` for each line. A header or a blank line is never sound: it has no port, or
+        another number of columns.
         """
-        if not self.usable or not piece:
+        block = split_block(piece, self.columns) if self.usable else None
+        data = self._with_data(block) if block else None
+        if not block or not data:
             return False
-        if b" \n" in piece or piece[-1:] == b" " or BYTE_ORDER_MARK in piece:
-            return False
-        last = self.columns - 1
-        tokens = piece.split(b" ")
-        lines, rest = divmod(len(tokens) - 1, last)
-        # Counts line feeds in half the time of `count`.
-        if rest or len(piece) - len(piece.replace(b"\n", b"")) != lines - 1:
-            return False
-        tokens.append(tokens[-1] + b"\n" + tokens[0])  # the last line needs a joint, too
-        joints = tokens[last:-2:last] + tokens[-1:]
-        distinct = set(joints)
-        if not all(b"\n" in joint for joint in distinct):
-            return False
-
-        def column(at: int) -> list[bytes]:
-            if at == last:
-                return [joint.partition(b"\n")[0] for joint in joints]
-            if at == 0:
-                return [joint.partition(b"\n")[2] for joint in joints[-1:] + joints[:-1]]
-            return tokens[at:-1:last]
-
-        # Records without data are sound, and are removed before the columns that they lack are checked.
-        skipped: Counter[str] = Counter()
-        with_data: list[bool] | None = None
-        if self.at_status != ABSENT:
-            if self.at_status == last:
-                status_of = {joint: joint.partition(b"\n")[0] for joint in distinct}
-                statuses = set(status_of.values())
-            else:
-                statuses = set(column(self.at_status))
-            if statuses != {b"OK"}:
-                if not statuses <= SOUND_STATUSES:
-                    return False
-                is_last = self.at_status == last
-                texts = list(map(status_of.__getitem__, joints)) if is_last else column(self.at_status)
-                skipped = Counter(nodata=texts.count(b"NODATA"), skipdata=texts.count(b"SKIPDATA"))
-                with_data = list(map(eq, texts, repeat(b"OK")))
-        elif self.has_nodata and not self.is_recipe:
-            with_data = [list(values) != NO_KEY for values in zip(*map(column, self.at_key))]
-            skipped["nodata"] = with_data.count(False)
-
-        def of_data(at: int) -> list[bytes]:
-            return column(at) if with_data is None else list(compress(column(at), with_data))
-
-        wanted: list[bool] | None = None
-
-        def narrow(found: list[bool], reason: str) -> None:
-            nonlocal wanted
-            both = found if wanted is None else list(map(and_, wanted, found))
-            skipped[reason] += (len(found) if wanted is None else wanted.count(True)) - both.count(True)
-            wanted = both
-
-        def of_wanted(texts: Iterable[T]) -> Iterable[T]:
-            return texts if wanted is None else compress(texts, wanted)
-
-        if self.at_action != ABSENT:
-            actions = of_data(self.at_action)
-            number = actions.count(self.action)
-            if number != len(actions):
-                if number + actions.count(OTHER_ACTION[self.action]) != len(actions):
-                    return False
-                narrow(list(map(eq, actions, repeat(self.action))), "action")
-        if self.at_start != ABSENT:
-            starts = of_data(self.at_start)
-            if not are_numbers(starts):
-                return False
-            asked_for = {text: self._is_in_time(text) for text in set(starts)}
-            if not all(asked_for.values()):
-                narrow(list(map(asked_for.__getitem__, starts)), "time")
-        ports: list[bytes] = []
-        if self.at_port != ABSENT:
-            ports = of_data(self.at_port)
-            found = list(map(self.ports.__contains__, ports))
-            if not all(found):
-                others = list(compress(ports, map(not_, found)))
-                if not self.is_recipe:
-                    others = list(filterfalse(b"-".__eq__, others))
-                if others and not are_ports(b" ".join(others)):
-                    return False
-                narrow(found, "ports")
-        number_of_data = lines if with_data is None else with_data.count(True)
         try:
-            if self.where:
-                narrow(self._holding(of_data, number_of_data), "where")
-            if self.is_recipe:
-                parts = [ports if at == self.at_port else of_data(at) for at in self.at_key]
-                talkers = list(map(b" ".join, of_wanted(zip(*parts))))
-                if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
-                    return False
-            else:
-                number = number_of_data if wanted is None else wanted.count(True)
-                values = self._values_of(lambda at: list(of_wanted(of_data(at))), number)
-                parts = [list(map(part.translate, values(part.source))) for part in self.parts]
-                talkers = parts[0] if len(parts) == 1 else list(map(b"\t".join, zip(*parts)))
+            if not self._keep_wanted(data):
+                return False
+            talkers = self._keys_of(data)
+            numbers = [self._numbers_of(data, metric, at) for metric, at in zip(self.metrics, self.at_values)]
         except MalformedError:
             return False
-        numbers: list[list[int]] = []
-        for metric, at in zip(self.metrics, self.at_values):
-            texts = [] if at == ABSENT else list(of_wanted(of_data(at)))
-            if not are_numbers(texts):
-                return False
-            numbers.append(list(map(int, texts)))
-            if metric in TIME_METRICS:
-                numbers[-1] = [one if one < MILLISECONDS_FROM else one // 1000 for one in numbers[-1]]
-                if max(numbers[-1], default=0) > LARGEST_TIME:
-                    return False
-
-        self._sample_sound(tokens, lines)
+        self._sample_sound(block.tokens, block.lines)
         for metric, table, own in zip(self.metrics, self.tables, numbers):
             if metric == b"records":
                 table.update(talkers)
@@ -907,10 +889,79 @@ class FlowCounter:
                 for talker, value in zip(talkers, own):
                     table[talker] += value
         self.counted += len(talkers)
-        self.records_read += lines
-        for reason, number in skipped.items():
+        self.records_read += block.lines
+        for reason, number in data.skipped.items():
             self.skipped[reason] += number
         return True
+
+    def _with_data(self, block: Block) -> Selection | None:
+        """The records that have data; None if a status is malformed. Others lack the columns that are checked next."""
+        if self.at_status != ABSENT:
+            statuses = set(block.distinct(self.at_status))
+            if statuses == {b"OK"}:
+                return Selection(block)
+            if not statuses <= SOUND_STATUSES:
+                return None
+            texts = block.column(self.at_status)
+            skipped = Counter(nodata=texts.count(b"NODATA"), skipdata=texts.count(b"SKIPDATA"))
+            return Selection(block, list(map(eq, texts, repeat(b"OK"))), skipped)
+        if self.has_nodata and not self.is_recipe:
+            with_data = [list(values) != NO_KEY for values in zip(*map(block.column, self.at_key))]
+            return Selection(block, with_data, Counter(nodata=with_data.count(False)))
+        return Selection(block)
+
+    def _keep_wanted(self, data: Selection) -> bool:
+        """Leave the records that are not wanted. False, or MalformedError, if one is malformed."""
+        if self.at_action != ABSENT:
+            actions = data.texts(self.at_action)
+            number = actions.count(self.action)
+            if number != len(actions):
+                if number + actions.count(OTHER_ACTION[self.action]) != len(actions):
+                    return False
+                data.narrow(list(map(eq, actions, repeat(self.action))), "action")
+        if self.at_start != ABSENT:
+            starts = data.texts(self.at_start)
+            if not are_numbers(starts):
+                return False
+            asked_for = {text: self._is_in_time(text) for text in set(starts)}
+            if not all(asked_for.values()):
+                data.narrow(list(map(asked_for.__getitem__, starts)), "time")
+        if self.at_port != ABSENT:
+            ports = data.texts(self.at_port)
+            found = list(map(self.ports.__contains__, ports))
+            if not all(found):
+                others = list(compress(ports, map(not_, found)))
+                if not self.is_recipe:
+                    others = list(filterfalse(b"-".__eq__, others))
+                if others and not are_ports(b" ".join(others)):
+                    return False
+                data.narrow(found, "ports")
+        if self.where:
+            data.narrow(self._holding(data.texts, data.number), "where")
+        return True
+
+    def _keys_of(self, data: Selection) -> list[bytes]:
+        """The key of each wanted record; MalformedError if one is malformed."""
+        if self.is_recipe:
+            talkers = list(map(b" ".join, data.wanted(zip(*map(data.texts, self.at_key)))))
+            if not all(map(self._is_talker, set(filterfalse(self.sums.__contains__, talkers)))):
+                raise MalformedError("malformed_address")
+            return talkers
+        values = self._values_of(lambda at: list(data.wanted(data.texts(at))), data.number_wanted)
+        parts = [list(map(part.translate, values(part.source))) for part in self.parts]
+        return parts[0] if len(parts) == 1 else list(map(b"\t".join, zip(*parts)))
+
+    def _numbers_of(self, data: Selection, metric: bytes, at: int) -> list[int]:
+        """The values of a metric in the wanted records, none for `records`; MalformedError if one is malformed."""
+        texts = [] if at == ABSENT else list(data.wanted(data.texts(at)))
+        if not are_numbers(texts):
+            raise MalformedError("malformed_number")
+        numbers = list(map(int, texts))
+        if metric in TIME_METRICS:
+            numbers = [one if one < MILLISECONDS_FROM else one // 1000 for one in numbers]
+            if max(numbers, default=0) > LARGEST_TIME:
+                raise MalformedError("malformed_number")
+        return numbers
 
     def _values_of(self, column: Callable[[int], list[bytes]], number: int) -> Callable[[bytes], list[Any]]:
         """Return a function that gives the values of a source in some records, for `translate` and `passes`.

@@ -1,4 +1,4 @@
-/* The service of a record: which of its two ports is the server's. The rule is in docs/digest.md. */
+/* The service of a record: which of its two ports is the server's. The rule is in docs/questions.md. */
 #include "reader.h"
 
 enum { SYN = 2, ACK = 16, HIGHEST_KNOWN_PORT = 1024 };

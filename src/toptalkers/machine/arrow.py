@@ -1,5 +1,9 @@
 """pyarrow, which reads and writes Parquet. It is large, and so an extra of the package: `toptalkers[parquet]`."""
 
+import contextlib
+import importlib.util
+import threading
+
 from toptalkers.errors import ToptalkersError
 
 
@@ -8,4 +12,20 @@ def require_pyarrow(purpose: str) -> None:
     try:
         import pyarrow.parquet  # noqa: F401 - whether it is there
     except ImportError as error:
-        raise ToptalkersError(f"{purpose} needs pyarrow", hint="pip install 'toptalkers[parquet]'") from error
+        raise _missing(purpose) from error
+
+
+def prepare_pyarrow(purpose: str) -> None:
+    """Begin to import pyarrow in another thread, so that counting need not wait; ToptalkersError if it is missing."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise _missing(purpose)
+    threading.Thread(target=_import_pyarrow, name="import").start()
+
+
+def _import_pyarrow() -> None:
+    with contextlib.suppress(ImportError):  # whoever needs it says so
+        import pyarrow.parquet  # noqa: F401
+
+
+def _missing(purpose: str) -> ToptalkersError:
+    return ToptalkersError(f"{purpose} needs pyarrow", hint="pip install 'toptalkers[parquet]'")

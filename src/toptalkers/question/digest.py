@@ -7,7 +7,7 @@ counts for `records` of them: `start` is its first time seen, `end` its last. `d
 from datetime import datetime, timedelta
 
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import Metric, format_ports
+from toptalkers.question.clauses import Metric, format_ports, parse_ports
 from toptalkers.question.key import HIGHEST_KNOWN_PORT, HIGHEST_PORT, PORT_FIELDS
 from toptalkers.question.query import Query
 from toptalkers.question.ranges import Ranges
@@ -47,8 +47,14 @@ _PORTS_HINT = f"service-port, side and client-port are known; so are ports up to
 
 
 def digest_texts(**texts: str | None) -> dict[str, str | None]:
-    """The texts of the clauses of a digest's question: the key and the metrics of digests, all ports, all actions."""
+    """The texts of the clauses of a digest's question: the key and the metrics of digests, all ports, all actions.
+
+    Raises:
+        UsageError: the digest would be of ports that it does not tell apart, so that no question could be asked of it.
+
+    """
     given = {name: text for name, text in texts.items() if text is not None}
+    _check_ports(parse_ports(given.get("ports", "all")), all_ports="leave out --ports")
     fixed = {"by": ",".join(DIGEST_KEY), "metric": ",".join(DIGEST_METRICS)}
     return {"ports": "all", "action": "ALL", **given, **fixed}
 
@@ -69,17 +75,23 @@ def check_question(query: Query) -> None:
     """
     for word in query.by:
         _check_part(word, query.ports)
-    if not _are_known(query.ports):
-        raise UsageError(
-            f"--ports {format_ports(query.ports)}: a digest does not tell ports above {HIGHEST_KNOWN_PORT} apart,"
-            " except those of services",
-            hint=f"--ports 0-{HIGHEST_KNOWN_PORT}, --ports all, or --where 'service-port = {_first_high(query.ports)}'",
-        )
+    _check_ports(query.ports, all_ports="--ports all")
     for option, time in (("--since", query.since), ("--until", query.until)):
         _check_hour(option, time)
     if query.where:
         for test in query.where.tests:
             _check_test(test)
+
+
+def _check_ports(ports: Ranges, *, all_ports: str) -> None:
+    """Check the destination ports of a question, or of a digest; `all_ports` is how to ask for all of them."""
+    if not _are_known(ports):
+        raise UsageError(
+            f"--ports {format_ports(ports)}: a digest does not tell ports above {HIGHEST_KNOWN_PORT} apart,"
+            " except those of services",
+            hint=f"--ports 0-{HIGHEST_KNOWN_PORT}, {all_ports}, or"
+            f" --ports all --where 'service-port = {_first_high(ports)}'",
+        )
 
 
 def _check_part(word: str, ports: Ranges) -> None:

@@ -23,8 +23,6 @@ _TOKEN = re.compile(
 )
 _TYPOGRAPHIC_QUOTES = "\u2018\u2019\u201a\u201c\u201d\u201e"
 """Quotes that a word processor or a web page makes of the plain ones."""
-
-_NOT_FIRST = "@#" + _TYPOGRAPHIC_QUOTES
 _IN_QUOTES = {quote: re.compile(rf"[^\\{quote}]+") for quote in "'\""}
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))?", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}

@@ -10,7 +10,7 @@ from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
 from toptalkers.flowlog.fields import FIELDS, column_name
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS
-from toptalkers.question.key import ACK, HIGHEST_PORT, SERVICE_FIELDS, SYN
+from toptalkers.question.key import ACK, HIGHEST_PORT, SYN
 from toptalkers.question.query import Query
 from toptalkers.question.times import FIRST_MILLISECONDS
 
@@ -59,7 +59,8 @@ class DigestRows:
 
     def arrays(self, batch: Any) -> list[Any]:
         """The values of the fields, in their order, of a batch of rows."""
-        return [_MAKERS.get(field, _as_it_is)(batch, field) for field in self.names]
+        ports = _ports(batch) if {"srcport", "dstport"} & {*self.names} else {}
+        return [ports[field] if field in ports else _MAKERS.get(field, _as_it_is)(batch, field) for field in self.names]
 
 
 def _as_it_is(batch: Any, field: str) -> Any:
@@ -75,8 +76,8 @@ def _seconds(batch: Any, field: str) -> Any:
     return pc.if_else(pc.less(times, FIRST_MILLISECONDS), pc.divide(times, 1000), times)
 
 
-def _port(batch: Any, field: str) -> Any:
-    """The source or destination ports: the service's if it is on that side, else the client's.
+def _ports(batch: Any) -> dict[str, Any]:
+    """The source and destination ports: the service's on its side, the client's on the other.
 
     A client's port above 1024 was dropped, and is given as the highest port. But if the rule of services would then
     find another service, there was none (`-`).
@@ -85,18 +86,29 @@ def _port(batch: Any, field: str) -> Any:
     import pyarrow.compute as pc
 
     service, side, client, flags = (batch.column(name) for name in _SERVICE_COLUMNS)
-    is_services = pc.equal(side, field.removesuffix("port"))
-    flags = pc.fill_null(flags, 0).cast(pa.int32())
-    has_syn = pc.not_equal(pc.bit_wise_and(flags, SYN), 0)
-    has_ack = pc.not_equal(pc.bit_wise_and(flags, ACK), 0)
-    is_of_src = pc.equal(side, "src")
-    is_found = pc.if_else(has_syn, pc.equal(has_ack, is_of_src), pc.less(service, HIGHEST_PORT))
+    is_at = {field: _equal(side, field.removesuffix("port")) for field in ("srcport", "dstport")}
+    is_found = pc.less(service, HIGHEST_PORT)
+    if flags.null_count < len(flags):
+        flags = pc.fill_null(flags, 0).cast(pa.int32())
+        has_syn = pc.not_equal(pc.bit_wise_and(flags, SYN), 0)
+        has_ack = pc.not_equal(pc.bit_wise_and(flags, ACK), 0)
+        is_found = pc.if_else(has_syn, pc.equal(has_ack, _equal(side, "src")), is_found)
     dropped = pc.if_else(is_found, pa.scalar(HIGHEST_PORT, pa.int32()), pa.scalar(None, pa.int32()))
-    return pc.if_else(is_services, service, pc.coalesce(client, dropped))
+    clients = dropped if client.null_count == len(client) else pc.coalesce(client, dropped)
+    return {field: pc.if_else(is_services, service, clients) for field, is_services in is_at.items()}
+
+
+def _equal(texts: Any, text: str) -> Any:
+    """Whether each of some texts, most probably a dictionary's, is this one."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    if types.is_dictionary(texts.type) and not texts.dictionary.null_count:
+        return pc.equal(texts.indices, texts.dictionary.index(text).as_py())  # -1 if it is none of them
+    return pc.equal(texts, text)
 
 
 _MAKERS: dict[str, Callable[[Any, str], Any]] = {
     "start": _seconds,
     "end": _seconds,
-    **dict.fromkeys(SERVICE_FIELDS[:2], _port),
 }
