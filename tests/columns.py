@@ -4,7 +4,7 @@ import random
 from array import array
 from collections.abc import Mapping, Sequence
 
-from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 
 Values = Sequence[int | str | None]
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from toptalkers.job import count_flows, port_filter, sum_counts
-from toptalkers.job.steps import key_columns
 from toptalkers.question.query import Query
 
 STREAMING = Path(count_flows.__file__).parent
@@ -20,7 +19,7 @@ def sort_bytes(lines: bytes) -> bytes:
 def rank(lines: bytes, query: Query | None = None) -> bytes:
     """Sort lines into the order of the answer, as `sort -k2,2nr -k1,1` does on two columns under LC_ALL=C."""
     asked = query or Query()
-    keys = key_columns(asked)
+    keys = asked.key_columns
     rows = [line.split(b"\t") for line in lines.splitlines()]
     rows.sort(key=lambda row: row[:keys])
     is_time = asked.metric[0] in ("first", "last")

@@ -1,5 +1,7 @@
 """Hypothesis strategies: whole flow-log files as bytes, clean and dirty, and questions to ask of them."""
 
+from random import Random
+
 from hypothesis import strategies as st
 
 from tests import wheres
@@ -83,8 +85,18 @@ FILLERS = ["2", "eni-0a1b2c3d4e5f60718", "123456789012", "6", "-", "IPv4", "vpc-
 SINCE, UNTIL = "2026-10-31T00:00:00Z", "2026-11-01T01:00:00Z"  # 1793491200 is 2026-11-01T00:00:00Z
 
 
-def _mostly(good: list[str], bad: list[str]) -> st.SearchStrategy[str]:
-    return st.sampled_from(good * (1 + 9 * len(bad) // len(good)) + bad)
+Pools = dict[str, list[str]]
+"""Values for each field; what comes more often is there more often."""
+
+
+def _one_in(number: int) -> st.SearchStrategy[bool]:
+    """True one time in so many. An integer would be at its limits far more often."""
+    return st.sampled_from([False] * (number - 1) + [True])
+
+
+def _mostly(good: list[str], bad: list[str]) -> list[str]:
+    """Good values and bad ones, about two to one."""
+    return good * (1 + 2 * len(bad) // len(good)) + bad
 
 
 SUMMED = ["packets", "bytes"]
@@ -97,27 +109,27 @@ NUMBER_FIELDS = [
     if field.type is not FieldType.STRING and name not in (*PORT_FIELDS, "protocol")
 ]
 
-_VALUES = {
+_VALUES: Pools = {
     "srcaddr": _mostly(ADDRESSES, BAD_ADDRESSES),
     "dstaddr": _mostly(ADDRESSES, BAD_ADDRESSES),
     "dstport": _mostly(PORTS, BAD_PORTS),
-    "srcport": st.sampled_from(PORTS),
+    "srcport": PORTS,
     **dict.fromkeys(SUMMED, _mostly(NUMBERS, BAD_NUMBERS)),
     "start": _mostly(STARTS, BAD_NUMBERS),
-    "action": st.sampled_from(["ACCEPT"] * 6 + ["REJECT"] * 2 + ["-"]),
+    "action": ["ACCEPT"] * 6 + ["REJECT"] * 2 + ["-"],
     "log-status": _mostly(["OK"] * 10 + STATUSES, BAD_STATUSES),
 }
-_CLEAN = {
-    "srcaddr": st.sampled_from(ADDRESSES),
-    "dstaddr": st.sampled_from(ADDRESSES),
-    "dstport": st.sampled_from(PORTS),
-    **dict.fromkeys(SUMMED, st.sampled_from(NUMBERS)),
-    "start": st.sampled_from(STARTS),
-    "action": st.sampled_from(["ACCEPT", "ACCEPT", "REJECT"]),
-    "log-status": st.sampled_from(["OK"] * 5 + ["NODATA", "SKIPDATA"]),
+_CLEAN: Pools = {
+    "srcaddr": ADDRESSES,
+    "dstaddr": ADDRESSES,
+    "dstport": PORTS,
+    **dict.fromkeys(SUMMED, NUMBERS),
+    "start": STARTS,
+    "action": ["ACCEPT", "ACCEPT", "REJECT"],
+    "log-status": ["OK"] * 10 + ["NODATA", "SKIPDATA"],
 }
 _ANY_NUMBER = _mostly(NUMBERS, BAD_NUMBERS[:1] + BAD_NUMBERS[2:])
-_WILD = {
+_WILD: Pools = {
     **dict.fromkeys(TEXT_FIELDS, _mostly(TEXTS, BAD_TEXTS)),
     **dict.fromkeys(NUMBER_FIELDS, _ANY_NUMBER),
     **_VALUES,
@@ -131,20 +143,19 @@ _WILD = {
     "end": _mostly(STARTS * 3 + FAR_TIMES, BAD_NUMBERS[2:]),
 }
 """Values of dirty records for any question: of every field, some of them none of its kind."""
-_TAME = {
-    **dict.fromkeys(TEXT_FIELDS, st.sampled_from(TEXTS[:-1])),
-    **dict.fromkeys(NUMBER_FIELDS, st.sampled_from([*NUMBERS, "-"])),
+_TAME: Pools = {
+    **dict.fromkeys(TEXT_FIELDS, TEXTS[:-1]),
+    **{key: [*NUMBERS, "-"] for key in NUMBER_FIELDS},
     **_CLEAN,
-    **dict.fromkeys(ADDRESS_FIELDS[2:], st.sampled_from([*ADDRESSES, "-"])),
-    "srcport": st.sampled_from(PORTS),
-    "protocol": st.sampled_from(PROTOCOLS),
-    "tcp-flags": st.sampled_from(FLAGS),
-    "start": st.sampled_from(STARTS),
-    "end": st.sampled_from(STARTS),
-    "version": st.sampled_from(["2", "5", "11"]),
+    **{key: [*ADDRESSES, "-"] for key in ADDRESS_FIELDS[2:]},
+    "srcport": PORTS,
+    "protocol": PROTOCOLS,
+    "tcp-flags": FLAGS,
+    "start": STARTS,
+    "end": STARTS,
+    "version": ["2", "5", "11"],
 }
 """Values of clean records for any question."""
-_FILLER = st.sampled_from(FILLERS)
 
 NEEDED = ("srcaddr", "dstaddr", "dstport", "action", "log-status", *SUMMED, "start")
 
@@ -158,7 +169,7 @@ ASKED = (*NEEDED, "srcport", "protocol", "end", "tcp-flags")
 def layouts(draw: st.DrawFn) -> tuple[str, ...]:
     """Columns of a custom format that can answer the recipe's questions, sometimes without a log status."""
     others = draw(st.lists(st.sampled_from(_OTHERS), max_size=4, unique=True))
-    needed = [name for name in NEEDED if name != "log-status" or draw(st.integers(0, 3))]
+    needed = [name for name in NEEDED if name != "log-status" or not draw(_one_in(4))]
     return tuple(draw(st.permutations(needed + others)))
 
 
@@ -166,21 +177,25 @@ def layouts(draw: st.DrawFn) -> tuple[str, ...]:
 def any_layouts(draw: st.DrawFn) -> tuple[str, ...]:
     """Columns of a custom format with more fields, sometimes without some that questions need."""
     others = draw(st.lists(st.sampled_from([*_OTHERS, "vpc-id", "interface-id"]), max_size=4, unique=True))
-    lacking = (
-        draw(st.lists(st.sampled_from([*ASKED, "log-status"]), max_size=2)) if draw(st.integers(0, 3)) == 0 else []
-    )
+    lacking = draw(st.lists(st.sampled_from([*ASKED, "log-status"]), max_size=2)) if draw(_one_in(6)) else []
     asked = [name for name in ASKED if name not in lacking]
     return tuple(dict.fromkeys(draw(st.permutations(asked + others))))
 
 
 @st.composite
-def _records(draw: st.DrawFn, columns: tuple[str, ...], values: dict[str, st.SearchStrategy[str]]) -> bytes:
-    return " ".join(draw(values.get(name, _FILLER)) for name in columns).encode("utf-8", "surrogateescape")
+def _records(draw: st.DrawFn, columns: tuple[str, ...], usual: Pools, strange: Pools | None = None) -> bytes:
+    """A record of usual values; some of its columns have strange ones, if there are any."""
+    random = Random(draw(st.integers(0, 1 << 20)))  # faster than a draw for each value
+    values = [
+        random.choice((strange if strange and random.randrange(10) < 3 else usual).get(name, FILLERS))
+        for name in columns
+    ]
+    return " ".join(values).encode("utf-8", "surrogateescape")
 
 
 @st.composite
 def _odd_lines(draw: st.DrawFn, columns: tuple[str, ...]) -> bytes:
-    kind = draw(st.integers(0, 8))
+    kind = draw(st.sampled_from([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8]))
     record = draw(_records(columns, _CLEAN))
     if kind == 0:
         return record[: draw(st.integers(0, len(record)))]
@@ -201,6 +216,14 @@ def _odd_lines(draw: st.DrawFn, columns: tuple[str, ...]) -> bytes:
     return b"version account-id"
 
 
+def _few(values: Pools, most: int, random: Random) -> Pools:
+    """Some of the values of each field, so that keys recur."""
+    return {
+        name: pool if name in ("action", "log-status") else random.sample(pool, min(most, len(pool)))
+        for name, pool in values.items()
+    }
+
+
 @st.composite
 def files(
     draw: st.DrawFn,
@@ -210,24 +233,26 @@ def files(
 ) -> bytes:
     """One uncompressed file: with or without a header, in one layout or several, clean or dirty.
 
-    With layouts for its `headers`, all fields have values of their kinds.
+    A dirty one has only a few bad records, since a file with many does not fit its layout, and does not count. With
+    layouts for its `headers`, all fields have values of their kinds.
     """
     dirty = draw(st.booleans())
-    values = (_VALUES if dirty else _CLEAN) if headers is None else (_WILD if dirty else _TAME)
+    usual, strange = (_CLEAN, _VALUES) if headers is None else (_TAME, _WILD)
     headers = layouts() if headers is None else headers
+    usual = _few(usual, draw(st.sampled_from([1, 2, 3, 99])), Random(draw(st.integers(0, 1 << 20))))
     columns = headerless
     lines = []
     if draw(st.booleans()):
         columns = draw(headers | st.just(DEFAULT_FIELDS))
         lines.append(" ".join(columns).encode())
-    stamped = draw(st.integers(0, 5)) == 0
-    for _ in range(draw(st.integers(0, 12))):
-        if dirty and draw(st.integers(0, 9)) == 0:
+    stamped = draw(_one_in(6))
+    for _ in range(draw(st.sampled_from([1, 2, 4, 8, 16, 16, 0]))):
+        if dirty and draw(_one_in(20)):
             columns = draw(headers | st.just(DEFAULT_FIELDS))
             lines.append(" ".join(columns).encode())
-        if dirty and draw(st.integers(0, 5)) == 0:
+        if dirty and draw(_one_in(10)):
             lines.append(draw(_odd_lines(columns)))
-        line = draw(_records(columns, values))
+        line = draw(_records(columns, usual, strange if dirty and draw(_one_in(3)) else None))
         # A blank behind a stamp would belong to the wrapping.
         if stamped and line[:1] not in (b" ", b"\t") and (not dirty or draw(st.booleans())):
             line = b"2026-11-01T00:00:00.000Z " + line
@@ -241,16 +266,21 @@ TOPS = st.sampled_from([0, 0, 1, 3])
 """How many talkers are asked for, 0 for all."""
 
 
+PORT_CLAUSES = ["all"] * 6 + ["0-1024"] * 3 + ["22,443,8000-8999", "0", "65535", "1025-65535"]
+_SINCE = st.sampled_from([None] * 5 + [SINCE, "2026-11-01"])
+_UNTIL = st.sampled_from([None] * 5 + [UNTIL])
+
+
 @st.composite
 def recipe_queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
     """Any question with the recipe's key, one sum and no expression; the files depend on the log format."""
     summed = [metric for metric in SUMMED if metric in (log_format or DEFAULT_FIELDS)]
     return Query.parse(
         metric=draw(st.sampled_from(["records", *summed])),
-        ports=draw(st.sampled_from(["0-1024", "all", "22,443,8000-8999", "0", "65535", "1025-65535"])),
-        action=draw(st.sampled_from(["ACCEPT", "REJECT", "ALL"])),
-        since=draw(st.sampled_from([None, None, SINCE, "2026-11-01"])),
-        until=draw(st.sampled_from([None, None, UNTIL])),
+        ports=draw(st.sampled_from(PORT_CLAUSES)),
+        action=draw(st.sampled_from(["ACCEPT", "ACCEPT", "REJECT", "ALL", "ALL"])),
+        since=draw(_SINCE),
+        until=draw(_UNTIL),
         log_format=" ".join(log_format) if log_format else None,
     )
 
@@ -266,13 +296,17 @@ _NETWORKS = st.one_of(
 @st.composite
 def keys(draw: st.DrawFn, fields: tuple[str, ...] = DEFAULT_FIELDS) -> str:
     """Any key, as `--by` takes it, mostly of these fields."""
-    part = st.one_of(
-        st.sampled_from(fields),
-        st.sampled_from([name for name in fields if name in TEXT_FIELDS] or [*fields]),
-        st.sampled_from([*TIME_PARTS, *SERVICE_PARTS, "pair"]),
-        _NETWORKS,
-        st.sampled_from([*ADDRESS_FIELDS, *PORT_FIELDS, *FIELDS]),
-    )
+    texts = [name for name in fields if name in TEXT_FIELDS]
+    of_kinds = [fields, texts or fields, [*ADDRESS_FIELDS, *PORT_FIELDS, *FIELDS]]
+    words = [*TIME_PARTS, *SERVICE_PARTS, "pair", "protocol"]
+    # One strategy per kind of part, so that each kind is drawn as often as another.
+    part = st.sampled_from(
+        [
+            *map(st.just, words),
+            *map(st.sampled_from, of_kinds * 2),
+            *[_NETWORKS] * 2,
+        ]
+    ).flatmap(lambda kind: kind)
     most = draw(st.sampled_from([1, 2, 3, 4, MOST_COLUMNS - 1]))
     parts = draw(st.lists(part, min_size=1, max_size=most, unique=True))
     return ",".join(dict.fromkeys(part + "/64" if part.count("/") == 1 else part for part in parts))
@@ -289,20 +323,20 @@ def queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query
         "time": "start" in fields,
     }
     metrics = [metric for metric in METRICS if SUMMED_FIELDS.get(metric, fields[0]) in fields]
-    is_recipe = can_ask["by"] and draw(st.integers(0, 3)) == 0
-    ports = ["all"] + ["0-1024", "all", "all", "all", "22,443,8000-8999", "0", "65535", "1025-65535"] * can_ask["ports"]
-    actions = ["ALL"] + ["ACCEPT", "ACCEPT", "REJECT", "ALL"] * can_ask["action"]
+    is_recipe = can_ask["by"] and draw(_one_in(6))
+    ports = PORT_CLAUSES if can_ask["ports"] else ["all"]
+    actions = ["ALL"] + ["ACCEPT", "ACCEPT", "REJECT", "ALL", "ALL"] * can_ask["action"]
     # Headers may name fields that the default format lacks.
     tested = [*fields, *SERVICE_PARTS * ({"srcport", "dstport"} <= set(fields)), *(() if log_format else ("vpc-id",))]
     where = wheres.wheres(fields=tuple(name for name in wheres.FIELDS if name in tested)).map(lambda one: one.text)
     return Query.parse(
         by=None if is_recipe else draw(keys(fields)),
         metric=",".join(draw(st.lists(st.sampled_from(metrics), min_size=1, max_size=5, unique=True))),
-        where=draw(where) if draw(st.integers(0, 2)) == 0 else None,
+        where=draw(where) if draw(_one_in(3)) else None,
         ports=draw(st.sampled_from(ports)),
         action=draw(st.sampled_from(actions)),
-        since=draw(st.sampled_from([None, None, None, SINCE, "2026-11-01"])) if can_ask["time"] else None,
-        until=draw(st.sampled_from([None, None, None, UNTIL])) if can_ask["time"] else None,
+        since=draw(_SINCE) if can_ask["time"] else None,
+        until=draw(_UNTIL) if can_ask["time"] else None,
         log_format=" ".join(log_format) if log_format else None,
     )
 
@@ -312,14 +346,14 @@ def recipe_cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
     """A question of the recipe, and the uncompressed files to count for it."""
     log_format = draw(st.none() | layouts())
     query = draw(recipe_queries(log_format))
-    return query, draw(st.lists(files(log_format or DEFAULT_FIELDS), max_size=4))
+    return query, draw(st.lists(files(log_format or DEFAULT_FIELDS), min_size=1, max_size=3))
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
     """Any question, and the uncompressed files to count for it."""
-    if draw(st.integers(0, 2)) == 0:
+    if draw(_one_in(4)):
         return draw(recipe_cases())
     log_format = draw(st.none() | any_layouts())
     query = draw(queries(log_format))
-    return query, draw(st.lists(files(log_format or DEFAULT_FIELDS, headers=any_layouts()), max_size=4))
+    return query, draw(st.lists(files(log_format or DEFAULT_FIELDS, headers=any_layouts()), min_size=1, max_size=3))

@@ -172,8 +172,9 @@ def _compound(draw: st.DrawFn, parts: st.SearchStrategy[tuple[str, Tree, str]]) 
 
 @st.composite
 def _tests(draw: st.DrawFn, fields: tuple[str, ...]) -> tuple[str, Tree, str]:
-    subject, tested, is_all = draw(st.sampled_from(_subjects(fields)))
-    kind = _kind_of(tested[0])
+    subjects = _subjects(fields)
+    kind = draw(st.sampled_from(sorted({_kind_of(tested[0]) for _, tested, _ in subjects})))
+    subject, tested, is_all = draw(st.sampled_from([one for one in subjects if _kind_of(one[1][0]) == kind]))
     spelled, sign, is_negated = draw(_conditions(kind))
     if draw(st.booleans()):
         subject = subject.upper()

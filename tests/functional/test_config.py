@@ -67,6 +67,8 @@ def test_config_behind_the_command(folder: Path) -> None:
         ("yes = true", "'yes' must be in the table of a command"),
         ("strict = 1", "'strict' takes true or false"),
         ("top = [1]", "'top' takes one value, not a list"),
+        ('by = ["srcaddr", "hour"]', """'by' takes one value, not a list (write by = "srcaddr,hour")"""),
+        ('where = ["port 1", "port 2"]', "'where' takes one value, not a list (write one expression, joined by 'and')"),
         ("top = true", "'top' takes a text or a number"),
         ("[run-emr]\nsubnet = [true]", "[run-emr] 'subnet' takes a text or a number, or a list"),
         ("top = x", "is not TOML: Invalid value (at line 1"),

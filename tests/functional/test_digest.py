@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import duckdb
@@ -175,6 +176,22 @@ def test_a_digest_answers_as_its_records_do(contents: list[bytes], query: Query)
         assert ask(query, each) == expected
         assert ask(query, [*files[:1], *each[1:]]) == expected
         assert ask(query, [make_digest(each, folder / "again.parquet")]) == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(logs())
+def test_columns_and_lines_make_the_same_digest(content: bytes) -> None:
+    """A digest that is made from the kernel's columns has the rows, in their order, that one made from lines has."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "a.log"
+        file.write_bytes(content)
+        answer = count_files(Query.parse(**digest_texts()), find_inputs([str(file)]).files)
+        assert answer.exported
+        tables = [
+            parquet.read_table(BytesIO(b"".join(format_digest(one))))
+            for one in (answer, replace(answer, exported=None))
+        ]
+    assert tables[0].equals(tables[1], check_metadata=True)
 
 
 PAGE = (Path(__file__).parents[2] / "docs/digest.md").read_text()

@@ -323,6 +323,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         "tests/functional/test_bigger_than_memory.py",
         "tests/unit/test_kernel_where.py",
         "tests/unit/test_kernel_columns.py",
+        "tests/unit/test_kernel_export.py",
     ]
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), *tests],

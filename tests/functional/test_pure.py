@@ -18,7 +18,6 @@ from tests.functional.test_engines_agree import RECORD
 from tests.render import ROOT
 from tests.strategies import cases
 from toptalkers.answer.answer import Tally, TooLargeError
-from toptalkers.job.steps import key_columns
 from toptalkers.kernel import door, pure
 from toptalkers.question.query import Query
 
@@ -89,7 +88,7 @@ def test_sums_that_travel_are_the_sums(case: tuple[Query, list[bytes]], every: i
             rankings.append((end, end + len(ranked)))
             end += len(ranked)
         for top in (0, 2):
-            assert b"".join(pure.merge_rankings(file.fileno(), rankings, top, key_columns(query))) == lines(whole, top)
+            assert b"".join(pure.merge_rankings(file.fileno(), rankings, top, query.key_columns)) == lines(whole, top)
     assert lines(absorbing) == lines(unpacking) == lines(whole)
 
 

@@ -44,7 +44,7 @@ def asked(program: str = "", **texts: str) -> Query:
         asked(since="2026-11-01T10:00:00Z", until="2026-11-02"),
         asked("srcport:n:0-1024,not,dstport:n:22-22+80-80,or"),
         asked("srcport:n:0-442+444-65535"),
-        asked("dstport:n:1025-65535,dstport:n:,or,srcport:t:2d,or"),
+        asked("dstport:n:1025-65535,dstport:n:53-53,or,srcport:t:2d,or"),
         asked("service-port:n:8080-8080,side:t:737263,and,client-port:n:53-53,or"),
         asked(
             "interface-id:t:656e69,srcaddr:a:0a000000-0a00ffff,and,tcp-flags:n:2-2,and,action:t:41,protocol:n:6-6,or,or"

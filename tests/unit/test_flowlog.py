@@ -22,12 +22,10 @@ from toptalkers.flowlog.layout import (
 )
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows, port_filter, sum_counts
-from toptalkers.job.steps import key_columns
 from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
 from toptalkers.question.key import (
     ADDRESS,
     HIGHEST_KNOWN_PORT,
-    LARGEST_TIME,
     LONGEST_TEXT_BYTES,
     MOST_COLUMNS,
     NUMBER,
@@ -44,6 +42,7 @@ from toptalkers.question.key import (
 )
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
+from toptalkers.question.times import LARGEST_TIME
 
 LINES = Query().lines
 
@@ -105,7 +104,7 @@ def test_scripts_know_how_many_columns_a_key_has(words: list[str]) -> None:
     """A line of a key with any parts fits the port filter's pattern, and has the columns that the reducer expects."""
     query = Query.parse(by=",".join(words), ports="all", action="ALL")
     columns = len(query.lines.columns)
-    assert key_columns(query) == columns
+    assert query.key_columns == columns
     line = b"\t".join([b"x"] * columns) + b"\t7"
     assert re.fullmatch(port_filter.pattern_of(",".join(query.by), ["records"]), line)
     out = io.BytesIO()

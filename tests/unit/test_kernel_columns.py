@@ -3,13 +3,14 @@
 import dataclasses
 from array import array
 from collections.abc import Iterable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.columns import Values, batch
-from toptalkers.kernel.columns import ColumnBatch, Storage
+from toptalkers.flowlog.columns import ColumnBatch, Storage
 from toptalkers.kernel.door import Counter, Misfit
 from toptalkers.question.query import Query
 from toptalkers.question.where import Where
@@ -220,7 +221,7 @@ KEYS = [
 def files(draw: st.DrawFn) -> tuple[dict[str, Values], dict[str, Storage], int]:
     """Draw the columns of a file, mostly sound, how each is stored, and how many rows are passed over."""
     names = draw(st.permutations(list(DRAWN)))
-    random = draw(st.randoms(use_true_random=True))
+    random = Random(draw(st.integers(0, 1 << 20)))
     rows, one_is_odd_of = random.randrange(20), random.choice([10, 100, 1000])
     columns: dict[str, Values] = {}
     for name in names:

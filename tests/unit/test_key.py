@@ -46,6 +46,8 @@ def test_parts_are_written_in_several_ways(text: str, word: str, fields: tuple[s
         ("srcadr", "--by: 'srcadr' is not a part of a key", "did you mean 'srcaddr'?"),
         ("srcadr/24", "--by: 'srcadr/24' is not a part of a key", "did you mean 'srcaddr'?"),
         ("hours", "--by: 'hours' is not a part of a key", "did you mean 'hour'?"),
+        ("src_ip/24", "--by: 'src_ip/24' is not a part of a key", "did you mean 'srcaddr'?"),
+        ("srcaddr dstport", "--by: 'srcaddr dstport' is not a part of a key", "parts are separated by commas"),
         ("port", "--by: 'port' is not a part of a key", "name the side: dstport, srcport or service-port"),
         ("net", "--by: 'net' is not a part of a key", "name the side: srcaddr/24 or dstaddr/24"),
         ("srcaddr/", "--by: 'srcaddr/' is not a part of a key", "did you mean 'srcaddr'?"),

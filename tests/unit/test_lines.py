@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.question.clauses import METRICS
-from toptalkers.question.key import LARGEST_TIME, RECIPE_KEY, Value, parse_key
-from toptalkers.question.lines import TIME_METRICS, format_seconds, lines_of, parse_seconds
+from toptalkers.question.key import RECIPE_KEY, Value, parse_key
+from toptalkers.question.lines import TIME_METRICS, lines_of
+from toptalkers.question.times import LARGEST_TIME, format_seconds, parse_seconds
 
 ADDRESSES = st.ip_addresses().map(str)
 PORTS = st.integers(0, 65535)

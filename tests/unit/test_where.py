@@ -15,10 +15,10 @@ from toptalkers.answer.formats import describe_query
 from toptalkers.cli.main import cli
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES, PROTOCOL_NUMBERS
+from toptalkers.question.key import ALIASES
 from toptalkers.question.query import Query
 from toptalkers.question.where import Where, parse_program, parse_where
 from toptalkers.question.where_parser import (
-    _ALIASES,
     _COMPARISONS,
     _EQUALITIES,
     _FAMILIES,
@@ -225,7 +225,7 @@ MALFORMED = [
     ("dst port 443 ▲| bytes > 5", "'|' alone means nothing"),
     ("vpc-id = a▲\\b", "a backslash is for texts in quotes"),
     ("vpc-id = ▲'vpc-1", "the quote ' is never closed"),
-    ("vpc-id = 'a▲\\d'", r"'\\d' is not an escape"),
+    ("vpc-id = 'a▲\\d'", r"'\d' is not an escape"),
     ("vpc-id = 'a▲\\u12'", "is not an escape"),
     ("vpc-id = 'a▲\\ud800'", "is not an escape"),
     ("vpc-id = 'a▲\\", "is not an escape"),
@@ -256,10 +256,22 @@ def test_a_malformed_expression_is_explained_and_shown(marked: str, message: str
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("dst prot 443", "for example 10.0.0.1 or 10.0.0.0/16"),
+        ("dst prot 443", "did you mean 'port'?"),
+        ("src 10.0.0", "for example 10.0.0.1 or 10.0.0.0/16"),
         ("byte > 5", "did you mean 'bytes'?"),
         ("dst_port 443", "did you mean 'dstport'?"),
-        ("flags 2", "did you mean 'tcp-flags'?"),
+        ("flags 2", "tcp-flags is the sum of FIN 1, SYN 2, RST 4, ACK 16: tcp-flags = 2 is SYN alone"),
+        ("duration > 10", "flow logs do not have it"),
+        ("hour = 18", "a time is written start >= 2026-11-23T18:00:00Z and start < 2026-11-23T19:00:00Z"),
+        ("dport 443", "did you mean 'dst port'?"),
+        ("dst", "put the whole expression in quotes: --where 'dst port 443'"),
+        ("not", "put the whole expression in quotes: --where 'dst port 443'"),
+        ("port 80 or 443", "each test has its own subject; several values are a list: dst port in [80, 443]"),
+        ("dstport <> 443", "did you mean '!='?"),
+        ("bytes => 443", "did you mean '>='?"),
+        ("srcaddr is null", "a record without a value has -, as in dstport = -"),
+        ("port between 1 and 9", "a range is written 1-100"),
+        ("vpc-id = \u2018vpc-0a\u2019", "quotes are ' and \""),
         ("proto tpc", "did you mean 'tcp'?"),
         ("tcp and port 443", "did you mean 'proto tcp'?"),
         ("10.0.0.0/8", "did you mean 'host 10.0.0.0/8'?"),
@@ -421,8 +433,8 @@ def test_what_cannot_hold_never_does(drawn: Drawn, record: dict[str, str]) -> No
     assert port == "-" or all(where.can_hold_above("dstport", less) for less in (0, 1024) if int(port) > less)
 
 
-PORTS_NOTE = "note: --ports 0-1024 applies, too (the default); --ports all counts every port"
-ACTION_NOTE = "note: --action ACCEPT applies, too (the default); --action ALL counts every action"
+PORTS_NOTE = "Note: --ports 0-1024 applies, too (the default); --ports all counts every port"
+ACTION_NOTE = "Note: --action ACCEPT applies, too (the default); --action ALL counts every action"
 
 
 @pytest.mark.parametrize(
@@ -445,7 +457,7 @@ def test_a_default_that_leaves_out_what_is_asked_for_is_named(arguments: list[st
     """A note says so, unless the option is given, or leaves out nothing that the expression asks for."""
     result = CliRunner().invoke(cli, ["run-local", "tests/flowlogs/default.log", *arguments])
     assert result.exit_code == 0
-    assert [line for line in result.stderr.splitlines() if line.startswith("note:")] == notes
+    assert [line for line in result.stderr.splitlines() if line.startswith("Note:")] == notes
 
 
 def test_a_digest_has_all_ports_and_actions(tmp_path: Path) -> None:
@@ -513,7 +525,7 @@ def test_the_docs_have_expressions_that_work(tmp_path: Path, monkeypatch: pytest
 
 def test_the_docs_name_every_word() -> None:
     """Subjects and operators that are no fields."""
-    for word in (*_SIDES, *_FAMILIES, *_ALIASES, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES, *SERVICE, "not in"):
+    for word in (*_SIDES, *_FAMILIES, *ALIASES, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES, *SERVICE, "not in"):
         assert f"`{word}`" in DOCS, word
 
 

@@ -4,11 +4,12 @@ Every engine returns the lines of the answer (`question/lines.py`) in their orde
 larger than memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.key import Value
 from toptalkers.question.lines import TIME_METRICS
@@ -137,6 +138,9 @@ class Answer:
         totals: what the sums of all talkers add up to, by the metric; without those that are not known. Times have
             none.
         lacks: what the digests lacked that it was made from, in one line each.
+        exported: makes all rows in columns of these names, at most so many in a batch, which lasts until the next one
+            is made; instead of the chunks. They are sorted by the first four columns. It returns None if it cannot.
+            None for engines that have lines only.
 
     """
 
@@ -147,6 +151,7 @@ class Answer:
     top: int = 0
     totals: Mapping[str, int] = field(default_factory=dict)
     lacks: Sequence[str] = ()
+    exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""

@@ -6,6 +6,7 @@ one row group.
 
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -16,10 +17,14 @@ from toptalkers import __version__
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.question.clauses import format_ports, format_time, parse_time
+from toptalkers.machine.arrow import require_pyarrow
+from toptalkers.question.clauses import format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
 from toptalkers.question.query import Query
+from toptalkers.question.times import format_time
 
 METADATA_KEY = b"toptalkers.digest"
 """The key of the file's metadata that makes a Parquet file a digest."""
@@ -38,7 +43,7 @@ _TIMES = ("hour", "first", "last")
 _SMALL_NUMBERS = ("service-port", "client-port", "protocol", "tcp-flags")
 _SUMS = ("bytes", "packets", "records")
 
-COLUMNS: tuple[str, ...] = tuple(name.replace("-", "_") for name in (*DIGEST_KEY, *DIGEST_METRICS))
+COLUMNS: tuple[str, ...] = tuple(column_name(name) for name in (*DIGEST_KEY, *DIGEST_METRICS))
 """The names of the file's columns: hour, interface_id, ..."""
 
 
@@ -169,18 +174,8 @@ def goes_to_parquet(output: Path | None, query: Query, presentation: Presentatio
         raise UsageError(f"--top {presentation.top}: a digest has all rows", hint="leave out --top")
     if presentation.format != "tsv" or presentation.show:
         raise UsageError(f"--output {output}: a digest in Parquet has a format of its own", hint="leave out --format")
-    require_pyarrow()
+    require_pyarrow("writing Parquet")
     return True
-
-
-def require_pyarrow() -> None:
-    """Check that Parquet can be written, before anything is counted; ToptalkersError if not."""
-    try:
-        from pyarrow import parquet  # noqa: F401
-    except ImportError as error:
-        raise ToptalkersError(
-            "writing Parquet needs pyarrow, which is not installed", hint="pip install 'toptalkers[parquet]'"
-        ) from error
 
 
 def format_digest(answer: Answer) -> Iterator[bytes]:
@@ -199,10 +194,10 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
     try:
         # Without Arrow's own schema, every reader sees plain texts.
         with parquet.ParquetWriter(sink, _schema(), compression="zstd", store_schema=False) as writer:
-            for group in _groups(_parsed(answer.chunks)):
+            for group in _groups(answer):
                 firsts.append(pc.min(group["first"]).as_py())
                 lasts.append(pc.max(group["last"]).as_py())
-                writer.write_table(_sorted(group), row_group_size=ROWS_PER_GROUP)
+                writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 yield from sink.taken()
             window = min(firsts, default=None), max(lasts, default=None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
@@ -254,8 +249,36 @@ def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _groups(tables: Iterable[Any]) -> Iterator[Any]:
-    """Join tables to the row groups."""
+def _groups(answer: Answer) -> Iterator[Any]:
+    """The row groups, sorted. A group of an answer in columns lasts until the next one."""
+    batches = answer.exported and answer.exported(COLUMNS, ROWS_PER_GROUP)
+    return map(_sorted, _joined_tables(_parsed(answer.chunks))) if batches is None else map(_taken, batches)
+
+
+def _taken(batch: ColumnBatch) -> Any:
+    """A group from columns as the kernel exports them, which is those of Arrow. Nothing is copied."""
+    import pyarrow as pa
+
+    def memory(address: int, size: int) -> Any:
+        return pa.foreign_buffer(address, size, batch) if size else pa.py_buffer(b"")
+
+    def array(column: ColumnData, of: Any) -> Any:
+        size = batch.rows * (8 if column.storage is Storage.INT_64 else 4)
+        valid = memory(column.valid, (batch.rows + 7) // 8) if column.valid else None
+        if column.storage is not Storage.DICTIONARY:
+            return pa.Array.from_buffers(of, batch.rows, [valid, memory(column.values, size)])
+        numbers = pa.Array.from_buffers(pa.int32(), batch.rows, [valid, memory(column.values, size)])
+        offsets = memory(column.offsets, 4 * (column.texts_length + 1))
+        length = int.from_bytes(offsets[-4:], sys.byteorder)
+        texts = pa.Array.from_buffers(pa.string(), column.texts_length, [None, offsets, memory(column.texts, length)])
+        return pa.DictionaryArray.from_arrays(numbers, texts, safe=False)
+
+    schema = _schema()
+    return pa.Table.from_arrays([array(*one) for one in zip(batch.columns, schema.types, strict=True)], schema=schema)
+
+
+def _joined_tables(tables: Iterable[Any]) -> Iterator[Any]:
+    """Join tables to row groups."""
     import pyarrow as pa
 
     held: list[Any] = []

@@ -8,7 +8,6 @@ computed here, from the sums; no engine adds it up.
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,9 +19,10 @@ from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import CLAUSES, Metric
 from toptalkers.question.digest import FIXED_CLAUSES, is_digest
 from toptalkers.question.key import PROTOCOL, Kind, Value
-from toptalkers.question.lines import TIME_METRICS, format_seconds
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
-from toptalkers.visible import visible
+from toptalkers.question.times import format_seconds
+from toptalkers.visible import visible, width
 
 
 def format_answer(answer: Answer, format: Format = "tsv", show: Sequence[Extra] = ()) -> Iterator[bytes]:  # noqa: A002 - the option's name
@@ -201,10 +201,10 @@ def _format_table(answer: Answer, show: Sequence[Extra]) -> str:
         return "no talkers\n"
     is_left = [False, *(not column.kind.is_number or column.kind is PROTOCOL for column in columns)]
     is_left += [False] * (len(head) - len(is_left))
-    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
-    rule = ["-" * width for width in widths]
+    widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * size for size in widths]
     return "".join(
-        "  ".join(_padded(cell, width, left) for cell, width, left in zip(cells, widths, is_left, strict=True)) + "\n"
+        "  ".join(_padded(cell, size, left) for cell, size, left in zip(cells, widths, is_left, strict=True)) + "\n"
         for cells in (head, rule, *rows)
     )
 
@@ -222,19 +222,6 @@ def _shown_derived(value: float, column: _Derived) -> str:
     return f"{value:,.1f}" if value >= 10 else f"{value:.3f}"
 
 
-def _padded(cell: str, width: int, is_left: bool) -> str:
-    room = " " * (width - _width(cell))
+def _padded(cell: str, size: int, is_left: bool) -> str:
+    room = " " * (size - width(cell))
     return cell + room if is_left else room + cell
-
-
-def _width(text: str) -> int:
-    """How many columns of a terminal a text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(_width_of(character) for character in text)
-
-
-def _width_of(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -126,7 +126,7 @@ class _Reader:
                 raise self._error(table, key, "takes true or false")
             return value
         if isinstance(value, list) and not option.multiple:
-            raise self._error(table, key, "takes one value, not a list")
+            raise self._error(table, key, "takes one value, not a list", hint=_hint_of_list(key, value))
         values = value if isinstance(value, list) else [value]
         texts = []
         for one in values:
@@ -156,6 +156,13 @@ def _options(command: click.Command) -> _Options:
         for name in param.opts
         if name.startswith("--")
     }
+
+
+def _hint_of_list(key: str, values: list[Any]) -> str | None:
+    """How to write a list as one value, for options that take several in one text."""
+    if key in ("by", "metric", "ports", "show") and all(isinstance(one, (str, int)) for one in values):
+        return f'write {key} = "{",".join(map(str, values))}"'
+    return "write one expression, joined by 'and'" if key == "where" else None
 
 
 def _merged(parts: Iterable[_Options]) -> dict[str, click.Option]:

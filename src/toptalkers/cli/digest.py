@@ -38,12 +38,13 @@ def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given:
       toptalkers run-local november.parquet --by srcaddr,service-port --metric bytes --top 10
       toptalkers digest 2026-11-*.parquet --output november.parquet
     """
-    from toptalkers.answer.digest import check_output_name, format_digest, require_pyarrow
+    from toptalkers.answer.digest import check_output_name, format_digest
+    from toptalkers.machine.arrow import require_pyarrow
     from toptalkers.machine.memory import explain_no_memory
     from toptalkers.runs.units import format_size
 
     file = check_output_name(output)
-    require_pyarrow()
+    require_pyarrow("writing Parquet")
     rows = 0
 
     def formatted(answer: "Answer") -> "Iterator[bytes]":

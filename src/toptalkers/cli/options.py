@@ -143,11 +143,11 @@ def _notes_of_defaults(query: Query) -> Iterator[str]:
     where, fields = query.where, set(query.where.fields)
     names_ports = bool(fields & {*PORT_FIELDS, *SERVICE_PARTS}) and query.ports != ALL_PORTS
     if names_ports and _is_default("ports") and where.can_hold_above("dstport", query.ports[-1][1]):
-        yield f"note: --ports {format_ports(query.ports)} applies, too (the default); --ports all counts every port"
+        yield f"Note: --ports {format_ports(query.ports)} applies, too (the default); --ports all counts every port"
     others = {"ACCEPT", "REJECT", "-"} - {query.action}
     names_action = "action" in fields and query.action != "ALL"
     if names_action and _is_default("action") and where.can_hold("action", *others):
-        yield f"note: --action {query.action} applies, too (the default); --action ALL counts every action"
+        yield f"Note: --action {query.action} applies, too (the default); --action ALL counts every action"
 
 
 def _is_default(name: str) -> bool:

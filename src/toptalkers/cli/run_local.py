@@ -88,15 +88,18 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
       toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1
       zcat *.gz | toptalkers run-local - --output talkers.tsv.gz
     """
-    from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import format_answer
     from toptalkers.machine.memory import explain_no_memory
 
     presentation.check(query)
-    is_parquet = goes_to_parquet(given["output"], query, presentation)
+    formatted: Callable[[Answer], Iterator[bytes]] = functools.partial(
+        format_answer, format=presentation.format, show=presentation.show
+    )
+    if given["output"] and given["output"].suffix == ".parquet":
+        from toptalkers.answer.digest import format_digest, goes_to_parquet
 
-    def formatted(answer: "Answer") -> Iterator[bytes]:
-        return format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
+        if goes_to_parquet(given["output"], query, presentation):
+            formatted = format_digest
 
     with explain_no_memory():
         ctx.exit(answer_from_files(query, LocalOptions(**given), presentation.top, formatted))
@@ -136,7 +139,7 @@ def answer_from_files(
     for line in format_problems(left_out):
         say(line)
     if inputs.repeated:
-        say(f"named more than once, read once: {inputs.repeated} files")
+        say(f"named more than once, read once: {inputs.repeated} file{'' if inputs.repeated == 1 else 's'}")
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")

@@ -18,6 +18,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.answer.presentation import additive
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
+from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.query import Query
@@ -89,7 +90,8 @@ def count_files(
             if engine.rows >= MANY_ROWS:
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
-            return Answer(query, chunks, engine.tally, talkers, top, engine.totals, sorted(engine.lacks))
+            lacks = sorted(engine.lacks)
+            return Answer(query, chunks, engine.tally, talkers, top, engine.totals, lacks, engine.exported)
     except BaseException:
         spill.close()
         raise
@@ -102,6 +104,7 @@ class LocalEngine:
         tally: that of all files, after `count`.
         totals: what the sums add up to, by the metric, after `ranked`; times have none.
         lacks: what digests lack, with their names.
+        exported: see `Answer`; None before `ranked`, and of a part of the rows, or when some are on the disk.
 
     """
 
@@ -118,6 +121,7 @@ class LocalEngine:
         self.tally = Tally()
         self.totals: dict[str, int] = {}
         self.lacks: dict[str, list[str]] = {}
+        self.exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
         self._query = query
         self._files = files
         self._block_bytes = block_bytes
@@ -202,6 +206,7 @@ class LocalEngine:
         for other in others:
             first.absorb(other)
         self._counters.clear()
+        self.exported = None if top else first.exported
         return first.ranked(top), first.talkers
 
     def _count_file(self, counter: Counter, number: int, *, unpack_beside: bool) -> None:

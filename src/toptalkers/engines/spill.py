@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 from toptalkers.errors import ToptalkersError
-from toptalkers.job.steps import key_columns
 from toptalkers.kernel.counter import PARTS, ROW_BYTES, Counter, SpilledSums, merge_rankings
 from toptalkers.machine.memory import available_bytes
 from toptalkers.question.query import Query
@@ -87,7 +86,7 @@ class Spill:
             rankings.append((start, end))
             counter.clear()
         del counter
-        return self._merged(fd, rankings, top, key_columns(query)), talkers
+        return self._merged(fd, rankings, top, query.key_columns), talkers
 
     def close(self) -> None:
         """Free the disk."""

@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+def field_name(text: str) -> str:
+    """A field's name as AWS writes it, from a text in any case, with `-` or `_`."""
+    return text.strip().lower().replace("_", "-")
+
+
+def column_name(field: str) -> str:
+    """The name of a field's column in Parquet and in SQL, which have `_` for `-`."""
+    return field.replace("-", "_")
+
+
 class FieldType(StrEnum):
     """The type that AWS gives a field (the Parquet types of the same table)."""
 

@@ -17,7 +17,7 @@ from mrjob.step import MRStep, StepFailedException
 from toptalkers.answer.presentation import TOP
 from toptalkers.errors import UsageError
 from toptalkers.job.mrjob_local import LocalRunner
-from toptalkers.job.steps import KEY_FIELDS, key_columns, sort_reducer, sort_settings
+from toptalkers.job.steps import KEY_FIELDS, sort_reducer, sort_settings
 from toptalkers.question.clauses import CLAUSES
 from toptalkers.question.query import Query
 
@@ -66,7 +66,7 @@ class TopTalkersJob(MRJob):  # type: ignore[misc]  # mrjob has no types
         count = shlex.join([python, "count_flows.py", *query.mapper_arguments()])
         add = shlex.join([python, "sum_counts.py", *query.reducer_arguments()])
         keep = shlex.join([python, "port_filter.py", *query.filter_arguments(), "--top", str(top)])
-        add_settings = {KEY_FIELDS: str(key_columns(query))} if key_columns(query) > 1 else {}
+        add_settings = {KEY_FIELDS: str(query.key_columns)} if query.key_columns > 1 else {}
         settings = {**sort_settings(query), "mapreduce.job.reduces": "1"}
         return [
             MRStep(mapper_cmd=count, reducer_cmd=add, jobconf=add_settings),

@@ -91,11 +91,6 @@ class Step:
     arguments: tuple[str, ...]
 
 
-def key_columns(query: Query) -> int:
-    """How many columns, separated by tabs, the key has in a line: the recipe's has one, with colons."""
-    return 1 if query.is_recipe else len(query.lines.columns)
-
-
 def is_aggregate(query: Query) -> bool:
     """Whether Hadoop's `aggregate` can make the sums of a question."""
     return len(query.metric) == 1 and query.metric[0] not in TIME_METRICS
@@ -103,7 +98,7 @@ def is_aggregate(query: Query) -> bool:
 
 def sort_settings(query: Query) -> dict[str, str]:
     """Settings with which Hadoop sorts lines by their first sum, descending, then by the key, ascending."""
-    keys = key_columns(query)
+    keys = query.key_columns
     order = "r" if query.metric[0] in TIME_METRICS else "nr"  # times compare as texts
     return {
         KEY_FIELDS: str(keys + len(query.metric)),
@@ -117,7 +112,7 @@ def sort_reducer(query: Query) -> str:
 
     Not `cat`: if all of a line is its key, streaming ends it with a tab, which `cat` would keep.
     """
-    columns = key_columns(query) + len(query.metric)
+    columns = query.key_columns + len(query.metric)
     return "cut -f1,2" if columns == 2 else f"cut -f1-{columns}"
 
 
@@ -266,8 +261,8 @@ def _aggregate(
             arguments.append("--offsets")
     if is_kept:
         settings |= _GZIPPED
-    if key_columns(query) > 1:
-        settings[KEY_FIELDS] = str(key_columns(query))
+    if query.key_columns > 1:
+        settings[KEY_FIELDS] = str(query.key_columns)
     scripts, reducer = bundle + "count_flows.py", "aggregate"
     if not is_aggregate(query):
         scripts += f",{bundle}sum_counts.py"

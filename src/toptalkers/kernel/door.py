@@ -16,22 +16,11 @@ from typing import NamedTuple
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.errors import ToptalkersError
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.kernel.columns import ColumnBatch
 from toptalkers.question.clauses import SUMMED_FIELDS
-from toptalkers.question.key import (
-    ADDRESS,
-    NETWORK,
-    NUMBER,
-    PORT,
-    PROTOCOL,
-    SERVICE_PARTS,
-    TEXT,
-    TIME_PARTS,
-    kind_of,
-    parse_part,
-)
+from toptalkers.question.key import SERVICE_PARTS, TIME_FIELDS, TIME_PARTS, kind_of, parse_part
 from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
@@ -53,19 +42,6 @@ _MOST_SUMS = 6
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
-_KINDS = {
-    id(kind): name
-    for kind, name in (
-        (ADDRESS, "address"),
-        (NETWORK, "network"),
-        (PORT, "port"),
-        (PROTOCOL, "protocol"),
-        (NUMBER, "number"),
-        (TEXT, "text"),
-    )
-}
-
-
 def _key_words(key: Sequence[str]) -> Iterator[str]:
     """Yield KIND:FIELD for each column of a key, as `kernel/keys.c` takes them."""
     for part in map(parse_part, key):
@@ -76,7 +52,7 @@ def _key_words(key: Sequence[str]) -> Iterator[str]:
         elif part.word in TIME_PARTS:
             yield f"{part.word}:start"
         else:
-            yield f"{_KINDS[id(part.columns[0].kind)]}:{part.word}"
+            yield f"{part.columns[0].kind.name}:{part.word}"
 
 
 def _where_words(fields: Iterable[str]) -> Iterator[str]:
@@ -84,10 +60,10 @@ def _where_words(fields: Iterable[str]) -> Iterator[str]:
     for field in fields:
         if field in SERVICE_PARTS:
             yield f"{field}:{field}"
-        elif field in ("start", "end"):
+        elif field in TIME_FIELDS:
             yield f"time:{field}"
         elif field in FIELDS:  # of any other, the kernel says that it is no program
-            yield f"{_KINDS[id(kind_of(field))]}:{field}"
+            yield f"{kind_of(field).name}:{field}"
 
 
 class _Question(Structure):
@@ -155,6 +131,9 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ranking_new": (c_void_p, (c_void_p, c_size_t)),
     "ranking_free": (None, (c_void_p,)),
     "ranking_read": (c_size_t, (c_void_p, c_char_p, c_size_t)),
+    "export_new": (c_void_p, (c_void_p, c_size_t)),
+    "export_free": (None, (c_void_p,)),
+    "export_next": (c_int64, (c_void_p, POINTER(_ColumnData))),
     "merge_new": (c_void_p, (c_int, POINTER(c_int64), POINTER(c_int64), c_size_t, c_size_t, c_size_t)),
     "merge_free": (None, (c_void_p,)),
     "merge_read": (c_int64, (c_void_p, c_char_p, c_size_t)),
@@ -377,6 +356,56 @@ class Counter:
                 yield ctypes.string_at(room, length)
         finally:
             _kernel.ranking_free(ranking)
+
+    def exported(self, names: Sequence[str], most: int) -> Iterator[ColumnBatch] | None:
+        """The rows of the answer in columns of these names, `most` in a batch; None if a number has over 32 bits.
+
+        Not of the recipe's key, nor of networks. The rows are sorted by the first four columns; those that are equal
+        there are in the order of the answer. `kernel.h` says how values are stored. A batch lasts until the next one
+        is made, and the counter must not change before the last one.
+        """
+        export = _Export(self, most)
+        if not export.handle:
+            if ctypes.get_errno() == errno.ERANGE:
+                return None
+            raise MemoryError
+        return export.batches(tuple(names))
+
+
+class _Export:
+    """The rows of a counter in columns."""
+
+    def __init__(self, counter: Counter, most: int) -> None:
+        self._counter = counter  # its memory is read
+        self.handle = _kernel.export_new(counter.handle, most)
+
+    def __del__(self) -> None:
+        """Free the memory."""
+        if self.handle:
+            _kernel.export_free(self.handle)
+
+    def batches(self, names: tuple[str, ...]) -> Iterator[ColumnBatch]:
+        columns = (_ColumnData * len(names))()
+        while (rows := _kernel.export_next(self.handle, columns)) > 0:
+            yield ColumnBatch(
+                names,
+                tuple(
+                    ColumnData(
+                        Storage(one.storage),
+                        one.values or 0,
+                        one.valid or 0,
+                        one.offset,
+                        one.offsets or 0,
+                        one.texts or 0,
+                        one.texts_length,
+                    )
+                    for one in columns
+                ),
+                rows,
+                self,
+            )
+        if rows:
+            raise MemoryError
 
 
 class SpilledSums:

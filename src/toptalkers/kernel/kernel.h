@@ -240,7 +240,34 @@ void rank_recipe(const key_order *order, const row *one, uint8_t *ranks);
 uint8_t *print_recipe(const key_order *order, const uint8_t *ranks, uint8_t *to);
 /* Other keys compare as the ranks of their parts do, one after the other. */
 uint64_t rank_part(const key_order *order, const row *one, size_t part);
+uint64_t rank_ipv4(const key_order *order, uint32_t address);
+uint64_t rank_other_address(const key_order *order, const kept_text *address);
+size_t key_parts(const key_order *order);
 uint8_t *print_key(const sums *table, const row *one, uint8_t *to);
+uint8_t *print_ipv4(uint8_t *to, uint32_t address);
+/* The number that a text is. */
+int64_t number_of_text(const kept_text *text);
+
+/* A row's first sum, by which it ranks, and how far that is below the largest number there is. */
+static inline int64_t ranking_sum(const sums *table, row *one) { return as_kept(&table->of, 0, *sums_of(table, one)); }
+static inline int64_t below_largest(const sums *table, row *one) { return INT64_MAX - ranking_sum(table, one); }
+
+/* A row while it is sorted. */
+typedef struct {
+    int64_t below;
+    uint64_t rank; /* of a part of the key */
+    row *whose;
+} row_entry;
+
+/* Sort entries of so many words by their first bytes, the last of which is the most significant. They are moved to
+ * other room of as many bytes. False without memory. */
+bool sort_words(uint64_t **entries, size_t room, size_t number, size_t words, size_t sorted_bytes);
+/* Sort entries by their rank; `spare` has room for half of them. */
+void sort_by_rank(row_entry *all, size_t number, row_entry *spare);
+/* Sort entries whose keys are equal before a part by the rest of their keys. */
+void sort_rows(const key_order *order, row_entry *all, size_t number, size_t part, row_entry *spare);
+/* The same of those of equal rank, in entries that are sorted by rank. */
+void sort_equal_ranks(const key_order *order, row_entry *all, size_t number, size_t part, row_entry *spare);
 
 /* `2026-11-23T18:00:00Z`. */
 uint8_t *print_time(uint8_t *to, int64_t seconds);
@@ -363,6 +390,17 @@ merge *merge_new(int fd, const int64_t *starts, const int64_t *ends, size_t rank
 void merge_free(merge *m);
 /* The next lines, whole ones only; 0 at the end, -1 when they cannot be read. */
 int64_t merge_read(merge *m, uint8_t *room, size_t length);
+
+/* All rows that whole files have counted, in columns, sorted by the first four parts of the key; those that are equal
+ * there are in the order of the answer. Not of the recipe's key, nor of networks. Groups have `most` rows, the last one
+ * what is left. Columns are the parts of the key, then the sums: times are INT_64 milliseconds since 1970, other sums
+ * INT_64, numbers INT_32, texts DICTIONARY. NULL without memory; or, with ERANGE in errno, if a number has more bits.
+ * The counter must not change before export_free. */
+typedef struct export export;
+export *export_new(counter *c, size_t most);
+void export_free(export *e);
+/* Make the next group, in the room of the one before. Returns the number of its rows: 0 at the end, -1 without memory. */
+int64_t export_next(export *e, column_data *columns);
 
 /* --- within the kernel --- */
 

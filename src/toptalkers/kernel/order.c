@@ -158,15 +158,17 @@ static uint64_t rank_digits(uint64_t number, size_t digits) {
     return number * tens[15 - digits] << 4 | digits;
 }
 
+int64_t number_of_text(const kept_text *text) { return parse_number((column){text->bytes, text->length}); }
+
 /* IPv4 addresses rank by their first octet, with its dot, among all other addresses: what follows an IPv6 address's
  * first digits is a colon. */
-static uint64_t rank_ipv4(const key_order *o, uint32_t address) {
+uint64_t rank_ipv4(const key_order *o, uint32_t address) {
     const uint16_t *rank = o->octet_rank[0];
     return (2 * (uint64_t)rank[address >> 24] + 1) << 32 | (uint64_t)rank[address >> 16 & 255] << 16 |
            (uint64_t)rank[address >> 8 & 255] << 8 | rank[address & 255];
 }
 
-static uint64_t rank_other_address(const key_order *o, const kept_text *address) {
+uint64_t rank_other_address(const key_order *o, const kept_text *address) {
     uint64_t lesser = 0, end = 256; /* how many first octets come before it */
     while (lesser < end) {
         uint64_t middle = (lesser + end) / 2;
@@ -180,6 +182,8 @@ static uint64_t rank_other_address(const key_order *o, const kept_text *address)
     return 2 * lesser << 32 | address->note;
 }
 
+size_t key_parts(const key_order *o) { return o->table->of.parts; }
+
 uint64_t rank_part(const key_order *o, const row *one, size_t part) {
     enum part kind = o->table->of.part[part];
     uint32_t number = one->part[part];
@@ -191,7 +195,7 @@ uint64_t rank_part(const key_order *o, const row *one, size_t part) {
             return 2 * (uint64_t)value->note + 1;
         if (kind <= NETWORK_PART)
             return rank_other_address(o, value);
-        return rank_digits((uint64_t)parse_number((column){value->bytes, value->length}), value->length);
+        return rank_digits((uint64_t)number_of_text(value), value->length);
     }
     if (kind <= NETWORK_PART)
         return rank_ipv4(o, number);
@@ -200,7 +204,7 @@ uint64_t rank_part(const key_order *o, const row *one, size_t part) {
     return kind < SIDE_PART ? rank_digits(number, 0) : (uint64_t)number + 1;
 }
 
-static uint8_t *print_ipv4(uint8_t *to, uint32_t address) {
+uint8_t *print_ipv4(uint8_t *to, uint32_t address) {
     for (int shift = 24; shift >= 0; shift -= 8) {
         uint32_t octet = address >> shift & 255;
         if (octet > 99)

@@ -12,20 +12,21 @@ import heapq
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import add
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
+from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
-from toptalkers.kernel.columns import ColumnBatch, header_of, lines_of
-from toptalkers.question.key import LARGEST_TIME
+from toptalkers.kernel.columns import header_of, lines_of
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
+from toptalkers.question.times import LARGEST_TIME
 
 CODE = (Path(__file__), Path(count_flows.__file__))
 """The files on which the sums depend."""
@@ -263,6 +264,9 @@ class Counter:
         rows = ((-value, self._line(key, self._sums)) for key, value in self._sums[0].items())
         ranking = heapq.nsmallest(top, rows) if top else sorted(rows)
         return _printed(iter(ranking))
+
+    def exported(self, names: Sequence[str], most: int) -> None:
+        """Return None: this counter has lines only."""
 
     def take_sums(self, spilled: "SpilledSums") -> None:
         """Move all sums, those of the current file included."""

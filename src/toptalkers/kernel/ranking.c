@@ -18,17 +18,8 @@ struct ranking {
     size_t number, given, room;
 };
 
-typedef struct {
-    int64_t below;
-    uint64_t rank; /* of a part of the key */
-    row *whose;
-} row_entry;
-
 enum { ENTRY_WORDS = sizeof(row_entry) / 8 };
 _Static_assert(sizeof(row_entry) % 8 == 0, "entries are moved as words");
-
-/* A row's first sum, by which it ranks. */
-static inline int64_t ranking_sum(const sums *table, row *one) { return as_kept(&table->of, 0, *sums_of(table, one)); }
 
 /* Move a sum down from `at` to its place in a heap whose root is the least. */
 static void sift_down(int64_t *heap, size_t held, size_t at, int64_t sum) {
@@ -75,46 +66,45 @@ static inline void distribute(const uint64_t *from, uint64_t *to, size_t number,
     }
 }
 
-static bool sort_entries(ranking *r) {
-    size_t(*starts)[256] = calloc(r->sorted_bytes, sizeof *starts);
-    uint64_t *from = r->entries, *to = zeroed_room(r->room);
+bool sort_words(uint64_t **entries, size_t room, size_t number, size_t words, size_t sorted_bytes) {
+    size_t(*starts)[256] = calloc(sorted_bytes, sizeof *starts);
+    uint64_t *from = *entries, *to = zeroed_room(room);
     if (!starts || !to) {
         free(starts);
-        free_room(to, r->room);
+        free_room(to, room);
         return false;
     }
-    size_t words = r->words, sorted_bytes = r->sorted_bytes;
-    for (const uint64_t *entry = from, *end = from + r->number * words; entry < end; entry += words) {
+    for (const uint64_t *entry = from, *end = from + number * words; entry < end; entry += words) {
         for (size_t byte = 0; byte < sorted_bytes; byte++)
             starts[byte][((const uint8_t *)entry)[byte]]++;
     }
     for (size_t byte = 0; byte < sorted_bytes; byte++) {
         size_t *start = starts[byte], before = 0;
-        if (start[((const uint8_t *)from)[byte]] == r->number)
+        if (start[((const uint8_t *)from)[byte]] == number)
             continue; /* the same in all entries */
         for (int value = 0; value < 256; value++) {
-            size_t number = start[value];
+            size_t alike = start[value];
             start[value] = before;
-            before += number;
+            before += alike;
         }
         if (words == 3) /* those of the default question, known to the compiler */
-            distribute(from, to, r->number, 3, byte, start);
+            distribute(from, to, number, 3, byte, start);
         else
-            distribute(from, to, r->number, words, byte, start);
+            distribute(from, to, number, words, byte, start);
         uint64_t *sorted = to;
         to = from;
         from = sorted;
     }
     free(starts);
-    free_room(to, r->room);
-    r->entries = from;
+    free_room(to, room);
+    *entries = from;
     return true;
 }
 
 static void fill_entry(const ranking *r, row *one, uint8_t *to) {
     const sums *table = &r->c->table;
     const int64_t *sum = sums_of(table, one);
-    int64_t below = INT64_MAX - ranking_sum(table, one);
+    int64_t below = below_largest(table, one);
     memcpy(to + r->below_at, &below, sizeof below);
     if (table->of.is_recipe) {
         rank_recipe(r->order, one, to);
@@ -124,8 +114,7 @@ static void fill_entry(const ranking *r, row *one, uint8_t *to) {
     }
 }
 
-/* Sort entries by their rank; `spare` has room for half of them. */
-static void sort_by_rank(row_entry *all, size_t number, row_entry *spare) {
+void sort_by_rank(row_entry *all, size_t number, row_entry *spare) {
     if (number < 2)
         return;
     size_t half = number / 2, at = 0;
@@ -138,17 +127,20 @@ static void sort_by_rank(row_entry *all, size_t number, row_entry *spare) {
         all[at] = second < number && all[second].rank < spare[first].rank ? all[second++] : spare[first++];
 }
 
-/* Sort entries of equal sums, whose keys are also equal before a part. */
-static void sort_rows(const ranking *r, row_entry *all, size_t number, size_t part, row_entry *spare) {
-    if (number < 2 || part == r->c->table.of.parts)
+void sort_rows(const key_order *order, row_entry *all, size_t number, size_t part, row_entry *spare) {
+    if (number < 2 || part == key_parts(order))
         return;
     for (size_t i = 0; i < number; i++)
-        all[i].rank = rank_part(r->order, all[i].whose, part);
+        all[i].rank = rank_part(order, all[i].whose, part);
     sort_by_rank(all, number, spare);
+    sort_equal_ranks(order, all, number, part + 1, spare);
+}
+
+void sort_equal_ranks(const key_order *order, row_entry *all, size_t number, size_t part, row_entry *spare) {
     for (size_t from = 0, to; from < number; from = to) {
         for (to = from + 1; to < number && all[to].rank == all[from].rank;)
             to++;
-        sort_rows(r, all + from, to - from, part + 1, spare);
+        sort_rows(order, all + from, to - from, part, spare);
     }
 }
 
@@ -157,7 +149,7 @@ static bool sort_ties(const ranking *r) {
     for (size_t from = 0, to; spare && from < r->number; from = to) {
         for (to = from + 1; to < r->number && all[to].below == all[from].below;)
             to++;
-        sort_rows(r, all + from, to - from, 0, spare);
+        sort_rows(r->order, all + from, to - from, 0, spare);
     }
     bool fits = spare != NULL;
     free(spare);
@@ -178,7 +170,7 @@ static bool fill(ranking *r, size_t top) {
         if (one->state == COUNTED_ONCE && ranking_sum(table, one) >= least)
             fill_entry(r, one, (uint8_t *)(r->entries + r->number++ * r->words));
     }
-    bool sorted = sort_entries(r) && (table->of.is_recipe || sort_ties(r));
+    bool sorted = sort_words(&r->entries, r->room, r->number, r->words, r->sorted_bytes) && (table->of.is_recipe || sort_ties(r));
     if (top && r->number > top)
         r->number = top;
     return sorted;

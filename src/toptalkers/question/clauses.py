@@ -7,13 +7,15 @@ answer, the words of a plan and the keys of the cache come from these rows. `Que
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
 from toptalkers.question.key import HIGHEST_PORT, RECIPE_KEY, SERVICE_FIELDS, SERVICE_PARTS, parse_key
+from toptalkers.question.ranges import Ranges, merge_ranges
+from toptalkers.question.times import format_time, read_time
 from toptalkers.question.where import format_program, format_where, parse_program, parse_where
 from toptalkers.visible import quoted
 
@@ -25,13 +27,10 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 Choice = TypeVar("Choice", bound=str)
 
-PortRanges = tuple[tuple[int, int], ...]
-"""Inclusive ranges of ports, ascending, with gaps between them."""
-
 SUMMED_FIELDS: dict[Metric, str] = {"packets": "packets", "bytes": "bytes", "first": "start", "last": "end"}
 """The field of each metric; `records` has none. Of `first` the least is kept, of `last` the largest."""
 
-ALL_PORTS: PortRanges = ((0, HIGHEST_PORT),)
+ALL_PORTS: Ranges = ((0, HIGHEST_PORT),)
 
 Script = Literal["mapper", "reducer", "port filter"]
 """A script that takes clauses as options: `count_flows.py`, `sum_counts.py`, `port_filter.py`."""
@@ -131,7 +130,7 @@ def parse_metrics(text: str) -> tuple[Metric, ...]:
     return parse_list("--metric", METRICS, text)
 
 
-def parse_ports(text: str) -> PortRanges:
+def parse_ports(text: str) -> Ranges:
     """Read a port specification: `0-1024`, `22,443,8000-8999`, `all`.
 
     Raises:
@@ -152,16 +151,10 @@ def parse_ports(text: str) -> PortRanges:
         if low > high:
             raise UsageError(f"--ports: the range {quoted(item)} ends before it begins", hint=hint)
         ranges.append((low, high))
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
+    return merge_ranges(ranges)
 
 
-def format_ports(ports: PortRanges) -> str:
+def format_ports(ports: Ranges) -> str:
     """Write ranges of ports so that `parse_ports` reads them back."""
     if ports == ALL_PORTS:
         return "all"
@@ -175,21 +168,14 @@ def parse_time(option: str, text: str) -> datetime:
         UsageError: the text is not a time, or is finer than a second; the error names the option.
 
     """
-    try:
-        time = datetime.fromisoformat(text)
-        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    time = read_time(text)
+    if time is None:
         raise UsageError(
             f"{option}: {quoted(text)} is not a time", hint="times are ISO 8601, in UTC: 2026-11-23T18:00:00Z"
-        ) from None
+        )
     if time.microsecond:
         raise UsageError(f"{option}: {quoted(text)} is finer than a second", hint="flow logs count in seconds")
     return time
-
-
-def format_time(time: datetime) -> str:
-    """Write a time as `2026-11-23T18:00:00Z`, without a space or a sign that a shell expands."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _bound(name: str, help: str) -> Clause:  # noqa: A002 - as in `Clause`

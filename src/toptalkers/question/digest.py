@@ -7,12 +7,18 @@ counts for `records` of them: `start` is its first time seen, `end` its last. `d
 from datetime import datetime, timedelta
 
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import Metric, PortRanges, format_ports, format_time
+from toptalkers.question.clauses import Metric, format_ports
 from toptalkers.question.key import HIGHEST_KNOWN_PORT, HIGHEST_PORT, PORT_FIELDS
 from toptalkers.question.query import Query
+from toptalkers.question.ranges import Ranges
+from toptalkers.question.times import format_time
+from toptalkers.question.where import ProgramTest
 
 DIGEST_VERSION = 1
 """The version of the schema, in the file's metadata."""
+
+WRAPPING = "a digest"
+"""What a file is called whose records are the rows of a digest."""
 
 DIGEST_KEY = (
     "hour",
@@ -72,11 +78,11 @@ def check_question(query: Query) -> None:
     for option, time in (("--since", query.since), ("--until", query.until)):
         _check_hour(option, time)
     if query.where:
-        for word in query.where.program.split(","):
-            _check_test(word)
+        for test in query.where.tests:
+            _check_test(test)
 
 
-def _check_part(word: str, ports: PortRanges) -> None:
+def _check_part(word: str, ports: Ranges) -> None:
     """Check a part of the key, of a question for some destination ports."""
     field = word.partition("/")[0]
     if field in _BY:
@@ -98,16 +104,13 @@ def _check_part(word: str, ports: PortRanges) -> None:
     raise UsageError(f"--by {word}: {_why_not(field)}", hint=f"a digest has {', '.join(DIGEST_KEY)}")
 
 
-def _check_test(word: str) -> None:
-    """Check a test, or an operator, of the program of `--where`."""
-    field, _, values = word.partition(":")
-    if not values or field in DIGEST_KEY or field in ("srcaddr", "dstaddr"):
+def _check_test(test: ProgramTest) -> None:
+    """Check a test of `--where`."""
+    field = test.field
+    if field in DIGEST_KEY:
         return
     if field in PORT_FIELDS:
-        if values.startswith("t:"):  # whether it is `-`
-            return
-        pairs = [one.split("-") for one in values.partition(":")[2].split("+") if one]
-        if not _are_known(tuple((int(low), int(high)) for low, high in pairs)):
+        if test.letter == "n" and not _are_known(test.ranges()):  # any other test is whether it is `-`
             raise UsageError(
                 f"--where {field}: a digest does not tell ports above {HIGHEST_KNOWN_PORT} apart,"
                 " except those of services",
@@ -136,7 +139,7 @@ def _check_hour(option: str, time: datetime | None) -> None:
     )
 
 
-def _are_known(ports: PortRanges) -> bool:
+def _are_known(ports: Ranges) -> bool:
     """Whether a digest knows of each port if it is one of these.
 
     The ports that it does not tell apart, above 1024, must be all among them, or none.
@@ -145,5 +148,5 @@ def _are_known(ports: PortRanges) -> bool:
     return high <= HIGHEST_KNOWN_PORT or (low <= HIGHEST_KNOWN_PORT + 1 and high == HIGHEST_PORT)
 
 
-def _first_high(ports: PortRanges) -> int:
+def _first_high(ports: Ranges) -> int:
     return next(max(low, HIGHEST_KNOWN_PORT + 1) for low, high in ports if high > HIGHEST_KNOWN_PORT)

@@ -9,11 +9,11 @@ times, the two addresses in either order, and the service port. A part has one c
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 
 from toptalkers.errors import UsageError
-from toptalkers.flowlog.fields import FIELDS, FieldType
+from toptalkers.flowlog.fields import FIELDS, FieldType, field_name
+from toptalkers.question.times import TIME_PATTERN, parse_seconds
 from toptalkers.visible import quoted
 
 Value = str | int
@@ -30,15 +30,16 @@ MOST_COLUMNS = 12
 LONGEST_TEXT_BYTES = 1024
 """A longer text cannot be part of a key."""
 
-LARGEST_TIME = 253_402_300_799
-"""The last second of the year 9999. No later time can be printed."""
-
 ADDRESS_FIELDS = ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")
 PORT_FIELDS = ("srcport", "dstport")
+TIME_FIELDS = ("start", "end")
 TIME_PARTS = ("minute", "hour", "day")
 SERVICE_PARTS = ("service-port", "side", "client-port")
 SERVICE_FIELDS = ("srcport", "dstport", "tcp-flags")
 """The fields that tell which port is the service's. Without the last, the ports alone do."""
+
+SYN, ACK = 2, 16
+"""The bits of `tcp-flags` that tell who opened the connection."""
 
 HIGHEST_KNOWN_PORT = 1024
 """The client's port is dropped from a service if it is higher than this."""
@@ -47,8 +48,8 @@ DEFAULT_IPV6_LENGTH = 64
 """The bits of IPv6 that `srcaddr/24` keeps. `srcaddr/24/56` names another length."""
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
-_ADDRESS_IPV4 = re.compile(_IPV4)
+IPV4_PATTERN = rf"{_OCTET}(?:[.]{_OCTET}){{3}}"
+_ADDRESS_IPV4 = re.compile(IPV4_PATTERN)
 _ADDRESS_IPV6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
 _NETWORK_WORD = re.compile(r"([a-z0-9-]+)/([0-9]{1,3})(?:/([0-9]{1,3}))?")
 
@@ -107,7 +108,7 @@ def _read_number(text: bytes) -> Value:
 
 @lru_cache(maxsize=1 << 16)
 def _read_time(text: bytes) -> str:
-    datetime.fromisoformat(text.decode())
+    parse_seconds(text)
     return text.decode()
 
 
@@ -116,6 +117,7 @@ class Kind:
     """The kind of a column's values.
 
     Attributes:
+        name: what the kernel calls it.
         pattern: a regular expression of bytes, without groups, of a printed value other than `-`. It may match more
             than `read` accepts.
         read: reads a printed value that the pattern matches; ValueError if it is not valid.
@@ -123,22 +125,26 @@ class Kind:
 
     """
 
+    name: str
     pattern: str
     read: Callable[[bytes], Value]
     is_number: bool = False
 
 
-ADDRESS = Kind(r"[0-9A-Fa-f:.]{2,45}", _read_address)
-BRACKETED_ADDRESS = Kind(rf"{_IPV4}|\[[0-9A-Fa-f:.]{{2,45}}\]", _read_address)
-NETWORK = Kind(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}", _read_network)
+ADDRESS = Kind("address", r"[0-9A-Fa-f:.]{2,45}", _read_address)
+BRACKETED_ADDRESS = Kind("address", rf"{IPV4_PATTERN}|\[[0-9A-Fa-f:.]{{2,45}}\]", _read_address)
+NETWORK = Kind("network", r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}", _read_network)
 PORT = Kind(
-    r"[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]", int, is_number=True
+    "port",
+    r"[0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]",
+    int,
+    is_number=True,
 )
-PROTOCOL = Kind(r"[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]", int, is_number=True)
-NUMBER = Kind(r"[0-9]{1,15}", _read_number, is_number=True)
-TIME = Kind(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", _read_time)
-TEXT = Kind(rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
-SIDE = Kind(r"src|dst|both", bytes.decode)
+PROTOCOL = Kind("protocol", r"[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]", int, is_number=True)
+NUMBER = Kind("number", r"[0-9]{1,15}", _read_number, is_number=True)
+TIME = Kind("time", TIME_PATTERN, _read_time)
+TEXT = Kind("text", rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
+SIDE = Kind("side", r"src|dst|both", bytes.decode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +186,8 @@ RECIPE_COLUMNS = (
 )
 """The columns of the recipe's key, which have names of their own."""
 
-_ALIASES = {"src": "srcaddr", "dst": "dstaddr", "proto": "protocol"}
-
+ALIASES = {"src": "srcaddr", "dst": "dstaddr", "proto": "protocol"}
+"""Short words for fields."""
 
 _EITHER_SIDE = {
     "port": "dstport, srcport or service-port",
@@ -189,6 +195,15 @@ _EITHER_SIDE = {
     **dict.fromkeys(("net", "network", "subnet"), "srcaddr/24 or dstaddr/24"),
 }
 """What is meant by words of `--where` that are no parts of a key."""
+
+_MEANT = {
+    **dict.fromkeys(("source", "src-ip", "srcip", "src-addr", "source-ip", "sourceip", "saddr"), "srcaddr"),
+    **dict.fromkeys(("destination", "dst-ip", "dstip", "dst-addr", "dest-ip", "destination-ip", "daddr"), "dstaddr"),
+    **dict.fromkeys(("sport", "source-port"), "srcport"),
+    **dict.fromkeys(("dport", "dest-port", "destination-port"), "dstport"),
+    "time": "hour",
+}
+"""What is meant by words of other tools."""
 
 
 @lru_cache
@@ -201,8 +216,8 @@ def parse_part(text: str) -> Part:
         UsageError: it is none, or a network's length is too large.
 
     """
-    word = text.strip().replace("_", "-").lower()
-    word = "/".join([_ALIASES.get(word.partition("/")[0], word.partition("/")[0]), *word.split("/")[1:]])
+    name, *lengths = field_name(text).split("/")
+    word = "/".join([ALIASES.get(name, name), *lengths])
     if word in TIME_PARTS:
         return Part(word, ("start",), (Column(word, word, TIME),))
     if word == "pair":
@@ -245,6 +260,10 @@ def _hint(word: str) -> str:
 
     if word in _EITHER_SIDE:
         return f"name the side: {_EITHER_SIDE[word]}"
+    if re.search(r"[\s:;+|]", word):
+        return "parts are separated by commas: srcaddr,dstport"
+    if meant := _MEANT.get(word.partition("/")[0]):
+        return f"did you mean {meant!r}?"
     if close := get_close_matches(word.partition("/")[0], (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair"), n=1):
         return f"did you mean {close[0]!r}?"
     return "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair, service-port, side or client-port"

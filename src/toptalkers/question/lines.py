@@ -8,36 +8,24 @@ sums `first` and `last`, are printed as `2026-11-23T18:00:00Z`.
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from toptalkers.question.key import RECIPE_KEY, TIME, Kind, Value, columns_of
+from toptalkers.question.key import RECIPE_KEY, Kind, Value, columns_of
+from toptalkers.question.times import TIME_PATTERN, parse_seconds
 
 _BRACKETS = re.compile(rb"\[[^\]]*\]")
-_WORDS = re.compile(rb"\[[^\]]*\]|[^:]+")
-"""The columns of the recipe's key."""
+_PARTS = re.compile(rb"\[[^\]]*\]|[^:]+")
+"""The parts of the recipe's key."""
 
 TIME_METRICS = ("first", "last")
 """The metrics that are times: the earliest start and the latest end."""
 
-_TIME = re.compile(TIME.pattern.encode())
 _SUM = r"0|[1-9][0-9]{0,37}"
 
 
-def parse_seconds(text: bytes) -> int:
-    """Read `2026-11-23T18:00:00Z` into seconds since 1970; ValueError if it is no time."""
-    if _TIME.fullmatch(text) is None:
-        raise ValueError(f"not a time: {text!r}")
-    return int(datetime.fromisoformat(text.decode()).timestamp())
-
-
-def format_seconds(seconds: int) -> str:
-    """Write seconds since 1970, at most `LARGEST_TIME`, as `2026-11-23T18:00:00Z`."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat() + "Z"
-
-
-def _or_none(kind: Kind) -> Callable[[bytes], Value]:
+def _reader_with_none(kind: Kind) -> Callable[[bytes], Value]:
+    """Return a function that reads a value of a kind, or `-`."""
     read = kind.read
     return lambda text: "-" if text == b"-" else read(text)
 
@@ -57,14 +45,14 @@ class Lines:
         names = [f"by-{one.name}" if one.name in metrics else one.name for one in self.columns]
         self.names = (*names, *metrics)
         self._is_recipe = key == RECIPE_KEY
-        sums = [TIME.pattern if metric in TIME_METRICS else _SUM for metric in metrics]
+        sums = [TIME_PATTERN if metric in TIME_METRICS else _SUM for metric in metrics]
         if self._is_recipe:
             texts = ":".join(f"(?:{column.kind.pattern})" for column in self.columns)
         else:
             texts = r"\t".join(f"(?:-|{column.kind.pattern})" for column in self.columns)
         text = texts + rf"\t({sums[0]})" + "".join(rf"\t(?:{one})" for one in sums[1:])
         self._line = re.compile(text.encode() + rb"\n?")
-        readers = [column.kind.read if self._is_recipe else _or_none(column.kind) for column in self.columns]
+        readers = [column.kind.read if self._is_recipe else _reader_with_none(column.kind) for column in self.columns]
         values = [parse_seconds if metric in TIME_METRICS else int for metric in metrics]
         self._readers: list[Callable[[bytes], Any]] = [*readers, *values]
         self._first = values[0]
@@ -84,7 +72,7 @@ class Lines:
         texts = line.rstrip(b"\n").split(b"\t")
         if self._is_recipe:
             talker = texts[0]
-            texts[:1] = _WORDS.findall(talker) if b"[" in talker else talker.split(b":")
+            texts[:1] = _PARTS.findall(talker) if b"[" in talker else talker.split(b":")
         values = [read(text) for read, text in zip(self._readers, texts, strict=True)]
         width = len(self.columns)
         return tuple(values[:width]), tuple(values[width:])

@@ -11,9 +11,11 @@ from typing import Any, Self
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout
-from toptalkers.question.clauses import CLAUSES, Action, Clause, Metric, PortRanges, Script, format_time
+from toptalkers.question.clauses import CLAUSES, Action, Clause, Metric, Script
 from toptalkers.question.key import RECIPE_KEY, SERVICE_PARTS, parse_part
 from toptalkers.question.lines import Lines, lines_of
+from toptalkers.question.ranges import Ranges
+from toptalkers.question.times import format_time
 from toptalkers.question.where import Where
 
 
@@ -36,7 +38,7 @@ class Query:
     by: tuple[str, ...] = RECIPE_KEY
     metric: tuple[Metric, ...] = ("records",)
     where: Where | None = None
-    ports: PortRanges = ((0, 1024),)
+    ports: Ranges = ((0, 1024),)
     action: Action = "ACCEPT"
     since: datetime | None = None
     until: datetime | None = None
@@ -84,6 +86,11 @@ class Query:
     def is_recipe(self) -> bool:
         """Whether the key is the recipe's, whose three parts must all have a value."""
         return self.by == RECIPE_KEY
+
+    @property
+    def key_columns(self) -> int:
+        """How many columns, separated by tabs, the key has in a line: the recipe's has one, with colons."""
+        return 1 if self.is_recipe else len(self.lines.columns)
 
     @property
     def lines(self) -> Lines:

@@ -20,9 +20,41 @@ FIELD is a field of flow logs, `service-port`, `client-port` or `side` (`questio
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from toptalkers.question.ranges import Ranges
 
 LONGEST_SHORT = 120
 """How many characters of an expression a plan and a list of runs show."""
+
+
+class ProgramTest(NamedTuple):
+    """A test of a program: its three parts, as the program has them."""
+
+    field: str
+    letter: str
+    options: str
+
+    def ranges(self) -> Ranges:
+        """The ranges of a test of numbers or addresses."""
+        base = 16 if self.letter == "a" else 10
+        pairs = (one.split("-") for one in self.options.split("+"))
+        return tuple((int(low, base), int(high, base)) for low, high in pairs)
+
+    def texts(self) -> list[str]:
+        """The texts of a test of texts."""
+        return [bytes.fromhex(one).decode() for one in self.options.split("+")]
+
+
+def split_program(program: str) -> Iterator[str | ProgramTest]:
+    """Yield the words of a program. Every word but an operator is taken for a test; `parse_program` checks tests."""
+    for word in program.split(","):
+        if word in ("and", "or", "not"):
+            yield word
+        else:
+            field, _, rest = word.partition(":")
+            letter, _, options = rest.partition(":")
+            yield ProgramTest(field, letter, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +77,13 @@ class Where:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The words before the first colon of each test, each once, in order: fields, or parts of a service."""
-        return tuple(dict.fromkeys(word.partition(":")[0] for word in self.program.split(",") if ":" in word))
+        """What the tests look at, each once, in order: fields, or parts of a service."""
+        return tuple(dict.fromkeys(test.field for test in self.tests))
+
+    @property
+    def tests(self) -> Iterator[ProgramTest]:
+        """The tests of the program, in order."""
+        return (word for word in split_program(self.program) if isinstance(word, ProgramTest))
 
     def can_hold(self, field: str, *values: int | str) -> bool:
         """Whether a record can count that has one of these values in a field, whatever it has in others.
@@ -55,45 +92,35 @@ class Where:
         """
         every = frozenset(values)
         stack: list[tuple[frozenset[int | str], frozenset[int | str]]] = []  # with which it can be true, and false
-        for word in self.program.split(","):
-            if word == "not":
+        for word in split_program(self.program):
+            if isinstance(word, ProgramTest):
+                true = every & frozenset(_matching(word, values)) if word.field == field else every
+                stack.append((true, every - true if word.field == field else every))
+            elif word == "not":
                 stack.append(stack.pop()[::-1])
-            elif word in ("and", "or"):
+            else:
                 (true, false), (other_true, other_false) = stack.pop(), stack.pop()
                 is_and = word == "and"
                 stack.append(
                     (true & other_true, false | other_false) if is_and else (true | other_true, false & other_false)
                 )
-            elif word.startswith(f"{field}:"):
-                true = every & frozenset(_matching(word, values))
-                stack.append((true, every - true))
-            else:
-                stack.append((every, every))
         return bool(stack.pop()[0])
 
     def can_hold_above(self, field: str, number: int) -> bool:
         """Whether a record can count that has a larger number than this in a field, or none."""
-        tests = [word for word in self.program.split(",") if word.startswith(f"{field}:n:")]
-        edges = {edge for test in tests for low, high in _ranges(test) for edge in (low, high + 1)}
+        tests = [test for test in self.tests if (test.field, test.letter) == (field, "n")]
+        edges = {edge for test in tests for low, high in test.ranges() for edge in (low, high + 1)}
         return self.can_hold(field, "-", number + 1, *(edge for edge in edges if edge > number))
 
 
-def _ranges(test: str) -> Iterator[tuple[int, int]]:
-    """The ranges of a test of numbers."""
-    for one in test.split(":")[2].split("+"):
-        low, high = one.split("-")
-        yield int(low), int(high)
-
-
-def _matching(test: str, values: Iterable[int | str]) -> Iterator[int | str]:
+def _matching(test: ProgramTest, values: Iterable[int | str]) -> Iterator[int | str]:
     """Those of some values for which a test of numbers or texts holds."""
-    _, letter, options = test.split(":")
-    if letter == "t":
-        texts = set(options.split("+"))
-        yield from (value for value in values if isinstance(value, str) and value.encode().hex() in texts)
+    if test.letter == "t":
+        texts = set(test.texts())
+        yield from (value for value in values if value in texts)
     else:
         numbers = sorted(value for value in values if isinstance(value, int))
-        for low, high in _ranges(test):
+        for low, high in test.ranges():
             yield from numbers[bisect_left(numbers, low) : bisect_right(numbers, high)]
 
 

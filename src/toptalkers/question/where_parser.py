@@ -15,20 +15,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from toptalkers.errors import UsageError
-from toptalkers.flowlog.fields import FIELDS
+from toptalkers.flowlog.fields import FIELDS, field_name
 from toptalkers.flowlog.protocols import PROTOCOL_NUMBERS
-from toptalkers.question.key import SERVICE_PARTS, is_address
+from toptalkers.question.key import ALIASES, SERVICE_PARTS, is_address
+from toptalkers.question.where import ProgramTest, split_program
 from toptalkers.question.where_values import (
     NONE,
     RESERVED,
     Addresses,
     Item,
-    Kind,
     Numbers,
+    Syntax,
     Texts,
     Values,
     WrongValueError,
-    kind_of_field,
+    syntax_of,
 )
 from toptalkers.question.where_words import Expression, Token
 from toptalkers.visible import quoted, visible
@@ -54,9 +55,37 @@ _SIDES = {
 _FAMILIES = {"ipv4": (32, 0, (1 << 32) - 1), "ipv6": (128, 0, (1 << 128) - 1)}
 """nfdump's words for records whose addresses are of one version, and the addresses."""
 
-_ALIASES = {"proto": "protocol"}
-_WORDS = (*FIELDS, *SERVICE_PARTS, *_SIDES, *_FAMILIES, *_ALIASES, "src", "dst", "not")
+_WORDS = (*FIELDS, *SERVICE_PARTS, *_SIDES, *_FAMILIES, *ALIASES, "not")
 """What a test can begin with."""
+
+_MEANT = {
+    **dict.fromkeys(("sport", "source-port"), "src port"),
+    **dict.fromkeys(("dport", "dest-port"), "dst port"),
+    **dict.fromkeys(("saddr", "sip", "srcip", "src-ip", "src-addr", "source"), "src host"),
+    **dict.fromkeys(("daddr", "dip", "dstip", "dst-ip", "dst-addr", "destination"), "dst host"),
+    "ip6": "ipv6",
+    "inet6": "ipv6",
+    "inet": "ipv4",
+}
+"""Words of other tools, and those that are meant."""
+
+_HINTS = {
+    **dict.fromkeys(
+        ("hour", "day", "minute", "date", "time"),
+        "a time is written start >= 2026-11-23T18:00:00Z and start < 2026-11-23T19:00:00Z",
+    ),
+    **dict.fromkeys(("duration", "pps", "bps", "bpp", "as", "geo"), "flow logs do not have it"),
+    "flags": "tcp-flags is the sum of FIN 1, SYN 2, RST 4, ACK 16: tcp-flags = 2 is SYN alone",
+}
+"""What to write instead of words of other tools and of `--by`."""
+
+_OPERATORS_MEANT = {"<>": "!=", "=>": ">=", "=<": "<=", "=!": "!="}
+_SQL_HINTS = {
+    "is": "a record without a value has -, as in dstport = -",
+    "between": "a range is written 1-100",
+    "like": "a network is written 10.0.0.0/16, and a range 1-100",
+}
+_QUOTES_HINT = "put the whole expression in quotes: --where 'dst port 443'"
 
 _IN_FILE = re.compile(r"#.*|[^\s,#][^\s,]*")
 
@@ -114,37 +143,36 @@ def parse_words(program: str) -> Node:
     """
     stack: list[Node] = []
     try:
-        for word in program.split(","):
-            if word == "not":
+        for word in split_program(program):
+            if isinstance(word, ProgramTest):
+                stack.append(_read_test(word))
+            elif word == "not":
                 stack.append(_negated(stack.pop()))
-            elif word in ("and", "or"):
+            else:
                 last = stack.pop()
                 stack.append(_joined(word, [stack.pop(), last]))
-            else:
-                stack.append(_read_test(word))
         (node,) = stack
     except (ValueError, KeyError, IndexError):
         raise UsageError(f"--where: {quoted(program)} is not the program of an expression") from None
     return node
 
 
-def _read_test(word: str) -> Test:
-    """Read a test of a program; ValueError or KeyError if it is none."""
-    field, letter, options = word.split(":")
-    kind = kind_of_field(field)
-    if letter == "t" and (isinstance(kind, Texts) or options == NONE.encode().hex()):
-        texts = [bytes.fromhex(one).decode() for one in options.split("+")]
-        if "" in texts:
-            raise ValueError(word)
-        return Test((field,), False, Values.of(texts))
+def _read_test(test: ProgramTest) -> Test:
+    """Check a test of a program, and make it a node; ValueError or KeyError if it is none."""
+    field, letter, options = test
+    syntax = syntax_of(field)
+    if letter == "t" and (isinstance(syntax, Texts) or options == NONE.encode().hex()):
+        if "" in test.texts():
+            raise ValueError(test)
+        return Test((field,), False, Values.of(test.texts()))
     ranges = []
     for low, high in (one.split("-") for one in options.split("+")):
-        if letter == "n" and isinstance(kind, Numbers) and int(low) <= int(high) <= kind.highest:
+        if letter == "n" and isinstance(syntax, Numbers) and int(low) <= int(high) <= syntax.highest:
             ranges.append((0, int(low), int(high)))
-        elif letter == "a" and isinstance(kind, Addresses) and low <= high and len(low) == len(high) in (8, 32):
+        elif letter == "a" and isinstance(syntax, Addresses) and low <= high and len(low) == len(high) in (8, 32):
             ranges.append((4 * len(low), int(low, 16), int(high, 16)))
         else:
-            raise ValueError(word)
+            raise ValueError(test)
     return Test((field,), False, Values.of(ranges))
 
 
@@ -171,13 +199,13 @@ def _write_test(test: Test, sign: str, word: str) -> str:
         subject = test.fields[0]
     else:
         subject = ("src and dst " if test.both else "") + ("host" if test.fields[0] == "srcaddr" else "port")
-    kind = kind_of_field(test.fields[0])
+    syntax = syntax_of(test.fields[0])
     items: tuple[Item, ...] = (*test.values.ranges, *test.values.texts)
     if len(items) > 1:
-        return f"{subject} {word} [{', '.join(map(kind.write, items))}]"
-    if sign == "=" and isinstance(kind, Numbers) and (comparison := kind.write_comparison(items[0])):
+        return f"{subject} {word} [{', '.join(map(syntax.write, items))}]"
+    if sign == "=" and isinstance(syntax, Numbers) and (comparison := syntax.write_comparison(items[0])):
         return f"{subject} {comparison}"
-    return f"{subject} {sign} {kind.write(items[0])}"
+    return f"{subject} {sign} {syntax.write(items[0])}"
 
 
 def _program(node: Node) -> Iterator[str]:
@@ -326,8 +354,8 @@ class _Parser:
         if token.word in _FAMILIES:
             self._take()
             return Test(_SIDES["host"], True, Values.of([_FAMILIES[token.word]]))
-        field = token.word.replace("_", "-")
-        field = _ALIASES.get(field, field)
+        field = field_name(token.word)
+        field = ALIASES.get(field, field)
         if field in FIELDS or field in SERVICE_PARTS:
             self._take()
             return self._comparison(token, (field,))
@@ -335,14 +363,20 @@ class _Parser:
 
     def _error_of_subject(self, token: Token) -> UsageError:
         if token.kind != "word" or token.word in RESERVED:
-            return self._error(token, f"expected a test, not {token}", "for example: dst port 443")
+            hint = _QUOTES_HINT if token.kind == "end" and self._next == 1 else "for example: dst port 443"
+            return self._error(token, f"expected a test, not {token}", hint)
+        word = field_name(token.word)
         if token.word in PROTOCOL_NUMBERS:
             meant: str | None = f"proto {token.text}"
         elif is_address(token.text.partition("/")[0]):
             meant = f"host {token.text}"
         else:
-            meant = next(iter(get_close_matches(token.word.replace("_", "-"), _WORDS, n=1)), None)
+            meant = _MEANT.get(word) or next(iter(get_close_matches(word, _WORDS, n=1)), None)
         hint = f"did you mean {meant!r}?" if meant else "a test begins with host, net, port, proto, src, dst or a field"
+        if word in _HINTS:
+            hint = _HINTS[word]
+        elif not meant and self._next and self._tokens[self._next - 1].word in ("or", "||", "and", "&&", ","):
+            hint = "each test has its own subject; several values are a list: dst port in [80, 443]"
         return self._error(token, f"{token} is not a field of flow logs, nor another word of an expression", hint)
 
     def _test_of_side(self) -> Node:
@@ -358,6 +392,12 @@ class _Parser:
         token = self._token
         if token.word in _SIDES:
             self._take()
+        elif (
+            token.word.isalpha()
+            and token.word not in {*RESERVED, *_COMPARISONS, *_EQUALITIES, *_INEQUALITIES}
+            and (close := get_close_matches(token.word, _SIDES, n=1))
+        ):
+            raise self._error(token, f"{token} is not an address or a network", f"did you mean {close[0]!r}?")
         fields = _SIDES.get(token.word, _SIDES["host"])
         return self._comparison(
             token if token.word in _SIDES else side, fields if number is None else (fields[number],), both=both
@@ -365,39 +405,39 @@ class _Parser:
 
     def _comparison(self, subject: Token, fields: tuple[str, ...], *, both: bool = False) -> Node:
         """The operator and the values of a test."""
-        kind = kind_of_field(fields[0])
+        syntax = syntax_of(fields[0])
         token, word = self._token, self._token.word
         if word in _COMPARISONS:
             self._take()
-            if not isinstance(kind, Numbers):
+            if not isinstance(syntax, Numbers):
                 raise self._error(token, f"{subject} cannot be compared with {token}", "it takes =, != and in")
-            value = self._value(subject, kind, "")
+            value = self._value(subject, syntax, "")
             if value.kind == "file" or self._token.word == ",":
                 raise self._error(value, f"expected one value after {token}, not a list")
             sign = _COMPARISONS[word]
-            return Test(fields, both, Values.of([self._read(value, lambda text: kind.compare(sign, text))]))
+            return Test(fields, both, Values.of([self._read(value, lambda text: syntax.compare(sign, text))]))
         is_negated = word in _INEQUALITIES
         if word == "not" and self._after(1).word == "in":
             self._take()
             is_negated = True
         if is_negated or word in _EQUALITIES or word == "in":
             self._take()
-        node = Test(fields, both, Values.of(self._values(subject, kind, is_in=word in ("in", "not"))))
+        node = Test(fields, both, Values.of(self._values(subject, syntax, is_in=word in ("in", "not"))))
         return Not(node) if is_negated else node
 
     # --- values ---
 
-    def _values(self, subject: Token, kind: Kind, *, is_in: bool) -> Iterator[Item]:
+    def _values(self, subject: Token, syntax: Syntax, *, is_in: bool) -> Iterator[Item]:
         """A value, some separated by commas, or a list in brackets."""
         if self._token.word == "[" or (is_in and self._token.word == "("):
-            yield from self._list(subject, kind)
+            yield from self._list(subject, syntax)
             return
-        yield from self._items(kind, self._value(subject, kind, ""))
+        yield from self._items(syntax, self._value(subject, syntax, ""))
         while self._token.word == ",":
             self._take()
-            yield from self._items(kind, self._value(subject, kind, " after the comma"))
+            yield from self._items(syntax, self._value(subject, syntax, " after the comma"))
 
-    def _list(self, subject: Token, kind: Kind) -> Iterator[Item]:
+    def _list(self, subject: Token, syntax: Syntax) -> Iterator[Item]:
         opening = self._take()
         closing = "]" if opening.word == "[" else ")"
         if self._token.word == closing:
@@ -405,8 +445,8 @@ class _Parser:
         while True:
             if self._is_at_end():
                 raise self._error(opening, "this list is never closed")
-            value = self._value(subject, kind, " of the list")
-            yield from self._items(kind, value)
+            value = self._value(subject, syntax, " of the list")
+            yield from self._items(syntax, value)
             if self._token.word == closing:
                 break
             if self._token.word == ",":
@@ -417,17 +457,25 @@ class _Parser:
                 )
         self._take()
 
-    def _value(self, subject: Token, kind: Kind, where: str) -> Token:
+    def _value(self, subject: Token, syntax: Syntax, where: str) -> Token:
         token = self._token
         if token.kind in ("sign", "end") or token.word in RESERVED:
-            raise self._error(token, f"expected a value of {subject}{where}, not {token}", kind.hint)
+            hint = syntax.hint
+            before = self._tokens[self._next - 1]
+            if token.kind == "end" and self._next == 1:
+                hint = _QUOTES_HINT
+            elif meant := _OPERATORS_MEANT.get(before.word + token.word):
+                hint = f"did you mean {meant!r}?"
+            raise self._error(token, f"expected a value of {subject}{where}, not {token}", hint)
+        if token.word in _SQL_HINTS and not isinstance(syntax, Texts):
+            raise self._error(token, f"expected a value of {subject}{where}, not {token}", _SQL_HINTS[token.word])
         return self._take()
 
-    def _items(self, kind: Kind, token: Token) -> Iterator[Item]:
+    def _items(self, syntax: Syntax, token: Token) -> Iterator[Item]:
         if token.kind == "file":
-            yield from self._items_in_file(kind, token)
+            yield from self._items_in_file(syntax, token)
         else:
-            yield self._read(token, kind.read if token.kind == "word" else kind.read_quoted)
+            yield self._read(token, syntax.read if token.kind == "word" else syntax.read_quoted)
 
     def _read(self, token: Token, read: Callable[[str], Item]) -> Item:
         try:
@@ -436,7 +484,7 @@ class _Parser:
             at = token.at + (error.at if token.kind == "word" else 0)
             raise self._expression.error(at, error.message, error.hint) from None
 
-    def _items_in_file(self, kind: Kind, token: Token) -> Iterator[Item]:
+    def _items_in_file(self, syntax: Syntax, token: Token) -> Iterator[Item]:
         """The values in a file, separated by spaces, commas and line ends; `#` begins a comment."""
         name = visible(token.text)
         try:
@@ -459,7 +507,7 @@ class _Parser:
                 if match[0].startswith("#"):
                     break
                 try:
-                    yield kind.read(match[0])
+                    yield syntax.read(match[0])
                 except WrongValueError as error:
                     raise self._error(token, f"{name}, line {number}: {error.message}", error.hint) from None
                 is_empty = False

@@ -4,20 +4,25 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from toptalkers.flowlog.fields import FIELDS, FieldType
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES, PROTOCOL_NUMBERS
 from toptalkers.question.key import (
-    ADDRESS_FIELDS,
+    ADDRESS,
     HIGHEST_PORT,
-    LARGEST_TIME,
-    PORT_FIELDS,
+    NUMBER,
+    PORT,
+    PROTOCOL,
     SERVICE_PARTS,
+    TEXT,
+    TIME_FIELDS,
     is_address,
+    kind_of,
 )
+from toptalkers.question.ranges import merge_ranges
+from toptalkers.question.times import FIRST_MILLISECONDS, LARGEST_TIME, format_seconds, read_time
 from toptalkers.question.where_words import is_bare, quote
 from toptalkers.visible import quoted
 
@@ -26,9 +31,6 @@ NONE = "-"
 
 LARGEST_NUMBER = 10**15 - 1
 """Numbers of a record have at most 15 digits."""
-
-FIRST_MILLISECONDS = 10**11
-"""A time of at least this is in milliseconds."""
 
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _NUMBER = re.compile(r"([0-9]{1,20})([kmgt]?)|0x([0-9a-f]{1,15})", re.IGNORECASE)
@@ -79,23 +81,19 @@ class Values:
     @classmethod
     def of(cls, items: Iterable[Item]) -> "Values":
         """Make a set of items in any order."""
-        ranges: list[Range] = []
+        ranges: dict[int, list[tuple[int, int]]] = {}
         texts = set()
         for item in items:
             if isinstance(item, str):
                 texts.add(item)
             else:
-                ranges.append(item)
-        merged: list[Range] = []
-        for bits, low, high in sorted(ranges):
-            if merged and merged[-1][0] == bits and low <= merged[-1][2] + 1:
-                merged[-1] = (bits, merged[-1][1], max(merged[-1][2], high))
-            else:
-                merged.append((bits, low, high))
-        return cls(tuple(merged), tuple(sorted(texts, key=str.encode)))
+                bits, low, high = item
+                ranges.setdefault(bits, []).append((low, high))
+        merged = tuple((bits, *one) for bits in sorted(ranges) for one in merge_ranges(ranges[bits]))
+        return cls(merged, tuple(sorted(texts, key=str.encode)))
 
 
-class Kind(ABC):
+class Syntax(ABC):
     """How the values of a field are read and written.
 
     Attributes:
@@ -119,7 +117,7 @@ class Kind(ABC):
 
 
 @dataclass(frozen=True)
-class Numbers(Kind):
+class Numbers(Syntax):
     """Numbers, and what is compared like them.
 
     Attributes:
@@ -198,7 +196,7 @@ class Numbers(Kind):
         return one
 
 
-class Addresses(Kind):
+class Addresses(Syntax):
     """Addresses, networks, and ranges of addresses."""
 
     hint = "for example 10.0.0.1 or 10.0.0.0/16"
@@ -245,7 +243,7 @@ class Addresses(Kind):
 
 
 @dataclass(frozen=True)
-class Texts(Kind):
+class Texts(Syntax):
     """Texts, compared as they were logged.
 
     Attributes:
@@ -318,10 +316,8 @@ def _read_time(text: str) -> int | None:
         return number if number < FIRST_MILLISECONDS else number // 1000
     if not _TIME.match(text):
         return None
-    try:
-        time = datetime.fromisoformat(text)
-        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    time = read_time(text)
+    if time is None:
         return None
     if time.microsecond:
         raise WrongValueError(f"{quoted(text)} is finer than a second", hint="flow logs count in seconds")
@@ -330,42 +326,36 @@ def _read_time(text: str) -> int | None:
     return int((time - _EPOCH).total_seconds())
 
 
-def _write_time(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat() + "Z"
-
-
-_ADDRESS = Addresses()
 _PORT = Numbers("port", HIGHEST_PORT, "for example 443 or 8000-8999", _read_digits)
-_PROTOCOL = Numbers(
-    "protocol",
-    255,
-    "for example tcp, udp, icmp or 47",
-    _read_protocol,
-    lambda number: PROTOCOL_NAMES.get(number, str(number)),
-    ("tcp", "udp", "icmp", "icmp6", "igmp", "gre", "esp", "ah", "sctp"),
-)
-_NUMBER_KIND = Numbers("number", LARGEST_NUMBER, "for example 1000000, 1m or 1k-2k", _read_number)
-_TIME_KIND = Numbers("time", LARGEST_TIME, "for example 2026-11-23T18:00:00Z", _read_time, _write_time)
-_TEXT = Texts()
-_WORDS = {
+_TIME_SYNTAX = Numbers("time", LARGEST_TIME, "for example 2026-11-23T18:00:00Z", _read_time, format_seconds)
+
+_OF_KIND = {
+    ADDRESS: Addresses(),
+    PORT: _PORT,
+    PROTOCOL: Numbers(
+        "protocol",
+        255,
+        "for example tcp, udp, icmp or 47",
+        _read_protocol,
+        lambda number: PROTOCOL_NAMES.get(number, str(number)),
+        ("tcp", "udp", "icmp", "icmp6", "igmp", "gre", "esp", "ah", "sctp"),
+    ),
+    NUMBER: Numbers("number", LARGEST_NUMBER, "for example 1000000, 1m or 1k-2k", _read_number),
+    TEXT: Texts(),
+}
+
+_OF_FIELD: dict[str, Syntax] = {
+    **dict.fromkeys(TIME_FIELDS, _TIME_SYNTAX),
+    **dict.fromkeys(SERVICE_PARTS, _PORT),
     "action": Texts(("ACCEPT", "REJECT"), is_all=True, hint="ACCEPT or REJECT"),
     "side": Texts(("src", "dst", "both"), is_all=True, hint="src, dst or both"),
     "log-status": Texts(("OK", "NODATA", "SKIPDATA")),
     "flow-direction": Texts(("ingress", "egress")),
     "type": Texts(("IPv4", "IPv6", "EFA")),
 }
+"""The fields whose values have other words than those of their kind, and the parts of a service."""
 
 
-def kind_of_field(field: str) -> Kind:
-    """The kind of the values of a field, or of a part of a service."""
-    if field in _WORDS:
-        return _WORDS[field]
-    if field in ADDRESS_FIELDS:
-        return _ADDRESS
-    if field in (*PORT_FIELDS, *SERVICE_PARTS):
-        return _PORT
-    if field == "protocol":
-        return _PROTOCOL
-    if field in ("start", "end"):
-        return _TIME_KIND
-    return _TEXT if FIELDS[field].type is FieldType.STRING else _NUMBER_KIND
+def syntax_of(field: str) -> Syntax:
+    """How the values of a field, or of a part of a service, are written; KeyError if it is none."""
+    return _OF_FIELD.get(field) or _OF_KIND[kind_of(field)]

@@ -3,10 +3,9 @@
 import re
 from dataclasses import dataclass
 from typing import Literal
-from unicodedata import category, east_asian_width
 
 from toptalkers.errors import UsageError
-from toptalkers.visible import quoted, visible
+from toptalkers.visible import quoted, visible, width
 
 SHOWN_WIDTH = 78
 """Columns of an expression that an error shows: those of a usual terminal without the indentation."""
@@ -22,6 +21,10 @@ _TOKEN = re.compile(
     |(?P<word>{_WORD}+)""",
     re.VERBOSE,
 )
+_TYPOGRAPHIC_QUOTES = "\u2018\u2019\u201a\u201c\u201d\u201e"
+"""Quotes that a word processor or a web page makes of the plain ones."""
+
+_NOT_FIRST = "@#" + _TYPOGRAPHIC_QUOTES
 _IN_QUOTES = {quote: re.compile(rf"[^\\{quote}]+") for quote in "'\""}
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))?", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
@@ -90,6 +93,8 @@ class Expression:
                 text, at = self._quoted(text, at)
                 found.append(Token("quoted", text, start))
             elif kind == "word":
+                if text[0] in _TYPOGRAPHIC_QUOTES:
+                    raise self.error(start, f"{text[0]} does not quote a text", "quotes are ' and \"")
                 for place, one in enumerate(text, start):
                     if not one.isprintable():
                         raise self.error(
@@ -143,7 +148,7 @@ class Expression:
             return _ESCAPES[match[3]]
         raise self.error(
             match.start(),
-            f"{quoted(match[0])} is not an escape",
+            f"'{visible(match[0])}' is not an escape",
             r"escapes are \\ \' " + r"\" \n \r \t \u0000 \U00000000",
         )
 
@@ -164,20 +169,18 @@ def quote(text: str) -> str:
 
 def is_bare(text: str) -> bool:
     """Whether a text can be written without quotes."""
-    return bool(text) and text[0] not in "@#" and text.isprintable() and re.fullmatch(f"{_WORD}+", text) is not None
-
-
-def _width(one: str) -> int:
-    """How many columns of a terminal a visible character takes."""
-    if category(one) in ("Mn", "Me"):
-        return 0
-    return 2 if east_asian_width(one) in "WF" else 1
+    return (
+        bool(text)
+        and text[0] not in "@#" + _TYPOGRAPHIC_QUOTES
+        and text.isprintable()
+        and re.fullmatch(f"{_WORD}+", text) is not None
+    )
 
 
 def _point_at(text: str, at: int) -> tuple[str, str]:
     """The part of a text around a place, with every character visible, and a caret under the place."""
     shown = [visible(one) for one in text]
-    widths = [sum(map(_width, one)) for one in shown]
+    widths = [width(one) for one in shown]
     first, last = 0, len(text)
     if sum(widths) + 1 > SHOWN_WIDTH:
         room = SHOWN_WIDTH - len("...") * 2 - 1

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from toptalkers.answer.answer import Tally
-from toptalkers.kernel.columns import ColumnBatch
+from toptalkers.flowlog.columns import ColumnBatch
+from toptalkers.question.digest import WRAPPING
 from toptalkers.question.query import Query
-from toptalkers.records.digest import WRAPPING
 from toptalkers.records.files import Problem
 from toptalkers.records.packing import unpacked
 from toptalkers.records.plain import LOOK_BYTES, is_plain

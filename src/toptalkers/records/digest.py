@@ -8,18 +8,14 @@ from typing import Any
 
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
-from toptalkers.question.key import HIGHEST_PORT
+from toptalkers.flowlog.fields import FIELDS, column_name
+from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS
+from toptalkers.question.key import ACK, HIGHEST_PORT, SYN
 from toptalkers.question.query import Query
+from toptalkers.question.times import FIRST_MILLISECONDS
 
 WEIGHT = "records"
 """The name of the column that says for how many records a row counts."""
-
-WRAPPING = "a digest"
-
-_LARGEST_SECONDS = 10**11
-"""A time from here on is in milliseconds, as rule 3 of the records has it."""
-
-_SYN, _ACK = 2, 16
 
 _SERVICE_COLUMNS = ("service_port", "side", "client_port", "tcp_flags")
 _SOURCES: dict[str, tuple[str, ...]] = {
@@ -27,8 +23,7 @@ _SOURCES: dict[str, tuple[str, ...]] = {
     "end": ("last",),
     "srcport": _SERVICE_COLUMNS,
     "dstport": _SERVICE_COLUMNS,
-    **{name: (name.replace("-", "_"),) for name in ("interface-id", "srcaddr", "dstaddr", "protocol", "action")},
-    **{name: (name.replace("-", "_"),) for name in ("tcp-flags", "bytes", "packets", WEIGHT)},
+    **{name: (column_name(name),) for name in (*DIGEST_KEY, *DIGEST_METRICS) if name in (*FIELDS, WEIGHT)},
 }
 """The columns that each field of a record is made of."""
 
@@ -69,7 +64,7 @@ class DigestRows:
 
 
 def _as_it_is(batch: Any, field: str) -> Any:
-    return batch.column(field.replace("-", "_"))
+    return batch.column(column_name(field))
 
 
 def _seconds(batch: Any, field: str) -> Any:
@@ -78,7 +73,7 @@ def _seconds(batch: Any, field: str) -> Any:
     import pyarrow.compute as pc
 
     times = batch.column(_SOURCES[field][0]).cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
-    return pc.if_else(pc.less(times, _LARGEST_SECONDS), pc.divide(times, 1000), times)
+    return pc.if_else(pc.less(times, FIRST_MILLISECONDS), pc.divide(times, 1000), times)
 
 
 def _ports(batch: Any) -> dict[str, Any]:
@@ -95,8 +90,8 @@ def _ports(batch: Any) -> dict[str, Any]:
     is_found = pc.less(service, HIGHEST_PORT)
     if flags.null_count < len(flags):
         flags = pc.fill_null(flags, 0).cast(pa.int32())
-        has_syn = pc.not_equal(pc.bit_wise_and(flags, _SYN), 0)
-        has_ack = pc.not_equal(pc.bit_wise_and(flags, _ACK), 0)
+        has_syn = pc.not_equal(pc.bit_wise_and(flags, SYN), 0)
+        has_ack = pc.not_equal(pc.bit_wise_and(flags, ACK), 0)
         is_found = pc.if_else(has_syn, pc.equal(has_ack, _equal(side, "src")), is_found)
     dropped = pc.if_else(is_found, pa.scalar(HIGHEST_PORT, pa.int32()), pa.scalar(None, pa.int32()))
     clients = dropped if client.null_count == len(client) else pc.coalesce(client, dropped)

@@ -11,10 +11,13 @@ from typing import Any
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.fields import FIELDS
-from toptalkers.kernel.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
+from toptalkers.flowlog.fields import FIELDS, field_name
+from toptalkers.machine.arrow import require_pyarrow
+from toptalkers.question.digest import WRAPPING
+from toptalkers.question.key import RECIPE_KEY, TIME_FIELDS
 from toptalkers.question.query import Query
-from toptalkers.records.digest import WRAPPING, DigestRows
+from toptalkers.records.digest import DigestRows
 from toptalkers.records.source import Seekable, UnreadableError
 
 ROWS = 1 << 16
@@ -24,7 +27,6 @@ BUFFER_BYTES = 1 << 20
 """How much of a column is read at a time, as stored."""
 
 _LONGEST_REASON = 200
-_TIMES = ("start", "end")
 
 
 class NoFlowLogError(Exception):
@@ -57,10 +59,12 @@ class ParquetRecords:
 
         """
         try:
-            import pyarrow as pa
-            from pyarrow import parquet
-        except ImportError as error:
-            raise NoLibraryError("reading Parquet needs pyarrow: pip install 'toptalkers[parquet]'") from error
+            require_pyarrow("reading Parquet")
+        except ToptalkersError as error:
+            raise NoLibraryError(f"{error.message}: {error.hint}") from error
+        import pyarrow as pa
+        from pyarrow import parquet
+
         pa.set_memory_pool(pa.system_memory_pool())  # `keep_freed_memory` holds for it: no page is cleared twice
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
         self._is_remote = getattr(file, "is_remote", False)
@@ -143,7 +147,7 @@ def _choose(columns: list[str], query: Query) -> dict[str, str]:
     """
     known: dict[str, str] = {}
     for column in columns:
-        field = column.strip().lower().replace("_", "-")
+        field = field_name(column)
         if field in FIELDS:
             known.setdefault(field, column)
     if {*COLUMNS} <= {*columns}:
@@ -155,7 +159,7 @@ def _choose(columns: list[str], query: Query) -> dict[str, str]:
         raise NoFlowLogError(f"not a flow log: a Parquet file with other columns: {some}"[:_LONGEST_REASON])
     wanted = {*query.used_fields, "log-status"}
     if "log-status" not in known:
-        wanted |= {"srcaddr", "dstaddr", "dstport"}
+        wanted |= {*RECIPE_KEY}
     chosen = {field: column for field, column in known.items() if field in wanted}
     if not chosen:  # the rows must be counted
         field = next(iter(known))
@@ -169,7 +173,7 @@ def _check_type(kind: Any, field: str, column: str) -> None:
 
     if types.is_dictionary(kind):
         kind = kind.value_type
-    is_time = types.is_timestamp(kind) and field in _TIMES
+    is_time = types.is_timestamp(kind) and field in TIME_FIELDS
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     if not (is_number or is_time or _is_text(kind) or types.is_null(kind)):
         raise NoFlowLogError(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from toptalkers.kernel.columns import ColumnBatch
+from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.question.query import Query
 from toptalkers.records.contents import Archive, Begin, Event, Piece, read_contents
 from toptalkers.records.files import STDIN_NAME, InputFile, Problem

@@ -21,12 +21,13 @@ from typing import Literal
 from toptalkers import locations
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.layout import Layout, parse_header
 from toptalkers.question.clauses import Metric
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 from toptalkers.records.hours import DAY, EVER, Arrival
-from toptalkers.render.record_sql import RecordSql, column, printed_time
+from toptalkers.render.record_sql import RecordSql, printed_time
 
 Kind = Literal["captured", "plain", "hive"]
 
@@ -171,7 +172,7 @@ def _layout_of(storage: StorageGateway, bucket: str, tree: str) -> Layout:
 
 def table_sql(table: Table) -> str:
     """Write the statement that makes a table."""
-    columns = [f"  `{column(field)}` string" for field in table.layout.columns]
+    columns = [f"  `{column_name(field)}` string" for field in table.layout.columns]
     columns.append("  `beyond_the_last` string")  # to see that a line has too many columns
     dates = {"captured": ["hour"], "plain": ["day"], "hive": ["year", "month", "day"]}[table.kind]
     # A column of a custom format may be named like a partition.
@@ -260,7 +261,7 @@ def _records_sql(query: Query, table: Table) -> str:
     values = [rules.value(metric) for metric in query.metric]
     conditions = [*_partition_conditions(query, table), *rules.conditions(), *of_keys]
     conditions += [condition for _, of_value in values for condition in of_value]
-    conditions.append(f'"{column(table.layout.columns[-1])}" IS NOT NULL')
+    conditions.append(f'"{column_name(table.layout.columns[-1])}" IS NOT NULL')
     conditions.append("coalesce(\"beyond_the_last\", '') = ''")
     names = ["talker"] if query.is_recipe else [f"k{number}" for number in range(1, len(keys) + 1)]
     columns = [f"{key} AS {name}" for key, name in zip(keys, names, strict=True)]

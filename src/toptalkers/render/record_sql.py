@@ -7,13 +7,15 @@ another condition leaves the record out.
 from collections.abc import Iterator
 
 from toptalkers.errors import UsageError
+from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.layout import Layout
 from toptalkers.question.clauses import ALL_PORTS, SUMMED_FIELDS, Metric
 from toptalkers.question.key import (
+    ACK,
     ADDRESS,
     HIGHEST_KNOWN_PORT,
     HIGHEST_PORT,
-    LARGEST_TIME,
+    IPV4_PATTERN,
     LONGEST_TEXT_BYTES,
     NETWORK,
     NUMBER,
@@ -22,6 +24,9 @@ from toptalkers.question.key import (
     RECIPE_KEY,
     SERVICE_FIELDS,
     SERVICE_PARTS,
+    SYN,
+    TEXT,
+    TIME_FIELDS,
     TIME_PARTS,
     Kind,
     kind_of,
@@ -29,17 +34,18 @@ from toptalkers.question.key import (
 )
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
+from toptalkers.question.ranges import Ranges
+from toptalkers.question.times import LARGEST_TIME
+from toptalkers.question.where import ProgramTest, split_program
 
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(?:[.]{_OCTET}){{3}}"
 _HEX = "[0-9A-Fa-f]{1,4}"
 _FORMS = [
-    _IPV4,
+    IPV4_PATTERN,
     rf"(?:{_HEX}:){{7}}{_HEX}",
-    rf"(?:{_HEX}:){{6}}{_IPV4}",
-    rf"::(?:(?:{_HEX}:){{0,6}}{_HEX}|(?:{_HEX}:){{0,5}}{_IPV4})?",
+    rf"(?:{_HEX}:){{6}}{IPV4_PATTERN}",
+    rf"::(?:(?:{_HEX}:){{0,6}}{_HEX}|(?:{_HEX}:){{0,5}}{IPV4_PATTERN})?",
     *(
-        rf"(?:{_HEX}:){{{left}}}:(?:(?:{_HEX}:){{0,{6 - left}}}{_HEX}|(?:{_HEX}:){{0,{5 - left}}}{_IPV4})?"
+        rf"(?:{_HEX}:){{{left}}}:(?:(?:{_HEX}:){{0,{6 - left}}}{_HEX}|(?:{_HEX}:){{0,{5 - left}}}{IPV4_PATTERN})?"
         for left in range(1, 6)
     ),
     rf"(?:{_HEX}:){{6}}:(?:{_HEX})?",
@@ -50,18 +56,13 @@ ADDRESS_PATTERN = f"^(?:{'|'.join(_FORMS)})$"
 
 _PORT = "^(0|[1-9][0-9]{0,4})$"
 _PROTOCOL = "^(0|[1-9][0-9]{0,2})$"
-_NUMBER = "^[0-9]{1,15}$"
+_NUMBER = f"^{NUMBER.pattern}$"
 
 _TIME_FORMATS = {"minute": "%Y-%m-%dT%H:%i:00Z", "hour": "%Y-%m-%dT%H:00:00Z", "day": "%Y-%m-%dT00:00:00Z"}
 _TIME_FORMAT = "%Y-%m-%dT%H:%i:%sZ"
 """As Trino's `date_format` takes them."""
 
 ELSEWHERE = "ask run-local or run-emr, which can"
-
-
-def column(field: str) -> str:
-    """The name of a field's column."""
-    return field.replace("-", "_")
 
 
 class RecordSql:
@@ -99,7 +100,7 @@ class RecordSql:
         if query.where:
             for field in query.where.fields:
                 for one in SERVICE_FIELDS[:2] if field in SERVICE_PARTS else (field,):
-                    if kind_of(one) in (ADDRESS, PORT, PROTOCOL, NUMBER):
+                    if kind_of(one) is not TEXT:
                         yield f"({self._text(one)} = '-' OR {self._is_valid(one)})"
             yield self._where(query.where.program)
 
@@ -130,7 +131,7 @@ class RecordSql:
         return f"try_cast({self._text(field)} AS bigint)", [f"regexp_like({self._text(field)}, '{_NUMBER}')"]
 
     def _text(self, field: str) -> str:
-        return f'"{column(field)}"' if field in self._layout else "'-'"
+        return f'"{column_name(field)}"' if field in self._layout else "'-'"
 
     def _seconds(self, field: str) -> str:
         number = f"try_cast({self._text(field)} AS double)"
@@ -139,7 +140,7 @@ class RecordSql:
     def _is_valid(self, field: str) -> str:
         """Whether a value that is not `-` is of its field's kind; of a time, whether it can be printed."""
         valid = _is_of_kind(kind_of(field), self._text(field))
-        return f"({valid} AND {self._seconds(field)} <= {LARGEST_TIME})" if field in ("start", "end") else valid
+        return f"({valid} AND {self._seconds(field)} <= {LARGEST_TIME})" if field in TIME_FIELDS else valid
 
     def _columns(self, word: str) -> list[str]:
         if word == "pair":
@@ -172,7 +173,8 @@ class RecordSql:
         side = (
             f"CASE WHEN {destination} = '-' AND {source} = '-' THEN '-' WHEN {source} = '-' THEN 'dst'"
             f" WHEN {destination} = '-' THEN 'src'"
-            f" WHEN ({flags}) % 4 >= 2 THEN CASE WHEN ({flags}) % 32 >= 16 THEN 'src' ELSE 'dst' END"
+            f" WHEN ({flags}) % {2 * SYN} >= {SYN} THEN"
+            f" CASE WHEN ({flags}) % {2 * ACK} >= {ACK} THEN 'src' ELSE 'dst' END"
             f" WHEN {low} = {high} THEN 'both' WHEN {low} < {high} THEN 'src' ELSE 'dst' END"
         )
         if word == "side":
@@ -185,33 +187,32 @@ class RecordSql:
 
     def _where(self, program: str) -> str:
         stack: list[str] = []
-        for word in program.split(","):
-            if word == "not":
+        for word in split_program(program):
+            if isinstance(word, ProgramTest):
+                stack.append(self._test(word))
+            elif word == "not":
                 stack.append(f"NOT {stack.pop()}")
-            elif word in ("and", "or"):
+            else:
                 last = stack.pop()
                 stack.append(f"({stack.pop()} {word.upper()} {last})")
-            else:
-                stack.append(self._test(*word.split(":")))
         return stack.pop()
 
-    def _test(self, field: str, letter: str, options: str) -> str:
+    def _test(self, test: ProgramTest) -> str:
+        field = test.field
         text = self._service(field) if field in SERVICE_PARTS else self._text(field)
-        ones = options.split("+")
-        if letter == "t":
-            texts = ["'" + bytes.fromhex(one).decode().replace("'", "''") + "'" for one in ones]
+        if test.letter == "t":
+            texts = ["'" + one.replace("'", "''") + "'" for one in test.texts()]
             return f"({text} IN ({', '.join(texts)}))"
-        ends = [one.split("-") for one in ones]
-        if letter == "n":
-            number = self._seconds(field) if field in ("start", "end") else f"try_cast({text} AS bigint)"
-            return f"coalesce({_any_range(number, [(int(low), int(high)) for low, high in ends])}, false)"
-        if any(len(low) > 8 for low, _ in ends):
+        if test.letter == "n":
+            number = self._seconds(field) if field in TIME_FIELDS else f"try_cast({text} AS bigint)"
+            return f"coalesce({_any_range(number, test.ranges())}, false)"
+        if any(len(one) > len("0a000000-0a00ffff") for one in test.options.split("+")):
             raise UsageError(f"--where: IPv6 addresses of {field} are not written as SQL", hint=ELSEWHERE)
         octets = " + ".join(
             f"try_cast(split_part({text}, '.', {at + 1}) AS bigint) * {256 ** (3 - at)}" for at in range(4)
         )
-        number = f"CASE WHEN regexp_like({text}, '^{_IPV4}$') THEN {octets} END"
-        return f"coalesce({_any_range(number, [(int(low, 16), int(high, 16)) for low, high in ends])}, false)"
+        number = f"CASE WHEN regexp_like({text}, '^{IPV4_PATTERN}$') THEN {octets} END"
+        return f"coalesce({_any_range(number, test.ranges())}, false)"
 
 
 def printed_time(seconds: str) -> str:
@@ -219,7 +220,7 @@ def printed_time(seconds: str) -> str:
     return f"date_format(from_unixtime({seconds}, 'UTC'), '{_TIME_FORMAT}')"
 
 
-def _any_range(number: str, ranges: "list[tuple[int, int]] | tuple[tuple[int, int], ...]") -> str:
+def _any_range(number: str, ranges: Ranges) -> str:
     return " OR ".join(f"{number} BETWEEN {low} AND {high}" for low, high in ranges)
 
 

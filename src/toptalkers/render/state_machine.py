@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any
 
 from toptalkers import locations
-from toptalkers.question.clauses import format_time
+from toptalkers.question.times import format_time
 from toptalkers.records.hours import DAY, EARLIEST_ARRIVAL, HOUR, LATEST_ARRIVAL
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import format_record

@@ -16,8 +16,8 @@ from toptalkers.answer.presentation import Presentation
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.question.clauses import format_time
 from toptalkers.question.query import Query
+from toptalkers.question.times import format_time
 from toptalkers.question.where import names_a_file
 from toptalkers.runs.units import format_size
 from toptalkers.visible import visible

@@ -3,26 +3,17 @@
 import io
 from collections.abc import Sequence
 
-from toptalkers.errors import ToptalkersError
-from toptalkers.flowlog.fields import FIELDS, FieldType
+from toptalkers.flowlog.fields import FIELDS, FieldType, column_name
 from toptalkers.flowlog.layout import Layout
 
 
-def check_library() -> None:
-    """Check that Parquet can be written; ToptalkersError if not."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ToptalkersError("writing Parquet needs pyarrow", hint="pip install 'toptalkers[parquet]'") from error
-
-
 def to_parquet(lines: Sequence[str], layout: Layout) -> bytes:
-    """Return a Parquet file of record lines."""
+    """Return a Parquet file of record lines. Needs pyarrow."""
     import pyarrow as pa
     from pyarrow import parquet
 
     types = {FieldType.INT_32: pa.int32(), FieldType.INT_64: pa.int64(), FieldType.STRING: pa.string()}
-    schema = pa.schema([(name.replace("-", "_"), types[FIELDS[name].type]) for name in layout.columns])
+    schema = pa.schema([(column_name(name), types[FIELDS[name].type]) for name in layout.columns])
     columns = zip(*(line.split(" ") for line in lines), strict=True) if lines else ((),) * len(layout)
     arrays = []
     for texts, field in zip(columns, schema, strict=True):

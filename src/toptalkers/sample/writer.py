@@ -14,10 +14,11 @@ from typing import Literal
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, format_header
+from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.machine.whole_file import whole_file
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
-from toptalkers.sample.parquet import check_library, to_parquet
+from toptalkers.sample.parquet import to_parquet
 from toptalkers.sample.traffic import (
     FIRST_SECOND,
     SLICE_SECONDS,
@@ -103,7 +104,7 @@ def write_sample(
     if is_parquet and dirty:
         raise UsageError("--dirty is for text: the defects are those of lines")
     if is_parquet:
-        check_library()
+        require_pyarrow("writing Parquet")
     plan = plan_files(
         records, seed=seed, layout=layout, dirty=dirty, file_format=file_format, records_per_file=records_per_file
     )
