@@ -66,10 +66,6 @@ class ParquetRecords:
         from pyarrow import parquet
 
         pa.set_memory_pool(pa.system_memory_pool())  # `keep_freed_memory` holds for it: no page is cleared twice
-<<<<<<< HEAD
-
-=======
->>>>>>> pqspeed
         self._file = pa.PythonFile(file, mode="r")  # whoever opened the file closes it
         self._is_remote = getattr(file, "is_remote", False)
         self._threads = threads
