@@ -269,3 +269,24 @@ def test_a_question_that_a_digest_cannot_answer_is_refused(tmp_path: Path) -> No
         "Error: --by srcport: a digest keeps the port of the service, and the other one up to 1024"
         " (--by service-port,side)\n"
     )
+
+
+def test_a_digest_among_its_records_is_not_counted_again(tmp_path: Path) -> None:
+    """In a folder it is passed over, and named as an input it is refused."""
+    (tmp_path / "default.log").write_bytes(Path("tests/flowlogs/default.log").read_bytes())
+    output = tmp_path / "digest.parquet"
+    results = [command(None, "digest", str(tmp_path), "--output", str(output)) for _ in range(2)]
+    assert [result.exit_code for result in results] == [0, 0]
+    assert f"the --output of this run): {output}" in results[1].stderr
+    assert "10 records read from 1 file" in results[1].stderr
+    named = command(None, "digest", str(output), "--output", str(output))
+    assert (named.exit_code, "is named as an input and as --output" in named.stderr) == (2, True)
+
+
+def test_a_digest_of_nothing_replaces_none(tmp_path: Path) -> None:
+    """Where no file can be read, the file stays as it was."""
+    output = tmp_path / "digest.parquet"
+    output.write_bytes(b"as it was")
+    result = command(None, "digest", str(tmp_path / "missing"), "--output", str(output))
+    assert (result.exit_code, output.read_bytes()) == (1, b"as it was")
+    assert "nothing was read" in result.stderr

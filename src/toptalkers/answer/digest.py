@@ -196,8 +196,10 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
     firsts: list[int] = []
     lasts: list[int] = []
     try:
-        # Without Arrow's own schema, every reader sees plain texts.
+        # Without Arrow's own schema, every reader sees plain texts. Statistics of other columns than times rarely spare
+        # a reader a row group, and take a fifth of the time.
         options: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": _OFTEN_ALIKE}
+        options |= {"write_statistics": [name.replace("-", "_") for name in _TIMES]}
         with parquet.ParquetWriter(sink, _schema(), **options) as writer:
             for group in _groups(answer):
                 firsts += map(min, _milliseconds(group["first"]))

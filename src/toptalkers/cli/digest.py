@@ -56,7 +56,7 @@ def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given:
 
     options = LocalOptions(output=file, engine="local", **given)
     with explain_no_memory():
-        code = answer_from_files(query, options, 0, formatted)
+        code = answer_from_files(query, options, 0, formatted, keeps_file=True)
     written = f"{rows:,} row{'' if rows == 1 else 's'}, {format_size(file.stat().st_size)}"
     say(f"{written}; ask it: {_first_question(file, query)}" if rows else f"{written}: no record counts")
     ctx.exit(code)

@@ -15,7 +15,7 @@ from toptalkers.cli.progress import progress_bar, say_on_terminal
 from toptalkers.cli.sections import SectionedCommand
 from toptalkers.cli.sources import origin_options
 from toptalkers.cli.talk import say, say_lines
-from toptalkers.errors import UsageError
+from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
@@ -106,12 +106,18 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
 
 
 def answer_from_files(
-    query: Query, options: LocalOptions, top: int, formatted: "Callable[[Answer], Iterator[bytes]]"
+    query: Query,
+    options: LocalOptions,
+    top: int,
+    formatted: "Callable[[Answer], Iterator[bytes]]",
+    *,
+    keeps_file: bool = False,
 ) -> int:
     """Count, write the answer as `formatted` makes it, and show what was left out. Returns the exit code.
 
     Raises:
         UsageError: no files are named, or the options contradict each other.
+        ToptalkersError: with `keeps_file`, no file could be read; the output stays as it was.
 
     """
     from toptalkers.answer.formats import format_tally
@@ -138,9 +144,13 @@ def answer_from_files(
     if missing := sum(problem.is_failure for problem in inputs.problems):
         tally = replace(answer.tally, files_unreadable=answer.tally.files_unreadable + missing)
         answer = replace(answer, tally=tally)
-    write_output(formatted(answer), options.output)
+    is_lost = keeps_file and left_out and not answer.tally.files_read
+    if not is_lost:
+        write_output(formatted(answer), options.output)
     for line in format_problems(left_out):
         say(line)
+    if is_lost:
+        raise ToptalkersError(f"nothing was read, so {options.output} was not written")
     if inputs.repeated:
         say(f"named more than once, read once: {inputs.repeated} file{'' if inputs.repeated == 1 else 's'}")
     if known := beside["cache"]:
@@ -160,7 +170,7 @@ def _find_inputs(query: Query, options: LocalOptions) -> "Inputs":
     from toptalkers.records.files import Inputs, find_inputs, read_manifest
     from toptalkers.records.wanted import Origin
 
-    inputs = find_inputs(path for path in options.paths if not path.startswith("s3://"))
+    inputs = _without_output(find_inputs(path for path in options.paths if not path.startswith("s3://")), options)
     stored = [path for path in options.paths if path.startswith("s3://")]
     if options.origin != Origin() and not stored:
         raise UsageError("--from-account and --from-region are for s3:// addresses", hint="name the folders instead")
@@ -171,3 +181,30 @@ def _find_inputs(query: Query, options: LocalOptions) -> "Inputs":
         inputs += find_stored(storage, stored, since=query.since, until=query.until, origin=options.origin)
     listed = read_manifest(options.manifest) if options.manifest else []
     return inputs + Inputs(tuple(listed), ())
+
+
+def _without_output(inputs: "Inputs", options: LocalOptions) -> "Inputs":
+    """The inputs but for the answer of an earlier run, which lies in one of the folders and would be counted again.
+
+    Raises:
+        UsageError: the output is itself named as an input.
+
+    """
+    from toptalkers.records.files import Problem
+
+    if options.output is None:
+        return inputs
+    own = [file for file in inputs.files if _is_same(file.name, options.output)]
+    if any(_is_same(path, options.output) for path in options.paths):
+        raise UsageError(f"{options.output} is named as an input and as --output", hint="give --output another name")
+    problems = (Problem(file.name, "the --output of this run", is_failure=False) for file in own)
+    files = tuple(file for file in inputs.files if file not in own)
+    return replace(inputs, files=files, problems=(*inputs.problems, *problems))
+
+
+def _is_same(name: str, output: Path) -> bool:
+    """Whether a name is that of an output, which is a file already."""
+    try:
+        return output.is_file() and output.samefile(name)
+    except OSError:
+        return False
