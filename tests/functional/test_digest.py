@@ -290,3 +290,16 @@ def test_a_digest_of_nothing_replaces_none(tmp_path: Path) -> None:
     result = command(None, "digest", str(tmp_path / "missing"), "--output", str(output))
     assert (result.exit_code, output.read_bytes()) == (1, b"as it was")
     assert "nothing was read" in result.stderr
+
+
+def test_flags_that_are_none_cost_no_digest(tmp_path: Path) -> None:
+    """A number that is too large for flags is null, and its record counts."""
+    fields = "srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status tcp-flags interface-id"
+    record = "10.0.0.1 10.0.0.2 40000 443 6 1 100 1793491200 1793491260 ACCEPT OK"
+    lines = [fields, *(f"{record} {flags} eni-1" for flags in ("99999999999", "2147483648", "2"))]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    result = command(None, "digest", str(tmp_path), "--output", str(tmp_path / "d.parquet"))
+    assert result.exit_code == 0
+    rows = parquet.read_table(tmp_path / "d.parquet", columns=["tcp_flags", "records"]).to_pylist()
+    assert sum(row["records"] for row in rows) == 3
+    assert {row["tcp_flags"] for row in rows} == {None, 2}

@@ -41,6 +41,7 @@ _HOUR_MS = 3_600_000
 
 _TIMES = ("hour", "first", "last")
 _SMALL_NUMBERS = ("service-port", "client-port", "protocol", "tcp-flags")
+_FLAGS = "tcp_flags"
 _SUMS = ("bytes", "packets", "records")
 
 COLUMNS: tuple[str, ...] = tuple(column_name(name) for name in (*DIGEST_KEY, *DIGEST_METRICS))
@@ -236,10 +237,20 @@ def _parsed(chunks: Iterable[bytes]) -> Iterator[Any]:
 
     read = csv.ReadOptions(column_names=COLUMNS)
     parse = csv.ParseOptions(delimiter="\t", quote_char=False)
-    types = {one.name: one.type for one in _schema()}
+    types = {one.name: one.type for one in _schema()} | {_FLAGS: pa.int64()}
     convert = csv.ConvertOptions(column_types=types, null_values=["-"], strings_can_be_null=True)
     for lines in _joined(chunks):
-        yield csv.read_csv(pa.BufferReader(lines), read_options=read, parse_options=parse, convert_options=convert)
+        table = csv.read_csv(pa.BufferReader(lines), read_options=read, parse_options=parse, convert_options=convert)
+        at = table.schema.get_field_index(_FLAGS)
+        yield table.set_column(at, _FLAGS, _flags(table[_FLAGS]))
+
+
+def _flags(numbers: Any) -> Any:
+    """Flags as 32-bit numbers; null for what is larger, which no TCP flags are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(pc.less(numbers, 1 << 31), numbers, pa.scalar(None, pa.int64())).cast(pa.int32())
 
 
 def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
