@@ -573,3 +573,14 @@ def test_a_letter_stands_for_zeros(letter: str, zeros: int) -> None:
     """Letters are powers of ten, not of two."""
     number = "3" + "0" * zeros
     assert parse_where(f"bytes = 3{letter}").program == f"bytes:n:{number}-{number}"
+
+
+RENDERED = ("steps", "cluster", "schedule", "athena")
+"""What `render` makes of a question."""
+
+
+@pytest.mark.parametrize("command", [["run-local"], ["digest"], ["run-emr"], *(["render", name] for name in RENDERED)])
+def test_a_second_expression_is_refused(command: list[str]) -> None:
+    """It would take the place of the first one, and nobody would know."""
+    result = CliRunner().invoke(cli, [*command, "--where", "proto tcp", "--where", "dst port 443"])
+    assert (result.exit_code, "--where is given twice" in result.stderr) == (2, True)

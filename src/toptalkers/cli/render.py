@@ -68,7 +68,7 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@render.command()
+@render.command(cls=SectionedCommand)
 @job_query_options
 @_run_options
 @output_option
@@ -88,7 +88,7 @@ def steps(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | Non
     write_output([render_steps(planned).encode()], output)
 
 
-@render.command()
+@render.command(cls=SectionedCommand)
 @job_query_options
 @_run_options
 @output_option

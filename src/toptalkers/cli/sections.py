@@ -1,9 +1,11 @@
-"""The help of a command with many options: in sections, each for one purpose."""
+"""Commands with many options: their help has sections, each for one purpose."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from toptalkers.errors import UsageError
 
 QUESTION_SECTIONS: Mapping[str, Sequence[str]] = {
     "Question": (
@@ -59,6 +61,13 @@ class SectionedCommand(click.Command):
         """Take the names of parameters by the titles of their sections."""
         super().__init__(*args, **rest)
         self._sections = sections
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; UsageError for a second --where: of other options the last one counts, as usual."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        if [one.name for one in given].count("where") > 1:
+            raise UsageError("--where is given twice", hint="join the expressions: --where '(...) and (...)'")
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections that have options, and at the end the options that no section has."""
