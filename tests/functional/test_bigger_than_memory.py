@@ -56,15 +56,20 @@ def test_spilling_does_not_change_the_answer(
     )
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [{}, {"by": "protocol,srcaddr,hour", "metric": "bytes,records"}, {"by": "protocol,srcaddr", "metric": "first"}],
+)
 @pytest.mark.parametrize("top", [0, 1, 700])
-def test_many_rankings_are_merged_in_order(tmp_path: Path, top: int) -> None:
-    """Rankings longer than one read, with ties, are merged into one; the folder stays empty."""
+def test_many_rankings_are_merged_in_order(tmp_path: Path, top: int, texts: dict[str, str]) -> None:
+    """Rankings longer than one read, with ties, are merged into one, by any key; the folder stays empty."""
+    query = Query.parse(**texts)
     contents = [many_talkers(20_000), many_talkers(20_000, step=7), many_talkers(5_000, step=13)]
     files = find_inputs(write_files(tmp_path, contents)).files
-    expected = b"".join(local.count_files(Query(), files, top=top).chunks)
+    expected = b"".join(local.count_files(query, files, top=top).chunks)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    answer = local.count_files(Query(), files, top=top, scratch=scratch, rows_held=4_000)
+    answer = local.count_files(query, files, top=top, scratch=scratch, rows_held=4_000)
     assert list(scratch.iterdir()) == []
     assert b"".join(answer.chunks) == expected
     assert answer.talkers == len(set(b"".join(contents).splitlines()))

@@ -303,3 +303,12 @@ def test_flags_that_are_none_cost_no_digest(tmp_path: Path) -> None:
     rows = parquet.read_table(tmp_path / "d.parquet", columns=["tcp_flags", "records"]).to_pylist()
     assert sum(row["records"] for row in rows) == 3
     assert {row["tcp_flags"] for row in rows} == {None, 2}
+
+
+def test_times_before_1973_stay_what_they_are(tmp_path: Path) -> None:
+    """So early, a time in milliseconds has fewer digits than one in seconds of today, and is not taken for one."""
+    fields = "srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status interface-id"
+    (tmp_path / "a.log").write_text(f"{fields}\n10.0.0.1 10.0.0.2 40000 443 6 1 100 7205 7261 ACCEPT OK eni-1\n")
+    assert command(None, "digest", str(tmp_path), "--output", str(tmp_path / "d.parquet")).exit_code == 0
+    answered = command(None, "run-local", str(tmp_path / "d.parquet"), "--by", "hour", "--metric", "first,last")
+    assert answered.stdout == "1970-01-01T02:00:00Z\t1970-01-01T02:00:05Z\t1970-01-01T02:01:01Z\n"

@@ -103,6 +103,11 @@ KNOWN = "service-port, side and client-port are known; so are ports up to 1024"
             KNOWN,
         ),
         (
+            asked(ports="1026-65535", by="srcaddr"),
+            "--ports 1026-65535: a digest does not tell ports above 1024 apart, except those of services",
+            "--ports 0-1024, --ports all, or --ports all --where 'service-port = 1026'",
+        ),
+        (
             asked("bytes:n:1000-999999999999999"),
             "--where bytes: a digest has sums of many records, not the values of each",
             "a digest has hour, ",
