@@ -64,8 +64,8 @@ def test_parts_are_written_in_several_ways(text: str, word: str, fields: tuple[s
         ("dstaddr/8/129", "--by: 'dstaddr/8/129' is longer than an address", "the first length is of IPv4"),
         ("vpc-id/24", "--by: 'vpc-id/24' is not a network", "networks are those of srcaddr, dstaddr, pkt-srcaddr"),
         ("hour/24", "--by: 'hour/24' is not a part of a key", "did you mean 'hour'?"),
-        (",".join(list(FIELDS)[:13]), "--by: a key has at most 12 columns", None),
-        (",".join(["pair", *list(FIELDS)[5:16]]), "--by: a key has at most 12 columns", None),
+        (",".join(list(FIELDS)[:17]), "--by: a key has at most 16 columns", None),
+        (",".join(["pair", *list(FIELDS)[5:20]]), "--by: a key has at most 16 columns", None),
     ],
 )
 def test_what_is_no_key(text: str, message: str, hint: str | None) -> None:

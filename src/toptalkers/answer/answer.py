@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
@@ -141,6 +142,7 @@ class Answer:
         exported: makes all rows in columns of these names, at most so many in a batch, which lasts until the next one
             is made; instead of the chunks. They are sorted by the first four columns. It returns None if it cannot.
             None for engines that have lines only.
+        quality: how well the numbers hold.
 
     """
 
@@ -152,6 +154,7 @@ class Answer:
     totals: Mapping[str, int] = field(default_factory=dict)
     lacks: Sequence[str] = ()
     exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
+    quality: Quality = field(default_factory=Quality)
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""

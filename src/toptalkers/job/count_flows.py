@@ -137,7 +137,7 @@ SYN, ACK = 2, 16
 HIGHEST_KNOWN_PORT = 1024
 """A client's port is dropped from a service if it is higher than this."""
 
-MOST_COLUMNS = 12
+MOST_COLUMNS = 16
 """The most columns of a key."""
 
 METRICS = {b"records": b"", b"packets": b"packets", b"bytes": b"bytes", b"first": b"start", b"last": b"end"}

@@ -37,7 +37,7 @@ enum tally {
 enum { PARTS = 256 }; /* into which spilled sums are divided */
 
 /* A key has up to so many parts, which are the columns of an answer, and a talker up to so many sums. */
-enum { LONGEST_KEY = 12, MOST_SUMS = 6 };
+enum { LONGEST_KEY = 16, MOST_SUMS = 6 };
 
 enum {
     LONGEST_ADDRESS = 45,
@@ -75,7 +75,7 @@ typedef struct {
 #define NO_VALUE UINT32_MAX
 
 #ifndef FILE_BITS
-#define FILE_BITS 18 /* tests build with fewer */
+#define FILE_BITS 14 /* tests build with fewer */
 #endif
 
 /* A row of the table: a talker, and after its parts, at `sums_at`, its sums and as many pending sums. What the

@@ -21,6 +21,8 @@ from toptalkers.visible import quoted
 
 Metric = Literal["records", "packets", "bytes", "first", "last"]
 Action = Literal["ACCEPT", "REJECT", "ALL"]
+Count = Literal["records", "once"]
+Address = Literal["eni", "pkt"]
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 ACTIONS: tuple[Action, ...] = get_args(Action)

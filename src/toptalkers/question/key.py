@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType, field_name
+from toptalkers.question.conversations import FOLDED_KEY
 from toptalkers.question.times import TIME_PATTERN, parse_seconds
 from toptalkers.visible import quoted
 
@@ -24,7 +25,7 @@ HIGHEST_PORT = 65535
 RECIPE_KEY = ("srcaddr", "dstaddr", "dstport")
 """The key of the published recipe, and the default. All three parts must have a value."""
 
-MOST_COLUMNS = 12
+MOST_COLUMNS = 16
 """The most columns of a key."""
 
 LONGEST_TEXT_BYTES = 1024
@@ -147,6 +148,10 @@ TEXT = Kind("text", rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode
 SIDE = Kind("side", r"src|dst|both", bytes.decode)
 
 
+FOLDED_PARTS = {"server-port": PORT, "server-side": TEXT, "peer-port": PORT, "how": TEXT}
+"""The parts of `FOLDED_KEY` that no record has: columns of a digest. No other key has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a key.
@@ -218,6 +223,8 @@ def parse_part(text: str) -> Part:
     """
     name, *lengths = field_name(text).split("/")
     word = "/".join([ALIASES.get(name, name), *lengths])
+    if word in FOLDED_PARTS:
+        return Part(word, (word,), (Column(word, word, FOLDED_PARTS[word]),))
     if word in TIME_PARTS:
         return Part(word, ("start",), (Column(word, word, TIME),))
     if word == "pair":
@@ -283,6 +290,8 @@ def parse_key(text: str) -> tuple[str, ...]:
     for word in words:
         if words.count(word) > 1:
             raise UsageError(f"--by names {word!r} twice")
+        if word in FOLDED_PARTS and words != FOLDED_KEY:
+            raise UsageError(f"--by: {word!r} is not a part of a key", hint="service-port, side and client-port are")
     if sum(len(part.columns) for part in parts) > MOST_COLUMNS:
         raise UsageError(f"--by: a key has at most {MOST_COLUMNS} columns")
     return words

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout
-from toptalkers.question.clauses import CLAUSES, Action, Clause, Metric, Script
+from toptalkers.question.clauses import CLAUSES, Action, Address, Clause, Count, Metric, Script
 from toptalkers.question.key import RECIPE_KEY, SERVICE_PARTS, parse_part
 from toptalkers.question.lines import Lines, lines_of
 from toptalkers.question.ranges import Ranges
@@ -32,6 +32,9 @@ class Query:
         since: the earliest start of the records that count; None for no bound.
         until: the first start that no longer counts; None for no bound.
         log_format: the layout of lines without a header; None for the default format.
+        count: whether all records are added up, or each conversation is counted once.
+        pairs: whether the answer has a line per client, server and port, with both directions.
+        address: which addresses are those of a conversation behind NAT; None for the default.
 
     """
 
@@ -43,6 +46,9 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     log_format: Layout | None = None
+    count: Count = "records"
+    pairs: bool = False
+    address: Address | None = None
 
     @classmethod
     def parse(cls, **texts: str | None) -> Self:
@@ -81,6 +87,16 @@ class Query:
     def filter_arguments(self) -> list[str]:
         """The arguments of `port_filter.py`, without `--top`."""
         return self._arguments("port filter")
+
+    @property
+    def joins_records(self) -> bool:
+        """Whether records are joined to conversations (`question/conversations.py`)."""
+        return self.count == "once" or self.pairs
+
+    @property
+    def uses_packet_addresses(self) -> bool:
+        """Whether `pkt-srcaddr` and `pkt-dstaddr`, where they are logged, are the addresses of a conversation."""
+        return self.joins_records and self.address != "eni"
 
     @property
     def is_recipe(self) -> bool:

@@ -1,0 +1,95 @@
+"""From records to conversations: the questions behind `--count once`, `--pairs` and a digest.
+
+An engine answers such a question in stages:
+
+1. **records**: the answer to `record_question`: a line per distinct record, with the number of its copies.
+2. **folded**: copies are told from the record itself, the server of each record is found (`how`), the client's port is
+   dropped, and records of an hour are added up. These are the rows of a digest (`FOLDED_KEY`, `DIGEST_METRICS`).
+3. **the answer**: what several interfaces logged is counted once, and what is asked for is added up.
+
+`docs/conversations.md` has the rules; `job/conversations.py` and `kernel/conversations.c` apply them.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from toptalkers.question.query import Query
+
+How = Literal["syn", "peers", "ports", "?", "copy"]
+"""Which rule found the server of a record; `copy` for a record that was logged or delivered again."""
+
+HOWS: tuple[How, ...] = ("syn", "peers", "ports", "?")
+"""The rules, from the strongest to none."""
+
+RECORD_KEY = (
+    "start",
+    "end",
+    "interface-id",
+    "srcaddr",
+    "dstaddr",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "action",
+    "tcp-flags",
+    "pkt-srcaddr",
+    "pkt-dstaddr",
+)
+"""The key of stage 1. Records that are alike in the first `CORE_COLUMNS` are copies of one record."""
+
+CORE_COLUMNS = 11
+
+RECORD_NEEDS = RECORD_KEY[:10]
+"""The fields without which records cannot be joined to conversations; the others may be missing."""
+
+FOLDED_KEY = (
+    "hour",
+    "interface-id",
+    "srcaddr",
+    "dstaddr",
+    "server-port",
+    "server-side",
+    "peer-port",
+    "protocol",
+    "action",
+    "tcp-flags",
+    "how",
+    "pkt-srcaddr",
+    "pkt-dstaddr",
+)
+"""The key of stage 2. `server-side` is `src` or `dst`; `peer-port` is the client's, `-` where it was dropped."""
+
+PAIR_COLUMNS = ("client", "server", "port", "protocol")
+PAIR_SUMS = (
+    "bytes",
+    "packets",
+    "records",
+    "bytes_to_server",
+    "bytes_to_client",
+    "packets_to_server",
+    "packets_to_client",
+    "records_to_server",
+    "records_to_client",
+)
+"""The columns of a line of `--pairs`, which ends with `how`."""
+
+SLACK_SECONDS = 60
+"""AWS may log the start and end of a record this much later than they were ("Flow log records", `start`)."""
+
+
+def record_question(query: "Query") -> "Query":
+    """The question of stage 1: of the records that count for a question with `--count once` or `--pairs`."""
+    from toptalkers.question.clauses import ALL_PORTS
+
+    ports = ALL_PORTS if query.pairs else query.ports
+    return replace(query, by=RECORD_KEY, metric=("records",), ports=ports, count="records", pairs=False, address=None)
+
+
+def folded_question(query: "Query") -> "Query":
+    """The question whose answer are the rows of stage 2, as they are read from a digest."""
+    from toptalkers.question.digest import DIGEST_METRICS
+
+    return replace(record_question(query), by=FOLDED_KEY, metric=DIGEST_METRICS)
