@@ -11,11 +11,11 @@ that Hadoop adds to a line that is all key does no harm.
     many there are. Partitioned by the first 11 columns, sorted by all 14 (all 14 are the key).
     Out: the 14 columns, how many, `-` for a record that stays or `copy`. Malformed records are left out.
 `learn-map`, a mapper: what the lines of `distinct` teach.
-    Out: lines of one to six columns that begin with a kind (`Facts`). All of a line is the key.
+    Out: lines of three to seven columns that begin with a kind (`Facts`). All of a line is the key.
 `learn-reduce`, the only reducer: adds that up.
     In: the lines of `learn-map`, sorted by all columns. Out: the lines of a table, in no order (`Learned`):
-    `server` PROTOCOL ADDRESS PORT; `peers` PROTOCOL ADDRESS PORT PORTS ENDPOINTS; `home` INTERFACE FAMILY ADDRESS;
-    `gateway` GATEWAY ADDRESS.
+    `server` ACTION PROTOCOL ADDRESS PORT; `peers` ACTION PROTOCOL ADDRESS PORT PORTS ENDPOINTS;
+    `home` INTERFACE FAMILY ADDRESS; `gateway` GATEWAY ADDRESS.
 `fold`, a mapper: finds servers, and adds up what is alike. `--learned` is the table (one file).
     In: the lines of `distinct`. Out, by the question:
     - a digest's: the 13 columns of FOLDED (the key), bytes, packets, records, first, last in seconds since 1970; for
@@ -253,9 +253,9 @@ def read_distinct(line: bytes) -> tuple[list[bytes], int, bool]:
 class Facts:
     """What records and folded rows teach, each fact once.
 
-    A fact is a line. `s` PROTOCOL ADDRESS PORT: a server, by its flags. `e` PROTOCOL ADDRESS PORT PORT ADDRESS: a
-    second endpoint sent to the first; the last two columns are `=` if the first endpoint sent to one with the same
-    port. `h` INTERFACE FAMILY ADDRESS ADDRESS: none to two addresses that are in all rows. `g` GATEWAY ADDRESS.
+    A fact is a line. `s` ENDPOINT: a server, by its flags. `e` ENDPOINT PORT ADDRESS: this port and address sent to
+    the endpoint; `=` for both if the endpoint sent to one with the same port. `h` INTERFACE FAMILY ADDRESS ADDRESS:
+    none to two addresses that are in all rows. `g` GATEWAY ADDRESS. An endpoint is ACTION PROTOCOL ADDRESS PORT.
     """
 
     def __init__(self) -> None:
@@ -269,12 +269,12 @@ class Facts:
     def add_record(self, record: list[bytes]) -> None:
         """Learn from a record that is no copy."""
         _, _, interface, source, destination, source_port, port, protocol = record[:8]
-        flags, packet_source, packet_destination = record[CORE_COLUMNS:]
+        action, flags, packet_source, packet_destination = record[10:]
         self.add_row(interface, source, destination, packet_source, packet_destination)
         if protocol not in WITH_PORTS or source_port == b"-" or port == b"-":
             return
-        sender = b"%b\t%b\t%b" % (protocol, source, source_port)
-        receiver = b"%b\t%b\t%b" % (protocol, destination, port)
+        sender = b"%b\t%b\t%b\t%b" % (action, protocol, source, source_port)
+        receiver = b"%b\t%b\t%b\t%b" % (action, protocol, destination, port)
         self._others.add(b"e\t%b\t%b\t%b" % (receiver, source_port, source))
         if source_port == port:
             self._others.add(b"e\t%b\t=\t=" % sender)
@@ -332,13 +332,13 @@ def learn_reduce(lines: Iterable[bytes]) -> Iterator[bytes]:
     for kind, of_kind in groupby(rows, itemgetter(0)):
         if kind == b"s":
             for row in of_kind:
-                yield b"\t".join((b"server", *_columns(row, 4))) + b"\n"
+                yield b"\t".join((b"server", *_columns(row, 5))) + b"\n"
         elif kind == b"g":
             for row in of_kind:
                 yield b"\t".join((b"gateway", *_columns(row, 3))) + b"\n"
         elif kind == b"e":
-            for endpoint, of_endpoint in groupby(of_kind, lambda row: _columns(row, 6)[:3]):
-                ports, endpoints = _peers(endpoint[2], of_endpoint)
+            for endpoint, of_endpoint in groupby(of_kind, lambda row: _columns(row, 7)[:4]):
+                ports, endpoints = _peers(endpoint[3], of_endpoint)
                 # Fewer than two decide nothing, and are as good as none.
                 if ports > 1 or endpoints > 1:
                     yield b"peers\t%b\t%d\t%d\n" % (b"\t".join(endpoint), ports, endpoints)
@@ -377,7 +377,7 @@ def _peers(port: bytes, rows: Iterable[list[bytes]]) -> tuple[int, int]:
     least = LOWEST_PEER if port.isdigit() and int(port) >= HIGH_FROM else 0
     ports = endpoints = 0
     is_equal, previous = False, b""
-    for _, _, _, _, peer_port, _ in rows:
+    for *_, peer_port, _ in rows:
         is_equal |= peer_port in (b"=", port)
         if peer_port != b"=" and int(peer_port) >= least:
             endpoints += 1
@@ -387,7 +387,7 @@ def _peers(port: bytes, rows: Iterable[list[bytes]]) -> tuple[int, int]:
 
 
 class Learned:
-    """The learned table. An endpoint is protocol, address and port, separated by tabs."""
+    """The learned table. An endpoint is action, protocol, address and port, separated by tabs."""
 
     def __init__(self) -> None:
         self.servers: set[bytes] = set()
@@ -421,13 +421,13 @@ class Learned:
         return table
 
     def server_of(
-        self, protocol: bytes, source: bytes, source_port: bytes, destination: bytes, port: bytes
+        self, action: bytes, protocol: bytes, source: bytes, source_port: bytes, destination: bytes, port: bytes
     ) -> tuple[bool, int]:
         """Whether the source of a record is the server, and the number in HOWS of the rule that says so."""
         if protocol not in WITH_PORTS or source_port == b"-" or port == b"-":
             return source > destination, NO_RULE
-        sender = b"%b\t%b\t%b" % (protocol, source, source_port)
-        receiver = b"%b\t%b\t%b" % (protocol, destination, port)
+        sender = b"%b\t%b\t%b\t%b" % (action, protocol, source, source_port)
+        receiver = b"%b\t%b\t%b\t%b" % (action, protocol, destination, port)
         is_server = sender in self.servers
         if is_server != (receiver in self.servers):
             return is_server, SYN_RULE
@@ -500,7 +500,7 @@ class Folding:
         """Add a record, or so many copies."""
         start, end, interface, source, destination, source_port, port, protocol, packets, size, action = record[:11]
         flags, packet_source, packet_destination = record[11:]
-        is_source, how = self._learned.server_of(protocol, source, source_port, destination, port)
+        is_source, how = self._learned.server_of(action, protocol, source, source_port, destination, port)
         if is_source:
             side, server_port, client_port = b"src", source_port, port
         else:

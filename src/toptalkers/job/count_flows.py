@@ -137,9 +137,6 @@ SYN, ACK = 2, 16
 HIGHEST_KNOWN_PORT = 1024
 """A client's port is dropped from a service if it is higher than this."""
 
-FOLDED_PARTS = (b"server-port", b"server-side", b"peer-port", b"how")
-"""The parts of a key that only the columns of a digest have."""
-
 MOST_COLUMNS = 16
 """The most columns of a key."""
 
@@ -439,13 +436,9 @@ def parse_part(word: bytes) -> Part:
     step = TIMES.get(word)
     if step:
         field = b"start"
-    if (
-        (field not in FIELDS and word not in FOLDED_PARTS)
-        or (lengths and field not in ADDRESS_FIELDS)
-        or len(lengths) > 2
-    ):
+    if field not in FIELDS or (lengths and field not in ADDRESS_FIELDS) or len(lengths) > 2:
         raise ValueError(word)
-    judge = judge_of(b"srcport" if word in (b"server-port", b"peer-port") else field)
+    judge = judge_of(field)
     short, long = [*map(int, lengths), 64][:2] if lengths else (0, 0)
     if not (0 <= short <= 32 and 0 <= long <= 128):
         raise ValueError(word)
