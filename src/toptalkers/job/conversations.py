@@ -990,6 +990,9 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     except (BadInputError, OSError) as error:
         stderr.write(f"conversations.py: {error}\n")
         return 1
+    except ValueError as error:  # a column is not of its kind
+        stderr.write(f"conversations.py: not the input of {role}: {error}\n")
+        return 1
     stdout.flush()
     stderr.writelines(f"reporter:counter:toptalkers,{name},{number}\n" for name, number in counters_of(tally).items())
     return 0
