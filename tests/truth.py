@@ -157,31 +157,33 @@ def answer(query: Query, files: list[bytes], known_fields: set[str], *, whole: b
 def of_rows(query: Query, rows: Iterable[Row], skipped: Counter[str] | None = None) -> Truth:
     """Answer from the rows of stage 2, and from what was skipped before."""
     truth = Truth(rows=_added_up(rows), skipped=Counter(skipped or {}))
+    is_once = query.count == "once"
     own = [row for row in truth.rows if row.how != "copy"]
-    for row in own:
-        truth.oriented[row.how] += row.records
-    if not (query.count == "once" or query.pairs):  # a digest
-        truth.lines = [line_of(row) for row in truth.rows]
-        return truth
-    if query.count == "once":
-        truth.duplicates = sum(row.records for row in truth.rows) - sum(row.records for row in own)
+    counted = own if is_once else truth.rows
+    if is_once:
+        truth.duplicates = sum(row.records for row in truth.rows if row.how == "copy")
         truth.skipped["duplicate"] += truth.duplicates
+    if query.pairs:
+        truth.skipped["ports"] += sum(row.records for row in counted if not _is_asked(query, row))
+        counted = [row for row in counted if _is_asked(query, row)]
+    for row in counted:
+        if row.how != "copy":
+            truth.oriented[row.how] += row.records
+    if is_once:
         legs: set[Row] = set() if query.address == "eni" else _other_legs(own)
-        truth.relayed = sum(row.records for row in legs)
-        seen = [row for row in own if row not in legs]
-        nodes = _nodes(query, seen, _homes(own))
-        for flow, of_flow in nodes.items():
-            nodes[flow] = _chosen_once(of_flow)
+        truth.relayed = sum(row.records for row in counted if row in legs)
+        seen = [row for row in counted if row not in legs]
+        nodes = {flow: _chosen_once(of_flow) for flow, of_flow in _nodes(query, seen, _homes(own)).items()}
         truth.collapsed = sum(row.records for row in seen)
         truth.collapsed -= sum(node.values["records"] for of_flow in nodes.values() for node in of_flow)
     else:
-        nodes = _nodes(query, truth.rows, {})
+        nodes = _nodes(query, counted, {})
     if query.pairs:
-        moved = sum(row.records for row in (own if query.count == "once" else truth.rows) if not _is_asked(query, row))
-        truth.skipped["ports"] += moved
         truth.lines = _pairs(query, nodes)
-    else:
+    elif is_once:
         truth.lines = _by_key(query, nodes)
+    else:  # a digest
+        truth.lines = [line_of(row) for row in truth.rows]
     truth.skipped = +truth.skipped
     return truth
 
@@ -238,10 +240,10 @@ def _flags(record: Record) -> int:
     return -1 if text == "-" else int(text)
 
 
-def _rank_of_copy(record: Record) -> tuple[int, bytes, bytes]:
+def _rank_of_copy(record: Record) -> tuple[int, bytes, bytes, bytes]:
     texts = [record.get(name, "-").encode("latin-1") for name in ("pkt-srcaddr", "pkt-dstaddr")]
     source, destination = (b"" if text == b"-" else text for text in texts)
-    return _flags(record), source, destination
+    return _flags(record), source, destination, record.get("tcp-flags", "-").encode()
 
 
 def _endpoints(record: Record) -> tuple[Endpoint, Endpoint] | None:
@@ -480,7 +482,7 @@ def _key(query: Query, flow: Flow, node: Node) -> bytes:
     return "\t".join(columns).encode("latin-1")
 
 
-def _is_asked(query: Query, row: Row | Flow) -> bool:
+def _is_asked(query: Query, row: Row) -> bool:
     """Whether `--ports` has the server's port of a pair."""
     if query.ports == ((0, 65535),):
         return True
@@ -492,8 +494,6 @@ def _pairs(query: Query, nodes: dict[Flow, list[Node]]) -> list[bytes]:
     sums: dict[tuple[str, str, str, str], dict[str, Counter[str]]] = {}
     hows: dict[tuple[str, str, str, str], set[str]] = defaultdict(set)
     for flow, of_flow in nodes.items():
-        if not _is_asked(query, flow):
-            continue
         client, server = (flow.dst, flow.src) if flow.side == "src" else (flow.src, flow.dst)
         pair = (client, server, flow.port, flow.protocol)
         both = sums.setdefault(pair, {"to_server": Counter(), "to_client": Counter()})
