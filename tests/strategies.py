@@ -483,6 +483,8 @@ def joined_files(draw: st.DrawFn, headerless: tuple[str, ...], action: str) -> l
         made = (_translated if random.randrange(6) == 0 else _conversation)(random, clients, servers)
         if random.randrange(3) == 0:
             made += _copies(random, random.choice(made))
+        if random.randrange(12) == 0:
+            random.choice(made)[random.choice([*JOINED[2:], "start", "end"])] = "-"
         records.append(made)
     contents = []
     dirty = draw(st.booleans())
