@@ -24,8 +24,8 @@ SUMS = ("bytes", "packets", "records")
 FEW_NODES = 9
 """Of so many, the largest sum is also found by trying all."""
 
-Endpoint = tuple[str, str, str]
-"""A protocol, an address and a port."""
+Endpoint = tuple[str, str, str, str]
+"""A protocol, an address, a port and an action."""
 
 Place = tuple[int, str]
 """Where a flow was seen: 0 for `src`, 1 for `dst`, 2 and its name for another interface."""
@@ -141,6 +141,14 @@ class Truth:
         verdicts["counted"] -= sum(self.skipped.values())
         return {name: number for name, number in verdicts.items() if number or name == "counted"}
 
+    def totals(self, query: Query) -> dict[str, int]:
+        """What the sums add up to: of `--pairs` that of the first metric only; of times nothing."""
+        rows = [line.rstrip(b"\n").split(b"\t") for line in self.lines]
+        if query.pairs:
+            return {query.metric[0]: sum(int(row[4 + SUMS.index(query.metric[0])]) for row in rows)}
+        at = {metric: at - len(query.metric) for at, metric in enumerate(query.metric)}
+        return {metric: sum(int(row[column]) for row in rows) for metric, column in at.items() if metric in SUMS}
+
 
 def answer(query: Query, files: list[bytes], known_fields: set[str], *, whole: bool = True) -> Truth:
     """Answer a joining question, or a digest's, from uncompressed files.
@@ -250,8 +258,9 @@ def _endpoints(record: Record) -> tuple[Endpoint, Endpoint] | None:
     """Source and destination, or None for a record without ports."""
     if record["protocol"] not in HAS_PORTS or "-" in (record["srcport"], record["dstport"]):
         return None
-    source = (record["protocol"], record["srcaddr"], record["srcport"])
-    return source, (record["protocol"], record["dstaddr"], record["dstport"])
+    protocol, action = record["protocol"], record.get("action", "-")
+    source = (protocol, record["srcaddr"], record["srcport"], action)
+    return source, (protocol, record["dstaddr"], record["dstport"], action)
 
 
 class _Known:
