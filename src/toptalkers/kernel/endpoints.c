@@ -1,6 +1,6 @@
 /* Which endpoint of a record is the server: what is learned from all records, and what it says of one.
  *
- * An endpoint is a protocol, an address and a port, in a table by its hash. The peers of an endpoint are counted only if
+ * An endpoint is an action, a protocol, an address and a port, in a table by its hash. The peers of an endpoint are counted only if
  * they decide about a record, since that needs a set of all pairs.
  */
 #include "conversations.h"
@@ -19,6 +19,7 @@ static const uint64_t KEY_BITS = (UINT64_C(1) << 61) - 1;
 /* 0 is a free one. `ports` is how many different ports sent to it, `peers` how many endpoints. */
 typedef struct {
     uint64_t key;
+    uint32_t action; /* the number of its text */
     uint32_t ports, peers;
 } endpoint;
 
@@ -60,13 +61,24 @@ static inline uint64_t endpoint_key(const row *one, size_t address, size_t port)
 static inline uint64_t src_key(const row *one) { return endpoint_key(one, R_SRCADDR, R_SRCPORT); }
 static inline uint64_t dst_key(const row *one) { return endpoint_key(one, R_DSTADDR, R_DSTPORT); }
 
-static inline size_t place_of(const endpoints *e, uint64_t key) { return mix(e->table->seed, key) >> 16 & e->mask; }
+static inline size_t place_of(const endpoints *e, uint64_t key, uint32_t action) {
+    return mix(e->table->seed, key ^ (uint64_t)action << 52) >> 16 & e->mask;
+}
 
-static inline endpoint *find_endpoint(const endpoints *e, uint64_t key) {
-    for (size_t at = place_of(e, key);; at = (at + 1) & e->mask) {
-        if (!e->all[at].key || (e->all[at].key & KEY_BITS) == key)
-            return &e->all[at];
+static inline endpoint *find_endpoint(const endpoints *e, uint64_t key, uint32_t action) {
+    for (size_t at = place_of(e, key, action);; at = (at + 1) & e->mask) {
+        endpoint *one = &e->all[at];
+        if (!one->key || ((one->key & KEY_BITS) == key && one->action == action))
+            return one;
     }
+}
+
+static inline endpoint *src_endpoint(const endpoints *e, const row *one) {
+    return find_endpoint(e, src_key(one), one->part[R_ACTION]);
+}
+
+static inline endpoint *dst_endpoint(const endpoints *e, const row *one) {
+    return find_endpoint(e, dst_key(one), one->part[R_ACTION]);
 }
 
 static bool grow_endpoints(endpoints *e) {
@@ -80,7 +92,7 @@ static bool grow_endpoints(endpoints *e) {
     e->mask = 2 * number - 1;
     for (size_t i = 0; i < number; i++) {
         if (before[i].key)
-            *find_endpoint(e, before[i].key & KEY_BITS) = before[i];
+            *find_endpoint(e, before[i].key & KEY_BITS, before[i].action) = before[i];
     }
     free_room(before, number * sizeof *before);
     return true;
@@ -101,8 +113,8 @@ static uint8_t *next_block(const endpoints *e, uint8_t *from, block *to) {
         from = (uint8_t *)(uintptr_t)one + e->table->row_bytes;
         if (one->state == COPY || !has_ports(one))
             continue;
-        __builtin_prefetch(&e->all[place_of(e, src_key(one))], 1);
-        __builtin_prefetch(&e->all[place_of(e, dst_key(one))], 1);
+        __builtin_prefetch(&e->all[place_of(e, src_key(one), one->part[R_ACTION])], 1);
+        __builtin_prefetch(&e->all[place_of(e, dst_key(one), one->part[R_ACTION])], 1);
         to->one[to->number++] = one;
     }
     return from;
@@ -114,11 +126,12 @@ static uint8_t *next_block(const endpoints *e, uint8_t *from, block *to) {
 
 /* --- what is learned --- */
 
-static bool note_endpoint(endpoints *e, uint64_t key, bool is_server) {
+static bool note_endpoint(endpoints *e, uint64_t key, uint32_t action, bool is_server) {
     if (e->known >= e->mask / 4 * 3 && !grow_endpoints(e))
         return false;
-    endpoint *one = find_endpoint(e, key);
+    endpoint *one = find_endpoint(e, key, action);
     e->known += !one->key;
+    one->action = action;
     one->key |= key | (is_server ? IS_SERVER : 0);
     return true;
 }
@@ -130,8 +143,8 @@ static bool note_all(endpoints *e) {
             const row *one = some.one[i];
             int64_t flags = one->part[R_PROTOCOL] == TCP ? number_of_part(e->table, one, R_FLAGS) : -1;
             bool is_opening = flags >= 0 && flags & SYN_FLAG, is_answer = is_opening && flags & ACK_FLAG;
-            if (!note_endpoint(e, src_key(one), is_answer) ||
-                !note_endpoint(e, dst_key(one), is_opening && !is_answer))
+            if (!note_endpoint(e, src_key(one), one->part[R_ACTION], is_answer) ||
+                !note_endpoint(e, dst_key(one), one->part[R_ACTION], is_opening && !is_answer))
                 return false;
         }
     }
@@ -145,7 +158,7 @@ static bool note_undecided(endpoints *e) {
     for (EACH_BLOCK(some, e)) {
         for (size_t i = 0; i < some.number; i++) {
             const row *one = some.one[i];
-            endpoint *src = find_endpoint(e, src_key(one)), *dst = find_endpoint(e, dst_key(one));
+            endpoint *src = src_endpoint(e, one), *dst = dst_endpoint(e, one);
             if ((src->key ^ dst->key) & IS_SERVER)
                 continue;
             uint64_t what = one->part[R_SRCPORT] == one->part[R_DSTPORT] ? PEERS_DECIDE : PORTS_DECIDE;
@@ -163,7 +176,7 @@ static bool count_peers(endpoints *e) {
     for (EACH_BLOCK(some, e)) {
         endpoint *to[AHEAD];
         for (size_t i = 0; i < some.number; i++) {
-            to[i] = find_endpoint(e, dst_key(some.one[i]));
+            to[i] = dst_endpoint(e, some.one[i]);
             if (to[i]->key & PORTS_DECIDE)
                 __builtin_prefetch(e->peers.all[pair_place(&e->peers, (uint64_t)(to[i] - e->all) + 1,
                                                            some.one[i]->part[R_SRCPORT])], 1);
@@ -218,7 +231,7 @@ enum how server_of(const endpoints *e, const row *one, bool *is_src) {
         *is_src = has_greater_source(e->table, one);
         return BY_NOTHING;
     }
-    const endpoint *src = find_endpoint(e, src_key(one)), *dst = find_endpoint(e, dst_key(one));
+    const endpoint *src = src_endpoint(e, one), *dst = dst_endpoint(e, one);
     uint32_t src_port = one->part[R_SRCPORT], dst_port = one->part[R_DSTPORT];
     if ((src->key ^ dst->key) & IS_SERVER) {
         *is_src = src->key & IS_SERVER;
