@@ -34,7 +34,7 @@ DIGEST_KEY = (
 )
 DIGEST_METRICS: tuple[Metric, ...] = ("bytes", "packets", "records", "first", "last")
 
-FIXED_CLAUSES = ("by", "metric")
+FIXED_CLAUSES = ("by", "metric", "count", "pairs", "address")
 """The clauses that are the same for all digests."""
 
 _BY = {*DIGEST_KEY, "day", "pair"}
@@ -55,7 +55,7 @@ def digest_texts(**texts: str | None) -> dict[str, str | None]:
     """
     given = {name: text for name, text in texts.items() if text is not None}
     _check_ports(parse_ports(given.get("ports", "all")), all_ports="leave out --ports")
-    fixed = {"by": ",".join(DIGEST_KEY), "metric": ",".join(DIGEST_METRICS)}
+    fixed = {**dict.fromkeys(FIXED_CLAUSES), "by": ",".join(DIGEST_KEY), "metric": ",".join(DIGEST_METRICS)}
     return {"ports": "all", "action": "ALL", **given, **fixed}
 
 
