@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import describe_query, format_answer
 from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation, fewer
 from toptalkers.cli.fetch_results import fetch_results
+from toptalkers.cli.options import query_options
 from toptalkers.cli.render import cluster, steps
 from toptalkers.cli.run_emr import run_emr
 from toptalkers.cli.run_local import run_local
@@ -153,6 +155,31 @@ def test_with_pairs_some_defaults_are_others() -> None:
     given = Query.parse(pairs="yes", ports="443", metric="records")
     assert (given.ports, given.metric) == (((443, 443),), ("records",))
     assert Query.parse(pairs="no") == Query()
+
+
+@click.command()
+@query_options
+def ask(query: Query, **_: object) -> None:
+    """Print the texts of the question."""
+    click.echo(json.dumps(query.texts()))
+
+
+def test_pairs_on_the_command_line_and_in_a_file() -> None:
+    """--pairs takes no value; of --metric and --ports, what is given holds, in toptalkers.toml as well."""
+
+    def texts(*words: str, **file: object) -> dict[str, str]:
+        asked = CliRunner().invoke(ask, words, default_map=file)
+        assert asked.exit_code == 0, asked.output
+        found: dict[str, str] = json.loads(asked.stdout)
+        return found
+
+    both = {"action": "ACCEPT", "pairs": "yes"}
+    assert texts("--pairs") == texts(pairs=True) == {"metric": "bytes", "ports": "all", **both}
+    assert texts("--pairs", "--metric", "records") == {"metric": "records", "ports": "all", **both}
+    assert texts("--ports", "0-1024", pairs=True) == {"metric": "bytes", "ports": "0-1024", **both}
+    assert texts("--pairs", metric="packets", ports="53") == {"metric": "packets", "ports": "53", **both}
+    assert texts(pairs=False) == Query.parse().texts()
+    assert CliRunner().invoke(ask, ["--pairs", "yes"]).exit_code == 2
 
 
 @given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))

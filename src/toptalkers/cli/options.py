@@ -61,9 +61,10 @@ def _job_texts(**texts: str | None) -> _Texts:
         return texts
     for name in (*FIXED_CLAUSES, TOP.name):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise UsageError(
-                f"--{name}: a digest has a key and sums of its own, and all rows", hint=f"leave out --{name}"
-            )
+            why = "a digest has a key and sums of its own, and all rows"
+            if name in ("count", "pairs", "address"):
+                why = "a digest keeps what it needs for this; ask it later"
+            raise UsageError(f"--{name}: {why}", hint=f"leave out --{name}")
     is_given = {name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in texts}
     return digest_texts(**{name: text for name, text in texts.items() if is_given[name]})
 

@@ -225,7 +225,7 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(
         name="metric",
         help="What is summed: records, packets, bytes; first, last (the times seen). Several are separated by commas,"
-        " and the first one ranks: bytes,records,last. With --pairs, the one that ranks, by default bytes.",
+        " and the first one ranks: bytes,records,last.",
         parse=parse_metrics,
         format=",".join,
         default="records",
@@ -251,8 +251,7 @@ CLAUSES: tuple[Clause, ...] = (
     ),
     Clause(
         name="ports",
-        help="The destination ports that count: 0-1024; 22,443,8000-8999; all. With --pairs, the servers' ports, by"
-        " default all.",
+        help="The destination ports that count: 0-1024; 22,443,8000-8999; all.",
         parse=parse_ports,
         format=format_ports,
         default="0-1024",
@@ -299,7 +298,8 @@ CLAUSES: tuple[Clause, ...] = (
     ),
     Clause(
         name="pairs",
-        help="One line for each client, server and port, with the sums of both directions.",
+        help="One line for each client, server and port, with bytes, packets and records of both directions. --metric"
+        " says which of them ranks (default bytes); --ports are those of servers (default all).",
         parse=partial(parse_flag, "--pairs"),
         format=lambda pairs: "yes" if pairs else "no",
         default="no",

@@ -27,7 +27,13 @@ TIME_METRICS = ("first", "last")
 _SUM = r"0|[1-9][0-9]{0,37}"
 
 _PAIR = tuple(
-    Column(name, name, kind) for name, kind in zip(PAIR_COLUMNS, (ADDRESS, ADDRESS, PORT, PROTOCOL), strict=True)
+    Column(name, title, kind)
+    for name, title, kind in zip(
+        PAIR_COLUMNS,
+        ("client", "server", "port", "proto"),  # short titles, for a table of 100 columns
+        (ADDRESS, ADDRESS, PORT, PROTOCOL),
+        strict=True,
+    )
 )
 
 

@@ -81,8 +81,12 @@ class Query:
                 yield clause, value
 
     def texts(self) -> dict[str, str]:
-        """The text of each clause that is set, as `parse` reads it back."""
-        return {clause.name: clause.format(value) for clause, value in self.clauses()}
+        """The text of each clause that is set, as `parse` reads it back; without a key, if `pairs` has its own."""
+        return {
+            clause.name: clause.format(value)
+            for clause, value in self.clauses()
+            if not (self.pairs and clause.name == "by")
+        }
 
     def mapper_arguments(self) -> list[str]:
         """The arguments of `count_flows.py`, without spaces or signs that a shell or Hadoop expands."""
