@@ -21,10 +21,17 @@ from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import SUMMED_FIELDS
-from toptalkers.question.conversations import FOLDED_KEY, HOWS, PAIR_SUMS, folded_question, record_question
+from toptalkers.question.conversations import (
+    FOLDED_KEY,
+    HOWS,
+    PAIR_SUMS,
+    RECORD_KEY,
+    RECORD_NEEDS,
+    folded_question,
+    record_question,
+)
 from toptalkers.question.key import (
     HIGHEST_KNOWN_PORT,
-    RECIPE_KEY,
     SERVICE_PARTS,
     TIME_FIELDS,
     TIME_PARTS,
@@ -81,6 +88,7 @@ class _Question(Structure):
         ("fields", c_char_p),
         ("headerless", c_char_p),
         ("key", c_char_p),
+        ("key_needs", c_size_t),
         ("sums", c_char_p),
         ("ranked", c_int32),
         ("ports", c_char_p),
@@ -237,7 +245,8 @@ class Counter:
         return _Question(
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
-            key=None if query.by == RECIPE_KEY else " ".join(_key_words(query.by)).encode(),
+            key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
+            key_needs=len(RECORD_NEEDS) if query.by == RECORD_KEY else 0,
             sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
             ranked=0,
             ports=bytes(wanted),
@@ -465,7 +474,7 @@ class Conversations:
         query, found = self._query, _Findings()
         if self._records is not None:
             keeps_ports = not query.pairs and _asks_for_high_ports(query)
-            needs_port = query.by == RECIPE_KEY and not query.pairs
+            needs_port = query.is_recipe
             arguments = (self._records.handle, self._folded.handle, keeps_ports, needs_port, found)
             if _kernel.conversations_fold(*arguments):
                 raise MemoryError
