@@ -141,7 +141,7 @@ class ParquetRecords:
             names = batch.schema.names  # if two columns have the same name, the first one is used
             arrays = [batch.column(names.index(column)) for column in self._columns]
         arrays = [_plain(array, field) for array, field in zip(arrays, self.names, strict=True)]
-        return ColumnBatch(self.names, tuple(map(_describe, arrays)), batch.num_rows, arrays)
+        return ColumnBatch(self.names, tuple(map(describe, arrays)), batch.num_rows, arrays)
 
 
 def _choose(columns: list[str], query: Query) -> dict[str, str]:
@@ -227,7 +227,7 @@ def _plain(array: Any, field: str) -> Any:
         return array.cast(pa.string())
 
 
-def _describe(array: Any) -> ColumnData:
+def describe(array: Any) -> ColumnData:
     """Describe where a column's values are in memory."""
     from pyarrow import types
 
