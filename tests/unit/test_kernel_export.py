@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, STARTS
 from toptalkers.flowlog.columns import ColumnBatch
+from toptalkers.kernel import pure
 from toptalkers.kernel.columns import lines_of
 from toptalkers.kernel.door import Counter
 from toptalkers.question.digest import DIGEST_KEY, digest_texts
@@ -39,7 +40,7 @@ TIMES = (0, len(DIGEST_KEY) + 3, len(DIGEST_KEY) + 4)
 FLAGS_AT = DIGEST_KEY.index("tcp-flags")
 
 
-def feed(counter: Counter, rows: list[list[str]], *, counts: bool = True) -> None:
+def feed(counter: Counter | pure.Counter, rows: list[list[str]], *, counts: bool = True) -> None:
     """Count rows with the columns `VALUES`, as one file."""
     columns = [pa.array([None if text == "-" else text for text in texts]) for texts in zip(*rows, strict=True)]
     counter.begin_columns(tuple(VALUES))
@@ -96,6 +97,17 @@ def test_exported_rows_are_those_of_the_lines(rows: list[list[str]], most: int) 
     """Rows in columns have the values of the answer's lines, sorted by the first four, then in the answer's order."""
     counter = count(rows)
     assert exported(counter, most) == expected(counter)
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables())
+def test_rows_are_counted_as_in_python(rows: list[list[str]]) -> None:
+    """The kernel reads the columns that only digests have as the counter in Python does."""
+    counters = Counter(QUERY), pure.Counter(QUERY)
+    for counter in counters:
+        feed(counter, rows)
+    of_c, of_python = (b"".join(counter.ranked(0)) for counter in counters)
+    assert of_c == of_python
 
 
 def test_many_addresses() -> None:
