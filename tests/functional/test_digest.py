@@ -23,16 +23,16 @@ from toptalkers.engines import Watch
 from toptalkers.engines.local import count_files
 from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.question.clauses import METRICS
-from toptalkers.question.digest import DIGEST_KEY, check_question, digest_texts, is_digest
+from toptalkers.question.digest import check_question, digest_texts, is_digest
 from toptalkers.question.query import Query
 from toptalkers.question.where import parse_program, parse_where
 from toptalkers.records.files import find_inputs
 from toptalkers.runs.record import load_record
 
 OF_CLUSTER = (
-    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.1\t10.0.0.2\t443\tdst\t-\t6\tACCEPT\t3\t9000\t11\t6"
+    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.1\t10.0.0.2\t443\tdst\t-\t6\tACCEPT\t3\tsyn\t-\t-\t9000\t11\t6"
     b"\t2026-11-23T18:00:01Z\t2026-11-23T18:59:59Z\n"
-    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.2\t10.0.0.1\t443\tsrc\t-\t6\tREJECT\t18\t40\t1\t1"
+    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.2\t10.0.0.1\t443\tsrc\t-\t6\tREJECT\t18\tpeers\t-\t10.0.0.9\t40\t1\t1"
     b"\t2026-11-23T18:00:02Z\t2026-11-23T18:00:12Z\n"
 )
 
@@ -62,7 +62,8 @@ def test_a_digest_of_a_cluster(account: FakeAccount, tmp_path: Path) -> None:
     assert fetched.exit_code == 0
     table = parquet.read_table(output)
     assert table["records"].to_pylist() == [6, 1]
-    assert table["side"].to_pylist() == ["dst", "src"]
+    assert table["server_side"].to_pylist() == ["dst", "src"]
+    assert table["pkt_dstaddr"].to_pylist() == [None, "10.0.0.9"]
     origin = DigestOrigin.parse(table.schema.metadata[METADATA_KEY])
     assert Query.parse(**origin.question) == record.query
     assert origin.tally
@@ -106,7 +107,10 @@ CLEAN = {
     "version": ["5"],
     "account-id": ["123456789012"],
 }
-PARTS = [*DIGEST_KEY, "day", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"]
+PARTS = [
+    *("hour", "day", "interface-id", "srcaddr", "dstaddr", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"),
+    *("service-port", "side", "client-port", "protocol", "action", "tcp-flags"),
+]
 TESTED = (
     *("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "service-port", "client-port", "side"),
     *("protocol", "action", "tcp-flags"),
@@ -253,8 +257,8 @@ def test_a_digest_that_another_program_wrote_again(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "a digest without its metadata" in refused.stderr
     table = parquet.read_table(digest)
-    parquet.write_table(table.drop_columns(["side"]), copy)
-    assert "a damaged digest: it has no column side" in command(None, "run-local", str(copy)).stderr
+    parquet.write_table(table.drop_columns(["server_side"]), copy)
+    assert "a damaged digest: it has no column server_side" in command(None, "run-local", str(copy)).stderr
     assert command(None, "run-local", str(copy), "--ports", "all", "--by", "srcaddr").exit_code == 0
 
 
