@@ -100,10 +100,13 @@ def test_any_question_goes_to_a_cluster_and_back(account: FakeAccount) -> None:
 
 
 def test_all_ports_are_kept_for_the_recipes_key_only(account: FakeAccount) -> None:
-    """Another key does not tell the second step the port: refused before any request, with what to leave out."""
+    """Another key, or conversations, do not tell the last step the port: refused before any request."""
     ran = command(account, "run-emr", "--yes", "--keep-all-ports", "--by", "srcaddr")
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert "--keep-all-ports is for the key srcaddr,dstaddr,dstport" in ran.stderr
+    ran = command(account, "run-emr", "--yes", "--keep-all-ports", "--count", "once")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--keep-all-ports does not go with --count once and --pairs" in ran.stderr
     assert not account.fake_emr.requests
 
 

@@ -89,6 +89,62 @@ def test_the_table_is_for_people() -> None:
     )
 
 
+PAIRS = Query.parse(count="once", pairs="yes")
+PAIRS_LINES = (
+    "192.0.2.7 10.0.2.11 443 6 149335093 120000 1200 1335093 148000000 50000 70000 500 700 syn",
+    "10.0.1.23 10.0.2.11 - 1 840 10 2 420 420 5 5 1 1 ?",
+)
+
+
+def test_pairs_in_csv_and_json_have_both_directions() -> None:
+    """The client, the server, the sums of both directions, then of each, then the rule; a share is behind it."""
+    written = write(answer(PAIRS, *PAIRS_LINES), "csv")
+    assert written == (
+        "rank,client,server,port,protocol,bytes,packets,records,bytes_to_server,bytes_to_client,"
+        "packets_to_server,packets_to_client,records_to_server,records_to_client,how\n"
+        "1,192.0.2.7,10.0.2.11,443,6,149335093,120000,1200,1335093,148000000,50000,70000,500,700,syn\n"
+        "2,10.0.1.23,10.0.2.11,-,1,840,10,2,420,420,5,5,1,1,?\n"
+    )
+    read = json.loads(write(answer(PAIRS, *PAIRS_LINES), "json"))
+    assert {name: read["query"][name] for name in ("by", "metric", "ports", "count", "pairs")} == {
+        "by": None,
+        "metric": "bytes",
+        "ports": "all",
+        "count": "once",
+        "pairs": "yes",
+    }
+    first = read["talkers"][0]
+    assert ",".join(first) == written.split("\n")[0]
+    assert ",".join(map(str, first.values())) == written.split("\n")[1]
+    shared = write(answer(PAIRS, *PAIRS_LINES, bytes=149335933), "csv", "shares").splitlines()
+    ends = [line.split(",")[-2:] for line in shared]
+    assert ends == [["how", "bytes_percent"], ["syn", "99.999438"], ["?", "0.000562"]]
+
+
+def test_a_table_of_pairs_shows_both_directions_of_what_ranks() -> None:
+    """And says under it what `?` means, if there is one; it fits into a terminal of 100 columns."""
+    table = write(answer(PAIRS, *PAIRS_LINES), "table")
+    assert table == (
+        "#  client     server     port  proto        bytes  to server    to client  packets  records  how\n"
+        "-  ---------  ---------  ----  -----  -----------  ---------  -----------  -------  -------  ---\n"
+        "1  192.0.2.7  10.0.2.11   443  tcp    149,335,093  1,335,093  148,000,000  120,000    1,200  syn\n"
+        "2  10.0.1.23  10.0.2.11     -  icmp           840        420          420       10        2  ?\n"
+        "?: nothing tells which side is the server\n"
+    )
+    by_records = write(answer(Query.parse(pairs="yes", metric="records"), PAIRS_LINES[0]), "table").splitlines()
+    assert by_records[0].split()[5:] == ["records", "to", "server", "to", "client", "bytes", "packets", "how"]
+    assert by_records[2].split()[5:] == ["1,200", "500", "700", "149,335,093", "120,000", "syn"]
+    assert "nothing tells" not in "".join(by_records)
+
+
+def test_pairs_have_no_rates() -> None:
+    """They have no times, and the error says what does go with them."""
+    with pytest.raises(UsageError) as raised:
+        write(answer(PAIRS, *PAIRS_LINES), "table", "rates")
+    assert raised.value.message == "--show rates: a line of --pairs has no times"
+    assert raised.value.hint == "--show shares goes with --pairs"
+
+
 TEXTS = ["plain", 'quoted"', "with,comma", "=1+1", "日本語", "e\u0301", "\u202eturned", "\u0085next", "<b>", "\u2028"]
 
 

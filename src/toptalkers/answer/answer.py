@@ -119,11 +119,15 @@ _HALVES = {"high": 32, "low": 0}
 
 
 class Row(NamedTuple):
-    """A line of an answer: its rank, from 1; the values of the key; the sum of each metric, times in seconds."""
+    """A line of an answer: its rank, from 1; the values of the key; the sums (`Lines.sums`), times in seconds.
+
+    With `--pairs`, `how` says which rule found the server; else it is empty.
+    """
 
     rank: int
     key: tuple[Value, ...]
     sums: tuple[int, ...]
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class Answer:
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""
-        read = self.query.lines.read
+        of = self.query.lines
         lines = (line for chunk in self.chunks for line in chunk.splitlines())
         for rank, line in enumerate(lines, 1):
-            yield Row(rank, *read(line))
+            yield Row(rank, *of.read(line), of.how(line))

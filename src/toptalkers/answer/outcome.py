@@ -34,7 +34,7 @@ def absent_parts(answer: Answer) -> tuple[Answer, str]:
     if the answer is longer than one chunk.
     """
     query = answer.query
-    if query.is_recipe or is_digest(query):
+    if query.is_recipe or query.pairs or is_digest(query):
         return answer, ""
     chunks = iter(answer.chunks)
     first, second = next(chunks, b""), next(chunks, b"")

@@ -48,7 +48,7 @@ def digest_texts(**texts: str | None) -> dict[str, str | None]:
     """
     given = {name: text for name, text in texts.items() if text is not None}
     _check_ports(parse_ports(given.get("ports", "all")), all_ports="leave out --ports")
-    fixed = {"by": ",".join(DIGEST_KEY), "metric": ",".join(DIGEST_METRICS)}
+    fixed = {**dict.fromkeys(FIXED_CLAUSES), "by": ",".join(DIGEST_KEY), "metric": ",".join(DIGEST_METRICS)}
     return {"ports": "all", "action": "ALL", **given, **fixed}
 
 
