@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from toptalkers.errors import ToptalkersError
+from toptalkers.kernel.pure import Conversations as Conversations  # noqa: PLC0414 - exported
 
 WHY_PURE = "TOPTALKERS_PURE is set" if os.environ.get("TOPTALKERS_PURE") == "1" else ""
 """Why the counter is the one in Python; empty for the compiled kernel."""
