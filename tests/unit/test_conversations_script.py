@@ -1,7 +1,4 @@
-"""Conversations, by the rules of `docs/conversations.md`: the scripts that travel, and the pure kernel that uses them."""
-
-import re
-from pathlib import Path
+"""The rules of `docs/conversations.md`: in the scripts that travel, and in the pure kernel, which uses them."""
 
 from hypothesis import HealthCheck, given, settings
 
