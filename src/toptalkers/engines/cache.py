@@ -34,7 +34,10 @@ from toptalkers.records.files import InputFile
 _PACKAGE = Path(__file__).parents[1]
 _CODE = (
     *CODE,
-    *(_PACKAGE / name for name in ("engines/cache.py", "engines/local.py", "flowlog/neighbours.py")),
+    *(
+        _PACKAGE / name
+        for name in ("engines/cache.py", "engines/local.py", "flowlog/neighbours.py", "flowlog/truth.py")
+    ),
     *sorted((_PACKAGE / "records").glob("*.py")),
 )
 

@@ -6,6 +6,8 @@ AWS writes most of them; one is the truth of `toptalkers sample`.
 import re
 from dataclasses import dataclass
 
+from toptalkers.flowlog.truth import TRUTH_HEAD
+
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"
 
 _LINES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
@@ -29,7 +31,7 @@ _LINES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 )
 
 _JSON: tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...] = (
-    ("the truth of a sample", re.compile(rb'\{\s*"toptalkers"\s*:\s*"truth"'), ()),
+    ("the truth of a sample", re.compile(re.escape(TRUTH_HEAD)), ()),
     ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:\s*\[\s*\]'), ()),
     ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:'), (b'"eventSource"', b".amazonaws.com")),
     ("CloudTrail Insights", re.compile(rb'\{\s*"Records"\s*:'), (b'"insightDetails"',)),

@@ -17,9 +17,8 @@ in the same shape. `lost` says how many records of an interface are missing, and
 
 from collections.abc import Iterable, Iterator
 
+from toptalkers.flowlog.truth import TRUTH_HEAD
 from toptalkers.sample.traffic import Sent, Truth
-
-TRUTH_NAME = "truth.json"
 
 _NOTE = (
     "A client in the VPC logs the request of a denied attempt as accepted, without an answer: only the server's side"
@@ -29,8 +28,8 @@ _NOTE = (
 
 def format_truth(truth: Truth, *, seed: int, records: int, layout: str) -> Iterator[bytes]:
     """Yield the lines of the file, with line ends; the arguments are those of `write_sample`."""
-    head = f'{{"toptalkers": "truth", "version": 1, "seed": {seed}, "records": {records}, "layout": "{layout}",\n'
-    yield head.encode()
+    yield TRUTH_HEAD
+    yield f', "version": 1, "seed": {seed}, "records": {records}, "layout": "{layout}",\n'.encode()
     yield from _list("conversations", truth.conversations)
     yield from _list("denied", truth.denied)
     lost = ", ".join(f'"{interface}": {number}' for interface, number in sorted(truth.lost.items()))

@@ -14,13 +14,14 @@ from typing import Literal
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, format_header
+from toptalkers.flowlog.truth import TRUTH_NAME
 from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.machine.whole_file import whole_file
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
 from toptalkers.sample.parquet import to_parquet
 from toptalkers.sample.traffic import FIRST_SECOND, SLICE_SECONDS, SLICES, Traffic, records_by_slice
-from toptalkers.sample.truth import TRUTH_NAME, format_truth
+from toptalkers.sample.truth import format_truth
 
 SampleLayout = Literal["default", "rich", "aws-s3"]
 FileFormat = Literal["text", "parquet"]
