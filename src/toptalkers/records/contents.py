@@ -139,7 +139,8 @@ def _read_odd(
             if may_hold_records(piece):
                 yield Problem(name, f"looks like {neighbour.what}, but contains flow records as well; separate them")
                 return
-        if not is_truth(name, head):
+        # One that a user names is not passed over in silence; in a folder, `find_inputs` leaves it out.
+        if not (is_truth(name, head) and (archives or name.startswith("s3://"))):
             yield Problem(name, neighbour.what, is_failure=False)
     elif is_empty:
         yield Problem(name, "empty, 0 bytes")
