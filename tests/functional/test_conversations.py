@@ -86,7 +86,7 @@ def test_scripts_follow_the_rules(case: Case, top: int, is_digest: bool) -> None
     query, contents = case
     query = digest_of(query) if is_digest else query
     expected = truth.answer(query, contents, KNOWN, whole=False)
-    lines, counters = pipeline.joined(query, contents, top)
+    lines, counters = pipeline.converse(query, contents, top)
     assert lines == b"".join(expected.lines[: top or None])
     check_counters(query, counters, expected)
 

@@ -28,6 +28,7 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.kernel.counter import CODE, Counter
 from toptalkers.machine.whole_file import remove_leftovers, whole_file
+from toptalkers.question.conversations import counted_question
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile
 
@@ -63,7 +64,7 @@ class CountCache:
         self.damaged = 0
         self._lock = threading.Lock()
         self._folder = folder
-        self._question = query.mapper_arguments()
+        self._question = counted_question(query).mapper_arguments()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = folder.stat()

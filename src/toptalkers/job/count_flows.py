@@ -113,6 +113,9 @@ KEY = (b"srcaddr", b"dstaddr", b"dstport")
 KEY_ADDRESSES = tuple(field.endswith(b"addr") for field in KEY)
 """Which of them are addresses."""
 
+RECORD_NEEDS = b"start,end,interface-id,srcaddr,dstaddr,srcport,dstport,protocol,packets,bytes".split(b",")
+"""The first parts of the key of whole records, without which these cannot be joined to conversations."""
+
 NO_KEY = [b"-"] * len(KEY)
 """The values of these fields in a record without data."""
 
@@ -747,6 +750,7 @@ class FlowCounter:
         by = question.by or ",".join(field.decode() for field in KEY)
         self.is_recipe = by.encode() == b",".join(KEY)
         self.parts = [] if self.is_recipe else parse_key(by)
+        is_of_records = by.encode().split(b",")[: len(RECORD_NEEDS)] == RECORD_NEEDS
         self.metrics = parse_metrics(question.metric)
         self.where = parse_where(question.where) if question.where else []
         self.ports = parse_ports(question.ports)
@@ -760,6 +764,7 @@ class FlowCounter:
         self.needed = {METRICS[metric] for metric in self.metrics} - {b""} | tested.difference(SERVICE_PARTS)
         for fields, is_needed in (
             (KEY, self.is_recipe),
+            (RECORD_NEEDS, is_of_records),
             (PORT_FIELDS, not tested.isdisjoint(SERVICE_PARTS)),
             ((b"action",), self.action != b"ALL"),
             ((b"start",), self.is_timed),

@@ -20,6 +20,7 @@ from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import SUMMED_FIELDS
+from toptalkers.question.conversations import RECORD_KEY, RECORD_NEEDS
 from toptalkers.question.key import SERVICE_PARTS, TIME_FIELDS, TIME_PARTS, kind_of, parse_part
 from toptalkers.question.query import Query
 
@@ -71,6 +72,7 @@ class _Question(Structure):
         ("fields", c_char_p),
         ("headerless", c_char_p),
         ("key", c_char_p),
+        ("key_needs", c_size_t),
         ("sums", c_char_p),
         ("ports", c_char_p),
         ("action", c_char_p),
@@ -199,6 +201,7 @@ class Counter:
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
             key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
+            key_needs=len(RECORD_NEEDS) if query.by == RECORD_KEY else 0,
             sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
             ports=bytes(wanted),
             action=None if query.action == "ALL" else query.action.encode(),

@@ -308,6 +308,7 @@ typedef struct {
     const char *fields;     /* all known field names */
     const char *headerless; /* the columns of lines that have no header before them */
     const char *key;        /* the parts that make a talker, as KIND:FIELD (keys.c); NULL for the recipe's */
+    size_t key_needs;       /* how many of these, the first ones, a layout must have; the recipe's key needs all */
     const char *sums;       /* the fields that are summed; `records` counts records; of `start` the least is kept, of
                                `end` the largest */
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */

@@ -65,6 +65,7 @@ typedef struct reader {
     char *names; /* of the fields in `key` and `sums` */
     const char *key[LONGEST_KEY], *sums[MOST_SUMS]; /* a sum without a name counts records */
     bool is_recipe, key_has_service, all_ports;
+    size_t key_needs; /* how many parts of the key, the first ones, a layout must have */
     bool key_is_number[LONGEST_KEY]; /* whether a part's text is not looked at where its number is known */
     uint8_t ports[1 << 16];
     enum action action;

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
-from toptalkers.question.conversations import RECORD_NEEDS
+from toptalkers.question.conversations import RECORD_KEY, RECORD_NEEDS
 from toptalkers.question.key import HIGHEST_PORT, RECIPE_KEY, SERVICE_FIELDS, SERVICE_PARTS, parse_key
 from toptalkers.question.ranges import Ranges, merge_ranges
 from toptalkers.question.times import format_time, read_time
@@ -218,7 +218,7 @@ CLAUSES: tuple[Clause, ...] = (
         format=",".join,
         default=",".join(RECIPE_KEY),
         form="PARTS",
-        needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else (),
+        needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else RECORD_NEEDS if key == RECORD_KEY else (),
         describe=lambda key: "" if key == RECIPE_KEY else f"by {','.join(key)}",
         scripts=("mapper", "reducer", "port filter", "conversations"),
     ),
@@ -305,7 +305,7 @@ CLAUSES: tuple[Clause, ...] = (
         default="no",
         needs=lambda pairs: RECORD_NEEDS if pairs else (),
         describe=lambda pairs: "in pairs of client and server" if pairs else "",
-        scripts=("port filter", "conversations"),
+        scripts=("reducer", "port filter", "conversations"),
         is_flag=True,
         is_quiet=True,
     ),

@@ -108,6 +108,18 @@ def why_no_part(word: str) -> tuple[str, str] | None:
     return "joins records of both ends of a conversation, which differ in this field", _OF_RECORDS
 
 
+def needs_records(query: "Query") -> bool:
+    """Whether a question is answered by these stages: its records are joined, or folded for a digest."""
+    from toptalkers.question.digest import is_digest
+
+    return query.joins_records or is_digest(query)
+
+
+def counted_question(query: "Query") -> "Query":
+    """The question by which the lines of flow logs are counted: that of stage 1, or the question itself."""
+    return record_question(query) if needs_records(query) else query
+
+
 def record_question(query: "Query") -> "Query":
     """The question of stage 1: of the records that count for a question with `--count once` or `--pairs`."""
     from toptalkers.question.clauses import ALL_PORTS
