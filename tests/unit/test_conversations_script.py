@@ -1,4 +1,4 @@
-"""Conversations, by the rules of `docs/conversations.md`: the scripts that travel, and the pure kernel that uses them."""
+"""The rules of `docs/conversations.md`: in the scripts that travel, and in the pure kernel, which uses them."""
 
 from hypothesis import HealthCheck, given, settings
 

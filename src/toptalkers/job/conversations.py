@@ -250,12 +250,16 @@ def read_distinct(line: bytes) -> tuple[list[bytes], int, bool]:
 # `learn-map` and `learn-reduce` -----------------------------------------------------------------------------------
 
 
+NO_ADDRESSES = (b"-", b"-")
+
+
 class Facts:
     """What records and folded rows teach, each fact once.
 
     A fact is a line. `s` ENDPOINT: a server, by its flags. `e` ENDPOINT PORT ADDRESS: this port and address sent to
-    the endpoint; `=` for both if the endpoint sent to one with the same port. `h` INTERFACE FAMILY ADDRESS ADDRESS:
-    none to two addresses that are in all rows. `g` GATEWAY ADDRESS. An endpoint is ACTION PROTOCOL ADDRESS PORT.
+    the endpoint; `=` for both if the endpoint sent to one with the same port. `h` INTERFACE FAMILY ADDRESS ADDRESS: two
+    addresses, one (and `-`) or none (`-`, `-`) that are in all rows. `g` GATEWAY ADDRESS. An endpoint is ACTION
+    PROTOCOL ADDRESS PORT.
     """
 
     def __init__(self) -> None:
@@ -300,7 +304,7 @@ class Facts:
         for fact in self._others:
             yield fact + b"\n"
         for place, addresses in self._homes.items():
-            yield b"\t".join((b"h", place, *addresses)) + b"\n"
+            yield b"\t".join((b"h", place, *addresses, *NO_ADDRESSES[len(addresses) :])) + b"\n"
 
     def clear(self) -> None:
         """Forget everything."""
@@ -343,11 +347,9 @@ def learn_reduce(lines: Iterable[bytes]) -> Iterator[bytes]:
                 if ports > 1 or endpoints > 1:
                     yield b"peers\t%b\t%d\t%d\n" % (b"\t".join(endpoint), ports, endpoints)
         elif kind == b"h":
-            for place, of_place in groupby(of_kind, lambda row: (row + [b"", b""])[1:3]):
-                homes = None
-                for row in of_place:
-                    homes = set(row[3:]) if homes is None else homes.intersection(row[3:])
-                if homes and len(homes) == 1:
+            for place, of_place in groupby(of_kind, lambda row: _columns(row, 5)[:2]):
+                homes = set.intersection(*(set(row[3:]) for row in of_place)).difference(NO_ADDRESSES)
+                if len(homes) == 1:
                     yield b"\t".join((b"home", *place, *homes)) + b"\n"
         else:
             raise BadInputError(f"not a line of conversations.py learn-map: {kind[:200]!r}")
