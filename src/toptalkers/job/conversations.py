@@ -31,9 +31,10 @@ that Hadoop adds to a line that is all key does no harm.
 
 Counters on standard error, in the group toptalkers: `duplicates`, `moved_malformed_address`, `moved_malformed_port`,
 `moved_malformed_number` (distinct); `moved_duplicate` (with `--count once`), `moved_ports` (with `--pairs`),
-`oriented_syn`, `oriented_peers`, `oriented_ports`, `oriented_none`, `relayed` (fold); `collapsed` (once);
-`values_high_METRIC`, `values_low_METRIC`: the halves of what the sums of the answer add up to, with `--pairs` of the
-first metric only (once, or fold for `--pairs` without `--count once`).
+`oriented_syn`, `oriented_peers`, `oriented_ports`, `oriented_none`, `relayed` (fold); `without_flags` and
+`without_packet_addresses` (fold: TCP records without `tcp-flags`, and records without both `pkt-` fields; no copies);
+`collapsed` (once); `values_high_METRIC`, `values_low_METRIC`: the halves of what the sums of the answer add up to, with
+`--pairs` of the first metric only (once, or fold for `--pairs` without `--count once`).
 """
 
 from __future__ import annotations
@@ -250,12 +251,16 @@ def read_distinct(line: bytes) -> tuple[list[bytes], int, bool]:
 # `learn-map` and `learn-reduce` -----------------------------------------------------------------------------------
 
 
+NO_ADDRESSES = (b"-", b"-")
+
+
 class Facts:
     """What records and folded rows teach, each fact once.
 
     A fact is a line. `s` ENDPOINT: a server, by its flags. `e` ENDPOINT PORT ADDRESS: this port and address sent to
-    the endpoint; `=` for both if the endpoint sent to one with the same port. `h` INTERFACE FAMILY ADDRESS ADDRESS:
-    none to two addresses that are in all rows. `g` GATEWAY ADDRESS. An endpoint is ACTION PROTOCOL ADDRESS PORT.
+    the endpoint; `=` for both if the endpoint sent to one with the same port. `h` INTERFACE FAMILY ADDRESS ADDRESS: two
+    addresses, one (and `-`) or none (`-`, `-`) that are in all rows. `g` GATEWAY ADDRESS. An endpoint is ACTION
+    PROTOCOL ADDRESS PORT.
     """
 
     def __init__(self) -> None:
@@ -300,7 +305,7 @@ class Facts:
         for fact in self._others:
             yield fact + b"\n"
         for place, addresses in self._homes.items():
-            yield b"\t".join((b"h", place, *addresses)) + b"\n"
+            yield b"\t".join((b"h", place, *addresses, *NO_ADDRESSES[len(addresses) :])) + b"\n"
 
     def clear(self) -> None:
         """Forget everything."""
@@ -343,11 +348,9 @@ def learn_reduce(lines: Iterable[bytes]) -> Iterator[bytes]:
                 if ports > 1 or endpoints > 1:
                     yield b"peers\t%b\t%d\t%d\n" % (b"\t".join(endpoint), ports, endpoints)
         elif kind == b"h":
-            for place, of_place in groupby(of_kind, lambda row: (row + [b"", b""])[1:3]):
-                homes = None
-                for row in of_place:
-                    homes = set(row[3:]) if homes is None else homes.intersection(row[3:])
-                if homes and len(homes) == 1:
+            for place, of_place in groupby(of_kind, lambda row: _columns(row, 5)[:2]):
+                homes = set.intersection(*(set(row[3:]) for row in of_place)).difference(NO_ADDRESSES)
+                if len(homes) == 1:
                     yield b"\t".join((b"home", *place, *homes)) + b"\n"
         else:
             raise BadInputError(f"not a line of conversations.py learn-map: {kind[:200]!r}")
@@ -500,6 +503,11 @@ class Folding:
         """Add a record, or so many copies."""
         start, end, interface, source, destination, source_port, port, protocol, packets, size, action = record[:11]
         flags, packet_source, packet_destination = record[11:]
+        if not is_copy:
+            if protocol == TCP and flags == b"-":
+                self._tally.add("without_flags", number)
+            if packet_source == packet_destination == b"-":
+                self._tally.add("without_packet_addresses", number)
         is_source, how = self._learned.server_of(action, protocol, source, source_port, destination, port)
         if is_source:
             side, server_port, client_port = b"src", source_port, port

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import add
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
@@ -369,6 +369,14 @@ class SpilledSums:
             self._segments[segment.part].append(segment)
 
 
+class _Rows(Protocol):
+    """A counter of either kernel."""
+
+    def ranked(self, top: int) -> Iterator[bytes]: ...
+
+    def clear(self) -> None: ...
+
+
 class Conversations:
     """Joins the rows of counters to conversations; see `door.Conversations`.
 
@@ -392,11 +400,11 @@ class Conversations:
         self.skipped: dict[str, int] = {}
         self.quality = Quality()
 
-    def add_records(self, counter: "Counter") -> None:
+    def add_records(self, counter: _Rows) -> None:
         """Take over the rows of a counter of `record_question`."""
         self._records += _lines_of(counter)
 
-    def add_folded(self, counter: "Counter") -> None:
+    def add_folded(self, counter: _Rows) -> None:
         """Take over the rows of a counter of `folded_question`."""
         self._folded += _lines_of(counter)
 
@@ -470,6 +478,8 @@ class Conversations:
             collapsed=tally.get("collapsed", 0) if is_once else None,
             relayed=tally.get("relayed", 0) if is_once else None,
             oriented={how: number for how, number in oriented.items() if number},
+            without_flags=tally.get("without_flags", 0),
+            without_packet_addresses=tally.get("without_packet_addresses", 0),
         )
 
     def _places(self) -> list[tuple[str, int]]:
@@ -495,7 +505,7 @@ def _ports_of(query: Query) -> Iterator[bytes]:
             yield b"%d" % port
 
 
-def _lines_of(counter: "Counter") -> list[bytes]:
+def _lines_of(counter: _Rows) -> list[bytes]:
     """The lines of a counter, which is empty afterwards."""
     lines = [line for chunk in counter.ranked(0) for line in chunk.splitlines()]
     counter.clear()

@@ -305,7 +305,7 @@ CLAUSES: tuple[Clause, ...] = (
         default="no",
         needs=lambda pairs: RECORD_NEEDS if pairs else (),
         describe=lambda pairs: "in pairs of client and server" if pairs else "",
-        scripts=("port filter", "conversations"),
+        scripts=("reducer", "port filter", "conversations"),
         is_flag=True,
         is_quiet=True,
     ),
