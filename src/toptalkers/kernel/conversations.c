@@ -193,11 +193,11 @@ static bool is_service(const sums *table, const row *one, bool is_src) {
     if (has_none(one, R_SRCPORT) || has_none(one, R_DSTPORT))
         return false;
     int64_t flags = number_of_part(table, one, R_FLAGS);
-    bool is_opening = flags >= 0 && flags & 2;
+    bool is_opening = flags >= 0 && flags & SYN_FLAG;
     uint32_t src = one->part[R_SRCPORT], dst = one->part[R_DSTPORT];
     if (src == dst && !is_opening)
         return false;
-    return (is_opening ? (flags & 16) != 0 : src < dst) == is_src;
+    return (is_opening ? (flags & ACK_FLAG) != 0 : src < dst) == is_src;
 }
 
 enum { HIGHEST_KNOWN_PORT = 1024 };
@@ -216,7 +216,7 @@ static bool fold_records(folding *f, const row *one, talker *whose, int64_t reco
     return counter_add(f->to, whose, values);
 }
 
-static bool fold_row(folding *f, row *one) {
+static bool fold_row(folding *f, row *one, findings *found) {
     const sums *from = f->from;
     bool is_src;
     enum how how = server_of(f->learned, one, &is_src);
@@ -244,9 +244,11 @@ static bool fold_row(folding *f, row *one) {
         fits = fits && copy_part(f, one, R_PKT_DSTADDR, &whose, F_PKT_DSTADDR);
     if (fits && copies)
         fits = fold_records(f, one, &whose, copies, f->texts.how[HOWS]);
-    if (fits && copies < records)
-        fits = fold_records(f, one, &whose, 1, f->texts.how[how]);
-    return fits;
+    if (copies == records)
+        return fits;
+    found->without_flags += value_of_part(one, R_PROTOCOL) == TCP && has_none(one, R_FLAGS);
+    found->without_packet_addresses += has_none(one, R_PKT_SRCADDR) && has_none(one, R_PKT_DSTADDR);
+    return fits && fold_records(f, one, &whose, 1, f->texts.how[how]);
 }
 
 /* End what was added, as at the end of a file that counts. */
@@ -257,13 +259,13 @@ static bool end_adding(counter *c) {
     return fits;
 }
 
-static bool fold_all(folding *f) {
+static bool fold_all(folding *f, findings *found) {
     bool fits = take_texts(&f->to->table, &f->texts);
     for (EACH_TEXT(text, f->from))
         text->note = NO_VALUE;
     for (row *one = next_used(f->from, f->from->slots); fits && one;
          one = next_used(f->from, (uint8_t *)one + f->from->row_bytes))
-        fits = fold_row(f, one);
+        fits = fold_row(f, one, found);
     return end_adding(f->to) && fits;
 }
 
@@ -277,7 +279,7 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
     leave_out_malformed(&records->table, needs_port, found);
     endpoints *learned = mark_copies(&records->table) ? endpoints_learn(&records->table) : NULL;
     folding f = {.from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports};
-    bool fits = learned && fold_all(&f);
+    bool fits = learned && fold_all(&f, found);
     endpoints_free(learned);
     counter_clear(records);
     return fits ? 0 : -1;

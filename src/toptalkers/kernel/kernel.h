@@ -426,6 +426,7 @@ int64_t export_next(export *e, column_data *columns);
 typedef struct {
     int64_t malformed_address, malformed_port, malformed_number, ports, copies, collapsed, relayed;
     int64_t oriented[4]; /* by the rule that found the server; copies are in none */
+    int64_t without_flags, without_packet_addresses; /* of records, not of folded rows; no copies either */
 } findings;
 
 /* Add the records of a counter with the key RECORD_KEY to one with FOLDED_KEY and the sums of digests
