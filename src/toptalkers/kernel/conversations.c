@@ -263,9 +263,14 @@ static bool fold_all(folding *f, findings *found) {
     bool fits = take_texts(&f->to->table, &f->texts);
     for (EACH_TEXT(text, f->from))
         text->note = NO_VALUE;
+    const uint8_t *end = f->from->slots + f->from->rows * f->from->row_bytes;
     for (row *one = next_used(f->from, f->from->slots); fits && one;
-         one = next_used(f->from, (uint8_t *)one + f->from->row_bytes))
+         one = next_used(f->from, (uint8_t *)one + f->from->row_bytes)) {
+        const uint8_t *later = (const uint8_t *)one + AHEAD * f->from->row_bytes;
+        if (later < end)
+            fetch_endpoints(f->learned, (const row *)(const void *)later);
         fits = fold_row(f, one, found);
+    }
     return end_adding(f->to) && fits;
 }
 

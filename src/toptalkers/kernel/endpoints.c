@@ -98,6 +98,13 @@ static bool grow_endpoints(endpoints *e) {
     return true;
 }
 
+void fetch_endpoints(const endpoints *e, const row *one) {
+    if (!has_ports(one))
+        return;
+    __builtin_prefetch(&e->all[place_of(e, src_key(one), one->part[R_ACTION])], 1);
+    __builtin_prefetch(&e->all[place_of(e, dst_key(one), one->part[R_ACTION])], 1);
+}
+
 /* The records that teach something, in blocks, so that their endpoints are fetched from memory together. */
 typedef struct {
     const row *one[AHEAD];
@@ -113,8 +120,7 @@ static uint8_t *next_block(const endpoints *e, uint8_t *from, block *to) {
         from = (uint8_t *)(uintptr_t)one + e->table->row_bytes;
         if (one->state == COPY || !has_ports(one))
             continue;
-        __builtin_prefetch(&e->all[place_of(e, src_key(one), one->part[R_ACTION])], 1);
-        __builtin_prefetch(&e->all[place_of(e, dst_key(one), one->part[R_ACTION])], 1);
+        fetch_endpoints(e, one);
         to->one[to->number++] = one;
     }
     return from;
