@@ -123,6 +123,7 @@ def answer_from_files(
     from toptalkers.answer.formats import format_tally
     from toptalkers.answer.outcome import absent_parts
     from toptalkers.answer.output import write_output
+    from toptalkers.answer.statement import format_quality, measured
     from toptalkers.engines import Watch, load_engine
     from toptalkers.records.files import format_problems
 
@@ -144,6 +145,7 @@ def answer_from_files(
     if missing := sum(problem.is_failure for problem in inputs.problems):
         tally = replace(answer.tally, files_unreadable=answer.tally.files_unreadable + missing)
         answer = replace(answer, tally=tally)
+    answer = measured(answer)
     is_lost = keeps_file and left_out and not answer.tally.files_read
     if not is_lost:
         write_output(formatted(answer), options.output)
@@ -159,6 +161,8 @@ def answer_from_files(
     if note:
         say(f"Note: {note}")
     say_lines(format_tally(answer.tally))
+    if statement := format_quality(answer):
+        say_lines(statement)
     if options.strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
         return 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, Tally, TooLargeError
 from toptalkers.answer.presentation import additive
+from toptalkers.answer.quality import Quality
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.flowlog.columns import ColumnBatch
@@ -91,7 +92,9 @@ def count_files(
                 watch.on_stage("all is read; adding up and ranking the talkers")
             chunks, talkers = engine.ranked(top)
             lacks = sorted(engine.lacks)
-            return Answer(query, chunks, engine.tally, talkers, top, engine.totals, lacks, engine.exported)
+            return Answer(
+                query, chunks, engine.tally, talkers, top, engine.totals, lacks, engine.exported, engine.quality
+            )
     except BaseException:
         spill.close()
         raise
@@ -104,6 +107,7 @@ class LocalEngine:
         tally: that of all files, after `count`.
         totals: what the sums add up to, by the metric, after `ranked`; times have none.
         lacks: what digests lack, with their names.
+        quality: the interfaces with SKIPDATA, and the hours of records that count, after `ranked`.
         exported: see `Answer`; None before `ranked`, and of a part of the rows, or when some are on the disk.
 
     """
@@ -121,6 +125,7 @@ class LocalEngine:
         self.tally = Tally()
         self.totals: dict[str, int] = {}
         self.lacks: dict[str, list[str]] = {}
+        self.quality = Quality()
         self.exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
         self._query = query
         self._files = files
@@ -197,6 +202,7 @@ class LocalEngine:
         if max(totals.values()) > LARGEST_TOTAL:
             raise TooLargeError
         self.totals = {metric: totals[metric] for metric in additive(self._query)}
+        self.quality = sum((counter.quality for counter in self._counters), Quality())
         if self._spill.is_used:
             for counter in self._counters:
                 self._spill.take(counter)
@@ -221,7 +227,7 @@ class LocalEngine:
             own = Counter(self._query)
             tally = self._count_parts(own, number, unpack_beside=unpack_beside)
             if tally is not None and not own.has_spilled:
-                self._cache.save(file, version, own.pack(), tally)
+                self._cache.save(file, version, own.pack(), tally, own.quality)
             counter.absorb(own)
         else:
             self._on_read(file.size_bytes)
