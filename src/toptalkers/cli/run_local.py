@@ -130,7 +130,7 @@ def answer_from_files(
     if not options.paths and options.manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
     engine = load_engine(options.engine, given=["cache"] if options.cache else [])
-    inputs = _find_inputs(query, options)
+    inputs = find_local_inputs(query, options)
     left_out = list(inputs.problems)
     beside: dict[str, Any] = {"scratch": options.output.parent if options.output else None, "cache": None}
     if options.cache:
@@ -169,7 +169,7 @@ def answer_from_files(
     return int(any(problem.is_failure for problem in left_out))
 
 
-def _find_inputs(query: Query, options: LocalOptions) -> "Inputs":
+def find_local_inputs(query: Query, options: LocalOptions) -> "Inputs":
     """The files of the paths, then those of the manifest."""
     from toptalkers.records.files import Inputs, find_inputs, read_manifest
     from toptalkers.records.wanted import Origin
