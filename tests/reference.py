@@ -35,6 +35,8 @@ NUMBERS = (
     *("version", "packets", "bytes", "start", "end", "tcp-flags", "traffic-path", "encryption-status"),
     *("packets-lost-no-route", "packets-lost-blackhole", "packets-lost-mtu-exceeded", "packets-lost-ttl-expired"),
 )
+JOINED = ("start", "end", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes")
+"""A key that begins with these is of whole records, each of which must have them."""
 TIMES = {"minute": 60, "hour": 3600, "day": 86400}
 SERVICE = ("service-port", "side", "client-port")
 SUMMED = {"packets": "packets", "bytes": "bytes", "first": "start", "last": "end"}
@@ -58,12 +60,14 @@ class Reference:
     Attributes:
         metrics: what is summed.
         sums: the sums of each printed key.
+        records: the records that count.
         whole: sums and tally of only the files that fit: the result of an engine that leaves the others out.
 
     """
 
     metrics: tuple[str, ...]
     sums: dict[bytes, list[int]] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
     misfits: list[bool] = field(default_factory=list)
     whole: "Reference | None" = None
@@ -137,6 +141,7 @@ def count(query: Query, files: list[bytes], known_fields: set[str]) -> Reference
         for into in (answer, *([answer.whole] if answer.whole and not bad else [])):
             for key, sums in one.sums.items():
                 into.add(key, sums)
+            into.records.extend(one.records)
             into.seen.update(one.seen)
     return answer
 
@@ -206,12 +211,14 @@ def _examine(query: Query, columns: list[str], values: list[str], answer: Refere
     except SkippedError as reason:
         return str(reason)
     answer.add(key, sums)
+    answer.records.append(record)
     return None
 
 
 def _look(query: Query, record: Record) -> None:
     """Look at all that the conditions need, in order; raise SkippedError unless the record is wanted."""
     needed = list(RECIPE) if query.by == RECIPE else []
+    needed += JOINED if query.by[: len(JOINED)] == JOINED else ()
     needed += ["action"] * (query.action != "ALL")
     needed += ["start"] * bool(query.since or query.until)
     needed += ["dstport"] * (query.ports != ((0, 65535),))

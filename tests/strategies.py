@@ -1,12 +1,13 @@
 """Hypothesis strategies: whole flow-log files as bytes, clean and dirty, and questions to ask of them."""
 
+from dataclasses import replace
 from random import Random
 
 from hypothesis import strategies as st
 
 from tests import wheres
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, FIELDS, FieldType
-from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
+from toptalkers.question.clauses import METRICS, SUMMED_FIELDS, Address
 from toptalkers.question.key import ADDRESS_FIELDS, MOST_COLUMNS, PORT_FIELDS, RECIPE_KEY, SERVICE_PARTS, TIME_PARTS
 from toptalkers.question.query import Query
 
@@ -357,3 +358,186 @@ def cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
     log_format = draw(st.none() | any_layouts())
     query = draw(queries(log_format))
     return query, draw(st.lists(files(log_format or DEFAULT_FIELDS, headers=any_layouts()), min_size=1, max_size=3))
+
+
+_HOMES = {
+    "10.0.0.1": "eni-a",
+    "10.0.0.2": "eni-b",
+    "10.0.1.9": "eni-nat",
+    "2001:db8::1": "eni-a",
+    "2001:db8::2": "eni-b",
+}
+"""Which interface has which address; others are outside."""
+_GATEWAY = "10.0.1.9"
+_OUTSIDE = ["198.51.100.7", "203.0.113.255", "2001:db8:f::1"]
+_SERVERS = ["22", "53", "80", "123", "443", "1023", "1024", "2049", "8080", "32767", "32768", "40000", "50000"]
+_CLIENTS = ["20", "53", "123", "700", "1023", "1024", "1025", "32768", "40000", "40001", "49151", "49152", "50001"]
+_SECONDS = [0, 1, 59, 60, 61, 119, 120, 121, 600, 3000, 3540, 3599, 3600, 3601, 3660, 3661, 7199, 7200, 10_000, 90_000]
+"""Starts after midnight, and durations: some end shortly before another begins."""
+
+JOINED = ("start", "end", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes")
+_ALSO_JOINED = ("action", "log-status", "tcp-flags", "pkt-srcaddr", "pkt-dstaddr", "vpc-id")
+
+_JOINED_WILD: Pools = {
+    **{name: _mostly([*_HOMES, *_OUTSIDE, "-"], BAD_ADDRESSES[:4]) for name in ADDRESS_FIELDS},
+    **{name: _mostly([*_SERVERS, *_CLIENTS, "-"], BAD_PORTS[1:4]) for name in PORT_FIELDS},
+    "interface-id": ["eni-a", "eni-b", "eni-c", "-", "src", "dst"],
+    "protocol": ["6", "6", "17", "33", "132", "136", "1", "50", "-", "256"],
+    "tcp-flags": ["-", "0", "1", "2", "3", "16", "18", "19", "22", "x"],
+    "packets": ["0", "1", "7", "-", "+5", "999999999999999"],
+    "bytes": ["0", "40", "1500", "-", "+5", "999999999999999"],
+    "start": [*STARTS, "-", "253402300799", "253402300800", "0", "x"],
+    "end": [*STARTS, "-", "253402300799999", "253402300800", "59"],
+    "action": ["ACCEPT", "ACCEPT", "REJECT", "-", "DROP"],
+    "log-status": ["OK"] * 8 + STATUSES,
+}
+
+Joined = dict[str, str]
+"""A record by field."""
+
+
+def _conversation(random: Random, clients: list[str], servers: list[str]) -> list[Joined]:
+    """The records of one conversation in one window, in one or both directions, by some of the interfaces."""
+    family = random.choice([list(_HOMES)[:3] + _OUTSIDE[:2]] * 3 + [list(_HOMES)[3:] + _OUTSIDE[2:]])
+    client, server = random.sample(family, 2) if random.randrange(12) else random.choices(family, k=2)
+    protocol = random.choice(["6", "6", "6", "17", "17", "132", "1"])
+    ports = [random.choice(clients), random.choice(servers)] if protocol != "1" else ["0", "0"]
+    start = 1793491200 + random.choice(_SECONDS)
+    window = {"start": str(start), "end": str(start + random.choice(_SECONDS[:11])), "protocol": protocol}
+    has_flags, shake = random.randrange(3), random.randrange(3)
+    records = []
+    for way in random.choice([(0,), (1,), (0, 1), (0, 1)]):
+        names = [client, server] if way == 0 else [server, client]
+        size = random.choice([0, 1, 40, 1500, 30_000])
+        flow = {
+            **window,
+            "srcaddr": names[0],
+            "dstaddr": names[1],
+            "action": random.choice(["ACCEPT"] * 5 + ["REJECT"]),
+        }
+        flow |= {"srcport": ports[way], "dstport": ports[1 - way]}
+        flow["tcp-flags"] = (["2", "18"][way] if shake == 0 else "0") if has_flags and protocol == "6" else "-"
+        by = {_HOMES[one] for one in (client, server) if one in _HOMES} | {random.choice(["eni-a", "eni-c"])}
+        for interface in random.sample(sorted(by), random.randint(1, len(by))):
+            lost = random.choice([0, 0, 0, 1])
+            sizes = {"bytes": str(max(size - 10 * lost, 0)), "packets": str(max(size // 40 - lost, 0))}
+            records.append(
+                {**flow, **sizes, "interface-id": interface, "pkt-srcaddr": names[0], "pkt-dstaddr": names[1]}
+            )
+    return records
+
+
+def _translated(random: Random, clients: list[str], servers: list[str]) -> list[Joined]:
+    """A conversation through a NAT gateway: each direction on both of its sides, and by the client's interface."""
+    outside = random.choice(_OUTSIDE[:2])
+    first, *_ = _conversation(random, clients, servers)
+    ports = [random.choice(clients), random.choice(servers)]
+    common = {**first, "action": "ACCEPT", "protocol": "6", "tcp-flags": random.choice(["-", "2", "0"])}
+    legs = []
+    for source, destination, packet in (
+        ("10.0.0.1", _GATEWAY, ("10.0.0.1", outside)),
+        (_GATEWAY, outside, (_GATEWAY, outside)),
+        (outside, _GATEWAY, (outside, _GATEWAY)),
+        (_GATEWAY, "10.0.0.1", (outside, "10.0.0.1")),
+    ):
+        is_reply = outside == packet[0]
+        leg = {**common, "interface-id": "eni-nat", "srcaddr": source, "dstaddr": destination}
+        leg |= {"srcport": ports[is_reply], "dstport": ports[not is_reply]}
+        legs.append(leg | {"pkt-srcaddr": packet[0], "pkt-dstaddr": packet[1]})
+    inner = {**legs[0], "interface-id": "eni-a", "dstaddr": outside}
+    legs.append(inner | {"srcaddr": "10.0.0.1", "pkt-srcaddr": "10.0.0.1", "pkt-dstaddr": outside})
+    return random.sample(legs, random.randint(2, len(legs)))
+
+
+def _copies(random: Random, record: Joined) -> list[Joined]:
+    """A record again: as it was, or from a flow log with other optional fields."""
+    without = {"tcp-flags": "-", "pkt-srcaddr": "-", "pkt-dstaddr": "-"}
+    other = {"tcp-flags": random.choice(["-", "0", "2", "19"]), "pkt-srcaddr": random.choice(list(_HOMES))}
+    return [{**record, **random.choice([{}, {}, without, other])} for _ in range(random.choice([1, 1, 2]))]
+
+
+def joined_line(columns: tuple[str, ...], record: Joined, filler: str = "OK") -> bytes:
+    """A record as a line of some columns; another field has a filler."""
+    fillers = {"log-status": "OK", "vpc-id": "vpc-1", "version": "2", "account-id": "123456789012"}
+    return " ".join(record.get(name, fillers.get(name, filler)) for name in columns).encode()
+
+
+@st.composite
+def joined_layouts(draw: st.DrawFn, action: str) -> tuple[str, ...]:
+    """Columns of records that can be joined, in any order; seldom without a field that is needed."""
+    others = [name for name in _ALSO_JOINED if not draw(_one_in(4))]
+    if action != "ALL" and "action" not in others:
+        others.append("action")
+    lacking = draw(st.sampled_from(JOINED)) if draw(_one_in(20)) else None
+    return tuple(draw(st.permutations([name for name in (*JOINED, *others) if name != lacking])))
+
+
+@st.composite
+def joined_files(draw: st.DrawFn, headerless: tuple[str, ...], action: str) -> list[bytes]:
+    """One to three files of records of conversations that know of each other, some lines dirty."""
+    records: list[list[Joined]] = []
+    few = Random(draw(st.integers(0, 1 << 20)))
+    clients, servers = few.sample(_CLIENTS, 4), few.sample(_SERVERS, few.choice([1, 2, 4]))
+    for _ in range(draw(st.sampled_from([12, 12, 6, 2, 1]))):
+        random = Random(draw(st.integers(0, 1 << 20)))
+        made = (_translated if random.randrange(6) == 0 else _conversation)(random, clients, servers)
+        if random.randrange(3) == 0:
+            made += _copies(random, random.choice(made))
+        if random.randrange(12) == 0:
+            random.choice(made)[random.choice([*JOINED[2:], "start", "end"])] = "-"
+        records.append(made)
+    contents = []
+    dirty = draw(st.booleans())
+    for _ in range(draw(st.sampled_from([1, 2, 3]))):
+        columns = headerless if draw(_one_in(3)) else draw(joined_layouts(action))
+        lines = [] if columns is headerless else [" ".join(columns).encode()]
+        random = Random(draw(st.integers(0, 1 << 20)))
+        for made in records:
+            lines += [joined_line(columns, record) for record in made if random.randrange(4)]
+        random.shuffle(lines[1:])
+        for _ in range(draw(st.integers(0, max(1, len(lines) // 8)))) if dirty else ():
+            wild = {name: random.choice(pool) for name, pool in _JOINED_WILD.items()}
+            usual = random.choice(random.choice(records))
+            some = {name: wild[name] for name in random.sample(sorted(wild), random.randint(1, 3))}
+            line = joined_line(columns, {**usual, **some})
+            lines.append(draw(_odd_lines(columns)) if draw(_one_in(8)) else line)
+        contents.append(b"\n".join([*lines, b""]))
+    return contents
+
+
+JOINED_PARTS = [
+    *("hour", "day", "srcaddr", "dstaddr", "pair", "srcport", "dstport", "service-port", "side", "client-port"),
+    *("protocol", "action", "srcaddr/24/64", "dstaddr/8/32"),
+]
+"""What `--by` takes with `--count once`."""
+_JOINED_PORTS = ["all"] * 8 + ["0-1024"] * 4 + ["22,443,8000-8999", "123,1025-65535"]
+
+
+@st.composite
+def joined_queries(draw: st.DrawFn, log_format: tuple[str, ...] | None = None) -> Query:
+    """Any question that joins records to conversations."""
+    pairs, once = draw(st.sampled_from([(True, True), (True, True), (False, True), (False, True), (True, False)]))
+    fields = log_format or DEFAULT_FIELDS
+    where = wheres.wheres(fields=tuple(name for name in wheres.FIELDS if name in (*fields, *SERVICE_PARTS)))
+    metrics = draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=5, unique=True))
+    parts = draw(st.lists(st.sampled_from(JOINED_PARTS), min_size=1, max_size=5, unique=True))
+    query = Query.parse(
+        by=None if pairs or draw(_one_in(3)) else ",".join(parts),
+        metric=draw(st.sampled_from(["bytes", "bytes", "packets", "records"])) if pairs else ",".join(metrics),
+        where=draw(where).text if draw(_one_in(8)) else None,
+        ports=draw(st.sampled_from(_JOINED_PORTS)),
+        action=draw(st.sampled_from(["ACCEPT"] * 5 + ["ALL"] * 6 + ["REJECT"])) if "action" in fields else "ALL",
+        since=draw(_SINCE),
+        until=draw(_UNTIL),
+        log_format=" ".join(log_format) if log_format else None,
+    )
+    address: Address | None = draw(st.sampled_from([None, None, "pkt", "eni"]))
+    return replace(query, count="once" if once else "records", pairs=pairs, address=address)
+
+
+@st.composite
+def joined_cases(draw: st.DrawFn) -> tuple[Query, list[bytes]]:
+    """A question that joins records to conversations, and uncompressed files."""
+    log_format = draw(st.none() | joined_layouts(action="ALL").filter(lambda columns: set(JOINED) <= set(columns)))
+    query = draw(joined_queries(log_format))
+    return query, draw(joined_files(log_format or DEFAULT_FIELDS, query.action))

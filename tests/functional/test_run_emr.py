@@ -14,6 +14,7 @@ from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.job.bundle import SCRIPTS
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.request import ClusterOptions, render_request
 from toptalkers.runs.plan import RunPlan, plan_run
@@ -100,10 +101,13 @@ def test_any_question_goes_to_a_cluster_and_back(account: FakeAccount) -> None:
 
 
 def test_all_ports_are_kept_for_the_recipes_key_only(account: FakeAccount) -> None:
-    """Another key does not tell the second step the port: refused before any request, with what to leave out."""
+    """Another key, or conversations, do not tell the last step the port: refused before any request."""
     ran = command(account, "run-emr", "--yes", "--keep-all-ports", "--by", "srcaddr")
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert "--keep-all-ports is for the key srcaddr,dstaddr,dstport" in ran.stderr
+    ran = command(account, "run-emr", "--yes", "--keep-all-ports", "--count", "once")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--keep-all-ports does not go with --count once and --pairs" in ran.stderr
     assert not account.fake_emr.requests
 
 
@@ -111,7 +115,7 @@ def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
     """The scripts are uploaded once, under the hash of their content."""
     command(account, "run-emr", "--yes")
     code = {key for key in account.fake_s3.objects if key.startswith("code/")}
-    assert {key.rsplit("/", 1)[1] for key in code} == {"count_flows.py", "port_filter.py", "sum_counts.py"}
+    assert {key.rsplit("/", 1)[1] for key in code} == {*SCRIPTS}
     second = command(account, "run-emr", "--yes")
     assert second.exit_code == 0
     assert "uploaded" not in second.stderr

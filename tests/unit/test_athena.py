@@ -120,10 +120,12 @@ def test_the_answer_is_that_of_every_engine(data: st.DataObject) -> None:
     [
         ({"by": "hour,srcaddr/24"}, "--by: srcaddr/24 is not written as SQL"),
         ({"where": "src net 2001:db8::/32"}, "--where: IPv6 addresses of srcaddr are not written as SQL"),
+        ({"count": "once"}, "--count once is not written as SQL: records are joined to conversations"),
+        ({"count": "once", "pairs": "yes"}, "--pairs is not written as SQL: records are joined to conversations"),
     ],
 )
 def test_what_is_not_written_as_sql(asked: dict[str, str], message: str) -> None:
-    """Networks and tests of IPv6 are refused, and the part is named."""
+    """Networks, tests of IPv6, and conversations are refused by name."""
     with pytest.raises(UsageError, match=message):
         question_sql(Query.parse(**asked), [Table("t", "plain", "s3://b/", DEFAULT_LAYOUT)])
 

@@ -1,11 +1,13 @@
 """The table of clauses: each clause reaches its option, script, record, plan and cache."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,12 +16,13 @@ from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import describe_query, format_answer
 from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation, fewer
 from toptalkers.cli.fetch_results import fetch_results
+from toptalkers.cli.options import query_options
 from toptalkers.cli.render import cluster, steps
 from toptalkers.cli.run_emr import run_emr
 from toptalkers.cli.run_local import run_local
 from toptalkers.engines.cache import CountCache
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.job import conversations, count_flows, port_filter, sum_counts
 from toptalkers.question.clauses import CLAUSES, SUMMED_FIELDS, Clause
 from toptalkers.question.query import Query
 from toptalkers.runs.record import question_of
@@ -33,8 +36,14 @@ OTHER = {
     "since": "2026-11-01T00:00:00Z",
     "until": "2026-11-02T00:00:00Z",
     "log_format": "${start} ${action} ${srcaddr} ${dstaddr} ${dstport} ${packets} ${bytes}",
+    "count": "once",
+    "pairs": "yes",
+    "address": "eni",
 }
 """For each clause, a text that stands for another value than its default."""
+
+BESIDE = {"pairs": {"ports": "0-1024", "metric": "records"}, "address": {"count": "once"}}
+"""For some clauses, what must be asked beside that text, so that nothing else changes."""
 
 each_clause = pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.name)
 
@@ -51,8 +60,8 @@ def test_a_clause_is_an_option_wherever_a_question_is_asked(clause: Clause) -> N
     """With its help, its choices or form, and its default."""
     for command in (run_local, run_emr, steps, cluster):
         shown = " ".join(command.get_help(click.Context(command, terminal_width=200)).split())
-        assert f"{clause.option} {clause.metavar} {' '.join(clause.help.split())}" in shown
-        if clause.default is not None:
+        assert " ".join(f"{clause.option} {clause.metavar} {clause.help}".split()) in shown
+        if clause.default is not None and not clause.is_flag:
             assert f"{clause.help} [default: {clause.default}]" in shown
 
 
@@ -68,17 +77,21 @@ def test_what_belongs_to_the_answer_is_an_option_wherever_one_is_written() -> No
 @each_clause
 def test_another_value_changes_all_that_depends_on_it(clause: Clause, tmp_path: Path) -> None:
     """The scripts' arguments, run.json, the plan, the question in a JSON answer, a cache entry's identity."""
-    plain, other = Query(), Query.parse(**{clause.name: OTHER[clause.name]})
+    beside = BESIDE.get(clause.name, {})
+    plain = Query.parse(**({} if clause.is_flag else beside))
+    other = Query.parse(**{clause.name: OTHER[clause.name]}, **beside)
     assert plain != other
     assert (plain.mapper_arguments() != other.mapper_arguments()) == ("mapper" in clause.scripts)
     assert (plain.reducer_arguments() != other.reducer_arguments()) == ("reducer" in clause.scripts)
     assert (plain.filter_arguments() != other.filter_arguments()) == ("port filter" in clause.scripts)
+    assert (plain.conversation_arguments() != other.conversation_arguments()) == ("conversations" in clause.scripts)
     assert question_of(other)[clause.name] == OTHER[clause.name]
     assert (describe_query(plain) != describe_query(other)) == (clause.describe is not None)
     asked = [b"".join(format_answer(Answer(query, [], Tally()), "json")) for query in (plain, other)]
     assert (asked[0] != asked[1]) == (clause.describe is not None)
     caches = [CountCache(tmp_path, query) for query in (plain, other)]
-    assert (caches[0]._question != caches[1]._question) == ("mapper" in clause.scripts)
+    are_others = "mapper" in clause.scripts or clause.name in ("count", "pairs")  # with these, records are kept whole
+    assert (caches[0]._question != caches[1]._question) == are_others
 
 
 @each_clause
@@ -89,6 +102,7 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
         ("mapper", count_flows.parse_arguments),
         ("reducer", sum_counts.parse_arguments),
         ("port filter", port_filter.parse_arguments),
+        ("conversations", lambda arguments: conversations.parse_arguments(["distinct", *arguments])),
     ):
         if script in clause.scripts:
             parse([clause.option, word])
@@ -105,6 +119,7 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
         (sum_counts.parse_arguments, ["--metric", "bytes,packet"]),
         (port_filter.parse_arguments, ["--ports", "80-22"]),
         (port_filter.parse_arguments, ["--top", "-1"]),
+        (port_filter.parse_arguments, ["--metric", "last", "--pairs", "yes"]),
     ],
 )
 def test_scripts_refuse_values_that_they_do_not_know(
@@ -123,6 +138,50 @@ def test_the_mapper_takes_every_choice(clause: Clause) -> None:
     for choice in clause.choices if "mapper" in clause.scripts else ():
         fields = ",".join(("srcaddr", "dstaddr", "dstport", "action", *SUMMED_FIELDS.values()))
         count_flows.parse_arguments([clause.option, choice, "--log-format", fields])
+
+
+def test_a_clause_that_is_quiet_is_written_only_when_it_is_asked() -> None:
+    """So run.json, a JSON answer and a schedule's names are the same as before there was such a clause."""
+    quiet = {clause.name for clause in CLAUSES if clause.is_quiet}
+    assert quiet == {"count", "pairs", "address"}
+    assert not quiet & Query.parse().texts().keys()
+    assert not quiet & json.loads(b"".join(format_answer(Answer(Query(), [], Tally()), "json")))["query"].keys()
+    asked = Query.parse(count="once", pairs="yes", address="eni")
+    assert {name: asked.texts()[name] for name in quiet} == {"count": "once", "pairs": "yes", "address": "eni"}
+    assert Query.parse(**asked.texts()) == asked
+
+
+def test_with_pairs_some_defaults_are_others() -> None:
+    """All ports of servers, ranked by bytes; what is given holds."""
+    assert Query.parse(pairs="yes").texts() == Query.parse(pairs="yes", ports="all", metric="bytes").texts()
+    given = Query.parse(pairs="yes", ports="443", metric="records")
+    assert (given.ports, given.metric) == (((443, 443),), ("records",))
+    assert Query.parse(pairs="no") == Query()
+
+
+@click.command()
+@query_options
+def ask(query: Query, **_: object) -> None:
+    """Print the texts of the question."""
+    click.echo(json.dumps(query.texts()))
+
+
+def test_pairs_on_the_command_line_and_in_a_file() -> None:
+    """--pairs takes no value; of --metric and --ports, what is given holds, in toptalkers.toml as well."""
+
+    def texts(*words: str, **file: object) -> dict[str, str]:
+        asked = CliRunner().invoke(ask, words, default_map=file)
+        assert asked.exit_code == 0, asked.output
+        found: dict[str, str] = json.loads(asked.stdout)
+        return found
+
+    both = {"action": "ACCEPT", "pairs": "yes"}
+    assert texts("--pairs") == texts(pairs=True) == {"metric": "bytes", "ports": "all", **both}
+    assert texts("--pairs", "--metric", "records") == {"metric": "records", "ports": "all", **both}
+    assert texts("--ports", "0-1024", pairs=True) == {"metric": "bytes", "ports": "0-1024", **both}
+    assert texts("--pairs", metric="packets", ports="53") == {"metric": "packets", "ports": "53", **both}
+    assert texts(pairs=False) == Query.parse().texts()
+    assert CliRunner().invoke(ask, ["--pairs", "yes"]).exit_code == 2
 
 
 @given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))

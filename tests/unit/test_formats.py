@@ -9,8 +9,9 @@ import pytest
 
 from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.answer.formats import format_answer
-from toptalkers.answer.outcome import absent_parts
+from toptalkers.answer.outcome import absent_parts, notes_of_format
 from toptalkers.answer.presentation import FORMATS, Format, Presentation
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.query import Query
 
@@ -87,6 +88,91 @@ def test_the_table_is_for_people() -> None:
         "2  2026-11-23T18:00:00Z  253       -                 5        1  2026-11-23T18:01:00Z\n"
         "3  2026-11-23T19:00:00Z  -         vpc-0a1b          0        1  2026-11-23T19:01:00Z\n"
     )
+
+
+PAIRS = Query.parse(count="once", pairs="yes")
+PAIRS_LINES = (
+    "192.0.2.7 10.0.2.11 443 6 149335093 120000 1200 1335093 148000000 50000 70000 500 700 syn",
+    "10.0.1.23 10.0.2.11 - 1 840 10 2 420 420 5 5 1 1 ?",
+)
+
+
+def test_pairs_in_csv_and_json_have_both_directions() -> None:
+    """The client, the server, the sums of both directions, then of each, then the rule; a share is behind it."""
+    written = write(answer(PAIRS, *PAIRS_LINES), "csv")
+    assert written == (
+        "rank,client,server,port,protocol,bytes,packets,records,bytes_to_server,bytes_to_client,"
+        "packets_to_server,packets_to_client,records_to_server,records_to_client,how\n"
+        "1,192.0.2.7,10.0.2.11,443,6,149335093,120000,1200,1335093,148000000,50000,70000,500,700,syn\n"
+        "2,10.0.1.23,10.0.2.11,-,1,840,10,2,420,420,5,5,1,1,?\n"
+    )
+    read = json.loads(write(answer(PAIRS, *PAIRS_LINES), "json"))
+    assert {name: read["query"][name] for name in ("by", "metric", "ports", "count", "pairs")} == {
+        "by": None,
+        "metric": "bytes",
+        "ports": "all",
+        "count": "once",
+        "pairs": "yes",
+    }
+    first = read["talkers"][0]
+    assert ",".join(first) == written.split("\n")[0]
+    assert ",".join(map(str, first.values())) == written.split("\n")[1]
+    shared = write(answer(PAIRS, *PAIRS_LINES, bytes=149335933), "csv", "shares").splitlines()
+    ends = [line.split(",")[-2:] for line in shared]
+    assert ends == [["how", "bytes_percent"], ["syn", "99.999438"], ["?", "0.000562"]]
+
+
+def test_a_table_of_pairs_shows_both_directions_of_what_ranks() -> None:
+    """And says under it what `?` means, if there is one; it fits into a terminal of 100 columns."""
+    table = write(answer(PAIRS, *PAIRS_LINES), "table")
+    assert table == (
+        "#  client     server     port  proto        bytes  to server    to client  packets  records  how\n"
+        "-  ---------  ---------  ----  -----  -----------  ---------  -----------  -------  -------  ---\n"
+        "1  192.0.2.7  10.0.2.11   443  tcp    149,335,093  1,335,093  148,000,000  120,000    1,200  syn\n"
+        "2  10.0.1.23  10.0.2.11     -  icmp           840        420          420       10        2  ?\n"
+        "?: nothing tells which side is the server\n"
+    )
+    by_records = write(answer(Query.parse(pairs="yes", metric="records"), PAIRS_LINES[0]), "table").splitlines()
+    assert by_records[0].split()[5:] == ["records", "to", "server", "to", "client", "bytes", "packets", "how"]
+    assert by_records[2].split()[5:] == ["1,200", "500", "700", "149,335,093", "120,000", "syn"]
+    assert "nothing tells" not in "".join(by_records)
+
+
+def test_pairs_have_no_rates() -> None:
+    """They have no times, and the error says what does go with them."""
+    with pytest.raises(UsageError) as raised:
+        write(answer(PAIRS, *PAIRS_LINES), "table", "rates")
+    assert raised.value.message == "--show rates: a line of --pairs has no times"
+    assert raised.value.hint == "--show shares goes with --pairs"
+
+
+LACKS = Quality(without_flags=4282, without_packet_addresses=1)
+NO_FLAGS = (
+    "4,282 TCP records have no tcp-flags, which show who opened a connection:"
+    " servers were found by peers and ports, too"
+)
+NO_PACKETS = (
+    "1 record has no pkt-srcaddr and pkt-dstaddr: what a NAT gateway sent on is counted as a conversation of its own"
+)
+RICHER = "; flow logs of 'enable-flowlogs --log-format rich' have these fields"
+
+
+@pytest.mark.parametrize(
+    ("asked", "quality", "notes"),
+    [
+        ({"count": "once", "pairs": "yes"}, LACKS, [NO_FLAGS, NO_PACKETS + RICHER]),
+        ({"count": "once", "pairs": "yes"}, Quality(without_flags=0, without_packet_addresses=0), []),
+        ({"count": "once", "pairs": "yes"}, Quality(), []),
+        ({"count": "once", "pairs": "yes", "address": "eni"}, LACKS, [NO_FLAGS + RICHER]),
+        ({"pairs": "yes"}, LACKS, [NO_FLAGS + RICHER]),
+        ({"count": "once"}, LACKS, [NO_PACKETS + RICHER]),
+        ({"count": "once", "by": "service-port,side"}, LACKS, [NO_FLAGS, NO_PACKETS + RICHER]),
+        ({"by": "service-port"}, LACKS, []),
+    ],
+)
+def test_what_a_format_does_not_tell(asked: dict[str, str], quality: Quality, notes: list[str]) -> None:
+    """A note says what cannot be told only where the question asks for it, and which format would tell."""
+    assert notes_of_format(Query.parse(**asked), quality) == notes
 
 
 TEXTS = ["plain", 'quoted"', "with,comma", "=1+1", "日本語", "e\u0301", "\u202eturned", "\u0085next", "<b>", "\u2028"]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.question.clauses import METRICS
+from toptalkers.question.conversations import HOWS, PAIR_COLUMNS, PAIR_SUMS
 from toptalkers.question.key import RECIPE_KEY, Value, parse_key
 from toptalkers.question.lines import TIME_METRICS, lines_of
 from toptalkers.question.times import LARGEST_TIME, format_seconds, parse_seconds
@@ -69,6 +70,42 @@ def test_the_recipes_lines_survive_printing_with_any_sums(
     assert lines.read(line) == ((src, dst, port), sums)
     assert lines.rank(line) == sums[0]
     assert line.count(b"[") == (":" in src) + (":" in dst)
+
+
+@given(
+    st.tuples(ADDRESSES, ADDRESSES, PORTS | st.just("-"), st.integers(0, 255) | st.just("-")),
+    st.lists(st.integers(0, 10**38 - 1), min_size=9, max_size=9),
+    st.sampled_from(HOWS),
+    st.sampled_from(["bytes", "packets", "records"]),
+)
+def test_lines_of_pairs_survive_printing(key: tuple[Value, ...], sums: list[int], how: str, metric: str) -> None:
+    """The key, nine sums and the rule that found the server; the metric's sum ranks."""
+    lines = lines_of(RECIPE_KEY, (metric,), pairs=True)
+    line = lines.format(key, [*sums, how])
+    assert lines.read(line) == (key, tuple(sums))
+    assert lines.how(line) == lines.how(line.rstrip()) == how
+    assert lines.rank(line) == sums[["bytes", "packets", "records"].index(metric)]
+    assert lines.names == (*PAIR_COLUMNS, *PAIR_SUMS, "how")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"192.0.2.1\t192.0.2.2\t443\t6\t9\t9\t9\t4\t5\t4\t5\t4\t5",
+        b"192.0.2.1\t192.0.2.2\t443\t6\t9\t9\t9\t4\t5\t4\t5\t4\t5\tcopy",
+        b"192.0.2.1\t192.0.2.2\t443\t6\t9\t9\t9\t4\t5\t4\t5\t4\t5\t?\t",
+        b"192.0.2.1\t192.0.2.2\t443\t6\t9\t9\t9\t4\t5\t4\t5\t4\t05\t?",
+        b"192.0.2.1\t192.0.2.2\t443\ttcp\t9\t9\t9\t4\t5\t4\t5\t4\t5\t?",
+        b"192.0.2.1\t192.0.2.256\t443\t6\t9\t9\t9\t4\t5\t4\t5\t4\t5\t?",
+        b"192.0.2.1:192.0.2.2:443\t9",
+    ],
+)
+def test_what_is_no_line_of_pairs(line: bytes) -> None:
+    """A line without its rule or with another one, of more columns, or with a value that its part cannot have."""
+    lines = lines_of(RECIPE_KEY, ("bytes",), pairs=True)
+    for read in (lines.read, lines.rank):
+        with pytest.raises(ValueError, match="not a"):
+            read(line + b"\n")
 
 
 @pytest.mark.parametrize(

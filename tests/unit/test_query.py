@@ -12,6 +12,8 @@ from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT
 from toptalkers.job import count_flows, port_filter
 from toptalkers.question.clauses import ALL_PORTS, format_ports, parse_ports
+from toptalkers.question.conversations import CONVERSATION_PARTS
+from toptalkers.question.key import parse_part
 from toptalkers.question.query import Query
 
 
@@ -80,6 +82,118 @@ def test_bad_values_give_one_clear_line(options: dict[str, str], message: str) -
     assert caught.value.message == message
     assert "\n" not in caught.value.message
     assert caught.value.exit_code == 2
+
+
+ADDS_UP = "--count records, the default, adds up records by any field"
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"count": "one"}, "--count: 'one' is not one of records, once", "did you mean 'once'?"),
+        ({"pairs": "true"}, "--pairs: 'true' is not one of yes, no", None),
+        (
+            {"address": "eni"},
+            "--address eni: only --count once and --pairs have addresses to choose from",
+            "--by pkt-srcaddr,pkt-dstaddr,dstport adds up records by the packets' addresses",
+        ),
+        ({"count": "once", "address": "nat"}, "--address: 'nat' is not one of eni, pkt", None),
+        (
+            {"pairs": "yes", "by": "srcaddr"},
+            "--by srcaddr: --pairs has a key of its own: client, server, port, protocol",
+            "--count once without --pairs takes other keys",
+        ),
+        (
+            {"pairs": "yes", "metric": "bytes,records"},
+            "--metric bytes,records: with --pairs it names the one that ranks",
+            "bytes, packets and records are shown all the same",
+        ),
+        (
+            {"pairs": "yes", "metric": "last"},
+            "--metric last: a line of --pairs has no times",
+            "--metric bytes, packets or records ranks; --count once without --pairs has times",
+        ),
+        (
+            {"count": "once", "by": "hour,interface-id"},
+            "--by interface-id: --count once joins what several interfaces logged, so that no line has one",
+            ADDS_UP,
+        ),
+        (
+            {"count": "once", "by": "tcp-flags"},
+            "--by tcp-flags: --count once adds up records with different flags",
+            "--where 'tcp-flags = 2' chooses records by their flags",
+        ),
+        *(
+            (
+                {"count": "once", "by": word},
+                f"--by {word}: --count once compares what two interfaces logged hour by hour",
+                "--by hour",
+            )
+            for word in ("minute", "start", "end")
+        ),
+        (
+            {"count": "once", "by": "pkt-srcaddr"},
+            "--by pkt-srcaddr: --count once takes the packets' addresses for srcaddr and dstaddr",
+            "--by srcaddr --address pkt",
+        ),
+        (
+            {"count": "once", "by": "pkt-dstaddr/16"},
+            "--by pkt-dstaddr/16/64: --count once takes the packets' addresses for srcaddr and dstaddr",
+            "--by dstaddr/16/64 --address pkt",
+        ),
+        (
+            {"count": "once", "by": "bytes"},
+            "--by bytes: --count once adds up the records of a conversation, and has not the values of each",
+            "--metric bytes sums them",
+        ),
+        *(
+            (
+                {"count": "once", "by": word},
+                f"--by {word}: --count once joins records of both ends of a conversation, which differ in this field",
+                ADDS_UP,
+            )
+            for word in ("vpc-id", "subnet-id", "flow-direction", "log-status", "pkt-src-aws-service")
+        ),
+        (
+            {"count": "once", "action": "ALL", "log_format": "srcaddr dstaddr dstport"},
+            "--log-format: the question needs the field 'start', which the format lacks",
+            "without --count once all records are added up, for which the format is enough",
+        ),
+        (
+            {"pairs": "yes", "count": "once", "action": "ALL", "log_format": "srcaddr dstaddr dstport bytes"},
+            "--log-format: the question needs the field 'start', which the format lacks",
+            "without --count once and --pairs all records are added up, for which the format is enough",
+        ),
+        (
+            {"pairs": "yes", "log_format": "srcaddr dstaddr"},
+            "--log-format: the question needs the field 'dstport', which the format lacks",
+            None,
+        ),
+    ],
+)
+def test_conversations_refuse_what_they_cannot_tell(options: dict[str, str], message: str, hint: str | None) -> None:
+    """The line says why, and the hint what can be asked instead; both are short."""
+    with pytest.raises(UsageError) as caught:
+        Query.parse(**options)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("word", CONVERSATION_PARTS)
+def test_what_conversations_can_be_asked_by(word: str) -> None:
+    """Each part of a key that docs/conversations.md names, addresses also as networks."""
+    assert Query.parse(count="once", by=word).by == (parse_part(word).word,)
+    if word in ("srcaddr", "dstaddr"):
+        assert Query.parse(count="once", by=f"{word}/16/48").by == (f"{word}/16/48",)
+
+
+def test_the_key_of_pairs_is_not_the_recipes() -> None:
+    """A line has fourteen columns, of which the key is four, and the metric's is the one that ranks."""
+    asked = [Query.parse(pairs="yes", metric=metric) for metric in ("bytes", "packets", "records")]
+    assert [query.rank_column for query in asked] == [5, 6, 7]
+    assert {(query.is_recipe, query.key_columns, query.line_columns) for query in asked} == {(False, 4, 14)}
+    plain = Query.parse(count="once")
+    assert (plain.is_recipe, plain.key_columns, plain.line_columns, plain.rank_column) == (True, 1, 2, 2)
 
 
 def test_times_without_an_offset_are_utc() -> None:

@@ -5,13 +5,15 @@ larger than memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
+from toptalkers.question.conversations import HOWS, needs_records
+from toptalkers.question.digest import is_digest
 from toptalkers.question.key import Value
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
@@ -73,7 +75,9 @@ class Tally:
 
     @classmethod
     def from_counters(cls, counters: Mapping[str, int], *, files_read: int, files_unreadable: int = 0) -> Self:
-        """Make a tally from the counters that the mapper reports (group `toptalkers`).
+        """Make a tally from the counters that the scripts report (group `toptalkers`), those of all steps.
+
+        Records that the mapper counted, and that a later step did not, are in `moved_<reason>`.
 
         Raises:
             TooLargeError: the values add up to more than Hadoop can sum, so its sums may be wrong.
@@ -81,10 +85,12 @@ class Tally:
         """
         if any(total > LARGEST_TOTAL for total in _totals(counters).values()):
             raise TooLargeError
+        moved = {name.removeprefix(_MOVED): number for name, number in counters.items() if name.startswith(_MOVED)}
+        skipped = {reason: counters.get(reason, 0) + moved.get(reason, 0) for reason in (*REASONS, *moved)}
         return cls(
             counters.get("records_read", 0),
-            counters.get("counted", 0),
-            {reason: counters[reason] for reason in REASONS if counters.get(reason)},
+            counters.get("counted", 0) - sum(moved.values()),
+            {reason: number for reason, number in skipped.items() if number},
             files_read,
             files_unreadable,
             counters.get("misfit_files", 0),
@@ -99,10 +105,30 @@ def totals_of(query: Query, counters: Mapping[str, int]) -> dict[str, int]:
     if not counters:
         return {}
     totals = _totals(counters)
+    if is_digest(query):
+        return {}
+    if query.joins_records:  # the step that joins them reports what it adds up, also `records`
+        return {metric: totals.get(metric, 0) for metric in query.metric if metric not in TIME_METRICS}
     if "" in totals:  # scripts of the first versions, which sum one metric, and do not name it
         totals.setdefault(query.metric[0], totals.pop(""))
     totals["records"] = counters.get("counted", 0)
     return {metric: totals.get(metric, 0) for metric in query.metric if metric not in TIME_METRICS}
+
+
+def quality_of(query: Query, counters: Mapping[str, int]) -> Quality:
+    """How well the numbers of an answer hold, from the counters that the scripts of all steps report."""
+    if not counters or not needs_records(query):
+        return Quality()
+    oriented: dict[str, int] = {how: counters[name] for how, name in _ORIENTED.items() if counters.get(name)}
+    quality = Quality(
+        oriented=oriented,
+        without_flags=counters.get("without_flags", 0),
+        without_packet_addresses=counters.get("without_packet_addresses", 0),
+    )
+    if query.count != "once":
+        return quality
+    duplicates, collapsed, relayed = (counters.get(name, 0) for name in ("duplicates", "collapsed", "relayed"))
+    return replace(quality, duplicates=duplicates, collapsed=collapsed, relayed=relayed)
 
 
 def _totals(counters: Mapping[str, int]) -> dict[str, int]:
@@ -117,13 +143,22 @@ def _totals(counters: Mapping[str, int]) -> dict[str, int]:
 
 _HALVES = {"high": 32, "low": 0}
 
+_MOVED = "moved_"
+
+_ORIENTED: Mapping[str, str] = {how: f"oriented_{'none' if how == '?' else how}" for how in HOWS}
+"""The counters of records by the rule that found their server."""
+
 
 class Row(NamedTuple):
-    """A line of an answer: its rank, from 1; the values of the key; the sum of each metric, times in seconds."""
+    """A line of an answer: its rank, from 1; the values of the key; the sums (`Lines.sums`), times in seconds.
+
+    With `--pairs`, `how` says which rule found the server; else it is empty.
+    """
 
     rank: int
     key: tuple[Value, ...]
     sums: tuple[int, ...]
+    how: str = ""
 
 
 @dataclass(slots=True)
@@ -168,7 +203,7 @@ class Answer:
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""
-        read = self.query.lines.read
+        of = self.query.lines
         lines = (line for chunk in self.chunks for line in chunk.splitlines())
         for rank, line in enumerate(lines, 1):
-            yield Row(rank, *read(line))
+            yield Row(rank, *of.read(line), of.how(line))

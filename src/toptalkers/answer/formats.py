@@ -18,12 +18,16 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES
 from toptalkers.flowlog.reasons import WORDS
 from toptalkers.question.clauses import CLAUSES, Metric
+from toptalkers.question.conversations import HOWS, PAIR_SUMS
 from toptalkers.question.digest import FIXED_CLAUSES, is_digest
 from toptalkers.question.key import PROTOCOL, Kind, Value
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 from toptalkers.question.times import format_seconds
 from toptalkers.visible import visible, width
+
+UNKNOWN = HOWS[-1]
+"""The rule `?`: nothing tells which side is the server."""
 
 
 def format_answer(answer: Answer, format: Format = "tsv", show: Sequence[Extra] = ()) -> Iterator[bytes]:  # noqa: A002 - the option's name
@@ -108,7 +112,7 @@ class _Derived(NamedTuple):
 
     def value(self, query: Query, sums: Sequence[int]) -> float:
         """The percentage to six decimals, or the rate per second to three."""
-        values = dict(zip(query.metric, sums, strict=True))
+        values = dict(zip(query.lines.sums, sums, strict=True))
         if not self.is_share:
             return round(values[self.metric] / max(1, values["last"] - values["first"]), 3)
         if self.total is None:
@@ -139,15 +143,27 @@ def _values(answer: Answer, show: Sequence[Extra]) -> Iterator[tuple[Value | flo
     query = answer.query
     derived = _derived(query, show, answer.totals)
     are_numbers = additive(query) == query.metric
-    for rank, key, sums in _rows(answer):
+    for rank, key, sums, how in _rows(answer):
         printed = sums if are_numbers else _printed(query, sums)
-        yield (rank, *key, *printed, *[column.value(query, sums) for column in derived])
+        hows = (how,) if query.pairs else ()
+        yield (rank, *key, *printed, *hows, *[column.value(query, sums) for column in derived])
 
 
 def _printed(query: Query, sums: Sequence[int]) -> list[Value]:
     return [
-        format_seconds(one) if metric in TIME_METRICS else one for metric, one in zip(query.metric, sums, strict=True)
+        format_seconds(one) if name in TIME_METRICS else one for name, one in zip(query.lines.sums, sums, strict=True)
     ]
+
+
+def _sums_of_table(query: Query) -> list[tuple[int, str]]:
+    """Which sums a table shows, and their titles. Of pairs it shows both directions of the metric that ranks only."""
+    names = query.lines.sums
+    if not query.pairs:
+        return list(enumerate(names))
+    first = query.metric[0]
+    titles = {first: first, f"{first}_to_server": "to server", f"{first}_to_client": "to client"}
+    titles |= {name: name for name in PAIR_SUMS[:3] if name != first}
+    return [(names.index(name), title) for name, title in titles.items()]
 
 
 def _format_csv(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
@@ -166,7 +182,8 @@ def _format_csv(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
 def _format_json(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
     query, tally = answer.query, answer.tally
     texts = query.texts()
-    question = {clause.name: texts.get(clause.name) for clause in CLAUSES if clause.describe} | {"top": answer.top}
+    told = [clause for clause in CLAUSES if clause.describe and (clause.name in texts or not clause.is_quiet)]
+    question = {clause.name: texts.get(clause.name) for clause in told} | {"top": answer.top}
     counts = {
         "records_read": tally.records_read,
         "counted": tally.counted,
@@ -188,26 +205,39 @@ def _format_table(answer: Answer, show: Sequence[Extra]) -> str:
     """A table for people. It never cuts or wraps an address, whatever the terminal's width."""
     query, columns = answer.query, answer.query.lines.columns
     derived = _derived(query, show, answer.totals)
-    head = ("#", *(column.title for column in columns), *query.metric, *(column.title for column in derived))
+    shown = _sums_of_table(query)
+    hows = ("how",) if query.pairs else ()
+    titles = (*(column.title for column in columns), *(title for _, title in shown))
+    head = ("#", *titles, *hows, *(column.title for column in derived))
     rows = [
         (
             str(rank),
             *(_shown(column.kind, value) for column, value in zip(columns, key, strict=True)),
-            *(one if isinstance(one, str) else f"{one:,}" for one in _printed(query, sums)),
+            *(_shown_sum(printed[at]) for printed in [_printed(query, sums)] for at, _ in shown),
+            *([how] if query.pairs else []),
             *(_shown_derived(column.value(query, sums), column) for column in derived),
         )
-        for rank, key, sums in _rows(answer)
+        for rank, key, sums, how in _rows(answer)
     ]
     if not rows:
         return "no talkers\n"
     is_left = [False, *(not column.kind.is_number or column.kind is PROTOCOL for column in columns)]
-    is_left += [False] * (len(head) - len(is_left))
+    is_left += [title == "how" for title in head[len(is_left) :]]
     widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * size for size in widths]
-    return "".join(
-        "  ".join(_padded(cell, size, left) for cell, size, left in zip(cells, widths, is_left, strict=True)) + "\n"
+    lines = [
+        "  ".join(_padded(cell, size, left) for cell, size, left in zip(cells, widths, is_left, strict=True))
         for cells in (head, rule, *rows)
-    )
+    ]
+    if query.pairs:
+        lines = [line.rstrip() for line in lines]  # `how` is on the left, and often the last
+        if any(row[1 + len(titles)] == UNKNOWN for row in rows):
+            lines.append(f"{UNKNOWN}: nothing tells which side is the server")
+    return "".join(line + "\n" for line in lines)
+
+
+def _shown_sum(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _shown(kind: Kind, value: Value) -> str:

@@ -104,6 +104,8 @@ class Presentation:
                 f"--show {','.join(self.show)}: of the times in --metric {metrics} there are no shares or rates",
                 hint=f"name a metric that adds up, such as --metric {metrics},bytes",
             )
+        if "rates" in self.show and query.pairs:
+            raise UsageError("--show rates: a line of --pairs has no times", hint="--show shares goes with --pairs")
         if "rates" in self.show and (lacking := [one for one in TIME_METRICS if one not in query.metric]):
             raise UsageError(
                 f"--show rates needs the times between which the sums were counted; --metric {metrics} lacks"

@@ -52,7 +52,7 @@ def fetch_results(
     from toptalkers.answer.answer import Answer, Tally, totals_of
     from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import describe_query, format_answer
-    from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code
+    from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code, notes_of_format
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.answer.statement import format_quality, measured
@@ -86,8 +86,9 @@ def fetch_results(
         say(f"left out: {one}")
     if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
         say(f"Note: {held_back}")
-    if note:
-        say(f"Note: {note}")
+    for one in (note, *notes_of_format(record.query, answer.quality)):
+        if one:
+            say(f"Note: {one}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if statement := format_quality(answer):
         say_lines(statement)

@@ -13,7 +13,7 @@ from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import ALL_PORTS, CLAUSES, Clause, format_ports
+from toptalkers.question.clauses import ALL_PORTS, CLAUSES, PAIRS_DEFAULTS, Clause, format_ports
 from toptalkers.question.digest import FIXED_CLAUSES, digest_texts
 from toptalkers.question.key import PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
@@ -66,9 +66,10 @@ def _job_texts(**texts: str | None) -> _Texts:
         return texts
     for name in (*FIXED_CLAUSES, TOP.name):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise UsageError(
-                f"--{name}: a digest has a key and sums of its own, and all rows", hint=f"leave out --{name}"
-            )
+            why = "a digest has a key and sums of its own, and all rows"
+            if name in ("count", "pairs", "address"):
+                why = "a digest keeps what it needs for this; ask it later"
+            raise UsageError(f"--{name}: {why}", hint=f"leave out --{name}")
     is_given = {name: context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in texts}
     return digest_texts(**{name: text for name, text in texts.items() if is_given[name]})
 
@@ -107,6 +108,8 @@ def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callab
 
 
 def _option(clause: Clause) -> Callable[..., Any]:
+    if clause.is_flag:
+        return click.option(clause.option, is_flag=True, help=clause.help)
     return click.option(
         clause.option,
         metavar=clause.metavar,
@@ -132,7 +135,7 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
 
     @functools.wraps(command)
     def with_query(*args: Any, **given: Any) -> Any:
-        texts = complete(**{clause.name: given.pop(clause.name) for clause in CLAUSES if clause.name in given})
+        texts = complete(**_texts_of(given))
         if texts.get("log_format") == "auto":
             window = Query.parse(since=texts.get("since"), until=texts.get("until"))
             texts["log_format"] = _ask_for_log_format(given, window)
@@ -142,6 +145,20 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
         return command(*args, query=query, **given)
 
     return with_query
+
+
+def _texts_of(given: dict[str, Any]) -> _Texts:
+    """Take the texts of a question from a command's parameters, which lose them.
+
+    With `--pairs`, an option that was not given has another default than its own.
+    """
+    texts = {clause.name: given.pop(clause.name) for clause in CLAUSES if clause.name in given}
+    for clause in CLAUSES:
+        if clause.is_flag and clause.name in texts:
+            texts[clause.name] = "yes" if texts[clause.name] else None
+    if texts.get("pairs"):
+        texts |= {name: None for name in PAIRS_DEFAULTS if name in texts and _is_default(name)}
+    return texts
 
 
 def _notes_of_defaults(query: Query) -> Iterator[str]:

@@ -240,8 +240,8 @@ def athena(
     """Write the question as SQL for Amazon Athena, with the tables that it needs.
 
     The tables are over the stack's flow logs, or over those below --input. Accounts and Regions are those that have
-    flow logs there now. The answer is that of the other commands: the key, then the sums. Networks in --by, and IPv6
-    addresses in --where, are refused.
+    flow logs there now. The answer is that of the other commands: the key, then the sums. Networks in --by, IPv6
+    addresses in --where, --count once and --pairs are refused.
 
     \b
     Example:
@@ -254,8 +254,17 @@ def athena(
     from toptalkers.answer.output import write_output
     from toptalkers.capture.our_stack import require_own
     from toptalkers.flowlog.layout import parse_log_format
-    from toptalkers.render.athena import find_tables, question_sql, render_athena, stack_places, table_name, table_sql
+    from toptalkers.render.athena import (
+        check_question,
+        find_tables,
+        question_sql,
+        render_athena,
+        stack_places,
+        table_name,
+        table_sql,
+    )
 
+    check_question(query)
     account = open_account(region=region, profile=profile)
     if inputs:
         tables = find_tables(account.storage, inputs, prefix="toptalkers", layout=query.log_format)

@@ -121,7 +121,7 @@ def answer_from_files(
 
     """
     from toptalkers.answer.formats import format_tally
-    from toptalkers.answer.outcome import absent_parts
+    from toptalkers.answer.outcome import absent_parts, notes_of_format
     from toptalkers.answer.output import write_output
     from toptalkers.answer.statement import format_quality, measured
     from toptalkers.engines import Watch, load_engine
@@ -158,8 +158,9 @@ def answer_from_files(
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
-    if note:
-        say(f"Note: {note}")
+    for one in (note, *notes_of_format(query, answer.quality)):
+        if one:
+            say(f"Note: {one}")
     say_lines(format_tally(answer.tally))
     if statement := format_quality(answer):
         say_lines(statement)

@@ -11,6 +11,9 @@ QUESTION_SECTIONS: Mapping[str, Sequence[str]] = {
     "Question": (
         "by",
         "metric",
+        "count",
+        "pairs",
+        "address",
         "where",
         "ports",
         "action",

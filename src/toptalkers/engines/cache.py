@@ -29,13 +29,15 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.kernel.counter import CODE, Counter
 from toptalkers.machine.whole_file import remove_leftovers, whole_file
+from toptalkers.question.conversations import counted_question
 from toptalkers.question.query import Query
 from toptalkers.records.files import InputFile
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = (
     *CODE,
-    *(_PACKAGE / name for name in ("engines/cache.py", "engines/local.py", "flowlog/neighbours.py")),
+    *(_PACKAGE / "engines" / name for name in ("cache.py", "local.py")),
+    *(_PACKAGE / "flowlog" / name for name in ("neighbours.py", "truth.py")),
     *sorted((_PACKAGE / "records").glob("*.py")),
 )
 
@@ -64,7 +66,7 @@ class CountCache:
         self.damaged = 0
         self._lock = threading.Lock()
         self._folder = folder
-        self._question = query.mapper_arguments()
+        self._question = counted_question(query).mapper_arguments()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = folder.stat()

@@ -5,10 +5,11 @@ Steps, scripts and Hadoop's version are those of a cluster. The local disk takes
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from toptalkers.answer.answer import Answer, Tally, totals_of
+from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
 from toptalkers.answer.parts import merge_parts
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
@@ -25,7 +26,7 @@ HONOURS: Collection[str] = ()
 
 
 def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
-    """Answer a question from files with the two steps; see `engines.Engine`. Fetches Hadoop if needed."""
+    """Answer a question from files with the steps of EMR; see `engines.Engine`. Fetches Hadoop if needed."""
     check_work_dir(Path(tempfile.gettempdir()))
     with scratch_folder(ENGINE_PREFIX) as folder:
         return _count(query, files, top, folder, watch)
@@ -52,11 +53,15 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
         map_slots=slots,
     )
     results = [_run(step.name, step.arguments, folder, slots, watch.on_stage) for step in steps]
-    counters = results[0].counters.get("toptalkers", {})
+    counters = Counter[str]()
+    for result in results[:-1]:  # the last one sorts
+        counters.update(result.counters.get("toptalkers", {}))
     tally += Tally.from_counters(counters, files_read=0)
     # Opened now, because the folder is removed before the lines are read.
     parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
-    return Answer(query, merge_parts(parts, top, query.lines), tally, top=top, totals=totals_of(query, counters))
+    found = totals_of(query, counters)
+    quality = quality_of(query, counters)
+    return Answer(query, merge_parts(parts, top, query.lines), tally, top=top, totals=found, quality=quality)
 
 
 def _run(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from toptalkers.answer.answer import Answer, Tally, totals_of
+from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
 from toptalkers.answer.parts import check_lines, first_lines
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
@@ -83,24 +83,24 @@ def _no_hadoop(reason: object) -> ToptalkersError:
 
 
 def _count(query: Query, inputs: Sequence[str], top: int, tally: Tally) -> Answer:
-    from toptalkers.job.mrjob_job import StepFailedException, TopTalkersJob
+    from toptalkers.job.mrjob_job import StepFailedException, run_jobs
 
     settings = [word for name, value in JOBCONF.items() for word in ("-D", f"{name}={value}")]
     arguments = ["--top", str(top), "-r", "hadoop", *settings]
     with ExitStack() as stack:
         try:
-            runner = stack.enter_context(TopTalkersJob.of(query, [*arguments, *inputs]).make_runner())
-            runner.run()
+            folder = stack.enter_context(scratch_folder(ENGINE_PREFIX))
+            runner, counters = run_jobs(query, arguments, inputs, folder, stack)
         except StepFailedException as error:
             raise JobFailedError(f"the job failed: {error}", hint="the lines above say why") from error
         except OSError as error:
             raise _no_hadoop(error) from error
-        counters = runner.counters()[0].get("toptalkers", {})
         # The runner's folder on the cluster is cleaned up when the answer has been read.
         chunks = _read_output(query, runner, top, stack.pop_all())
     misfits = counters.get("misfit_files", 0)
     tally += Tally.from_counters(counters, files_read=0, files_unreadable=misfits)
-    return Answer(query, chunks, tally, top=top, totals=totals_of(query, counters))
+    totals, quality = totals_of(query, counters), quality_of(query, counters)
+    return Answer(query, chunks, tally, top=top, totals=totals, quality=quality)
 
 
 def _read_output(query: Query, runner: Any, top: int, stack: ExitStack) -> Iterator[bytes]:

@@ -4,6 +4,9 @@ Each thread takes one file after the other, unpacks it piece by piece (`records/
 counter (`kernel/counter.py`). At the end the counters' sums are added up and ranked. Memory holds one piece per thread
 and the sums by talker. Sums that memory cannot hold go to the disk (`spill.py`), except those of an archive that is not
 read to its end.
+
+A question about conversations, and that of a digest, count whole records first, which are joined or folded at the end
+(`question/conversations.py`). These stay in memory.
 """
 
 import itertools
@@ -19,9 +22,12 @@ from toptalkers.answer.presentation import additive
 from toptalkers.answer.quality import Quality
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.spill import Spill, default_rows_held
+from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.columns import ColumnBatch
-from toptalkers.kernel.counter import WHY_PURE, Counter, keep_freed_memory
+from toptalkers.kernel.counter import WHY_PURE, Conversations, Counter, keep_freed_memory
 from toptalkers.machine.memory import explain_no_memory
+from toptalkers.question.conversations import counted_question, folded_question, needs_records
+from toptalkers.question.digest import is_digest
 from toptalkers.question.query import Query
 from toptalkers.records.contents import Archive, Begin, Event, Piece
 from toptalkers.records.files import InputFile, Problem
@@ -40,6 +46,9 @@ PIECES_AHEAD = 8
 
 MANY_ROWS = 2_000_000
 """Ranking this many sums takes seconds."""
+
+ROWS_PER_RECORD = 5
+"""What a whole record takes, in talkers of the default question."""
 
 FILES_AHEAD = 8
 """How many files ahead a file is fetched."""
@@ -71,7 +80,8 @@ def count_files(
         rows_held: how many sums memory may hold; None to decide it by the memory that is free.
 
     Raises:
-        ToptalkersError: the sums fit neither memory nor disk, or there is not enough memory to read files.
+        ToptalkersError: the sums fit neither memory nor disk, whole records do not fit memory, or there is not enough
+            memory to read files.
 
     """
     if WHY_PURE:
@@ -89,15 +99,55 @@ def count_files(
                 others = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
                 watch.on_note(f"Note: {min(names)}{others}: {note}")
             if engine.rows >= MANY_ROWS:
-                watch.on_stage("all is read; adding up and ranking the talkers")
+                joined = "finding who talked to whom" if needs_records(query) else "adding up and ranking the talkers"
+                watch.on_stage(f"all is read; {joined}")
             chunks, talkers = engine.ranked(top)
             lacks = sorted(engine.lacks)
-            return Answer(
-                query, chunks, engine.tally, talkers, top, engine.totals, lacks, engine.exported, engine.quality
-            )
+            made = engine.totals, lacks, engine.exported, engine.quality
+            return Answer(query, chunks, engine.tally, talkers, top, *made)
     except BaseException:
         spill.close()
         raise
+
+
+class _Tables:
+    """What a thread has counted: lines and records for the question, and the rows of digests if they are of another.
+
+    Attributes:
+        counter: that of the question by which lines are counted.
+        folded: that of the rows of digests, for a question about whole records; None as long as there are none.
+
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self.counter = Counter(counted_question(query))
+        self.folded: Counter | None = None
+
+    def of(self, part: Begin) -> Counter:
+        """The counter of a part's records."""
+        if not (part.is_digest and needs_records(self._query)):
+            return self.counter
+        self.folded = self.folded or Counter(folded_question(self._query))
+        return self.folded
+
+    def all(self) -> list[Counter]:
+        """The counters that there are."""
+        return [self.counter, self.folded] if self.folded else [self.counter]
+
+    @property
+    def rows(self) -> int:
+        """How much is in memory, in talkers of the default question."""
+        return sum(counter.rows for counter in self.all())
+
+    def absorb(self, other: "_Tables") -> None:
+        """Take over the sums of others, which are empty afterwards."""
+        self.counter.absorb(other.counter)
+        if self.folded and other.folded:
+            self.folded.absorb(other.folded)
+        else:
+            self.folded = self.folded or other.folded
+        other.folded = None
 
 
 class LocalEngine:
@@ -107,8 +157,8 @@ class LocalEngine:
         tally: that of all files, after `count`.
         totals: what the sums add up to, by the metric, after `ranked`; times have none.
         lacks: what digests lack, with their names.
-        quality: the interfaces with SKIPDATA, and the hours of records that count, after `ranked`.
         exported: see `Answer`; None before `ranked`, and of a part of the rows, or when some are on the disk.
+        quality: how well the numbers hold, after `ranked`.
 
     """
 
@@ -125,8 +175,8 @@ class LocalEngine:
         self.tally = Tally()
         self.totals: dict[str, int] = {}
         self.lacks: dict[str, list[str]] = {}
-        self.quality = Quality()
         self.exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
+        self.quality = Quality()
         self._query = query
         self._files = files
         self._block_bytes = block_bytes
@@ -135,7 +185,7 @@ class LocalEngine:
         self._cache = cache
         self._on_read = on_read
         self._problems: dict[int, list[Problem]] = {}
-        self._counters: list[Counter] = []
+        self._tables: list[_Tables] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -147,26 +197,26 @@ class LocalEngine:
     @property
     def rows(self) -> int:
         """How many sums there are to add up; a lower bound if some are on the disk."""
-        return sum(counter.rows for counter in self._counters) + self._rows_held * self._spill.is_used
+        return sum(tables.rows for tables in self._tables) + self._rows_held * self._spill.is_used
 
     def count(self) -> None:
         """Count all files, in one thread per core."""
         cores = os.cpu_count() or 1
         workers = min(cores, len(self._files)) or 1
         todo = itertools.count()
-        self._counters = [Counter(self._query) for _ in range(workers)]
+        self._tables = [_Tables(self._query) for _ in range(workers)]
         for file in self._files[:FILES_AHEAD]:
             file.prefetch()
         failures: list[BaseException] = []
 
-        def work(counter: Counter, ended: threading.Event) -> None:
+        def work(tables: _Tables, ended: threading.Event) -> None:
             try:
                 begin.wait()
                 # `itertools.count` gives each number only once, to any thread.
                 while not self._stop.is_set() and (number := next(todo)) < len(self._files):
                     for following in self._files[number + FILES_AHEAD : number + FILES_AHEAD + 1]:
                         following.prefetch()
-                    self._count_file(counter, number, unpack_beside=workers < cores)
+                    self._count_file(tables, number, unpack_beside=workers < cores)
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failures.append(error)
                 self._stop.set()
@@ -176,9 +226,9 @@ class LocalEngine:
         begin = threading.Event()  # a thread whose start was interrupted must not touch a file
         ends: list[threading.Event] = []
         try:
-            for counter in self._counters:
+            for tables in self._tables:
                 ended = threading.Event()
-                if not _start(threading.Thread(target=work, args=[counter, ended], name="count", daemon=True)):
+                if not _start(threading.Thread(target=work, args=[tables, ended], name="count", daemon=True)):
                     break  # the threads that were started do all the work
                 ends.append(ended)
             if not ends:
@@ -197,44 +247,77 @@ class LocalEngine:
 
     def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
         """The first `top` lines of the answer (0 for all), and the number of talkers in all."""
-        sums = zip(*(counter.totals for counter in self._counters), strict=True)
+        self.quality = sum((counter.quality for tables in self._tables for counter in tables.all()), Quality())
+        if needs_records(self._query):
+            return self._joined(top)
+        counters = [tables.counter for tables in self._tables]
+        self._tables.clear()
+        sums = zip(*(counter.totals for counter in counters), strict=True)
         totals = dict(zip(self._query.metric, map(sum, sums), strict=True))
         if max(totals.values()) > LARGEST_TOTAL:
             raise TooLargeError
         self.totals = {metric: totals[metric] for metric in additive(self._query)}
-        self.quality = sum((counter.quality for counter in self._counters), Quality())
         if self._spill.is_used:
-            for counter in self._counters:
+            for counter in counters:
                 self._spill.take(counter)
-            self._counters.clear()
+            del counters, counter
             return self._spill.ranked(self._query, top, self._rows_held)
-        first, *others = self._counters
+        first, *others = counters
         for other in others:
             first.absorb(other)
-        self._counters.clear()
+        del counters, others
         self.exported = None if top else first.exported
         return first.ranked(top), first.talkers
 
-    def _count_file(self, counter: Counter, number: int, *, unpack_beside: bool) -> None:
+    def _joined(self, top: int) -> tuple[Iterator[bytes], int]:
+        """As `ranked`, from whole records and the rows of digests; what the rules leave out moves in the tally."""
+        first, *others = self._tables
+        for other in others:
+            first.absorb(other)
+        self._tables.clear()
+        conversations = Conversations(self._query)
+        conversations.add_records(first.counter)
+        if first.folded:
+            conversations.add_folded(first.folded)
+        del first, others
+        conversations.finish()
+        moved = conversations.skipped
+        self.tally += Tally(counted=-sum(moved.values()), skipped=moved)
+        self.quality += conversations.quality
+        if is_digest(self._query):
+            rows = conversations.folded()
+            del conversations
+            self.totals = dict(zip(self._query.metric, rows.totals, strict=True))
+            self.totals = {metric: self.totals[metric] for metric in additive(self._query)}
+            self.exported = None if top else rows.exported
+            return rows.ranked(top), rows.talkers
+        self.totals = {
+            metric: total
+            for metric, total in zip(self._query.metric, conversations.totals, strict=False)
+            if metric in additive(self._query)
+        }
+        return conversations.ranked(top), conversations.talkers
+
+    def _count_file(self, tables: _Tables, number: int, *, unpack_beside: bool) -> None:
         """Count a file into a counter, or add its counts from the cache."""
         file = self._files[number]
         if self._cache is None:
-            self._count_parts(counter, number, unpack_beside=unpack_beside)
+            self._count_parts(tables, number, unpack_beside=unpack_beside)
             return
         version = file.version()
-        known = self._cache.load(file, version, counter) if version else None
+        known = self._cache.load(file, version, tables.counter) if version else None
         if known is None:
-            own = Counter(self._query)
+            own = _Tables(self._query)
             tally = self._count_parts(own, number, unpack_beside=unpack_beside)
-            if tally is not None and not own.has_spilled:
-                self._cache.save(file, version, own.pack(), tally, own.quality)
-            counter.absorb(own)
+            if tally is not None and not own.counter.has_spilled and not own.folded:
+                self._cache.save(file, version, own.counter.pack(), tally, own.counter.quality)
+            tables.absorb(own)
         else:
             self._on_read(file.size_bytes)
             self._add_tally(known)
-        self._spill_what_is_too_much(counter)
+        self._spill_what_is_too_much(tables)
 
-    def _count_parts(self, counter: Counter, number: int, *, unpack_beside: bool) -> Tally | None:
+    def _count_parts(self, tables: _Tables, number: int, *, unpack_beside: bool) -> Tally | None:
         """Count a file, or the parts of an archive. Returns the tally; None if anything was left out."""
         file = self._files[number]
         events = read_events(file, self._block_bytes, self._on_read, self._stop.is_set, self._query)
@@ -243,17 +326,17 @@ class LocalEngine:
         tally = Tally()
         problems: list[Problem] = []
         is_noted = False  # what a digest lacks must be told each time
-        into = counter
+        into = tables
         try:
             for part, pieces in read_parts(events):
                 if isinstance(part, Archive):
                     # Its parts count only when all of them have been read.
-                    into = Counter(self._query) if into is counter else into
+                    into = _Tables(self._query) if into is tables else into
                 elif isinstance(part, Problem):
                     problems.append(part)
                 else:
                     is_noted |= bool(part.note)
-                    counted = self._count_pieces(into, pieces, part, may_spill=into is counter)
+                    counted = self._count_pieces(into, pieces, part, may_spill=into is tables)
                     if isinstance(counted, str):
                         problems.append(Problem(part.name, counted))
                     else:
@@ -261,21 +344,23 @@ class LocalEngine:
                 if self._stop.is_set():
                     return None
         except UnreadableError as error:
-            into.end_lines()
-            into.end_file(counts=False)
+            for counter in into.all():
+                counter.end_lines()
+                counter.end_file(counts=False)
             tally, problems = Tally(), [Problem(file.name, str(error))]
         else:
-            if into is not counter:
-                counter.absorb(into)
-                self._spill_what_is_too_much(counter)
+            if into is not tables:
+                tables.absorb(into)
+                self._spill_what_is_too_much(tables)
         unreadable = sum(problem.is_failure for problem in problems)
         self._add_tally(tally + Tally(files_unreadable=unreadable))
         if problems:
             self._problems[number] = problems
         return None if problems or is_noted else tally
 
-    def _count_pieces(self, counter: Counter, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
+    def _count_pieces(self, tables: _Tables, pieces: Iterator[Piece], part: Begin, *, may_spill: bool) -> Tally | str:
         """Count the records of a file, or of a part of an archive. Returns the tally, or why it is left out."""
+        counter = tables.of(part)
         if part.columns:
             counter.begin_columns(part.columns)
         for piece in pieces:
@@ -284,7 +369,7 @@ class LocalEngine:
             else:
                 counter.feed_columns(piece)
             if may_spill:
-                self._spill_what_is_too_much(counter)
+                self._spill_what_is_too_much(tables)
             if self._stop.is_set():
                 break
         tally = counter.end_lines()
@@ -296,13 +381,26 @@ class LocalEngine:
                 self.lacks.setdefault(part.note, []).append(part.name)
         return reason or tally + part.tally + Tally(files_read=1)
 
-    def _spill_what_is_too_much(self, counter: Counter) -> None:
-        if counter.rows >= max(1, self._rows_held // len(self._counters)):
-            self._spill.take(counter)
+    def _spill_what_is_too_much(self, tables: _Tables) -> None:
+        """Move sums to the disk if memory holds too many; ToptalkersError for whole records, which must stay."""
+        if tables.rows < max(1, self._rows_held // len(self._tables)):
+            return
+        if not needs_records(self._query):
+            self._spill.take(tables.counter)
+        elif self.rows >= self._rows_held:
+            million = max(1, self._rows_held // ROWS_PER_RECORD // 1_000_000)
+            raise ToptalkersError(
+                f"{_asked(self._query)} holds every record in memory, and there is room for about {million:,} million",
+                hint="ask for less time (--since, --until), or ask a cluster: toptalkers run-emr",
+            )
 
     def _add_tally(self, tally: Tally) -> None:
         with self._lock:
             self.tally += tally
+
+
+def _asked(query: Query) -> str:
+    return "a digest" if is_digest(query) else "--count once" if query.count == "once" else "--pairs"
 
 
 def _start(thread: threading.Thread) -> bool:

@@ -5,8 +5,9 @@ It is for proof, not for speed: the scripts of a cluster run in several mappers 
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 
-from toptalkers.answer.answer import Answer, Tally, totals_of
+from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
 from toptalkers.engines import QUIET, Watch
 from toptalkers.engines.pack import pack_files
 from toptalkers.machine.leash import leash_forks
@@ -19,7 +20,7 @@ HONOURS: Collection[str] = ()
 
 def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch: Watch = QUIET) -> Answer:
     """Answer a question from files with the mrjob job; see `engines.Engine`."""
-    from toptalkers.job.mrjob_job import TopTalkersJob
+    from toptalkers.job.mrjob_job import run_jobs
 
     with scratch_folder(ENGINE_PREFIX) as folder:
         packed, tally = pack_files(query, files, folder, watch)
@@ -27,11 +28,9 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
             return Answer(query, [], tally, 0, top, totals_of(query, {}))
         leash_forks()  # mrjob runs its tasks in forked processes
         logging.getLogger("mrjob").addHandler(logging.NullHandler())
-        places = ["--local-tmp-dir", str(folder), *map(str, packed)]
-        job = TopTalkersJob.of(query, ["--top", str(top), "-r", "local", "--no-conf", *places])
-        with job.make_runner() as runner:
-            runner.run()
-            counters = runner.counters()[0].get("toptalkers", {})
+        arguments = ["--top", str(top), "-r", "local", "--no-conf", "--local-tmp-dir", str(folder)]
+        with ExitStack() as stack:
+            runner, counters = run_jobs(query, arguments, [*map(str, packed)], folder, stack)
             lines = b"".join(runner.cat_output()).splitlines(keepends=True)
     rank = query.lines.rank
     lines.sort(key=lambda line: (-rank(line), line))
@@ -39,4 +38,5 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
     kept = lines[:top] if top else lines
     chunks = [b"".join(kept[start : start + 50_000]) for start in range(0, len(kept), 50_000)]
     tally += Tally.from_counters(counters, files_read=0)
-    return Answer(query, chunks, tally, talkers, top, totals_of(query, counters))
+    totals, quality = totals_of(query, counters), quality_of(query, counters)
+    return Answer(query, chunks, tally, talkers, top, totals, quality=quality)

@@ -9,6 +9,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.engines import Watch
 from toptalkers.errors import UsageError
 from toptalkers.kernel.counter import Counter
+from toptalkers.question.conversations import counted_question
 from toptalkers.question.query import Query
 from toptalkers.records.contents import Archive
 from toptalkers.records.files import InputFile, Problem
@@ -40,18 +41,19 @@ def pack_files(query: Query, files: Sequence[InputFile], folder: Path, watch: Wa
         UsageError: the question is too long for a command.
 
     """
-    if sum(map(len, query.mapper_arguments())) > LONGEST_COMMAND:
+    counted = counted_question(query)
+    if sum(map(len, counted.mapper_arguments())) > LONGEST_COMMAND:
         raise UsageError(
             "--where is too long for the command of a mapper",
             hint="put less into its lists, or leave --engine out: run-local alone takes any length",
         )
     packed: list[Path] = []
     tally = Tally()
-    total = [0] * len(query.metric)
+    total = [0] * len(counted.metric)
     for file in files:
         own: list[Path] = []
         problems: list[Problem] = []
-        own_total = [0] * len(query.metric)
+        own_total = [0] * len(counted.metric)
         try:
             own_total = _pack_file(query, file, folder, len(packed), own, problems, watch)
         except UnreadableError as error:
@@ -78,7 +80,8 @@ def _pack_file(
     watch: Watch,
 ) -> list[int]:
     """Compress the parts of a file. Returns the totals of its values."""
-    total = [0] * len(query.metric)
+    counted = counted_question(query)
+    total = [0] * len(counted.metric)
     for part, pieces in read_parts(read_events(file, _BLOCK_BYTES, watch.on_read)):
         if isinstance(part, Archive):
             continue
@@ -87,8 +90,8 @@ def _pack_file(
             continue
         path = folder / f"{number + len(packed):06d}.gz"
         packed.append(path)
-        judge = Counter(query)
-        own_total = [0] * len(query.metric)
+        judge = Counter(counted)
+        own_total = [0] * len(counted.metric)
         with gzip.open(path, "wb", compresslevel=1) as stream:
             lines = (piece for piece in pieces if isinstance(piece, bytes))  # without a question, all are
             for block in whole_lines(lines, _BLOCK_BYTES):

@@ -82,12 +82,12 @@ class LogReader:
             self._in_counters = True
 
 
-def read_counters(syslog: str) -> Mapping[str, int]:
-    """Read the counters of a job's scripts (group `toptalkers`) from its log; empty when the log has no counters."""
+def read_counters(syslog: str) -> Mapping[str, int] | None:
+    """Read the counters of a job's scripts (group `toptalkers`) from its log; None when the log has no counters."""
     reader = LogReader()
     for line in syslog.splitlines():
         reader.read_line(line)
-    return reader.counters.get("toptalkers", {})
+    return reader.counters.get("toptalkers", {}) if reader.counters else None
 
 
 @dataclass(frozen=True, slots=True)

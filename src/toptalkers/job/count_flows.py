@@ -113,6 +113,9 @@ KEY = (b"srcaddr", b"dstaddr", b"dstport")
 KEY_ADDRESSES = tuple(field.endswith(b"addr") for field in KEY)
 """Which of them are addresses."""
 
+RECORD_NEEDS = b"start,end,interface-id,srcaddr,dstaddr,srcport,dstport,protocol,packets,bytes".split(b",")
+"""The first parts of the key of whole records, without which these cannot be joined to conversations."""
+
 NO_KEY = [b"-"] * len(KEY)
 """The values of these fields in a record without data."""
 
@@ -132,6 +135,10 @@ PAIR = b"pair"
 SERVICE_PARTS = (b"service-port", b"side", b"client-port")
 SERVICE_FIELDS = (b"srcport", b"dstport", b"tcp-flags")
 """The fields that tell which port is the service's; the last may be missing."""
+
+DIGEST_PORTS = frozenset((b"server-port", b"peer-port"))
+DIGEST_FIELDS = DIGEST_PORTS | {b"server-side", b"how"}
+"""The fields that only the rows of a digest have."""
 
 SYN, ACK = 2, 16
 HIGHEST_KNOWN_PORT = 1024
@@ -319,7 +326,7 @@ def judge_of(field: bytes) -> Callable[[bytes], object]:
     reason = "malformed_text"
     if field in ADDRESS_FIELDS:
         fits, reason = is_address, "malformed_address"
-    elif field in PORT_FIELDS:
+    elif field in PORT_FIELDS or field in DIGEST_PORTS:
         fits, reason = ALL_PORTS.__contains__, "malformed_port"
     elif field == b"protocol":
         fits, reason = PROTOCOLS.__contains__, "malformed_number"
@@ -436,7 +443,7 @@ def parse_part(word: bytes) -> Part:
     step = TIMES.get(word)
     if step:
         field = b"start"
-    if field not in FIELDS or (lengths and field not in ADDRESS_FIELDS) or len(lengths) > 2:
+    if field not in FIELDS | DIGEST_FIELDS or (lengths and field not in ADDRESS_FIELDS) or len(lengths) > 2:
         raise ValueError(word)
     judge = judge_of(field)
     short, long = [*map(int, lengths), 64][:2] if lengths else (0, 0)
@@ -743,6 +750,7 @@ class FlowCounter:
         by = question.by or ",".join(field.decode() for field in KEY)
         self.is_recipe = by.encode() == b",".join(KEY)
         self.parts = [] if self.is_recipe else parse_key(by)
+        is_of_records = by.encode().split(b",")[: len(RECORD_NEEDS)] == RECORD_NEEDS
         self.metrics = parse_metrics(question.metric)
         self.where = parse_where(question.where) if question.where else []
         self.ports = parse_ports(question.ports)
@@ -756,6 +764,7 @@ class FlowCounter:
         self.needed = {METRICS[metric] for metric in self.metrics} - {b""} | tested.difference(SERVICE_PARTS)
         for fields, is_needed in (
             (KEY, self.is_recipe),
+            (RECORD_NEEDS, is_of_records),
             (PORT_FIELDS, not tested.isdisjoint(SERVICE_PARTS)),
             ((b"action",), self.action != b"ALL"),
             ((b"start",), self.is_timed),

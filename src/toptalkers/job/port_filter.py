@@ -3,7 +3,7 @@
 
 With `--top N` it prints only the first N of its lines, in the order of the answer. Every key has one line, so the
 first N of all are among the first N of each mapper, and one reducer is enough for any number of keys. Ports are looked
-at only in lines of the recipe's key; of any other key, `--ports` was for the mapper of step 1 alone.
+at only in lines of the recipe's key; of any other key, and of pairs, `--ports` was for an earlier step alone.
 
 Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself. Lines that are not
 a key and its sums are left out, and counted on standard error by the Hadoop counter `malformed_talkers`.
@@ -31,6 +31,10 @@ TALKER = b":".join(VALUES.get(field, NUMBER) for field in KEY)
 TIME_METRICS = ("first", "last")
 SUM, TIME = rb"[0-9]{1,19}", rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 TEXT = rb"[^\x00-\x20\x7f]{1,1024}"
+
+PAIR_COLUMNS = 4
+PAIR_SUMS = ("bytes", "packets", "records")
+"""A line of `--pairs` has a key, these sums, each of them to the server and to the client, and the rule as a text."""
 
 BLOCK_BYTES = 1 << 16
 """About how many bytes of lines are filtered together."""
@@ -60,6 +64,13 @@ def pattern_of(by: str, metrics: list[str]) -> bytes:
     return key + rb"\t(" + first + b")" + b"".join(rb"\t" + other for other in others)
 
 
+def pattern_of_pairs(metric: str) -> bytes:
+    """The pattern of a line of `--pairs`, with groups as those of `pattern_of`; the metric ranks."""
+    sums = [rb"\t(" + SUM + rb")" if one == metric else rb"\t" + SUM for one in PAIR_SUMS]
+    directions = (rb"\t" + SUM) * (2 * len(PAIR_SUMS))
+    return rb"\t".join([TEXT] * PAIR_COLUMNS) + b"()" + b"".join(sums) + directions + rb"\t" + TEXT
+
+
 def number_of(total: bytes) -> int:
     """A sum as a number in the same order; a time without its signs."""
     return int(total.translate(None, b"-T:Z"))
@@ -71,12 +82,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--by", default=",".join(field.decode() for field in KEY), help="parts of the key, with commas")
     parser.add_argument("--metric", default="records", help="records, packets, bytes, first, last, with commas")
     parser.add_argument("--ports", default="0-1024", help="0-1024 (the default); 22,443,8000-8999; all")
+    parser.add_argument("--pairs", default="no", choices=("yes", "no"), help="whether lines are those of --pairs")
     parser.add_argument("--top", type=int, default=0, help="how many lines to print, 0 (the default) for all")
     options = parser.parse_args(arguments)
     try:
         options.ports = parse_ports(options.ports)
     except ValueError:
         parser.error(f"--ports: {options.ports!r} is not understood")
+    options.pairs = options.pairs == "yes"
+    if options.pairs and options.metric not in PAIR_SUMS:
+        parser.error(f"--metric: {options.metric!r} does not go with --pairs")
     if options.top < 0:
         parser.error(f"--top: {options.top} is below 0")
     return options
@@ -85,10 +100,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams."""
     options = parse_arguments(arguments)
-    pattern = pattern_of(options.by, options.metric.split(","))
+    pattern = pattern_of_pairs(options.metric) if options.pairs else pattern_of(options.by, options.metric.split(","))
     line_pattern = re.compile(pattern + rb"\n?")
     all_lines = re.compile(b"^" + pattern + b"$", re.MULTILINE)
-    has_port = options.by.encode() == b",".join(KEY)
+    has_port = options.by.encode() == b",".join(KEY) and not options.pairs
     ports = options.ports if has_port else frozenset((b"",))
     number = number_of if options.metric.startswith(TIME_METRICS) else int
     malformed = 0

@@ -5,6 +5,16 @@
 
 Hadoop's `aggregate` adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
 
+A question about conversations (`--count once`, `--pairs`), and that of a digest, has other steps before the sort. Its
+records are kept whole, and what is learned from all of them is a table that travels with the script:
+
+    flowlogs-records        count_flows.py | conversations.py distinct               the records, copies marked
+    flowlogs-learn          conversations.py learn-map | ... learn-reduce             the table
+    flowlogs-conversations  conversations.py fold | conversations.py once             <key> TAB <sum>, several of a key
+    flowlogs-aggregate      cat | aggregate                                           <key> TAB <sum>, in no order
+
+Without `--count once` the third step adds up, with `sum_counts.py`, and there is no fourth.
+
 Nothing is read or run here. There is no shell, but Hadoop itself splits a mapper's command at spaces, takes commas in
 `-files` and `-input` for separators, and braces and stars in paths for patterns, and expands `${name}` everywhere. So
 words that a user can influence may have only letters, digits and a few signs, and nothing is quoted.
@@ -12,12 +22,13 @@ words that a user can influence may have only letters, digits and a few signs, a
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import ALL_PORTS
+from toptalkers.question.conversations import CORE_COLUMNS, needs_records, record_question
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
@@ -34,6 +45,9 @@ SMALLEST_SPLIT_BYTES = 8 * MIB
 
 REDUCER_BYTES = 1024 * MIB
 """Compressed input per reducer. Mappers add up records, so there are far fewer sums than records."""
+
+REDUCER_BYTES_OF_RECORDS = 128 * MIB
+"""Compressed input per reducer that gets every record, about ten million."""
 
 MOST_REDUCERS = 99
 
@@ -56,8 +70,19 @@ COMBINED = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
 
 COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
 
+PARTITIONER = "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"
+
 KEY_FIELDS = "stream.num.map.output.key.fields"
 """How many columns of a mapper's line are the key that Hadoop sorts and partitions by; without it, one."""
+
+FACT_COLUMNS = 6
+FLOW_COLUMNS = 7
+"""The columns of the key of `conversations.py learn-map`, at most, and of `conversations.py fold` for `once`."""
+
+LEARNED = "learned.tsv"
+"""The name of the learned table where scripts run."""
+
+_PLAIN = {"mapreduce.output.fileoutputformat.compress": "false"}
 
 _GZIPPED = {
     "mapreduce.output.fileoutputformat.compress": "true",
@@ -93,17 +118,17 @@ class Step:
 
 def is_aggregate(query: Query) -> bool:
     """Whether Hadoop's `aggregate` can make the sums of a question."""
-    return len(query.metric) == 1 and query.metric[0] not in TIME_METRICS
+    return not query.pairs and len(query.metric) == 1 and query.metric[0] not in TIME_METRICS
 
 
 def sort_settings(query: Query) -> dict[str, str]:
     """Settings with which Hadoop sorts lines by their first sum, descending, then by the key, ascending."""
-    keys = query.key_columns
+    first = query.rank_column
     order = "r" if query.metric[0] in TIME_METRICS else "nr"  # times compare as texts
     return {
-        KEY_FIELDS: str(keys + len(query.metric)),
+        KEY_FIELDS: str(query.line_columns),
         "mapreduce.job.output.key.comparator.class": COMPARATOR,
-        "mapreduce.partition.keycomparator.options": f"-k{keys + 1},{keys + 1}{order} -k1,{keys}",
+        "mapreduce.partition.keycomparator.options": f"-k{first},{first}{order} -k1,{query.key_columns}",
     }
 
 
@@ -112,8 +137,12 @@ def sort_reducer(query: Query) -> str:
 
     Not `cat`: if all of a line is its key, streaming ends it with a tab, which `cat` would keep.
     """
-    columns = query.key_columns + len(query.metric)
-    return "cut -f1,2" if columns == 2 else f"cut -f1-{columns}"
+    return "cut -f1,2" if query.line_columns == 2 else f"cut -f1-{query.line_columns}"
+
+
+def learned_path(folder: str) -> str:
+    """The table that the step flowlogs-learn writes into a folder, which ends in `/`."""
+    return folder + "part-00000"
 
 
 def plan_steps(
@@ -126,6 +155,7 @@ def plan_steps(
     bundle: str,
     output: str,
     between: str,
+    learned: str = "",
     input_bytes: int = 0,
     map_slots: int = 8,
     keep_aggregate: bool = False,
@@ -142,8 +172,11 @@ def plan_steps(
         gluing: how small files share a map.
         bundle: the folder of the scripts, ending in `/`.
         output: the folder of the answer, ending in `/`. It must not exist yet.
-        between: the folder between the steps, ending in `/`. Without a scheme it is on the default file system,
-            HDFS on a cluster.
+        between: the folder between the steps, ending in `/`; the folders, if there are more steps than two, are below.
+            Without a scheme it is on the default file system, HDFS on a cluster.
+        learned: the folder of what is learned from all records, ending in `/`, for a question that needs it. Without a
+            scheme it is on the disk of the machine that starts the steps, because Hadoop takes `-files` from there; so
+            on a cluster it must have one.
         input_bytes: the compressed size of the input. The numbers of maps and reducers depend on it.
         map_slots: how many maps run at a time. A small input is divided among all of them.
         keep_aggregate: whether the sums between the steps are kept, and so compressed.
@@ -155,7 +188,7 @@ def plan_steps(
             are to be kept with a key that has no port.
 
     """
-    for path in (*inputs, bundle, output, between):
+    for path in (*inputs, bundle, output, between, *([learned] if learned else [])):
         if not _PATH.fullmatch(path):
             raise UsageError(f"{path!r} cannot be a path in a step", hint="use letters, digits and _ . - + @ = : /")
     for pattern in patterns:
@@ -163,25 +196,22 @@ def plan_steps(
             raise UsageError(f"{pattern!r} cannot be a pattern in a step")
     if not inputs:
         raise UsageError("nothing to read")
-    if keep_all_ports and not query.is_recipe:
+    if keep_all_ports and (not query.is_recipe or query.joins_records):
         raise UsageError("--keep-all-ports: only with the default key can ports be looked at in the second step")
     of_all_ports = replace(query, ports=ALL_PORTS)
+    split_bytes = max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots))))
+    job = _Job(bundle, python, input_bytes, is_kept=keep_aggregate)
+    reading = _Reading(patterns or inputs, gluing, split_bytes)
+    if needs_records(query):
+        before = _conversations(query, job, reading, between, learned or f"{between}learned/")
+    else:
+        before = [_aggregate(of_all_ports if keep_all_ports else query, job, reading, between)]
     return (
-        _aggregate(
-            of_all_ports if keep_all_ports else query,
-            inputs=patterns or inputs,
-            gluing=gluing,
-            bundle=bundle,
-            output=between,
-            split_bytes=max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots)))),
-            reducers=min(MOST_REDUCERS, 1 + input_bytes // REDUCER_BYTES),
-            is_kept=keep_aggregate,
-            python=python,
-        ),
+        *before,
         _sort(
             query if keep_all_ports else of_all_ports,
             top,
-            source=between,
+            source=before[-1].arguments[before[-1].arguments.index("-output") + 1],
             script=bundle + "port_filter.py",
             output=output,
             python=python,
@@ -227,57 +257,181 @@ def render_steps(steps: Iterable[Step]) -> str:
     return json.dumps(shorthand, indent=2) + "\n"
 
 
-def _aggregate(
-    query: Query,
-    *,
-    inputs: Sequence[str],
-    gluing: Gluing,
-    bundle: str,
-    output: str,
-    split_bytes: int,
-    reducers: int,
-    is_kept: bool,
-    python: str,
-) -> Step:
-    settings = {
-        "mapreduce.job.name": "flowlogs-aggregate",
-        "mapreduce.job.reduces": str(reducers),
-        # Two attempts of one reducer would write the same object.
-        "mapreduce.reduce.speculative": "false",
-        "mapreduce.job.reduce.slowstart.completedmaps": SLOW_START,
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How flow logs are read: the paths, how small files share a map, and at most how many bytes of them."""
+
+    inputs: Sequence[str]
+    gluing: Gluing
+    split_bytes: int
+
+    @property
+    def settings(self) -> dict[str, str]:
         # Without it, CombineTextInputFormat leaves out nested folders without a message.
-        "mapreduce.input.fileinputformat.input.dir.recursive": "true",
-    }
-    arguments = query.mapper_arguments()
-    if gluing == "never":
-        settings["mapreduce.input.fileinputformat.split.minsize"] = str(UNSPLIT_BYTES)
-        input_format = []
-    else:
-        # Without a largest size, everything would be one split.
-        settings["mapreduce.input.fileinputformat.split.maxsize"] = str(split_bytes)
-        settings["stream.map.input.ignoreKey"] = "true" if gluing == "headers" else "false"
-        input_format = ["-inputformat", COMBINED]
-        if gluing == "offsets":
-            arguments.append("--offsets")
-    if is_kept:
-        settings |= _GZIPPED
-    if query.key_columns > 1:
-        settings[KEY_FIELDS] = str(query.key_columns)
-    scripts, reducer = bundle + "count_flows.py", "aggregate"
-    if not is_aggregate(query):
-        scripts += f",{bundle}sum_counts.py"
-        reducer = _command(python, "sum_counts.py", *query.reducer_arguments())
-    return Step(
+        settings = {"mapreduce.input.fileinputformat.input.dir.recursive": "true"}
+        if self.gluing == "never":
+            return {**settings, "mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES)}
+        return {
+            **settings,
+            # Without a largest size, everything would be one split.
+            "mapreduce.input.fileinputformat.split.maxsize": str(self.split_bytes),
+            "stream.map.input.ignoreKey": "true" if self.gluing == "headers" else "false",
+        }
+
+    @property
+    def options(self) -> list[str]:
+        of_format = [] if self.gluing == "never" else ["-inputformat", COMBINED]
+        return [*of_format, *(word for path in self.inputs for word in ("-input", path))]
+
+    @property
+    def mapper_arguments(self) -> list[str]:
+        return ["--offsets"] if self.gluing == "offsets" else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the steps before the sort have in common."""
+
+    bundle: str
+    python: str
+    input_bytes: int
+    is_kept: bool
+
+    def step(
+        self,
+        name: str,
+        *,
+        files: Sequence[str],
+        source: Sequence[str],
+        output: str,
+        mapper: str,
+        reducer: str,
+        reducers: int,
+        settings: Mapping[str, str] | None = None,
+        keys: int = 1,
+        together: int = 0,
+        may_keep: bool = True,
+    ) -> Step:
+        """A step that adds up or learns.
+
+        `files` are the names of scripts, or the addresses of other files; `source` are the options of the input; `keys`
+        is by how many columns the mapper's lines are sorted; lines that are alike in the first `together` columns go
+        to one reducer, by default those that are alike in `keys`.
+        """
+        of_job = {
+            "mapreduce.job.name": name,
+            "mapreduce.job.reduces": str(reducers),
+            # Two attempts of one reducer would write the same object.
+            "mapreduce.reduce.speculative": "false",
+            "mapreduce.job.reduce.slowstart.completedmaps": SLOW_START,
+            **(settings or {}),
+            **(_GZIPPED if self.is_kept and may_keep else {}),
+            **({KEY_FIELDS: str(keys)} if keys > 1 else {}),
+            **({"mapreduce.partition.keypartitioner.options": f"-k1,{together}"} if together else {}),
+        }
+        scripts = ",".join(one if "/" in one else self.bundle + one for one in files)
+        return Step(
+            name,
+            (
+                *_generic_options(of_job, scripts),
+                *source,
+                *("-output", output),
+                *("-mapper", mapper),
+                *(("-partitioner", PARTITIONER) if together else ()),
+                *("-reducer", reducer),
+            ),
+        )
+
+    def command(self, script: str, *words: str) -> str:
+        return _command(self.python, script, *words)
+
+    def reducers(self, input_bytes: int) -> int:
+        """How many reducers there are, each for so much compressed input."""
+        return min(MOST_REDUCERS, 1 + self.input_bytes // input_bytes)
+
+    def summing(self, query: Query) -> tuple[list[str], str]:
+        """The script that adds up an answer, if there is one, and its command, or Hadoop's own reducer."""
+        if is_aggregate(query):
+            return [], "aggregate"
+        return ["sum_counts.py"], self.command("sum_counts.py", *query.reducer_arguments())
+
+
+def _aggregate(query: Query, job: _Job, reading: _Reading, output: str) -> Step:
+    scripts, reducer = job.summing(query)
+    return job.step(
         "flowlogs-aggregate",
-        (
-            *_generic_options(settings, scripts),
-            *input_format,
-            *(word for path in inputs for word in ("-input", path)),
-            *("-output", output),
-            *("-mapper", _command(python, "count_flows.py", *arguments)),
-            *("-reducer", reducer),
-        ),
+        files=["count_flows.py", *scripts],
+        source=reading.options,
+        output=output,
+        mapper=job.command("count_flows.py", *query.mapper_arguments(), *reading.mapper_arguments),
+        reducer=reducer,
+        reducers=job.reducers(REDUCER_BYTES),
+        settings=reading.settings,
+        keys=query.key_columns,
     )
+
+
+def _conversations(query: Query, job: _Job, reading: _Reading, between: str, learned: str) -> list[Step]:
+    """The steps of a question about conversations, or of a digest; `job/conversations.py` has their lines."""
+    records, folded, sums = (f"{between}{name}/" for name in ("records", "flows", "sums"))
+    scripts, adding = job.summing(query)
+    is_once = query.count == "once"
+    asked = query.conversation_arguments()
+
+    def role(name: str, *words: str) -> str:
+        return job.command("conversations.py", name, *words)
+
+    of_records = record_question(query)
+    steps = [
+        job.step(
+            "flowlogs-records",
+            files=["count_flows.py", "conversations.py"],
+            source=reading.options,
+            output=records,
+            mapper=job.command("count_flows.py", *of_records.mapper_arguments(), *reading.mapper_arguments),
+            reducer=role("distinct", *asked),
+            reducers=job.reducers(REDUCER_BYTES_OF_RECORDS),
+            settings=reading.settings,
+            keys=of_records.key_columns,
+            together=CORE_COLUMNS,
+        ),
+        job.step(
+            "flowlogs-learn",
+            files=["conversations.py"],
+            source=["-input", records],
+            output=learned,
+            mapper=role("learn-map"),
+            reducer=role("learn-reduce"),
+            reducers=1,
+            settings=_PLAIN,
+            keys=FACT_COLUMNS,
+            may_keep=False,
+        ),
+        job.step(
+            "flowlogs-conversations",
+            files=["conversations.py", *([] if is_once else scripts), f"{learned_path(learned)}#{LEARNED}"],
+            source=["-input", records],
+            output=folded if is_once else sums,
+            mapper=role("fold", "--learned", LEARNED, *asked),
+            reducer=role("once", *asked) if is_once else adding,
+            reducers=job.reducers(REDUCER_BYTES_OF_RECORDS),
+            keys=FLOW_COLUMNS if is_once else query.key_columns,
+        ),
+    ]
+    if is_once:
+        steps.append(
+            job.step(
+                "flowlogs-aggregate",
+                files=["sum_counts.py"],
+                source=["-input", folded],
+                output=sums,
+                mapper="cat",
+                reducer=adding,
+                reducers=job.reducers(REDUCER_BYTES),
+                keys=query.key_columns,
+            )
+        )
+    return steps
 
 
 def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str) -> Step:

@@ -3,7 +3,9 @@
 
 For one sum that adds up, its input is `LongValueSum:<key>` TAB `<n>`, and it does in a plain pipe or mrjob the work of
 Hadoop's `aggregate` (ValueAggregatorReducer with LongValueSum). For several sums, or times, its input is `<key>` TAB
-`<n>` TAB `<n>` ..., and it is the reducer on a cluster, too. It prints times as `2026-11-23T18:00:00Z`.
+`<n>` TAB `<n>` ..., and it is the reducer on a cluster, too. It prints times as `2026-11-23T18:00:00Z`. With
+`--pairs yes` its input is the lines of `conversations.py`: client, server, port, protocol, nine sums, and how the
+server was found, of which the weakest stays.
 
 Lines must be sorted, as by `LC_ALL=C sort` or Hadoop's shuffle. Lines in any other order, or lines that are no sums,
 end it with exit code 1 instead of a wrong sum.
@@ -42,6 +44,12 @@ TIME_METRICS = ("first", "last")
 
 LARGEST_TIME = 253_402_300_799
 """The last second of the year 9999."""
+
+
+PAIR_COLUMNS, PAIR_SUMS = 4, 9
+
+HOWS = (b"copy", b"syn", b"peers", b"ports", b"?")
+"""How the server of a pair was found, the weakest last. Copies have no say in it; if there is nothing else: `?`."""
 
 
 class BadInputError(Exception):
@@ -117,6 +125,32 @@ def sum_rows(lines: Iterable[bytes], columns: int, metrics: list[str]) -> Iterat
         yield _row(current[len(prefix) :], metrics, sums)
 
 
+def sum_pairs(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a line per pair for sorted lines of `conversations.py`, with its weakest how; BadInputError for others."""
+    current, sums, weakest = b"", [0], 0
+    for line in lines:
+        key, *numbers, how = line.rstrip(b"\n").rsplit(b"\t", PAIR_SUMS + 1)
+        if key.count(b"\t") != PAIR_COLUMNS - 1 or len(numbers) != PAIR_SUMS or how not in HOWS:
+            raise BadInputError(f"not a line of a pair: {line[:200]!r}")
+        values = [_number(number, line) for number in numbers]
+        if key == current:
+            sums = list(map(add, sums, values))
+            weakest = max(weakest, HOWS.index(how))
+            continue
+        if key < current:
+            raise BadInputError(f"not sorted by bytes (use LC_ALL=C sort): {line[:200]!r}")
+        if current:
+            yield _pair(current, sums, weakest)
+        current, sums, weakest = key, values, HOWS.index(how)
+    if current:
+        yield _pair(current, sums, weakest)
+
+
+def _pair(key: bytes, sums: list[int], weakest: int) -> bytes:
+    row = _row(key, ["bytes"] * PAIR_SUMS, sums)
+    return b"%b\t%b\n" % (row[:-1], HOWS[weakest or -1])
+
+
 def _row(key: bytes, metrics: list[str], sums: list[int]) -> bytes:
     texts = []
     for metric, total in zip(metrics, sums):
@@ -139,6 +173,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--by", default=RECIPE_KEY, help="parts of the key, separated by commas")
     parser.add_argument("--metric", default="records", help="records, packets, bytes, first, last, with commas")
+    parser.add_argument("--pairs", choices=("yes", "no"), default="no", help="the lines are those of pairs")
     options = parser.parse_args(arguments)
     options.metric = options.metric.split(",")
     if not all(metric in SUMS for metric in options.metric):
@@ -150,7 +185,9 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     """Run the reducer over binary streams. Returns the exit code."""
     options = parse_arguments(arguments)
     parts = options.by.split(",")
-    if options.by != RECIPE_KEY:
+    if options.pairs == "yes":
+        lines = sum_pairs(stdin)
+    elif options.by != RECIPE_KEY:
         lines = sum_rows(stdin, len(parts) + parts.count("pair"), options.metric)
     elif is_long_value_sum(options.metric):
         lines = sum_lines(stdin)

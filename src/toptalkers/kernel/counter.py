@@ -19,6 +19,7 @@ else:
         from toptalkers.kernel import pure as chosen
 
 CODE, PARTS, ROW_BYTES = chosen.CODE, chosen.PARTS, chosen.ROW_BYTES
+Conversations = chosen.Conversations
 Counter = chosen.Counter
 Misfit = chosen.Misfit
 SpilledSums = chosen.SpilledSums

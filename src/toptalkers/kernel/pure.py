@@ -16,21 +16,23 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import add
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.answer.quality import HOUR_SECONDS, UNKNOWN_INTERFACE, Quality
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
-from toptalkers.job import count_flows
+from toptalkers.job import conversations, count_flows
 from toptalkers.job.count_flows import LONGEST_LINE_BYTES, begins_packed, names_columns
 from toptalkers.kernel.columns import header_of, lines_of
+from toptalkers.question.clauses import ALL_PORTS
+from toptalkers.question.conversations import HOWS
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
-from toptalkers.question.times import LARGEST_TIME
+from toptalkers.question.times import LARGEST_TIME, parse_seconds
 
-CODE = (Path(__file__), Path(count_flows.__file__))
+CODE = (Path(__file__), Path(count_flows.__file__), Path(conversations.__file__))
 """The files on which the sums depend."""
 
 ROW_BYTES = 400
@@ -326,6 +328,17 @@ class Counter:
     def exported(self, names: Sequence[str], most: int) -> None:
         """Return None: this counter has lines only."""
 
+    def add_sums(self, rows: Mapping[bytes, Sequence[int]]) -> None:
+        """Add the sums of keys that are printed as they are."""
+        tables: Sums = [collections.Counter() for _ in self._metrics]
+        for key, row in rows.items():
+            for table, value in zip(tables, row, strict=False):
+                table[key] = value
+        self._add(
+            tables,
+            [0 if _is_time(metric) else table.total() for metric, table in zip(self._metrics, tables, strict=True)],
+        )
+
     def take_sums(self, spilled: "SpilledSums") -> None:
         """Move all sums, those of the current file included."""
         self.has_spilled = True
@@ -411,6 +424,156 @@ class SpilledSums:
     def keep(self, segments: list[_Segment]) -> None:
         for segment in segments:
             self._segments[segment.part].append(segment)
+
+
+class _Rows(Protocol):
+    """A counter of either kernel."""
+
+    def ranked(self, top: int) -> Iterator[bytes]: ...
+
+    def clear(self) -> None: ...
+
+
+class Conversations:
+    """Joins the rows of counters to conversations; see `door.Conversations`.
+
+    The scripts of the cluster (`job/conversations.py`) apply the rules. All records are held as lines.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        ports = None if query.ports == ALL_PORTS else frozenset(_ports_of(query))
+        self._question = conversations.Question(
+            by=tuple(word.encode() for word in query.by),
+            metrics=tuple(metric.encode() for metric in query.metric),
+            ports=ports,
+            once=query.count == "once",
+            pairs=query.pairs,
+            packet_addresses=query.uses_packet_addresses,
+        )
+        self._records: list[bytes] = []
+        self._folded: list[bytes] = []
+        self._sums: dict[bytes, list[int]] = {}
+        self.skipped: dict[str, int] = {}
+        self.quality = Quality()
+
+    def add_records(self, counter: _Rows) -> None:
+        """Take over the rows of a counter of `record_question`."""
+        self._records += _lines_of(counter)
+
+    def add_folded(self, counter: _Rows) -> None:
+        """Take over the rows of a counter of `folded_question`."""
+        self._folded += _lines_of(counter)
+
+    def finish(self) -> None:
+        """Apply the rules."""
+        question, tally = self._question, conversations.Tally()
+        self._records.sort()
+        records = [conversations.read_distinct(line) for line in conversations.distinct(self._records, question, tally)]
+        self._records.clear()
+        rows = [_read_folded(line) for line in self._folded]
+        self._folded.clear()
+        facts = conversations.Facts()
+        for record, _, is_copy in records:
+            if not is_copy:
+                facts.add_record(record)
+        for key, row in rows:
+            if row[5] != conversations.COPY:
+                facts.add_row(*key[1:4], *key[10:])
+        learned = conversations.Learned.read(conversations.learn_reduce(sorted(facts.lines())))
+        folding = conversations.Folding(question, learned, tally)
+        for record, number, is_copy in records:
+            folding.add_record(record, number, is_copy=is_copy)
+        for key, row in rows:
+            folding.add_row(key, row)
+        if question.is_digest:
+            self._sums = folding.sums
+        elif question.once:
+            once = conversations.Once(question, tally)
+            for flow, nodes in conversations.flows_of(sorted(folding.lines())):
+                once.add_flow(flow, nodes)
+            self._sums = once.sums
+        else:
+            self._sums = folding.sums
+        self._state(tally)
+
+    @property
+    def talkers(self) -> int:
+        """How many lines the answer has."""
+        return len(self._sums)
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """What the sums of each metric add up to, 0 for times, with pairs of the first only; or TooLargeError."""
+        totals = tuple(
+            0 if _is_time(metric) else sum(row[at] for row in self._sums.values()) for metric, at in self._places()
+        )
+        if max(totals) > LARGEST_TOTAL:
+            raise TooLargeError
+        return totals
+
+    def ranked(self, top: int) -> Iterator[bytes]:
+        """The answer's lines in order, in chunks of whole lines; `top` of 0 for all."""
+        _, first = self._places()[0]
+        rows = ((-row[first], self._line(key, row)) for key, row in self._sums.items())
+        return _printed(iter(heapq.nsmallest(top, rows) if top else sorted(rows)))
+
+    def folded(self) -> "Counter":
+        """For a digest's question: a counter with all folded rows."""
+        counter = Counter(self._query)
+        counter.add_sums(self._sums)
+        return counter
+
+    def _state(self, tally: conversations.Tally) -> None:
+        """Take note of what was skipped, and of the quality."""
+        moved = {name.removeprefix("moved_"): number for name, number in tally.items() if name.startswith("moved_")}
+        is_once = self._question.once and not self._question.is_digest
+        self.skipped = moved
+        oriented = {how: tally.get(name, 0) for how, name in zip(HOWS, conversations.COUNTERS[1:], strict=True)}
+        self.quality = Quality(
+            duplicates=moved.get("duplicate", 0) if is_once else None,
+            collapsed=tally.get("collapsed", 0) if is_once else None,
+            relayed=tally.get("relayed", 0) if is_once else None,
+            oriented={how: number for how, number in oriented.items() if number},
+            without_flags=tally.get("without_flags", 0),
+            without_packet_addresses=tally.get("without_packet_addresses", 0),
+        )
+
+    def _places(self) -> list[tuple[str, int]]:
+        """The metrics that have totals, and where their sums are."""
+        return [
+            (metric, conversations.SUMS.index(metric.encode()))
+            for metric in (self._query.metric[:1] if self._question.pairs else self._query.metric)
+        ]
+
+    def _line(self, key: bytes, row: list[int]) -> bytes:
+        if self._question.pairs:
+            return b"%b\t%b\n" % (key, conversations.format_pair(row).replace(b"copy", b"?"))
+        texts = [
+            conversations.format_seconds(row[at]) if _is_time(metric) else b"%d" % row[at]
+            for metric, at in self._places()
+        ]
+        return b"\t".join([key, *texts]) + b"\n"
+
+
+def _ports_of(query: Query) -> Iterator[bytes]:
+    for low, high in query.ports:
+        for port in range(low, high + 1):
+            yield b"%d" % port
+
+
+def _lines_of(counter: _Rows) -> list[bytes]:
+    """The lines of a counter, which is empty afterwards."""
+    lines = [line for chunk in counter.ranked(0) for line in chunk.splitlines()]
+    counter.clear()
+    return lines
+
+
+def _read_folded(line: bytes) -> tuple[tuple[Any, ...], list[int]]:
+    """Read a row of a digest: the columns of its key without `how`, with the hour in seconds, and its sums."""
+    hour, *texts, how, packet_source, packet_destination, size, packets, records, first, last = line.split(b"\t")
+    sums = [int(size), int(packets), int(records), parse_seconds(first), parse_seconds(last)]
+    return (parse_seconds(hour), *texts, packet_source, packet_destination), [*sums, conversations.HOWS.index(how)]
 
 
 def merge_rankings(fd: int, rankings: list[tuple[int, int]], top: int, columns: int = 1) -> Iterator[bytes]:

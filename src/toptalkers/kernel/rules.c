@@ -73,7 +73,7 @@ bool set_layout(reader *r, const char *names, size_t length) {
                   .dstport_any = ABSENT, .flags = ABSENT, .no_data = {ABSENT, ABSENT, ABSENT}, .usable = true};
     use_text(r, l->status = use(r, "log-status"));
     for (size_t i = 0; i < LONGEST_KEY; i++) {
-        l->key[i] = !r->key[i] || !*r->key[i] ? ABSENT : r->is_recipe ? need(r, r->key[i]) : use(r, r->key[i]);
+        l->key[i] = !r->key[i] || !*r->key[i] ? ABSENT : i < r->key_needs ? need(r, r->key[i]) : use(r, r->key[i]);
         if (!r->key_is_number[i])
             use_text(r, l->key[i]);
     }

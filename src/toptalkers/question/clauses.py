@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import format_log_format, parse_log_format
+from toptalkers.question.conversations import RECORD_KEY, RECORD_NEEDS
 from toptalkers.question.key import HIGHEST_PORT, RECIPE_KEY, SERVICE_FIELDS, SERVICE_PARTS, parse_key
 from toptalkers.question.ranges import Ranges, merge_ranges
 from toptalkers.question.times import format_time, read_time
@@ -26,6 +27,8 @@ Address = Literal["eni", "pkt"]
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 ACTIONS: tuple[Action, ...] = get_args(Action)
+COUNTS: tuple[Count, ...] = get_args(Count)
+ADDRESSES: tuple[Address, ...] = get_args(Address)
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -34,8 +37,8 @@ SUMMED_FIELDS: dict[Metric, str] = {"packets": "packets", "bytes": "bytes", "fir
 
 ALL_PORTS: Ranges = ((0, HIGHEST_PORT),)
 
-Script = Literal["mapper", "reducer", "port filter"]
-"""A script that takes clauses as options: `count_flows.py`, `sum_counts.py`, `port_filter.py`."""
+Script = Literal["mapper", "reducer", "port filter", "conversations"]
+"""A script that takes clauses as options: `count_flows.py`, `sum_counts.py`, `port_filter.py`, `conversations.py`."""
 
 LONGEST_WORD = 40
 """Of a wrong word, so much is compared with the right ones."""
@@ -60,6 +63,9 @@ class Clause:
         scripts: the scripts that take the clause as an option.
         format_word: writes a value for a script, without spaces or signs that Hadoop expands; None for `format`.
         parse_word: reads what `format_word` wrote; None for `parse`.
+        is_flag: whether the option takes no value on the command line; its text is `yes` or `no`.
+        is_quiet: whether the clause is left out, wherever a question is written, when it has its default. So what older
+            versions wrote and read stays the same, and so do the names that are made from a question.
 
     """
 
@@ -75,6 +81,8 @@ class Clause:
     scripts: tuple[Script, ...]
     format_word: Callable[[Any], str] | None = None
     parse_word: Callable[[str], Any] | None = None
+    is_flag: bool = False
+    is_quiet: bool = False
 
     @property
     def option(self) -> str:
@@ -83,7 +91,9 @@ class Clause:
 
     @property
     def metavar(self) -> str:
-        """The placeholder of the value in the help: `[records|packets|bytes]`, `SPEC`."""
+        """The placeholder of the value in the help: `[records|packets|bytes]`, `SPEC`; empty for a flag."""
+        if self.is_flag:
+            return ""
         return f"[{'|'.join(self.choices)}]" if self.choices else self.form
 
     def value(self, text: str | None) -> Any:
@@ -111,6 +121,11 @@ def parse_choice(option: str, choices: tuple[Choice, ...], text: str) -> Choice:
     close = get_close_matches(text.casefold()[:LONGEST_WORD], by_case, n=1)
     hint = f"did you mean {by_case[close[0]]!r}?" if close else None
     raise UsageError(f"{option}: {quoted(text)} is not one of {', '.join(choices)}", hint=hint)
+
+
+def parse_flag(option: str, text: str) -> bool:
+    """Read `yes` or `no`; UsageError for anything else, which names the option."""
+    return parse_choice(option, ("yes", "no"), text) == "yes"
 
 
 def parse_list(option: str, choices: tuple[Choice, ...], text: str) -> tuple[Choice, ...]:
@@ -203,9 +218,9 @@ CLAUSES: tuple[Clause, ...] = (
         format=",".join,
         default=",".join(RECIPE_KEY),
         form="PARTS",
-        needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else (),
+        needs=lambda key: RECIPE_KEY if key == RECIPE_KEY else RECORD_NEEDS if key == RECORD_KEY else (),
         describe=lambda key: "" if key == RECIPE_KEY else f"by {','.join(key)}",
-        scripts=("mapper", "reducer", "port filter"),
+        scripts=("mapper", "reducer", "port filter", "conversations"),
     ),
     Clause(
         name="metric",
@@ -217,7 +232,7 @@ CLAUSES: tuple[Clause, ...] = (
         form="METRICS",
         needs=lambda metrics: tuple(SUMMED_FIELDS[metric] for metric in metrics if metric in SUMMED_FIELDS),
         describe=lambda metrics: f"top talkers by {', '.join(metrics)}",
-        scripts=("mapper", "reducer", "port filter"),
+        scripts=("mapper", "reducer", "port filter", "conversations"),
     ),
     Clause(
         name="where",
@@ -243,7 +258,7 @@ CLAUSES: tuple[Clause, ...] = (
         form="SPEC",
         needs=lambda ports: () if ports == ALL_PORTS else ("dstport",),
         describe=lambda ports: "all ports" if ports == ALL_PORTS else f"ports {format_ports(ports)}",
-        scripts=("mapper", "port filter"),
+        scripts=("mapper", "port filter", "conversations"),
     ),
     Clause(
         name="action",
@@ -269,5 +284,43 @@ CLAUSES: tuple[Clause, ...] = (
         scripts=("mapper",),
         format_word=lambda layout: ",".join(layout.columns),
     ),
+    Clause(
+        name="count",
+        help="What is added up: all records; or each conversation once, whatever interfaces, NAT gateways and flow logs"
+        " logged it as well.",
+        parse=partial(parse_choice, "--count", COUNTS),
+        default="records",
+        choices=COUNTS,
+        needs=lambda count: RECORD_NEEDS if count == "once" else (),
+        describe=lambda count: "each conversation once" if count == "once" else "",
+        scripts=("conversations",),
+        is_quiet=True,
+    ),
+    Clause(
+        name="pairs",
+        help="One line for each client, server and port, with bytes, packets and records of both directions. --metric"
+        " says which of them ranks (default bytes); --ports are those of servers (default all).",
+        parse=partial(parse_flag, "--pairs"),
+        format=lambda pairs: "yes" if pairs else "no",
+        default="no",
+        needs=lambda pairs: RECORD_NEEDS if pairs else (),
+        describe=lambda pairs: "in pairs of client and server" if pairs else "",
+        scripts=("reducer", "port filter", "conversations"),
+        is_flag=True,
+        is_quiet=True,
+    ),
+    Clause(
+        name="address",
+        help="With --count once or --pairs, which addresses a conversation behind NAT has: the packets' own, where they"
+        " are logged (pkt, the default), or those of the interfaces (eni).",
+        parse=partial(parse_choice, "--address", ADDRESSES),
+        choices=ADDRESSES,
+        describe=lambda address: f"addresses of the {'packets' if address == 'pkt' else 'interfaces'}",
+        scripts=("conversations",),
+        is_quiet=True,
+    ),
 )
 """Every clause of a `Query`, in the order of the command line."""
+
+PAIRS_DEFAULTS = {"metric": "bytes", "ports": "all"}
+"""The texts of the clauses that have another default with `--pairs`."""

@@ -80,6 +80,46 @@ SLACK_SECONDS = 60
 """AWS may log the start and end of a record this much later than they were ("Flow log records", `start`)."""
 
 
+CONVERSATION_PARTS = (
+    *("hour", "day", "srcaddr", "dstaddr", "pair", "srcport", "dstport", "service-port", "side", "client-port"),
+    *("protocol", "action"),
+)
+"""The parts of a key that a conversation has; addresses also as networks."""
+
+_OF_RECORDS = "--count records, the default, adds up records by any field"
+
+
+def why_no_part(word: str) -> tuple[str, str] | None:
+    """Why a part of `--by` cannot be asked for when each conversation is counted once, and what can; None if it can."""
+    field = word.partition("/")[0]
+    if field in CONVERSATION_PARTS:
+        return None
+    if field in ("pkt-srcaddr", "pkt-dstaddr"):
+        own = word.removeprefix("pkt-")
+        return "takes the packets' addresses for srcaddr and dstaddr", f"--by {own} --address pkt"
+    if field in ("minute", "start", "end"):
+        return "compares what two interfaces logged hour by hour", "--by hour"
+    if field == "interface-id":
+        return "joins what several interfaces logged, so that no line has one", _OF_RECORDS
+    if field == "tcp-flags":
+        return "adds up records with different flags", "--where 'tcp-flags = 2' chooses records by their flags"
+    if field in ("packets", "bytes"):
+        return "adds up the records of a conversation, and has not the values of each", f"--metric {field} sums them"
+    return "joins records of both ends of a conversation, which differ in this field", _OF_RECORDS
+
+
+def needs_records(query: "Query") -> bool:
+    """Whether a question is answered by these stages: its records are joined, or folded for a digest."""
+    from toptalkers.question.digest import is_digest
+
+    return query.joins_records or is_digest(query)
+
+
+def counted_question(query: "Query") -> "Query":
+    """The question by which the lines of flow logs are counted: that of stage 1, or the question itself."""
+    return record_question(query) if needs_records(query) else query
+
+
 def record_question(query: "Query") -> "Query":
     """The question of stage 1: of the records that count for a question with `--count once` or `--pairs`."""
     from toptalkers.question.clauses import ALL_PORTS

@@ -4,6 +4,8 @@ The recipe's key is printed with colons, each sum after a tab: `192.0.2.1:198.51
 address is in brackets there, as in a URI (RFC 3986, section 3.2.2), so that a colon outside of brackets always
 separates two parts. Any other key has its columns separated by tabs, and values as they were logged. Times, also the
 sums `first` and `last`, are printed as `2026-11-23T18:00:00Z`.
+
+A line of `--pairs` has the columns `PAIR_COLUMNS` and `PAIR_SUMS`, and `how` at its end, separated by tabs.
 """
 
 import re
@@ -11,7 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from toptalkers.question.key import RECIPE_KEY, Kind, Value, columns_of
+from toptalkers.question.conversations import HOWS, PAIR_COLUMNS, PAIR_SUMS
+from toptalkers.question.key import ADDRESS, PORT, PROTOCOL, RECIPE_KEY, Column, Kind, Value, columns_of
 from toptalkers.question.times import TIME_PATTERN, parse_seconds
 
 _BRACKETS = re.compile(rb"\[[^\]]*\]")
@@ -22,6 +25,16 @@ TIME_METRICS = ("first", "last")
 """The metrics that are times: the earliest start and the latest end."""
 
 _SUM = r"0|[1-9][0-9]{0,37}"
+
+_PAIR = tuple(
+    Column(name, title, kind)
+    for name, title, kind in zip(
+        PAIR_COLUMNS,
+        ("client", "server", "port", "proto"),  # short titles, for a table of 100 columns
+        (ADDRESS, ADDRESS, PORT, PROTOCOL),
+        strict=True,
+    )
+)
 
 
 def _reader_with_none(kind: Kind) -> Callable[[bytes], Value]:
@@ -35,30 +48,36 @@ class Lines:
 
     Attributes:
         columns: the columns of the key.
-        names: the names of the columns and of the metrics in CSV and JSON. A column with the name of a metric is
-            called `by-bytes`.
+        sums: the names of the sums: the metrics; with `pairs`, `PAIR_SUMS`, of which the metric ranks.
+        names: the names of all columns in CSV and JSON. A column of the key with the name of a metric is called
+            `by-bytes`.
 
     """
 
-    def __init__(self, key: tuple[str, ...], metrics: Sequence[str]) -> None:
-        self.columns = columns_of(key)
-        names = [f"by-{one.name}" if one.name in metrics else one.name for one in self.columns]
-        self.names = (*names, *metrics)
-        self._is_recipe = key == RECIPE_KEY
-        sums = [TIME_PATTERN if metric in TIME_METRICS else _SUM for metric in metrics]
+    def __init__(self, key: tuple[str, ...], metrics: Sequence[str], *, pairs: bool = False) -> None:
+        self.columns = _PAIR if pairs else columns_of(key)
+        self.sums = PAIR_SUMS if pairs else tuple(metrics)
+        names = [f"by-{one.name}" if one.name in self.sums else one.name for one in self.columns]
+        self.names = (*names, *self.sums, *(["how"] if pairs else []))
+        self._is_recipe = key == RECIPE_KEY and not pairs
+        self._has_how = pairs
         if self._is_recipe:
             texts = ":".join(f"(?:{column.kind.pattern})" for column in self.columns)
         else:
             texts = r"\t".join(f"(?:-|{column.kind.pattern})" for column in self.columns)
-        text = texts + rf"\t({sums[0]})" + "".join(rf"\t(?:{one})" for one in sums[1:])
+        sums = [TIME_PATTERN if metric in TIME_METRICS else _SUM for metric in self.sums]
+        at = self.sums.index(metrics[0])
+        text = texts + "".join(rf"\t({one})" if i == at else rf"\t(?:{one})" for i, one in enumerate(sums))
+        if pairs:
+            text += rf"\t(?:{'|'.join(map(re.escape, HOWS))})"
         self._line = re.compile(text.encode() + rb"\n?")
         readers = [column.kind.read if self._is_recipe else _reader_with_none(column.kind) for column in self.columns]
-        values = [parse_seconds if metric in TIME_METRICS else int for metric in metrics]
+        values = [parse_seconds if metric in TIME_METRICS else int for metric in self.sums]
         self._readers: list[Callable[[bytes], Any]] = [*readers, *values]
-        self._first = values[0]
+        self._rank = values[at]
 
     def format(self, key: Sequence[Value], sums: Sequence[object]) -> bytes:
-        """Return a line, with a line feed. A sum that is a time is given as it is printed."""
+        """Return a line, with a line feed. A sum that is a time is given as it is printed; `how` is the last sum."""
         if self._is_recipe:
             texts = [":".join(f"[{value}]" if ":" in str(value) else str(value) for value in key)]
         else:
@@ -66,10 +85,15 @@ class Lines:
         return "\t".join([*texts, *map(str, sums)]).encode() + b"\n"
 
     def read(self, line: bytes) -> tuple[tuple[Value, ...], tuple[int, ...]]:
-        """The key and the sums of a line, times in seconds since 1970; ValueError if it is no line of this answer."""
+        """The key and the sums of a line, times in seconds since 1970; ValueError if it is no line of this answer.
+
+        `how` has what is left.
+        """
         if self._line.fullmatch(line) is None:
             raise _no_line(line)
         texts = line.rstrip(b"\n").split(b"\t")
+        if self._has_how:
+            texts.pop()
         if self._is_recipe:
             talker = texts[0]
             texts[:1] = _PARTS.findall(talker) if b"[" in talker else talker.split(b":")
@@ -77,8 +101,12 @@ class Lines:
         width = len(self.columns)
         return tuple(values[:width]), tuple(values[width:])
 
+    def how(self, line: bytes) -> str:
+        """Which rule found the server of a line that `read` has read; empty if lines do not say."""
+        return line.rstrip(b"\n").rpartition(b"\t")[2].decode() if self._has_how else ""
+
     def rank(self, line: bytes) -> int:
-        """The first sum of a line, by which lines are ordered; ValueError if it is no line of this answer."""
+        """The sum of a line by which lines are ordered; ValueError if it is no line of this answer."""
         match = self._line.fullmatch(line)
         if match is None:
             raise _no_line(line)
@@ -87,7 +115,7 @@ class Lines:
         elif b"[" in line:  # everything else that the pattern matches is valid
             for text in _BRACKETS.findall(line):
                 self._readers[0](text)
-        return int(self._first(match[1]))
+        return int(self._rank(match[1]))
 
 
 def _no_line(line: bytes) -> ValueError:
@@ -95,6 +123,6 @@ def _no_line(line: bytes) -> ValueError:
 
 
 @lru_cache
-def lines_of(key: tuple[str, ...], metrics: tuple[str, ...] = ("records",)) -> Lines:
-    """The `Lines` of a key and some metrics."""
-    return Lines(key, metrics)
+def lines_of(key: tuple[str, ...], metrics: tuple[str, ...] = ("records",), *, pairs: bool = False) -> Lines:
+    """The `Lines` of a key and some metrics; with `pairs`, those of pairs, ranked by the first metric."""
+    return Lines(key, metrics, pairs=pairs)

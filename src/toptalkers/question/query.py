@@ -5,15 +5,16 @@ an answer is shown is not part of it (`answer/presentation.py`).
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, Layout
-from toptalkers.question.clauses import CLAUSES, Action, Address, Clause, Count, Metric, Script
+from toptalkers.question.clauses import CLAUSES, PAIRS_DEFAULTS, Action, Address, Clause, Count, Metric, Script
+from toptalkers.question.conversations import why_no_part
 from toptalkers.question.key import RECIPE_KEY, SERVICE_PARTS, parse_part
-from toptalkers.question.lines import Lines, lines_of
+from toptalkers.question.lines import TIME_METRICS, Lines, lines_of
 from toptalkers.question.ranges import Ranges
 from toptalkers.question.times import format_time
 from toptalkers.question.where import Where
@@ -25,9 +26,9 @@ class Query:
 
     Attributes:
         by: the words of the key's parts (`question/key.py`).
-        metric: what is summed; the first one ranks.
+        metric: what is summed; the first one ranks. With `pairs` there is one, which ranks, and all three are summed.
         where: an expression that holds for the records that count; None for all.
-        ports: the destination ports that count.
+        ports: the destination ports that count; with `pairs`, the servers' ports.
         action: the action of the records that count.
         since: the earliest start of the records that count; None for no bound.
         until: the first start that no longer counts; None for no bound.
@@ -54,6 +55,8 @@ class Query:
     def parse(cls, **texts: str | None) -> Self:
         """Make a question from a user's texts by the names of the clauses; None, or no text, for the default.
 
+        With `pairs`, some defaults are others (`PAIRS_DEFAULTS`).
+
         Raises:
             UsageError: a value is wrong, or two contradict each other.
             TypeError: there is no clause of that name.
@@ -61,20 +64,29 @@ class Query:
         """
         if unknown := texts.keys() - {clause.name for clause in CLAUSES}:
             raise TypeError(f"a question has no {min(unknown)!r}")
-        query = cls(**{clause.name: clause.value(texts.get(clause.name)) for clause in CLAUSES})
+        values = {clause.name: clause.value(texts.get(clause.name)) for clause in CLAUSES}
+        if values["pairs"]:
+            for clause in CLAUSES:
+                if clause.name in PAIRS_DEFAULTS and texts.get(clause.name) is None:
+                    values[clause.name] = clause.parse(PAIRS_DEFAULTS[clause.name])
+        query = cls(**values)
         query._check()
         return query
 
     def clauses(self) -> Iterator[tuple[Clause, Any]]:
-        """Yield each clause that is set, with its value."""
+        """Yield each clause that is set, with its value; a quiet one only if it differs from its default."""
         for clause in CLAUSES:
             value = getattr(self, clause.name)
-            if value is not None:
+            if value is not None and not (clause.is_quiet and value == clause.value(None)):
                 yield clause, value
 
     def texts(self) -> dict[str, str]:
-        """The text of each clause that is set, as `parse` reads it back."""
-        return {clause.name: clause.format(value) for clause, value in self.clauses()}
+        """The text of each clause that is set, as `parse` reads it back; without a key, if `pairs` has its own."""
+        return {
+            clause.name: clause.format(value)
+            for clause, value in self.clauses()
+            if not (self.pairs and clause.name == "by")
+        }
 
     def mapper_arguments(self) -> list[str]:
         """The arguments of `count_flows.py`, without spaces or signs that a shell or Hadoop expands."""
@@ -87,6 +99,10 @@ class Query:
     def filter_arguments(self) -> list[str]:
         """The arguments of `port_filter.py`, without `--top`."""
         return self._arguments("port filter")
+
+    def conversation_arguments(self) -> list[str]:
+        """The arguments of `conversations.py`: `--by`, `--metric` and `--ports` always, the others if they are set."""
+        return self._arguments("conversations")
 
     @property
     def joins_records(self) -> bool:
@@ -101,7 +117,7 @@ class Query:
     @property
     def is_recipe(self) -> bool:
         """Whether the key is the recipe's, whose three parts must all have a value."""
-        return self.by == RECIPE_KEY
+        return self.by == RECIPE_KEY and not self.pairs
 
     @property
     def key_columns(self) -> int:
@@ -109,9 +125,19 @@ class Query:
         return 1 if self.is_recipe else len(self.lines.columns)
 
     @property
+    def line_columns(self) -> int:
+        """How many columns, separated by tabs, a line of the answer has."""
+        return self.key_columns + len(self.lines.sums) + self.pairs
+
+    @property
+    def rank_column(self) -> int:
+        """The number of the column that ranks, from 1: the first sum; with `pairs`, that of the metric."""
+        return self.key_columns + 1 + self.lines.sums.index(self.metric[0])
+
+    @property
     def lines(self) -> Lines:
         """The lines of the answer."""
-        return lines_of(self.by, self.metric)
+        return lines_of(self.by, self.metric, pairs=self.pairs)
 
     @property
     def layout(self) -> Layout:
@@ -127,9 +153,12 @@ class Query:
         return tuple(dict.fromkeys(field for clause, value in self.clauses() for field in clause.needs(value)))
 
     def options_needing(self, fields: Collection[str]) -> list[str]:
-        """The options that were given another value than their default, and need one of these fields."""
+        """The options that were given another value than their default, and need one of these fields.
+
+        With the value, if it is one of a few: `--count once`.
+        """
         return [
-            clause.option
+            f"{clause.option} {value}" if clause.choices else clause.option
             for clause, value in self.clauses()
             if value != clause.value(None) and set(clause.needs(value)) & set(fields)
         ]
@@ -142,7 +171,9 @@ class Query:
         return tuple(dict.fromkeys((*self.needed_fields, *of_key, *of_service)))
 
     def _arguments(self, script: Script) -> list[str]:
-        left_out = {"by": RECIPE_KEY} if script == "mapper" else {"by": RECIPE_KEY, "metric": ("records",)}
+        left_out: dict[str, tuple[str, ...]] = {} if script == "conversations" else {"by": RECIPE_KEY}
+        if script in ("reducer", "port filter"):
+            left_out["metric"] = ("records",)
         used = [
             (clause, value)
             for clause, value in self.clauses()
@@ -157,9 +188,52 @@ class Query:
                 f"--since {format_time(self.since)} is not before --until {format_time(self.until)}",
                 hint="records count that start in [since, until)",
             )
+        self._check_conversations()
         for field in self.needed_fields:
             if self.log_format is not None and field not in self.log_format:
-                hint = "--action ALL counts records of any action" if field == "action" else None
+                hint = "--action ALL counts records of any action" if field == "action" else self._hint_of_plain()
                 raise UsageError(
                     f"--log-format: the question needs the field {field!r}, which the format lacks", hint=hint
                 )
+
+    def _hint_of_plain(self) -> str | None:
+        """What to ask instead if the format lacks only what joining records needs."""
+        if not self.joins_records or self.log_format is None:
+            return None
+        plain = replace(self, count="records", pairs=False, address=None)
+        if any(one not in self.log_format for one in plain.needed_fields):
+            return None
+        return f"without {self._joining} all records are added up, for which the format is enough"
+
+    @property
+    def _joining(self) -> str:
+        return " and ".join(["--count once"] * (self.count == "once") + ["--pairs"] * self.pairs)
+
+    def _check_conversations(self) -> None:
+        """Check what `--count once`, `--pairs` and `--address` do not go with (`docs/conversations.md`)."""
+        if not self.joins_records:
+            if self.address:
+                raise UsageError(
+                    f"--address {self.address}: only --count once and --pairs have addresses to choose from",
+                    hint="--by pkt-srcaddr,pkt-dstaddr,dstport adds up records by the packets' addresses",
+                )
+            return
+        if self.pairs:
+            if self.by != RECIPE_KEY:
+                raise UsageError(
+                    f"--by {','.join(self.by)}: --pairs has a key of its own: client, server, port, protocol",
+                    hint="--count once without --pairs takes other keys",
+                )
+            if len(self.metric) > 1:
+                raise UsageError(
+                    f"--metric {','.join(self.metric)}: with --pairs it names the one that ranks",
+                    hint="bytes, packets and records are shown all the same",
+                )
+            if self.metric[0] in TIME_METRICS:
+                raise UsageError(
+                    f"--metric {self.metric[0]}: a line of --pairs has no times",
+                    hint="--metric bytes, packets or records ranks; --count once without --pairs has times",
+                )
+        for word in self.by:
+            if why := why_no_part(word):
+                raise UsageError(f"--by {word}: --count once {why[0]}", hint=why[1])

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from toptalkers.answer.answer import Tally
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.kernel.counter import Counter, Misfit
+from toptalkers.question.conversations import counted_question
 from toptalkers.question.key import is_address
 from toptalkers.question.query import Query
 
@@ -24,7 +25,7 @@ def describe_misfit(misfit: Misfit, tally: Tally, query: Query) -> str:
     """Explain why a file is left out, and what to do, by its first line that does not fit and its tally."""
     from toptalkers.job.count_flows import begins_packed, names_columns  # loaded only if there is a misfit
 
-    lacking = [name for name in query.needed_fields if name not in misfit.fields]
+    lacking = [name for name in counted_question(query).needed_fields if name not in misfit.fields]
     if lacking:
         return _describe_lack(misfit, lacking, query)
     columns = misfit.line.rstrip(b" ").split(b" ")

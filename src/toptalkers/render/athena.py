@@ -27,7 +27,7 @@ from toptalkers.question.clauses import Metric
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 from toptalkers.records.hours import DAY, EVER, Arrival
-from toptalkers.render.record_sql import RecordSql, printed_time
+from toptalkers.render.record_sql import ELSEWHERE, RecordSql, printed_time
 
 Kind = Literal["captured", "plain", "hive"]
 
@@ -215,6 +215,18 @@ def table_sql(table: Table) -> str:
     )
 
 
+def check_question(query: Query) -> None:
+    """Check that a question can be written as SQL, as far as that does not depend on the tables.
+
+    Raises:
+        UsageError: it joins records to conversations.
+
+    """
+    if query.joins_records:
+        what = "--pairs" if query.pairs else "--count once"
+        raise UsageError(f"{what} is not written as SQL: records are joined to conversations", hint=ELSEWHERE)
+
+
 def question_sql(query: Query, tables: Sequence[Table], *, top: int = 0) -> str:
     """Write a question as one SELECT over tables; `top` is how many talkers it returns, 0 for all.
 
@@ -222,9 +234,10 @@ def question_sql(query: Query, tables: Sequence[Table], *, top: int = 0) -> str:
 
     Raises:
         ToptalkersError: a table lacks a field that the question needs.
-        UsageError: a part of the key, or a test of --where, is not written as SQL.
+        UsageError: a part of the key, a test of --where, or the whole question is not written as SQL.
 
     """
+    check_question(query)
     for table in tables:
         if lacking := [field for field in query.needed_fields if field not in table.layout]:
             raise ToptalkersError(f"{table.location} has no {lacking[0]!r}, which the question needs")

@@ -6,7 +6,8 @@ the logs of Hadoop's client, and `containers/<application>/<container>/stderr.gz
 
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toptalkers.aws.account import Account, Say
@@ -68,12 +69,18 @@ def await_failure(account: Account, logs: StepLogs) -> Failure | None:
     return before
 
 
-def counters_of(account: Account, logs: StepLogs) -> Mapping[str, int]:
-    """Read the counters of a step's scripts; empty when the step's log is missing."""
-    return read_counters(_read(account, logs.bucket, logs.key("syslog")))
+def counters_of(account: Account, logs: Sequence[StepLogs]) -> Mapping[str, int]:
+    """Read the counters of some steps' scripts, added up; empty when the log of one is missing, or has none."""
+    total = Counter[str]()
+    for one in logs:
+        counters = read_counters(_read(account, one.bucket, one.key("syslog")))
+        if counters is None:
+            return {}
+        total.update(counters)
+    return dict(total)
 
 
-def await_counters(account: Account, logs: StepLogs, say: Say) -> Mapping[str, int]:
+def await_counters(account: Account, logs: Sequence[StepLogs], say: Say) -> Mapping[str, int]:
     """Read like `counters_of`, waiting for the log `LOG_MINUTES` at most; a Ctrl-C ends only the wait."""
     try:
         for look in range(LOG_MINUTES * 60 // POLL_SECONDS):

@@ -62,12 +62,12 @@ def find_outcome(account: Account, bucket: str, record: RunRecord, watched: Watc
     if not record.is_shared or record.ended is None:
         record = replace(record, ended=cluster.ended or account.now())
     if record.state == "COMPLETED":
-        logs = _logs_of(bucket, record, steps[0])
-        if logs is None:
+        counting = _logs_of_counting(bucket, record, steps)
+        if not counting:
             say(f"the cluster {cluster.id} keeps no logs: the tally is not known")
             return record
         with suppress(AwsError):
-            record = replace(record, counters=await_counters(account, logs, say))
+            record = replace(record, counters=await_counters(account, counting, say))
         return record
     if watched.gave_up:
         return replace(record, state="FAILED", reason=watched.gave_up)
@@ -145,12 +145,12 @@ def is_settled(record: RunRecord) -> bool:
 
 
 def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, int]:
-    """The mapper's counters of a run, from its record or else from its log; empty when neither has them."""
+    """The scripts' counters of a run, from its record or else from its log; empty when neither has them."""
     if record.counters or not record.cluster:
         return record.counters
     with suppress(AwsError):
         steps = own_steps(record, account.clusters.steps(record.cluster))
-        logs = _logs_of(bucket, record, steps[0]) if steps else None
+        logs = _logs_of_counting(bucket, record, steps)
         return counters_of(account, logs) if logs else {}
     return {}
 
@@ -158,6 +158,11 @@ def tally_of(account: Account, bucket: str, record: RunRecord) -> Mapping[str, i
 def own_steps(record: RunRecord, steps: Sequence[ClusterStep]) -> list[ClusterStep]:
     """Choose a run's steps among those of its cluster, which are all of them if the cluster is for this run only."""
     return [step for step in steps if not record.is_shared or step.name.endswith(step_name("", record.run_id))]
+
+
+def _logs_of_counting(bucket: str, record: RunRecord, steps: Sequence[ClusterStep]) -> list[StepLogs]:
+    """Return where the logs of the steps are whose scripts count records: all but the last, which sorts."""
+    return [logs for step in steps[:-1] if (logs := _logs_of(bucket, record, step))]
 
 
 def _logs_of(bucket: str, record: RunRecord, step: ClusterStep) -> StepLogs | None:

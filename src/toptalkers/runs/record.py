@@ -60,7 +60,8 @@ class RunRecord:
         cluster: EMR's id of the cluster; empty when there is none.
         ended: when the run was seen to be over.
         reason: why the run failed, one line.
-        counters: the mapper's tally, by the names of `flowlog/reasons.py`; empty when not known.
+        counters: what the scripts of all steps tell, such as the mapper's tally by the names of `flowlog/reasons.py`;
+            empty when not known.
         left_out: objects that were asked for and are not read, an address and a reason each.
         is_shared: whether the cluster goes on after the run, and may run other steps: then the run's steps are those
             with its name in theirs (`step_name`), and only they tell the run's state.
