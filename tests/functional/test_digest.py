@@ -9,30 +9,44 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.commands import command
 from tests.fake_account import FakeAccount
-from tests.strategies import ADDRESSES, FLAGS, NUMBERS, PORTS, PROTOCOLS, SINCE, STARTS, UNTIL
+from tests.strategies import (
+    ADDRESSES,
+    FLAGS,
+    JOINED,
+    NUMBERS,
+    PORTS,
+    PROTOCOLS,
+    SINCE,
+    STARTS,
+    UNTIL,
+    joined_files,
+    joined_line,
+    joined_queries,
+)
 from tests.wheres import wheres
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import METADATA_KEY, DigestOrigin, format_digest
 from toptalkers.engines import Watch
 from toptalkers.engines.local import count_files
+from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import DEFAULT_FIELDS
-from toptalkers.question.clauses import METRICS
-from toptalkers.question.digest import DIGEST_KEY, check_question, digest_texts, is_digest
+from toptalkers.question.clauses import METRICS, format_ports, parse_time
+from toptalkers.question.digest import check_question, digest_texts, is_digest
 from toptalkers.question.query import Query
 from toptalkers.question.where import parse_program, parse_where
 from toptalkers.records.files import find_inputs
 from toptalkers.runs.record import load_record
 
 OF_CLUSTER = (
-    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.1\t10.0.0.2\t443\tdst\t-\t6\tACCEPT\t3\t9000\t11\t6"
+    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.1\t10.0.0.2\t443\tdst\t-\t6\tACCEPT\t3\tsyn\t-\t-\t9000\t11\t6"
     b"\t2026-11-23T18:00:01Z\t2026-11-23T18:59:59Z\n"
-    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.2\t10.0.0.1\t443\tsrc\t-\t6\tREJECT\t18\t40\t1\t1"
+    b"2026-11-23T18:00:00Z\teni-a\t10.0.0.2\t10.0.0.1\t443\tsrc\t-\t6\tREJECT\t18\tpeers\t-\t10.0.0.9\t40\t1\t1"
     b"\t2026-11-23T18:00:02Z\t2026-11-23T18:00:12Z\n"
 )
 
@@ -62,7 +76,8 @@ def test_a_digest_of_a_cluster(account: FakeAccount, tmp_path: Path) -> None:
     assert fetched.exit_code == 0
     table = parquet.read_table(output)
     assert table["records"].to_pylist() == [6, 1]
-    assert table["side"].to_pylist() == ["dst", "src"]
+    assert table["server_side"].to_pylist() == ["dst", "src"]
+    assert table["pkt_dstaddr"].to_pylist() == [None, "10.0.0.9"]
     origin = DigestOrigin.parse(table.schema.metadata[METADATA_KEY])
     assert Query.parse(**origin.question) == record.query
     assert origin.tally
@@ -106,11 +121,15 @@ CLEAN = {
     "version": ["5"],
     "account-id": ["123456789012"],
 }
-PARTS = [*DIGEST_KEY, "day", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"]
+PARTS = [
+    *("hour", "day", "interface-id", "srcaddr", "dstaddr", "pair", "srcaddr/24/64", "dstaddr/0/128", "srcaddr/8/32"),
+    *("service-port", "side", "client-port", "protocol", "action", "tcp-flags"),
+]
 TESTED = (
     *("interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "service-port", "client-port", "side"),
     *("protocol", "action", "tcp-flags"),
 )
+KNOWN_TO_ALL = [((0, 65535),), ((0, 1024),), ((22, 22), (1000, 65535))]
 KNOWN_PORTS = ["0-1024", "22-22", "80-443", "53-53+1025-65535", "0-442+444-65535", "0-22+1000-65535"]
 
 
@@ -153,9 +172,16 @@ def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally]:
     return b"".join(answer.chunks), replace(answer.tally, files_read=0)
 
 
-def make_digest(files: Sequence[Path], output: Path) -> Path:
+def left_out(query: Query, file: Path) -> bool:
+    """Whether a file has too many lines that do not fit, or lacks a field."""
+    problems: list[object] = []
+    count_files(query, find_inputs([str(file)]).files, watch=Watch(on_problem=problems.append))
+    return bool(problems)
+
+
+def make_digest(files: Sequence[Path], output: Path, **texts: str) -> Path:
     """Write the digest of some files."""
-    answer = count_files(Query.parse(**digest_texts()), find_inputs(map(str, files)).files)
+    answer = count_files(Query.parse(**digest_texts(**texts)), find_inputs(map(str, files)).files)
     output.write_bytes(b"".join(format_digest(answer)))
     return output
 
@@ -165,6 +191,88 @@ def make_digest(files: Sequence[Path], output: Path) -> Path:
 def test_a_digest_answers_as_its_records_do(contents: list[bytes], query: Query) -> None:
     """Digests give the answer and the tally of the records: one or several, with records, and a digest of digests."""
     check_question(query)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [folder / f"{number}.log" for number in range(len(contents))]
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+        expected = ask(query, files)
+        each = [make_digest([file], file.with_suffix(".parquet")) for file in files]
+        assert ask(query, [make_digest(files, folder / "all.parquet")]) == expected
+        assert ask(query, each) == expected
+        assert ask(query, [*files[:1], *each[1:]]) == expected
+        assert ask(query, [make_digest(each, folder / "again.parquet")]) == expected
+
+
+@st.composite
+def questions_about_conversations(draw: st.DrawFn) -> Query:
+    """Any question about conversations that a digest answers, and that asks for all times."""
+    query = draw(joined_queries())
+    if not query.pairs:
+        query = replace(query, ports=draw(st.sampled_from([*KNOWN_TO_ALL, query.ports])))
+    query = replace(query, since=None, until=None, where=None)
+    try:
+        check_question(query)
+    except UsageError:
+        reject()
+    return query
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(joined_files(DEFAULT_FIELDS, "ACCEPT"), questions_about_conversations())
+def test_a_digest_answers_about_conversations_as_its_records_do(contents: list[bytes], query: Query) -> None:
+    """A digest of the ports of the question gives the answer of the records; of its action, the tally, too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [folder / f"{number}.log" for number in range(len(contents))]
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+        ports = "all" if query.pairs else format_ports(query.ports)
+        fitting = [file for file in files if not left_out(query, file)]
+        expected = ask(query, fitting)
+        assert ask(query, [make_digest(fitting, folder / "of.parquet", ports=ports, action=query.action)]) == expected
+        assert ask(query, [make_digest(fitting, folder / "all.parquet", ports=ports)])[0] == expected[0]
+
+
+TELLING = (*JOINED, "action", "log-status", "tcp-flags", "pkt-srcaddr", "pkt-dstaddr")
+
+
+@st.composite
+def telling_hours(draw: st.DrawFn) -> list[bytes]:
+    """One file per hour, in which each record itself tells by its flags who the server is."""
+    random = draw(st.randoms(use_true_random=False))
+    hours = []
+    for hour in range(draw(st.integers(1, 3))):
+        lines = [" ".join(TELLING)]
+        for _ in range(draw(st.integers(1, 12))):
+            client, server = f"10.0.0.{random.randrange(3)}", random.choice(["10.0.1.1", "10.0.1.2", "203.0.113.9"])
+            here = {"protocol": "6", "packets": random.choice("1279"), "bytes": random.choice(["40", "99", "1500"])}
+            here |= {"action": random.choice(["ACCEPT", "ACCEPT", "REJECT"])}
+            start = 1793491200 + 3600 * hour + random.randrange(3600)
+            here |= {"start": str(start), "end": str(start + random.choice([0, 59, 600]))}
+            ports = [random.choice(["700", "40000", "50000"]), random.choice(["22", "443", "2049", "45000"])]
+            is_reply = random.random() < 0.5
+            ends = [client, server][:: -1 if is_reply else 1]
+            ports = ports[:: -1 if is_reply else 1]
+            here |= {"srcaddr": ends[0], "dstaddr": ends[1], "srcport": ports[0], "dstport": ports[1]}
+            here |= {"tcp-flags": "18" if is_reply else "2", "pkt-srcaddr": ends[0], "pkt-dstaddr": ends[1]}
+            for interface in random.sample(["eni-a", "eni-b", "eni-c"], random.choice([1, 2])):
+                packet = {"pkt-dstaddr": "198.51.100.1"} if random.random() < 0.1 else {}
+                line = joined_line(TELLING, here | {"interface-id": interface} | packet).decode()
+                lines += [line] * random.choice([1, 1, 1, 2])
+        hours.append("\n".join([*lines, ""]).encode())
+    return hours
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(telling_hours(), joined_queries(), st.sampled_from([None, None, "2026-11-01T01:00:00Z"]))
+def test_digests_of_several_hours_answer_together(contents: list[bytes], query: Query, since: str | None) -> None:
+    """Where each record tells its server, digests of hours, a digest of them, and logs beside one answer alike."""
+    query = replace(query, where=None, since=parse_time("--since", since) if since else None, until=None)
+    try:
+        check_question(query)
+    except UsageError:
+        reject()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [folder / f"{number}.log" for number in range(len(contents))]
@@ -253,8 +361,8 @@ def test_a_digest_that_another_program_wrote_again(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "a digest without its metadata" in refused.stderr
     table = parquet.read_table(digest)
-    parquet.write_table(table.drop_columns(["side"]), copy)
-    assert "a damaged digest: it has no column side" in command(None, "run-local", str(copy)).stderr
+    parquet.write_table(table.drop_columns(["server_side"]), copy)
+    assert "a damaged digest: it has no column server_side" in command(None, "run-local", str(copy)).stderr
     assert command(None, "run-local", str(copy), "--ports", "all", "--by", "srcaddr").exit_code == 0
 
 

@@ -81,7 +81,16 @@ KNOWN = "service-port, side and client-port are known; so are ports up to 1024"
         (asked(by="start"), "--by start: a digest has one row for a whole hour", "--by hour"),
         (asked(by="bytes"), "--by bytes: a digest has sums of many records, not the values of each", "a digest has "),
         (asked(by="vpc-id"), "--by vpc-id: a digest does not have this field", "a digest has hour, interface-id, "),
-        (asked(by="pkt-srcaddr/8"), "--by pkt-srcaddr/8/64: a digest does not have this field", "a digest has hour, "),
+        (
+            asked(by="pkt-srcaddr/8"),
+            "--by pkt-srcaddr/8/64: a digest has a packet's address only where it is not that of the record",
+            "--by srcaddr,dstaddr --count once counts by the packets' addresses",
+        ),
+        (
+            asked("pkt-dstaddr:a:0a000000-0a00ffff"),
+            "--where pkt-dstaddr: a digest has a packet's address only where it is not that of the record",
+            "--by srcaddr,dstaddr --count once counts by the packets' addresses",
+        ),
         (
             asked(since="2026-11-01T10:30:00Z"),
             "--since 2026-11-01T10:30:00Z: a digest has whole hours",
@@ -134,11 +143,11 @@ def test_questions_that_need_what_a_digest_lacks(query: Query, message: str, hin
 
 
 ROWS = (
-    "2026-11-01T10:00:00Z eni-b 10.0.0.1 10.0.0.2 443 dst - 6 ACCEPT 19"
+    "2026-11-01T10:00:00Z eni-b 10.0.0.1 10.0.0.2 443 dst - 6 ACCEPT 19 syn - 10.9.0.2"
     " 900 9 4 2026-11-01T10:00:05Z 2026-11-01T11:00:01Z\n"
-    "2026-11-01T10:00:00Z eni-a 10.0.0.9 2001:db8::1 53 src 53 17 REJECT -"
+    "2026-11-01T10:00:00Z eni-a 10.0.0.9 2001:db8::1 53 src 53 17 REJECT - ? - -"
     " 80 2 1 2026-11-01T10:59:59Z 2026-11-01T11:00:09Z\n"
-    "2026-11-01T09:00:00Z - 10.0.0.9 10.0.0.2 - - - 1 - - 7 1 1 2026-11-01T09:00:00Z 2026-11-01T09:00:10Z"
+    "2026-11-01T09:00:00Z - 10.0.0.9 10.0.0.2 - src - 1 - - copy - - 7 1 1 2026-11-01T09:00:00Z 2026-11-01T09:00:10Z"
 ).splitlines()
 TALLY = Tally(7, 6, {"nodata": 1}, 1)
 
@@ -157,7 +166,11 @@ def test_rows_are_sorted_and_a_missing_value_is_null() -> None:
     rows = written(lines()).read().to_pylist()
     assert [row["interface_id"] for row in rows] == [None, "eni-a", "eni-b"]
     assert rows[0] == {
-        **dict.fromkeys(("interface_id", "service_port", "side", "client_port", "action", "tcp_flags")),
+        **dict.fromkeys(
+            ("interface_id", "server_port", "peer_port", "action", "tcp_flags", "pkt_srcaddr", "pkt_dstaddr")
+        ),
+        "server_side": "src",
+        "how": "copy",
         "hour": datetime(2026, 11, 1, 9, tzinfo=UTC),
         "srcaddr": "10.0.0.9",
         "dstaddr": "10.0.0.2",
@@ -168,8 +181,9 @@ def test_rows_are_sorted_and_a_missing_value_is_null() -> None:
         "first": datetime(2026, 11, 1, 9, tzinfo=UTC),
         "last": datetime(2026, 11, 1, 9, 0, 10, tzinfo=UTC),
     }
-    assert rows[2]["service_port"] == 443
-    assert rows[2]["client_port"] is None
+    assert rows[2]["server_port"] == 443
+    assert rows[2]["peer_port"] is None
+    assert rows[2]["pkt_dstaddr"] == "10.9.0.2"
 
 
 def test_the_schema_is_that_of_the_documentation() -> None:
@@ -180,12 +194,13 @@ def test_the_schema_is_that_of_the_documentation() -> None:
     assert types == {
         "hour": time,
         **dict.fromkeys(("interface_id", "srcaddr", "dstaddr"), "string"),
-        "service_port": "int32",
-        "side": "string",
-        "client_port": "int32",
+        "server_port": "int32",
+        "server_side": "string",
+        "peer_port": "int32",
         "protocol": "int32",
         "action": "string",
         "tcp_flags": "int32",
+        **dict.fromkeys(("how", "pkt_srcaddr", "pkt_dstaddr"), "string"),
         **dict.fromkeys(("bytes", "packets", "records"), "int64"),
         "first": time,
         "last": time,
@@ -262,7 +277,7 @@ def test_a_wrong_line_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "a digest of version 2, of which this program knows only up to 1"),
+        ({"version": 3}, "a digest of version 3, of which this program knows only up to 2"),
         ({"version": "1"}, "a digest whose metadata cannot be read: its version is '1'"),
         ({"tally": 7}, "a digest whose metadata cannot be read: "),
         ({"question": []}, "a digest whose metadata cannot be read: "),

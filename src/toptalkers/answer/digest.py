@@ -21,7 +21,7 @@ from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import column_name
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.machine.arrow import prepare_pyarrow, require_pyarrow
-from toptalkers.question.clauses import format_ports, parse_time
+from toptalkers.question.clauses import ALL_PORTS, format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
 from toptalkers.question.query import Query
 from toptalkers.question.times import format_time
@@ -40,7 +40,7 @@ SUFFIX = ".parquet"
 _HOUR_MS = 3_600_000
 
 _TIMES = ("hour", "first", "last")
-_SMALL_NUMBERS = ("service-port", "client-port", "protocol", "tcp-flags")
+_SMALL_NUMBERS = ("server-port", "peer-port", "protocol", "tcp-flags")
 _FLAGS = "tcp_flags"
 _SUMS = ("bytes", "packets", "records")
 
@@ -131,15 +131,28 @@ class DigestOrigin:
         """Check that the digest `name` has the answer to a question.
 
         Raises:
-            UsageError: digests do not answer such a question, or this one holds other actions, or fewer ports.
+            UsageError: digests do not answer such a question, or this one is too old for it, or holds other actions, or
+                fewer ports.
 
         """
         check_question(query)
+        if self.version < 2 and (query.joins_records or is_digest(query)):
+            asked = "--pairs" if query.pairs else "--count once" if query.joins_records else "a digest"
+            raise UsageError(
+                f"{asked}: {name} is a digest of version {self.version}, made by an earlier version of toptalkers,"
+                " which cannot tell conversations",
+                hint="make it again from the logs",
+            )
         own = Query.parse(**{name: text for name, text in self.question.items() if name in ("action", "ports")})
         if own.action not in ("ALL", query.action):
             raise UsageError(
                 f"--action {query.action}: {name} is a digest of {own.action} records only",
                 hint=f"--action {own.action}, or make the digest of all actions",
+            )
+        if query.pairs and own.ports != ALL_PORTS:
+            raise UsageError(
+                f"--pairs: {name} is a digest of the ports {format_ports(own.ports)} only",
+                hint="pairs have both directions: make the digest of all ports",
             )
         if not all(any(low <= one and other <= high for low, high in own.ports) for one, other in query.ports):
             raise UsageError(

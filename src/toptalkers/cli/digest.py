@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given: Any) -> None:
     """Make a digest: a small Parquet file, from which run-local answers later questions in a second.
 
-    It has one row for each hour, interface, source, destination, service port, side, protocol, action and TCP flags,
-    with the sums of bytes, packets and records. Of the two ports the service's is kept; docs/digest.md says which
+    It has one row for each hour, interface, source, destination, server's port, side, protocol, action and TCP flags,
+    with the sums of bytes, packets and records. Of the two ports the server's is kept; docs/digest.md says which
     questions this rules out. PATH is as for run-local, and may be a digest, too: a month of them becomes one. Needs
     pyarrow: pip install 'toptalkers[parquet]'.
 
@@ -38,6 +38,7 @@ def digest(ctx: click.Context, /, *, query: Query, output: Path | None, **given:
     Example:
       toptalkers digest flowlogs/ --output november.parquet
       toptalkers run-local november.parquet --by srcaddr,service-port --metric bytes --top 10
+      toptalkers run-local november.parquet --count once --pairs --action ALL --top 10
       toptalkers digest 2026-11-*.parquet --output november.parquet
     """
     from toptalkers.answer.digest import check_output_name, format_digest

@@ -136,6 +136,10 @@ SERVICE_PARTS = (b"service-port", b"side", b"client-port")
 SERVICE_FIELDS = (b"srcport", b"dstport", b"tcp-flags")
 """The fields that tell which port is the service's; the last may be missing."""
 
+DIGEST_PORTS = frozenset((b"server-port", b"peer-port"))
+DIGEST_FIELDS = DIGEST_PORTS | {b"server-side", b"how"}
+"""The fields that only the rows of a digest have."""
+
 SYN, ACK = 2, 16
 HIGHEST_KNOWN_PORT = 1024
 """A client's port is dropped from a service if it is higher than this."""
@@ -322,7 +326,7 @@ def judge_of(field: bytes) -> Callable[[bytes], object]:
     reason = "malformed_text"
     if field in ADDRESS_FIELDS:
         fits, reason = is_address, "malformed_address"
-    elif field in PORT_FIELDS:
+    elif field in PORT_FIELDS or field in DIGEST_PORTS:
         fits, reason = ALL_PORTS.__contains__, "malformed_port"
     elif field == b"protocol":
         fits, reason = PROTOCOLS.__contains__, "malformed_number"
@@ -439,7 +443,7 @@ def parse_part(word: bytes) -> Part:
     step = TIMES.get(word)
     if step:
         field = b"start"
-    if field not in FIELDS or (lengths and field not in ADDRESS_FIELDS) or len(lengths) > 2:
+    if field not in FIELDS | DIGEST_FIELDS or (lengths and field not in ADDRESS_FIELDS) or len(lengths) > 2:
         raise ValueError(word)
     judge = judge_of(field)
     short, long = [*map(int, lengths), 64][:2] if lengths else (0, 0)

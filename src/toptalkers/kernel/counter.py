@@ -5,7 +5,6 @@ import os
 from typing import TYPE_CHECKING
 
 from toptalkers.errors import ToptalkersError
-from toptalkers.kernel.pure import Conversations as Conversations  # noqa: PLC0414 - exported
 
 WHY_PURE = "TOPTALKERS_PURE is set" if os.environ.get("TOPTALKERS_PURE") == "1" else ""
 """Why the counter is the one in Python; empty for the compiled kernel."""
@@ -20,6 +19,7 @@ else:
         from toptalkers.kernel import pure as chosen
 
 CODE, PARTS, ROW_BYTES = chosen.CODE, chosen.PARTS, chosen.ROW_BYTES
+Conversations = chosen.Conversations
 Counter = chosen.Counter
 Misfit = chosen.Misfit
 SpilledSums = chosen.SpilledSums

@@ -15,13 +15,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.question.clauses import SUMMED_FIELDS
-from toptalkers.question.conversations import RECORD_KEY, RECORD_NEEDS
-from toptalkers.question.key import SERVICE_PARTS, TIME_FIELDS, TIME_PARTS, kind_of, parse_part
+from toptalkers.question.conversations import (
+    FOLDED_KEY,
+    HOWS,
+    PAIR_SUMS,
+    RECORD_KEY,
+    RECORD_NEEDS,
+    folded_question,
+    record_question,
+)
+from toptalkers.question.key import (
+    HIGHEST_KNOWN_PORT,
+    SERVICE_PARTS,
+    TIME_FIELDS,
+    TIME_PARTS,
+    kind_of,
+    parse_part,
+)
 from toptalkers.question.query import Query
 
 LIBRARY = Path(__file__).with_name("kernel.so")
@@ -39,7 +55,7 @@ LINES_BYTES = 1 << 20
 """How many bytes of an answer are printed at a time."""
 
 _TALLIED = ("records_read", "counted", *REASONS)
-_MOST_SUMS = 6
+_MOST_SUMS = 10
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
@@ -74,6 +90,7 @@ class _Question(Structure):
         ("key", c_char_p),
         ("key_needs", c_size_t),
         ("sums", c_char_p),
+        ("ranked", c_int32),
         ("ports", c_char_p),
         ("action", c_char_p),
         ("since", c_int64),
@@ -92,6 +109,19 @@ class _Misfit(Structure):
         ("columns", c_int32),
         ("line", c_char * 1024),
         ("fields", c_char * 2048),
+    )
+
+
+class _Findings(Structure):
+    _fields_ = (
+        ("malformed_address", c_int64),
+        ("malformed_port", c_int64),
+        ("malformed_number", c_int64),
+        ("ports", c_int64),
+        ("copies", c_int64),
+        ("collapsed", c_int64),
+        ("relayed", c_int64),
+        ("oriented", c_int64 * len(HOWS)),
     )
 
 
@@ -133,6 +163,9 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ranking_new": (c_void_p, (c_void_p, c_size_t)),
     "ranking_free": (None, (c_void_p,)),
     "ranking_read": (c_size_t, (c_void_p, c_char_p, c_size_t)),
+    "conversations_fold": (c_int, (c_void_p, c_void_p, c_int, c_int, POINTER(_Findings))),
+    "conversations_answer": (c_int, (c_void_p, c_void_p, c_int, c_int, POINTER(_Findings))),
+    "conversations_look": (c_int, (c_void_p, POINTER(_Findings))),
     "export_new": (c_void_p, (c_void_p, c_size_t)),
     "export_free": (None, (c_void_p,)),
     "export_next": (c_int64, (c_void_p, POINTER(_ColumnData))),
@@ -194,23 +227,7 @@ class Counter:
             ValueError: the kernel cannot answer it.
 
         """
-        wanted = bytearray(1 << 16)
-        for low, high in query.ports:
-            wanted[low : high + 1] = b"\1" * (high + 1 - low)
-        question = _Question(
-            fields=" ".join(FIELDS).encode(),
-            headerless=" ".join(query.layout.columns).encode(),
-            key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
-            key_needs=len(RECORD_NEEDS) if query.by == RECORD_KEY else 0,
-            sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
-            ports=bytes(wanted),
-            action=None if query.action == "ALL" else query.action.encode(),
-            since=int(query.since.timestamp()) if query.since else _EARLIEST,
-            until=int(query.until.timestamp()) if query.until else _LATEST,
-            where=query.where.program.encode() if query.where else None,
-            where_fields=" ".join(_where_words(query.where.fields)).encode() if query.where else None,
-            seed=int.from_bytes(os.urandom(8)),
-        )
+        question = self._question(query)
         self._metrics = len(query.metric)
         self._tally = (c_int64 * len(_TALLIED))()
         ctypes.set_errno(0)
@@ -219,6 +236,27 @@ class Counter:
             if ctypes.get_errno() == errno.EINVAL:
                 raise ValueError(f"the kernel cannot answer {query}")
             raise MemoryError
+
+    @staticmethod
+    def _question(query: Query) -> _Question:
+        wanted = bytearray(1 << 16)
+        for low, high in query.ports:
+            wanted[low : high + 1] = b"\1" * (high + 1 - low)
+        return _Question(
+            fields=" ".join(FIELDS).encode(),
+            headerless=" ".join(query.layout.columns).encode(),
+            key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
+            key_needs=len(RECORD_NEEDS) if query.by == RECORD_KEY else 0,
+            sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
+            ranked=0,
+            ports=bytes(wanted),
+            action=None if query.action == "ALL" else query.action.encode(),
+            since=int(query.since.timestamp()) if query.since else _EARLIEST,
+            until=int(query.until.timestamp()) if query.until else _LATEST,
+            where=query.where.program.encode() if query.where else None,
+            where_fields=" ".join(_where_words(query.where.fields)).encode() if query.where else None,
+            seed=int.from_bytes(os.urandom(8)),
+        )
 
     def __del__(self) -> None:
         """Free the memory."""
@@ -373,6 +411,120 @@ class Counter:
                 return None
             raise MemoryError
         return export.batches(tuple(names))
+
+
+class _Pairs(Counter):
+    """The lines of `--pairs`: it is filled by `Conversations`, and counts no files."""
+
+    @staticmethod
+    def _question(query: Query) -> _Question:
+        question = Counter._question(query)  # noqa: SLF001 - of the class above
+        question.key = b"address:client address:server port:port protocol:protocol"
+        question.sums = b" ".join([b"bytes"] * len(PAIR_SUMS) + [b"how"])
+        question.ranked = PAIR_SUMS.index(query.metric[0])
+        question.where = question.where_fields = None
+        return question
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """What the values of the first metric add up to."""
+        totals = (c_int64 * _MOST_SUMS)()
+        if _kernel.counter_totals(self.handle, totals) < 0:
+            raise TooLargeError
+        return (totals[self._ranked],)
+
+    def __init__(self, query: Query) -> None:
+        super().__init__(query)
+        self._ranked = PAIR_SUMS.index(query.metric[0])
+
+
+class Conversations:
+    """Joins records, and rows of digests, to the conversations of a question (`docs/conversations.md`).
+
+    Attributes:
+        skipped: after `finish`, the records that move from the counted ones to a reason.
+        quality: after `finish`, what was found beside the sums.
+
+    """
+
+    def __init__(self, query: Query) -> None:
+        """Take the question, which is one that joins records, or that of a digest."""
+        self._query = query
+        self._is_digest = query.by == FOLDED_KEY
+        self._records: Counter | None = None
+        self._folded = Counter(folded_question(query))
+        self._answer = self._folded if self._is_digest else (_Pairs if query.pairs else Counter)(query)
+        self.skipped: dict[str, int] = {}
+        self.quality = Quality()
+
+    def add_records(self, counter: Counter) -> None:
+        """Take over the rows of a counter of `record_question`, which is empty afterwards."""
+        if self._records is None:
+            self._records = Counter(record_question(self._query))
+            self._records.handle, counter.handle = counter.handle, self._records.handle
+        else:
+            self._records.absorb(counter)
+
+    def add_folded(self, counter: Counter) -> None:
+        """Take over the rows of a counter of `folded_question`, which is empty afterwards."""
+        self._folded.absorb(counter)
+
+    def finish(self) -> None:
+        """Apply the rules. Afterwards the answer can be read, and no rows can be added."""
+        query, found = self._query, _Findings()
+        if self._records is not None:
+            keeps_ports = not query.pairs and _asks_for_high_ports(query)
+            needs_port = query.is_recipe
+            arguments = (self._records.handle, self._folded.handle, keeps_ports, needs_port, found)
+            if _kernel.conversations_fold(*arguments):
+                raise MemoryError
+            self._records = None
+        is_once = query.count == "once" and not self._is_digest
+        if self._is_digest:
+            if _kernel.conversations_look(self._folded.handle, found):
+                raise MemoryError
+        else:
+            arguments = (self._folded.handle, self._answer.handle, is_once, query.uses_packet_addresses, found)
+            if _kernel.conversations_answer(*arguments):
+                raise MemoryError
+            self._folded = self._answer
+        reasons = ["malformed_address", "malformed_port", "malformed_number", "ports"]
+        moved = {reason: getattr(found, reason) for reason in reasons} | {"duplicate": found.copies if is_once else 0}
+        self.skipped = {reason: number for reason, number in moved.items() if number}
+        self.quality = Quality(
+            duplicates=found.copies if is_once else None,
+            collapsed=found.collapsed if is_once else None,
+            relayed=found.relayed if is_once else None,
+            oriented={how: number for how, number in zip(HOWS, found.oriented, strict=True) if number},
+        )
+
+    @property
+    def talkers(self) -> int:
+        """How many lines the answer has."""
+        return self._answer.talkers
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """What the sums of each metric add up to, 0 for times; with pairs of the first metric only.
+
+        Raises:
+            TooLargeError: one is more than a sum can hold, and the sums are wrong.
+
+        """
+        return self._answer.totals
+
+    def ranked(self, top: int) -> Iterator[bytes]:
+        """The answer's lines in order, in chunks of whole lines; `top` of 0 for all."""
+        return self._answer.ranked(top)
+
+    def folded(self) -> Counter:
+        """A counter with all folded rows, copies too, for a digest's question."""
+        return self._folded
+
+
+def _asks_for_high_ports(query: Query) -> bool:
+    """Whether a key has clients' ports above those that a digest keeps."""
+    return "srcport" in query.by or ("dstport" in query.by and query.ports[-1][1] > HIGHEST_KNOWN_PORT)
 
 
 class _Export:

@@ -329,8 +329,9 @@ static int look_through(export *e, sums *table) {
             bool is_text = one->texts >> part & 1;
             if (is_address_part(of->part[part]) && !is_text && !note_address(e, one->part[part]))
                 return ENOMEM;
-            if (of->part[part] == NUMBER_PART && is_text && one->part[part] != NO_VALUE &&
-                number_of_text(text_at(table, one->part[part])) > INT32_MAX)
+            if (of->part[part] != NUMBER_PART || is_none_part(one, part))
+                continue;
+            if ((is_text ? number_of_text(text_at(table, one->part[part])) : one->part[part]) > INT32_MAX)
                 return ERANGE;
         }
     }

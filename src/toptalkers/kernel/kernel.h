@@ -4,7 +4,8 @@
  * fit their layout. What counts is added to sums.c, the table of talkers. spill.c moves sums that do not fit into
  * memory to the disk and back. keys.c reads the parts of a talker's key, and packs them; addresses.c reads addresses.
  * order.c has the order of printed keys, and ranking.c orders talkers and prints them. where.c evaluates `--where`,
- * service.c finds the port of the service, and columns.c reads records that come in columns.
+ * service.c finds the port of the service, and columns.c reads records that come in columns. conversations.c has the
+ * stages from records to conversations, endpoints.c finds servers, and flows.c counts once what was seen twice.
  * Python (kernel/door.py) calls the functions that are declared last in this file, and keeps the files, threads and
  * bounds.
  *
@@ -37,7 +38,7 @@ enum tally {
 enum { PARTS = 256 }; /* into which spilled sums are divided */
 
 /* A key has up to so many parts, which are the columns of an answer, and a talker up to so many sums. */
-enum { LONGEST_KEY = 16, MOST_SUMS = 6 };
+enum { LONGEST_KEY = 16, MOST_SUMS = 10 };
 
 enum {
     LONGEST_ADDRESS = 45,
@@ -61,8 +62,9 @@ enum part {
     TEXT_PART
 };
 
-/* How a sum is made of values. FIRST is the largest of FIRST_FROM - value, so that 0 is where all sums begin. */
-enum sum { ADDED, FIRST, LAST };
+/* How a sum is made of values. FIRST is the largest of FIRST_FROM - value, so that 0 is where all sums begin. HOW is the
+ * largest number of a rule, from 1, and is printed as its name. */
+enum sum { ADDED, FIRST, LAST, HOW };
 static const int64_t FIRST_FROM = (int64_t)1 << 40;
 
 /* The parts of one talker's key, each as a number (enum part), or the number under which the counter knows its text:
@@ -116,6 +118,7 @@ typedef struct {
     uint8_t bits[2][LONGEST_KEY]; /* the lengths of networks, of IPv4 and of IPv6 */
     uint8_t sum[MOST_SUMS]; /* enum sum */
     uint32_t largest; /* a bit per sum: whether it is the largest of its values; others are what they add up to */
+    uint32_t ranked;  /* the number of the sum by which rows rank; 0 for the recipe's key */
 } shape;
 
 /* The networks of some IPv6 addresses, by a hash. */
@@ -203,6 +206,11 @@ static inline bool settle(const sums *table, row *one) {
     return one->state == COUNTED_ONCE;
 }
 
+static inline uint64_t mix(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 32;
+}
+
 void *zeroed_room(size_t bytes);
 void free_room(void *room, size_t bytes);
 
@@ -248,8 +256,10 @@ uint8_t *print_ipv4(uint8_t *to, uint32_t address);
 /* The number that a text is. */
 int64_t number_of_text(const kept_text *text);
 
-/* A row's first sum, by which it ranks, and how far that is below the largest number there is. */
-static inline int64_t ranking_sum(const sums *table, row *one) { return as_kept(&table->of, 0, *sums_of(table, one)); }
+/* The sum by which a row ranks, and how far that is below the largest number there is. */
+static inline int64_t ranking_sum(const sums *table, row *one) {
+    return as_kept(&table->of, table->of.ranked, sums_of(table, one)[table->of.ranked]);
+}
 static inline int64_t below_largest(const sums *table, row *one) { return INT64_MAX - ranking_sum(table, one); }
 
 /* A row while it is sorted. */
@@ -310,7 +320,8 @@ typedef struct {
     const char *key;        /* the parts that make a talker, as KIND:FIELD (keys.c); NULL for the recipe's */
     size_t key_needs;       /* how many of these, the first ones, a layout must have; the recipe's key needs all */
     const char *sums;       /* the fields that are summed; `records` counts records; of `start` the least is kept, of
-                               `end` the largest */
+                               `end` the largest, and so of `how`, which no record has */
+    int32_t ranked;         /* the number of the sum by which the answer is ordered */
     const uint8_t *ports;   /* for each of 65,536 destination ports whether it is wanted */
     const char *action;     /* NULL for any */
     int64_t since, until;   /* record start in [since, until); INT64_MIN and INT64_MAX for any */
@@ -402,6 +413,21 @@ export *export_new(counter *c, size_t most);
 void export_free(export *e);
 /* Make the next group, in the room of the one before. Returns the number of its rows: 0 at the end, -1 without memory. */
 int64_t export_next(export *e, column_data *columns);
+
+/* What was found of records on their way to conversations: how many are what. */
+typedef struct {
+    int64_t malformed_address, malformed_port, malformed_number, ports, copies, collapsed, relayed;
+    int64_t oriented[4]; /* by the rule that found the server; copies are in none */
+} findings;
+
+/* Add the records of a counter with the key RECORD_KEY to one with FOLDED_KEY and the sums of digests
+ * (question/conversations.py); the former is empty then. `keeps_ports`: also of clients, above 1024. `needs_port`: a record
+ * without a destination port is malformed. -1: without memory, or, with EINVAL in errno, for other counters. */
+int conversations_fold(counter *records, counter *folded, int keeps_ports, int needs_port, findings *found);
+/* Add folded rows to an answer. With a sum `how` it is one of `--pairs`: client, server, port, protocol; nine sums, how. */
+int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, findings *found);
+/* Of folded rows that are an answer themselves: only count them. */
+int conversations_look(counter *folded, findings *found);
 
 /* --- within the kernel --- */
 

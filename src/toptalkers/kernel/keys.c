@@ -91,13 +91,20 @@ static inline enum tally take_address(counter *c, column from, size_t part, talk
     return COUNTED;
 }
 
+uint32_t network_of(const shape *of, size_t part, uint32_t ipv4) {
+    return (uint32_t)(ipv4 & UINT64_MAX << (32 - of->bits[0][part]));
+}
+
 static enum tally take_network(counter *c, column from, size_t part, talker *whose) {
-    const shape *of = &c->table.of;
     uint32_t address;
-    if (take_ipv4(c->reader, c->reader->now.key[part], from, &address)) {
-        whose->part[part] = (uint32_t)(address & UINT64_MAX << (32 - of->bits[0][part]));
-        return COUNTED;
-    }
+    if (!take_ipv4(c->reader, c->reader->now.key[part], from, &address))
+        return take_ipv6_network(c, from, part, whose);
+    whose->part[part] = network_of(&c->table.of, part, address);
+    return COUNTED;
+}
+
+enum tally take_ipv6_network(counter *c, column from, size_t part, talker *whose) {
+    const shape *of = &c->table.of;
     if (!from.length || from.length > LONGEST_ADDRESS)
         return MALFORMED_ADDRESS;
     uint64_t hash = hash_bytes(from.text, from.length, c->table.seed);
@@ -130,7 +137,7 @@ static enum tally take_logged(counter *c, column from, size_t part, talker *whos
     int64_t number = parse_number(from);
     if (number < 0)
         return MALFORMED_NUMBER;
-    if (from.length < 10 && (from.length == 1 || from.text[0] != '0'))
+    if (number <= UINT32_MAX && (from.length == 1 || from.text[0] != '0'))
         whose->part[part] = (uint32_t)number;
     else
         set_text(c, sums_text(&c->table, from.text, from.length), part, whose);
@@ -213,8 +220,7 @@ static enum tally take_one(counter *c, column from, size_t part, talker *whose) 
     return COUNTED;
 }
 
-/* Exchange two addresses if the first one is the greater text. */
-static void sort_pair(column a, column b, size_t part, talker *whose) {
+void sort_pair(column a, column b, size_t part, talker *whose) {
     size_t shorter = a.length < b.length ? a.length : b.length;
     int order = memcmp(a.text, b.text, shorter);
     if (order < 0 || (!order && a.length <= b.length))

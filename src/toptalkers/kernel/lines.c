@@ -328,7 +328,10 @@ static bool take_question(reader *r, const question *asked, shape *of) {
         return false;
     of->sums = (uint32_t)take_names(r->names + key_length + 1, r->sums, MOST_SUMS);
     for (uint32_t i = 0; i < of->sums; i++) {
-        of->sum[i] = !strcmp(r->sums[i], "start") ? FIRST : !strcmp(r->sums[i], "end") ? LAST : ADDED;
+        of->sum[i] = !strcmp(r->sums[i], "start") ? FIRST
+                     : !strcmp(r->sums[i], "end") ? LAST
+                     : !strcmp(r->sums[i], "how") ? HOW
+                                                  : ADDED;
         of->largest |= (uint32_t)(of->sum[i] != ADDED) << i;
         r->sums[i] = strcmp(r->sums[i], "records") ? r->sums[i] : NULL;
     }
@@ -338,7 +341,8 @@ static bool take_question(reader *r, const question *asked, shape *of) {
         r->action = parse_action((column){(const uint8_t *)asked->action, strlen(asked->action)});
     r->since = asked->since;
     r->until = asked->until;
-    return of->sums && (!asked->action || r->action != ANY_ACTION);
+    of->ranked = (uint32_t)asked->ranked;
+    return of->sums > of->ranked && (!asked->action || r->action != ANY_ACTION);
 }
 
 /* Returns 0, or the number of the error. */

@@ -1,5 +1,5 @@
-/* The order of the answer - the first sum descending, then the printed key ascending, as bytes - and its lines. */
-#include "kernel.h"
+/* The order of the answer - one sum descending, then the printed key ascending, as bytes - and its lines. */
+#include "conversations.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +201,11 @@ void ranking_free(ranking *r) {
 
 static uint8_t *print_sum(const shape *of, size_t number, int64_t sum, uint8_t *to) {
     *to++ = '\t';
+    if (of->sum[number] == HOW) {
+        const char *how = HOW_TEXTS[sum ? sum - 1 : BY_NOTHING];
+        memcpy(to, how, strlen(how));
+        return to + strlen(how);
+    }
     return of->sum[number] == ADDED ? print_number(to, (uint64_t)sum) : print_time(to, as_kept(of, number, sum));
 }
 
@@ -271,7 +276,7 @@ static bool advance(merge *m, run *one) {
     if (!end)
         return one->line == one->stop;
     const uint8_t *sum = one->line;
-    for (size_t column = 0; column < m->columns; column++) {
+    for (size_t i = 0; i < m->columns; i++) {
         const uint8_t *tab = memchr(sum, '\t', (size_t)(end - sum));
         if (!tab)
             return false;

@@ -214,6 +214,12 @@ const char *take_part(shape *of, char *word);
 enum tally take_key(counter *c, const uint8_t *base, const uint32_t *at, talker *whose);
 /* The recipe's, whose port was read before. */
 enum tally take_recipe(counter *c, const uint8_t *base, const uint32_t *at, uint32_t port, talker *whose);
+/* The network of an IPv4 address, of the length that the part has. */
+uint32_t network_of(const shape *of, size_t part, uint32_t ipv4);
+/* Read the network of an IPv6 address. Returns COUNTED or MALFORMED_ADDRESS. */
+enum tally take_ipv6_network(counter *c, column from, size_t part, talker *whose);
+/* Exchange two addresses, of this part and the next, if the first one is the greater text. */
+void sort_pair(column a, column b, size_t part, talker *whose);
 
 /* lines.c */
 /* Write the starts of a line's columns into `at`, and the start of one more behind its end. Returns their number. */

@@ -1,44 +1,37 @@
 """The digest: the answer to one long question, kept as a Parquet file, from which later questions are answered.
 
-Its rows have a key of ten columns (`DIGEST_KEY`) and five sums (`DIGEST_METRICS`). Read again, a row is a record that
-counts for `records` of them: `start` is its first time seen, `end` its last. `docs/digest.md` describes the file.
+Its rows have the key `FOLDED_KEY` and five sums (`DIGEST_METRICS`). Read for a question about records, a row is a
+record that counts for `records` of them: `start` is its first time seen, `end` its last. Read for one about
+conversations, it is a row of the second stage (`question/conversations.py`). `docs/digest.md` describes the file.
 """
 
 from datetime import datetime, timedelta
 
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import Metric, format_ports, parse_ports
-from toptalkers.question.key import HIGHEST_KNOWN_PORT, HIGHEST_PORT, PORT_FIELDS
+from toptalkers.question.conversations import FOLDED_KEY
+from toptalkers.question.key import ADDRESS_FIELDS, HIGHEST_KNOWN_PORT, HIGHEST_PORT, PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
 from toptalkers.question.ranges import Ranges
 from toptalkers.question.times import format_time
 from toptalkers.question.where import ProgramTest
 
-DIGEST_VERSION = 1
+DIGEST_VERSION = 2
 """The version of the schema, in the file's metadata."""
 
 WRAPPING = "a digest"
 """What a file is called whose records are the rows of a digest."""
 
-DIGEST_KEY = (
-    "hour",
-    "interface-id",
-    "srcaddr",
-    "dstaddr",
-    "service-port",
-    "side",
-    "client-port",
-    "protocol",
-    "action",
-    "tcp-flags",
-)
+DIGEST_KEY = FOLDED_KEY
 DIGEST_METRICS: tuple[Metric, ...] = ("bytes", "packets", "records", "first", "last")
 
 FIXED_CLAUSES = ("by", "metric", "count", "pairs", "address")
 """The clauses that are the same for all digests."""
 
-_BY = {*DIGEST_KEY, "day", "pair"}
-"""The words of `--by` that a digest always answers, also as networks."""
+_KNOWN = ("interface-id", "srcaddr", "dstaddr", *SERVICE_PARTS, "protocol", "action", "tcp-flags")
+"""The parts of a key, and the names in `--where`, that a digest always answers; addresses also as networks."""
+
+_TIMES = ("hour", "day")
 
 _PER_RECORD = ("packets", "bytes", "start", "end")
 """The fields whose values a digest adds up, so that it no longer has those of a single record."""
@@ -67,15 +60,17 @@ def is_digest(query: Query) -> bool:
 def check_question(query: Query) -> None:
     """Check that a question can be answered from digests with the same answer as from the records themselves.
 
-    A digest has whole hours, and of the two ports the service's; the other is known if it is at most 1024.
+    A digest has whole hours, and of the two ports the server's; the other is known if it is at most 1024. In pairs only
+    the server's port is asked for.
 
     Raises:
         UsageError: it needs what a digest lacks; the message says what, and what can be asked instead.
 
     """
-    for word in query.by:
-        _check_part(word, query.ports)
-    _check_ports(query.ports, all_ports="--ports all")
+    if not (query.pairs or is_digest(query)):
+        for word in query.by:
+            _check_part(word, query.ports)
+        _check_ports(query.ports, all_ports="--ports all")
     for option, time in (("--since", query.since), ("--until", query.until)):
         _check_hour(option, time)
     if query.where:
@@ -97,7 +92,7 @@ def _check_ports(ports: Ranges, *, all_ports: str) -> None:
 def _check_part(word: str, ports: Ranges) -> None:
     """Check a part of the key, of a question for some destination ports."""
     field = word.partition("/")[0]
-    if field in _BY:
+    if field in (*_KNOWN, *_TIMES, "pair"):
         return
     if field == "dstport":
         if ports[-1][1] <= HIGHEST_KNOWN_PORT:
@@ -113,13 +108,13 @@ def _check_part(word: str, ports: Ranges) -> None:
         )
     if field in ("minute", "start", "end"):
         raise UsageError(f"--by {word}: a digest has one row for a whole hour", hint="--by hour")
-    raise UsageError(f"--by {word}: {_why_not(field)}", hint=f"a digest has {', '.join(DIGEST_KEY)}")
+    raise _lacks(f"--by {word}", field)
 
 
 def _check_test(test: ProgramTest) -> None:
     """Check a test of `--where`."""
     field = test.field
-    if field in DIGEST_KEY:
+    if field in _KNOWN:
         return
     if field in PORT_FIELDS:
         if test.letter == "n" and not _are_known(test.ranges()):  # any other test is whether it is `-`
@@ -131,13 +126,18 @@ def _check_test(test: ProgramTest) -> None:
         return
     if field == "start":
         raise UsageError("--where start: a digest has one row for a whole hour", hint="--since and --until, full hours")
-    raise UsageError(f"--where {field}: {_why_not(field)}", hint=f"a digest has {', '.join(DIGEST_KEY)}")
+    raise _lacks(f"--where {field}", field)
 
 
-def _why_not(field: str) -> str:
+def _lacks(asked: str, field: str) -> UsageError:
+    """The error for a field that a digest lacks."""
+    if field in ADDRESS_FIELDS:
+        why = "a digest has a packet's address only where it is not that of the record"
+        return UsageError(f"{asked}: {why}", hint="--by srcaddr,dstaddr --count once counts by the packets' addresses")
+    why = "a digest does not have this field"
     if field in _PER_RECORD:
-        return "a digest has sums of many records, not the values of each"
-    return "a digest does not have this field"
+        why = "a digest has sums of many records, not the values of each"
+    return UsageError(f"{asked}: {why}", hint=f"a digest has hour, {', '.join(_KNOWN)}")
 
 
 def _check_hour(option: str, time: datetime | None) -> None:

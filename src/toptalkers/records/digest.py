@@ -1,5 +1,6 @@
 """Digests, read as flow records: a row is a record that counts for as many as its column `records` says.
 
+For a question about conversations, a row is one of `folded_question`, with the columns of the digest as fields.
 `question/digest.py` says which questions a digest answers, and so which fields are looked at.
 """
 
@@ -9,23 +10,28 @@ from typing import Any
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
 from toptalkers.flowlog.fields import FIELDS, column_name
-from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS
-from toptalkers.question.key import ACK, HIGHEST_PORT, SYN
+from toptalkers.question.conversations import folded_question
+from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, is_digest
+from toptalkers.question.key import ACK, FOLDED_PARTS, HIGHEST_PORT, PORT_FIELDS, SYN
 from toptalkers.question.query import Query
 from toptalkers.question.times import FIRST_MILLISECONDS
 
 WEIGHT = "records"
 """The name of the column that says for how many records a row counts."""
 
-_SERVICE_COLUMNS = ("service_port", "side", "client_port", "tcp_flags")
-_SOURCES: dict[str, tuple[str, ...]] = {
-    "start": ("first",),
-    "end": ("last",),
-    "srcport": _SERVICE_COLUMNS,
-    "dstport": _SERVICE_COLUMNS,
-    **{name: (column_name(name),) for name in (*DIGEST_KEY, *DIGEST_METRICS) if name in (*FIELDS, WEIGHT)},
+_SERVER_COLUMNS = {1: ("service_port", "side", "client_port"), 2: ("server_port", "server_side", "peer_port")}
+"""By the version of the schema, the columns with the server's port, its side, and the client's port."""
+
+_SOURCES: dict[str, str] = {
+    "start": "first",
+    "end": "last",
+    **{
+        name: column_name(name)
+        for name in (*DIGEST_KEY, *DIGEST_METRICS)
+        if name in FIELDS or name in FOLDED_PARTS or name == WEIGHT
+    },
 }
-"""The columns that each field of a record is made of."""
+"""The column that each field of a record is taken from; the ports are made of several."""
 
 
 class DigestRows:
@@ -49,17 +55,22 @@ class DigestRows:
         """
         origin = DigestOrigin.parse(metadata)
         origin.check(query, name)
+        if query.joins_records or is_digest(query):
+            query = folded_question(query)
         used = {*query.used_fields, WEIGHT}
-        self.names = tuple(field for field in _SOURCES if field in used)
-        needed = {column for field in self.names for column in _SOURCES[field]}
-        self.columns = [column for column in COLUMNS if column in needed]
+        self.names = tuple(field for field in (*_SOURCES, *PORT_FIELDS) if field in used)
+        self._servers = _SERVER_COLUMNS[origin.version]
+        needed = {_SOURCES[field] for field in self.names if field in _SOURCES}
+        if {*PORT_FIELDS} & used:
+            needed |= {*self._servers, "tcp_flags"}
+        self.columns = [column for column in (*COLUMNS, *_SERVER_COLUMNS[1]) if column in needed]
         skipped = origin.tally.skipped if origin.tally else {}
         self.tally = Tally(records_read=sum(skipped.values()), skipped=skipped)
         self.note = origin.note
 
     def arrays(self, batch: Any) -> list[Any]:
         """The values of the fields, in their order, of a batch of rows."""
-        ports = _ports(batch) if {"srcport", "dstport"} & {*self.names} else {}
+        ports = _ports(batch, self._servers) if {*PORT_FIELDS} & {*self.names} else {}
         return [ports[field] if field in ports else _MAKERS.get(field, _as_it_is)(batch, field) for field in self.names]
 
 
@@ -72,30 +83,32 @@ def _seconds(batch: Any, field: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    times = batch.column(_SOURCES[field][0]).cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
+    times = batch.column(_SOURCES[field]).cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
     return pc.if_else(pc.less(times, FIRST_MILLISECONDS), pc.divide(times, 1000), times)
 
 
-def _ports(batch: Any) -> dict[str, Any]:
-    """The source and destination ports: the service's on its side, the client's on the other.
+def _ports(batch: Any, servers: tuple[str, str, str]) -> dict[str, Any]:
+    """The source and destination ports: the server's on its side, the client's on the other.
 
-    A client's port above 1024 was dropped, and is given as the highest port. But if the rule of services would then
-    find another service, there was none (`-`).
+    A client's port that was dropped, as those above 1024 are, is given as the highest port. But if the rule of services
+    would then find another service, there was none (`-`).
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    service, side, client, flags = (batch.column(name) for name in _SERVICE_COLUMNS)
-    is_at = {field: _equal(side, field.removesuffix("port")) for field in ("srcport", "dstport")}
-    is_found = pc.less(service, HIGHEST_PORT)
+    server, side, client, flags = (batch.column(name) for name in (*servers, "tcp_flags"))
+    is_at = {field: _equal(side, field.removesuffix("port")) for field in PORT_FIELDS}
+    is_found = pc.less(server, HIGHEST_PORT)
     if flags.null_count < len(flags):
         flags = pc.fill_null(flags, 0).cast(pa.int32())
         has_syn = pc.not_equal(pc.bit_wise_and(flags, SYN), 0)
         has_ack = pc.not_equal(pc.bit_wise_and(flags, ACK), 0)
         is_found = pc.if_else(has_syn, pc.equal(has_ack, _equal(side, "src")), is_found)
+    if server.null_count:
+        is_found = pc.and_kleene(is_found, pc.is_valid(server))
     dropped = pc.if_else(is_found, pa.scalar(HIGHEST_PORT, pa.int32()), pa.scalar(None, pa.int32()))
     clients = dropped if client.null_count == len(client) else pc.coalesce(client, dropped)
-    return {field: pc.if_else(is_services, service, clients) for field, is_services in is_at.items()}
+    return {field: pc.if_else(is_servers, server, clients) for field, is_servers in is_at.items()}
 
 
 def _equal(texts: Any, text: str) -> Any:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from toptalkers.answer.answer import Tally
-from toptalkers.answer.digest import COLUMNS, METADATA_KEY
+from toptalkers.answer.digest import METADATA_KEY
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS, field_name
 from toptalkers.machine.arrow import require_pyarrow
-from toptalkers.question.digest import WRAPPING
+from toptalkers.question.conversations import record_question
+from toptalkers.question.digest import WRAPPING, is_digest
 from toptalkers.question.key import RECIPE_KEY, TIME_FIELDS
 from toptalkers.question.query import Query
 from toptalkers.records.digest import DigestRows
@@ -25,6 +26,9 @@ ROWS = 1 << 16
 
 BUFFER_BYTES = 1 << 20
 """How much of a column is read at a time, as stored."""
+
+_OF_ANY_DIGEST = ("hour", "records", "first", "last")
+"""Columns that digests of any version have, and no flow log."""
 
 _LONGEST_REASON = 200
 
@@ -80,6 +84,8 @@ class ParquetRecords:
         if text := (metadata.metadata or {}).get(METADATA_KEY):
             self._take_digest(text, query, name, schema.names)
         else:
+            if query.joins_records or is_digest(query):
+                query = record_question(query)
             self._fields = _choose(schema.names, query)
             self.names = tuple(self._fields)
             self._columns = list(self._fields.values())
@@ -135,7 +141,7 @@ class ParquetRecords:
             names = batch.schema.names  # if two columns have the same name, the first one is used
             arrays = [batch.column(names.index(column)) for column in self._columns]
         arrays = [_plain(array, field) for array, field in zip(arrays, self.names, strict=True)]
-        return ColumnBatch(self.names, tuple(map(_describe, arrays)), batch.num_rows, arrays)
+        return ColumnBatch(self.names, tuple(map(describe, arrays)), batch.num_rows, arrays)
 
 
 def _choose(columns: list[str], query: Query) -> dict[str, str]:
@@ -150,7 +156,7 @@ def _choose(columns: list[str], query: Query) -> dict[str, str]:
         field = field_name(column)
         if field in FIELDS:
             known.setdefault(field, column)
-    if {*COLUMNS} <= {*columns}:
+    if {*_OF_ANY_DIGEST} <= {*columns}:
         raise NoFlowLogError(
             "a digest without its metadata: another program wrote it; use the file that toptalkers made"
         )
@@ -221,7 +227,7 @@ def _plain(array: Any, field: str) -> Any:
         return array.cast(pa.string())
 
 
-def _describe(array: Any) -> ColumnData:
+def describe(array: Any) -> ColumnData:
     """Describe where a column's values are in memory."""
     from pyarrow import types
 

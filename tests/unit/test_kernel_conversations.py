@@ -1,0 +1,131 @@
+"""Records joined to conversations: the compiled kernel against the one in Python, and what it does at its bounds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import sanitized
+from tests.strategies import joined_cases
+from toptalkers.answer.answer import TooLargeError
+from toptalkers.kernel import door, pure
+from toptalkers.question.conversations import FOLDED_KEY, record_question
+from toptalkers.question.digest import DIGEST_METRICS
+from toptalkers.question.query import Query
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+FIELDS = "start end interface-id srcaddr dstaddr srcport dstport protocol packets bytes action tcp-flags"
+PAIRS = replace(Query.parse(ports="all", metric="bytes", log_format=FIELDS), pairs=True, count="once")
+ONCE = replace(Query.parse(by="srcaddr,dstaddr", ports="all", metric="bytes", log_format=FIELDS), count="once")
+
+
+def digest_of(query: Query) -> Query:
+    """The digest's question with the clauses of another."""
+    return replace(query, by=FOLDED_KEY, metric=DIGEST_METRICS, count="records", pairs=False, address=None)
+
+
+def read_all(kernel: Any, query: Query, contents: Iterable[bytes]) -> list[Any]:
+    """Counters of a question, one for each content."""
+    counters = []
+    for content in contents:
+        counter = kernel.Counter(query)
+        counter.feed(content)
+        counter.end_lines()
+        counter.end_file(counts=counter.misfit() is None)
+        counters.append(counter)
+    return counters
+
+
+def join(kernel: Any, query: Query, contents: Iterable[bytes]) -> list[object]:
+    """Everything that conversations say: lines, number, totals, what was skipped, quality."""
+    conversations = kernel.Conversations(query)
+    for counter in read_all(kernel, record_question(query), contents):
+        conversations.add_records(counter)
+        assert counter.talkers == 0
+    conversations.finish()
+    answer = conversations.folded() if query.by == FOLDED_KEY else conversations
+    lines = b"".join(answer.ranked(0))
+    assert b"".join(answer.ranked(1)) == lines[: lines.find(b"\n") + 1]
+    return [
+        lines.splitlines(),
+        conversations.talkers,
+        conversations.totals,
+        conversations.skipped,
+        conversations.quality,
+    ]
+
+
+@settings(max_examples=300 // sanitized.LESS, deadline=None, suppress_health_check=SLOW)
+@given(joined_cases(), st.booleans())
+def test_both_kernels_join_records_alike(case: tuple[Query, list[bytes]], is_digest: bool) -> None:
+    """Lines, their number, totals, skipped records and quality are the same, also the rows of a digest."""
+    query, contents = case
+    query = digest_of(query) if is_digest else query
+    assert join(door, query, contents) == join(pure, query, contents)
+
+
+def record(**values: str) -> bytes:
+    """A line with the columns of FIELDS."""
+    usual = ["1793491200", "1793491260", "eni-a", "10.0.0.1", "10.0.0.2", "50000", "443", "6", "1", "40", "ACCEPT", "0"]
+    fields = dict(zip(FIELDS.split(), usual, strict=True))
+    return (
+        " ".join({**fields, **{name.replace("_", "-"): value for name, value in values.items()}}.values()).encode()
+        + b"\n"
+    )
+
+
+def test_sums_that_are_too_large_are_refused() -> None:
+    """Copies that add up to more than a sum can hold end in TooLargeError, not in a wrong sum."""
+    for query in (replace(PAIRS, count="records"), digest_of(PAIRS)):
+        conversations = door.Conversations(query)
+        content = record(bytes="999999999999999") * 10_000
+        for counter in read_all(door, record_question(query), [content]):
+            conversations.add_records(counter)
+        conversations.finish()
+        with pytest.raises(TooLargeError):
+            _ = conversations.totals
+
+
+def test_an_address_that_moves_often_is_one_talker() -> None:
+    """Of a flow with a thousand nodes at a hundred places, those that do not overlap add up."""
+    content = b"".join(
+        record(
+            interface_id=f"eni-{number % 100}", start=str(1793491200 + 200 * number), end=str(1793491260 + 200 * number)
+        )
+        for number in range(1000)
+    )
+    assert join(door, ONCE, [content]) == join(pure, ONCE, [content])
+    assert join(door, ONCE, [content])[0] == [b"10.0.0.1\t10.0.0.2\t40000"]
+
+
+def test_tables_grow() -> None:
+    """Thousands of endpoints, peers, flows, interfaces and gateways are told apart."""
+    layout = f"{FIELDS} pkt-srcaddr pkt-dstaddr"
+    query = replace(PAIRS, log_format=Query.parse(log_format=layout).log_format)
+    lines = []
+    for number in range(8000):
+        address = f"10.{number >> 8}.{number & 255}.1"
+        usual = record(srcaddr=address, interface_id=f"eni-{number}", srcport=str(1024 + number), tcp_flags="-")
+        lines.append(usual[:-1] + f" 192.0.2.{number % 9} -\n".encode())
+        lines.append(record(srcaddr=address, dstaddr=f"192.0.2.{number % 9}", srcport="443")[:-1] + b" - -\n")
+    assert join(door, query, [b"".join(lines)]) == join(pure, query, [b"".join(lines)])
+
+
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    """A kernel with sanitizers joins the same records without a complaint."""
+    if "ASAN_OPTIONS" in os.environ:
+        return
+    environment = sanitized.build_watched(tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
