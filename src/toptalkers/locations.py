@@ -76,6 +76,11 @@ def aggregate_prefix(run_id: str) -> str:
     return f"{RUNS}{run_id}/aggregate/"
 
 
+def learned_prefix(run_id: str) -> str:
+    """The table of what a run has learned from all records: who is a server, and whose address is whose."""
+    return f"{RUNS}{run_id}/learned/"
+
+
 def renamed_prefix(run_id: str) -> str:
     """Copies of a run's input, with names that tell Hadoop how they are compressed; removed after the run."""
     return f"{RUNS}{run_id}/input/"

@@ -221,7 +221,7 @@ def questions_about_conversations(draw: st.DrawFn) -> Query:
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(joined_files(DEFAULT_FIELDS, "ACCEPT"), questions_about_conversations())
 def test_a_digest_answers_about_conversations_as_its_records_do(contents: list[bytes], query: Query) -> None:
-    """A digest of the ports of the question gives the answer and the tally of the records."""
+    """A digest of the ports of the question gives the answer of the records; of its action, the tally, too."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = [folder / f"{number}.log" for number in range(len(contents))]
@@ -229,8 +229,9 @@ def test_a_digest_answers_about_conversations_as_its_records_do(contents: list[b
             file.write_bytes(content)
         ports = "all" if query.pairs else format_ports(query.ports)
         fitting = [file for file in files if not left_out(query, file)]
-        digest = make_digest(fitting, folder / "d.parquet", ports=ports)
-        assert ask(query, [digest]) == ask(query, fitting)
+        expected = ask(query, fitting)
+        assert ask(query, [make_digest(fitting, folder / "of.parquet", ports=ports, action=query.action)]) == expected
+        assert ask(query, [make_digest(fitting, folder / "all.parquet", ports=ports)])[0] == expected[0]
 
 
 TELLING = (*JOINED, "action", "log-status", "tcp-flags", "pkt-srcaddr", "pkt-dstaddr")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from toptalkers.errors import UsageError
 from toptalkers.job import count_flows, port_filter
 from toptalkers.job.steps import LONGEST_ARGUMENT, MIB, Gluing, Step, emr_steps, plan_steps, render_steps
+from toptalkers.question.conversations import RECORD_KEY
+from toptalkers.question.digest import DIGEST_KEY, digest_texts
 from toptalkers.question.query import Query
 
 PLACES: dict[str, Any] = {
@@ -90,6 +92,84 @@ def test_keys_of_several_columns_and_several_sums(
     assert option(second, "-reducer") == [cut]
 
 
+CONVERSATIONS = "python3 conversations.py"
+RECORDS = ",".join(RECORD_KEY)
+
+
+def test_the_steps_of_conversations() -> None:
+    """Each reads what one before it wrote, and the third also the table that the second has learned."""
+    query = Query.parse(by="srcaddr,dstaddr", metric="bytes", ports="443", count="once")
+    records, learn, flows, sums, sort = plan_steps(query, **PLACES, learned="s3://bucket/runs/1/learned/")
+    folder = PLACES["between"]
+    asked = "--by srcaddr,dstaddr --metric bytes --ports 443 --count once"
+    counting = f"python3 count_flows.py --by {RECORDS} --metric records --ports 443 --action ACCEPT"
+    assert [
+        (step.name, *(option(step, name)[0] for name in ("-input", "-output", "-mapper", "-reducer")))
+        for step in (records, learn, flows, sums, sort)
+    ] == [
+        ("flowlogs-records", *PLACES["inputs"], f"{folder}records/", counting, f"{CONVERSATIONS} distinct {asked}"),
+        (
+            *("flowlogs-learn", f"{folder}records/", "s3://bucket/runs/1/learned/"),
+            *(f"{CONVERSATIONS} learn-map", f"{CONVERSATIONS} learn-reduce"),
+        ),
+        (
+            *("flowlogs-conversations", f"{folder}records/", f"{folder}flows/"),
+            *(f"{CONVERSATIONS} fold --learned learned.tsv {asked}", f"{CONVERSATIONS} once {asked}"),
+        ),
+        ("flowlogs-aggregate", f"{folder}flows/", f"{folder}sums/", "cat", "aggregate"),
+        ("flowlogs-sort", f"{folder}sums/", PLACES["output"], "cat", "cut -f1-3"),
+    ]
+    assert option(flows, "-files")[0].endswith("/conversations.py,s3://bucket/runs/1/learned/part-00000#learned.tsv")
+    assert option(records, "-partitioner") == ["org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"]
+    assert settings(records)["mapreduce.partition.keypartitioner.options"] == "-k1,11"
+    assert [settings(step).get("stream.num.map.output.key.fields") for step in (records, learn, flows, sums, sort)] == [
+        *("14", "6", "7", "2", "3")
+    ]
+    assert settings(learn)["mapreduce.job.reduces"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("query", "keys", "reducer", "sorting", "cut"),
+    [
+        (Query.parse(pairs="yes"), "4", "--metric bytes --pairs yes", "-k5,5nr -k1,4", "cut -f1-14"),
+        (
+            Query.parse(pairs="yes", metric="packets"),
+            "4",
+            "--metric packets --pairs yes",
+            "-k6,6nr -k1,4",
+            "cut -f1-14",
+        ),
+        (
+            Query.parse(**digest_texts()),
+            str(len(DIGEST_KEY)),
+            f"--by {','.join(DIGEST_KEY)} --metric bytes,packets,records,first,last",
+            f"-k{len(DIGEST_KEY) + 1},{len(DIGEST_KEY) + 1}nr -k1,{len(DIGEST_KEY)}",
+            f"cut -f1-{len(DIGEST_KEY) + 5}",
+        ),
+    ],
+)
+def test_without_count_once_the_third_step_adds_up(
+    query: Query, keys: str, reducer: str, sorting: str, cut: str
+) -> None:
+    """Pairs and digests have no flows to choose from, so one step less; pairs rank by any of their sums."""
+    records, learn, sums, sort = plan_steps(query, **PLACES)
+    assert [step.name for step in (records, learn, sums, sort)] == [
+        *("flowlogs-records", "flowlogs-learn", "flowlogs-conversations", "flowlogs-sort")
+    ]
+    assert settings(sums)["stream.num.map.output.key.fields"] == keys
+    assert option(sums, "-reducer") == [f"python3 sum_counts.py {reducer}"]
+    assert settings(sort)["mapreduce.partition.keycomparator.options"] == sorting
+    assert option(sort, "-reducer") == [cut]
+
+
+def test_the_learned_table_is_one_plain_file() -> None:
+    """Also when what is between the steps is kept, and compressed: scripts read the table as it is."""
+    steps = plan_steps(Query.parse(pairs="yes", count="once"), **PLACES, keep_aggregate=True, input_bytes=10**12)
+    compressed = {step.name: settings(step).get("mapreduce.output.fileoutputformat.compress") for step in steps}
+    assert compressed == {step.name: "false" if step.name == "flowlogs-learn" else "true" for step in steps}
+    assert settings(steps[1])["mapreduce.job.reduces"] == "1"
+
+
 def test_an_expression_travels_as_its_program() -> None:
     """Whatever an expression says, its program has no sign that Hadoop or a shell would change."""
     query = Query.parse(where="instance-tag = '${user.name} *' and not src net 2001:db8::/32 or bytes > 1k")
@@ -99,8 +179,9 @@ def test_an_expression_travels_as_its_program() -> None:
 
 def test_ports_of_another_key_are_not_kept() -> None:
     """Without a port in each line the second step could not look at it."""
-    with pytest.raises(UsageError, match="--keep-all-ports"):
-        plan(Query.parse(by="srcaddr"), keep_all_ports=True)
+    for query in (Query.parse(by="srcaddr"), Query.parse(count="once"), Query.parse(pairs="yes")):
+        with pytest.raises(UsageError, match="--keep-all-ports"):
+            plan_steps(query, **PLACES, keep_all_ports=True)
 
 
 def test_generic_options_stand_first() -> None:

@@ -82,7 +82,9 @@ def _pairs(steps: Sequence[ClusterStep], bucket: str) -> Iterator[list[ClusterSt
     for step in steps:
         if not _argument(step, "-files").startswith(f"s3://{bucket}/{locations.CODE}"):
             continue
-        before = by_output.pop(_argument(step, "-input"), [])
+        # The steps about conversations read two folders; the second one also shows up in `-files`.
+        table = _argument(step, "-files").rpartition(",")[2].rpartition("/")[0] + "/"
+        before = by_output.pop(table, []) or by_output.pop(_argument(step, "-input"), [])
         by_output[_argument(step, "-output")] = [*before, step]
     yield from (run for output, run in by_output.items() if output.startswith("s3://"))
 

@@ -257,6 +257,11 @@ def _check(options: ClusterOptions, query: Query) -> None:
             "--keep-all-ports does not go with --count once and --pairs, which look at ports before the last step",
             hint="leave it out",
         )
+    if options.keep_all_ports and query.joins_records:
+        raise UsageError(
+            "--keep-all-ports is for a plain count: conversations are found before the last step",
+            hint="leave it out, or leave out --count and --pairs",
+        )
     if options.keep_all_ports and not query.is_recipe:
         raise UsageError(
             "--keep-all-ports is for the key srcaddr,dstaddr,dstport: no other tells the second step the port",

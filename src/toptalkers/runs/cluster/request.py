@@ -1,4 +1,4 @@
-"""The request that a run sends to EMR: the cluster, by its options and size, and its two steps."""
+"""The request that a run sends to EMR: the cluster, by its options and size, and its steps."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -104,6 +104,7 @@ def plan_request(
         output=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
         # Without a scheme it is in the cluster's HDFS, and goes with it.
         between=f"s3://{bucket}/{aggregate}" if options.keep_aggregate else f"toptalkers/{run_id}/aggregate/",
+        learned=f"s3://{bucket}/{locations.learned_prefix(run_id)}",
         input_bytes=read.size_bytes,
         map_slots=sizing.map_slots,
         keep_aggregate=options.keep_aggregate,
