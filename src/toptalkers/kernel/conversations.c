@@ -146,6 +146,7 @@ typedef struct {
     counter *to;
     const endpoints *learned;
     bool keeps_ports;
+    findings *found;
     folded_texts texts;
 } folding;
 
@@ -244,8 +245,11 @@ static bool fold_row(folding *f, row *one) {
         fits = fits && copy_part(f, one, R_PKT_DSTADDR, &whose, F_PKT_DSTADDR);
     if (fits && copies)
         fits = fold_records(f, one, &whose, copies, f->texts.how[HOWS]);
-    if (fits && copies < records)
+    if (fits && copies < records) {
+        f->found->without_flags += value_of_part(one, R_PROTOCOL) == TCP && has_none(one, R_FLAGS);
+        f->found->without_packet_addresses += has_none(one, R_PKT_SRCADDR) && has_none(one, R_PKT_DSTADDR);
         fits = fold_records(f, one, &whose, 1, f->texts.how[how]);
+    }
     return fits;
 }
 
@@ -276,7 +280,8 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
     folded->total.are_too_large |= records->total.are_too_large;
     leave_out_malformed(&records->table, needs_port, found);
     endpoints *learned = mark_copies(&records->table) ? endpoints_learn(&records->table) : NULL;
-    folding f = {.from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports};
+    folding f = {
+        .from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports, .found = found};
     bool fits = learned && fold_all(&f);
     endpoints_free(learned);
     counter_clear(records);

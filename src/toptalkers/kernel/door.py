@@ -123,6 +123,8 @@ class _Findings(Structure):
         ("collapsed", c_int64),
         ("relayed", c_int64),
         ("oriented", c_int64 * len(HOWS)),
+        ("without_flags", c_int64),
+        ("without_packet_addresses", c_int64),
     )
 
 
@@ -521,6 +523,8 @@ class Conversations:
             collapsed=found.collapsed if is_once else None,
             relayed=found.relayed if is_once else None,
             oriented={how: number for how, number in zip(HOWS, found.oriented, strict=True) if number},
+            without_flags=found.without_flags,
+            without_packet_addresses=found.without_packet_addresses,
         )
 
     @property
