@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from zlib import crc32
 
 from toptalkers.job import conversations, count_flows, port_filter, sum_counts
 from toptalkers.question.conversations import record_question
@@ -17,7 +18,7 @@ STREAMING = Path(count_flows.__file__).parent
 
 def sort_bytes(lines: bytes) -> bytes:
     """Sort like `LC_ALL=C sort`."""
-    return b"".join(sorted(lines.splitlines(keepends=True)))
+    return b"".join(line + b"\n" for line in sorted(lines.split(b"\n")[:-1]))
 
 
 def rank(lines: bytes, query: Query | None = None) -> bytes:
@@ -90,16 +91,22 @@ def converse(query: Query, splits: list[bytes], top: int = 0, folder: Path | Non
         lines, seen = count(record_question(query), split)
         counted += lines
         counters.update({name: number for name, number in seen.items() if not name.startswith("values_")})
-    distinct = run_role("distinct", sort_bytes(counted)).splitlines(keepends=True)
-    half = len(distinct) // 2
-    parts = [b"".join(distinct[:half]), b"".join(distinct[half:])]
+    parts = [run_role("distinct", part) for part in _shuffle(counted, conversations.CORE_COLUMNS)]
     facts = b"".join(run_role("learn-map", part) for part in parts)
     table = (folder or Path(tempfile.mkdtemp())) / "learned.tsv"
     table.write_bytes(run_role("learn-reduce", sort_bytes(facts)))
     folded = b"".join(run_role("fold", part, "--learned", str(table)) for part in parts)
     if query.count == "once" and not is_digest(query):
-        folded = run_role("once", sort_bytes(folded))
+        folded = b"".join(run_role("once", part) for part in _shuffle(folded, conversations.FLOW_COLUMNS))
     return _rank_sums(query, folded, top), counters
+
+
+def _shuffle(lines: bytes, columns: int) -> list[bytes]:
+    """What two reducers get: lines with the same first columns come to the same one, sorted."""
+    parts: list[list[bytes]] = [[], []]
+    for line in lines.splitlines(keepends=True):
+        parts[crc32(b"\t".join(line.split(b"\t")[:columns])) % 2].append(line)
+    return [sort_bytes(b"".join(part)) for part in parts]
 
 
 def run_script(

@@ -1,18 +1,24 @@
 """Conversations counted once, and pairs: every engine gives the oracle's answer, byte for byte, and its tally."""
 
 import os
+from collections import Counter
+from types import ModuleType
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import truth
+from tests import pipeline, truth
 from tests.functional.test_engines_agree import LocalWith, run_engine
 from tests.strategies import TOPS, joined_cases
 from tests.truth import Truth
-from toptalkers.answer.answer import Answer
+from toptalkers.answer.answer import Answer, Tally
 from toptalkers.engines import local
 from toptalkers.engines import mrjob as mrjob_engine
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.kernel import door, pure
+from toptalkers.question.conversations import record_question
+from toptalkers.question.digest import digest_texts
 from toptalkers.question.query import Query
 
 KNOWN = set(FIELDS)
@@ -32,6 +38,85 @@ def compare(answer: Answer, lines: bytes, expected: Truth, top: int) -> None:
     is_once = answer.query.count == "once"
     assert found == ([expected.duplicates, expected.collapsed, expected.relayed] if is_once else [0, 0, 0])
     assert answer.totals == expected.totals(answer.query)
+
+
+def digest_of(query: Query) -> Query:
+    """The digest's question with the same conditions."""
+    texts = {name: text for name, text in query.texts().items() if name in ("where", "since", "until", "log_format")}
+    return Query.parse(**digest_texts(**texts))
+
+
+def joined(module: ModuleType, query: Query, contents: list[bytes]) -> tuple[pure.Conversations, Tally]:
+    """Have counters and conversations of one kind answer, without an engine around them; and the tally."""
+    tally = Tally()
+    conversations = module.Conversations(query)
+    for content in contents:
+        counter = module.Counter(record_question(query))
+        counter.feed(content)
+        of_file = counter.end_lines()
+        fits = counter.misfit() is None and of_file.records_read > of_file.skipped.get("malformed_columns", 0)
+        counter.end_file(counts=fits)
+        if fits:
+            tally += of_file
+        conversations.add_records(counter)
+    conversations.finish()
+    return conversations, tally
+
+
+def check_counters(query: Query, counters: dict[str, int], expected: Truth) -> None:
+    """Check what scripts report."""
+    assert expected.reading
+    seen = Counter(expected.reading.seen)
+    is_once = query.count == "once"
+    seen.update({f"moved_{reason}": number for reason, number in expected.skipped.items()})
+    copies = sum(row.records for row in expected.rows if row.how == "copy")
+    seen.update(
+        {"duplicates": copies} | ({"relayed": expected.relayed, "collapsed": expected.collapsed} if is_once else {})
+    )
+    seen.update({f"oriented_{'none' if how == '?' else how}": number for how, number in expected.oriented.items()})
+    for metric, total in expected.totals(query).items() if query.joins_records else ():
+        assert (counters.get(f"values_high_{metric}", 0) << 32) + counters.get(f"values_low_{metric}", 0) == total
+    assert {name: number for name, number in counters.items() if not name.startswith("values_")} == dict(+seen)
+
+
+@settings(max_examples=200 // LESS, deadline=None, suppress_health_check=SLOW)
+@given(joined_cases(), TOPS, st.booleans())
+def test_scripts_follow_the_rules(case: Case, top: int, is_digest: bool) -> None:
+    """The pipe of scripts gives the oracle's lines and tally; for a digest its rows."""
+    query, contents = case
+    query = digest_of(query) if is_digest else query
+    expected = truth.answer(query, contents, KNOWN, whole=False)
+    lines, counters = pipeline.converse(query, contents, top)
+    assert lines == b"".join(expected.lines[: top or None])
+    check_counters(query, counters, expected)
+
+
+@settings(max_examples=200 // LESS, deadline=None, suppress_health_check=SLOW)
+@given(joined_cases(), TOPS, st.booleans())
+@pytest.mark.parametrize("module", [pure, door], ids=["in Python", "in C"])
+def test_kernels_follow_the_rules(module: ModuleType, case: Case, top: int, is_digest: bool) -> None:
+    """Both kernels give the oracle's lines, tally, quality and totals; for a digest its rows."""
+    query, contents = case
+    query = digest_of(query) if is_digest else query
+    expected = truth.answer(query, contents, KNOWN)
+    conversations, tally = joined(module, query, contents)
+    assert {how: number for how, number in conversations.quality.oriented.items() if number} == expected.oriented
+    verdicts = Counter({"counted": tally.counted, **tally.skipped})
+    verdicts.update(conversations.skipped)
+    verdicts["counted"] -= sum(conversations.skipped.values())
+    assert verdicts == Counter(expected.verdicts)
+    if is_digest:
+        assert b"".join(conversations.folded().ranked(0)) == b"".join(expected.lines)
+        return
+    assert b"".join(conversations.ranked(top)) == b"".join(expected.lines[: top or None])
+    assert conversations.talkers == len(expected.lines)
+    totals = expected.totals(query)
+    metrics = query.metric[:1] if query.pairs else query.metric
+    assert conversations.totals == tuple(totals.get(metric, 0) for metric in metrics)
+    quality = conversations.quality
+    found = [number or 0 for number in (quality.duplicates, quality.collapsed, quality.relayed)]
+    is_once = query.count == "once"
+    assert found == ([expected.duplicates, expected.collapsed, expected.relayed] if is_once else [0, 0, 0])
 
 
 @settings(max_examples=200 // LESS, deadline=None, suppress_health_check=SLOW)
