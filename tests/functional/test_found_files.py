@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from toptalkers.flowlog.fields import DEFAULT_FIELDS
 from toptalkers.records.files import InputFile, find_inputs
 from toptalkers.records.source import UnreadableError
 from toptalkers.records.unpack import read_pieces
+from toptalkers.sample.writer import write_sample
 
 LINES = [record(n, "10.0.1.1", 443, 100 * n, "ACCEPT") for n in range(9)]
 LOG = "".join(f"{line}\n" for line in LINES).encode()
@@ -318,3 +320,21 @@ def test_no_memory_is_one_line_or_an_answer(many_talkers: list[Path], limit_kib:
         assert done.returncode in (0, 1)
         assert "Traceback" not in done.stderr
         assert "memory" in done.stderr or "cut off" in done.stderr or "600,000 counted" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["local", "mrjob"])
+def test_the_truth_of_a_sample_is_passed_over_in_silence(tmp_path: Path, engine: str) -> None:
+    """Beside its records, in a folder, a glob and an archive; another file of that name is read."""
+    folder = tmp_path / "sample"
+    report = write_sample(folder, records=300)
+    assert set(found(str(folder)) + found(f"{folder}/*")) == {path.name for path in report.files}
+    with tarfile.open(tmp_path / "sample.tar", "w") as archive:
+        archive.add(folder, "sample")
+    for path in (str(folder), f"{folder}/*", str(tmp_path / "sample.tar")):
+        result = run(path, "--engine", engine)
+        assert result.exit_code == 0
+        assert "truth" not in result.stderr.replace(str(tmp_path), "")
+        assert "300 records read from 1 file:" in result.stderr
+    assert "no flow logs (the truth of a sample)" in run(str(folder), str(folder / "truth.json")).stderr
+    (folder / "truth.json").write_bytes(LOG)
+    assert "309 records read from 2 files:" in run(str(folder), "--engine", engine).stderr

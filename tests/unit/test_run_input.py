@@ -2,6 +2,7 @@
 
 import gzip
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from toptalkers.runs.cluster.sizing import size_cluster, vcpus
 from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.record import RunRecord, format_record, parse_record, question_of
 from toptalkers.runs.units import format_size
+from toptalkers.sample.writer import write_sample
 
 LINE = b"2 123456789012 eni-0a 10.0.0.1 10.0.1.1 40000 443 6 2 100 1795400000 1795400059 ACCEPT OK\n"
 PACKED = gzip.compress(LINE)
@@ -121,6 +123,16 @@ def test_one_object(account: FakeAccount) -> None:
     account.fake_s3.objects |= {"mine/a": LINE, "mine/a.gz": b"xx", "mine/ab": b"xxx"}
     read = pick(account, f"s3://{BUCKET}/mine/a")
     assert (read.uris, read.size_bytes) == ((f"s3://{BUCKET}/mine/a",), len(LINE))
+
+
+def test_the_truth_of_a_sample_is_no_input(account: FakeAccount, tmp_path: Path) -> None:
+    """A sample that was uploaded with all of its folder is read without its truth, and without a word about that."""
+    report = write_sample(tmp_path, records=300, records_per_file=100)
+    for path in (*report.files, report.truth):
+        account.fake_s3.objects[f"mine/{path.name}"] = path.read_bytes()
+    read = pick(account, f"s3://{BUCKET}/mine/")
+    assert keys(read) == [f"mine/{path.name}" for path in report.files]
+    assert read.notes == ()
 
 
 @pytest.mark.parametrize("name", ["x.gz", "x.zst", "x.log.parquet"])

@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
+import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from itertools import islice
+from itertools import chain, islice, pairwise
+from operator import le
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from pyarrow import parquet
@@ -18,9 +21,9 @@ from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, parse
 from toptalkers.job import count_flows
 from toptalkers.question.key import is_address
 from toptalkers.sample.bundled import BUNDLED_RECORDS, bundled_sample, write_bundled_sample
-from toptalkers.sample.company import ACCOUNT_ID, BUSY_HOSTS, HOSTS, IDLE_HOSTS
+from toptalkers.sample.company import ACCOUNT_ID, BUSY_HOSTS, HOSTS, IDLE_HOSTS, LOSSY_HOSTS, TWICE_LOGGED_TIER
 from toptalkers.sample.dirt import BROKEN, Dirt
-from toptalkers.sample.traffic import FIRST_SECOND, Traffic, sample_lines
+from toptalkers.sample.traffic import FIRST_SECOND, Traffic, Truth, sample_lines
 from toptalkers.sample.writer import SampleLayout, SampleReport, plan_files, write_sample
 
 LAYOUTS: tuple[SampleLayout, ...] = ("default", "rich", "aws-s3")
@@ -30,13 +33,16 @@ ALLOWED = [
 
 # Made on Python 3.11, Linux x86-64. A change here changes everyone's samples: say so in the change log.
 PINNED = {
-    ("default", False): "9c0c9f91742706641f7957cf205f161e22e8b45257230bbdc2b77fd24885f321",
-    ("default", True): "8fc61784843e06e3f670f2ec50791e1037551508767fcb572c0ca28c8e359212",
-    ("rich", False): "5125313b46374b5eefd48786db56dd367ceae7c324ee1c32aae4162ea70228a2",
-    ("rich", True): "fc1abe95f052dbc25bab45c024922444c33f3ca8b918c0e5c263d5f29f93c0e9",
-    ("aws-s3", False): "5783b9a87b5c2e77ba5495e5abec2f02306818e35c9c15f3ecf09a4e68e06ba2",
-    ("aws-s3", True): "4a028071552d7d4fc59b685bef0dc1145fd063569aa3f701212c0d35f22cf5eb",
+    ("default", False): "f9ce2ccee5ace472352210e677ba8d8eb68ef954c93fb8386b185f17ed38a192",
+    ("default", True): "be0f33beaa9ee4475026a72d4a29a3567faaf6a2b372f4414eb4f0ff2b857568",
+    ("rich", False): "2e73e99d68ac4c517007b06b08482a5f079361d797012d25b1f321be3413a402",
+    ("rich", True): "c133f421b56ed730bbf722e4ae693665aa749e9d26cbcb1891f010f48718c551",
+    ("aws-s3", False): "597f4aad1b23685914bd36835f2a2f5fb218075cf2feb499f1bb2b7bf1982576",
+    ("aws-s3", True): "bf5b1ee39c17d51d527db98acc795055929174a5f2f9e9746142f3b261e3e022",
 }
+
+
+LONGEST_WINDOW = {host.interface_id: host.window_s for host in HOSTS}
 
 
 def unpacked(path: Path) -> bytes:
@@ -73,6 +79,20 @@ def count(report: SampleReport) -> tuple[dict[bytes, int], count_flows.FlowCount
     return counter.sums, counter
 
 
+class Sample(NamedTuple):
+    """Lines of the rich format, and the truth about them."""
+
+    lines: list[str]
+    truth: Truth
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    """One day of 60,000 records in the rich format, with the truth."""
+    traffic = Traffic(2, rich=True)
+    return Sample(list(chain.from_iterable(traffic.batches(60_000))), traffic.truth())
+
+
 @pytest.fixture(scope="module")
 def day() -> list[dict[str, str]]:
     """One day of 40,000 records in the rich format, which has the default one's columns first."""
@@ -95,7 +115,7 @@ def test_every_record_is_typed_as_its_columns_say(tmp_path: Path, layout: Sample
             assert record["version"] == ("5" if layout == "rich" else "2")
             assert record["account-id"] == ACCOUNT_ID
             assert FIRST_SECOND <= int(record["start"]) <= int(record["end"]) < FIRST_SECOND + 86_400
-            assert int(record["end"]) - int(record["start"]) <= 60
+            assert int(record["end"]) - int(record["start"]) <= LONGEST_WINDOW[record["interface-id"]]
             if record["log-status"] == "OK":
                 assert is_address(record["srcaddr"])
                 assert is_address(record["dstaddr"])
@@ -155,16 +175,131 @@ def test_shares_are_those_of_a_real_vpc(day: list[dict[str, str]]) -> None:
     assert 0.3 < ephemeral < 0.6, "about every other record is a reply"
 
 
-def test_both_interfaces_log_a_conversation_inside(day: list[dict[str, str]]) -> None:
-    """A request inside the VPC is recorded twice, with the same packets: leaving one interface, arriving at another."""
-    directions: dict[tuple[str, ...], set[tuple[str, str]]] = {}
-    for record in day:
-        if record["dstport"] == "8080" and record["action"] == "ACCEPT":
-            key = tuple(record[name] for name in ("srcaddr", "srcport", "dstaddr", "packets", "bytes"))
-            directions.setdefault(key, set()).add((record["flow-direction"], record["interface-id"]))
-    twice = [seen for seen in directions.values() if {way for way, _ in seen} == {"ingress", "egress"}]
-    assert len(twice) > 0.95 * len(directions), "all but those that a batch's end cut off"
-    assert all(len({interface for _, interface in seen}) == 2 for seen in twice)
+Talk = tuple[str, str, int, int]
+
+
+def talked(sample: Sample) -> dict[Talk, dict[str, list[int]]]:
+    """Add up what each interface logged of each conversation of the truth: packets, bytes, both back; copies once."""
+    sums: dict[Talk, dict[str, list[int]]] = {sent.talk: {} for sent in sample.truth.conversations}
+    for line in set(sample.lines):
+        record = dict(zip(RICH_LAYOUT.columns, line.split(" "), strict=True))
+        if record["action"] != "ACCEPT":
+            continue
+        source, target = record["pkt-srcaddr"], record["pkt-dstaddr"]
+        asked = (source, target, int(record["dstport"]), int(record["protocol"]))
+        answered = (target, source, int(record["srcport"]), int(record["protocol"]))
+        talk, at = (asked, 0) if asked in sums else (answered, 2)
+        if talk in sums:
+            of_interface = sums[talk].setdefault(record["interface-id"], [0, 0, 0, 0])
+            of_interface[at] += int(record["packets"])
+            of_interface[at + 1] += int(record["bytes"])
+    return sums
+
+
+def test_the_truth_is_what_one_end_logged(sample: Sample) -> None:
+    """Of each conversation, the interface that logged most has the truth, or less if it lost records; none has more."""
+    lossy = {host.interface_id for host in LOSSY_HOSTS}
+    assert set(sample.truth.lost) == lossy
+    sums = talked(sample)
+    floors = 0
+    for sent in sample.truth.conversations:
+        true = [sent.packets_to_server, sent.bytes_to_server, sent.packets_to_client, sent.bytes_to_client]
+        for interface, logged in sums[sent.talk].items():
+            assert logged == true or (interface in lossy and all(map(le, logged, true))), sent
+        floors += true not in sums[sent.talk].values()
+    assert floors < 5
+
+
+def test_both_interfaces_log_a_conversation_inside(sample: Sample) -> None:
+    """Inside the VPC, and behind a balancer that keeps addresses, two interfaces log a conversation; else one does."""
+    inside = {address for host in HOSTS for address in (host.ipv4, host.secondary)}
+    balanced = {host.ipv4 for host in HOSTS if host.tier == "transfer"}
+    sums = talked(sample)
+    assert {sent.talk[1] for sent in sample.truth.conversations} >= {"10.0.11.204", *balanced}
+    for (client, server, port, _), of_interface in sums.items():
+        is_balanced = server in balanced and (client not in inside) and port == 22
+        both_log = client in inside or is_balanced
+        assert len(of_interface) == 2 if both_log else 1, (client, server)
+
+
+def test_records_of_a_connection_never_overlap(sample: Sample) -> None:
+    """An interface's records of the same addresses, ports and protocol follow each other in time."""
+    windows: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for line in {line for line in sample.lines if " OK" in line}:
+        fields = line.split(" ")
+        windows.setdefault((*fields[2:8], fields[12]), []).append((int(fields[10]), int(fields[11])))
+    longest: Counter[str] = Counter()
+    for (interface, *_), of_connection in windows.items():
+        of_connection.sort()
+        assert all(before[1] < after[0] for before, after in pairwise(of_connection))
+        longest[interface] = max(longest[interface], *(end - start for start, end in of_connection))
+    assert {host.interface_id for host in HOSTS if host.window_s == 600} == {
+        interface for interface, seconds in longest.items() if seconds > 60
+    }
+
+
+def test_the_first_window_has_syn_and_the_last_fin(sample: Sample) -> None:
+    """A TCP connection's earliest record has SYN, with ACK from the server; FIN is only in its last one."""
+    flags: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    lossy = {host.interface_id for host in LOSSY_HOSTS}
+    for line in set(sample.lines):
+        record = dict(zip(RICH_LAYOUT.columns, line.split(" "), strict=True))
+        if record["protocol"] == "6" and record["action"] == "ACCEPT" and record["interface-id"] not in lossy:
+            key = tuple(record[name] for name in ("interface-id", "srcaddr", "dstaddr", "srcport", "dstport"))
+            flags.setdefault(key, []).append((int(record["start"]), int(record["tcp-flags"])))
+    for (*_, srcport, dstport), of_connection in flags.items():
+        of_connection.sort()
+        answers = int(srcport) in {22, 53, 80, 389, 443, 3306, 5432, 6379, 8080, 9100} and int(dstport) >= 1024
+        assert of_connection[0][1] & 18 == (18 if answers else 2)
+        assert not any(flag & 18 for _, flag in of_connection[1:])
+        assert not any(flag & 1 for _, flag in of_connection[:-1])
+
+
+def test_copies_are_exact_and_few(sample: Sample) -> None:
+    """About one record of 200 is a copy; the tier with two flow logs has all of its records twice or more."""
+    of_line = Counter(line for line in sample.lines if " OK" in line)
+    assert of_line.total() - len(of_line) == sample.truth.duplicates
+    assert 0.003 < sample.truth.duplicates / len(sample.lines) < 0.008
+    twice = {host.interface_id for host in HOSTS if host.tier == TWICE_LOGGED_TIER}
+    assert {times for line, times in of_line.items() if line.split(" ")[2] in twice} <= {2, 3, 4}
+    assert any(times > 1 for line, times in of_line.items() if line.split(" ")[2] not in twice)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_truth_is_in_a_file(tmp_path: Path, layout: SampleLayout) -> None:
+    """`truth.json` has a conversation per line, most bytes first; it depends neither on dirt nor on the fields."""
+    report = write_sample(tmp_path / "clean", records=3_000, layout=layout)
+    assert report.truth == tmp_path / "clean" / "truth.json"
+    assert report.truth not in report.files
+    text = report.truth.read_text("ascii")
+    truth = json.loads(text)
+    assert {name: truth[name] for name in ("version", "seed", "records", "layout")} == {
+        "version": 1, "seed": 1, "records": 3_000, "layout": layout,
+    }  # fmt: skip
+    for name in ("conversations", "denied"):
+        rows = truth[name]
+        assert rows
+        assert rows == sorted(
+            rows, key=lambda row: (-row["bytes"], row["client"], row["server"], row["port"], row["protocol"])
+        )
+        for row in rows:
+            assert f"{json.dumps(row)}" in text
+            assert row["bytes"] == row["bytes_to_server"] + row["bytes_to_client"]
+            assert row["packets"] == row["packets_to_server"] + row["packets_to_client"]
+            assert row["connections"] > 0
+            assert (row["port"] == 0) == (row["protocol"] == 1)
+    dirty = write_sample(tmp_path / "dirty", records=3_000, layout=layout, dirty=True)
+    other = write_sample(tmp_path / "rich", records=3_000, layout="rich")
+    assert dirty.truth.read_text() == text
+    assert json.loads(other.truth.read_text())["conversations"] == truth["conversations"]
+
+
+def test_the_largest_conversations_differ() -> None:
+    """Among the 100 conversations with most bytes no two have equal sums."""
+    traffic = Traffic(5, rich=False)
+    assert sum(map(len, traffic.batches(200_000))) == 200_000
+    sums = [sent.bytes_to_server + sent.bytes_to_client for sent in traffic.truth().conversations[:101]]
+    assert len(set(sums)) == 101
 
 
 def test_the_nat_gateway_hides_who_asks(day: list[dict[str, str]]) -> None:
@@ -255,7 +390,7 @@ def test_files_are_named_by_their_layout(tmp_path: Path) -> None:
         assert time[:9] == "20261101T"
         assert rest.endswith(".log.gz")
         begin = FIRST_SECOND + int(time[9:11]) * 3600 + int(time[11:13]) * 60
-        assert all(begin <= int(record["start"]) < begin + 3 * 3600 for record in records_of(path))
+        assert all(begin - 1800 <= int(record["start"]) < begin + 3 * 3600 for record in records_of(path))
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

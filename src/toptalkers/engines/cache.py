@@ -35,7 +35,8 @@ from toptalkers.records.files import InputFile
 _PACKAGE = Path(__file__).parents[1]
 _CODE = (
     *CODE,
-    *(_PACKAGE / name for name in ("engines/cache.py", "engines/local.py", "flowlog/neighbours.py")),
+    *(_PACKAGE / "engines" / name for name in ("cache.py", "local.py")),
+    *(_PACKAGE / "flowlog" / name for name in ("neighbours.py", "truth.py")),
     *sorted((_PACKAGE / "records").glob("*.py")),
 )
 

@@ -1,7 +1,12 @@
-"""Recognize, by content, other files that AWS writes beside flow logs: not flow logs, but not errors either."""
+"""Recognize, by content, other files that lie beside flow logs: not flow logs, but not errors either.
+
+AWS writes most of them; one is the truth of `toptalkers sample`.
+"""
 
 import re
 from dataclasses import dataclass
+
+from toptalkers.flowlog.truth import TRUTH_HEAD
 
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"
 
@@ -26,6 +31,7 @@ _LINES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 )
 
 _JSON: tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...] = (
+    ("the truth of a sample", re.compile(re.escape(TRUTH_HEAD)), ()),
     ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:\s*\[\s*\]'), ()),
     ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:'), (b'"eventSource"', b".amazonaws.com")),
     ("CloudTrail Insights", re.compile(rb'\{\s*"Records"\s*:'), (b'"insightDetails"',)),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toptalkers.errors import UsageError
+from toptalkers.flowlog.truth import TRUTH_HEAD, TRUTH_NAME, is_truth
 
 STDIN_NAME = "standard input"
 
@@ -88,8 +89,9 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
 
     A folder means all files below it, also in linked folders. Names that begin with `.` or `_` are passed over
     (as Hadoop's FileInputFormat does: markers and unfinished files), and so are pipes and devices; `problems` names
-    both. A name with `*`, `?` or `[` that is not a file itself is a glob; `**` goes through folders. No folder is
-    searched twice for one path, whatever links lead to it. A file is read once, whatever names it has.
+    both. `truth.json` of `toptalkers sample` is passed over without a word. A name with `*`, `?` or `[` that is not a
+    file itself is a glob; `**` goes through folders. No folder is searched twice for one path, whatever links lead to
+    it. A file is read once, whatever names it has.
     """
     files: dict[object, InputFile] = {}
     problems: list[Problem] = []
@@ -106,7 +108,8 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
                 if (kind := _special(match)) is not None:
                     problems.append(Problem(match, kind, is_failure=False))
                 elif not Path(match).is_dir():
-                    found.append(_file(match))
+                    if not _is_truth(match):
+                        found.append(_file(match))
                 elif "**" not in path:
                     below, problem = _files_at(match)
                     found += below
@@ -182,7 +185,7 @@ def _files_at(path: str) -> tuple[list[InputFile], list[Problem]]:
             problems.append(Problem(entry.path, "a name that begins with . or _", is_failure=False))
         elif not _is(entry.is_file) and (kind := _special(entry.path)) is not None:
             problems.append(Problem(entry.path, kind, is_failure=False))
-        else:
+        elif not _is_truth(entry.path):
             found.append(_file(entry.path))
     if not found and not any(problem.is_failure for problem in problems):
         problems.append(Problem(path, "the folder holds no files"))
@@ -239,6 +242,17 @@ def _entries(folder: str, problems: list[Problem] | None = None) -> "list[os.Dir
 def _is(ask: Callable[[], bool]) -> bool:
     try:
         return ask()
+    except OSError:
+        return False
+
+
+def _is_truth(path: str) -> bool:
+    """Whether a file is the truth of a sample; others with its name are not read further here."""
+    if not path.endswith(TRUTH_NAME):
+        return False
+    try:
+        with _open(Path(path)) as file:
+            return is_truth(path, file.read(len(TRUTH_HEAD)))
     except OSError:
         return False
 

@@ -27,4 +27,4 @@ if __name__ == "__main__":
     with bundled_sample() as sample:
         for old in sample.glob("*.log.gz"):
             old.unlink()
-        write_bundled_sample(sample)
+        write_bundled_sample(sample).truth.unlink()

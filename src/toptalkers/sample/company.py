@@ -1,9 +1,12 @@
 """The made-up company whose VPC the sample comes from, and the world outside it.
 
 One VPC, 10.0.0.0/16 with an IPv6 block, in two Availability Zones: load balancers, NAT gateways and a bastion in
-the public subnets; web, application and batch instances in the private ones, with directory servers (DNS, NTP,
-LDAP) and monitoring beside them; databases and caches in the data subnets; a few interfaces without traffic.
-Outside: customers, offices behind a VPN, internet services such as an S3-like store, and scanners.
+the public subnets; web, application, batch and file-transfer instances in the private ones, with directory servers
+(DNS, NTP, LDAP) and monitoring beside them; databases and caches in the data subnets; a few interfaces without traffic.
+Outside: customers, partners, offices behind a VPN, internet services such as an S3-like store, and scanners.
+
+Its flow logs are as good and as bad as real ones: some interfaces have windows of 600 seconds, some lose records, one
+tier is logged by two flow logs, and one instance is called by its secondary address.
 
 The company is the same for every seed; only its traffic differs. One list of its names therefore fits every sample.
 Addresses are from RFC 5737, RFC 3849 and 10.0.0.0/8; the account is the one in AWS's documentation.
@@ -44,7 +47,10 @@ class Subnet:
 class Host:
     """One network interface and its host; it is equal only to itself.
 
-    `instance_id` is `-` where AWS owns the machine. `ipv6` is set only for the load balancers.
+    `instance_id` is `-` where AWS owns the machine. `ipv6` is set only for the load balancers. `secondary` is the
+    IPv4 address by which others call it, if that is not its primary one: its own interface logs the primary one all the
+    same, and the secondary one only as the packet's address (AWS, "Flow log limitations"). `window_s` is the longest
+    time from a record's start to its end.
     """
 
     name: str
@@ -54,6 +60,8 @@ class Host:
     instance_id: str
     ipv4: str
     ipv6: str
+    secondary: str = ""
+    window_s: int = 60
 
 
 def _build_subnets() -> dict[str, tuple[Subnet, Subnet]]:
@@ -72,17 +80,25 @@ _TIERS = (
     ("load-balancer", "public", 3, 10, False),
     ("nat", "public", 2, 220, False),
     ("bastion", "public", 1, 22, True),
+    ("network-load-balancer", "public", 2, 16, False),
     ("internal-load-balancer", "private", 2, 10, False),
     ("web", "private", 8, 31, True),
     ("app", "private", 12, 101, True),
     ("batch", "private", 6, 151, True),
     ("directory", "private", 2, 53, True),
     ("monitoring", "private", 1, 40, True),
+    ("transfer", "private", 2, 71, True),
     ("orders-db", "data", 3, 54, False),
     ("content-db", "data", 2, 33, False),
     ("cache", "data", 2, 63, False),
     ("idle", "data", 4, 240, False),
 )
+
+_LONG_WINDOWS = {"web-8", "batch-5", "batch-6", "orders-db-3", "content-db-2"}
+"""The interfaces of older instances, whose records are of up to ten minutes."""
+
+_SECONDARY = {"app-4": 204}
+"""The host number of the secondary address of an instance."""
 
 
 def _build_hosts() -> tuple[Host, ...]:
@@ -101,6 +117,8 @@ def _build_hosts() -> tuple[Host, ...]:
                     instance_id=resource_id("i", name) if own else "-",
                     ipv4=f"{subnet.ipv4_head}{first + number}",
                     ipv6=f"{subnet.ipv6_head}{first + number:x}" if tier == "load-balancer" else "-",
+                    secondary=f"{subnet.ipv4_head}{_SECONDARY[name]}" if name in _SECONDARY else "",
+                    window_s=600 if name in _LONG_WINDOWS else 60,
                 )
             )
     return tuple(hosts)
@@ -118,6 +136,10 @@ def hosts_of(*tiers: str) -> tuple[Host, ...]:
 IDLE_HOSTS = hosts_of("idle")
 BUSY_HOSTS = tuple(host for host in HOSTS if host.tier != "idle")
 _INSTANCES = tuple(host for host in HOSTS if host.instance_id != "-")
+LOSSY_HOSTS = tuple(host for host in HOSTS if host.name in {"bastion-1", "orders-db-2", "cache-1"})
+"""The interfaces that lose records now and then. They do not talk to each other: a lost record is at the other end."""
+TWICE_LOGGED_TIER = "network-load-balancer"
+"""The tier with flow logs of its own besides those of the VPC: all of its records come twice."""
 
 
 def _scattered(addresses: Iterable[str]) -> tuple[str, ...]:
@@ -133,6 +155,7 @@ CUSTOMERS_IPV6 = tuple(
 )
 OFFICES = _scattered(f"10.{128 + branch % 8}.{branch}.{host}" for host in range(20, 220) for branch in range(1, 61))
 OBJECT_STORE = tuple(f"203.0.113.{host}" for host in range(16, 48))
+PARTNERS = tuple(f"203.0.113.{host}" for host in range(3, 13))
 PAYMENT_SERVICE = ("203.0.113.81", "203.0.113.82")
 PACKAGE_MIRROR = ("203.0.113.100", "203.0.113.101", "203.0.113.102")
 TIME_SERVERS = ("203.0.113.123", "203.0.113.124")
@@ -154,6 +177,8 @@ class Route(Enum):
     """From an office through the VPN: 2 records."""
     THROUGH_NAT = auto()
     """To the internet through the zone's NAT gateway: the host logs 2 records, the gateway's two faces 4."""
+    THROUGH_BALANCER = auto()
+    """From the internet through a load balancer that keeps the client's address: 2 records at it, 2 at the server."""
     DENIED = auto()
     """Inside, but denied by the server's security group: ACCEPT at the client, REJECT at the server, no reply."""
     SCAN = auto()
@@ -180,11 +205,11 @@ class Service:
         weight: how often it is drawn, relative to the weights of all others.
         route: which interfaces log it.
         clients: the hosts of the VPC or the outside addresses that send requests; the first ones send most.
-        servers: the hosts or addresses that reply.
+        servers: the hosts or addresses that reply; behind a load balancer that keeps addresses, those behind it.
         port: the destination port of requests; 0 for ICMP.
         protocol: the IANA number.
         windows: the average lifetime of a connection in capture windows; 1 means one connection per request.
-        open_at_once: how many connections are open at a time.
+        open_at_once: how many connections are open at a time, or more if there are too many records for them.
         request: the traffic from client to server.
         reply: the traffic from server to client.
         skew: how much the first clients are preferred: the power to which a uniform draw is raised.
@@ -215,6 +240,7 @@ _ACKS = Flows((20, 24_000), (40, 60))
 _PROBE = Flows((1, 3), (40, 60))
 
 _LB, _WEB, _APP, _BATCH = hosts_of("load-balancer"), hosts_of("web"), hosts_of("app"), hosts_of("batch")
+_TRANSFER, _NTP_CLIENTS = hosts_of("transfer"), tuple(host for host in _INSTANCES if host.tier != "directory")
 _INTERNAL_LB, _DIRECTORY = hosts_of("internal-load-balancer"), hosts_of("directory")
 _BASTION, _MONITORING = hosts_of("bastion"), hosts_of("monitoring")
 _ORDERS, _CONTENT, _CACHE = hosts_of("orders-db"), hosts_of("content-db"), hosts_of("cache")
@@ -244,13 +270,13 @@ SERVICES = (
     Service("names", 40, Route.INSIDE, _INSTANCES, _DIRECTORY, 53, UDP, 1, 40, _DATAGRAM, _DATAGRAM, skew=1),
     Service("long names", 2, Route.INSIDE, _INSTANCES, _DIRECTORY, 53, TCP, 1, 10, _SMALL_TCP, _SMALL_TCP),
     Service("accounts", 8, Route.INSIDE, _APP, _DIRECTORY, 389, TCP, 12, 20, _SMALL_TCP, _SMALL_TCP),
-    Service("time", 8, Route.INSIDE, _INSTANCES, _DIRECTORY, 123, UDP, 9, 30, _DATAGRAM, _DATAGRAM, 1, 123),
-    Service("true time", 2, Route.THROUGH_NAT, _DIRECTORY, TIME_SERVERS, 123, UDP, 9, 4, _DATAGRAM, _DATAGRAM,
-            skew=1, client_port=123),
+    Service("time", 8, Route.INSIDE, _NTP_CLIENTS, _DIRECTORY, 123, UDP, 9, 30, _DATAGRAM, _DATAGRAM, 1, 123),
+    Service("true time", 2, Route.THROUGH_NAT, _DIRECTORY, TIME_SERVERS, 123, UDP, 9, 4, _DATAGRAM, _DATAGRAM, skew=1),
     Service("data lake, up", 12, Route.THROUGH_NAT, _BATCH, OBJECT_STORE, 443, TCP, 6, 24, _BULK, _ACKS),
     Service("data lake, down", 8, Route.THROUGH_NAT, _BATCH, OBJECT_STORE, 443, TCP, 6, 16, _ACKS, _BULK),
     Service("payments", 8, Route.THROUGH_NAT, _APP, PAYMENT_SERVICE, 443, TCP, 4, 16, _SMALL_TCP, _SMALL_TCP),
     Service("updates", 3, Route.THROUGH_NAT, _INSTANCES, PACKAGE_MIRROR, 443, TCP, 2, 6, _ACKS, _BULK),
+    Service("partners' files", 6, Route.THROUGH_BALANCER, PARTNERS, _TRANSFER, 22, TCP, 8, 10, _BULK, _ACKS),
     Service("exports", 10, Route.INSIDE, _BATCH, _ORDERS[1:], 5432, TCP, 60, 12, _SMALL_TCP, _BULK),
     Service("administration", 2, Route.FROM_OFFICE, OFFICES[:12], _BASTION, 22, TCP, 60, 4, _SMALL_TCP, _SMALL_TCP),
     Service("shells", 4, Route.INSIDE, _BASTION, _INSTANCES, 22, TCP, 60, 6, _SMALL_TCP, _SMALL_TCP),

@@ -1,8 +1,11 @@
 """The company's traffic of one day as flow records: lines in the default format or in the rich one.
 
-A conversation is made once, as the heads and tails of all the records that its interfaces log. Each time it is
+A connection is made once, as the heads and tails of all the records that its interfaces log. Each time it is
 drawn, one draw of sizes and one of times come between them. This is fast, and also realistic: both interfaces of a
-conversation inside the VPC log the same packets.
+connection inside the VPC log the same packets. A connection is drawn again only after its last record has ended.
+
+What was really sent is added up meanwhile (`Traffic.truth`). Some records do not tell it as it was: they are lost, or
+come twice.
 
 The same seed gives the same lines on every platform and Python: the only random function is `Random.random()`, and
 the only floating-point operation is multiplication, which IEEE 754 defines to the last bit (powers are not).
@@ -10,19 +13,21 @@ the only floating-point operation is multiplication, which IEEE 754 defines to t
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 
 from toptalkers.sample.company import (
     ACCOUNT_ID,
-    BUSY_HOSTS,
     HOSTS,
     IDLE_HOSTS,
+    LOSSY_HOSTS,
     OBJECT_STORE,
     PAYMENT_SERVICE,
     REGION,
     SERVICES,
     TCP,
+    TWICE_LOGGED_TIER,
     VPC_ID,
     Flows,
     Host,
@@ -44,10 +49,27 @@ _HOURLY_SHARES = (5, 4, 3, 3, 3, 4, 6, 9, 12, 14, 15, 15, 14, 14, 15, 15, 14, 13
 _BATCH_RECORDS = 20_000
 _RECORDS_PER_NODATA = 80
 _RECORDS_PER_SKIPDATA = 1500
+_LOST_AT_ONCE = 5
+_RECORDS_PER_REDELIVERY = 20_000
+_REDELIVERED = 30
+"""So many records come a second time, in the next batch."""
+
 _DRAWN_SIZES = 512
 _LOWEST_EPHEMERAL_PORT, _EPHEMERAL_PORTS = 32768, 28232
+_NAT_PORTS = 64512
+_WINDOW_SECONDS = 60
+_DENIED_ROUTES = frozenset({Route.SCAN, Route.DENIED})
 _LONGEST_CONVERSATION = 6
 """The most records per capture window of one conversation (through NAT)."""
+
+_MOST_CONNECTIONS = 10_000
+"""At most so many connections of a service are open at a time, so that memory is bounded."""
+
+_MOST_LATE = 12
+"""About so many records of a batch come with the next one, or more if some are delivered again."""
+
+_LONG_WINDOWS = 10
+"""The windows of other interfaces in one of an interface with long windows."""
 
 # Which part of a drawn window a record uses: one end's request or reply, the other end's, or a denied request.
 _NEAR_REQUEST, _NEAR_REPLY, _FAR_REQUEST, _FAR_REPLY, _DENIED_REQUEST = range(5)
@@ -60,8 +82,49 @@ _AWS_SERVICES = dict.fromkeys(OBJECT_STORE, "S3") | dict.fromkeys(PAYMENT_SERVIC
 _Record = tuple[Callable[[str], None], int, str, str, str]
 """Where its lines go, which part it uses, and the texts before the part, before the flags and after them."""
 
-_Sizes = tuple[str, str, tuple[str, str, str, str, str]]
-"""`packets bytes` of a request and of its reply, and the TCP flags of each part."""
+_OfHost = tuple[Host, _Record]
+
+_Sizes = tuple[str, str, tuple[int, int, int, int]]
+"""`packets bytes` of a request and of its reply, and the same as numbers."""
+
+_Flags = tuple[str, str, str, str, str]
+"""The TCP flags of each part."""
+
+_Times = tuple[str, str, str, int, int]
+"""`start end action status` as the near, far and denying ends log it, the earliest start and the latest end."""
+
+Talk = tuple[str, str, int, int]
+"""A conversation: client, server, the server's port, protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent in one conversation, both ways, and over how many connections."""
+
+    talk: Talk
+    packets_to_server: int
+    bytes_to_server: int
+    packets_to_client: int
+    bytes_to_client: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What was really sent in a day, and what the records lack or have too many of.
+
+    Attributes:
+        conversations: those that were accepted at both ends; most bytes first, then by client, server, port, protocol.
+        denied: attempts that the server's side rejected, in the same order.
+        lost: how many records of an interface were lost, by its id.
+        duplicates: how many records are exact copies of others.
+
+    """
+
+    conversations: list[Sent]
+    denied: list[Sent]
+    lost: dict[str, int]
+    duplicates: int
 
 
 def records_by_slice(records: int) -> list[int]:
@@ -73,16 +136,57 @@ def records_by_slice(records: int) -> list[int]:
     return [records * high // total - records * low // total for low, high in pairwise(edges)]
 
 
+class _Connection:
+    """A connection: what its interfaces log, when they did last, and what was sent in its conversation.
+
+    Attributes:
+        records: those of interfaces with short windows.
+        slow: those of interfaces with long windows.
+        sums: packets and bytes to the server, the same to the client, connections.
+        last: when its last record ended; 0 before the first.
+
+    """
+
+    __slots__ = ("last", "records", "slow", "sums")
+
+    def __init__(self, records: list[tuple[Host, _Record]], sums: list[int]) -> None:
+        self.records = [record for host, record in records if host.window_s == _WINDOW_SECONDS]
+        self.slow = [record for host, record in records if host.window_s != _WINDOW_SECONDS]
+        self.sums = sums
+        self.last = 0
+
+
 class _Voice:
-    """The state of one service: its open connections, and the sizes that it draws from."""
+    """The state of one service: its open connections, and the sizes and flags that it draws from."""
 
-    __slots__ = ("closing", "connections", "service", "sizes")
+    __slots__ = ("closing", "connections", "flags", "next_port", "of_pair", "service", "sizes")
 
-    def __init__(self, service: Service, sizes: list[_Sizes]) -> None:
+    def __init__(self, service: Service, sizes: list[_Sizes], next_port: Iterator[int]) -> None:
         self.service = service
-        self.connections: list[list[_Record] | None] = [None] * service.open_at_once
+        self.connections: list[_Connection | None] = [None] * service.open_at_once
         self.closing = 1 / service.windows
         self.sizes = sizes
+        self.flags = _flags(service)
+        self.next_port = next_port
+        self.of_pair: dict[tuple[object, object], _Connection] = {}
+        """The only connection of a client and a server, if the service has only one port for clients."""
+
+
+def _flags(service: Service) -> tuple[_Flags, _Flags, _Flags, _Flags]:
+    """The flags in a window amid a connection, in its last one, in its first one, and in its only one.
+
+    SYN is 2, SYN-ACK 18, FIN 1; AWS ORs those of a window, and logs no others.
+    """
+    if service.protocol != TCP:
+        plain = ("0", "0", "0", "0", "0")
+        return plain, plain, plain, plain
+    tried = "2"
+    return (
+        ("0", "0", "0", "0", tried),
+        ("1", "1", "1", "1", tried),
+        ("2", "18", "2", "18", tried),
+        ("3", "19", "3", "19", tried),
+    )
 
 
 @cache
@@ -93,29 +197,20 @@ def _sizes_of_services() -> tuple[list[_Sizes], ...]:
 
 
 def _draw_sizes(service: Service, draw: Callable[[], float]) -> _Sizes:
-    """Draw `packets bytes` of a request and of its reply, and the TCP flags of each part."""
+    """Draw the packets and bytes of a request and of its reply, which is nothing if the request is denied."""
     uniform = draw()
     size = uniform * uniform * uniform * uniform
 
-    def format_size(flows: Flows) -> str:
+    def draw_size(flows: Flows) -> tuple[int, int]:
         low, high = flows.packets
         packets = low + int((high - low) * size * (0.8 + 0.2 * draw()))
         low, high = flows.packet_bytes
-        return f" {packets} {packets * low + int(packets * (high - low) * draw())}"
+        return packets, packets * low + int(packets * (high - low) * draw())
 
-    request, reply = "0", "0"
-    if service.route in {Route.SCAN, Route.DENIED}:
-        request = "2" if service.protocol == TCP else "0"
-    elif service.protocol == TCP:
-        # SYN 2 and SYN-ACK 18 in the first window, FIN 1 in the last, ORed if these are the same window.
-        stage = draw() * service.windows
-        if service.windows == 1:
-            request, reply = "3", "19"
-        elif stage < 1:
-            request, reply = "2", "18"
-        elif stage < 2:
-            request, reply = "1", "1"
-    return format_size(service.request), format_size(service.reply), (request, reply, request, reply, request)
+    request, reply = draw_size(service.request), draw_size(service.reply)
+    if service.route in _DENIED_ROUTES:
+        reply = 0, 0
+    return f" {request[0]} {request[1]}", f" {reply[0]} {reply[1]}", request + reply
 
 
 class Traffic:
@@ -126,100 +221,248 @@ class Traffic:
         self._draw = random.Random(seed).random  # noqa: S311 - made-up traffic, not secrets
         self._rich = rich
         self._version = "5" if rich else "2"
-        self._voices = [_Voice(service, sizes) for service, sizes in zip(SERVICES, _sizes_of_services(), strict=True)]
+        # The services of one port share their clients' ports: none is used again before all others were.
+        next_ports = {
+            (service.port, service.protocol): count(int(_EPHEMERAL_PORTS * self._draw())) for service in SERVICES
+        }
+        self._voices = [
+            _Voice(service, sizes, next_ports[service.port, service.protocol])
+            for service, sizes in zip(SERVICES, _sizes_of_services(), strict=True)
+        ]
         self._turns = [voice for voice in self._voices for _ in range(voice.service.weight)]
-        self._lines: dict[Host, list[str]] = {host: [] for host in HOSTS}
-        self._nat = {host.subnet.az_id: host for host in hosts_of("nat")}
+        self._lines: dict[Host | None, list[str]] = {host: [] for host in HOSTS}
+        self._lines[None] = []  # the second flow log of one tier
+        self._late: list[str] = []
+        self._nat = {host.subnet.az_id: (host, count(int(_NAT_PORTS * self._draw()))) for host in hosts_of("nat")}
+        self._balancers = {host.subnet.az_id: host for host in hosts_of(TWICE_LOGGED_TIER)}
         self._until_nodata = _RECORDS_PER_NODATA
         self._until_skipdata = _RECORDS_PER_SKIPDATA
+        self._until_redelivery = _RECORDS_PER_REDELIVERY // 10
+        self._sent: dict[Talk, list[int]] = {}
+        self._denied: dict[Talk, list[int]] = {}
+        self._lost: dict[str, int] = {}
+        self._duplicates = 0
 
     def batches(self, records: int) -> Iterator[list[str]]:
         """Yield that many record lines, without line ends, in batches of up to some ten thousand.
 
         A batch covers five minutes or a part of them and has the interfaces one after the other, as in real
-        deliveries. No batch crosses the end of its slice; `records_by_slice` says where the slices end.
+        deliveries. No batch crosses the end of its slice; `records_by_slice` says where the slices end. Some records
+        come late: they began up to ten minutes before their slice, or belong to the end of the batch before.
         """
+        rest = records
         for number, wanted in enumerate(records_by_slice(records)):
             batches = -(-wanted // _BATCH_RECORDS)
             for part in range(batches):
                 begin, end = wanted * part // batches, wanted * (part + 1) // batches
+                rest -= end - begin
                 yield self._batch(
                     FIRST_SECOND + number * SLICE_SECONDS + SLICE_SECONDS * part // batches,
                     SLICE_SECONDS // batches,
                     end - begin,
+                    rest,
                 )
 
-    def _batch(self, start: int, seconds: int, records: int) -> list[str]:
-        draw, rich, turns = self._draw, self._rich, self._turns
-        slots = min(256, records)
-        times = self._times(start, seconds, slots)
-        left = records - self._log_silence(start, seconds, records)
-        while left > 0:
-            voice = turns[int(draw() * len(turns))]
-            connections = voice.connections
-            at = int(draw() * len(connections))
-            connection = connections[at]
-            if connection is None or draw() < voice.closing:
-                connection = connections[at] = self._open(voice.service)
-            if left < _LONGEST_CONVERSATION:
-                # The last conversation of a batch is cut to the records that are left.
-                connection = connection[:left]
-            request, reply, flags = voice.sizes[int(draw() * _DRAWN_SIZES)]
-            near, far, denied = times[(records - left) * slots // records]
-            parts = (request + near, reply + near, request + far, reply + far, request + denied)
-            if rich:
-                for log, part, head, before, after in connection:
-                    log(f"{head}{parts[part]}{before}{flags[part]}{after}")
-            else:
-                for log, part, head, _, _ in connection:
-                    log(head + parts[part])
-            left -= len(connection)
-        lines: list[str] = []
+    def truth(self) -> Truth:
+        """Tell what was sent in the batches so far."""
+        return Truth(_in_order(self._sent), _in_order(self._denied), dict(self._lost), self._duplicates)
+
+    def _batch(self, start: int, seconds: int, records: int, rest: int) -> list[str]:
+        """Make a batch; `rest` is how many records are to come after it."""
+        times = self._times(start, seconds, min(256, records))
+        left = records - len(self._late)
+        left -= self._log_nodata(start, seconds, records, max(0, left))
+        left = self._fill(times, records, left, rest)
+        left = self._fill(times, records, left + self._lose(records), rest)
+        self._duplicates += len(self._lines[None])
+        lines = self._late
         for of_host in self._lines.values():
             lines += of_host
             of_host.clear()
+        self._late = lines[records:]
+        del lines[records:]
+        self._redeliver(lines, rest)
         return lines
 
-    def _times(self, start: int, seconds: int, slots: int) -> list[tuple[str, str, str]]:
-        """Draw capture windows along a batch: `start end action status` as the near, far and denying ends log it."""
+    def _fill(self, times: list[_Times], records: int, left: int, rest: int) -> int:
+        """Log records until none of a batch's is left to be made; return by how many they are too many, negative."""
+        draw, rich, turns, slots = self._draw, self._rich, self._turns, len(times)
+        while left > 0:
+            voice = turns[int(draw() * len(turns))]
+            time = times[(records - left) * slots // records]
+            near, far, denied, start, end = time
+            connections = voice.connections
+            at = int(draw() * len(connections))
+            connection = connections[at]
+            if connection is None or connection.last >= start:
+                at = self._find(voice, at, start)
+                connection = connections[at]
+                if connection is None:
+                    continue
+            of_window = connection.records
+            if left < _LONGEST_CONVERSATION and len(of_window) + len(connection.slow) > left + rest:
+                continue
+            closes = draw() < voice.closing
+            if closes:
+                connections[at] = None
+            if connection.slow:
+                most = min(left + rest, max(left, _MOST_LATE))
+                left -= self._log_long_window(voice, connection, time, most, closes=closes)
+                continue
+            request, reply, (packets, octets, reply_packets, reply_octets) = voice.sizes[int(draw() * _DRAWN_SIZES)]
+            sums = connection.sums
+            if connection.last:
+                flags = voice.flags[closes]
+            else:
+                flags = voice.flags[2 + closes]
+                sums[4] += 1
+            connection.last = end
+            sums[0] += packets
+            sums[1] += octets
+            sums[2] += reply_packets
+            sums[3] += reply_octets
+            parts = (request + near, reply + near, request + far, reply + far, request + denied)
+            if rich:
+                for log, part, head, before, after in of_window:
+                    log(f"{head}{parts[part]}{before}{flags[part]}{after}")
+            else:
+                for log, part, head, _, _ in of_window:
+                    log(head + parts[part])
+            left -= len(of_window)
+        return left
+
+    def _find(self, voice: _Voice, at: int, start: int) -> int:
+        """Find the place of a connection that has no record at a time, from a place on; None is there if all have."""
+        connections = voice.connections
+        for step in range(8):
+            place = (at + step) % len(connections)
+            connection = connections[place]
+            if connection is None:
+                connection = connections[place] = self._open(voice)
+            if connection.last < start:
+                return place
+        connection = self._open(voice)
+        if connection.last >= start:
+            connections[at] = None
+        elif len(connections) < _MOST_CONNECTIONS:
+            connections.append(connection)
+            return len(connections) - 1
+        else:
+            connections[at] = connection
+        return at
+
+    def _log_long_window(self, voice: _Voice, connection: _Connection, time: _Times, most: int, *, closes: bool) -> int:
+        """Log some windows in a row, up to a time, as one record of the slow interfaces; return how many records.
+
+        The slow ones have the sums of the others. There are at most so many records as are given.
+        """
+        draw = self._draw
+        start = time[3]
+        uniform = draw()
+        windows = 1 + int(_LONG_WINDOWS * uniform * uniform * uniform) if voice.service.windows > 1 else 1
+        free = max(connection.last + 1, FIRST_SECOND)
+        windows = min(windows, 1 + (start - free) // _WINDOW_SECONDS)
+        slow, fast = len(connection.slow), len(connection.records)
+        if fast:
+            windows = max(1, min(windows, (most - slow) // fast))
+        sums = connection.sums
+        opens = not connection.last
+        sums[4] += opens
+        total = (0, 0, 0, 0)
+        begin = time
+        for number in range(windows):
+            before = windows - 1 - number
+            of_window = self._window(start - before * _WINDOW_SECONDS) if before else time
+            if not number:
+                begin = of_window
+            request, reply, size = voice.sizes[int(draw() * _DRAWN_SIZES)]
+            total = (total[0] + size[0], total[1] + size[1], total[2] + size[2], total[3] + size[3])
+            near, far, denied, _, _ = of_window
+            parts = (request + near, reply + near, request + far, reply + far, request + denied)
+            self._log(connection.records, parts, voice.flags[2 * (opens and not number) + (closes and not before)])
+        for number in range(4):
+            sums[number] += total[number]
+        request, reply = f" {total[0]} {total[1]}", f" {total[2]} {total[3]}"
+        near, far, denied = (
+            f" {first.split(' ', 2)[1]} {last.split(' ', 2)[2]}"
+            for first, last in zip(begin[:3], time[:3], strict=True)
+        )
+        parts = (request + near, reply + near, request + far, reply + far, request + denied)
+        self._log(connection.slow, parts, voice.flags[2 * opens + closes])
+        connection.last = time[4]
+        return slow + fast * windows
+
+    def _log(self, records: list[_Record], parts: tuple[str, ...], flags: _Flags) -> None:
+        for log, part, head, before, after in records:
+            log(f"{head}{parts[part]}{before}{flags[part]}{after}" if self._rich else head + parts[part])
+
+    def _times(self, start: int, seconds: int, slots: int) -> list[_Times]:
+        """Draw capture windows along a batch."""
+        return [self._window(start + seconds * slot // slots) for slot in range(slots)]
+
+    def _window(self, near: int) -> _Times:
+        """Draw how a window of up to a minute is logged; the two ends differ by up to a second."""
         draw = self._draw
         last = FIRST_SECOND + SLICES * SLICE_SECONDS - 1
-        times = []
-        for slot in range(slots):
-            near = start + seconds * slot // slots
-            short = draw()
-            end = min(near + 2 + int(58 * (1 - short * short * short)), last)
-            far = near + int(2 * draw())
-            times.append(
-                (f" {near} {end} ACCEPT OK", f" {far} {max(far, end)} ACCEPT OK", f" {far} {max(far, end)} REJECT OK")
-            )
-        return times
+        short = draw()
+        end = min(near + 1 + int(58 * (1 - short * short * short)), last)
+        uniform = draw()
+        far, far_end = near + int(2 * uniform), min(end + int(4 * uniform) % 2, last)
+        far = min(far, far_end)
+        return f" {near} {end} ACCEPT OK", f" {far} {far_end} ACCEPT OK", f" {far} {far_end} REJECT OK", near, far_end
 
-    def _log_silence(self, start: int, seconds: int, records: int) -> int:
-        """Log the windows without traffic and those that AWS could not record; return how many."""
+    def _log_nodata(self, start: int, seconds: int, records: int, most: int) -> int:
+        """Log the windows without traffic, at most so many; return how many."""
         self._until_nodata -= records
-        self._until_skipdata -= records
-        silent: list[tuple[Host, str]] = []
-        while self._until_nodata <= 0:
+        silent = 0
+        while self._until_nodata <= 0 and silent < most:
             self._until_nodata += _RECORDS_PER_NODATA
-            silent.append((IDLE_HOSTS[int(self._draw() * len(IDLE_HOSTS))], "NODATA"))
-        while self._until_skipdata <= 0:
-            self._until_skipdata += _RECORDS_PER_SKIPDATA
-            silent.append((BUSY_HOSTS[int(self._draw() * len(BUSY_HOSTS))], "SKIPDATA"))
-        for host, status in silent:
-            begin = start + int(seconds * self._draw())
-            end = min(begin + 58, FIRST_SECOND + SLICES * SLICE_SECONDS - 1)
-            line = f"{self._version} {ACCOUNT_ID} {host.interface_id} - - - - - - - {begin} {end} - {status}"
-            if self._rich:
-                line += (
-                    f" {VPC_ID} {host.subnet.subnet_id} {host.instance_id} - - - - {REGION} {host.subnet.az_id} - - - -"
-                )
-            self._lines[host].append(line)
-        return len(silent)
+            silent += 1
+            host = IDLE_HOSTS[int(self._draw() * len(IDLE_HOSTS))]
+            self._log_silence(host, start + int(seconds * self._draw()), "NODATA")
+        return silent
 
-    def _open(self, service: Service) -> list[_Record]:
+    def _lose(self, records: int) -> int:
+        """Lose a few records of an interface that began within a minute, and log that; return how many are missing."""
+        missing = 0
+        self._until_skipdata -= records
+        while self._until_skipdata <= 0:
+            host = LOSSY_HOSTS[int(self._draw() * len(LOSSY_HOSTS))]
+            lines = [line for line in self._lines[host] if " OK" in line]
+            if not lines:
+                break
+            at = int(self._draw() * len(lines))
+            begin = _start(lines[at])
+            lost = 0
+            while lost < _LOST_AT_ONCE and at < len(lines) and begin <= _start(lines[at]) < begin + _WINDOW_SECONDS:
+                self._lines[host].remove(lines[at])
+                at += 1
+                lost += 1
+            self._log_silence(host, begin, "SKIPDATA")
+            self._until_skipdata += _RECORDS_PER_SKIPDATA
+            self._lost[host.interface_id] = self._lost.get(host.interface_id, 0) + lost
+            missing += lost - 1
+        return missing
+
+    def _log_silence(self, host: Host, begin: int, status: str) -> None:
+        end = min(begin + 58, FIRST_SECOND + SLICES * SLICE_SECONDS - 1)
+        line = f"{self._version} {ACCOUNT_ID} {host.interface_id} - - - - - - - {begin} {end} - {status}"
+        if self._rich:
+            line += f" {VPC_ID} {host.subnet.subnet_id} {host.instance_id} - - - - {REGION} {host.subnet.az_id} - - - -"
+        self._lines[host].append(line)
+
+    def _redeliver(self, lines: list[str], rest: int) -> None:
+        """Let some records of a batch come again in the next one, from time to time."""
+        self._until_redelivery -= len(lines)
+        again = lines[:_REDELIVERED]
+        if self._until_redelivery <= 0 and len(self._late) + len(again) <= rest:
+            self._until_redelivery += _RECORDS_PER_REDELIVERY
+            self._late += again
+            self._duplicates += sum(" OK" in line for line in again)
+
+    def _open(self, voice: _Voice) -> _Connection:
         """Open a connection: make every record of one capture window."""
-        draw = self._draw
+        draw, service = self._draw, voice.service
         uniform = draw()
         preferred = uniform
         for _ in range(service.skew - 1):
@@ -228,55 +471,85 @@ class Traffic:
         server = service.servers[int(draw() * len(service.servers))]
         if client is server:
             server = service.servers[service.servers.index(server) - 1]
-        client_port = service.client_port
-        if not client_port and service.port:
-            client_port = _LOWEST_EPHEMERAL_PORT + int(_EPHEMERAL_PORTS * draw())
+        if service.client_port or not service.port:
+            known = voice.of_pair.get((client, server))
+            if known is None:
+                known = voice.of_pair[client, server] = self._connect(service, client, server, service.client_port)
+            return known
+        number = next(voice.next_port) * 17389 % _EPHEMERAL_PORTS
+        return self._connect(service, client, server, _LOWEST_EPHEMERAL_PORT + number)
+
+    def _connect(self, service: Service, client: Host | str, server: Host | str, client_port: int) -> _Connection:
         asks = f" {client_port} {service.port} {service.protocol}"
         answers = f" {service.port} {client_port} {service.protocol}"
-        if isinstance(client, Host):
-            if isinstance(server, Host):
-                return self._inside(client, server, asks, answers, denied=service.route is Route.DENIED)
-            return self._through_nat(client, server, service, asks, answers)
-        assert isinstance(server, Host)  # noqa: S101 - the table of services has no other kind
-        address = server.ipv6 if ":" in client else server.ipv4
-        if service.route is Route.SCAN:
-            return [self._record(server, _DENIED_REQUEST, client, address, asks)]
-        out = _PATH_VPN if service.route is Route.FROM_OFFICE else _PATH_INTERNET
-        return [
-            self._record(server, _FAR_REQUEST, client, address, asks),
-            self._record(server, _FAR_REPLY, address, client, answers, path=out),
-        ]
+        if isinstance(server, str):
+            assert isinstance(client, Host)  # noqa: S101 - the table of services has no other kind
+            source, target = client.ipv4, server
+            records = self._through_nat(client, server, service, asks, answers)
+        elif isinstance(client, Host):
+            source, target = client.ipv4, server.secondary or server.ipv4
+            is_denied = service.route is Route.DENIED
+            records = self._inside(client, server, source, target, asks, answers, denied=is_denied)
+        else:
+            source, target = client, server.ipv6 if ":" in client else server.ipv4
+            records = self._from_outside(service.route, source, server, target, asks, answers)
+        sent = self._denied if service.route in _DENIED_ROUTES else self._sent
+        return _Connection(records, sent.setdefault((source, target, service.port, service.protocol), [0] * 5))
 
-    def _inside(self, client: Host, server: Host, asks: str, answers: str, *, denied: bool) -> list[_Record]:
-        asked = self._record(client, _NEAR_REQUEST, client.ipv4, server.ipv4, asks, path=_PATH_SAME_VPC)
+    def _inside(
+        self, client: Host, server: Host, source: str, target: str, asks: str, answers: str, *, denied: bool
+    ) -> list[_OfHost]:
+        """Log at both ends; the server's own interface knows it by its primary address."""
+        own = server.ipv4
+        to_own = None if own == target else (source, target)
+        from_own = None if own == target else (target, source)
+        asked = self._record(client, _NEAR_REQUEST, source, target, asks, path=_PATH_SAME_VPC)
         if denied:
-            return [asked, self._record(server, _DENIED_REQUEST, client.ipv4, server.ipv4, asks)]
+            return [*asked, *self._record(server, _DENIED_REQUEST, source, own, asks, packet=to_own)]
         return [
-            asked,
-            self._record(server, _FAR_REQUEST, client.ipv4, server.ipv4, asks),
-            self._record(server, _FAR_REPLY, server.ipv4, client.ipv4, answers, path=_PATH_SAME_VPC),
-            self._record(client, _NEAR_REPLY, server.ipv4, client.ipv4, answers),
+            *asked,
+            *self._record(server, _FAR_REQUEST, source, own, asks, packet=to_own),
+            *self._record(server, _FAR_REPLY, own, source, answers, path=_PATH_SAME_VPC, packet=from_own),
+            *self._record(client, _NEAR_REPLY, target, source, answers),
         ]
 
-    def _through_nat(self, client: Host, server: str, service: Service, asks: str, answers: str) -> list[_Record]:
+    def _through_nat(self, client: Host, server: str, service: Service, asks: str, answers: str) -> list[_OfHost]:
         """Log both faces of the NAT gateway as AWS does ("Traffic through a NAT gateway").
 
         On the gateway's interface, srcaddr and dstaddr have the gateway's own address on its side; only the pkt-
         fields keep the original address.
         """
-        nat = self._nat[client.subnet.az_id]
+        nat, next_port = self._nat[client.subnet.az_id]
         host, gateway = client.ipv4, nat.ipv4
-        nat_port = 1024 + int(64512 * self._draw())
+        nat_port = 1024 + next(next_port) * 40505 % _NAT_PORTS
         asks_on = f" {nat_port} {service.port} {service.protocol}"
         answers_on = f" {service.port} {nat_port} {service.protocol}"
         return [
-            self._record(client, _NEAR_REQUEST, host, server, asks, path=_PATH_SAME_VPC),
-            self._record(nat, _FAR_REQUEST, host, gateway, asks, packet=(host, server)),
-            self._record(nat, _FAR_REQUEST, gateway, server, asks_on, path=_PATH_INTERNET),
-            self._record(nat, _FAR_REPLY, server, gateway, answers_on),
-            self._record(nat, _FAR_REPLY, gateway, host, answers, path=_PATH_SAME_VPC, packet=(server, host)),
-            self._record(client, _NEAR_REPLY, server, host, answers),
+            *self._record(client, _NEAR_REQUEST, host, server, asks, path=_PATH_SAME_VPC),
+            *self._record(nat, _FAR_REQUEST, host, gateway, asks, packet=(host, server)),
+            *self._record(nat, _FAR_REQUEST, gateway, server, asks_on, path=_PATH_INTERNET),
+            *self._record(nat, _FAR_REPLY, server, gateway, answers_on),
+            *self._record(nat, _FAR_REPLY, gateway, host, answers, path=_PATH_SAME_VPC, packet=(server, host)),
+            *self._record(client, _NEAR_REPLY, server, host, answers),
         ]
+
+    def _from_outside(
+        self, route: Route, client: str, server: Host, target: str, asks: str, answers: str
+    ) -> list[_OfHost]:
+        """Log at the server, and at the zone's load balancer if there is one, which keeps the client's address."""
+        if route is Route.SCAN:
+            return self._record(server, _DENIED_REQUEST, client, target, asks)
+        out = _PATH_VPN if route is Route.FROM_OFFICE else _PATH_INTERNET
+        records = [
+            *self._record(server, _FAR_REQUEST, client, target, asks),
+            *self._record(server, _FAR_REPLY, target, client, answers, path=out),
+        ]
+        if route is Route.THROUGH_BALANCER:
+            balancer = self._balancers[server.subnet.az_id]
+            own = balancer.ipv4
+            records += self._record(balancer, _NEAR_REQUEST, client, own, asks, packet=(client, target))
+            records += self._record(balancer, _NEAR_REPLY, own, client, answers, path=out, packet=(target, client))
+        return records
 
     def _record(
         self,
@@ -288,20 +561,31 @@ class Traffic:
         *,
         path: str = "",
         packet: tuple[str, str] | None = None,
-    ) -> _Record:
-        """Prepare the records that an interface logs for one direction; `path` is set for outgoing traffic."""
+    ) -> list[_OfHost]:
+        """Prepare the record of an interface for one direction, or two; `path` is set for outgoing traffic."""
         head = f"{self._version} {ACCOUNT_ID} {host.interface_id} {src} {dst}{ports}"
-        if not self._rich:
-            return self._lines[host].append, part, head, "", ""
-        subnet = host.subnet
-        before = f" {VPC_ID} {subnet.subnet_id} {host.instance_id} "
-        packet_src, packet_dst = packet or (src, dst)
-        after = (
-            f" {'IPv6' if ':' in src else 'IPv4'} {packet_src} {packet_dst} {REGION} {subnet.az_id}"
-            f" {_AWS_SERVICES.get(packet_src, '-')} {_AWS_SERVICES.get(packet_dst, '-')}"
-            f" {'egress' if path else 'ingress'} {path or '-'}"
-        )
-        return self._lines[host].append, part, head, before, after
+        before = after = ""
+        if self._rich:
+            subnet = host.subnet
+            before = f" {VPC_ID} {subnet.subnet_id} {host.instance_id} "
+            packet_src, packet_dst = packet or (src, dst)
+            after = (
+                f" {'IPv6' if ':' in src else 'IPv4'} {packet_src} {packet_dst} {REGION} {subnet.az_id}"
+                f" {_AWS_SERVICES.get(packet_src, '-')} {_AWS_SERVICES.get(packet_dst, '-')}"
+                f" {'egress' if path else 'ingress'} {path or '-'}"
+            )
+        logs = (host, None) if host.tier == TWICE_LOGGED_TIER else (host,)
+        return [(host, (self._lines[log].append, part, head, before, after)) for log in logs]
+
+
+def _in_order(sent: dict[Talk, list[int]]) -> list[Sent]:
+    """The conversations of which something was sent, those with most bytes first."""
+    found = [Sent(talk, *sums) for talk, sums in sent.items() if sums[4]]
+    return sorted(found, key=lambda one: (-one.bytes_to_server - one.bytes_to_client, one.talk))
+
+
+def _start(line: str) -> int:
+    return int(line.split(" ", 11)[10])
 
 
 def sample_lines(records: int, *, seed: int = 1, rich: bool = False) -> Iterator[str]:

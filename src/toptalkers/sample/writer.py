@@ -5,27 +5,23 @@ Nothing is overwritten, and no file is ever visible half written: each is writte
 
 import gzip
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, format_header
+from toptalkers.flowlog.truth import TRUTH_NAME
 from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.machine.whole_file import whole_file
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
 from toptalkers.sample.parquet import to_parquet
-from toptalkers.sample.traffic import (
-    FIRST_SECOND,
-    SLICE_SECONDS,
-    SLICES,
-    records_by_slice,
-    sample_lines,
-)
+from toptalkers.sample.traffic import FIRST_SECOND, SLICE_SECONDS, SLICES, Traffic, records_by_slice
+from toptalkers.sample.truth import format_truth
 
 SampleLayout = Literal["default", "rich", "aws-s3"]
 FileFormat = Literal["text", "parquet"]
@@ -43,12 +39,13 @@ _SLICES_PER_FILE = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36)
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """The files that were written.
+    """What was written.
 
     Attributes:
-        files: every file, in the order of their records.
+        files: every file of records, in their order.
         records: records written, including those with log status NODATA and SKIPDATA.
-        bytes_written: the size of the files on disk.
+        bytes_written: the size of these files on disk.
+        truth: the file with the conversations that were really sent; see `sample/truth.py`.
         broken_lines: lines among the records that no question counts; 0 unless dirty.
 
     """
@@ -56,6 +53,7 @@ class SampleReport:
     files: tuple[Path, ...]
     records: int
     bytes_written: int
+    truth: Path
     broken_lines: int = 0
 
 
@@ -79,7 +77,7 @@ def write_sample(
     progress: Callable[[int], None] = lambda _: None,
     records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
-    """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder.
+    """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder, and `truth.json`: what was really sent.
 
     The same arguments give the same files, names and uncompressed bytes of text, on every platform and Python.
 
@@ -108,9 +106,10 @@ def write_sample(
     plan = plan_files(
         records, seed=seed, layout=layout, dirty=dirty, file_format=file_format, records_per_file=records_per_file
     )
-    _refuse_to_overwrite(out, plan)
+    _refuse_to_overwrite(out, [*(planned.name for planned in plan), PurePosixPath(TRUTH_NAME)])
     columns = RICH_LAYOUT if layout == "rich" else DEFAULT_LAYOUT
-    lines = sample_lines(records, seed=seed, rich=layout == "rich")
+    traffic = Traffic(seed, rich=layout == "rich")
+    lines = chain.from_iterable(traffic.batches(records))
     written: list[Path] = []
     records_done = bytes_done = broken_lines = 0
     for planned in plan:
@@ -119,13 +118,15 @@ def write_sample(
         else:
             data, broken = _pack(planned, lines, columns, headed=layout != "default")
         path = out / planned.name
-        _write_whole(path, data)
+        _write_whole(path, [data])
         written.append(path)
         records_done += planned.records
         bytes_done += len(data)
         broken_lines += broken
         progress(records_done)
-    return SampleReport(tuple(written), records_done, bytes_done, broken_lines)
+    truth = out / TRUTH_NAME
+    _write_whole(truth, format_truth(traffic.truth(), seed=seed, records=records, layout=layout))
+    return SampleReport(tuple(written), records_done, bytes_done, truth, broken_lines)
 
 
 def plan_files(
@@ -206,20 +207,20 @@ def _compress(data: bytes) -> bytes:
     return gzip.compress(data, compresslevel=1, mtime=0)
 
 
-def _refuse_to_overwrite(out: Path, plan: tuple[PlannedFile, ...]) -> None:
+def _refuse_to_overwrite(out: Path, names: Iterable[PurePosixPath]) -> None:
     if out.exists() and not out.is_dir():
         raise ToptalkersError(f"{out} is not a folder", hint="name a folder that is empty or does not exist yet")
-    for planned in plan:
-        if (out / planned.name).exists():
+    for name in names:
+        if (out / name).exists():
             raise ToptalkersError(
-                f"{out / planned.name} already exists", hint="name an empty folder, or remove the files first"
+                f"{out / name} already exists", hint="name an empty folder, or remove the files first"
             )
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, pieces: Iterable[bytes]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
-            file.write(data)
+            file.writelines(pieces)
     except OSError as error:
         raise ToptalkersError(f"cannot write {path}: {error.strerror or error}") from error
