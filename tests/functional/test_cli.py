@@ -34,6 +34,53 @@ def test_answer_on_stdout_and_tally_on_stderr() -> None:
     assert "log status SKIPDATA" in result.stderr
 
 
+CORE = "start end interface-id srcaddr dstaddr srcport dstport protocol packets bytes action log-status"
+SEEN = """
+1764000000 1764000059 {} 192.0.2.7 10.0.2.11 40001 443 6 10 1000 ACCEPT OK
+1764000000 1764000059 {} 10.0.2.11 192.0.2.7 443 40001 6 20 9000 ACCEPT OK
+1764000000 1764000059 {} 192.0.2.7 10.0.2.11 0 0 1 1 84 ACCEPT OK
+"""
+
+
+def _seen(fields: str, *more: str) -> bytes:
+    """What two interfaces log of a connection and a ping, with further fields: of requests, replies and pings."""
+    columns = [" " + words if words else "" for words in more or ("", "", "")]
+    lines = [SEEN.format(*[interface] * 3).strip().split("\n") for interface in ("eni-a", "eni-b")]
+    records = [line + columns[at] for both in lines for at, line in enumerate(both)]
+    return "\n".join([f"{CORE} {fields}".strip(), *records, ""]).encode()
+
+
+def test_pairs_as_a_user_sees_them() -> None:
+    """Each conversation once, its server, both directions, what nothing tells, and what the format lacks."""
+    result = run("run-local", "-", "--count", "once", "--pairs", "--format", "table", stdin=_seen(""))
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "#  client     server     port  proto   bytes  to server  to client  packets  records  how\n"
+        "-  ---------  ---------  ----  -----  ------  ---------  ---------  -------  -------  -----\n"
+        "1  192.0.2.7  10.0.2.11   443  tcp    10,000      1,000      9,000       30        2  ports\n"
+        "2  10.0.2.11  192.0.2.7     0  icmp       84          0         84        1        1  ?\n"
+        "?: nothing tells which side is the server\n"
+    )
+    assert "Note: 4 TCP records have no tcp-flags" in result.stderr
+    assert "Note: 6 records have no pkt-srcaddr and pkt-dstaddr" in result.stderr
+    rich = _seen("tcp-flags pkt-srcaddr pkt-dstaddr", *["2 192.0.2.7 10.0.2.11", "18 10.0.2.11 192.0.2.7", "0 - -"])
+    result = run("run-local", "-", "--pairs", stdin=rich)
+    first = "192.0.2.7 10.0.2.11 443 6 20000 60 4 2000 18000 20 40 2 2 syn"
+    assert result.stdout.splitlines()[0] == first.replace(" ", "\t")
+    assert "Note:" not in result.stderr
+
+
+def test_a_format_that_cannot_be_joined_is_named() -> None:
+    """Without interface-id the file is left out, with what needs it; without the option its records add up."""
+    content = _seen("").replace(b"interface-id", b"vpc-id")
+    result = run("run-local", "-", "--count", "once", stdin=content)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "its header names no interface-id, which --count once needs: ask without, or of other files" in result.stderr
+    result = run("run-local", "-", "--count", "once", "--pairs", stdin=content)
+    assert "its header names no interface-id, which --count once and --pairs need: ask without" in result.stderr
+    assert run("run-local", "-", stdin=content).stdout == "192.0.2.7:10.0.2.11:0\t2\n192.0.2.7:10.0.2.11:443\t2\n"
+
+
 def test_standard_input_plain_and_packed() -> None:
     """`-` is standard input, compressed or not."""
     content = Path(DEFAULT).read_bytes()

@@ -22,7 +22,7 @@ from toptalkers.cli.run_emr import run_emr
 from toptalkers.cli.run_local import run_local
 from toptalkers.engines.cache import CountCache
 from toptalkers.flowlog.fields import FIELDS
-from toptalkers.job import count_flows, port_filter, sum_counts
+from toptalkers.job import conversations, count_flows, port_filter, sum_counts
 from toptalkers.question.clauses import CLAUSES, SUMMED_FIELDS, Clause
 from toptalkers.question.query import Query
 from toptalkers.runs.record import question_of
@@ -102,6 +102,7 @@ def test_scripts_take_the_options_of_their_clauses(clause: Clause) -> None:
         ("mapper", count_flows.parse_arguments),
         ("reducer", sum_counts.parse_arguments),
         ("port filter", port_filter.parse_arguments),
+        ("conversations", lambda arguments: conversations.parse_arguments(["distinct", *arguments])),
     ):
         if script in clause.scripts:
             parse([clause.option, word])

@@ -9,8 +9,9 @@ import pytest
 
 from toptalkers.answer.answer import Answer, Tally, totals_of
 from toptalkers.answer.formats import format_answer
-from toptalkers.answer.outcome import absent_parts
+from toptalkers.answer.outcome import absent_parts, notes_of_format
 from toptalkers.answer.presentation import FORMATS, Format, Presentation
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.query import Query
 
@@ -143,6 +144,35 @@ def test_pairs_have_no_rates() -> None:
         write(answer(PAIRS, *PAIRS_LINES), "table", "rates")
     assert raised.value.message == "--show rates: a line of --pairs has no times"
     assert raised.value.hint == "--show shares goes with --pairs"
+
+
+LACKS = Quality(without_flags=4282, without_packet_addresses=1)
+NO_FLAGS = (
+    "4,282 TCP records have no tcp-flags, which show who opened a connection:"
+    " servers were found by peers and ports, too"
+)
+NO_PACKETS = (
+    "1 record has no pkt-srcaddr and pkt-dstaddr: what a NAT gateway sent on is counted as a conversation of its own"
+)
+RICHER = "; flow logs of 'enable-flowlogs --log-format rich' have these fields"
+
+
+@pytest.mark.parametrize(
+    ("asked", "quality", "notes"),
+    [
+        ({"count": "once", "pairs": "yes"}, LACKS, [NO_FLAGS, NO_PACKETS + RICHER]),
+        ({"count": "once", "pairs": "yes"}, Quality(without_flags=0, without_packet_addresses=0), []),
+        ({"count": "once", "pairs": "yes"}, Quality(), []),
+        ({"count": "once", "pairs": "yes", "address": "eni"}, LACKS, [NO_FLAGS + RICHER]),
+        ({"pairs": "yes"}, LACKS, [NO_FLAGS + RICHER]),
+        ({"count": "once"}, LACKS, [NO_PACKETS + RICHER]),
+        ({"count": "once", "by": "service-port,side"}, LACKS, [NO_FLAGS, NO_PACKETS + RICHER]),
+        ({"by": "service-port"}, LACKS, []),
+    ],
+)
+def test_what_a_format_does_not_tell(asked: dict[str, str], quality: Quality, notes: list[str]) -> None:
+    """A note says what cannot be told only where the question asks for it, and which format would tell."""
+    assert notes_of_format(Query.parse(**asked), quality) == notes
 
 
 TEXTS = ["plain", 'quoted"', "with,comma", "=1+1", "日本語", "e\u0301", "\u202eturned", "\u0085next", "<b>", "\u2028"]

@@ -11,7 +11,7 @@ import pytest
 from tests import pipeline
 from toptalkers.question.query import Query
 
-NAMES = ["count_flows.py", "port_filter.py", "sum_counts.py"]
+NAMES = ["conversations.py", "count_flows.py", "port_filter.py", "sum_counts.py"]
 ROOT = Path(__file__).parents[2]
 LOG = (ROOT / "tests/flowlogs/default.log").read_bytes()
 ANSWER = (ROOT / "tests/flowlogs/default.tsv").read_bytes()

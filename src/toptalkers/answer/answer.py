@@ -5,7 +5,7 @@ larger than memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 from toptalkers.answer.quality import Quality
@@ -120,10 +120,15 @@ def quality_of(query: Query, counters: Mapping[str, int]) -> Quality:
     if not counters or not needs_records(query):
         return Quality()
     oriented: dict[str, int] = {how: counters[name] for how, name in _ORIENTED.items() if counters.get(name)}
+    quality = Quality(
+        oriented=oriented,
+        without_flags=counters.get("without_flags", 0),
+        without_packet_addresses=counters.get("without_packet_addresses", 0),
+    )
     if query.count != "once":
-        return Quality(oriented=oriented)
+        return quality
     duplicates, collapsed, relayed = (counters.get(name, 0) for name in ("duplicates", "collapsed", "relayed"))
-    return Quality(duplicates, collapsed, relayed, oriented)
+    return replace(quality, duplicates=duplicates, collapsed=collapsed, relayed=relayed)
 
 
 def _totals(counters: Mapping[str, int]) -> dict[str, int]:

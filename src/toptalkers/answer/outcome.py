@@ -6,7 +6,10 @@ from itertools import chain
 
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import format_tally
+from toptalkers.answer.quality import Quality
 from toptalkers.question.digest import is_digest
+from toptalkers.question.key import SERVICE_PARTS
+from toptalkers.question.query import Query
 
 
 def describe_misfits(tally: Tally) -> str:
@@ -25,6 +28,29 @@ def describe_outcome(counters: Mapping[str, int], tally: Tally, *, is_empty: boo
     empty = "The answer is empty: no record counts for the question." if is_empty else ""
     counts = format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
     return "\n".join(line for line in (empty, describe_misfits(tally), counts) if line)
+
+
+def notes_of_format(query: Query, quality: Quality) -> list[str]:
+    """What cannot be told of conversations because the records lack fields, and what would tell it; a line each."""
+    notes = []
+    needs_server = query.pairs or not {*SERVICE_PARTS}.isdisjoint(query.by)
+    if query.joins_records and needs_server and quality.without_flags:
+        notes.append(
+            f"{_records(quality.without_flags, 'TCP record')} no tcp-flags, which show who opened a connection: servers"
+            " were found by peers and ports, too"
+        )
+    if query.count == "once" and query.uses_packet_addresses and quality.without_packet_addresses:
+        notes.append(
+            f"{_records(quality.without_packet_addresses, 'record')} no pkt-srcaddr and pkt-dstaddr: what a NAT gateway"
+            " sent on is counted as a conversation of its own"
+        )
+    if notes:
+        notes[-1] += "; flow logs of 'enable-flowlogs --log-format rich' have these fields"
+    return notes
+
+
+def _records(number: int, what: str) -> str:
+    return f"{number:,} {what}{' has' if number == 1 else 's have'}"
 
 
 def absent_parts(answer: Answer) -> tuple[Answer, str]:

@@ -15,6 +15,9 @@ class Quality:
         oriented: records by the rule that found their server (`HOWS`).
         skipdata: windows with SKIPDATA by interface: what these logged is a floor.
         hours: the hours (seconds since 1970, whole hours, ascending) in which counted records start.
+        without_flags: TCP records, without copies, that have no `tcp-flags`.
+        without_packet_addresses: records, without copies, that have neither `pkt-srcaddr` nor `pkt-dstaddr`. In both
+            numbers, rows of a digest are not looked at.
 
     """
 
@@ -24,3 +27,5 @@ class Quality:
     oriented: Mapping[str, int] = field(default_factory=dict)
     skipdata: Mapping[str, int] = field(default_factory=dict)
     hours: Sequence[int] = ()
+    without_flags: int | None = None
+    without_packet_addresses: int | None = None

@@ -52,7 +52,7 @@ def fetch_results(
     from toptalkers.answer.answer import Answer, Tally, totals_of
     from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import describe_query, format_answer
-    from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code
+    from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code, notes_of_format
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.input.quarantine import quarantine_note
@@ -84,8 +84,9 @@ def fetch_results(
         say(f"left out: {one}")
     if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
         say(f"Note: {held_back}")
-    if note:
-        say(f"Note: {note}")
+    for one in (note, *notes_of_format(record.query, answer.quality)):
+        if one:
+            say(f"Note: {one}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)

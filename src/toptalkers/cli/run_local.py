@@ -121,7 +121,7 @@ def answer_from_files(
 
     """
     from toptalkers.answer.formats import format_tally
-    from toptalkers.answer.outcome import absent_parts
+    from toptalkers.answer.outcome import absent_parts, notes_of_format
     from toptalkers.answer.output import write_output
     from toptalkers.engines import Watch, load_engine
     from toptalkers.records.files import format_problems
@@ -156,8 +156,9 @@ def answer_from_files(
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
-    if note:
-        say(f"Note: {note}")
+    for one in (note, *notes_of_format(query, answer.quality)):
+        if one:
+            say(f"Note: {one}")
     say_lines(format_tally(answer.tally))
     if options.strict and answer.tally.malformed:
         say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")

@@ -31,9 +31,10 @@ that Hadoop adds to a line that is all key does no harm.
 
 Counters on standard error, in the group toptalkers: `duplicates`, `moved_malformed_address`, `moved_malformed_port`,
 `moved_malformed_number` (distinct); `moved_duplicate` (with `--count once`), `moved_ports` (with `--pairs`),
-`oriented_syn`, `oriented_peers`, `oriented_ports`, `oriented_none`, `relayed` (fold); `collapsed` (once);
-`values_high_METRIC`, `values_low_METRIC`: the halves of what the sums of the answer add up to, with `--pairs` of the
-first metric only (once, or fold for `--pairs` without `--count once`).
+`oriented_syn`, `oriented_peers`, `oriented_ports`, `oriented_none`, `relayed` (fold); `without_flags` and
+`without_packet_addresses` (fold: TCP records without `tcp-flags`, and records without both `pkt-` fields; no copies);
+`collapsed` (once); `values_high_METRIC`, `values_low_METRIC`: the halves of what the sums of the answer add up to, with
+`--pairs` of the first metric only (once, or fold for `--pairs` without `--count once`).
 """
 
 from __future__ import annotations
@@ -502,6 +503,11 @@ class Folding:
         """Add a record, or so many copies."""
         start, end, interface, source, destination, source_port, port, protocol, packets, size, action = record[:11]
         flags, packet_source, packet_destination = record[11:]
+        if not is_copy:
+            if protocol == TCP and flags == b"-":
+                self._tally.add("without_flags", number)
+            if packet_source == packet_destination == b"-":
+                self._tally.add("without_packet_addresses", number)
         is_source, how = self._learned.server_of(action, protocol, source, source_port, destination, port)
         if is_source:
             side, server_port, client_port = b"src", source_port, port

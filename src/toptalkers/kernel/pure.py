@@ -478,6 +478,8 @@ class Conversations:
             collapsed=tally.get("collapsed", 0) if is_once else None,
             relayed=tally.get("relayed", 0) if is_once else None,
             oriented={how: number for how, number in oriented.items() if number},
+            without_flags=tally.get("without_flags", 0),
+            without_packet_addresses=tally.get("without_packet_addresses", 0),
         )
 
     def _places(self) -> list[tuple[str, int]]:

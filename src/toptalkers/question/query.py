@@ -153,9 +153,12 @@ class Query:
         return tuple(dict.fromkeys(field for clause, value in self.clauses() for field in clause.needs(value)))
 
     def options_needing(self, fields: Collection[str]) -> list[str]:
-        """The options that were given another value than their default, and need one of these fields."""
+        """The options that were given another value than their default, and need one of these fields.
+
+        With the value, if it is one of a few: `--count once`.
+        """
         return [
-            clause.option
+            f"{clause.option} {value}" if clause.choices else clause.option
             for clause, value in self.clauses()
             if value != clause.value(None) and set(clause.needs(value)) & set(fields)
         ]
