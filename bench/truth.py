@@ -113,10 +113,10 @@ def score(truth: Truth, claims: Iterable[Claim]) -> Score:
     return Score(len(top & order.keys()), list(order) == truth.top, errors)
 
 
-def once(folder: Path, truth: Truth) -> list[Claim]:
-    """Return what `--count once --pairs` says."""
+def once(folder: Path, truth: Truth, *, top: int = TOP) -> list[Claim]:
+    """Return what `--count once --pairs` says, in so many lines (0 for all)."""
     del truth
-    rows = _run([TOPTALKERS, "run-local", "--count", "once", "--pairs", "--top", str(TOP), str(folder)])
+    rows = _run([TOPTALKERS, "run-local", "--count", "once", "--pairs", "--top", str(top), str(folder)])
     return [Claim(_talk(*row[:4]), int(row[4]), BOTH) for row in rows]
 
 

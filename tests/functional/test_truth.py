@@ -1,13 +1,11 @@
 """Counted once, the largest conversations of a sample are those that were really sent."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bench import truth
-from bench.truth import Talk, Truth, score
+from bench.truth import Truth, score
 from toptalkers.sample.writer import write_sample
 
 RECORDS = 200_000
@@ -17,7 +15,7 @@ RECORDS = 200_000
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample with flags and packet addresses, and its truth."""
     folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder, RECORDS, seed=request.param, layout="rich")
+    write_sample(out=folder, records=RECORDS, seed=request.param, layout="rich")
     return folder
 
 
@@ -42,8 +40,8 @@ def test_no_conversation_ever_has_more_than_was_sent(sample: Path) -> None:
 
 
 def test_a_plain_sum_is_far_off(sample: Path) -> None:
-    """It names at most 70 of the 100, and half of these have twice the bytes or more."""
+    """It names less than half of the 100, and says of some that they sent twice as much as they did."""
     known = Truth.read(sample)
     found = score(known, truth.plain(sample, known))
-    assert found.named <= 70
-    assert sorted(found.errors)[len(found.errors) // 2] >= 0.9
+    assert 0 < found.named < 50
+    assert max(found.errors) > 0.99
