@@ -146,6 +146,7 @@ typedef struct {
     counter *to;
     const endpoints *learned;
     bool keeps_ports;
+    findings *found;
     folded_texts texts;
 } folding;
 
@@ -216,7 +217,7 @@ static bool fold_records(folding *f, const row *one, talker *whose, int64_t reco
     return counter_add(f->to, whose, values);
 }
 
-static bool fold_row(folding *f, row *one, findings *found) {
+static bool fold_row(folding *f, row *one) {
     const sums *from = f->from;
     bool is_src;
     enum how how = server_of(f->learned, one, &is_src);
@@ -244,11 +245,12 @@ static bool fold_row(folding *f, row *one, findings *found) {
         fits = fits && copy_part(f, one, R_PKT_DSTADDR, &whose, F_PKT_DSTADDR);
     if (fits && copies)
         fits = fold_records(f, one, &whose, copies, f->texts.how[HOWS]);
-    if (copies == records)
-        return fits;
-    found->without_flags += value_of_part(one, R_PROTOCOL) == TCP && has_none(one, R_FLAGS);
-    found->without_packet_addresses += has_none(one, R_PKT_SRCADDR) && has_none(one, R_PKT_DSTADDR);
-    return fits && fold_records(f, one, &whose, 1, f->texts.how[how]);
+    if (fits && copies < records) {
+        f->found->without_flags += value_of_part(one, R_PROTOCOL) == TCP && has_none(one, R_FLAGS);
+        f->found->without_packet_addresses += has_none(one, R_PKT_SRCADDR) && has_none(one, R_PKT_DSTADDR);
+        fits = fold_records(f, one, &whose, 1, f->texts.how[how]);
+    }
+    return fits;
 }
 
 /* End what was added, as at the end of a file that counts. */
@@ -259,7 +261,7 @@ static bool end_adding(counter *c) {
     return fits;
 }
 
-static bool fold_all(folding *f, findings *found) {
+static bool fold_all(folding *f) {
     bool fits = take_texts(&f->to->table, &f->texts);
     for (EACH_TEXT(text, f->from))
         text->note = NO_VALUE;
@@ -269,7 +271,7 @@ static bool fold_all(folding *f, findings *found) {
         const uint8_t *later = (const uint8_t *)one + AHEAD * f->from->row_bytes;
         if (later < end)
             fetch_endpoints(f->learned, (const row *)(const void *)later);
-        fits = fold_row(f, one, found);
+        fits = fold_row(f, one);
     }
     return end_adding(f->to) && fits;
 }
@@ -283,8 +285,9 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
     folded->total.are_too_large |= records->total.are_too_large;
     leave_out_malformed(&records->table, needs_port, found);
     endpoints *learned = mark_copies(&records->table) ? endpoints_learn(&records->table) : NULL;
-    folding f = {.from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports};
-    bool fits = learned && fold_all(&f, found);
+    folding f = {
+        .from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports, .found = found};
+    bool fits = learned && fold_all(&f);
     endpoints_free(learned);
     counter_clear(records);
     return fits ? 0 : -1;

@@ -5,7 +5,8 @@
  * memory to the disk and back. keys.c reads the parts of a talker's key, and packs them; addresses.c reads addresses.
  * order.c has the order of printed keys, and ranking.c orders talkers and prints them. where.c evaluates `--where`,
  * service.c finds the port of the service, and columns.c reads records that come in columns. conversations.c has the
- * stages from records to conversations, endpoints.c finds servers, and flows.c counts once what was seen twice.
+ * stages from records to conversations, endpoints.c finds servers, and flows.c counts once what was seen twice. notes.c
+ * keeps what is noted of a file beside its sums.
  * Python (kernel/door.py) calls the functions that are declared last in this file, and keeps the files, threads and
  * bounds.
  *
@@ -370,6 +371,13 @@ int counter_misfit(const counter *c, misfit *found);
 /* Write what each of MOST_SUMS sums comes to over all talkers, 0 for times. Returns the largest; -1 when one is more than a sum can hold,
  * and the sums are wrong. */
 int64_t counter_totals(const counter *c, int64_t *of_each);
+/* Also after counter_end_lines: the hours, in seconds since 1970 and in any order, in which records of the file start
+ * that count. Returns their number; with `room` of NULL, that is all it does. 0 if the starts are not known, or are in
+ * too many hours to tell. */
+size_t counter_hours(const counter *c, int64_t *room);
+/* The same of the interfaces of the file's records with the log status SKIPDATA: each name, `-` if it is not known, a
+ * space, the number of records, and a space. Returns how many bytes that takes. */
+size_t counter_skipping(const counter *c, uint8_t *room);
 void counter_end_file(counter *c, int counts);
 /* How much it holds, for the bound of memory, in rows of the default question. */
 size_t counter_rows(const counter *c);
@@ -426,7 +434,7 @@ int64_t export_next(export *e, column_data *columns);
 typedef struct {
     int64_t malformed_address, malformed_port, malformed_number, ports, copies, collapsed, relayed;
     int64_t oriented[4]; /* by the rule that found the server; copies are in none */
-    int64_t without_flags, without_packet_addresses; /* of records, not of folded rows; no copies either */
+    int64_t without_flags, without_packet_addresses; /* of TCP, and of all; no copies, and no rows of digests */
 } findings;
 
 /* Add the records of a counter with the key RECORD_KEY to one with FOLDED_KEY and the sums of digests
