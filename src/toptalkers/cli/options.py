@@ -140,7 +140,7 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
             window = Query.parse(since=texts.get("since"), until=texts.get("until"))
             texts["log_format"] = _ask_for_log_format(given, window)
         query = Query.parse(**texts)
-        for line in _notes_of_defaults(query):
+        for line in (*_notes_of_defaults(query), *_notes_of_directions(query)):
             say(line)
         return command(*args, query=query, **given)
 
@@ -173,6 +173,23 @@ def _notes_of_defaults(query: Query) -> Iterator[str]:
     names_action = "action" in fields and query.action != "ALL"
     if names_action and _is_default("action") and where.can_hold("action", *others):
         yield f"Note: --action {query.action} applies, too (the default); --action ALL counts every action"
+
+
+def _notes_of_directions(query: Query) -> Iterator[str]:
+    """Say that `--where` looks at one side of records, if an answer is asked that has both directions."""
+    if query.where is None or not query.pairs:
+        return
+    fields = set(query.where.fields)
+    for field, other, words in _SIDES:
+        if len({field, other} & fields) == 1:
+            one = field if field in fields else other
+            yield f"Note: --where looks at {one} alone, so one direction may be missing; {words} look at both sides"
+
+
+_SIDES = (
+    ("srcport", "dstport", "'port' and --ports"),
+    ("srcaddr", "dstaddr", "'host' and 'net'"),
+)
 
 
 def _is_default(name: str) -> bool:
