@@ -117,14 +117,15 @@ static void note_row(sums *table, row *one, uint64_t hash) {
     }
 }
 
-/* Find rows by their core, in the room of the table's index, which is not needed any more. */
-static void mark_copies(sums *table) {
+/* Find rows by their core, in the room of the table's index. */
+static bool mark_copies(sums *table) {
     struct {
         row *one;
         uint64_t hash;
     } ahead[AHEAD];
     size_t number = 0;
-    memset(table->index, 0, (table->mask + 1) * sizeof *table->index);
+    if (!sums_clear_index(table))
+        return false;
     for (EACH_ROW(one, table)) {
         if (number >= AHEAD)
             note_row(table, ahead[number % AHEAD].one, ahead[number % AHEAD].hash);
@@ -135,6 +136,7 @@ static void mark_copies(sums *table) {
     }
     for (size_t i = number > AHEAD ? number - AHEAD : 0; i < number; i++)
         note_row(table, ahead[i % AHEAD].one, ahead[i % AHEAD].hash);
+    return true;
 }
 
 /* --- folded --- */
@@ -277,8 +279,7 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
     errno = ENOMEM;
     folded->total.are_too_large |= records->total.are_too_large;
     leave_out_malformed(&records->table, needs_port, found);
-    mark_copies(&records->table);
-    endpoints *learned = endpoints_learn(&records->table);
+    endpoints *learned = mark_copies(&records->table) ? endpoints_learn(&records->table) : NULL;
     folding f = {
         .from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports, .found = found};
     bool fits = learned && fold_all(&f);
