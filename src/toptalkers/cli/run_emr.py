@@ -27,6 +27,9 @@ from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, s
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
+    from toptalkers.answer.answer import Tally
+    from toptalkers.answer.doubts import Doubt
+    from toptalkers.answer.quality import Quality
     from toptalkers.aws.account import Account
     from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
@@ -82,7 +85,7 @@ def run_emr(
     cluster_id: str | None,
     no_wait: bool,
     hadoop_cluster: bool,
-    strict: bool,
+    strict: "Collection[Doubt]",
     dry_run: bool,
     yes: bool,
     region: str | None,
@@ -173,11 +176,11 @@ def run_emr(
     ctx.exit(code)
 
 
-def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: bool) -> int:
+def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
     from toptalkers import locations
-    from toptalkers.answer.answer import Tally
-    from toptalkers.answer.outcome import describe_outcome, exit_code
+    from toptalkers.answer.answer import Tally, quality_of
+    from toptalkers.answer.outcome import describe_outcome
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.outcome import tally_of
 
@@ -186,7 +189,18 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
-    return exit_code(tally, strict=strict)
+    return _doubtful(record.query, tally, quality_of(record.query, counters), strict)
+
+
+def _doubtful(query: Query, tally: "Tally", quality: "Quality", strict: "Collection[Doubt]") -> int:
+    """Name the doubts that fail an answer. Returns the exit code."""
+    from toptalkers.answer.doubts import find_doubts
+    from toptalkers.answer.outcome import exit_code
+
+    doubts = find_doubts(query, tally, quality, strict)
+    for one in doubts:
+        say(f"Error: --strict: {one}")
+    return exit_code(tally, doubts)
 
 
 class _LiveLine:
@@ -248,9 +262,9 @@ def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: s
             raise UsageError(f"{param.opts[0]}: {why}, not with {other}", hint=f"leave out {param.opts[0]} or {other}")
 
 
-def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: bool) -> int:
+def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: "Collection[Doubt]") -> int:
     from toptalkers.answer.formats import format_answer, format_tally
-    from toptalkers.answer.outcome import describe_misfits, exit_code
+    from toptalkers.answer.outcome import describe_misfits
     from toptalkers.answer.output import write_output
     from toptalkers.engines.hadoop_cluster import count_on_cluster
     from toptalkers.errors import UsageError
@@ -262,4 +276,4 @@ def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: b
     if answer.tally.misfits:
         say(describe_misfits(answer.tally))
     say_lines(format_tally(answer.tally))
-    return exit_code(answer.tally, strict=strict)
+    return _doubtful(query, answer.tally, answer.quality, strict)
