@@ -27,9 +27,8 @@ from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, s
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
-    from toptalkers.answer.answer import Tally
+    from toptalkers.answer.answer import Answer
     from toptalkers.answer.doubts import Doubt
-    from toptalkers.answer.quality import Quality
     from toptalkers.aws.account import Account
     from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
@@ -109,6 +108,7 @@ def run_emr(
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
       toptalkers run-emr --by vpc-id,service-port --metric bytes,records --ports all --where 'proto tcp'
+      toptalkers run-emr --count once --pairs --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
           --input s3://central-logs/AWSLogs/123456789012/
       toptalkers run-emr --keep-alive 60 --core 4
@@ -179,8 +179,8 @@ def run_emr(
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
     from toptalkers import locations
-    from toptalkers.answer.answer import Tally, quality_of
-    from toptalkers.answer.outcome import describe_outcome
+    from toptalkers.answer.answer import Answer, Tally, quality_of
+    from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.outcome import tally_of
 
@@ -188,19 +188,25 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
+    answer = Answer(record.query, (), tally, quality=quality_of(record.query, counters))
+    for note in notes_of_format(record.query, answer.quality):
+        say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
-    return _doubtful(record.query, tally, quality_of(record.query, counters), strict)
+    return _tell_quality(answer, strict)
 
 
-def _doubtful(query: Query, tally: "Tally", quality: "Quality", strict: "Collection[Doubt]") -> int:
-    """Name the doubts that fail an answer. Returns the exit code."""
+def _tell_quality(answer: "Answer", strict: "Collection[Doubt]") -> int:
+    """Show how well the numbers of an answer hold, and name the doubts that fail it. Returns the exit code."""
     from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.outcome import exit_code
+    from toptalkers.answer.statement import format_quality
 
-    doubts = find_doubts(query, tally, quality, strict)
+    if statement := format_quality(answer):
+        say_lines(statement)
+    doubts = find_doubts(answer.query, answer.tally, answer.quality, strict)
     for one in doubts:
         say(f"Error: --strict: {one}")
-    return exit_code(tally, doubts)
+    return exit_code(answer.tally, doubts)
 
 
 class _LiveLine:
@@ -276,4 +282,4 @@ def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: "
     if answer.tally.misfits:
         say(describe_misfits(answer.tally))
     say_lines(format_tally(answer.tally))
-    return _doubtful(query, answer.tally, answer.quality, strict)
+    return _tell_quality(answer, strict)
