@@ -39,7 +39,7 @@ def measured(answer: Answer) -> Answer:
     shown = Shown()
 
     def chunks() -> Iterator[bytes]:
-        at = query.key_columns
+        at = query.rank_column - 1
         for chunk in answer.chunks:
             lines = chunk.splitlines()
             shown.lines += len(lines)

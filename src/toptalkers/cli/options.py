@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from toptalkers.answer.doubts import DOUBTS
 from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import ALL_PORTS, CLAUSES, PAIRS_DEFAULTS, Clause, format_ports
+from toptalkers.question.clauses import ALL_PORTS, CLAUSES, PAIRS_DEFAULTS, Clause, format_ports, parse_list
 from toptalkers.question.digest import FIXED_CLAUSES, digest_texts
 from toptalkers.question.key import PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
@@ -376,7 +377,30 @@ def read_cluster_options(given: Mapping[str, Any]) -> "ClusterOptions":
     return ClusterOptions(**{**given, "configurations": configurations})
 
 
-strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")
+_STRICT = (
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit code 1, after the answer, if its numbers are in doubt: malformed records, records that AWS left out"
+        " (skipdata), hours without any (gaps); with --pairs, records whose server nothing tells (servers) or that may"
+        " be counted again behind a gateway (legs).",
+    ),
+    click.option("--tolerate", metavar="DOUBTS", help="With --strict: but not for these, such as skipdata,gaps."),
+)
+
+
+def strict_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--strict` and `--tolerate`; it gets `strict`, the doubts that fail it."""
+
+    @functools.wraps(command)
+    def with_doubts(*args: Any, strict: bool, tolerate: str | None, **given: Any) -> Any:
+        tolerated = parse_list("--tolerate", DOUBTS, tolerate) if tolerate else ()
+        if tolerated and not strict:
+            raise UsageError("--tolerate is for --strict, which is not given", hint="without --strict no doubt fails")
+        return command(*args, strict=tuple(one for one in DOUBTS if strict and one not in tolerated), **given)
+
+    return _with(_STRICT, with_doubts)
+
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
