@@ -186,6 +186,8 @@ def test_json_ends_with_the_quality() -> None:
         "collapsed": 20,
         "relayed": 3000,
         "oriented": {"syn": 5, "?": 1},
+        "without_tcp_flags": None,
+        "without_pkt_addresses": None,
         "skipdata": {"-": 1, "eni-1": 1, "eni-2": 3, "eni-3": 1, "eni-4": 1},
         "window": {"from": "1970-01-01T00:00:00Z", "until": "1970-01-01T05:00:00Z"},
         "gaps": [{"from": "1970-01-01T02:00:00Z", "until": "1970-01-01T04:00:00Z"}],
