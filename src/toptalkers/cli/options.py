@@ -41,6 +41,11 @@ def query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with(map(_option, CLAUSES), _asking(answer_options(command)))
 
 
+def compared_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a question whose answers are compared; it gets a `query` and a `presentation`."""
+    return _with(map(_option, CLAUSES), _asking(answer_options(command, shows=False)))
+
+
 def job_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of a question whose answer is kept; it gets a `query`, and `top`, 0 for all.
 
@@ -80,15 +85,18 @@ def digest_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with(options, _asking(command, digest_texts))
 
 
-def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--top`, `--format`, `--show`; it gets a `presentation`, which depends on who reads the answer."""
+def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callable[..., Any]:
+    """Give a command `--top`, `--format`, `--show`; it gets a `presentation`, which depends on who reads the answer.
+
+    Without `shows` there is no `--show`.
+    """
 
     @functools.wraps(command)
     def with_presentation(
         *args: Any,
         top: str | None,
         format: str | None,  # noqa: A002 - as named
-        show: str | None,
+        show: str | None = None,
         **given: Any,
     ) -> Any:
         if given.get("output") is None and is_terminal(sys.stdout):
@@ -96,7 +104,7 @@ def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
             format = _ON_TERMINAL["format"] if format is None else format  # noqa: A001 - as named
         return command(*args, presentation=Presentation.parse(top=top, format=format, show=show), **given)
 
-    return _with([*map(_answer_option, (TOP, FORMAT)), _option(SHOW)], with_presentation)
+    return _with([*map(_answer_option, (TOP, FORMAT)), *([_option(SHOW)] if shows else [])], with_presentation)
 
 
 def _option(clause: Clause) -> Callable[..., Any]:
