@@ -255,6 +255,7 @@ def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: b
     from toptalkers.answer.formats import format_answer, format_tally
     from toptalkers.answer.outcome import describe_misfits, exit_code
     from toptalkers.answer.output import write_output
+    from toptalkers.answer.statement import format_quality
     from toptalkers.engines.hadoop_cluster import count_on_cluster
     from toptalkers.errors import UsageError
 
@@ -265,4 +266,6 @@ def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: b
     if answer.tally.misfits:
         say(describe_misfits(answer.tally))
     say_lines(format_tally(answer.tally))
+    if statement := format_quality(answer):
+        say_lines(statement)
     return exit_code(answer.tally, strict=strict)
