@@ -77,7 +77,7 @@ def test_more_records_than_memory_holds(tmp_path: Path, query: Query) -> None:
 def test_the_cache_keeps_records_for_any_question_about_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second question reads no file, and has the same answer as without a cache."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr("toptalkers.records.files.YOUNGEST_S", 0)
+    monkeypatch.setattr("toptalkers.records.files.YOUNGEST_S", -3600.0)
     logs = [write(tmp_path / f"{name}.log", record(1), record(2), record(2)) for name in "ab"]
     other = Query.parse(count="once", by="dstport", ports="all", metric="bytes")
     for query, known in ((PAIRS, 0), (other, 2), (PAIRS, 2)):
