@@ -49,7 +49,7 @@ def fetch_results(
       toptalkers fetch-results --output november.parquet
     """
     from toptalkers import locations
-    from toptalkers.answer.answer import Answer, Tally, totals_of
+    from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
     from toptalkers.answer.digest import format_digest, goes_to_parquet
     from toptalkers.answer.formats import describe_query, format_answer
     from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code, notes_of_format
@@ -77,7 +77,8 @@ def fetch_results(
     chunks = fetch_answer(account.storage, bucket, answer_folder(bucket, record), top=top, lines=record.query.lines)
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
-    answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals_of(record.query, counters))
+    totals, quality = totals_of(record.query, counters), quality_of(record.query, counters)
+    answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals, quality=quality)
     answer, note = absent_parts(answer)
     answer = measured(answer)
     formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)

@@ -106,6 +106,7 @@ def run_emr(
       toptalkers run-emr --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --metric bytes --ports all --vpc-nodes 1000 --spot --yes
       toptalkers run-emr --by vpc-id,service-port --metric bytes,records --ports all --where 'proto tcp'
+      toptalkers run-emr --count once --pairs --since 2026-11-23T18:00:00Z --until 2026-11-23T19:00:00Z
       toptalkers run-emr --bucket my-bucket --service-role EmrRole --instance-profile EmrNodes \\
           --input s3://central-logs/AWSLogs/123456789012/
       toptalkers run-emr --keep-alive 60 --core 4
@@ -176,8 +177,8 @@ def run_emr(
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: bool) -> int:
     """Show what a run counted and left out. Returns the exit code."""
     from toptalkers import locations
-    from toptalkers.answer.answer import Tally
-    from toptalkers.answer.outcome import describe_outcome, exit_code
+    from toptalkers.answer.answer import Tally, quality_of
+    from toptalkers.answer.outcome import describe_outcome, exit_code, notes_of_format
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.outcome import tally_of
 
@@ -185,6 +186,8 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
+    for note in notes_of_format(record.query, quality_of(record.query, counters)):
+        say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     return exit_code(tally, strict=strict)
 

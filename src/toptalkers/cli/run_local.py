@@ -83,6 +83,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     Example:
       toptalkers run-local flowlogs/ --metric bytes --ports all --top 10
       toptalkers run-local flowlogs/ --by hour,srcaddr/24 --metric bytes,records --ports all --show shares
+      toptalkers run-local flowlogs/ --count once --pairs --top 20
       toptalkers run-local flowlogs/ --where 'dst port 443 and not src net 10.0.0.0/8' --by srcaddr
       toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
       toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1

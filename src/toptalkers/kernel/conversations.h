@@ -23,6 +23,8 @@ enum folded_sum { F_BYTES, F_PACKETS, F_RECORDS, F_FIRST, F_LAST, FOLDED_SUMS };
 /* A row that is a copy of another one; those that are no record are FREE. */
 enum { COPY = 3 };
 
+enum { TCP = 6 };
+
 /* A part's value as one number, which is the same for values that are alike: the number of a text is above all others. */
 static inline uint64_t value_of_part(const row *one, size_t part) {
     return (uint64_t)(one->texts >> part & 1) << 32 | one->part[part];

@@ -88,6 +88,7 @@ class _Question(Structure):
         ("fields", c_char_p),
         ("headerless", c_char_p),
         ("key", c_char_p),
+        ("is_log", c_int32),
         ("key_needs", c_size_t),
         ("sums", c_char_p),
         ("ranked", c_int32),
@@ -122,6 +123,8 @@ class _Findings(Structure):
         ("collapsed", c_int64),
         ("relayed", c_int64),
         ("oriented", c_int64 * len(HOWS)),
+        ("without_flags", c_int64),
+        ("without_packet_addresses", c_int64),
     )
 
 
@@ -250,6 +253,7 @@ class Counter:
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
             key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
+            is_log=query.by == RECORD_KEY,
             key_needs=len(RECORD_NEEDS) if query.by == RECORD_KEY else 0,
             sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
             ranked=0,
@@ -356,7 +360,10 @@ class Counter:
     @property
     def talkers(self) -> int:
         """How many talkers whole files have counted."""
-        return int(_kernel.counter_talkers(self.handle))
+        talkers = int(_kernel.counter_talkers(self.handle))
+        if talkers == ctypes.c_size_t(-1).value:
+            raise MemoryError
+        return talkers
 
     def absorb(self, other: "Counter") -> None:
         """Take over the sums of another counter of the same question. The other counter is empty afterwards."""
@@ -516,6 +523,8 @@ class Conversations:
             collapsed=found.collapsed if is_once else None,
             relayed=found.relayed if is_once else None,
             oriented={how: number for how, number in zip(HOWS, found.oriented, strict=True) if number},
+            without_flags=found.without_flags,
+            without_packet_addresses=found.without_packet_addresses,
         )
 
     @property

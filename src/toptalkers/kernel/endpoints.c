@@ -10,7 +10,7 @@
 
 enum { FIRST_ENDPOINTS = 1 << 12, AHEAD = 16 };
 
-enum { SYN_FLAG = 2, ACK_FLAG = 16, TCP = 6, LOWEST_CLIENT = 1024, LOWEST_HIGH = 32768 };
+enum { SYN_FLAG = 2, ACK_FLAG = 16, LOWEST_CLIENT = 1024, LOWEST_HIGH = 32768 };
 
 /* The key has an address, a port and the number of a protocol; and what is known of it: */
 static const uint64_t IS_SERVER = UINT64_C(1) << 63, PORTS_DECIDE = UINT64_C(1) << 62, PEERS_DECIDE = UINT64_C(1) << 61;

@@ -323,6 +323,7 @@ static bool take_parts(reader *r, char *list, shape *of) {
 /* Take a question's key, sums and filters. Returns false when it cannot be answered. */
 static bool take_question(reader *r, const question *asked, shape *of) {
     of->is_recipe = r->is_recipe = !asked->key;
+    of->is_log = asked->key && asked->is_log;
     r->key_needs = asked->key ? asked->key_needs : LONGEST_KEY;
     size_t key_length = strlen(asked->key ? asked->key : RECIPE);
     if (!take_parts(r, r->names, of))
