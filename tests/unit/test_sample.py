@@ -33,12 +33,12 @@ ALLOWED = [
 
 # Made on Python 3.11, Linux x86-64. A change here changes everyone's samples: say so in the change log.
 PINNED = {
-    ("default", False): "f9ce2ccee5ace472352210e677ba8d8eb68ef954c93fb8386b185f17ed38a192",
-    ("default", True): "be0f33beaa9ee4475026a72d4a29a3567faaf6a2b372f4414eb4f0ff2b857568",
-    ("rich", False): "2e73e99d68ac4c517007b06b08482a5f079361d797012d25b1f321be3413a402",
-    ("rich", True): "c133f421b56ed730bbf722e4ae693665aa749e9d26cbcb1891f010f48718c551",
-    ("aws-s3", False): "597f4aad1b23685914bd36835f2a2f5fb218075cf2feb499f1bb2b7bf1982576",
-    ("aws-s3", True): "bf5b1ee39c17d51d527db98acc795055929174a5f2f9e9746142f3b261e3e022",
+    ("default", False): "599548129919091777e0b4a4d9928f3bce00dcd867011336de95e53c549f46c4",
+    ("default", True): "f8f49c03af7e459202564fd798ab6740ac1a7e361922c2186788c1f84a9ba0c4",
+    ("rich", False): "274ca78c927e2d60a77b29709d65e88b4495c56ce7bf82afcdb540fbe74ff98a",
+    ("rich", True): "e1a6ae11bca8c6074f851df96ad46b346feb2551e7b630d407de3c8ea8b9788e",
+    ("aws-s3", False): "c0b30fcff55632f7a0bf4d76d909ca09b8602845b8655b8b4ca7299a3b42e13c",
+    ("aws-s3", True): "bf4d4463a647cba86222bc4fa0e5467c8cc58f12005381846e7256693c07c493",
 }
 
 
