@@ -19,6 +19,7 @@ from bench.tools import ROOT, find_tools, machine
 PARTS = {
     "local": ("local", "run-local and its peers; other layouts, other questions"),
     "keys": ("keys", "other keys, sums and conditions beside DuckDB and Polars; Parquet; the digest"),
+    "truth": ("truth", "who really talked: --count once --pairs and others beside a known truth"),
     "growth": ("growth", "run-local by number of records, files, talkers; a table and a chart"),
     "mapper": ("mapper", "the streaming scripts under Python 3.9, and gawk"),
     "hadoop": ("hadoop", "both steps on the embedded Hadoop, the recipe's steps, and Spark"),

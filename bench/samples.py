@@ -33,11 +33,12 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def sample(work: Path, records: int, layout: str = "default", *, dirty: bool = False) -> Path:
+def sample(work: Path, records: int, layout: str = "default", *, dirty: bool = False, seed: int | None = None) -> Path:
     """Make a `toptalkers sample` of that many records."""
     words = [TOPTALKERS, "sample", "--records", str(records), "--layout", layout, *(["--dirty"] if dirty else [])]
+    words += [] if seed is None else ["--seed", str(seed)]
     return once(
-        work / f"{'dirty' if dirty else layout}-{records}",
+        work / f"{'dirty' if dirty else layout}-{records}{'' if seed is None else f'-seed-{seed}'}",
         lambda folder: _quietly([*words, "--out", str(folder)]),
     )
 

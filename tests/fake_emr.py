@@ -41,6 +41,9 @@ COUNTERS = """2026-11-23 18:22:20,000 INFO org.apache.hadoop.mapreduce.Job (main
 2026-11-23 18:22:21,000 INFO org.apache.hadoop.streaming.StreamJob (main): Output directory: out
 """
 
+OTHER_COUNTERS = COUNTERS[: COUNTERS.index("\ttoptalkers")]
+"""Those of a step that reads no flow records."""
+
 EXISTS = """2026-11-23 18:22:00,000 ERROR org.apache.hadoop.streaming.StreamJob (main): Error Launching job : \
 Output directory s3://bucket/out already exists
 """
@@ -176,7 +179,8 @@ class FakeEmr:
                 return
             if run.step_id == self.steps(run.cluster_id)[-1]["Id"] and not run.stop.is_set():
                 self.on_done()
-            done(StepEnd(0, run.name_logs(client={"syslog": COUNTERS.encode()}, scripts=b"")))
+            counters = COUNTERS if any("count_flows.py" in word for word in run.arguments) else OTHER_COUNTERS
+            done(StepEnd(0, run.name_logs(client={"syslog": counters.encode()}, scripts=b"")))
 
         self._clock.after(STEP_SECONDS, finish)
 

@@ -542,6 +542,7 @@ COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
         remove_copies,
     ),
     "runs": (find_stack, read_runs),
+    "diff": (find_stack, read_runs, read_flow_logs, find_format),
     "fetch-results": (find_stack, read_runs, remove_copies),
     "deploy": (find_stack, change_stack, take_over_bucket, make_resources),
     "enable-flowlogs": (find_stack, enable_flow_logs, mend_policy),

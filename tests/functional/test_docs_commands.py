@@ -59,7 +59,7 @@ def test_shown_options_exist(name: str, arguments: list[str]) -> None:
 OPTIONS = [
     (path.name, options)
     for path in DOCS
-    for options in re.findall(r"`(--(?:by|metric|where) [^`]+)`", path.read_text())
+    for options in re.findall(r"`(--(?:by|metric|where|count) [^`]+)`", path.read_text())
     if "PARTS" not in options and "EXPRESSION" not in options
 ]
 
@@ -86,7 +86,7 @@ def test_the_commands_for_own_files_run(tmp_path: Path) -> None:
     for file in (tmp_path / "flowlogs").rglob("*.gz"):
         (tmp_path / "AWSLogs/2026" / file.name).write_bytes(file.read_bytes())
     lines = re.findall(r"^\$ toptalkers (run-local .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) == 2
+    assert len(lines) == 3
     for line in lines:
         done = subprocess.run(
             [sys.executable, "-m", "toptalkers", *shlex.split(line)],

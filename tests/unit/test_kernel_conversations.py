@@ -129,3 +129,36 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_records_in_a_log_are_added_up_before_they_are_ranked() -> None:
+    """A counter of whole records keeps each as a row; whoever looks at its answer sees one line for those alike."""
+    query = record_question(ONCE)
+    counter, other = read_all(door, query, [record() * 3 + record(bytes="41"), record() * 2])
+    counter.absorb(other)
+    lines = b"".join(counter.ranked(0)).splitlines()
+    assert [line.rpartition(b"\t")[2] for line in lines] == [b"5", b"1"]
+    assert (counter.talkers, counter.total) == (2, 6)
+    counter.feed(record() + record(bytes="42"))
+    counter.end_lines()
+    counter.end_file(counts=False)
+    assert b"".join(counter.ranked(0)).splitlines() == lines
+    packed = door.Counter(query)
+    packed.add_packed(counter.pack())
+    assert b"".join(packed.ranked(0)).splitlines() == lines
+
+
+def test_a_log_that_is_spilled_in_the_middle_of_a_file_loses_only_that_file(tmp_path: Path) -> None:
+    """Rows of a file that does not count are not fetched back."""
+    query = record_question(ONCE)
+    with (tmp_path / "sums").open("w+b") as file:
+        spilled = door.SpilledSums(file.fileno())
+        (counter,) = read_all(door, query, [record() * 3])
+        counter.feed(record() + record(bytes="42"))
+        spilled.take(counter)
+        counter.end_lines()
+        counter.end_file(counts=False)
+        fetched = door.Counter(query)
+        for part in range(door.PARTS):
+            spilled.fetch(part, fetched)
+    assert [line.rpartition(b"\t")[2] for line in b"".join(fetched.ranked(0)).splitlines()] == [b"3"]

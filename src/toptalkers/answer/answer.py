@@ -39,7 +39,7 @@ class Tally:
     Attributes:
         records_read: lines that are records, so neither blank lines nor headers.
         counted: records that count for the question.
-        skipped: the other records, by the reason (of `REASONS`).
+        skipped: the other records, by the reason (of `WORDS`).
         files_read: files read to their end.
         files_unreadable: files, or arguments, left out because they could not be read.
         misfits: files, or parts of files after a header, whose lines do not fit their layout. Their sound records are
@@ -161,6 +161,14 @@ class Row(NamedTuple):
     how: str = ""
 
 
+@dataclass(slots=True)
+class Shown:
+    """What the lines hold that were read of an answer: how many they are, and what their first sums add up to."""
+
+    lines: int = 0
+    value: int = 0
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer to a question.
@@ -178,6 +186,7 @@ class Answer:
             is made; instead of the chunks. They are sorted by the first four columns. It returns None if it cannot.
             None for engines that have lines only.
         quality: how well the numbers hold.
+        shown: what the lines hold that were read of the chunks; None if that is not added up.
 
     """
 
@@ -190,6 +199,7 @@ class Answer:
     lacks: Sequence[str] = ()
     exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
     quality: Quality = field(default_factory=Quality)
+    shown: Shown | None = None
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""

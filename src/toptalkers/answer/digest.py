@@ -19,7 +19,7 @@ from toptalkers.answer.presentation import Presentation
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import column_name
-from toptalkers.flowlog.reasons import REASONS
+from toptalkers.flowlog.reasons import WORDS
 from toptalkers.machine.arrow import prepare_pyarrow, require_pyarrow
 from toptalkers.question.clauses import ALL_PORTS, format_ports, parse_time
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSION, check_question, is_digest
@@ -405,5 +405,5 @@ def _parse_tally(counts: Mapping[str, Any] | None) -> Tally | None:
         return None
     names = ("records_read", "counted", "files_read", "files_unreadable", "misfits")
     numbers = {name: int(counts[name]) for name in names}
-    skipped = {str(reason): int(number) for reason, number in counts["skipped"].items() if reason in REASONS}
+    skipped = {str(reason): int(number) for reason, number in counts["skipped"].items() if reason in WORDS}
     return Tally(skipped=skipped, **numbers)

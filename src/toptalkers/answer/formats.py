@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from toptalkers.answer.answer import Answer, Row, Tally
 from toptalkers.answer.presentation import Extra, Format, additive
+from toptalkers.answer.statement import quality_object
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES
-from toptalkers.flowlog.reasons import REASONS
+from toptalkers.flowlog.reasons import WORDS
 from toptalkers.question.clauses import CLAUSES, Metric
 from toptalkers.question.conversations import HOWS, PAIR_SUMS
 from toptalkers.question.digest import FIXED_CLAUSES, is_digest
@@ -61,7 +62,7 @@ def format_tally(tally: Tally) -> str:
     skipped = tally.records_read - tally.counted
     files = f"{tally.files_read:,} file{'' if tally.files_read == 1 else 's'}"
     lines = [f"{tally.records_read:,} records read from {files}: {tally.counted:,} counted, {skipped:,} skipped"]
-    lines += [f"  {number:>12,}  {REASONS[reason]}" for reason, number in _in_order(tally)]
+    lines += [f"  {number:>12,}  {WORDS[reason]}" for reason, number in _in_order(tally)]
     if tally.files_unreadable:
         lines.append(f"  {tally.files_unreadable:,} left out (see above)")
     return "\n".join(lines)
@@ -77,7 +78,7 @@ def describe_query(query: Query) -> str:
 
 
 def _in_order(tally: Tally) -> list[tuple[str, int]]:
-    return [(reason, tally.skipped[reason]) for reason in REASONS if tally.skipped.get(reason)]
+    return [(reason, tally.skipped[reason]) for reason in WORDS if tally.skipped.get(reason)]
 
 
 def _object(names: Sequence[str], values: Sequence[object]) -> bytes:
@@ -197,7 +198,7 @@ def _format_json(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
     for values in _values(answer, show):
         yield between + _object(names, values)
         between = b",\n  "
-    yield b"\n ]\n}\n"
+    yield b'\n ],\n "quality": ' + json.dumps(quality_object(answer)).encode() + b"\n}\n"
 
 
 def _format_table(answer: Answer, show: Sequence[Extra]) -> str:

@@ -11,6 +11,9 @@ from toptalkers.cli.options import account_options, answer_options, output_optio
 from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from toptalkers.answer.doubts import Doubt
     from toptalkers.aws.account import Account
     from toptalkers.runs.site import SiteOptions
 
@@ -32,7 +35,7 @@ def fetch_results(
     where: "SiteOptions",
     presentation: Presentation,
     output: Path | None,
-    strict: bool,
+    strict: "Collection[Doubt]",
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
 
@@ -49,12 +52,14 @@ def fetch_results(
       toptalkers fetch-results --output november.parquet
     """
     from toptalkers import locations
-    from toptalkers.answer.answer import Answer, Tally, totals_of
+    from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
     from toptalkers.answer.digest import format_digest, goes_to_parquet
+    from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import describe_query, format_answer
     from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code, notes_of_format
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer
+    from toptalkers.answer.statement import format_quality, measured
     from toptalkers.runs.input.quarantine import quarantine_note
     from toptalkers.runs.input.renamed import remove_renamed
     from toptalkers.runs.listing import answer_folder, choose_answer
@@ -76,8 +81,10 @@ def fetch_results(
     chunks = fetch_answer(account.storage, bucket, answer_folder(bucket, record), top=top, lines=record.query.lines)
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
-    answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals_of(record.query, counters))
+    totals, quality = totals_of(record.query, counters), quality_of(record.query, counters)
+    answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals, quality=quality)
     answer, note = absent_parts(answer)
+    answer = measured(answer)
     formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
     write_output(formatted, output)
     for one in record.left_out:
@@ -88,6 +95,11 @@ def fetch_results(
         if one:
             say(f"Note: {one}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
+    if statement := format_quality(answer):
+        say_lines(statement)
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)
-    ctx.exit(exit_code(tally, strict=strict))
+    doubts = find_doubts(record.query, tally, answer.quality, strict)
+    for one in doubts:
+        say(f"Error: --strict: {one}")
+    ctx.exit(exit_code(tally, doubts))

@@ -13,7 +13,7 @@ from toptalkers.cli.failures import FailureGroup
 from toptalkers.cli.talk import say
 
 SECTIONS = {
-    "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results"),
+    "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results", "diff"),
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),
 }

@@ -1,7 +1,7 @@
 """`toptalkers run-local`: answer the question from files on this machine."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.answer.answer import Answer
+    from toptalkers.answer.doubts import Doubt
     from toptalkers.records.files import Inputs
     from toptalkers.records.wanted import Origin
 
@@ -35,7 +36,7 @@ class LocalOptions:
     cache: Path | None
     region: str | None
     profile: str | None
-    strict: bool
+    strict: "Collection[Doubt]"
     origin: "Origin"
 
 
@@ -83,6 +84,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
     Example:
       toptalkers run-local flowlogs/ --metric bytes --ports all --top 10
       toptalkers run-local flowlogs/ --by hour,srcaddr/24 --metric bytes,records --ports all --show shares
+      toptalkers run-local flowlogs/ --count once --pairs --top 20
       toptalkers run-local flowlogs/ --where 'dst port 443 and not src net 10.0.0.0/8' --by srcaddr
       toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
       toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1
@@ -120,16 +122,18 @@ def answer_from_files(
         ToptalkersError: with `keeps_file`, no file could be read; the output stays as it was.
 
     """
+    from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import format_tally
     from toptalkers.answer.outcome import absent_parts, notes_of_format
     from toptalkers.answer.output import write_output
+    from toptalkers.answer.statement import format_quality, measured
     from toptalkers.engines import Watch, load_engine
     from toptalkers.records.files import format_problems
 
     if not options.paths and options.manifest is None:
         raise UsageError("nothing to read", hint="name files, folders or - for standard input, or a --manifest")
     engine = load_engine(options.engine, given=["cache"] if options.cache else [])
-    inputs = _find_inputs(query, options)
+    inputs = find_local_inputs(query, options)
     left_out = list(inputs.problems)
     beside: dict[str, Any] = {"scratch": options.output.parent if options.output else None, "cache": None}
     if options.cache:
@@ -144,6 +148,7 @@ def answer_from_files(
     if missing := sum(problem.is_failure for problem in inputs.problems):
         tally = replace(answer.tally, files_unreadable=answer.tally.files_unreadable + missing)
         answer = replace(answer, tally=tally)
+    answer = measured(answer)
     is_lost = keeps_file and left_out and not answer.tally.files_read
     if not is_lost:
         write_output(formatted(answer), options.output)
@@ -160,13 +165,15 @@ def answer_from_files(
         if one:
             say(f"Note: {one}")
     say_lines(format_tally(answer.tally))
-    if options.strict and answer.tally.malformed:
-        say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
-        return 1
-    return int(any(problem.is_failure for problem in left_out))
+    if statement := format_quality(answer):
+        say_lines(statement)
+    doubts = find_doubts(query, answer.tally, answer.quality, options.strict)
+    for one in doubts:
+        say(f"Error: --strict: {one}")
+    return int(bool(doubts) or any(problem.is_failure for problem in left_out))
 
 
-def _find_inputs(query: Query, options: LocalOptions) -> "Inputs":
+def find_local_inputs(query: Query, options: LocalOptions) -> "Inputs":
     """The files of the paths, then those of the manifest."""
     from toptalkers.records.files import Inputs, find_inputs, read_manifest
     from toptalkers.records.wanted import Origin

@@ -1,9 +1,9 @@
 """The counts of files that were read before, so that a second run reads only new files.
 
 Each entry is a file, for one input file and one question: a line with the HMAC-SHA256 of everything after it, a line of
-JSON (input file, version, question, code and tally), and the packed sums of the kernel. An entry is valid only for the
-same file in the same version (size, times, inode; or ETag), the same question and the same code. Damaged entries, and
-those of other users, are ignored. Entries of a changed file or of older code are replaced.
+JSON (input file, version, question, code, tally and quality), and the packed sums of the kernel. An entry is valid only
+for the same file in the same version (size, times, inode; or ETag), the same question and the same code. Damaged
+entries, and those of other users, are ignored. Entries of a changed file or of older code are replaced.
 
 The HMAC's key belongs to the user and is not in the cache. So nobody who can write to the folder, or hands one over,
 can put sums into an answer.
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from toptalkers import __version__
 from toptalkers.answer.answer import Tally
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.kernel.counter import CODE, Counter
@@ -79,7 +80,7 @@ class CountCache:
         self._key = _own_key(key_path())
 
     def load(self, file: InputFile, version: str, counter: Counter) -> Tally | None:
-        """Add the sums of a version of a file to a counter, and return its tally; None if they are not known."""
+        """Add the counts of a version of a file to a counter, and return its tally; None if they are not known."""
         try:
             content = _read_regular(self._path(file))
             checksum, _, rest = content.partition(b"\n")
@@ -88,9 +89,11 @@ class CountCache:
             head, _, packed = rest.partition(b"\n")
             whose = json.loads(head)
             tally = _parse_tally(whose.pop("tally"))
+            quality = Quality.parse(whose.pop("quality"))
             if whose != self._whose(file, version):
                 return None
             counter.add_packed(packed)
+            counter.quality += quality
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -101,8 +104,8 @@ class CountCache:
             self.known += 1
         return tally
 
-    def save(self, file: InputFile, version: str, packed: bytes, tally: Tally) -> None:
-        """Keep the packed sums and the tally of a version of a file, unless the file has changed since.
+    def save(self, file: InputFile, version: str, packed: bytes, tally: Tally, quality: Quality) -> None:
+        """Keep the packed sums, the tally and the quality of a version of a file, unless the file has changed since.
 
         Raises:
             ToptalkersError: the folder cannot be written.
@@ -110,7 +113,7 @@ class CountCache:
         """
         if not version or file.version() != version:
             return
-        head = {**self._whose(file, version), "tally": asdict(tally)}
+        head = {**self._whose(file, version), "tally": asdict(tally), "quality": quality.noted()}
         rest = json.dumps(head).encode() + b"\n" + packed
         path = self._path(file)
         try:

@@ -247,6 +247,7 @@ class LocalEngine:
 
     def ranked(self, top: int) -> tuple[Iterator[bytes], int]:
         """The first `top` lines of the answer (0 for all), and the number of talkers in all."""
+        self.quality = sum((counter.quality for tables in self._tables for counter in tables.all()), Quality())
         if needs_records(self._query):
             return self._joined(top)
         counters = [tables.counter for tables in self._tables]
@@ -282,7 +283,7 @@ class LocalEngine:
         conversations.finish()
         moved = conversations.skipped
         self.tally += Tally(counted=-sum(moved.values()), skipped=moved)
-        self.quality = conversations.quality
+        self.quality += conversations.quality
         if is_digest(self._query):
             rows = conversations.folded()
             del conversations
@@ -309,7 +310,7 @@ class LocalEngine:
             own = _Tables(self._query)
             tally = self._count_parts(own, number, unpack_beside=unpack_beside)
             if tally is not None and not own.counter.has_spilled and not own.folded:
-                self._cache.save(file, version, own.counter.pack(), tally)
+                self._cache.save(file, version, own.counter.pack(), tally, own.counter.quality)
             tables.absorb(own)
         else:
             self._on_read(file.size_bytes)

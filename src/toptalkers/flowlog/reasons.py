@@ -15,4 +15,7 @@ REASONS: dict[str, str] = {
     "malformed_address": "malformed: not an IP address",
     "malformed_text": "malformed: not a text of at most 1,024 bytes in UTF-8, without control characters",
 }
-"""Every reason, by the name of its counter, in words."""
+"""Every reason for which a single record is skipped, by the name of its counter, in words."""
+
+WORDS: dict[str, str] = {**REASONS, "duplicate": "a copy of another record (overlapping flow logs, delivered twice)"}
+"""Every reason: also for records that `--count once` leaves out, which others show to be copies."""

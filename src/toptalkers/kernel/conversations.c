@@ -117,14 +117,15 @@ static void note_row(sums *table, row *one, uint64_t hash) {
     }
 }
 
-/* Find rows by their core, in the room of the table's index, which is not needed any more. */
-static void mark_copies(sums *table) {
+/* Find rows by their core, in the room of the table's index. */
+static bool mark_copies(sums *table) {
     struct {
         row *one;
         uint64_t hash;
     } ahead[AHEAD];
     size_t number = 0;
-    memset(table->index, 0, (table->mask + 1) * sizeof *table->index);
+    if (!sums_clear_index(table))
+        return false;
     for (EACH_ROW(one, table)) {
         if (number >= AHEAD)
             note_row(table, ahead[number % AHEAD].one, ahead[number % AHEAD].hash);
@@ -135,6 +136,7 @@ static void mark_copies(sums *table) {
     }
     for (size_t i = number > AHEAD ? number - AHEAD : 0; i < number; i++)
         note_row(table, ahead[i % AHEAD].one, ahead[i % AHEAD].hash);
+    return true;
 }
 
 /* --- folded --- */
@@ -144,6 +146,7 @@ typedef struct {
     counter *to;
     const endpoints *learned;
     bool keeps_ports;
+    findings *found;
     folded_texts texts;
 } folding;
 
@@ -191,11 +194,11 @@ static bool is_service(const sums *table, const row *one, bool is_src) {
     if (has_none(one, R_SRCPORT) || has_none(one, R_DSTPORT))
         return false;
     int64_t flags = number_of_part(table, one, R_FLAGS);
-    bool is_opening = flags >= 0 && flags & 2;
+    bool is_opening = flags >= 0 && flags & SYN_FLAG;
     uint32_t src = one->part[R_SRCPORT], dst = one->part[R_DSTPORT];
     if (src == dst && !is_opening)
         return false;
-    return (is_opening ? (flags & 16) != 0 : src < dst) == is_src;
+    return (is_opening ? (flags & ACK_FLAG) != 0 : src < dst) == is_src;
 }
 
 enum { HIGHEST_KNOWN_PORT = 1024 };
@@ -242,8 +245,11 @@ static bool fold_row(folding *f, row *one) {
         fits = fits && copy_part(f, one, R_PKT_DSTADDR, &whose, F_PKT_DSTADDR);
     if (fits && copies)
         fits = fold_records(f, one, &whose, copies, f->texts.how[HOWS]);
-    if (fits && copies < records)
+    if (fits && copies < records) {
+        f->found->without_flags += value_of_part(one, R_PROTOCOL) == TCP && has_none(one, R_FLAGS);
+        f->found->without_packet_addresses += has_none(one, R_PKT_SRCADDR) && has_none(one, R_PKT_DSTADDR);
         fits = fold_records(f, one, &whose, 1, f->texts.how[how]);
+    }
     return fits;
 }
 
@@ -259,9 +265,14 @@ static bool fold_all(folding *f) {
     bool fits = take_texts(&f->to->table, &f->texts);
     for (EACH_TEXT(text, f->from))
         text->note = NO_VALUE;
+    const uint8_t *end = f->from->slots + f->from->rows * f->from->row_bytes;
     for (row *one = next_used(f->from, f->from->slots); fits && one;
-         one = next_used(f->from, (uint8_t *)one + f->from->row_bytes))
+         one = next_used(f->from, (uint8_t *)one + f->from->row_bytes)) {
+        const uint8_t *later = (const uint8_t *)one + AHEAD * f->from->row_bytes;
+        if (later < end)
+            fetch_endpoints(f->learned, (const row *)(const void *)later);
         fits = fold_row(f, one);
+    }
     return end_adding(f->to) && fits;
 }
 
@@ -273,9 +284,9 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
     errno = ENOMEM;
     folded->total.are_too_large |= records->total.are_too_large;
     leave_out_malformed(&records->table, needs_port, found);
-    mark_copies(&records->table);
-    endpoints *learned = endpoints_learn(&records->table);
-    folding f = {.from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports};
+    endpoints *learned = mark_copies(&records->table) ? endpoints_learn(&records->table) : NULL;
+    folding f = {
+        .from = &records->table, .to = folded, .learned = learned, .keeps_ports = keeps_ports, .found = found};
     bool fits = learned && fold_all(&f);
     endpoints_free(learned);
     counter_clear(records);

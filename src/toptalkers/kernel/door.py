@@ -88,6 +88,7 @@ class _Question(Structure):
         ("fields", c_char_p),
         ("headerless", c_char_p),
         ("key", c_char_p),
+        ("is_log", c_int32),
         ("key_needs", c_size_t),
         ("sums", c_char_p),
         ("ranked", c_int32),
@@ -122,6 +123,8 @@ class _Findings(Structure):
         ("collapsed", c_int64),
         ("relayed", c_int64),
         ("oriented", c_int64 * len(HOWS)),
+        ("without_flags", c_int64),
+        ("without_packet_addresses", c_int64),
     )
 
 
@@ -146,6 +149,8 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "counter_end_lines": (c_int, (c_void_p, POINTER(c_int64))),
     "counter_misfit": (c_int, (c_void_p, POINTER(_Misfit))),
     "counter_totals": (c_int64, (c_void_p, POINTER(c_int64))),
+    "counter_hours": (c_size_t, (c_void_p, POINTER(c_int64))),
+    "counter_skipping": (c_size_t, (c_void_p, c_char_p)),
     "counter_end_file": (None, (c_void_p, c_int)),
     "counter_rows": (c_size_t, (c_void_p,)),
     "counter_talkers": (c_size_t, (c_void_p,)),
@@ -214,10 +219,12 @@ class Counter:
 
     Attributes:
         has_spilled: whether some of its sums were moved to the disk.
+        quality: the interfaces with SKIPDATA and the hours of the files that were counted.
 
     """
 
     has_spilled = False
+    quality = Quality()
     _columns: tuple[str, ...] = ()
 
     def __init__(self, query: Query) -> None:
@@ -246,6 +253,7 @@ class Counter:
             fields=" ".join(FIELDS).encode(),
             headerless=" ".join(query.layout.columns).encode(),
             key=None if query.is_recipe else " ".join(_key_words(query.by)).encode(),
+            is_log=query.by == RECORD_KEY,
             key_needs=len(RECORD_NEEDS) if query.by == RECORD_KEY else 0,
             sums=" ".join(SUMMED_FIELDS.get(metric, metric) for metric in query.metric).encode(),
             ranked=0,
@@ -340,6 +348,8 @@ class Counter:
 
     def end_file(self, *, counts: bool) -> None:
         """Keep the sums of the current file, or drop them."""
+        if counts:
+            self.quality += self._noted()
         _kernel.counter_end_file(self.handle, counts)
 
     @property
@@ -350,16 +360,33 @@ class Counter:
     @property
     def talkers(self) -> int:
         """How many talkers whole files have counted."""
-        return int(_kernel.counter_talkers(self.handle))
+        talkers = int(_kernel.counter_talkers(self.handle))
+        if talkers == ctypes.c_size_t(-1).value:
+            raise MemoryError
+        return talkers
 
     def absorb(self, other: "Counter") -> None:
         """Take over the sums of another counter of the same question. The other counter is empty afterwards."""
         if _kernel.counter_absorb(self.handle, other.handle):
             raise MemoryError
+        self.quality, other.quality = self.quality + other.quality, Quality()
 
     def clear(self) -> None:
         """Forget all sums."""
         _kernel.counter_clear(self.handle)
+        self.quality = Quality()
+
+    def _noted(self) -> Quality:
+        """What was noted of the current file."""
+        hours = (c_int64 * _kernel.counter_hours(self.handle, None))()
+        _kernel.counter_hours(self.handle, hours)
+        skipping: list[bytes] = []
+        if length := _kernel.counter_skipping(self.handle, None):
+            room = ctypes.create_string_buffer(length)
+            _kernel.counter_skipping(self.handle, room)
+            skipping = room.raw.split(b" ")
+        names = [name.decode("utf-8", "backslashreplace") for name in skipping[:-1:2]]
+        return Quality(hours=tuple(sorted(hours)), skipdata=dict(zip(names, map(int, skipping[1::2]), strict=True)))
 
     def pack(self) -> bytes:
         """All sums as bytes, for `add_packed` of a counter of the same question on a machine of the same kind.
@@ -496,6 +523,8 @@ class Conversations:
             collapsed=found.collapsed if is_once else None,
             relayed=found.relayed if is_once else None,
             oriented={how: number for how, number in zip(HOWS, found.oriented, strict=True) if number},
+            without_flags=found.without_flags,
+            without_packet_addresses=found.without_packet_addresses,
         )
 
     @property

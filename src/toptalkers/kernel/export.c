@@ -346,7 +346,7 @@ static int init_export(export *e, counter *c, size_t most) {
     e->addresses = calloc(FIRST_ADDRESSES, sizeof *e->addresses);
     if (of->is_recipe || !most || memchr(of->part, NETWORK_PART, of->parts))
         return EINVAL;
-    int error = e->addresses ? look_through(e, &c->table) : ENOMEM;
+    int error = e->addresses && sums_merge_log(&c->table) ? look_through(e, &c->table) : ENOMEM;
     if (error)
         return error;
     e->most = e->rows < most ? e->rows + !e->rows : most;

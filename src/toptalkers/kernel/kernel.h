@@ -5,7 +5,8 @@
  * memory to the disk and back. keys.c reads the parts of a talker's key, and packs them; addresses.c reads addresses.
  * order.c has the order of printed keys, and ranking.c orders talkers and prints them. where.c evaluates `--where`,
  * service.c finds the port of the service, and columns.c reads records that come in columns. conversations.c has the
- * stages from records to conversations, endpoints.c finds servers, and flows.c counts once what was seen twice.
+ * stages from records to conversations, endpoints.c finds servers, and flows.c counts once what was seen twice. notes.c
+ * keeps what is noted of a file beside its sums.
  * Python (kernel/door.py) calls the functions that are declared last in this file, and keeps the files, threads and
  * bounds.
  *
@@ -81,7 +82,8 @@ typedef struct {
 #endif
 
 /* A row of the table: a talker, and after its parts, at `sums_at`, its sums and as many pending sums. What the
- * current file adds is pending until the file ends, since a file counts whole or not at all. */
+ * current file adds is pending until the file ends, since a file counts whole or not at all. The rows of a log have no
+ * pending sums: those of the current file are the last ones. */
 typedef struct {
     uint32_t state : 2; /* FREE; USED; COUNTED_ONCE when a whole file has counted it */
     uint32_t texts : LONGEST_KEY;
@@ -114,6 +116,7 @@ typedef struct {
 typedef struct {
     uint32_t parts, sums;
     bool is_recipe; /* whether the key is the recipe's, which has functions of its own, and no `-` */
+    bool is_log;    /* whether a row is added for each record, because hardly any two are alike */
     uint8_t part[LONGEST_KEY]; /* enum part */
     uint8_t bits[2][LONGEST_KEY]; /* the lengths of networks, of IPv4 and of IPv6 */
     uint8_t sum[MOST_SUMS]; /* enum sum */
@@ -135,9 +138,10 @@ typedef struct {
     /* The recipe's rows, which are small, are in slots by their hash. Any other rows follow each other, and each slot of an
      * index has the upper half of a hash and the number of a row + 1, or 0. */
     uint8_t *slots;
-    uint64_t *index; /* NULL for the recipe's */
+    uint64_t *index; /* NULL for the recipe's; of a log, it has nothing */
     size_t mask; /* number of slots, a power of two, less one */
     size_t rows, room; /* there is room for so many rows that follow each other */
+    size_t file_from;  /* of a log: the first row of the current file */
     uint32_t file; /* the number of the current file, from 1 */
     uint64_t seed; /* random, so that nobody can make up traffic that collides */
     uint64_t *texts;
@@ -228,6 +232,10 @@ kept_text *sums_known_text(const sums *table, const uint8_t *bytes, size_t lengt
 uint64_t hash_bytes(const uint8_t *bytes, size_t length, uint64_t seed);
 /* How many rows of the default question take as much memory as so many of a table. */
 size_t memory_in_rows(const sums *table, size_t rows);
+/* Forget what the index has, and give it room for all rows, so that they can be found in it. */
+bool sums_clear_index(sums *table);
+/* Make one row of those of a log that are alike. */
+bool sums_merge_log(sums *table);
 /* The current file counts, or does not; the next file begins. */
 void sums_end_file(sums *table, bool counts);
 
@@ -318,6 +326,7 @@ typedef struct {
     const char *fields;     /* all known field names */
     const char *headerless; /* the columns of lines that have no header before them */
     const char *key;        /* the parts that make a talker, as KIND:FIELD (keys.c); NULL for the recipe's */
+    int32_t is_log;         /* whether hardly any two records are alike; it changes no answer */
     size_t key_needs;       /* how many of these, the first ones, a layout must have; the recipe's key needs all */
     const char *sums;       /* the fields that are summed; `records` counts records; of `start` the least is kept, of
                                `end` the largest, and so of `how`, which no record has */
@@ -362,10 +371,17 @@ int counter_misfit(const counter *c, misfit *found);
 /* Write what each of MOST_SUMS sums comes to over all talkers, 0 for times. Returns the largest; -1 when one is more than a sum can hold,
  * and the sums are wrong. */
 int64_t counter_totals(const counter *c, int64_t *of_each);
+/* Also after counter_end_lines: the hours, in seconds since 1970 and in any order, in which records of the file start
+ * that count. Returns their number; with `room` of NULL, that is all it does. 0 if the starts are not known, or are in
+ * too many hours to tell. */
+size_t counter_hours(const counter *c, int64_t *room);
+/* The same of the interfaces of the file's records with the log status SKIPDATA: each name, `-` if it is not known, a
+ * space, the number of records, and a space. Returns how many bytes that takes. */
+size_t counter_skipping(const counter *c, uint8_t *room);
 void counter_end_file(counter *c, int counts);
 /* How much it holds, for the bound of memory, in rows of the default question. */
 size_t counter_rows(const counter *c);
-/* How many talkers whole files have counted. */
+/* How many talkers whole files have counted; SIZE_MAX without memory. */
 size_t counter_talkers(counter *c);
 void counter_clear(counter *c);
 /* Take over the sums of another counter of the same question; the other is empty then. */
@@ -418,6 +434,7 @@ int64_t export_next(export *e, column_data *columns);
 typedef struct {
     int64_t malformed_address, malformed_port, malformed_number, ports, copies, collapsed, relayed;
     int64_t oriented[4]; /* by the rule that found the server; copies are in none */
+    int64_t without_flags, without_packet_addresses; /* of TCP, and of all; no copies, and no rows of digests */
 } findings;
 
 /* Add the records of a counter with the key RECORD_KEY to one with FOLDED_KEY and the sums of digests

@@ -20,6 +20,7 @@ static bool begin_file(reader *r) {
     r->compressed_at = -1;
     r->weight = 1;
     r->extra = 0;
+    notes_clear(&r->noted);
     r->has_misfit = r->has_example = r->by_header = r->in_columns = false;
     return set_layout(r, r->headerless, strlen(r->headerless));
 }
@@ -322,6 +323,7 @@ static bool take_parts(reader *r, char *list, shape *of) {
 /* Take a question's key, sums and filters. Returns false when it cannot be answered. */
 static bool take_question(reader *r, const question *asked, shape *of) {
     of->is_recipe = r->is_recipe = !asked->key;
+    of->is_log = asked->key && asked->is_log;
     r->key_needs = asked->key ? asked->key_needs : LONGEST_KEY;
     size_t key_length = strlen(asked->key ? asked->key : RECIPE);
     if (!take_parts(r, r->names, of))
@@ -358,6 +360,7 @@ static int init(counter *c, const question *asked) {
     }
     if (asked->where && !(r->condition = where_new(asked->where, asked->where_fields)))
         return errno == EINVAL ? EINVAL : ENOMEM;
+    r->noted.seed = asked->seed;
     shape of = {0};
     if (!take_question(r, asked, &of))
         return EINVAL;
@@ -384,6 +387,7 @@ void counter_free(counter *c) {
         free(r->at);
         free(r->columns);
         free(r->rest);
+        notes_free(&r->noted);
         where_free(r->condition);
         free(r);
     }

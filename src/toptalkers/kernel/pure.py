@@ -6,6 +6,7 @@ do not make it faster.
 """
 
 import collections
+import contextlib
 import copy
 import functools
 import heapq
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
-from toptalkers.answer.quality import Quality
+from toptalkers.answer.quality import HOUR_SECONDS, UNKNOWN_INTERFACE, Quality
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import conversations, count_flows
@@ -47,6 +48,9 @@ LINES_PER_CHUNK = 10_000
 
 READ_BYTES = 64 << 10
 """How much of a ranking is read at a time while rankings are merged."""
+
+LONGEST_NAME = 55
+"""The longest name of an interface that is kept (`LONGEST_NAME` in `reader.h`)."""
 
 SHOWN_BYTES = 1024
 """How much of a line that does not fit is kept."""
@@ -83,15 +87,40 @@ class _Mapper(count_flows.FlowCounter):
 
     def begin_file(self) -> None:
         self.example: Misfit | None = None
+        self.hours: set[bytes] = set()
+        self.skipping: collections.Counter[bytes] = collections.Counter()
         super().begin_file()
 
     def set_layout(self, fields: list[bytes]) -> None:
         self.fields = fields
         self.at_weight = count_flows.ABSENT
         super().set_layout(fields)
+        self.at_noted = self.position(b"start")
+        self.at_interface = self.position(b"interface-id")
 
     def _count_sound(self, piece: bytes) -> bool:
-        return self.at_weight == count_flows.ABSENT and super()._count_sound(piece)
+        self.noted: tuple[set[bytes], list[bytes]] = set(), []
+        is_sound = self.at_weight == count_flows.ABSENT and super()._count_sound(piece)
+        if is_sound:
+            starts, interfaces = self.noted
+            self.hours |= starts
+            self.skipping.update(interfaces)
+        return is_sound
+
+    def _with_data(self, block: count_flows.Block) -> count_flows.Selection | None:
+        data = super()._with_data(block)
+        if data and data.skipped["skipdata"]:
+            statuses = block.column(self.at_status)
+            names = (
+                itertools.repeat(b"-") if self.at_interface == count_flows.ABSENT else block.column(self.at_interface)
+            )
+            self.noted[1].extend(name for name, status in zip(names, statuses, strict=False) if status == b"SKIPDATA")
+        return data
+
+    def _keys_of(self, data: count_flows.Selection) -> list[bytes]:
+        if self.at_noted != count_flows.ABSENT:
+            self.noted[0].update(map(_first_digits, set(data.wanted(data.texts(self.at_noted)))))
+        return super()._keys_of(data)
 
     def _count_record(self, columns: list[bytes]) -> str | None:
         if self.at_weight != count_flows.ABSENT and self.usable and len(columns) == self.columns:
@@ -99,7 +128,12 @@ class _Mapper(count_flows.FlowCounter):
             if not count_flows.NUMBER.fullmatch(weight) or not int(weight):
                 return "malformed_number"
             self.weight = int(weight)
-        return super()._count_record(columns)
+        reason = super()._count_record(columns)
+        if reason is None and self.at_noted != count_flows.ABSENT:
+            self.hours.add(_first_digits(columns[self.at_noted]))
+        elif reason == "skipdata":
+            self.skipping[b"-" if self.at_interface == count_flows.ABSENT else columns[self.at_interface]] += 1
+        return reason
 
     def count_line(self, line: bytes) -> None:
         stretch, malformed, was_told = self.stretch, self.stretch.malformed, self.stretch.is_told
@@ -137,11 +171,29 @@ def _mapper_of(arguments: tuple[str, ...]) -> _Mapper:
     return _Mapper(count_flows.parse_arguments(list(arguments)))
 
 
+def _first_digits(start: bytes) -> bytes:
+    """A time in the same hour, alike for many: an hour begins at a multiple of 100 seconds."""
+    return start[:8] + b"00" if len(start) == 10 and start.isdigit() else start
+
+
+def _quality(starts: Iterable[bytes], skipping: Mapping[bytes, int]) -> Quality:
+    hours = set()
+    for text in starts:
+        with contextlib.suppress(count_flows.MalformedError):
+            hours.add(count_flows.seconds_of(text) // HOUR_SECONDS * HOUR_SECONDS)
+    names: collections.Counter[str] = collections.Counter()
+    for name, number in skipping.items():
+        is_name = 0 < len(name) <= LONGEST_NAME
+        names[name.decode("utf-8", "backslashreplace") if is_name else UNKNOWN_INTERFACE] += number
+    return Quality(hours=tuple(sorted(hours)), skipdata=names)
+
+
 class Counter:
     """Counts the lines of one file after the other for a question; see `door.Counter`."""
 
     def __init__(self, query: Query) -> None:
         self.has_spilled = False
+        self.quality = Quality()
         self._mapper = _Mapper.of(query)
         self._metrics = query.metric
         self._lines = query.lines
@@ -150,6 +202,7 @@ class Counter:
         self._totals = [0] * len(query.metric)
         self._rest = b""
         self._misfit: Misfit | None = None
+        self._noted = Quality()
         self._provisional: list[tuple[SpilledSums, list[_Segment]]] = []
 
     def feed(self, piece: bytes) -> None:
@@ -182,6 +235,7 @@ class Counter:
         mapper.count_block(self._rest)
         self._rest = b""
         example = mapper.example
+        self._noted = _quality(mapper.hours, mapper.skipping)
         mapper.end_file()
         self._misfit = example if mapper.misfit_files else None
         skipped = {reason: number for reason in REASONS if (number := mapper.skipped[reason])}
@@ -212,6 +266,7 @@ class Counter:
     def end_file(self, *, counts: bool) -> None:
         """Keep the sums of the current file, or drop them."""
         if counts:
+            self.quality += self._noted
             self._add(self._mapper.tables, self._mapper.totals.values())
             for spilled, segments in self._provisional:
                 spilled.keep(segments)
@@ -232,6 +287,7 @@ class Counter:
     def absorb(self, other: "Counter") -> None:
         """Take over the sums of another counter of the same question. The other counter is empty afterwards."""
         self._add(other._sums, other._totals)  # noqa: SLF001 - of the same class
+        self.quality += other.quality
         other.clear()
 
     def clear(self) -> None:
@@ -239,6 +295,7 @@ class Counter:
         self._sums = [collections.Counter() for _ in self._metrics]
         self._totals = [0] * len(self._metrics)
         self._mapper.forget()
+        self.quality = Quality()
 
     def pack(self) -> bytes:
         """All sums as bytes, for `add_packed`; TooLargeError if they are too large."""

@@ -181,7 +181,7 @@ ranking *ranking_new(counter *c, size_t top) {
     if (!r)
         return NULL;
     r->c = c;
-    r->order = key_order_new(&c->table);
+    r->order = sums_merge_log(&c->table) ? key_order_new(&c->table) : NULL;
     bool is_recipe = c->table.of.is_recipe;
     r->below_at = is_recipe ? (size_t)RECIPE_RANK_BYTES : offsetof(row_entry, below);
     r->sorted_bytes = r->below_at + sizeof(int64_t);

@@ -41,6 +41,7 @@ typedef struct {
     int columns; /* how many there are */
     int key[LONGEST_KEY], sums[MOST_SUMS], port, status, action, start;
     int srcport, dstport_any, flags; /* of a service; set by `use_service` */
+    int noted_start, interface;      /* only for notes */
     int no_data[3]; /* without a log status, a record that has `-` in all of these has no data */
     int telling[TELLINGS];
     uint32_t looked_at; /* how many columns there are up to the last one that is needed */
@@ -58,6 +59,25 @@ typedef struct {
     uint8_t side;
 } service;
 
+enum { SECONDS_PER_HOUR = 3600, LONGEST_NAME = 55 };
+
+/* An interface at which AWS left records out, and in how many windows. */
+typedef struct {
+    int64_t times;
+    uint8_t length, name[LONGEST_NAME];
+} skipping_interface;
+
+/* What is noted of a file beside its sums (notes.c). */
+typedef struct {
+    uint64_t seed;
+    size_t names, hours, hour_room;
+    skipping_interface *skipping; /* in slots by their hash; NULL before the first */
+    uint32_t *hour;               /* since 1970, + 1, in slots by their hash; 0 is free */
+    /* The first eight of ten digits of the times in the last hour, which begins at a multiple of 100 seconds: the least,
+     * as a number that has the order of the texts, and the greatest less that. */
+    uint64_t lowest, span;
+} notes;
+
 typedef struct reader {
     char *fields; /* known field names, separated by spaces, with one before and behind */
     uint64_t field_lengths[32]; /* by the first letter of known field names: a bit for each length */
@@ -74,6 +94,7 @@ typedef struct reader {
     int64_t weight;   /* for how many records a record counts: 1 for a line */
     int64_t extra;    /* how many more records were read of the file than lines or rows */
     bool in_columns;  /* whether the file's records come in columns */
+    notes noted;
     int weight_column;
     layout now;
     stretch lines;
@@ -240,6 +261,29 @@ bool set_layout(reader *r, const char *names, size_t length);
 /* Examine a record that has its layout's columns; `at` has the start of each that is needed and of the next. Adds the
  * record to the sums when it counts. */
 enum tally examine(counter *c, const uint8_t *base, const uint32_t *at);
+
+/* notes.c */
+void notes_clear(notes *n);
+void notes_free(notes *n);
+/* Note a record of an interface that AWS left out. False without memory. */
+bool note_skipping(notes *n, column name);
+/* Note the hour of a time that is in another hour than the last one. False without memory. */
+bool note_other_hour(notes *n, int64_t seconds);
+
+/* Note the hour in which a record starts that counts. Most are in the hour of the one before. */
+static inline bool note_hour(reader *r, const uint8_t *base, const uint32_t *at) {
+    int number = r->now.noted_start;
+    if (number == ABSENT)
+        return true;
+    column start = COLUMN(number);
+    if (__builtin_expect(start.length == 10, 1)) {
+        uint64_t digits;
+        memcpy(&digits, start.text, sizeof digits);
+        if (__builtin_expect(__builtin_bswap64(digits) - r->noted.lowest <= r->noted.span, 1))
+            return true; /* if it is no number, it is not noted either */
+    }
+    return note_other_hour(&r->noted, take_time(r, number, start));
+}
 
 /* service.c */
 /* The service of a record: COUNTED, or MALFORMED_PORT. */

@@ -89,6 +89,8 @@ bool set_layout(reader *r, const char *names, size_t length) {
         l->start = need(r, "start");
     if (l->status == ABSENT)
         use_no_data(r);
+    l->noted_start = use(r, "start");
+    l->interface = use(r, "interface-id");
     for (size_t i = 0; i < TELLINGS; i++)
         l->telling[i] = find_column(r, TELLING[i].name);
     if (r->condition)
@@ -128,14 +130,25 @@ static inline bool take_values(const counter *c, const uint8_t *base, const uint
     return true;
 }
 
+/* Note an interface at which AWS left records out. */
+__attribute__((noinline)) static enum tally skip(counter *c, const uint8_t *base, const uint32_t *at) {
+    int number = c->reader->now.interface;
+    column name = number == ABSENT ? (column){(const uint8_t *)"-", 1} : COLUMN(number);
+    if (!note_skipping(&c->reader->noted, name))
+        c->failed = true;
+    return SKIPDATA;
+}
+
 enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
-    const reader *r = c->reader;
+    reader *r = c->reader;
     const layout *l = &r->now;
     enum tally verdict = COUNTED;
     if (l->status != ABSENT) {
         column status = COLUMN(l->status);
         if (!is_text(status, "OK", 2))
-            return is_text(status, "NODATA", 6) ? NODATA : is_text(status, "SKIPDATA", 8) ? SKIPDATA : MALFORMED_STATUS;
+            return is_text(status, "NODATA", 6)     ? NODATA
+                   : is_text(status, "SKIPDATA", 8) ? skip(c, base, at)
+                                                    : MALFORMED_STATUS;
     } else if (has_no_data(l, base, at)) {
         return NODATA;
     }
@@ -181,7 +194,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     int64_t values[MOST_SUMS];
     if (!take_values(c, base, at, values))
         return MALFORMED_NUMBER;
-    if (!counter_add(c, &whose, values))
+    if (!counter_add(c, &whose, values) || !note_hour(r, base, at))
         c->failed = true;
     return COUNTED;
 }

@@ -88,9 +88,15 @@ static bool spill_rows(counter *c, spill *s, outgoing *out, bool provisional) {
     uint8_t packed[LONGEST_ROW];
     for (EACH_ROW(one, table)) {
         bool is_settled = settle(table, one);
-        if (provisional ? one->file != table->file : !is_settled)
+        bool is_pending = one->file == table->file;
+        if (table->of.is_log) {
+            is_pending = (size_t)((uint8_t *)one - table->slots) >= table->file_from * table->row_bytes;
+            is_settled = !is_pending;
+        }
+        if (provisional ? !is_pending : !is_settled)
             continue;
-        size_t length = pack_row(table, one, sums_of(table, one) + (provisional ? table->of.sums : 0), packed);
+        bool is_apart = provisional && !table->of.is_log;
+        size_t length = pack_row(table, one, sums_of(table, one) + (is_apart ? table->of.sums : 0), packed);
         size_t key_length = length - table->of.sums * sizeof(int64_t);
         int part = (int)(hash_bytes(packed, key_length, PART_SEED) % PARTS);
         if (out->length[part] + length > SEGMENT_BYTES && !write_segment(c, s, out, part, provisional))

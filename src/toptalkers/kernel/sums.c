@@ -78,7 +78,7 @@ bool sums_init(sums *table, uint64_t seed, const shape *of) {
     memset(table, 0, sizeof *table);
     table->of = *of;
     table->sums_at = (sizeof(row) + of->parts * sizeof(uint32_t) + 7) / 8 * 8;
-    table->row_bytes = table->sums_at + 2 * of->sums * sizeof(int64_t);
+    table->row_bytes = table->sums_at + (of->is_log ? 1 : 2) * of->sums * sizeof(int64_t);
     table->seed = seed;
     table->file = 1;
     table->mask = FIRST_SLOTS - 1;
@@ -114,7 +114,7 @@ void sums_clear(sums *table) {
     if (table->index)
         memset(table->index, 0, index_bytes(table));
     memset(table->text_slots, 0, (table->text_mask + 1) * sizeof *table->text_slots);
-    table->rows = table->texts_known = table->text_words = 0;
+    table->rows = table->file_from = table->texts_known = table->text_words = 0;
     for (size_t part = 0; part < LONGEST_KEY; part++) {
         table->last_text[part] = NO_VALUE;
         if (table->networks[part])
@@ -213,6 +213,7 @@ static row *add_row(sums *table, const talker *whose) {
     }
     row *one = row_at(table, table->rows++);
     one->state = USED;
+    one->file = 0;
     one->texts = whose->texts;
     memcpy(one->part, whose->part, table->of.parts * sizeof *one->part);
     return one;
@@ -245,6 +246,59 @@ static inline void fetch_row(const sums *table, const waiting_sum *what) {
     __builtin_prefetch(one + table->row_bytes - 1, 1);
 }
 
+/* --- a log --- */
+
+static bool add_to_log(sums *table, const talker *whose, const int64_t *values) {
+    row *one = add_row(table, whose);
+    if (!one)
+        return false;
+    one->state = COUNTED_ONCE;
+    memcpy(sums_of(table, one), values, table->of.sums * sizeof *values);
+    return true;
+}
+
+bool sums_clear_index(sums *table) {
+    sums larger = *table;
+    while (table->rows >= larger.mask / 4 * 3)
+        larger.mask = 2 * larger.mask + 1;
+    if (larger.mask == table->mask) {
+        memset(table->index, 0, index_bytes(table));
+        return true;
+    }
+    larger.index = zeroed_room(index_bytes(&larger));
+    if (!larger.index)
+        return false;
+    free_room(table->index, index_bytes(table));
+    table->index = larger.index;
+    table->mask = larger.mask;
+    return true;
+}
+
+bool sums_merge_log(sums *table) {
+    size_t rows = table->rows;
+    if (!table->of.is_log)
+        return true;
+    if (!sums_clear_index(table))
+        return false;
+    table->rows = 0;
+    for (size_t i = 0; i < rows; i++) {
+        talker whose = {.texts = row_at(table, i)->texts};
+        int64_t values[MOST_SUMS];
+        memcpy(whose.part, row_at(table, i)->part, table->of.parts * sizeof *whose.part);
+        memcpy(values, sums_of(table, row_at(table, i)), table->of.sums * sizeof *values);
+        size_t before = table->rows;
+        row *one = find_indexed(table, &whose, hash_key(whose.part, table->of.parts, whose.texts, table->seed));
+        int64_t *sum = sums_of(table, one); /* there is room for all: it does not grow */
+        one->state = COUNTED_ONCE;
+        for (size_t at = 0; at < table->of.sums; at++)
+            sum[at] = table->rows > before ? values[at] : sum[at];
+        for (size_t at = 0; at < table->of.sums && table->rows == before; at++)
+            add_value(table, at, &sum[at], values[at]);
+    }
+    table->file_from = table->rows;
+    return true;
+}
+
 /* --- either --- */
 
 static bool add(sums *table, const waiting_sum *what) {
@@ -264,6 +318,8 @@ static bool add(sums *table, const waiting_sum *what) {
 }
 
 bool sums_add_soon(sums *table, const talker *whose, const int64_t *values) {
+    if (table->of.is_log)
+        return add_to_log(table, whose, values);
     waiting_sum *one = &table->waiting[table->waits++ % WAITING];
     bool fits = table->waits <= WAITING || add(table, one);
     one->whose.texts = whose->texts;
@@ -296,6 +352,11 @@ bool sums_add_waiting(sums *table) {
 }
 
 void sums_end_file(sums *table, bool counts) {
+    if (table->of.is_log) {
+        table->rows = counts ? table->rows : table->file_from;
+        table->file_from = table->rows;
+        return;
+    }
     if (!counts) {
         for (EACH_ROW(one, table)) {
             if (one->file == table->file) {
@@ -491,6 +552,8 @@ size_t counter_rows(const counter *c) {
 
 size_t counter_talkers(counter *c) {
     size_t talkers = 0;
+    if (!sums_merge_log(&c->table))
+        return SIZE_MAX;
     for (EACH_ROW(one, &c->table))
         talkers += settle(&c->table, one);
     return talkers;

@@ -1,0 +1,30 @@
+"""What a DuckDB user would write to rank conversations. Usage: duckdb_truth.py FOLDER plain|lower.
+
+`plain` adds up bytes by source, destination and destination port; `lower` takes the lower of two ports for the
+server's, and adds up both directions. Prints the first 100: source or client, destination or server, port, protocol,
+bytes.
+"""
+
+import sys
+
+import duckdb
+
+folder, how = sys.argv[1:]
+SERVER_SENDS = "srcport::INTEGER < dstport::INTEGER"
+KEYS = {
+    "plain": "srcaddr AS a, dstaddr AS b, dstport AS port, protocol",
+    "lower": f"""CASE WHEN {SERVER_SENDS} THEN dstaddr ELSE srcaddr END AS a,
+        CASE WHEN {SERVER_SENDS} THEN srcaddr ELSE dstaddr END AS b,
+        CASE WHEN {SERVER_SENDS} THEN srcport ELSE dstport END AS port, protocol""",
+}
+rows = duckdb.sql(f"""
+    SELECT a, b, port, protocol, sum(bytes)::BIGINT AS n
+    FROM (
+        SELECT {KEYS[how]}, bytes::BIGINT AS bytes
+        FROM read_csv('{folder}/*.gz', delim = ' ', header = true, all_varchar = true)
+        WHERE "log-status" = 'OK' AND action = 'ACCEPT'
+    )
+    GROUP BY ALL ORDER BY n DESC, a, b, port, protocol LIMIT 100
+""").fetchall()
+for row in rows:
+    print(*row, sep="\t")
