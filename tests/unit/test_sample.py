@@ -33,12 +33,12 @@ ALLOWED = [
 
 # Made on Python 3.11, Linux x86-64. A change here changes everyone's samples: say so in the change log.
 PINNED = {
-    ("default", False): "599548129919091777e0b4a4d9928f3bce00dcd867011336de95e53c549f46c4",
-    ("default", True): "f8f49c03af7e459202564fd798ab6740ac1a7e361922c2186788c1f84a9ba0c4",
-    ("rich", False): "274ca78c927e2d60a77b29709d65e88b4495c56ce7bf82afcdb540fbe74ff98a",
-    ("rich", True): "e1a6ae11bca8c6074f851df96ad46b346feb2551e7b630d407de3c8ea8b9788e",
-    ("aws-s3", False): "c0b30fcff55632f7a0bf4d76d909ca09b8602845b8655b8b4ca7299a3b42e13c",
-    ("aws-s3", True): "bf4d4463a647cba86222bc4fa0e5467c8cc58f12005381846e7256693c07c493",
+    ("default", False): "af4897d23499c74771e3e8767923d214b665786ada00b8caf95989c7b181774c",
+    ("default", True): "4848e0dddc295bc6dc7d0842c52455a697a7ed5f194580739d88da2ea952d79e",
+    ("rich", False): "2206cc81351a0b920eb5e85e6741e5d6628f91a29f638069dae98b11efa154a8",
+    ("rich", True): "dd0b2368b306ca0670c5040e0cb3c73305c54abe899be7e717743f49b48f3594",
+    ("aws-s3", False): "38ec666d74479e488363210df990c8541f068ceec0e60f80f521c432d728204d",
+    ("aws-s3", True): "c5f506a083236299be4258ee8d0af8cfc9f60fc316071a29d61b5454b7ab9be2",
 }
 
 
