@@ -33,12 +33,12 @@ ALLOWED = [
 
 # Made on Python 3.11, Linux x86-64. A change here changes everyone's samples: say so in the change log.
 PINNED = {
-    ("default", False): "af4897d23499c74771e3e8767923d214b665786ada00b8caf95989c7b181774c",
-    ("default", True): "4848e0dddc295bc6dc7d0842c52455a697a7ed5f194580739d88da2ea952d79e",
-    ("rich", False): "2206cc81351a0b920eb5e85e6741e5d6628f91a29f638069dae98b11efa154a8",
-    ("rich", True): "dd0b2368b306ca0670c5040e0cb3c73305c54abe899be7e717743f49b48f3594",
-    ("aws-s3", False): "38ec666d74479e488363210df990c8541f068ceec0e60f80f521c432d728204d",
-    ("aws-s3", True): "c5f506a083236299be4258ee8d0af8cfc9f60fc316071a29d61b5454b7ab9be2",
+    ("default", False): "0ba1c367a756191d299304ba15dc8c94ecccd3c6e8d3fa57f05c6e6ae4eac16e",
+    ("default", True): "573c1c5c28e99058e626086c7a6afd9d64a948c9b99fc21b071e6d31f4d97573",
+    ("rich", False): "3efeb74fcce09cb9ae575a17616738a6a0ec921900a27ad867bc615aa515d372",
+    ("rich", True): "9f0978903e2182882f3c5326e403603860612383d935b7bcc58ee0bc8c3571b9",
+    ("aws-s3", False): "b4c81f7ed63bd237ae1fb7fa9b6cebed1bfc3f8d031f49b4e84fbf3fa015d10c",
+    ("aws-s3", True): "d2cd14a2174495b25221718611ef546cd36498a216c3881a42ed1de584d55f58",
 }
 
 

@@ -204,11 +204,13 @@ class _Voice:
         "of_pair",
         "service",
         "sizes",
+        "turn",
     )
 
     def __init__(self, service: Service, sizes: list[_Sizes], next_port: Iterator[int]) -> None:
         self.service = service
         self.connections: list[_Connection | None] = [None] * service.open_at_once
+        self.turn = 0
         self.closing = 1 / service.windows
         self.sizes = sizes
         self.flags = _flags(service)
@@ -345,7 +347,8 @@ class Traffic:
             time = times[(records - left) * slots // records]
             near, far, denied, start, end = time
             connections = voice.connections
-            at = int(draw() * len(connections))
+            # In turn, so that the one that is due has rested longest.
+            at = voice.turn = (voice.turn or len(connections)) - 1
             connection = connections[at]
             if connection is None:
                 connection = connections[at] = self._open(voice)
@@ -387,10 +390,10 @@ class Traffic:
         return left
 
     def _find(self, voice: _Voice, at: int, start: int) -> int:
-        """Find the place of a connection that has no record at a time, from a place on; None is there if all have."""
+        """Find the place of a connection that has no record at a time, below a place; None is there if none has."""
         connections = voice.connections
-        for step in range(8):
-            place = (at + step) % len(connections)
+        for step in range(1, 4):
+            place = (at - step) % len(connections)
             connection = connections[place]
             if connection is None:
                 connection = connections[place] = self._open(voice)
