@@ -33,12 +33,12 @@ ALLOWED = [
 
 # Made on Python 3.11, Linux x86-64. A change here changes everyone's samples: say so in the change log.
 PINNED = {
-    ("default", False): "f9ce2ccee5ace472352210e677ba8d8eb68ef954c93fb8386b185f17ed38a192",
-    ("default", True): "be0f33beaa9ee4475026a72d4a29a3567faaf6a2b372f4414eb4f0ff2b857568",
-    ("rich", False): "2e73e99d68ac4c517007b06b08482a5f079361d797012d25b1f321be3413a402",
-    ("rich", True): "c133f421b56ed730bbf722e4ae693665aa749e9d26cbcb1891f010f48718c551",
-    ("aws-s3", False): "597f4aad1b23685914bd36835f2a2f5fb218075cf2feb499f1bb2b7bf1982576",
-    ("aws-s3", True): "bf5b1ee39c17d51d527db98acc795055929174a5f2f9e9746142f3b261e3e022",
+    ("default", False): "0ba1c367a756191d299304ba15dc8c94ecccd3c6e8d3fa57f05c6e6ae4eac16e",
+    ("default", True): "573c1c5c28e99058e626086c7a6afd9d64a948c9b99fc21b071e6d31f4d97573",
+    ("rich", False): "3efeb74fcce09cb9ae575a17616738a6a0ec921900a27ad867bc615aa515d372",
+    ("rich", True): "9f0978903e2182882f3c5326e403603860612383d935b7bcc58ee0bc8c3571b9",
+    ("aws-s3", False): "b4c81f7ed63bd237ae1fb7fa9b6cebed1bfc3f8d031f49b4e84fbf3fa015d10c",
+    ("aws-s3", True): "d2cd14a2174495b25221718611ef546cd36498a216c3881a42ed1de584d55f58",
 }
 
 

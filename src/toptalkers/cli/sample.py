@@ -37,6 +37,8 @@ def sample(
 ) -> None:
     """Write the flow logs of a small made-up company, to try things out.
 
+    truth.json beside them has the conversations that were really sent. Nothing that reads the folder counts it.
+
     \b
     Example:
       toptalkers sample --records 1000000 --out sample/

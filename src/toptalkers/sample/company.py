@@ -94,7 +94,7 @@ _TIERS = (
     ("idle", "data", 4, 240, False),
 )
 
-_LONG_WINDOWS = {"web-8", "batch-5", "batch-6", "orders-db-3", "content-db-2"}
+_LONG_WINDOWS = {"batch-5", "batch-6", "orders-db-3", "content-db-2"}
 """The interfaces of older instances, whose records are of up to ten minutes."""
 
 _SECONDARY = {"app-4": 204}
@@ -241,6 +241,7 @@ _PROBE = Flows((1, 3), (40, 60))
 
 _LB, _WEB, _APP, _BATCH = hosts_of("load-balancer"), hosts_of("web"), hosts_of("app"), hosts_of("batch")
 _TRANSFER, _NTP_CLIENTS = hosts_of("transfer"), tuple(host for host in _INSTANCES if host.tier != "directory")
+_PINGED = tuple(host for host in BUSY_HOSTS if host.tier != TWICE_LOGGED_TIER)
 _INTERNAL_LB, _DIRECTORY = hosts_of("internal-load-balancer"), hosts_of("directory")
 _BASTION, _MONITORING = hosts_of("bastion"), hosts_of("monitoring")
 _ORDERS, _CONTENT, _CACHE = hosts_of("orders-db"), hosts_of("content-db"), hosts_of("cache")
@@ -281,7 +282,7 @@ SERVICES = (
     Service("administration", 2, Route.FROM_OFFICE, OFFICES[:12], _BASTION, 22, TCP, 60, 4, _SMALL_TCP, _SMALL_TCP),
     Service("shells", 4, Route.INSIDE, _BASTION, _INSTANCES, 22, TCP, 60, 6, _SMALL_TCP, _SMALL_TCP),
     Service("metrics", 16, Route.INSIDE, _MONITORING, _INSTANCES, 9100, TCP, 300, 31, _SMALL_TCP, _PAGE, skew=1),
-    Service("ping", 6, Route.INSIDE, _MONITORING, BUSY_HOSTS, 0, ICMP, 60, 40, Flows((1, 5), (84, 84)),
+    Service("ping", 6, Route.INSIDE, _MONITORING, _PINGED, 0, ICMP, 60, 40, Flows((1, 5), (84, 84)),
             Flows((1, 5), (84, 84)), skew=1),
     Service("ping from outside", 4, Route.FROM_INTERNET, CUSTOMERS_IPV4, _LB, 0, ICMP, 6, 10, Flows((1, 5), (84, 84)),
             Flows((1, 5), (84, 84))),

@@ -62,6 +62,8 @@ _DENIED_ROUTES = frozenset({Route.SCAN, Route.DENIED})
 _LONGEST_CONVERSATION = 6
 """The most records per capture window of one conversation (through NAT)."""
 
+_DIGIT_BITS = 64
+
 _MOST_CONNECTIONS = 10_000
 """At most so many connections of a service are open at a time, so that memory is bounded."""
 
@@ -82,10 +84,8 @@ _AWS_SERVICES = dict.fromkeys(OBJECT_STORE, "S3") | dict.fromkeys(PAYMENT_SERVIC
 _Record = tuple[Callable[[str], None], int, str, str, str]
 """Where its lines go, which part it uses, and the texts before the part, before the flags and after them."""
 
-_OfHost = tuple[Host, _Record]
-
-_Sizes = tuple[str, str, tuple[int, int, int, int]]
-"""`packets bytes` of a request and of its reply, and the same as numbers."""
+_Sizes = tuple[str, str, int]
+"""`packets bytes` of a request and of its reply, and the four numbers as `_pack` has them."""
 
 _Flags = tuple[str, str, str, str, str]
 """The TCP flags of each part."""
@@ -136,37 +136,86 @@ def records_by_slice(records: int) -> list[int]:
     return [records * high // total - records * low // total for low, high in pairwise(edges)]
 
 
+def _pack(*numbers: int) -> int:
+    """Make one number of some below 2^64, so that one addition adds all of them."""
+    return sum(number << _DIGIT_BITS * place for place, number in enumerate(numbers))
+
+
+def _unpack(packed: int, numbers: int) -> list[int]:
+    """Make as many numbers again of the sum of what `_pack` made."""
+    return [packed >> _DIGIT_BITS * place & (1 << _DIGIT_BITS) - 1 for place in range(numbers)]
+
+
+_A_CONNECTION = _pack(0, 0, 0, 0, 1)
+
+
+class _Sum:
+    """What was sent in a conversation: packets and bytes to the server, to the client, and connections; see `_pack`."""
+
+    __slots__ = ("packed",)
+
+    def __init__(self) -> None:
+        self.packed = 0
+
+
 class _Connection:
     """A connection: what its interfaces log, when they did last, and what was sent in its conversation.
 
     Attributes:
         records: those of interfaces with short windows.
         slow: those of interfaces with long windows.
-        sums: packets and bytes to the server, the same to the client, connections.
+        sent: the sum of its conversation.
         last: when its last record ended; 0 before the first.
 
     """
 
-    __slots__ = ("last", "records", "slow", "sums")
+    __slots__ = ("last", "records", "sent", "slow")
 
-    def __init__(self, records: list[tuple[Host, _Record]], sums: list[int]) -> None:
-        self.records = [record for host, record in records if host.window_s == _WINDOW_SECONDS]
-        self.slow = [record for host, record in records if host.window_s != _WINDOW_SECONDS]
-        self.sums = sums
+    def __init__(self, records: list[_Record], slow: list[_Record], sent: _Sum) -> None:
+        self.records = records
+        self.slow = slow
+        self.sent = sent
         self.last = 0
+
+
+def _parts(request: str, reply: str, time: _Times) -> tuple[str, str, str, str, str]:
+    near, far, denied, _, _ = time
+    return request + near, reply + near, request + far, reply + far, request + denied
+
+
+def _joined(first: _Times, last: _Times) -> _Times:
+    """The time from the beginning of one window to the end of another."""
+    near, far, denied = (
+        f" {one.split(' ', 2)[1]} {other.split(' ', 2)[2]}" for one, other in zip(first[:3], last[:3], strict=True)
+    )
+    return near, far, denied, first[3], last[4]
 
 
 class _Voice:
     """The state of one service: its open connections, and the sizes and flags that it draws from."""
 
-    __slots__ = ("closing", "connections", "flags", "next_port", "of_pair", "service", "sizes")
+    __slots__ = (
+        "closing",
+        "connections",
+        "flags",
+        "has_two_ends",
+        "is_denied",
+        "next_port",
+        "of_pair",
+        "service",
+        "sizes",
+        "turn",
+    )
 
     def __init__(self, service: Service, sizes: list[_Sizes], next_port: Iterator[int]) -> None:
         self.service = service
         self.connections: list[_Connection | None] = [None] * service.open_at_once
+        self.turn = 0
         self.closing = 1 / service.windows
         self.sizes = sizes
         self.flags = _flags(service)
+        self.has_two_ends = service.route in {Route.INSIDE, Route.THROUGH_NAT, Route.THROUGH_BALANCER}
+        self.is_denied = service.route in _DENIED_ROUTES
         self.next_port = next_port
         self.of_pair: dict[tuple[object, object], _Connection] = {}
         """The only connection of a client and a server, if the service has only one port for clients."""
@@ -210,7 +259,7 @@ def _draw_sizes(service: Service, draw: Callable[[], float]) -> _Sizes:
     request, reply = draw_size(service.request), draw_size(service.reply)
     if service.route in _DENIED_ROUTES:
         reply = 0, 0
-    return f" {request[0]} {request[1]}", f" {reply[0]} {reply[1]}", request + reply
+    return f" {request[0]} {request[1]}", f" {reply[0]} {reply[1]}", _pack(*request, *reply)
 
 
 class Traffic:
@@ -230,16 +279,20 @@ class Traffic:
             for service, sizes in zip(SERVICES, _sizes_of_services(), strict=True)
         ]
         self._turns = [voice for voice in self._voices for _ in range(voice.service.weight)]
-        self._lines: dict[Host | None, list[str]] = {host: [] for host in HOSTS}
-        self._lines[None] = []  # the second flow log of one tier
+        self._lines: dict[Host, list[str]] = {host: [] for host in HOSTS}
+        self._begins = {
+            host: (lines.append, f"{self._version} {ACCOUNT_ID} {host.interface_id} ")
+            for host, lines in self._lines.items()
+        }
+        self._logged_again: list[str] = []  # by the second flow log of one tier
         self._late: list[str] = []
         self._nat = {host.subnet.az_id: (host, count(int(_NAT_PORTS * self._draw()))) for host in hosts_of("nat")}
         self._balancers = {host.subnet.az_id: host for host in hosts_of(TWICE_LOGGED_TIER)}
         self._until_nodata = _RECORDS_PER_NODATA
         self._until_skipdata = _RECORDS_PER_SKIPDATA
         self._until_redelivery = _RECORDS_PER_REDELIVERY // 10
-        self._sent: dict[Talk, list[int]] = {}
-        self._denied: dict[Talk, list[int]] = {}
+        self._sent: dict[Talk, _Sum] = {}
+        self._denied: dict[Talk, _Sum] = {}
         self._lost: dict[str, int] = {}
         self._duplicates = 0
 
@@ -274,9 +327,9 @@ class Traffic:
         left -= self._log_nodata(start, seconds, records, max(0, left))
         left = self._fill(times, records, left, rest)
         left = self._fill(times, records, left + self._lose(records), rest)
-        self._duplicates += len(self._lines[None])
+        self._duplicates += len(self._logged_again)
         lines = self._late
-        for of_host in self._lines.values():
+        for of_host in (*self._lines.values(), self._logged_again):
             lines += of_host
             of_host.clear()
         self._late = lines[records:]
@@ -287,42 +340,47 @@ class Traffic:
     def _fill(self, times: list[_Times], records: int, left: int, rest: int) -> int:
         """Log records until none of a batch's is left to be made; return by how many they are too many, negative."""
         draw, rich, turns, slots = self._draw, self._rich, self._turns, len(times)
+        many = len(turns)
+        parts: tuple[str, ...]
         while left > 0:
-            voice = turns[int(draw() * len(turns))]
+            voice = turns[int(draw() * many)]
             time = times[(records - left) * slots // records]
             near, far, denied, start, end = time
             connections = voice.connections
-            at = int(draw() * len(connections))
+            # In turn, so that the one that is due has rested longest.
+            at = voice.turn = (voice.turn or len(connections)) - 1
             connection = connections[at]
-            if connection is None or connection.last >= start:
+            if connection is None:
+                connection = connections[at] = self._open(voice)
+            last = connection.last
+            if last >= start:
                 at = self._find(voice, at, start)
                 connection = connections[at]
                 if connection is None:
                     continue
+                last = connection.last
             of_window = connection.records
             if left < _LONGEST_CONVERSATION and len(of_window) + len(connection.slow) > left + rest:
                 continue
-            closes = draw() < voice.closing
+            uniform = draw()
+            closes = uniform < voice.closing
             if closes:
                 connections[at] = None
             if connection.slow:
                 most = min(left + rest, max(left, _MOST_LATE))
                 left -= self._log_long_window(voice, connection, time, most, closes=closes)
                 continue
-            request, reply, (packets, octets, reply_packets, reply_octets) = voice.sizes[int(draw() * _DRAWN_SIZES)]
-            sums = connection.sums
-            if connection.last:
-                flags = voice.flags[closes]
-            else:
-                flags = voice.flags[2 + closes]
-                sums[4] += 1
+            request, reply, packed = voice.sizes[int(uniform * _DRAWN_SIZES)]
+            connection.sent.packed += packed if last else packed + _A_CONNECTION
             connection.last = end
-            sums[0] += packets
-            sums[1] += octets
-            sums[2] += reply_packets
-            sums[3] += reply_octets
-            parts = (request + near, reply + near, request + far, reply + far, request + denied)
+            if voice.has_two_ends:
+                parts = (request + near, reply + near, request + far, reply + far)
+            elif voice.is_denied:
+                parts = (request + near, "", "", "", request + denied)
+            else:
+                parts = ("", "", request + far, reply + far)
             if rich:
+                flags = voice.flags[closes if last else 2 + closes]
                 for log, part, head, before, after in of_window:
                     log(f"{head}{parts[part]}{before}{flags[part]}{after}")
             else:
@@ -332,10 +390,10 @@ class Traffic:
         return left
 
     def _find(self, voice: _Voice, at: int, start: int) -> int:
-        """Find the place of a connection that has no record at a time, from a place on; None is there if all have."""
+        """Find the place of a connection that has no record at a time, below a place; None is there if none has."""
         connections = voice.connections
-        for step in range(8):
-            place = (at + step) % len(connections)
+        for step in range(1, 4):
+            place = (at - step) % len(connections)
             connection = connections[place]
             if connection is None:
                 connection = connections[place] = self._open(voice)
@@ -356,41 +414,36 @@ class Traffic:
 
         The slow ones have the sums of the others. There are at most so many records as are given.
         """
-        draw = self._draw
+        draw, sizes = self._draw, voice.sizes
         start = time[3]
         uniform = draw()
-        windows = 1 + int(_LONG_WINDOWS * uniform * uniform * uniform) if voice.service.windows > 1 else 1
+        windows = 1 + int(_LONG_WINDOWS * uniform * uniform * uniform) if voice.closing < 1 else 1
         free = max(connection.last + 1, FIRST_SECOND)
         windows = min(windows, 1 + (start - free) // _WINDOW_SECONDS)
-        slow, fast = len(connection.slow), len(connection.records)
+        fast, slow = connection.records, connection.slow
         if fast:
-            windows = max(1, min(windows, (most - slow) // fast))
-        sums = connection.sums
+            windows = max(1, min(windows, (most - len(slow)) // len(fast)))
         opens = not connection.last
-        sums[4] += opens
-        total = (0, 0, 0, 0)
+        total = 0
         begin = time
-        for number in range(windows):
-            before = windows - 1 - number
-            of_window = self._window(start - before * _WINDOW_SECONDS) if before else time
-            if not number:
+        for before in range(windows - 1, 0, -1):
+            of_window = self._window(start - before * _WINDOW_SECONDS)
+            request, reply, packed = sizes[int(draw() * _DRAWN_SIZES)]
+            is_first = not total
+            if is_first:
                 begin = of_window
-            request, reply, size = voice.sizes[int(draw() * _DRAWN_SIZES)]
-            total = (total[0] + size[0], total[1] + size[1], total[2] + size[2], total[3] + size[3])
-            near, far, denied, _, _ = of_window
-            parts = (request + near, reply + near, request + far, reply + far, request + denied)
-            self._log(connection.records, parts, voice.flags[2 * (opens and not number) + (closes and not before)])
-        for number in range(4):
-            sums[number] += total[number]
-        request, reply = f" {total[0]} {total[1]}", f" {total[2]} {total[3]}"
-        near, far, denied = (
-            f" {first.split(' ', 2)[1]} {last.split(' ', 2)[2]}"
-            for first, last in zip(begin[:3], time[:3], strict=True)
-        )
-        parts = (request + near, reply + near, request + far, reply + far, request + denied)
-        self._log(connection.slow, parts, voice.flags[2 * opens + closes])
+            total += packed
+            self._log(fast, _parts(request, reply, of_window), voice.flags[2 * (opens and is_first)])
+        request, reply, packed = sizes[int(draw() * _DRAWN_SIZES)]
+        parts = _parts(request, reply, time)
+        self._log(fast, parts, voice.flags[2 * (opens and not total) + closes])
+        if total:
+            numbers = _unpack(total + packed, 4)
+            parts = _parts(f" {numbers[0]} {numbers[1]}", f" {numbers[2]} {numbers[3]}", _joined(begin, time))
+        self._log(slow, parts, voice.flags[2 * opens + closes])
+        connection.sent.packed += total + packed + _A_CONNECTION * opens
         connection.last = time[4]
-        return slow + fast * windows
+        return len(slow) + len(fast) * windows
 
     def _log(self, records: list[_Record], parts: tuple[str, ...], flags: _Flags) -> None:
         for log, part, head, before, after in records:
@@ -474,47 +527,62 @@ class Traffic:
         if service.client_port or not service.port:
             known = voice.of_pair.get((client, server))
             if known is None:
-                known = voice.of_pair[client, server] = self._connect(service, client, server, service.client_port)
+                known = voice.of_pair[client, server] = self._connect(voice, client, server, service.client_port)
             return known
         number = next(voice.next_port) * 17389 % _EPHEMERAL_PORTS
-        return self._connect(service, client, server, _LOWEST_EPHEMERAL_PORT + number)
+        return self._connect(voice, client, server, _LOWEST_EPHEMERAL_PORT + number)
 
-    def _connect(self, service: Service, client: Host | str, server: Host | str, client_port: int) -> _Connection:
-        asks = f" {client_port} {service.port} {service.protocol}"
-        answers = f" {service.port} {client_port} {service.protocol}"
+    def _connect(self, voice: _Voice, client: Host | str, server: Host | str, client_port: int) -> _Connection:
+        service = voice.service
+        route, port, protocol = service.route, service.port, service.protocol
+        asks = f" {client_port} {port} {protocol}"
+        answers = f" {port} {client_port} {protocol}"
+        slow: list[_Record] = []
         if isinstance(server, str):
             assert isinstance(client, Host)  # noqa: S101 - the table of services has no other kind
             source, target = client.ipv4, server
-            records = self._through_nat(client, server, service, asks, answers)
+            at_client, records = self._through_nat(client, server, service, asks, answers)
+            if client.window_s == _WINDOW_SECONDS:
+                records += at_client
+            else:
+                slow = at_client
         elif isinstance(client, Host):
             source, target = client.ipv4, server.secondary or server.ipv4
-            is_denied = service.route is Route.DENIED
-            records = self._inside(client, server, source, target, asks, answers, denied=is_denied)
+            at_client, at_server = self._inside(client, server, target, asks, answers, denied=voice.is_denied)
+            records = []
+            for host, of_host in ((client, at_client), (server, at_server)):
+                if host.window_s == _WINDOW_SECONDS:
+                    records += of_host
+                else:
+                    slow += of_host
         else:
             source, target = client, server.ipv6 if ":" in client else server.ipv4
-            records = self._from_outside(service.route, source, server, target, asks, answers)
-        sent = self._denied if service.route in _DENIED_ROUTES else self._sent
-        return _Connection(records, sent.setdefault((source, target, service.port, service.protocol), [0] * 5))
+            records = self._from_outside(route, source, server, target, asks, answers)
+        sums = self._denied if voice.is_denied else self._sent
+        talk = (source, target, port, protocol)
+        sent = sums.get(talk)
+        if sent is None:
+            sent = sums[talk] = _Sum()
+        return _Connection(records, slow, sent)
 
     def _inside(
-        self, client: Host, server: Host, source: str, target: str, asks: str, answers: str, *, denied: bool
-    ) -> list[_OfHost]:
+        self, client: Host, server: Host, target: str, asks: str, answers: str, *, denied: bool
+    ) -> tuple[list[_Record], list[_Record]]:
         """Log at both ends; the server's own interface knows it by its primary address."""
-        own = server.ipv4
-        to_own = None if own == target else (source, target)
-        from_own = None if own == target else (target, source)
+        source, own = client.ipv4, server.ipv4
+        to_own, from_own = ((source, target), (target, source)) if own != target else (None, None)
         asked = self._record(client, _NEAR_REQUEST, source, target, asks, path=_PATH_SAME_VPC)
         if denied:
-            return [*asked, *self._record(server, _DENIED_REQUEST, source, own, asks, packet=to_own)]
-        return [
-            *asked,
-            *self._record(server, _FAR_REQUEST, source, own, asks, packet=to_own),
-            *self._record(server, _FAR_REPLY, own, source, answers, path=_PATH_SAME_VPC, packet=from_own),
-            *self._record(client, _NEAR_REPLY, target, source, answers),
+            return [asked], [self._record(server, _DENIED_REQUEST, source, own, asks, packet=to_own)]
+        return [asked, self._record(client, _NEAR_REPLY, target, source, answers)], [
+            self._record(server, _FAR_REQUEST, source, own, asks, packet=to_own),
+            self._record(server, _FAR_REPLY, own, source, answers, path=_PATH_SAME_VPC, packet=from_own),
         ]
 
-    def _through_nat(self, client: Host, server: str, service: Service, asks: str, answers: str) -> list[_OfHost]:
-        """Log both faces of the NAT gateway as AWS does ("Traffic through a NAT gateway").
+    def _through_nat(
+        self, client: Host, server: str, service: Service, asks: str, answers: str
+    ) -> tuple[list[_Record], list[_Record]]:
+        """Log at the client, and both faces of the NAT gateway as AWS does ("Traffic through a NAT gateway").
 
         On the gateway's interface, srcaddr and dstaddr have the gateway's own address on its side; only the pkt-
         fields keep the original address.
@@ -525,30 +593,35 @@ class Traffic:
         asks_on = f" {nat_port} {service.port} {service.protocol}"
         answers_on = f" {service.port} {nat_port} {service.protocol}"
         return [
-            *self._record(client, _NEAR_REQUEST, host, server, asks, path=_PATH_SAME_VPC),
-            *self._record(nat, _FAR_REQUEST, host, gateway, asks, packet=(host, server)),
-            *self._record(nat, _FAR_REQUEST, gateway, server, asks_on, path=_PATH_INTERNET),
-            *self._record(nat, _FAR_REPLY, server, gateway, answers_on),
-            *self._record(nat, _FAR_REPLY, gateway, host, answers, path=_PATH_SAME_VPC, packet=(server, host)),
-            *self._record(client, _NEAR_REPLY, server, host, answers),
+            self._record(client, _NEAR_REQUEST, host, server, asks, path=_PATH_SAME_VPC),
+            self._record(client, _NEAR_REPLY, server, host, answers),
+        ], [
+            self._record(nat, _FAR_REQUEST, host, gateway, asks, packet=(host, server)),
+            self._record(nat, _FAR_REQUEST, gateway, server, asks_on, path=_PATH_INTERNET),
+            self._record(nat, _FAR_REPLY, server, gateway, answers_on),
+            self._record(nat, _FAR_REPLY, gateway, host, answers, path=_PATH_SAME_VPC, packet=(server, host)),
         ]
 
     def _from_outside(
         self, route: Route, client: str, server: Host, target: str, asks: str, answers: str
-    ) -> list[_OfHost]:
+    ) -> list[_Record]:
         """Log at the server, and at the zone's load balancer if there is one, which keeps the client's address."""
         if route is Route.SCAN:
-            return self._record(server, _DENIED_REQUEST, client, target, asks)
+            return [self._record(server, _DENIED_REQUEST, client, target, asks)]
         out = _PATH_VPN if route is Route.FROM_OFFICE else _PATH_INTERNET
         records = [
-            *self._record(server, _FAR_REQUEST, client, target, asks),
-            *self._record(server, _FAR_REPLY, target, client, answers, path=out),
+            self._record(server, _FAR_REQUEST, client, target, asks),
+            self._record(server, _FAR_REPLY, target, client, answers, path=out),
         ]
         if route is Route.THROUGH_BALANCER:
             balancer = self._balancers[server.subnet.az_id]
             own = balancer.ipv4
-            records += self._record(balancer, _NEAR_REQUEST, client, own, asks, packet=(client, target))
-            records += self._record(balancer, _NEAR_REPLY, own, client, answers, path=out, packet=(target, client))
+            at_balancer = [
+                self._record(balancer, _NEAR_REQUEST, client, own, asks, packet=(client, target)),
+                self._record(balancer, _NEAR_REPLY, own, client, answers, path=out, packet=(target, client)),
+            ]
+            records += at_balancer
+            records += [(self._logged_again.append, *record[1:]) for record in at_balancer]
         return records
 
     def _record(
@@ -561,26 +634,26 @@ class Traffic:
         *,
         path: str = "",
         packet: tuple[str, str] | None = None,
-    ) -> list[_OfHost]:
-        """Prepare the record of an interface for one direction, or two; `path` is set for outgoing traffic."""
-        head = f"{self._version} {ACCOUNT_ID} {host.interface_id} {src} {dst}{ports}"
-        before = after = ""
-        if self._rich:
-            subnet = host.subnet
-            before = f" {VPC_ID} {subnet.subnet_id} {host.instance_id} "
-            packet_src, packet_dst = packet or (src, dst)
-            after = (
-                f" {'IPv6' if ':' in src else 'IPv4'} {packet_src} {packet_dst} {REGION} {subnet.az_id}"
-                f" {_AWS_SERVICES.get(packet_src, '-')} {_AWS_SERVICES.get(packet_dst, '-')}"
-                f" {'egress' if path else 'ingress'} {path or '-'}"
-            )
-        logs = (host, None) if host.tier == TWICE_LOGGED_TIER else (host,)
-        return [(host, (self._lines[log].append, part, head, before, after)) for log in logs]
+    ) -> _Record:
+        """Prepare the record that an interface logs for one direction; `path` is set for outgoing traffic."""
+        log, begin = self._begins[host]
+        head = f"{begin}{src} {dst}{ports}"
+        if not self._rich:
+            return log, part, head, "", ""
+        subnet = host.subnet
+        before = f" {VPC_ID} {subnet.subnet_id} {host.instance_id} "
+        packet_src, packet_dst = packet or (src, dst)
+        after = (
+            f" {'IPv6' if ':' in src else 'IPv4'} {packet_src} {packet_dst} {REGION} {subnet.az_id}"
+            f" {_AWS_SERVICES.get(packet_src, '-')} {_AWS_SERVICES.get(packet_dst, '-')}"
+            f" {'egress' if path else 'ingress'} {path or '-'}"
+        )
+        return log, part, head, before, after
 
 
-def _in_order(sent: dict[Talk, list[int]]) -> list[Sent]:
+def _in_order(sent: dict[Talk, _Sum]) -> list[Sent]:
     """The conversations of which something was sent, those with most bytes first."""
-    found = [Sent(talk, *sums) for talk, sums in sent.items() if sums[4]]
+    found = [Sent(talk, *_unpack(of_talk.packed, 5)) for talk, of_talk in sent.items() if of_talk.packed]
     return sorted(found, key=lambda one: (-one.bytes_to_server - one.bytes_to_client, one.talk))
 
 
