@@ -162,3 +162,39 @@ def test_a_log_that_is_spilled_in_the_middle_of_a_file_loses_only_that_file(tmp_
         for part in range(door.PARTS):
             spilled.fetch(part, fetched)
     assert [line.rpartition(b"\t")[2] for line in b"".join(fetched.ranked(0)).splitlines()] == [b"3"]
+
+
+def test_without_memory_nothing_is_answered() -> None:
+    """However little memory there is to join records, the end is a MemoryError, or the whole answer."""
+    if "ASAN_OPTIONS" in os.environ or sys.platform != "linux":
+        return
+    program = """
+import os, resource, sys
+from tests.unit.test_kernel_conversations import ONCE, record, read_all
+from toptalkers.kernel import door
+from toptalkers.question.conversations import record_question
+content = b"".join(
+    record(srcaddr=f"10.{n >> 8}.{n & 255}.1", interface_id=f"eni-{n % 900}", srcport=str(1024 + n), tcp_flags="-")
+    for n in range(20_000)
+)
+for kilobytes in (0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 8000, 100_000):
+    if os.fork() == 0:
+        conversations = door.Conversations(ONCE)
+        conversations.add_records(*read_all(door, record_question(ONCE), [content]))
+        with open("/proc/self/statm") as file:
+            limit = int(file.read().split()[0]) * resource.getpagesize() + (kilobytes << 10)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        try:
+            conversations.finish()
+        except MemoryError:
+            os._exit(1)
+        os._exit(0 if conversations.talkers == 20_000 else 2)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), end=" ", flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    codes = done.stdout.split()
+    assert len(codes) == 10, done.stderr
+    assert codes == sorted(codes, reverse=True)
+    assert (codes[0], codes[-1]) == ("1", "0")
