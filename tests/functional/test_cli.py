@@ -71,7 +71,7 @@ def test_pairs_as_a_user_sees_them() -> None:
 
 
 def test_a_digest_of_records_without_flags_says_so(tmp_path: Path) -> None:
-    """The note is that of the records; a digest cannot tell whether packets' addresses were logged, so it says nothing."""
+    """The note is that of the records; of the packets' addresses, a digest cannot tell whether they were logged."""
     digest = str(tmp_path / "d.parquet")
     assert run("digest", "-", "--output", digest, stdin=_seen("")).exit_code == 0
     result = run("run-local", digest, "--count", "once", "--pairs")
