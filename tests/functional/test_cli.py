@@ -70,6 +70,16 @@ def test_pairs_as_a_user_sees_them() -> None:
     assert "Note:" not in result.stderr
 
 
+def test_a_digest_of_records_without_flags_says_so(tmp_path: Path) -> None:
+    """The note is that of the records; of the packets' addresses, a digest cannot tell whether they were logged."""
+    digest = str(tmp_path / "d.parquet")
+    assert run("digest", "-", "--output", digest, stdin=_seen("")).exit_code == 0
+    result = run("run-local", digest, "--count", "once", "--pairs")
+    assert result.stdout == run("run-local", "-", "--count", "once", "--pairs", stdin=_seen("")).stdout
+    assert "Note: 4 TCP records have no tcp-flags" in result.stderr
+    assert "pkt-srcaddr" not in result.stderr
+
+
 def test_a_format_that_cannot_be_joined_is_named() -> None:
     """Without interface-id the file is left out, with what needs it; without the option its records add up."""
     content = _seen("").replace(b"interface-id", b"vpc-id")

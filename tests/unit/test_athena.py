@@ -115,6 +115,15 @@ def test_the_answer_is_that_of_every_engine(data: st.DataObject) -> None:
     assert answer_of(query, top, *parts) == expected
 
 
+def test_equal_ports_are_the_services_on_both_sides() -> None:
+    """The client's port is the same one, also above 1024, as in every engine."""
+    layout = Layout(("srcaddr", "dstaddr", "srcport", "dstport"))
+    content = b"srcaddr dstaddr srcport dstport\n192.0.2.1 192.0.2.2 40000 40000\n"
+    query = Query.parse(by="service-port,side,client-port", ports="all", action="ALL")
+    expected = count(query, [content], set(FIELDS)).lines(0)
+    assert answer_of(query, 0, (layout, content)) == expected == b"40000\tboth\t40000\t1\n"
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -542,6 +542,8 @@ class Folding:
 
     def add_row(self, key: Key, row: Row) -> None:
         """Add a row of a digest."""
+        if row[5] != COPY and key[7] == TCP and key[9] == b"-":
+            self._tally.add("without_flags", row[2])
         self._add(key, row)
 
     def _sum(self, key: bytes, row: Row) -> None:

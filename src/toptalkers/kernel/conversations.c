@@ -246,7 +246,6 @@ static bool fold_row(folding *f, row *one) {
     if (fits && copies)
         fits = fold_records(f, one, &whose, copies, f->texts.how[HOWS]);
     if (fits && copies < records) {
-        f->found->without_flags += value_of_part(one, R_PROTOCOL) == TCP && has_none(one, R_FLAGS);
         f->found->without_packet_addresses += has_none(one, R_PKT_SRCADDR) && has_none(one, R_PKT_DSTADDR);
         fits = fold_records(f, one, &whose, 1, f->texts.how[how]);
     }
@@ -303,7 +302,9 @@ int conversations_look(counter *folded, findings *found) {
         if (!settle(&folded->table, one))
             continue;
         size_t how = how_of(&texts, one);
-        *(how < HOWS ? &found->oriented[how] : &found->copies) += sums_of(&folded->table, one)[F_RECORDS];
+        int64_t records = sums_of(&folded->table, one)[F_RECORDS];
+        *(how < HOWS ? &found->oriented[how] : &found->copies) += records;
+        found->without_flags += how < HOWS && lacks_flags(one) ? records : 0;
     }
     return 0;
 }

@@ -93,6 +93,11 @@ static inline size_t how_of(const folded_texts *texts, const row *one) {
     return how;
 }
 
+/* Whether a folded row is of TCP, and without flags. */
+static inline bool lacks_flags(const row *one) {
+    return value_of_part(one, F_PROTOCOL) == TCP && has_none(one, F_FLAGS);
+}
+
 /* flows.c */
 /* Folded rows, and the answer that is made of them. */
 typedef struct {

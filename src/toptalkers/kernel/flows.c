@@ -95,6 +95,7 @@ static inline flow flow_of(const joining *j, const row *one) {
 /* Whether a row is counted at all: if not, it moves to another reason. */
 static bool is_counted(joining *j, const row *one, int64_t records) {
     size_t how = how_of(&j->texts, one);
+    j->found->without_flags += how < HOWS && lacks_flags(one) ? records : 0;
     if (how == HOWS && j->is_once) {
         j->found->copies += records;
         return false;

@@ -434,7 +434,8 @@ int64_t export_next(export *e, column_data *columns);
 typedef struct {
     int64_t malformed_address, malformed_port, malformed_number, ports, copies, collapsed, relayed;
     int64_t oriented[4]; /* by the rule that found the server; copies are in none */
-    int64_t without_flags, without_packet_addresses; /* of TCP, and of all; no copies, and no rows of digests */
+    int64_t without_flags;            /* of TCP; no copies */
+    int64_t without_packet_addresses; /* no copies, and no rows of digests */
 } findings;
 
 /* Add the records of a counter with the key RECORD_KEY to one with FOLDED_KEY and the sums of digests

@@ -182,8 +182,8 @@ class RecordSql:
         if word == "service-port":
             return f"CASE WHEN ({side}) = 'src' THEN {source} ELSE {destination} END"
         other = f"CASE WHEN ({side}) = 'src' THEN {destination} ELSE {source} END"
-        is_known = f"try_cast({other} AS integer) <= {HIGHEST_KNOWN_PORT}"
-        return f"CASE WHEN {source} <> '-' AND {destination} <> '-' AND {is_known} THEN {other} ELSE '-' END"
+        is_known = f"try_cast({other} AS integer) <= {HIGHEST_KNOWN_PORT} OR ({side}) = 'both'"
+        return f"CASE WHEN {source} <> '-' AND {destination} <> '-' AND ({is_known}) THEN {other} ELSE '-' END"
 
     def _where(self, program: str) -> str:
         stack: list[str] = []
