@@ -42,7 +42,11 @@ def lines(query: Query, *paths: Path) -> bytes:
 
 @pytest.mark.parametrize(
     ("query", "who"),
-    [(Query.parse(count="once"), "--count once needs"), (PAIRS, "--count once and --pairs need"), (DIGEST, "the question needs")],
+    [
+        (Query.parse(count="once"), "--count once needs"),
+        (PAIRS, "--count once and --pairs need"),
+        (DIGEST, "the question needs"),
+    ],
     ids=["once", "pairs", "digest"],
 )
 def test_a_file_without_interfaces_is_left_out(tmp_path: Path, query: Query, who: str) -> None:
