@@ -376,6 +376,8 @@ class LocalEngine:
         # The records of a digest were judged when it was made.
         reason = None if part.is_digest else why_left_out(counter, tally, self._query, part.wrapping)
         counter.end_file(counts=reason is None)
+        if reason is None and part.is_digest:
+            counter.quality += part.quality
         if part.note:
             with self._lock:
                 self.lacks.setdefault(part.note, []).append(part.name)
