@@ -2,11 +2,17 @@
 
 import gzip
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from toptalkers.engines import hadoop, local
+from tests.hadoop.pseudo_distributed import Hadoop
+from toptalkers.engines import hadoop as embedded_hadoop
+from toptalkers.engines import local
+from toptalkers.job import count_flows
+from toptalkers.job.steps import plan_steps
 from toptalkers.question.digest import digest_texts
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
@@ -77,7 +83,7 @@ def test_the_embedded_hadoop_as_the_local_engine(tmp_path: Path, asked: dict[str
     write_dirty(tmp_path)
     query = Query.parse(**asked)
     files = find_inputs([str(tmp_path)]).files
-    here, there = (engine.count_files(query, files) for engine in (local, hadoop))
+    here, there = (engine.count_files(query, files) for engine in (local, embedded_hadoop))
     lines = b"".join(here.chunks)
     assert b"".join(there.chunks) == lines
     assert lines.count(b"\n") > 5
@@ -89,3 +95,70 @@ def test_the_embedded_hadoop_as_the_local_engine(tmp_path: Path, asked: dict[str
     )
     if there.totals:
         assert there.totals == here.totals
+
+
+PAIRS = Query.parse(count="once", pairs="yes")
+
+IN_JOBS = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from toptalkers.job.mrjob_job import run_jobs
+from toptalkers.question.query import Query
+
+jar, folder, *paths = sys.argv[1:]
+arguments = ["--top", "0", "-r", "hadoop", "--no-conf", "--hadoop-streaming-jar", jar]
+with ExitStack() as stack:
+    query = Query.parse(count="once", pairs="yes")
+    runner, counters = run_jobs(query, arguments, paths, Path(folder), stack)
+    sys.stdout.buffer.writelines(runner.cat_output())
+    print(counters["counted"], counters["moved_duplicate"], file=sys.stderr)
+"""
+
+
+def write_clean(folder: Path) -> bytes:
+    """Write records in two files with headers, and return the local engine's pairs."""
+    chance = random.Random(8)
+    records = [record(chance) for _ in range(600)]
+    for number in range(2):
+        content = "\n".join([FIELDS, *records[number::2], *records[:50], ""])
+        (folder / f"{number}.gz").write_bytes(gzip.compress(content.encode()))
+    return b"".join(local.count_files(PAIRS, find_inputs([str(folder)]).files).chunks)
+
+
+def test_the_steps_on_daemons(hadoop: Hadoop, tmp_path: Path) -> None:
+    """On real HDFS and YARN the table of the second step reaches the mappers of the third."""
+    logs = tmp_path / "conversations"
+    logs.mkdir()
+    expected = write_clean(logs)
+    hadoop.run("fs", "-put", str(logs), "conversations")
+    steps = plan_steps(
+        PAIRS,
+        inputs=["conversations"],
+        gluing="offsets",
+        bundle=f"file://{Path(count_flows.__file__).parent}/",
+        output="pairs/",
+        between="between/",
+        learned="hdfs:///learned/",
+        input_bytes=300 << 20,  # three reducers
+        map_slots=2,
+    )
+    for step in steps:
+        hadoop.run("jar", str(hadoop.streaming_jar), *step.arguments)
+    hadoop.run("fs", "-get", "pairs/part-00000.gz", str(tmp_path))
+    assert gzip.decompress((tmp_path / "part-00000.gz").read_bytes()) == expected != b""
+
+
+def test_the_jobs_of_mrjob_on_daemons(hadoop: Hadoop, tmp_path: Path) -> None:
+    """Three jobs, one after the other, give the same bytes; mrjob uploads the table."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    expected = write_clean(logs)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_JOBS, str(hadoop.streaming_jar), str(tmp_path), *map(str, sorted(logs.iterdir()))],
+        env=hadoop.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert done.stdout == expected != b""
