@@ -2,10 +2,13 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from tests import pipeline, truth
@@ -15,16 +18,25 @@ from tests.truth import Truth
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.engines import local
 from toptalkers.engines import mrjob as mrjob_engine
+from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.kernel import door, pure
+from toptalkers.question.clauses import ALL_PORTS, format_ports
 from toptalkers.question.conversations import record_question
-from toptalkers.question.digest import digest_texts
+from toptalkers.question.digest import check_question, digest_texts
 from toptalkers.question.query import Query
 
 KNOWN = set(FIELDS)
 LESS = 4 if os.environ.get("TOPTALKERS_PURE") == "1" else 1
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 Case = tuple[Query, list[bytes]]
+
+
+def of_digests(query: Query) -> Query:
+    """The question of digests that have all of the rows, and only those, that count for a question."""
+    texts = {name: text for name, text in query.texts().items() if name in ("since", "until", "where", "log_format")}
+    ports = "all" if query.pairs else format_ports(query.ports)
+    return Query.parse(**digest_texts(**texts, ports=ports, action=query.action))
 
 
 def compare(answer: Answer, lines: bytes, expected: Truth, top: int) -> None:
@@ -38,29 +50,6 @@ def compare(answer: Answer, lines: bytes, expected: Truth, top: int) -> None:
     is_once = answer.query.count == "once"
     assert found == ([expected.duplicates, expected.collapsed, expected.relayed] if is_once else [0, 0, 0])
     assert answer.totals == expected.totals(answer.query)
-
-
-def digest_of(query: Query) -> Query:
-    """The digest's question with the same conditions."""
-    texts = {name: text for name, text in query.texts().items() if name in ("where", "since", "until", "log_format")}
-    return Query.parse(**digest_texts(**texts))
-
-
-def joined(module: ModuleType, query: Query, contents: list[bytes]) -> tuple[pure.Conversations, Tally]:
-    """Have counters and conversations of one kind answer, without an engine around them; and the tally."""
-    tally = Tally()
-    conversations = module.Conversations(query)
-    for content in contents:
-        counter = module.Counter(record_question(query))
-        counter.feed(content)
-        of_file = counter.end_lines()
-        fits = counter.misfit() is None and of_file.records_read > of_file.skipped.get("malformed_columns", 0)
-        counter.end_file(counts=fits)
-        if fits:
-            tally += of_file
-        conversations.add_records(counter)
-    conversations.finish()
-    return conversations, tally
 
 
 def check_counters(query: Query, counters: dict[str, int], expected: Truth) -> None:
@@ -79,12 +68,34 @@ def check_counters(query: Query, counters: dict[str, int], expected: Truth) -> N
     assert {name: number for name, number in counters.items() if not name.startswith("values_")} == dict(+seen)
 
 
+def counted(module: ModuleType, query: Query, contents: list[bytes]) -> Iterator[tuple[Any, Tally]]:
+    """Yield a counter of the records of each file, and its tally; both are empty for one that does not fit."""
+    for content in contents:
+        counter = module.Counter(record_question(query))
+        counter.feed(content)
+        tally = counter.end_lines()
+        fits = counter.misfit() is None and tally.records_read > tally.skipped.get("malformed_columns", 0)
+        counter.end_file(counts=fits)
+        yield counter, tally if fits else Tally()
+
+
+def joined(module: ModuleType, query: Query, contents: list[bytes]) -> tuple[Any, Tally]:
+    """Have counters and conversations of one kind answer, without an engine around them; and the tally."""
+    total = Tally()
+    conversations = module.Conversations(query)
+    for counter, tally in counted(module, query, contents):
+        total += tally
+        conversations.add_records(counter)
+    conversations.finish()
+    return conversations, total
+
+
 @settings(max_examples=200 // LESS, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), TOPS, st.booleans())
 def test_scripts_follow_the_rules(case: Case, top: int, is_digest: bool) -> None:
     """The pipe of scripts gives the oracle's lines and tally; for a digest its rows."""
     query, contents = case
-    query = digest_of(query) if is_digest else query
+    query = of_digests(replace(query, ports=ALL_PORTS)) if is_digest else query
     expected = truth.answer(query, contents, KNOWN, whole=False)
     lines, counters = pipeline.converse(query, contents, top)
     assert lines == b"".join(expected.lines[: top or None])
@@ -97,7 +108,7 @@ def test_scripts_follow_the_rules(case: Case, top: int, is_digest: bool) -> None
 def test_kernels_follow_the_rules(module: ModuleType, case: Case, top: int, is_digest: bool) -> None:
     """Both kernels give the oracle's lines, tally, quality and totals; for a digest its rows."""
     query, contents = case
-    query = digest_of(query) if is_digest else query
+    query = of_digests(replace(query, ports=ALL_PORTS)) if is_digest else query
     expected = truth.answer(query, contents, KNOWN)
     conversations, tally = joined(module, query, contents)
     assert {how: number for how, number in conversations.quality.oriented.items() if number} == expected.oriented
@@ -117,6 +128,34 @@ def test_kernels_follow_the_rules(module: ModuleType, case: Case, top: int, is_d
     found = [number or 0 for number in (quality.duplicates, quality.collapsed, quality.relayed)]
     is_once = query.count == "once"
     assert found == ([expected.duplicates, expected.collapsed, expected.relayed] if is_once else [0, 0, 0])
+
+
+@settings(max_examples=100 // LESS, deadline=None, suppress_health_check=SLOW)
+@given(joined_cases(), TOPS)
+@pytest.mark.parametrize("module", [pure, door], ids=["in Python", "in C"])
+def test_rows_of_digests_beside_records(module: ModuleType, case: Case, top: int) -> None:
+    """Both kernels give the oracle's lines of the rows of a digest of some files and the records of the others."""
+    query, contents = case
+    try:
+        check_question(replace(query, since=None, until=None, where=None))
+    except UsageError:
+        reject()
+    digest = of_digests(query)
+    half = len(contents) // 2
+    of_records, of_digest = (
+        truth.answer(one, some, KNOWN) for one, some in ((query, contents[:half]), (digest, contents[half:]))
+    )
+    first, _ = joined(module, digest, contents[half:])
+    conversations = module.Conversations(query)
+    conversations.add_folded(first.folded())
+    for counter, _ in counted(module, query, contents[:half]):
+        conversations.add_records(counter)
+    conversations.finish()
+    expected = truth.of_rows(query, [*of_records.rows, *of_digest.rows])
+    assert b"".join(conversations.ranked(top)) == b"".join(expected.lines[: top or None])
+    assert Counter(conversations.skipped) == expected.skipped + of_records.skipped - Counter(
+        {reason: number for reason, number in of_records.skipped.items() if reason in ("ports", "duplicate")}
+    )
 
 
 @settings(max_examples=200 // LESS, deadline=None, suppress_health_check=SLOW)
