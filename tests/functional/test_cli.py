@@ -160,7 +160,23 @@ def test_strict_fails_after_the_answer() -> None:
     result = run("run-local", "--strict", path)
     assert (result.exit_code, result.stdout) == (1, (FLOWLOGS / "malformed.tsv").read_text())
     assert "5 records are malformed" in result.stderr
-    assert run("run-local", "--strict", DEFAULT).exit_code == 0
+
+
+def test_strict_fails_for_each_doubt_that_is_not_tolerated() -> None:
+    """--strict names SKIPDATA and gaps in a line each; --tolerate takes the code 1 away, and names no other doubt."""
+    flow = b"2 123456789012 eni-1 192.0.2.1 198.51.100.7 50000 443 6 1 100 %d %d ACCEPT OK\n"
+    lost = b"2 123456789012 eni-1 - - - - - - - 1700000000 1700000060 - SKIPDATA\n"
+    lines = flow % (1700000000, 1700000060) + lost + flow % (1700010000, 1700010060)
+    result = run("run-local", "-", "--strict", stdin=lines)
+    assert (result.exit_code, result.stdout) == (1, "192.0.2.1:198.51.100.7:443\t2\n")
+    found = [line.split(": ")[2] for line in result.stderr.splitlines() if line.startswith("Error: --strict")]
+    assert found == ["skipdata", "gaps"]
+    for tolerated, code in (("skipdata,gaps", 0), ("gaps", 1)):
+        assert run("run-local", "-", "--strict", "--tolerate", tolerated, stdin=lines).exit_code == code
+    assert run("run-local", "-", stdin=lines).exit_code == 0
+    unknown = run("run-local", "-", "--strict", "--tolerate", "gap", stdin=lines)
+    assert (unknown.exit_code, "did you mean 'gaps'?" in unknown.stderr) == (2, True)
+    assert "--strict, which is not given" in run("run-local", "--tolerate", "gaps", DEFAULT).stderr
 
 
 @pytest.mark.parametrize(

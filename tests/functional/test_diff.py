@@ -76,6 +76,23 @@ def test_each_form_of_an_answer_can_be_compared(sides: tuple[Path, Path], form: 
     assert changes(FORMS[form](before), str(after), "--metric", "bytes") == CHANGES
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_pairs_are_compared_by_the_metric_that_ranks(sides: tuple[Path, Path], form: str) -> None:
+    """Conversations can be compared by packets, from any form of the answer; each has one packet on both sides."""
+    before, after = sides
+    options = ["--count", "once", "--pairs", "--metric", "packets"]
+    if form == "csv with shares":
+        options += ["--top", "0"]
+    made = FORMS[form]
+    path = made(before) if form == "logs" else saved(before, "p.out", *options, "--format", form_of(form))
+    found = changes(path, str(after), *options)
+    assert [(one["client"], one["change"]) for one in found] == [("192.0.2.4", "gone"), ("2001:db8::1", "new")]
+
+
+def form_of(form: str) -> str:
+    return form if form in ("json", "ndjson", "tsv") else "csv"
+
+
 def test_digests_are_asked_the_question(sides: tuple[Path, Path]) -> None:
     """Two digests show the changes of a question about services."""
     pytest.importorskip("pyarrow")

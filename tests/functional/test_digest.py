@@ -32,6 +32,7 @@ from tests.strategies import (
 from tests.wheres import wheres
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import METADATA_KEY, DigestOrigin, format_digest
+from toptalkers.answer.quality import Quality
 from toptalkers.engines import Watch
 from toptalkers.engines.local import count_files
 from toptalkers.errors import UsageError
@@ -164,12 +165,13 @@ def questions(draw: st.DrawFn) -> Query:
     return replace(query, where=parse_program(",".join(words)))
 
 
-def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally]:
-    """The answer of the local engine, and the tally of the records; no file may be left out."""
+def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally, Quality]:
+    """The answer of the local engine, the tally of the records, and the quality; no file may be left out."""
     left_out: list[object] = []
     answer = count_files(query, find_inputs(map(str, files)).files, watch=Watch(on_problem=left_out.append))
     assert not left_out
-    return b"".join(answer.chunks), replace(answer.tally, files_read=0)
+    quality = replace(answer.quality, without_packet_addresses=None)  # a digest cannot tell
+    return b"".join(answer.chunks), replace(answer.tally, files_read=0), quality
 
 
 def left_out(query: Query, file: Path) -> bool:

@@ -309,6 +309,14 @@ def test_f1_subnets_that_the_stacks_role_may_not_use(account: FakeAccount) -> No
     assert dry(account, "--subnet", "subnet-2").exit_code == 0
 
 
+@pytest.mark.parametrize("size", [1, 10**11])
+def test_conversations_take_more_than_a_plain_count(size: int) -> None:
+    """More minutes of even the smallest cluster, and a larger one for a large input."""
+    plain, joined = size_cluster(size), size_cluster(size, is_joined=True)
+    assert joined.minutes > plain.minutes
+    assert (joined.core > plain.core) == (size > 1)
+
+
 def test_c6_prices() -> None:
     """C6: EC2 and EMR for all nodes over the expected time; a small run is about eight cents."""
     small = size_cluster(1)

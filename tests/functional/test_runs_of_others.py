@@ -8,6 +8,7 @@ import pytest
 
 from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
+from toptalkers.answer.formats import describe_query
 from toptalkers.aws.emr import ClusterGateway, ClusterStep
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.request import example_run
@@ -46,6 +47,17 @@ def test_the_question_of_a_run_by_hand_is_read_from_its_steps(account: FakeAccou
     assert question.startswith("by hour,srcaddr/24/64, top talkers by bytes, last, where srcaddr = 10.0.0.0/8 and ")
     assert "vpc-id != vpc-0a1b" in question
     assert "ports 0-1024" in question
+
+
+@pytest.mark.parametrize("more", [{}, {"count": "once"}])
+def test_a_run_of_conversations_is_one_run(account: FakeAccount, more: dict[str, str]) -> None:
+    """Its steps read what others have learned; together they are one run, whose question has pairs."""
+    start(account, pairs="yes", ports="443", where="src net 10.0.0.0/8", **more)
+    account.clock.sleep(2000)
+    ((_, state, *_, question),) = listed(account)
+    assert state == "COMPLETED"
+    asked = Query.parse(pairs="yes", ports="443", where="src net 10.0.0.0/8", **more)
+    assert question == describe_query(asked)
 
 
 def test_a_run_by_hand(account: FakeAccount) -> None:

@@ -64,6 +64,10 @@ def main(source: Path, got: Path, parts: set[str]) -> None:
         (got / "table.txt").write_text(toptalkers("fetch-results", "--format", "table", "--top", "5"))
         clusters = boto3.client("emr").list_clusters()["Clusters"]
         assert [cluster["Status"]["State"] for cluster in clusters] == ["TERMINATED"]
+    if "conversations" in parts:
+        toptalkers("run-emr", "--yes", "--count", "once", "--pairs")
+        with (got / "tally.txt").open("w") as log:
+            (got / "pairs.tsv").write_text(toptalkers("fetch-results", "--format", "tsv", log=log))
     toptalkers("disable-flowlogs", "--all")
     flow_logs = boto3.client("ec2").describe_flow_logs()["FlowLogs"]
     assert flow_logs == [], flow_logs

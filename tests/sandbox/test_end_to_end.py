@@ -70,6 +70,20 @@ def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
     assert expected.splitlines()[0].decode().partition(":")[0] in (got / "table.txt").read_text()
 
 
+def test_conversations_on_a_cluster(tmp_path: Path) -> None:
+    """run-emr --count once --pairs gives the bytes of run-local, and says what moved, reason by reason."""
+    source, got = tmp_path / "source", tmp_path / "got"
+    got.mkdir()
+    write_sample(source, records=10_000)
+    tell(source, got, "conversations")
+    query = Query.parse(count="once", pairs="yes")
+    here = local.count_files(query, find_inputs([str(got / "flowlogs")]).files)
+    assert (got / "pairs.tsv").read_bytes() == b"".join(here.chunks) != b""
+    reasons = format_tally(here.tally).splitlines()[1:]
+    assert reasons
+    assert set(reasons) <= set((got / "tally.txt").read_text().splitlines())
+
+
 def test_the_demo_itself(tmp_path: Path) -> None:
     """scripts/demo's story succeeds, with the ranked table, and says that both engines gave the same bytes."""
     command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", "bash", str(ROOT / "scripts/demo-story")]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import queries
+from tests.strategies import joined_queries, queries
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.formats import describe_query, format_answer
 from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation, fewer
@@ -184,7 +184,24 @@ def test_pairs_on_the_command_line_and_in_a_file() -> None:
     assert CliRunner().invoke(ask, ["--pairs", "yes"]).exit_code == 2
 
 
-@given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")))
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (["--pairs", "--where", "dst port 443"], "dstport alone, so one direction may be missing; 'port' and --ports"),
+        (["--pairs", "--where", "src net 10.0.0.0/8"], "srcaddr alone, so one direction may be missing; 'host' and"),
+        (["--pairs", "--where", "port 443 and host 192.0.2.1 and bytes > 9"], None),
+        (["--count", "once", "--where", "dst port 443"], None),
+        (["--where", "dst port 443"], None),
+    ],
+)
+def test_a_note_says_that_one_direction_is_asked_for(words: list[str], note: str | None) -> None:
+    """Of pairs only, which have both directions."""
+    asked = CliRunner().invoke(ask, words)
+    assert asked.exit_code == 0
+    assert (f"Note: --where looks at {note}" in asked.stderr) if note else ("Note:" not in asked.stderr)
+
+
+@given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")) | joined_queries())
 def test_questions_are_read_as_they_are_written(query: Query) -> None:
     """The texts of a question's clauses give the same question, with fields that exist."""
     assert Query.parse(**query.texts()) == query
@@ -192,10 +209,11 @@ def test_questions_are_read_as_they_are_written(query: Query) -> None:
     assert set(query.needed_fields) <= set(query.used_fields) <= set(FIELDS)
 
 
-@given(queries(), queries())
+@given(queries() | joined_queries(), queries() | joined_queries())
 def test_questions_that_differ_are_different_everywhere(one: Query, other: Query) -> None:
     """Two questions have the same arguments or texts only when they are the same."""
-    assert (one == other) == (one.mapper_arguments() == other.mapper_arguments())
+    arguments = [(query.mapper_arguments(), query.conversation_arguments()) for query in (one, other)]
+    assert (one == other) == (arguments[0] == arguments[1])
     assert (one == other) == (one.texts() == other.texts())
 
 

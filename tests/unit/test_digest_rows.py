@@ -18,7 +18,7 @@ from toptalkers.question.query import Query
 from toptalkers.records.digest import DigestRows
 
 METADATA = DigestOrigin(Query.parse(**digest_texts()).texts(), Tally(1, 1)).format()
-PAST = Path(__file__).parents[1] / "flowlogs/digest-version-1.parquet"
+PAST = Path(__file__).parents[1] / "digests/version-1.parquet"
 """A digest of the records `OF_PAST`, made by the last program whose digests had version 1."""
 OF_PAST = """\
 interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status tcp-flags
@@ -63,6 +63,7 @@ def test_a_row_has_the_service_of_its_records(records: list[tuple[int | None, in
     types = {"server_port": pa.int32(), "server_side": pa.string(), "peer_port": pa.int32(), "tcp_flags": pa.int32()}
     of_rows = [folded(*record) for record in records]
     columns = {name: pa.array([row[name] for row in of_rows], kind) for name, kind in types.items()}
+    columns["first"] = pa.array([0] * len(records), pa.timestamp("ms", "UTC"))
     columns["records"] = pa.array([1] * len(records), pa.int64())
     batch = pa.record_batch([columns[name] for name in rows.columns], names=rows.columns)
     read = dict(zip(rows.names, (array.to_pylist() for array in rows.arrays(batch)), strict=True))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -158,6 +159,16 @@ def test_the_statement_has_a_line_for_each_doubt() -> None:
     ]
 
 
+@pytest.mark.parametrize("metric", ["bytes", "packets", "records"])
+def test_pairs_hold_a_share_of_the_metric_that_ranks(metric: Literal["bytes", "packets", "records"]) -> None:
+    """With --pairs the share is that of the ranking metric, whichever column it is."""
+    line = b"192.0.2.1\t192.0.2.2\t443\t6\t60\t50\t40\t1\t59\t2\t48\t3\t37\tsyn\n"
+    value = {"bytes": 60, "packets": 50, "records": 40}[metric]
+    answer = measured(Answer(Query.parse(pairs="yes", metric=metric), [line], Tally(), 3, 1, {metric: 4 * value}))
+    assert list(answer.chunks) == [line]
+    assert format_quality(answer) == f"the 1 row holds 25.0% of all {metric}"
+
+
 def test_nothing_known_is_nothing_said() -> None:
     """Of an answer without any of this there is no statement, and JSON has nulls."""
     answer = Answer(Query.parse(), [LINES_OF_TWO], Tally(skipped={"skipdata": 3}), top=2)
@@ -175,6 +186,8 @@ def test_json_ends_with_the_quality() -> None:
         "collapsed": 20,
         "relayed": 3000,
         "oriented": {"syn": 5, "?": 1},
+        "without_tcp_flags": None,
+        "without_pkt_addresses": None,
         "skipdata": {"-": 1, "eni-1": 1, "eni-2": 3, "eni-3": 1, "eni-4": 1},
         "window": {"from": "1970-01-01T00:00:00Z", "until": "1970-01-01T05:00:00Z"},
         "gaps": [{"from": "1970-01-01T02:00:00Z", "until": "1970-01-01T04:00:00Z"}],

@@ -123,7 +123,7 @@ def test_the_steps_of_conversations() -> None:
     assert option(records, "-partitioner") == ["org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"]
     assert settings(records)["mapreduce.partition.keypartitioner.options"] == "-k1,11"
     assert [settings(step).get("stream.num.map.output.key.fields") for step in (records, learn, flows, sums, sort)] == [
-        *("14", "6", "7", "2", "3")
+        *("14", "16", "7", "2", "3")
     ]
     assert settings(learn)["mapreduce.job.reduces"] == "1"
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 from toptalkers import __version__
 from toptalkers.answer.answer import Answer, Tally
 from toptalkers.answer.presentation import Presentation
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import column_name
@@ -61,6 +62,7 @@ class DigestOrigin:
         first: the earliest start of its records; None if it has none.
         last: the latest end of its records; None if it has none.
         lacks: what the digests lacked that it was made from (their `note`).
+        skipdata: windows with SKIPDATA by interface.
         version: the version of its schema.
         made: the program that made it, and its version.
 
@@ -71,6 +73,7 @@ class DigestOrigin:
     first: datetime | None = None
     last: datetime | None = None
     lacks: Sequence[str] = ()
+    skipdata: Mapping[str, int] = field(default_factory=dict)
     version: int = DIGEST_VERSION
     made: str = field(default=f"toptalkers {__version__}")
 
@@ -82,6 +85,7 @@ class DigestOrigin:
             "question": dict(self.question),
             "tally": self.tally and {**asdict(self.tally), "skipped": dict(self.tally.skipped)},
             "window": {name: time and format_time(time) for name, time in window.items()},
+            "skipdata": dict(self.skipdata),
             "lacks": list(self.lacks),
             "made": self.made,
         }
@@ -108,6 +112,7 @@ class DigestOrigin:
                     first=_parse_window(content["window"]["first"]),
                     last=_parse_window(content["window"]["last"]),
                     lacks=[str(one) for one in content.get("lacks", [])],
+                    skipdata=Quality.parse({"skipdata": content.get("skipdata", {}), "hours": []}).skipdata,
                     version=version,
                     made=str(content["made"]),
                 )
@@ -222,7 +227,8 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
                 yield from sink.taken()
             first, last = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
-            made = DigestOrigin(answer.query.texts(), answer.tally if is_told else None, first, last, answer.lacks)
+            tally, skipdata = answer.tally if is_told else None, answer.quality.skipdata
+            made = DigestOrigin(answer.query.texts(), tally, first, last, answer.lacks, skipdata)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error

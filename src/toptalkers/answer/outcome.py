@@ -1,6 +1,6 @@
 """Messages and exit codes of commands that write an answer, the same for local files and for a cluster."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -80,6 +80,6 @@ def _joined(read: Iterable[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     return (chunk for chunk in chain(read, rest) if chunk)
 
 
-def exit_code(tally: Tally, *, strict: bool) -> int:
-    """Return 0 if everything was read, 1 if something was left out, or if `strict` and a record is malformed."""
-    return int(bool(tally.files_unreadable or tally.misfits or (strict and tally.malformed)))
+def exit_code(tally: Tally, doubts: Sequence[str] = ()) -> int:
+    """Return 0 if everything was read, 1 if something was left out, or if there are doubts that fail."""
+    return int(bool(tally.files_unreadable or tally.misfits or doubts))

@@ -53,7 +53,7 @@ def talkers_of(answer: Answer, name: str, metric: str | None = None) -> Talkers:
     """The talkers of an answer, which is read while they are."""
     lines = answer.query.lines
     key, sums = lines.names[: len(lines.columns)], lines.names[len(lines.columns) :]
-    chosen = _choose(sums, metric, name)
+    chosen = _choose(sums, metric or _first_sum(answer.query), name)
     at = sums.index(chosen)
     rows = (("\t".join(map(str, row.key)), row.sums[at]) for row in answer.rows())
     is_cut = bool(answer.top) and answer.talkers is not None and answer.talkers > answer.top
@@ -162,7 +162,7 @@ def _of_csv(path: Path, name: str, metric: str | None) -> Talkers:
 def _of_tsv(path: Path, name: str, query: Query, metric: str | None) -> Talkers:
     lines = query.lines
     key, sums = lines.names[: len(lines.columns)], lines.names[len(lines.columns) :]
-    chosen = _choose(sums, metric, name)
+    chosen = _choose(sums, metric or _first_sum(query), name)
     at = sums.index(chosen)
 
     def rows() -> Iterator[Talker]:
@@ -198,7 +198,7 @@ def _of_json(path: Path, name: str, metric: str | None) -> Talkers:
     if not rows:
         lines = query.lines
         key = lines.names[: len(lines.columns)]
-        return Talkers(name, key, _choose(lines.names[len(key) :], metric, name), iter(()), query)
+        return Talkers(name, key, _choose(lines.names[len(key) :], metric or _first_sum(query), name), iter(()), query)
     found = _of_objects(iter(rows), name, metric or _first_sum(query))
     return Talkers(name, found.columns, found.metric, found.rows, query, is_cut)
 

@@ -39,7 +39,7 @@ def measured(answer: Answer) -> Answer:
     shown = Shown()
 
     def chunks() -> Iterator[bytes]:
-        at = query.key_columns
+        at = query.rank_column - 1
         for chunk in answer.chunks:
             lines = chunk.splitlines()
             shown.lines += len(lines)
@@ -92,6 +92,8 @@ def quality_object(answer: Answer) -> dict[str, object]:
         "collapsed": quality.collapsed,
         "relayed": quality.relayed,
         "oriented": {how: quality.oriented[how] for how in HOWS if how in quality.oriented} or None,
+        "without_tcp_flags": quality.without_flags,
+        "without_pkt_addresses": quality.without_packet_addresses,
         "skipdata": None if has_unknown else dict(sorted(quality.skipdata.items())),
         "window": _times(quality.window) if quality.window else None,
         "gaps": [_times(gap) for gap in quality.gaps] if quality.window else None,

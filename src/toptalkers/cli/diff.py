@@ -136,6 +136,7 @@ def _fetch(run: str, options: LocalOptions, where: "SiteOptions", metric: str | 
 
 def _count(query: Query, options: LocalOptions) -> "tuple[Talkers, bool]":
     """Ask the question of files on this machine or in S3."""
+    from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import format_tally
     from toptalkers.answer.saved import talkers_of
     from toptalkers.answer.statement import format_quality
@@ -158,7 +159,7 @@ def _count(query: Query, options: LocalOptions) -> "tuple[Talkers, bool]":
     say_lines(f"{name}: {format_tally(answer.tally)}")
     if statement := format_quality(answer):
         say_lines(statement)
-    if options.strict and answer.tally.malformed:
-        say(f"Error: --strict: {answer.tally.malformed:,} records of {name} are malformed")
-    is_failure = any(problem.is_failure for problem in left_out)
-    return talkers_of(answer, name), is_failure or (options.strict and bool(answer.tally.malformed))
+    doubts = find_doubts(query, answer.tally, answer.quality, options.strict)
+    for one in doubts:
+        say(f"Error: --strict: {name}: {one}")
+    return talkers_of(answer, name), bool(doubts) or any(problem.is_failure for problem in left_out)

@@ -11,6 +11,9 @@ from toptalkers.cli.options import account_options, answer_options, output_optio
 from toptalkers.cli.talk import say, say_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from toptalkers.answer.doubts import Doubt
     from toptalkers.aws.account import Account
     from toptalkers.runs.site import SiteOptions
 
@@ -32,7 +35,7 @@ def fetch_results(
     where: "SiteOptions",
     presentation: Presentation,
     output: Path | None,
-    strict: bool,
+    strict: "Collection[Doubt]",
 ) -> None:
     """Fetch the answer of RUN, or of the newest run that has one.
 
@@ -51,6 +54,7 @@ def fetch_results(
     from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
     from toptalkers.answer.digest import format_digest, goes_to_parquet
+    from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import describe_query, format_answer
     from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code, notes_of_format
     from toptalkers.answer.output import write_output
@@ -95,4 +99,7 @@ def fetch_results(
         say_lines(statement)
     if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
         remove_renamed(account.storage, bucket, record.run_id, say)
-    ctx.exit(exit_code(tally, strict=strict))
+    doubts = find_doubts(record.query, tally, answer.quality, strict)
+    for one in doubts:
+        say(f"Error: --strict: {one}")
+    ctx.exit(exit_code(tally, doubts))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from toptalkers.answer.doubts import DOUBTS
 from toptalkers.answer.presentation import FORMAT, SHOW, TOP, Presentation
 from toptalkers.cli.params import OUTPUT, PAIR
 from toptalkers.cli.talk import is_terminal, say
 from toptalkers.errors import UsageError
-from toptalkers.question.clauses import ALL_PORTS, CLAUSES, PAIRS_DEFAULTS, Clause, format_ports
+from toptalkers.question.clauses import ALL_PORTS, CLAUSES, PAIRS_DEFAULTS, Clause, format_ports, parse_list
 from toptalkers.question.digest import FIXED_CLAUSES, digest_texts
 from toptalkers.question.key import PORT_FIELDS, SERVICE_PARTS
 from toptalkers.question.query import Query
@@ -140,7 +141,7 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
             window = Query.parse(since=texts.get("since"), until=texts.get("until"))
             texts["log_format"] = _ask_for_log_format(given, window)
         query = Query.parse(**texts)
-        for line in _notes_of_defaults(query):
+        for line in (*_notes_of_defaults(query), *_notes_of_directions(query)):
             say(line)
         return command(*args, query=query, **given)
 
@@ -173,6 +174,23 @@ def _notes_of_defaults(query: Query) -> Iterator[str]:
     names_action = "action" in fields and query.action != "ALL"
     if names_action and _is_default("action") and where.can_hold("action", *others):
         yield f"Note: --action {query.action} applies, too (the default); --action ALL counts every action"
+
+
+def _notes_of_directions(query: Query) -> Iterator[str]:
+    """Say that `--where` looks at one side of records, if an answer is asked that has both directions."""
+    if query.where is None or not query.pairs:
+        return
+    fields = set(query.where.fields)
+    for field, other, words in _SIDES:
+        if len({field, other} & fields) == 1:
+            one = field if field in fields else other
+            yield f"Note: --where looks at {one} alone, so one direction may be missing; {words} look at both sides"
+
+
+_SIDES = (
+    ("srcport", "dstport", "'port' and --ports"),
+    ("srcaddr", "dstaddr", "'host' and 'net'"),
+)
 
 
 def _is_default(name: str) -> bool:
@@ -359,7 +377,30 @@ def read_cluster_options(given: Mapping[str, Any]) -> "ClusterOptions":
     return ClusterOptions(**{**given, "configurations": configurations})
 
 
-strict_option = click.option("--strict", is_flag=True, help="Fail, after the answer, if any record is malformed.")
+_STRICT = (
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit code 1, after the answer, if its numbers are in doubt: malformed records, records that AWS left out"
+        " (skipdata), hours without any (gaps); with --pairs, records whose server nothing tells (servers) or that may"
+        " be counted again behind a gateway (legs).",
+    ),
+    click.option("--tolerate", metavar="DOUBTS", help="With --strict: but not for these, such as skipdata,gaps."),
+)
+
+
+def strict_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--strict` and `--tolerate`; it gets `strict`, the doubts that fail it."""
+
+    @functools.wraps(command)
+    def with_doubts(*args: Any, strict: bool, tolerate: str | None, **given: Any) -> Any:
+        tolerated = parse_list("--tolerate", DOUBTS, tolerate) if tolerate else ()
+        if tolerated and not strict:
+            raise UsageError("--tolerate is for --strict, which is not given", hint="without --strict no doubt fails")
+        return command(*args, strict=tuple(one for one in DOUBTS if strict and one not in tolerated), **given)
+
+    return _with(_STRICT, with_doubts)
+
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 

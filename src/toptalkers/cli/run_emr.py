@@ -27,6 +27,8 @@ from toptalkers.cli.talk import agrees, clear_line, confirm, is_terminal, say, s
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
+    from toptalkers.answer.answer import Answer
+    from toptalkers.answer.doubts import Doubt
     from toptalkers.aws.account import Account
     from toptalkers.records.wanted import Origin
     from toptalkers.runs.record import RunRecord
@@ -82,7 +84,7 @@ def run_emr(
     cluster_id: str | None,
     no_wait: bool,
     hadoop_cluster: bool,
-    strict: bool,
+    strict: "Collection[Doubt]",
     dry_run: bool,
     yes: bool,
     region: str | None,
@@ -174,11 +176,11 @@ def run_emr(
     ctx.exit(code)
 
 
-def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: bool) -> int:
+def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
     from toptalkers import locations
-    from toptalkers.answer.answer import Tally, quality_of
-    from toptalkers.answer.outcome import describe_outcome, exit_code, notes_of_format
+    from toptalkers.answer.answer import Answer, Tally, quality_of
+    from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer
     from toptalkers.runs.outcome import tally_of
 
@@ -186,10 +188,25 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
-    for note in notes_of_format(record.query, quality_of(record.query, counters)):
+    answer = Answer(record.query, (), tally, quality=quality_of(record.query, counters))
+    for note in notes_of_format(record.query, answer.quality):
         say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))
-    return exit_code(tally, strict=strict)
+    return _tell_quality(answer, strict)
+
+
+def _tell_quality(answer: "Answer", strict: "Collection[Doubt]") -> int:
+    """Show how well the numbers of an answer hold, and name the doubts that fail it. Returns the exit code."""
+    from toptalkers.answer.doubts import find_doubts
+    from toptalkers.answer.outcome import exit_code
+    from toptalkers.answer.statement import format_quality
+
+    if statement := format_quality(answer):
+        say_lines(statement)
+    doubts = find_doubts(answer.query, answer.tally, answer.quality, strict)
+    for one in doubts:
+        say(f"Error: --strict: {one}")
+    return exit_code(answer.tally, doubts)
 
 
 class _LiveLine:
@@ -251,9 +268,9 @@ def _refuse_given(ctx: click.Context, names: Collection[str], why: str, other: s
             raise UsageError(f"{param.opts[0]}: {why}, not with {other}", hint=f"leave out {param.opts[0]} or {other}")
 
 
-def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: bool) -> int:
+def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: "Collection[Doubt]") -> int:
     from toptalkers.answer.formats import format_answer, format_tally
-    from toptalkers.answer.outcome import describe_misfits, exit_code
+    from toptalkers.answer.outcome import describe_misfits
     from toptalkers.answer.output import write_output
     from toptalkers.engines.hadoop_cluster import count_on_cluster
     from toptalkers.errors import UsageError
@@ -265,4 +282,4 @@ def _run_on_hadoop(query: Query, top: int, inputs: tuple[str, ...], *, strict: b
     if answer.tally.misfits:
         say(describe_misfits(answer.tally))
     say_lines(format_tally(answer.tally))
-    return exit_code(answer.tally, strict=strict)
+    return _tell_quality(answer, strict)

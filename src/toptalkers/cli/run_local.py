@@ -1,7 +1,7 @@
 """`toptalkers run-local`: answer the question from files on this machine."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
     from toptalkers.answer.answer import Answer
+    from toptalkers.answer.doubts import Doubt
     from toptalkers.records.files import Inputs
     from toptalkers.records.wanted import Origin
 
@@ -35,7 +36,7 @@ class LocalOptions:
     cache: Path | None
     region: str | None
     profile: str | None
-    strict: bool
+    strict: "Collection[Doubt]"
     origin: "Origin"
 
 
@@ -121,6 +122,7 @@ def answer_from_files(
         ToptalkersError: with `keeps_file`, no file could be read; the output stays as it was.
 
     """
+    from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import format_tally
     from toptalkers.answer.outcome import absent_parts, notes_of_format
     from toptalkers.answer.output import write_output
@@ -165,10 +167,10 @@ def answer_from_files(
     say_lines(format_tally(answer.tally))
     if statement := format_quality(answer):
         say_lines(statement)
-    if options.strict and answer.tally.malformed:
-        say(f"Error: --strict: {answer.tally.malformed:,} records are malformed")
-        return 1
-    return int(any(problem.is_failure for problem in left_out))
+    doubts = find_doubts(query, answer.tally, answer.quality, options.strict)
+    for one in doubts:
+        say(f"Error: --strict: {one}")
+    return int(bool(doubts) or any(problem.is_failure for problem in left_out))
 
 
 def find_local_inputs(query: Query, options: LocalOptions) -> "Inputs":

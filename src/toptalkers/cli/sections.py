@@ -52,7 +52,7 @@ QUESTION_SECTIONS: Mapping[str, Sequence[str]] = {
         "service_security_group",
         "key_name",
     ),
-    "Run": ("engine", "keep_aggregate", "keep_all_ports", "no_wait", "strict"),
+    "Run": ("engine", "keep_aggregate", "keep_all_ports", "no_wait", "strict", "tolerate"),
 }
 """The sections of all commands that ask a question, with the parameters in each; a command has some of them."""
 

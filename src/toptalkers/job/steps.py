@@ -75,9 +75,11 @@ PARTITIONER = "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"
 KEY_FIELDS = "stream.num.map.output.key.fields"
 """How many columns of a mapper's line are the key that Hadoop sorts and partitions by; without it, one."""
 
-FACT_COLUMNS = 6
+FACT_COLUMNS = 16
+"""More than a line of `conversations.py learn-map` has: all of it is the key."""
+
 FLOW_COLUMNS = 7
-"""The columns of the key of `conversations.py learn-map`, at most, and of `conversations.py fold` for `once`."""
+"""The columns of a flow, which are the key of `conversations.py fold` for `once`."""
 
 LEARNED = "learned.tsv"
 """The name of the learned table where scripts run."""

@@ -194,11 +194,11 @@ static bool is_service(const sums *table, const row *one, bool is_src) {
     if (has_none(one, R_SRCPORT) || has_none(one, R_DSTPORT))
         return false;
     int64_t flags = number_of_part(table, one, R_FLAGS);
-    bool is_opening = flags >= 0 && flags & 2;
+    bool is_opening = flags >= 0 && flags & SYN_FLAG;
     uint32_t src = one->part[R_SRCPORT], dst = one->part[R_DSTPORT];
     if (src == dst && !is_opening)
         return false;
-    return (is_opening ? (flags & 16) != 0 : src < dst) == is_src;
+    return (is_opening ? (flags & ACK_FLAG) != 0 : src < dst) == is_src;
 }
 
 enum { HIGHEST_KNOWN_PORT = 1024 };
@@ -265,9 +265,14 @@ static bool fold_all(folding *f) {
     bool fits = take_texts(&f->to->table, &f->texts);
     for (EACH_TEXT(text, f->from))
         text->note = NO_VALUE;
+    const uint8_t *end = f->from->slots + f->from->rows * f->from->row_bytes;
     for (row *one = next_used(f->from, f->from->slots); fits && one;
-         one = next_used(f->from, (uint8_t *)one + f->from->row_bytes))
+         one = next_used(f->from, (uint8_t *)one + f->from->row_bytes)) {
+        const uint8_t *later = (const uint8_t *)one + AHEAD * f->from->row_bytes;
+        if (later < end)
+            fetch_endpoints(f->learned, (const row *)(const void *)later);
         fits = fold_row(f, one);
+    }
     return end_adding(f->to) && fits;
 }
 

@@ -20,10 +20,10 @@ enum folded_part {
 };
 enum folded_sum { F_BYTES, F_PACKETS, F_RECORDS, F_FIRST, F_LAST, FOLDED_SUMS };
 
+enum { TCP = 6, SYN_FLAG = 2, ACK_FLAG = 16 };
+
 /* A row that is a copy of another one; those that are no record are FREE. */
 enum { COPY = 3 };
-
-enum { TCP = 6 };
 
 /* A part's value as one number, which is the same for values that are alike: the number of a text is above all others. */
 static inline uint64_t value_of_part(const row *one, size_t part) {
@@ -75,6 +75,8 @@ typedef struct endpoints endpoints;
 /* Learn from all rows that are no copies. NULL without memory. */
 endpoints *endpoints_learn(const sums *records);
 void endpoints_free(endpoints *e);
+/* Fetch from memory what `server_of` will look at. */
+void fetch_endpoints(const endpoints *e, const row *one);
 /* Find the server of a record: the rule that finds it, and whether it is the source. */
 enum how server_of(const endpoints *e, const row *one, bool *is_src);
 

@@ -10,7 +10,7 @@
 
 enum { FIRST_ENDPOINTS = 1 << 12, AHEAD = 16 };
 
-enum { SYN_FLAG = 2, ACK_FLAG = 16, LOWEST_CLIENT = 1024, LOWEST_HIGH = 32768 };
+enum { LOWEST_CLIENT = 1024, LOWEST_HIGH = 32768 };
 
 /* The key has an address, a port and the number of a protocol; and what is known of it: */
 static const uint64_t IS_SERVER = UINT64_C(1) << 63, PORTS_DECIDE = UINT64_C(1) << 62, PEERS_DECIDE = UINT64_C(1) << 61;
@@ -98,6 +98,13 @@ static bool grow_endpoints(endpoints *e) {
     return true;
 }
 
+void fetch_endpoints(const endpoints *e, const row *one) {
+    if (!has_ports(one))
+        return;
+    __builtin_prefetch(&e->all[place_of(e, src_key(one), one->part[R_ACTION])], 1);
+    __builtin_prefetch(&e->all[place_of(e, dst_key(one), one->part[R_ACTION])], 1);
+}
+
 /* The records that teach something, in blocks, so that their endpoints are fetched from memory together. */
 typedef struct {
     const row *one[AHEAD];
@@ -113,8 +120,7 @@ static uint8_t *next_block(const endpoints *e, uint8_t *from, block *to) {
         from = (uint8_t *)(uintptr_t)one + e->table->row_bytes;
         if (one->state == COPY || !has_ports(one))
             continue;
-        __builtin_prefetch(&e->all[place_of(e, src_key(one), one->part[R_ACTION])], 1);
-        __builtin_prefetch(&e->all[place_of(e, dst_key(one), one->part[R_ACTION])], 1);
+        fetch_endpoints(e, one);
         to->one[to->number++] = one;
     }
     return from;

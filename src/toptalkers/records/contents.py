@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from toptalkers.answer.answer import Tally
+from toptalkers.answer.quality import Quality
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.question.digest import WRAPPING
 from toptalkers.question.query import Query
@@ -33,6 +34,7 @@ class Begin(NamedTuple):
         wrapping: what was around its lines; empty for plain ones.
         columns: the fields of its records, if these come in batches; empty for lines.
         tally: what was left out when a digest was made; empty for all other parts.
+        quality: what was noted of the records when a digest was made; empty for all other parts.
         note: what of the records a digest lacks; empty for nothing, and for all other parts.
 
     """
@@ -41,6 +43,7 @@ class Begin(NamedTuple):
     wrapping: str = ""
     columns: tuple[str, ...] = ()
     tally: Tally = Tally()
+    quality: Quality = Quality()
     note: str = ""
 
     @property
@@ -172,5 +175,5 @@ def _read_parquet(name: str, source: Source, query: Query, whole: Seekable | Non
         except (NoFlowLogError, NoLibraryError) as error:
             yield Problem(name, str(error), is_of_machine=isinstance(error, NoLibraryError))
             return
-        yield Begin(name, records.wrapping, records.names, records.tally, records.note)
+        yield Begin(name, records.wrapping, records.names, records.tally, records.quality, records.note)
         yield from records.batches()

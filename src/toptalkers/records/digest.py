@@ -9,6 +9,7 @@ from typing import Any
 
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import COLUMNS, DigestOrigin
+from toptalkers.answer.quality import Quality
 from toptalkers.flowlog.fields import FIELDS, column_name
 from toptalkers.question.conversations import folded_question
 from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, is_digest
@@ -41,6 +42,7 @@ class DigestRows:
         names: the fields that a question looks at, and the weight.
         columns: the columns of the file that they are made of.
         tally: the records that were skipped when the digest was made.
+        quality: the interfaces that could not log all.
         note: what of the records the digest lacks; empty for nothing.
 
     """
@@ -57,7 +59,7 @@ class DigestRows:
         origin.check(query, name)
         if query.joins_records or is_digest(query):
             query = folded_question(query)
-        used = {*query.used_fields, WEIGHT}
+        used = {*query.used_fields, WEIGHT, "start"}  # which hours there are is always told
         self.names = tuple(field for field in (*_SOURCES, *PORT_FIELDS) if field in used)
         self._servers = _SERVER_COLUMNS[origin.version]
         needed = {_SOURCES[field] for field in self.names if field in _SOURCES}
@@ -66,6 +68,7 @@ class DigestRows:
         self.columns = [column for column in (*COLUMNS, *_SERVER_COLUMNS[1]) if column in needed]
         skipped = origin.tally.skipped if origin.tally else {}
         self.tally = Tally(records_read=sum(skipped.values()), skipped=skipped)
+        self.quality = Quality(skipdata=origin.skipdata)
         self.note = origin.note
 
     def arrays(self, batch: Any) -> list[Any]:

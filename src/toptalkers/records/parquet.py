@@ -10,6 +10,7 @@ from typing import Any
 
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.digest import METADATA_KEY
+from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS, field_name
@@ -48,6 +49,7 @@ class ParquetRecords:
         names: the fields that are read, in the order of the file's columns.
         wrapping: `Parquet`, or what it is beside that.
         tally: what was left out when a digest was made; empty for other files.
+        quality: what was noted of the records when a digest was made; empty for other files.
         note: what of the records a digest lacks; empty for nothing, and for other files.
 
     """
@@ -80,7 +82,7 @@ class ParquetRecords:
             raise _damaged(error) from error
         self._metadata = metadata
         self._digest: DigestRows | None = None
-        self.wrapping, self.tally, self.note = "Parquet", Tally(), ""
+        self.wrapping, self.tally, self.quality, self.note = "Parquet", Tally(), Quality(), ""
         if text := (metadata.metadata or {}).get(METADATA_KEY):
             self._take_digest(text, query, name, schema.names)
         else:
@@ -103,7 +105,7 @@ class ParquetRecords:
         if lacking := [column for column in digest.columns if column not in columns]:
             raise NoFlowLogError(f"a damaged digest: it has no column {lacking[0]}")
         self.names, self._columns = digest.names, digest.columns
-        self.wrapping, self.tally, self.note = WRAPPING, digest.tally, digest.note
+        self.wrapping, self.tally, self.quality, self.note = WRAPPING, digest.tally, digest.quality, digest.note
 
     def batches(self) -> Iterator[ColumnBatch]:
         """Yield all records, some at a time.

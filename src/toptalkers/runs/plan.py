@@ -10,6 +10,7 @@ from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.job.bundle import bundle_sha256
+from toptalkers.question.conversations import needs_records
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
 from toptalkers.runs.cluster.ahead import (
@@ -107,7 +108,7 @@ def plan_run(
         skips=skips,
         on_look=on_look,
     )
-    sizing = _size(read, options, running)
+    sizing = _size(query, read, options, running)
     unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
@@ -174,13 +175,14 @@ def plan_run(
     )
 
 
-def _size(read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
+def _size(query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
     """Size a new cluster for the input, or describe the one that runs already."""
     if running:
-        return size_running(read.size_bytes, running)
+        return size_running(read.size_bytes, running, is_joined=needs_records(query))
     return size_cluster(
         read.size_bytes,
         objects=read.objects,
+        is_joined=needs_records(query),
         primary_type=options.primary_type,
         core=options.core,
         task=options.task,

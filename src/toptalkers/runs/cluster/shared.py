@@ -74,7 +74,7 @@ def find_running(account: Account, cluster_id: str) -> RunningCluster:
         return RunningCluster(cluster, unknown=error.message)
 
 
-def size_running(input_bytes: int, running: RunningCluster) -> Sizing:
+def size_running(input_bytes: int, running: RunningCluster, *, is_joined: bool = False) -> Sizing:
     """Tell how large a cluster is, and how long a run takes on it if it has nothing else to do.
 
     Where its nodes are not known, the sizing is that of a new cluster for the input.
@@ -88,12 +88,19 @@ def size_running(input_bytes: int, running: RunningCluster) -> Sizing:
     try:
         vcpus(core_type)
     except UsageError:
-        sizing = size_cluster(input_bytes)
+        sizing = size_cluster(input_bytes, is_joined=is_joined)
         reason = f"its nodes are not known: {running.unknown}" if running.unknown else "its nodes are not known"
     else:
         core, task = counts["CORE"], counts["TASK"]
         primary = next((one.instance_type for one in running.nodes if one.role == "MASTER"), "") or core_type
-        sizing = size_cluster(input_bytes, instance_type=core_type, primary_type=primary, core=max(1, core), task=task)
+        sizing = size_cluster(
+            input_bytes,
+            is_joined=is_joined,
+            instance_type=core_type,
+            primary_type=primary,
+            core=max(1, core),
+            task=task,
+        )
         reason = "as it is"
     return replace(sizing, minutes=max(1, sizing.minutes - STARTING_MINUTES), reason=reason)
 
