@@ -119,6 +119,8 @@ class Truth:
         collapsed: records that another place logged as well.
         relayed: records of translated legs.
         oriented: records that are no copies, by the rule that found their server.
+        without_flags: TCP records that are no copies and have no flags.
+        without_packet_addresses: records that are no copies and have neither packet address.
         reading: what was read, before records move.
 
     """
@@ -130,6 +132,8 @@ class Truth:
     collapsed: int = 0
     relayed: int = 0
     oriented: Counter[str] = field(default_factory=Counter)
+    without_flags: int = 0
+    without_packet_addresses: int = 0
     reading: reference.Reference | None = None
 
     @property
@@ -157,7 +161,11 @@ def answer(query: Query, files: list[bytes], known_fields: set[str], *, whole: b
     """
     reading = reference.count(record_question(query), files, known_fields)
     reading = (reading.whole if whole else None) or reading
-    truth = of_rows(query, *fold(query, reading.records))
+    staying, copies, skipped = find_copies(query, reading.records)
+    truth = of_rows(query, fold(query, staying, copies), skipped)
+    truth.without_flags = sum(one["protocol"] == "6" and one.get("tcp-flags", "-") == "-" for one in staying)
+    packet = [{one.get("pkt-srcaddr", "-"), one.get("pkt-dstaddr", "-")} for one in staying]
+    truth.without_packet_addresses = packet.count({"-"})
     truth.reading = reading
     return truth
 
@@ -199,28 +207,29 @@ def of_rows(query: Query, rows: Iterable[Row], skipped: Counter[str] | None = No
 # From records to rows
 
 
-def fold(query: Query, records: Sequence[Record]) -> tuple[list[Row], Counter[str]]:
-    """Find copies and servers, and leave out clients' ports. Returns a row per record, and what is malformed."""
+def find_copies(query: Query, records: Sequence[Record]) -> tuple[list[Record], list[Record], Counter[str]]:
+    """Return the records that stay, those that are copies of these, and how many are malformed."""
     skipped: Counter[str] = Counter()
-    sound = []
+    alike: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in records:
         reason = _why_malformed(query, record)
         if reason:
             skipped[reason] += 1
         else:
-            sound.append(record)
-    alike: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for record in sound:
-        alike[tuple(record.get(name, "-") for name in CORE)].append(record)
+            alike[tuple(record.get(name, "-") for name in CORE)].append(record)
     staying, copies = [], []
     for group in alike.values():
         group.sort(key=_rank_of_copy)
         staying.append(group[-1])
         copies += group[:-1]
+    return staying, copies, skipped
+
+
+def fold(query: Query, staying: Sequence[Record], copies: Sequence[Record]) -> list[Row]:
+    """Find servers, and leave out clients' ports. Returns a row per record."""
     known = _Known(staying)
     rows = [_row(query, record, *known.server(record)) for record in staying]
-    rows += [_row(query, record, known.server(record)[0], "copy") for record in copies]
-    return rows, skipped
+    return rows + [_row(query, record, known.server(record)[0], "copy") for record in copies]
 
 
 def _why_malformed(query: Query, record: Record) -> str | None:

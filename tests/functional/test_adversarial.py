@@ -297,9 +297,50 @@ SKIPPED_AT_ONE_SIDE = Traffic(
     "10.0.0.1 10.0.0.9 443 6 1700 1700 0 ports",
 )
 
+ONE_MOUNT = Traffic(
+    "a single NFS mount: without flags the lower port is taken for the server's, which is wrong",
+    """
+    eni-n 10.0.0.1 700 10.0.0.9 2049 6 100 0-60 2
+    eni-n 10.0.0.9 2049 10.0.0.1 700 6 9000 0-60 18
+    """,
+    "10.0.0.1 10.0.0.9 2049 6 9100 100 9000 syn",
+    "10.0.0.9 10.0.0.1 700 6 9100 9000 100 ports",
+)
+HIGH_SCAN = Traffic(
+    "a scan of ports from 1024 on, from one port, that is answered: without flags the scanner is taken for a server",
+    """
+    eni-a 198.51.100.66 40000 10.0.0.1 8001 6 100 0-60 2
+    eni-a 10.0.0.1 8001 198.51.100.66 40000 6 100 0-60 4
+    eni-a 198.51.100.66 40000 10.0.0.1 8002 6 200 0-60 2
+    eni-a 10.0.0.1 8002 198.51.100.66 40000 6 100 0-60 4
+    """,
+    """
+    198.51.100.66 10.0.0.1 8002 6 300 200 100 syn
+    198.51.100.66 10.0.0.1 8001 6 200 100 100 syn
+    """,
+    "10.0.0.1 198.51.100.66 40000 6 500 200 300 peers",
+)
+RESOLVER = Traffic(
+    "a resolver that asks others from port 53: it has more peers than they, and is taken for the server",
+    """
+    eni-r 10.0.0.1 40000 10.0.0.53 53 17 100 0-60 0
+    eni-r 10.0.0.2 40001 10.0.0.53 53 17 100 0-60 0
+    eni-r 10.0.0.53 53 198.51.100.1 53 17 300 0-60 0
+    eni-r 198.51.100.1 53 10.0.0.53 53 17 900 0-60 0
+    """,
+    """
+    198.51.100.1 10.0.0.53 53 17 1200 900 300 peers
+    10.0.0.1 10.0.0.53 53 17 100 100 0 peers
+    10.0.0.2 10.0.0.53 53 17 100 100 0 peers
+    """,
+)
+MISLED = [ONE_MOUNT, HIGH_SCAN, RESOLVER]
+"""Where the rules are wrong, as docs/conversations.md says."""
+
 ALL = [
     *(NTP, NTP_OF_TWO, DNS_OVER_TCP, FTP_DATA, NFS, SCAN, SERVER_ON_50000, FIXED_CLIENT, MOVED_ADDRESS, TWO_VPCS),
     *(NAT_GATEWAY, NAT_GATEWAY_BY_INTERFACE, BALANCER, SECONDARY_ADDRESS, OVER_THE_HOUR, SKIPPED_AT_ONE_SIDE),
+    *MISLED,
 ]
 
 

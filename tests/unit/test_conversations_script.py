@@ -1,11 +1,12 @@
 """The rules of `docs/conversations.md`: in the scripts that travel, and in the pure kernel, which uses them."""
 
 import io
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from tests import pipeline, truth
 from tests.functional.test_adversarial import ALL, NAT_GATEWAY, ONCE, Traffic, short
@@ -24,6 +25,7 @@ from toptalkers.question.conversations import (
     record_question,
 )
 from toptalkers.question.digest import DIGEST_METRICS
+from toptalkers.question.key import HIGHEST_KNOWN_PORT
 from toptalkers.question.query import Query
 
 KNOWN = set(FIELDS)
@@ -71,6 +73,26 @@ def test_steps_follow_the_rules(case: tuple[Query, list[bytes]]) -> None:
     moved = {name.removeprefix("moved_"): number for name, number in counters.items() if name.startswith("moved_")}
     assert moved == expected.skipped
     assert (counters["collapsed"], counters["relayed"]) == (expected.collapsed, expected.relayed)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@given(joined_cases())
+def test_rows_of_a_digest_give_the_same_answer(case: tuple[Query, list[bytes]]) -> None:
+    """Folded first, as in a digest, records give the same lines and quality, unless high ports are asked for."""
+    query, files = case
+    by = () if query.pairs else query.by
+    assume("srcport" not in by and ("dstport" not in by or query.ports[-1][1] <= HIGHEST_KNOWN_PORT))
+    lines, direct = pure_answer(query, files)
+    digest = replace(record_question(query), by=FOLDED_KEY, metric=DIGEST_METRICS)
+    _, made = pure_answer(digest, files)
+    joined = pure.Conversations(query)
+    joined.add_folded(made.folded())
+    joined.finish()
+    assert b"".join(joined.ranked(0)) == lines
+    assert joined.quality.oriented == direct.quality.oriented
+    for name in ("duplicates", "collapsed", "relayed"):
+        assert getattr(joined.quality, name) == getattr(direct.quality, name)
+    assert Counter(joined.skipped) + Counter(made.skipped) == Counter(direct.skipped)
 
 
 def run_role(role: str, text: str, *arguments: str) -> tuple[list[str], dict[str, int]]:

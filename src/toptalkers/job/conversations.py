@@ -41,7 +41,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -117,9 +116,6 @@ FLOW_COLUMNS = 7
 
 ROWS_HELD = 100_000
 """How many sums a role holds until it prints them: at most about 100 MB."""
-
-NUMBER = re.compile(rb"[0-9]{1,15}")
-COUNT = re.compile(rb"[0-9]{1,19}")
 
 Flow = tuple[bytes, ...]
 """Source, destination, server's port, its side, client's port, protocol, action."""
@@ -210,7 +206,7 @@ def distinct(lines: Iterable[bytes], question: Question, tally: Tally) -> Iterat
         key, _, number = line.rstrip(b"\t\n").rpartition(b"\t")
         key = key.removeprefix(PREFIX)
         record = key.split(b"\t")
-        if len(record) != len(RECORD) or not COUNT.fullmatch(number):
+        if len(record) != len(RECORD) or not number.isdigit():
             raise BadInputError(f"not a line of a record: {line[:200]!r}")
         if key < previous:
             raise BadInputError(f"not sorted by bytes (use LC_ALL=C sort): {line[:200]!r}")
@@ -243,7 +239,7 @@ def _told(copies: dict[bytes, int], tally: Tally) -> Iterator[bytes]:
 def read_distinct(line: bytes) -> tuple[list[bytes], int, bool]:
     """A line of `distinct`: the record, how many, and whether these are copies."""
     *record, number, how = line.rstrip(b"\t\n").split(b"\t")
-    if len(record) != len(RECORD) or not COUNT.fullmatch(number) or how not in (b"-", b"copy"):
+    if len(record) != len(RECORD) or not number.isdigit() or how not in (b"-", b"copy"):
         raise BadInputError(f"not a line of conversations.py distinct: {line[:200]!r}")
     return record, int(number), how == b"copy"
 

@@ -129,7 +129,7 @@ def sum_pairs(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a line per pair for sorted lines of `conversations.py`, with its weakest how; BadInputError for others."""
     current, sums, weakest = b"", [0], 0
     for line in lines:
-        key, *numbers, how = line.rstrip(b"\n").rsplit(b"\t", PAIR_SUMS + 1)
+        key, *numbers, how = line.rstrip(b"\t\n").rsplit(b"\t", PAIR_SUMS + 1)
         if key.count(b"\t") != PAIR_COLUMNS - 1 or len(numbers) != PAIR_SUMS or how not in HOWS:
             raise BadInputError(f"not a line of a pair: {line[:200]!r}")
         values = [_number(number, line) for number in numbers]

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import add
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
@@ -426,14 +426,6 @@ class SpilledSums:
             self._segments[segment.part].append(segment)
 
 
-class _Rows(Protocol):
-    """A counter of either kernel."""
-
-    def ranked(self, top: int) -> Iterator[bytes]: ...
-
-    def clear(self) -> None: ...
-
-
 class Conversations:
     """Joins the rows of counters to conversations; see `door.Conversations`.
 
@@ -457,11 +449,11 @@ class Conversations:
         self.skipped: dict[str, int] = {}
         self.quality = Quality()
 
-    def add_records(self, counter: _Rows) -> None:
+    def add_records(self, counter: Counter) -> None:
         """Take over the rows of a counter of `record_question`."""
         self._records += _lines_of(counter)
 
-    def add_folded(self, counter: _Rows) -> None:
+    def add_folded(self, counter: Counter) -> None:
         """Take over the rows of a counter of `folded_question`."""
         self._folded += _lines_of(counter)
 
@@ -469,12 +461,14 @@ class Conversations:
         """Apply the rules."""
         question, tally = self._question, conversations.Tally()
         self._records.sort()
-        records = [conversations.read_distinct(line) for line in conversations.distinct(self._records, question, tally)]
+        records = list(
+            conversations.distinct(self._records, question, tally)
+        )  # as lines: texts take five times as much
         self._records.clear()
         rows = [_read_folded(line) for line in self._folded]
         self._folded.clear()
         facts = conversations.Facts()
-        for record, _, is_copy in records:
+        for record, _, is_copy in map(conversations.read_distinct, records):
             if not is_copy:
                 facts.add_record(record)
         for key, row in rows:
@@ -482,7 +476,7 @@ class Conversations:
                 facts.add_row(*key[1:4], *key[10:])
         learned = conversations.Learned.read(conversations.learn_reduce(sorted(facts.lines())))
         folding = conversations.Folding(question, learned, tally)
-        for record, number, is_copy in records:
+        for record, number, is_copy in map(conversations.read_distinct, records):
             folding.add_record(record, number, is_copy=is_copy)
         for key, row in rows:
             folding.add_row(key, row)
@@ -562,7 +556,7 @@ def _ports_of(query: Query) -> Iterator[bytes]:
             yield b"%d" % port
 
 
-def _lines_of(counter: _Rows) -> list[bytes]:
+def _lines_of(counter: Counter) -> list[bytes]:
     """The lines of a counter, which is empty afterwards."""
     lines = [line for chunk in counter.ranked(0) for line in chunk.splitlines()]
     counter.clear()
