@@ -4,12 +4,18 @@ import csv
 import gzip
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
+from toptalkers.answer.diff import compare
+from toptalkers.answer.saved import Talkers
 from toptalkers.cli.main import cli
 
 
@@ -261,3 +267,32 @@ def test_what_cannot_be_read_fails(tmp_path: Path, sides: tuple[Path, Path]) -> 
     assert result.exit_code == 1
     assert "nothing was read of" in result.stderr
     assert result.stdout == ""
+
+
+SUMS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12))
+
+
+@given(SUMS, SUMS, st.sampled_from(["2", "1.5", "3.25"]), st.integers(0, 8), st.integers(0, 4))
+def test_each_talker_changes_in_one_way(
+    before: dict[str, int], after: dict[str, int], factor: str, least: int, top: int
+) -> None:
+    """Every talker is new, gone, grown, shrunk or none of these, as its two sums say, and the largest come first."""
+    times = Fraction(factor)
+
+    def kind(key: str) -> str | None:
+        old, new = before.get(key), after.get(key)
+        if max(old or 0, new or 0) < least or old == new:
+            return None
+        if old is None or new is None:
+            return "new" if old is None else "gone"
+        return "grown" if new >= times * old else "shrunk" if old >= times * new else None
+
+    def side(name: str, sums: dict[str, int]) -> Talkers:
+        return Talkers(name, ("srcaddr",), "bytes", iter(sums.items()))
+
+    expected = [(kind(key), key) for key in {*before, *after} if kind(key)]
+    expected.sort(key=lambda one: (-max(before.get(one[1], 0), after.get(one[1], 0)), one[1]))
+    found = compare(side("before", before), side("after", after), factor=times, least=least, top=top)
+    assert [(one.kind, one.key) for one in found.changes] == expected[: top or None]
+    assert found.counts == Counter(one for one, _ in expected)
+    assert (found.before, found.after) == (len(before), len(after))

@@ -4,6 +4,7 @@ import gzip
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -74,6 +75,23 @@ def test_from_the_command_to_the_answer(account: FakeAccount) -> None:
     assert fetched.stdout.encode() == ANSWER
     assert "10 records read from 1 file: 7 counted, 3 skipped" in fetched.stderr
     assert command(account, "fetch-results", run_id, "--top", "1").stdout.encode() == ANSWER.splitlines(True)[0]
+
+
+def test_answers_of_runs_are_compared(account: FakeAccount, tmp_path: Path) -> None:
+    """Diff reads the answers of two runs by their names, or of one run and a file, and refuses another question."""
+    early = command(account, "run-emr", "--yes").stdout.strip()
+    account.fake_emr.on_done = lambda: account.leave(ANSWER.splitlines(keepends=True)[0])
+    late = command(account, "run-emr", "--yes").stdout.strip()
+    compared = command(account, "diff", early, late, "--fail-on", "gone")
+    assert compared.exit_code == 1
+    assert {line.split("\t")[0] for line in compared.stdout.splitlines()} == {"gone"}
+    assert f"run {late}: top talkers by records" in compared.stderr
+    kept = tmp_path / "kept.csv"
+    command(account, "fetch-results", late, "--format", "csv", "--output", str(kept))
+    assert command(account, "diff", late, str(kept), "--fail-on", "any").exit_code == 0
+    other = command(account, "run-emr", "--yes", "--ports", "all").stdout.strip()
+    assert f"--ports is 0-1024 in {late}, all in {other}" in command(account, "diff", late, other).stderr
+    assert command(account, "diff", late, "20261122T010000Z-0000").exit_code == 1
 
 
 def test_any_question_goes_to_a_cluster_and_back(account: FakeAccount) -> None:
