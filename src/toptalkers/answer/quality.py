@@ -26,7 +26,8 @@ class Quality:
         hours: the hours (seconds since 1970, whole hours, ascending) in which counted records start.
         without_flags: TCP records, without copies, that have no `tcp-flags`.
         without_packet_addresses: records, without copies, that have neither `pkt-srcaddr` nor `pkt-dstaddr`. Rows of a
-            digest are not looked at: they do not tell an address that is not logged from one that was not translated.
+            digest do not tell an address that is not logged from one that was not translated, so of a digest it is the
+            number when it was made, of all its records.
 
     """
 

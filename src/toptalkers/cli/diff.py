@@ -138,6 +138,7 @@ def _count(query: Query, options: LocalOptions) -> "tuple[Talkers, bool]":
     """Ask the question of files on this machine or in S3."""
     from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import format_tally
+    from toptalkers.answer.outcome import notes_of_format
     from toptalkers.answer.saved import talkers_of
     from toptalkers.answer.statement import format_quality
     from toptalkers.engines import Watch, load_engine
@@ -156,6 +157,8 @@ def _count(query: Query, options: LocalOptions) -> "tuple[Talkers, bool]":
         say(line)
     if not answer.tally.files_read:
         raise ToptalkersError(f"nothing was read of {name}, so there is nothing to compare")
+    for note in notes_of_format(query, answer.quality):
+        say(f"Note: {name}: {note}")
     say_lines(f"{name}: {format_tally(answer.tally)}")
     if statement := format_quality(answer):
         say_lines(statement)
