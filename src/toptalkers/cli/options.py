@@ -110,7 +110,8 @@ def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callab
 
 def _option(clause: Clause) -> Callable[..., Any]:
     if clause.is_flag:
-        return click.option(clause.option, is_flag=True, help=clause.help)
+        # Without the second name, nothing could undo what is set in toptalkers.toml.
+        return click.option(f"{clause.option}/--no-{clause.name}", is_flag=True, help=clause.help)
     return click.option(
         clause.option,
         metavar=clause.metavar,
