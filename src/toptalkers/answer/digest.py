@@ -63,7 +63,7 @@ class DigestOrigin:
         last: the latest end of its records; None if it has none.
         lacks: what the digests lacked that it was made from (their `note`).
         skipdata: windows with SKIPDATA by interface.
-        without_packet_addresses: how many of its records have neither `pkt-srcaddr` nor `pkt-dstaddr`.
+        without_packet_addresses: its records that had neither `pkt-srcaddr` nor `pkt-dstaddr`.
         version: the version of its schema.
         made: the program that made it, and its version.
 
@@ -232,8 +232,8 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
             first, last = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
             tally, quality = answer.tally if is_told else None, answer.quality
-            noted = quality.skipdata, quality.without_packet_addresses or 0
-            made = DigestOrigin(answer.query.texts(), tally, first, last, answer.lacks, *noted)
+            without = quality.without_packet_addresses or 0
+            made = DigestOrigin(answer.query.texts(), tally, first, last, answer.lacks, quality.skipdata, without)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error

@@ -42,8 +42,8 @@ class DigestRows:
         names: the fields that a question looks at, and the weight.
         columns: the columns of the file that they are made of.
         tally: the records that were skipped when the digest was made.
-        quality: the interfaces that could not log all; for a question that joins records, or a digest's, also how many
-            records have no addresses of packets.
+        quality: the interfaces that could not log all; for questions that join records, also how many of the
+            digest's records had no packet addresses.
         note: what of the records the digest lacks; empty for nothing.
 
     """
@@ -60,8 +60,8 @@ class DigestRows:
         origin.check(query, name)
         without = None
         if query.joins_records or is_digest(query):
-            without = origin.without_packet_addresses
             query = folded_question(query)
+            without = origin.without_packet_addresses
         used = {*query.used_fields, WEIGHT, "start"}  # which hours there are is always told
         self.names = tuple(field for field in (*_SOURCES, *PORT_FIELDS) if field in used)
         self._servers = _SERVER_COLUMNS[origin.version]
