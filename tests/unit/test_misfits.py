@@ -16,6 +16,7 @@ from toptalkers.answer.answer import Tally
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.job import count_flows
 from toptalkers.kernel.door import Counter, Misfit
+from toptalkers.question.digest import digest_texts
 from toptalkers.question.query import Query
 from toptalkers.records.misfits import describe_misfit
 
@@ -235,6 +236,7 @@ def test_what_is_said() -> None:
         ({"since": "2026-11-01"}, "no start, which --since needs: ask without, or of other files"),
         ({"metric": "packets", "since": "2026-11-01"}, "no packets, start, which --metric and --since need: ask"),
         ({}, "no dstport, which the question needs"),
+        (digest_texts(), "no start, end, interface-id, srcport, protocol, packets, bytes, which a digest needs"),
     ],
 )
 def test_what_a_header_lacks_is_named_with_the_option(texts: dict[str, str], what: str) -> None:
