@@ -20,7 +20,7 @@ enum folded_part {
 };
 enum folded_sum { F_BYTES, F_PACKETS, F_RECORDS, F_FIRST, F_LAST, FOLDED_SUMS };
 
-enum { TCP = 6, SYN_FLAG = 2, ACK_FLAG = 16 };
+enum { TCP = 6 };
 
 /* A row that is a copy of another one; those that are no record are FREE. */
 enum { COPY = 3 };

@@ -1,7 +1,7 @@
 /* Which endpoint of a record is the server: what is learned from all records, and what it says of one.
  *
- * An endpoint is an action, a protocol, an address and a port, in a table by its hash. The peers of an endpoint are counted only if
- * they decide about a record, since that needs a set of all pairs.
+ * An endpoint is an action, a protocol, an address and a port, in a table by its hash. The peers of an endpoint are counted
+ * only if they decide about a record, since that needs a set of all pairs.
  */
 #include "conversations.h"
 #include "pairs.h"

@@ -194,7 +194,7 @@ static bool key_of(joining *j, const flow *one, uint32_t hour, talker *whose) {
             break;
         case CLIENT_PART:
             client = client_port(one);
-            set_number(client > 1024 ? (uint32_t)NO_PORT : client, NO_PORT, part, whose);
+            set_number(client > HIGHEST_KNOWN_PORT ? (uint32_t)NO_PORT : client, NO_PORT, part, whose);
             break;
         case SIDE_PART:
             whose->part[part] = is_src ? SRC_SIDE : DST_SIDE;
