@@ -26,7 +26,7 @@ BAD_ADDRESSES = [
         "[2001:db8::1]",
         "::12345",
     ),
-    *("\u00e9", "10.0.0.1\t", "\t10.0.0.1", '"10.0.0.1"', "10.0.0.1\x00"),
+    *("\u00e9", "10.0.0.1\x1f", "\x1f10.0.0.1", '"10.0.0.1"', "10.0.0.1\x00"),
 ]
 PORTS = ["0", "22", "53", "80", "443", "1024", "1025", "8080", "40000", "65535"]
 BAD_PORTS = [
@@ -80,7 +80,7 @@ BAD_TEXTS = [
 Here are no blanks: with many of them, a file would look as if a tool had wrapped its lines (`records/wrapping.py`).
 """
 STATUSES = ["OK", "NODATA", "SKIPDATA"]
-BAD_STATUSES = ["ok", "-", "", "OK\t", "log-status", "ACCEPT"]
+BAD_STATUSES = ["ok", "-", "", "OK\x1f", "log-status", "ACCEPT"]
 FILLERS = ["2", "eni-0a1b2c3d4e5f60718", "123456789012", "6", "-", "IPv4", "vpc-1", "use1-az1", "OK", "ACCEPT", "Z"]
 
 SINCE, UNTIL = "2026-10-31T00:00:00Z", "2026-11-01T01:00:00Z"  # 1793491200 is 2026-11-01T00:00:00Z
@@ -211,7 +211,7 @@ def _odd_lines(draw: st.DrawFn, columns: tuple[str, ...]) -> bytes:
     if kind == 5:
         return b"\xef\xbb\xbf" + record
     if kind == 6:
-        return draw(st.sampled_from([b" ", b"\t"])) + record
+        return draw(st.sampled_from([b" ", b"\x1f"])) + record
     if kind == 7:
         return b"version"
     return b"version account-id"

@@ -43,6 +43,7 @@ from toptalkers.question.query import Query
 from toptalkers.question.where import parse_program, parse_where
 from toptalkers.records.files import find_inputs
 from toptalkers.runs.record import load_record
+from toptalkers.sample.writer import write_sample
 
 OF_CLUSTER = (
     b"2026-11-23T18:00:00Z\teni-a\t10.0.0.1\t10.0.0.2\t443\tdst\t-\t6\tACCEPT\t3\tsyn\t-\t-\t9000\t11\t6"
@@ -422,3 +423,19 @@ def test_times_before_1973_stay_what_they_are(tmp_path: Path) -> None:
     assert command(None, "digest", str(tmp_path), "--output", str(tmp_path / "d.parquet")).exit_code == 0
     answered = command(None, "run-local", str(tmp_path / "d.parquet"), "--by", "hour", "--metric", "first,last")
     assert answered.stdout == "1970-01-01T02:00:00Z\t1970-01-01T02:00:05Z\t1970-01-01T02:01:01Z\n"
+
+
+def test_a_digest_tells_that_its_records_had_no_packet_addresses(tmp_path: Path) -> None:
+    """What was counted of a format without pkt- fields stays in doubt when it is asked of a digest of it."""
+    write_sample(tmp_path / "logs", records=2000)
+    digest = tmp_path / "digest.parquet"
+    made = Query.parse(**digest_texts())
+    answer = count_files(made, find_inputs([str(tmp_path / "logs")]).files)
+    digest.write_bytes(b"".join(format_digest(answer)))
+    query = Query.parse(count="once", pairs="yes", action="ALL")
+
+    of_logs = count_files(query, find_inputs([str(tmp_path / "logs")]).files).quality
+    of_digest = count_files(query, find_inputs([str(digest)]).files).quality
+
+    assert of_digest.without_packet_addresses == of_logs.without_packet_addresses
+    assert of_digest.without_packet_addresses

@@ -63,6 +63,7 @@ class DigestOrigin:
         last: the latest end of its records; None if it has none.
         lacks: what the digests lacked that it was made from (their `note`).
         skipdata: windows with SKIPDATA by interface.
+        without_packet_addresses: its records that had neither `pkt-srcaddr` nor `pkt-dstaddr`.
         version: the version of its schema.
         made: the program that made it, and its version.
 
@@ -74,6 +75,7 @@ class DigestOrigin:
     last: datetime | None = None
     lacks: Sequence[str] = ()
     skipdata: Mapping[str, int] = field(default_factory=dict)
+    without_packet_addresses: int = 0
     version: int = DIGEST_VERSION
     made: str = field(default=f"toptalkers {__version__}")
 
@@ -86,6 +88,7 @@ class DigestOrigin:
             "tally": self.tally and {**asdict(self.tally), "skipped": dict(self.tally.skipped)},
             "window": {name: time and format_time(time) for name, time in window.items()},
             "skipdata": dict(self.skipdata),
+            "without_pkt_addresses": self.without_packet_addresses,
             "lacks": list(self.lacks),
             "made": self.made,
         }
@@ -113,6 +116,7 @@ class DigestOrigin:
                     last=_parse_window(content["window"]["last"]),
                     lacks=[str(one) for one in content.get("lacks", [])],
                     skipdata=Quality.parse({"skipdata": content.get("skipdata", {}), "hours": []}).skipdata,
+                    without_packet_addresses=int(content.get("without_pkt_addresses", 0)),
                     version=version,
                     made=str(content["made"]),
                 )
@@ -227,8 +231,9 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
                 yield from sink.taken()
             first, last = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
             is_told = answer.tally.counted or not firsts  # a cluster's log may be lost
-            tally, skipdata = answer.tally if is_told else None, answer.quality.skipdata
-            made = DigestOrigin(answer.query.texts(), tally, first, last, answer.lacks, skipdata)
+            tally, quality = answer.tally if is_told else None, answer.quality
+            without = quality.without_packet_addresses or 0
+            made = DigestOrigin(answer.query.texts(), tally, first, last, answer.lacks, quality.skipdata, without)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error

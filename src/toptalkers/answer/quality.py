@@ -25,8 +25,8 @@ class Quality:
         skipdata: windows with SKIPDATA by interface: what these logged is a floor.
         hours: the hours (seconds since 1970, whole hours, ascending) in which counted records start.
         without_flags: TCP records, without copies, that have no `tcp-flags`.
-        without_packet_addresses: records, without copies, that have neither `pkt-srcaddr` nor `pkt-dstaddr`. Rows of a
-            digest are not looked at: they do not tell an address that is not logged from one that was not translated.
+        without_packet_addresses: records, without copies, that have neither `pkt-srcaddr` nor `pkt-dstaddr`. Of a
+            digest, all that it was made from, whether or not the question counts them.
 
     """
 

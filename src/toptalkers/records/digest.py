@@ -42,7 +42,8 @@ class DigestRows:
         names: the fields that a question looks at, and the weight.
         columns: the columns of the file that they are made of.
         tally: the records that were skipped when the digest was made.
-        quality: the interfaces that could not log all.
+        quality: the interfaces that could not log all; for questions that join records, also how many of the
+            digest's records had no packet addresses.
         note: what of the records the digest lacks; empty for nothing.
 
     """
@@ -57,8 +58,10 @@ class DigestRows:
         """
         origin = DigestOrigin.parse(metadata)
         origin.check(query, name)
+        without = None
         if query.joins_records or is_digest(query):
             query = folded_question(query)
+            without = origin.without_packet_addresses
         used = {*query.used_fields, WEIGHT, "start"}  # which hours there are is always told
         self.names = tuple(field for field in (*_SOURCES, *PORT_FIELDS) if field in used)
         self._servers = _SERVER_COLUMNS[origin.version]
@@ -68,7 +71,7 @@ class DigestRows:
         self.columns = [column for column in (*COLUMNS, *_SERVER_COLUMNS[1]) if column in needed]
         skipped = origin.tally.skipped if origin.tally else {}
         self.tally = Tally(records_read=sum(skipped.values()), skipped=skipped)
-        self.quality = Quality(skipdata=origin.skipdata)
+        self.quality = Quality(skipdata=origin.skipdata, without_packet_addresses=without)
         self.note = origin.note
 
     def arrays(self, batch: Any) -> list[Any]:
