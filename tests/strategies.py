@@ -490,11 +490,11 @@ def joined_files(draw: st.DrawFn, headerless: tuple[str, ...], action: str) -> l
     dirty = draw(st.booleans())
     for _ in range(draw(st.sampled_from([1, 2, 3]))):
         columns = headerless if draw(_one_in(3)) else draw(joined_layouts(action))
-        lines = [] if columns is headerless else [" ".join(columns).encode()]
         random = Random(draw(st.integers(0, 1 << 20)))
-        for made in records:
-            lines += [joined_line(columns, record) for record in made if random.randrange(4)]
-        random.shuffle(lines[1:])
+        lines = [joined_line(columns, record) for made in records for record in made if random.randrange(4)]
+        random.shuffle(lines)
+        if columns is not headerless:
+            lines.insert(0, " ".join(columns).encode())
         for _ in range(draw(st.integers(0, max(1, len(lines) // 8)))) if dirty else ():
             wild = {name: random.choice(pool) for name, pool in _JOINED_WILD.items()}
             usual = random.choice(random.choice(records))
