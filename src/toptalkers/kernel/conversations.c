@@ -311,14 +311,15 @@ int conversations_look(counter *folded, findings *found) {
     return 0;
 }
 
-int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, findings *found) {
+int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, int keeps_ports, findings *found) {
     if (!is_folded(folded)) {
         errno = EINVAL;
         return -1;
     }
     errno = ENOMEM;
     const shape *of = &answer->table.of;
-    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet, .found = found,
+    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet,
+                 .keeps_ports = keeps_ports, .found = found,
                  .is_pairs = of->sum[of->sums - 1] == HOW};
     answer->total.are_too_large |= folded->total.are_too_large;
     bool fits = take_texts(&folded->table, &j.texts) && (is_once ? join_once(&j) : join_all(&j));
