@@ -1,4 +1,4 @@
-/* Shared by lines.c, rules.c, misfits.c and keys.c: the state of a counter's reader, and parsers of columns. */
+/* Shared by all that reads records: the state of a counter's reader, and parsers of columns. */
 #ifndef TOPTALKERS_READER_H
 #define TOPTALKERS_READER_H
 
@@ -58,6 +58,15 @@ typedef struct {
     int32_t service, client;
     uint8_t side;
 } service;
+
+enum { SYN_FLAG = 2, ACK_FLAG = 16, HIGHEST_KNOWN_PORT = 1024 };
+
+/* The side of a record's service (docs/questions.md) by its two ports and its flags, which are negative for `-`. */
+static inline enum side side_of_service(uint32_t src, uint32_t dst, int64_t flags) {
+    if (flags >= 0 && flags & SYN_FLAG)
+        return flags & ACK_FLAG ? SRC_SIDE : DST_SIDE;
+    return src == dst ? BOTH_SIDES : src < dst ? SRC_SIDE : DST_SIDE;
+}
 
 enum { SECONDS_PER_HOUR = 3600, LONGEST_NAME = 55 };
 
