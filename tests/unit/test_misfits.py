@@ -245,6 +245,14 @@ def test_what_a_header_lacks_is_named_with_the_option(texts: dict[str, str], wha
     assert f"its header names {what}" in describe(Query.parse(**texts), f"{header}\n10.0.0.1 10.0.0.2 ACCEPT 1\n")
 
 
+def test_transit_gateway_records_are_told_what_works() -> None:
+    """Records without interface and action are told first to ask without --pairs, then with --action ALL."""
+    records = "tgw-id srcaddr dstaddr srcport dstport protocol packets bytes start end\ntgw-1" + " 1" * 9 + "\n"
+    asked = describe(Query.parse(pairs="yes"), records)
+    assert asked == "its header names no interface-id, which --pairs needs: ask without, or of other files"
+    assert describe(Query(), records).endswith("ask with --action ALL")
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=300),
