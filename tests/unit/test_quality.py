@@ -117,10 +117,21 @@ def test_quality_adds_up() -> None:
     other = Quality(duplicates=3, relayed=1, oriented={"syn": 2, "?": 1}, skipdata={"eni-1": 1}, hours=(3600, 7200))
     both = Quality(5, None, 1, {"syn": 3, "?": 1}, {"eni-1": 2}, (0, 3600, 7200))
     assert one + other == both
+    left_out = Quality(collapsed=1, relayed=10, without_flags=100, without_packet_addresses=1000)
+    assert left_out + left_out == Quality(None, 2, 20, without_flags=200, without_packet_addresses=2000)
     assert Quality() + one == one + Quality() == one
 
 
-@pytest.mark.parametrize("damaged", [None, {}, {"skipdata": {"a": -1}, "hours": []}, {"skipdata": {}, "hours": [1]}])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        None,
+        {},
+        {"skipdata": {"a": -1}, "hours": []},
+        {"skipdata": {"a": 0}, "hours": []},
+        {"skipdata": {}, "hours": [1]},
+    ],
+)
 def test_damaged_notes_are_refused(damaged: object) -> None:
     """What `noted` did not make is no quality."""
     with pytest.raises((ValueError, KeyError, TypeError)):
