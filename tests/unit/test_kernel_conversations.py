@@ -94,6 +94,19 @@ def test_sums_that_are_too_large_are_refused() -> None:
             _ = conversations.totals
 
 
+@pytest.mark.parametrize(
+    ("flags", "stays"), [("2 02 002", "2"), ("0 00 -", "00"), ("4294967296 04294967296", "4294967296")]
+)
+def test_of_copies_with_equal_flags_the_greater_text_stays(flags: str, stays: str) -> None:
+    """Flags that are equal as numbers are compared as they were logged."""
+    for kernel in (door, pure):
+        contents = [record(tcp_flags=text) for text in flags.split()]
+        lines, *_ = join(kernel, digest_of(PAIRS), contents)
+        assert isinstance(lines, list)
+        columns = [line.split(b"\t") for line in lines]
+        assert [row[9] for row in columns if row[10] != b"copy"] == [stays.encode()]
+
+
 def test_an_address_that_moves_often_is_one_talker() -> None:
     """Of a flow with a thousand nodes at a hundred places, those that do not overlap add up."""
     content = b"".join(

@@ -70,6 +70,13 @@ static void leave_out_malformed(sums *table, bool needs_port, findings *found) {
     }
 }
 
+/* The text of a part of the kind NUMBER_PART. */
+static column number_column(const sums *table, const row *one, size_t part, uint8_t *room) {
+    if (one->texts >> part & 1)
+        return text_of(table, value_of_part(one, part), NULL);
+    return (column){room, (size_t)(print_number(room, one->part[part]) - room)};
+}
+
 /* Of two rows that are alike in their core: whether the first is the one that stays. */
 static bool stays(const sums *table, const row *one, const row *other) {
     int64_t flags = number_of_part(table, one, R_FLAGS), others = number_of_part(table, other, R_FLAGS);
@@ -82,7 +89,8 @@ static bool stays(const sums *table, const row *one, const row *other) {
         if (order)
             return order > 0;
     }
-    return compare_texts(table, value_of_part(one, R_FLAGS), value_of_part(other, R_FLAGS)) > 0;
+    uint8_t room[2][LONGEST_NUMBER];
+    return compare_columns(number_column(table, one, R_FLAGS, room[0]), number_column(table, other, R_FLAGS, room[1])) > 0;
 }
 
 static uint64_t hash_core(const row *one, uint64_t seed) {
@@ -303,14 +311,15 @@ int conversations_look(counter *folded, findings *found) {
     return 0;
 }
 
-int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, findings *found) {
+int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, int keeps_ports, findings *found) {
     if (!is_folded(folded)) {
         errno = EINVAL;
         return -1;
     }
     errno = ENOMEM;
     const shape *of = &answer->table.of;
-    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet, .found = found,
+    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet,
+                 .keeps_ports = keeps_ports, .found = found,
                  .is_pairs = of->sum[of->sums - 1] == HOW};
     answer->total.are_too_large |= folded->total.are_too_large;
     bool fits = take_texts(&folded->table, &j.texts) && (is_once ? join_once(&j) : join_all(&j));

@@ -98,12 +98,15 @@ static inline bool lacks_flags(const row *one) {
     return value_of_part(one, F_PROTOCOL) == TCP && has_none(one, F_FLAGS);
 }
 
+/* A client's port above this is dropped, unless the question asks for it. */
+enum { HIGHEST_KNOWN_PORT = 1024 };
+
 /* flows.c */
 /* Folded rows, and the answer that is made of them. */
 typedef struct {
     sums *folded;
     counter *answer;
-    bool is_once, is_pairs, by_packet;
+    bool is_once, is_pairs, by_packet, keeps_ports;
     folded_texts texts;
     findings *found;
 } joining;

@@ -169,7 +169,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "ranking_free": (None, (c_void_p,)),
     "ranking_read": (c_size_t, (c_void_p, c_char_p, c_size_t)),
     "conversations_fold": (c_int, (c_void_p, c_void_p, c_int, c_int, POINTER(_Findings))),
-    "conversations_answer": (c_int, (c_void_p, c_void_p, c_int, c_int, POINTER(_Findings))),
+    "conversations_answer": (c_int, (c_void_p, c_void_p, c_int, c_int, c_int, POINTER(_Findings))),
     "conversations_look": (c_int, (c_void_p, POINTER(_Findings))),
     "export_new": (c_void_p, (c_void_p, c_size_t)),
     "export_free": (None, (c_void_p,)),
@@ -499,8 +499,8 @@ class Conversations:
     def finish(self) -> None:
         """Apply the rules. Afterwards the answer can be read, and no rows can be added."""
         query, found = self._query, _Findings()
+        keeps_ports = not query.pairs and _asks_for_high_ports(query)
         if self._records is not None:
-            keeps_ports = not query.pairs and _asks_for_high_ports(query)
             needs_port = query.is_recipe
             arguments = (self._records.handle, self._folded.handle, keeps_ports, needs_port, found)
             if _kernel.conversations_fold(*arguments):
@@ -511,8 +511,8 @@ class Conversations:
             if _kernel.conversations_look(self._folded.handle, found):
                 raise MemoryError
         else:
-            arguments = (self._folded.handle, self._answer.handle, is_once, query.uses_packet_addresses, found)
-            if _kernel.conversations_answer(*arguments):
+            by = (is_once, query.uses_packet_addresses, keeps_ports)
+            if _kernel.conversations_answer(self._folded.handle, self._answer.handle, *by, found):
                 raise MemoryError
             self._folded = self._answer
         reasons = ["malformed_address", "malformed_port", "malformed_number", "ports"]

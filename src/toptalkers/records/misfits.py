@@ -7,6 +7,7 @@ from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.kernel.counter import Counter, Misfit
 from toptalkers.question.conversations import counted_question
 from toptalkers.question.key import is_address
+from toptalkers.question.digest import is_digest
 from toptalkers.question.query import Query
 
 
@@ -69,7 +70,7 @@ def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
         kind = " (transit gateway records have none)" if "tgw-id" in misfit.fields else ""
         return f"{whose} action{kind}, and the question is for {query.action}: ask with --action ALL"
     if not all(query.options_needing([name]) for name in lacking):
-        return f"{whose} {names}, which the question needs"
+        return f"{whose} {names}, which {'a digest' if is_digest(query) else 'the question'} needs"
     options = query.options_needing(lacking)
     verb = "needs" if len(options) == 1 else "need"
     return f"{whose} {names}, which {' and '.join(options)} {verb}: ask without, or of other files"
