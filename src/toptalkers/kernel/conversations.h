@@ -99,7 +99,6 @@ static inline bool lacks_flags(const row *one) {
 }
 
 /* A client's port above this is dropped, unless the question asks for it. */
-enum { HIGHEST_KNOWN_PORT = 1024 };
 
 /* flows.c */
 /* Folded rows, and the answer that is made of them. */

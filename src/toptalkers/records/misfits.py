@@ -6,8 +6,8 @@ from toptalkers.answer.answer import Tally
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.kernel.counter import Counter, Misfit
 from toptalkers.question.conversations import counted_question
-from toptalkers.question.key import is_address
 from toptalkers.question.digest import is_digest
+from toptalkers.question.key import is_address
 from toptalkers.question.query import Query
 
 
