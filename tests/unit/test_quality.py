@@ -163,7 +163,7 @@ def test_the_statement_has_a_line_for_each_doubt() -> None:
     assert format_quality(answer).splitlines() == [
         f"SKIPDATA at 4 interfaces ({most} and 1 more) and interfaces without a name (1 window): {floor}",
         "left out as counted before: 1 copy, 20 seen at a second interface, 3,000 relayed by a gateway",
-        "server found by: TCP flags 5, nothing (lower port taken) 1",
+        "server found by: TCP flags 5, nothing (a guess) 1",
         "counted records start from 1970-01-01T00:00:00Z to 1970-01-01T05:00:00Z",
         "1 gap without a counted record: from 1970-01-01T02:00:00Z to 1970-01-01T04:00:00Z",
         "the 2 rows hold 80.0% of all records",
