@@ -219,6 +219,10 @@ def find_copies(query: Query, records: Sequence[Record]) -> tuple[list[Record], 
             alike[tuple(record.get(name, "-") for name in CORE)].append(record)
     staying, copies = [], []
     for group in alike.values():
+        for name in ("pkt-srcaddr", "pkt-dstaddr"):
+            greatest = max(group, key=lambda record: _rank_of_address(record.get(name, "-")))
+            for record in group:
+                record[name] = greatest.get(name, "-")
         group.sort(key=_rank_of_copy)
         staying.append(group[-1])
         copies += group[:-1]
@@ -257,10 +261,12 @@ def _flags(record: Record) -> int:
     return -1 if text == "-" else int(text)
 
 
-def _rank_of_copy(record: Record) -> tuple[int, bytes, bytes, bytes]:
-    texts = [record.get(name, "-").encode("latin-1") for name in ("pkt-srcaddr", "pkt-dstaddr")]
-    source, destination = (b"" if text == b"-" else text for text in texts)
-    return _flags(record), source, destination, record.get("tcp-flags", "-").encode()
+def _rank_of_copy(record: Record) -> tuple[int, bytes]:
+    return _flags(record), record.get("tcp-flags", "-").encode()
+
+
+def _rank_of_address(text: str) -> bytes:
+    return b"" if text == "-" else text.encode("latin-1")
 
 
 def _endpoints(record: Record) -> tuple[Endpoint, Endpoint] | None:

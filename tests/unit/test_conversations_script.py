@@ -95,7 +95,7 @@ def test_who_talks_to_whom(traffic: Traffic, has_flags: bool) -> None:
 
 
 def test_of_copies_the_one_that_knows_most_stays() -> None:
-    """Records alike in the first 11 columns are copies, whatever format wrote them; flags compare as numbers."""
+    """Records alike in the first 11 columns are copies, whatever format wrote them, and share the packet's addresses."""
     found, counters = run_role(
         "distinct",
         """
@@ -110,10 +110,9 @@ def test_of_copies_the_one_that_knows_most_stays() -> None:
     )
     assert found == lines_of(
         """
-        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT -  -        -        2 copy
-        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 18 -        -        1 copy
-        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 18 10.0.0.1 -        1 -
-        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 18 10.0.0.1 -        2 copy
+        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT -  10.0.0.1 10.0.0.9 2 copy
+        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 18 10.0.0.1 10.0.0.9 1 -
+        100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 18 10.0.0.1 10.0.0.9 3 copy
         100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 2  10.0.0.1 10.0.0.9 1 copy
         100  160 eni-a 10.0.0.1 10.0.0.9 40000 443 6 1 41 ACCEPT 2  -        -        1 -
         100  160 eni-b 10.0.0.1 10.0.0.9 40000 443 6 1 40 ACCEPT 2  -        -        1 -

@@ -56,6 +56,7 @@ RECORD = (
 """The columns of a record. Those that are alike in the first CORE_COLUMNS are copies of one record."""
 
 CORE_COLUMNS = 11
+PACKET_COLUMNS = (12, 13)
 
 FOLDED = (
     b"hour", b"interface-id", b"srcaddr", b"dstaddr", b"server-port", b"server-side", b"peer-port", b"protocol",
@@ -190,11 +191,10 @@ def why_malformed(record: list[bytes], question: Question) -> str:
     return ""
 
 
-def _rank_of_copy(record: list[bytes]) -> tuple[int, bytes, bytes, bytes]:
+def _rank_of_copy(key: bytes) -> tuple[int, bytes]:
     """Of copies, the one for which this is greatest stays."""
-    flags, source, destination = record[CORE_COLUMNS:]
-    number = -1 if flags == b"-" else int(flags)
-    return number, b"" if source == b"-" else source, b"" if destination == b"-" else destination, flags
+    flags = key.split(b"\t")[CORE_COLUMNS]
+    return -1 if flags == b"-" else int(flags), flags
 
 
 def distinct(lines: Iterable[bytes], question: Question, tally: Tally) -> Iterator[bytes]:
@@ -227,13 +227,28 @@ def distinct(lines: Iterable[bytes], question: Question, tally: Tally) -> Iterat
 
 def _told(copies: dict[bytes, int], tally: Tally) -> Iterator[bytes]:
     """Yield the lines of the records that are copies of one, which is among them."""
-    stays = max(copies, key=lambda key: _rank_of_copy(key.split(b"\t"))) if len(copies) > 1 else next(iter(copies))
+    if len(copies) > 1:
+        copies = _with_joined_addresses(copies)
+    stays = max(copies, key=_rank_of_copy) if len(copies) > 1 else next(iter(copies))
     yield b"%b\t1\t-\n" % stays
     copies[stays] -= 1
     for key, number in copies.items():
         if number:
             tally.add("duplicates", number)
             yield b"%b\t%d\tcopy\n" % (key, number)
+
+
+def _with_joined_addresses(copies: dict[bytes, int]) -> dict[bytes, int]:
+    """Give copies the packet's addresses that are the greatest of all; `-` is the least."""
+    records = [(key.split(b"\t"), number) for key, number in copies.items()]
+    addresses = [
+        max((record[at] for record, _ in records), key=lambda text: (text != b"-", text)) for at in PACKET_COLUMNS
+    ]
+    joined: dict[bytes, int] = {}
+    for record, number in records:
+        key = b"\t".join([*record[: CORE_COLUMNS + 1], *addresses])
+        joined[key] = joined.get(key, 0) + number
+    return joined
 
 
 def read_distinct(line: bytes) -> tuple[list[bytes], int, bool]:

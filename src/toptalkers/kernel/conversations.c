@@ -82,15 +82,19 @@ static bool stays(const sums *table, const row *one, const row *other) {
     int64_t flags = number_of_part(table, one, R_FLAGS), others = number_of_part(table, other, R_FLAGS);
     if (flags != others)
         return flags > others;
-    for (size_t part = R_PKT_SRCADDR; part < RECORD_PARTS; part++) {
-        bool is_none = has_none(one, part), others_is = has_none(other, part);
-        int order = is_none || others_is ? others_is - is_none
-                                         : compare_texts(table, value_of_part(one, part), value_of_part(other, part));
-        if (order)
-            return order > 0;
-    }
     uint8_t room[2][LONGEST_NUMBER];
     return compare_columns(number_column(table, one, R_FLAGS, room[0]), number_column(table, other, R_FLAGS, room[1])) > 0;
+}
+
+/* A row takes over the packet's addresses of another one where these are greater; `-` is the least. */
+static void join_addresses(const sums *table, row *to, const row *from) {
+    for (size_t part = R_PKT_SRCADDR; part < RECORD_PARTS; part++) {
+        if (has_none(from, part) ||
+            (!has_none(to, part) && compare_texts(table, value_of_part(from, part), value_of_part(to, part)) <= 0))
+            continue;
+        to->part[part] = from->part[part];
+        to->texts = (to->texts & ~(1u << part)) | (from->texts & 1u << part);
+    }
 }
 
 static uint64_t hash_core(const row *one, uint64_t seed) {
@@ -107,22 +111,31 @@ static bool has_same_core(const row *one, const row *other) {
 
 enum { AHEAD = 16 };
 
-static void note_row(sums *table, row *one, uint64_t hash) {
+/* The slot of the row with this core, or a free one. */
+static uint64_t *slot_of(const sums *table, const row *one, uint64_t hash) {
     for (size_t at = hash >> 32 & table->mask;; at = (at + 1) & table->mask) {
         uint64_t slot = table->index[at];
-        row *other = slot ? numbered_row(table, (uint32_t)slot - 1) : NULL;
-        if (other && (slot >> 32 != hash >> 32 || !has_same_core(one, other)))
-            continue;
-        if (other && stays(table, other, one)) {
-            one->state = COPY;
-            return;
-        }
-        if (other)
-            other->state = COPY;
-        size_t number = (size_t)((uint8_t *)one - table->slots) / table->row_bytes;
-        table->index[at] = hash >> 32 << 32 | (number + 1);
-        return;
+        if (!slot || (slot >> 32 == hash >> 32 && has_same_core(one, numbered_row(table, (uint32_t)slot - 1))))
+            return &table->index[at];
     }
+}
+
+/* Returns whether the row or the one that was there is a copy. */
+static bool note_row(const sums *table, row *one, uint64_t hash) {
+    uint64_t *slot = slot_of(table, one, hash);
+    row *other = *slot ? numbered_row(table, (uint32_t)*slot - 1) : NULL;
+    if (other && stays(table, other, one)) {
+        join_addresses(table, other, one);
+        one->state = COPY;
+        return true;
+    }
+    if (other) {
+        join_addresses(table, one, other);
+        other->state = COPY;
+    }
+    size_t number = (size_t)((uint8_t *)one - table->slots) / table->row_bytes;
+    *slot = hash >> 32 << 32 | (number + 1);
+    return other != NULL;
 }
 
 /* Find rows by their core, in the room of the table's index. */
@@ -132,18 +145,25 @@ static bool mark_copies(sums *table) {
         uint64_t hash;
     } ahead[AHEAD];
     size_t number = 0;
+    bool has_copies = false;
     if (!sums_clear_index(table))
         return false;
     for (EACH_ROW(one, table)) {
         if (number >= AHEAD)
-            note_row(table, ahead[number % AHEAD].one, ahead[number % AHEAD].hash);
+            has_copies |= note_row(table, ahead[number % AHEAD].one, ahead[number % AHEAD].hash);
         uint64_t hash = hash_core(one, table->seed);
         ahead[number % AHEAD].one = one;
         ahead[number++ % AHEAD].hash = hash;
         __builtin_prefetch(&table->index[hash >> 32 & table->mask], 1);
     }
     for (size_t i = number > AHEAD ? number - AHEAD : 0; i < number; i++)
-        note_row(table, ahead[i % AHEAD].one, ahead[i % AHEAD].hash);
+        has_copies |= note_row(table, ahead[i % AHEAD].one, ahead[i % AHEAD].hash);
+    for (row *one = has_copies ? next_used(table, table->slots) : NULL; one;
+         one = next_used(table, (uint8_t *)one + table->row_bytes)) {
+        if (one->state == COPY)
+            join_addresses(table, one,
+                           numbered_row(table, (uint32_t)*slot_of(table, one, hash_core(one, table->seed)) - 1));
+    }
     return true;
 }
 
