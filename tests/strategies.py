@@ -449,6 +449,19 @@ def _translated(random: Random, clients: list[str], servers: list[str]) -> list[
     return random.sample(legs, random.randint(2, len(legs)))
 
 
+def _handed_over(random: Random, clients: list[str], servers: list[str]) -> list[Joined]:
+    """One direction of a conversation in several windows, each logged by another of some interfaces, or by two."""
+    first, *_ = _conversation(random, clients, servers)
+    start, records = int(first["start"]), []
+    for _ in range(random.choice([2, 2, 3, 5])):
+        end = start + random.choice([0, 1, 59, 60, 600])
+        for interface in random.sample(["eni-a", "eni-b", "eni-c", "eni-d"], random.choice([1, 1, 1, 2])):
+            sizes = {"bytes": str(random.choice([40, 41, 1500])), "packets": str(random.choice([1, 2, 3]))}
+            records.append({**first, **sizes, "start": str(start), "end": str(end), "interface-id": interface})
+        start = end + random.choice([1, 59, 60, 61, 61, 62, 120, 3540, 3600])
+    return records
+
+
 def _copies(random: Random, record: Joined) -> list[Joined]:
     """A record again: as it was, or from a flow log with other optional fields."""
     without = {"tcp-flags": "-", "pkt-srcaddr": "-", "pkt-dstaddr": "-"}
@@ -480,7 +493,8 @@ def joined_files(draw: st.DrawFn, headerless: tuple[str, ...], action: str) -> l
     clients, servers = few.sample(_CLIENTS, 4), few.sample(_SERVERS, few.choice([1, 2, 4]))
     for _ in range(draw(st.sampled_from([12, 12, 6, 2, 1]))):
         random = Random(draw(st.integers(0, 1 << 20)))
-        made = (_translated if random.randrange(6) == 0 else _conversation)(random, clients, servers)
+        kind = random.choice([_translated, _handed_over, *[_conversation] * 4])
+        made = kind(random, clients, servers)
         if random.randrange(3) == 0:
             made += _copies(random, random.choice(made))
         if random.randrange(12) == 0:
@@ -490,11 +504,11 @@ def joined_files(draw: st.DrawFn, headerless: tuple[str, ...], action: str) -> l
     dirty = draw(st.booleans())
     for _ in range(draw(st.sampled_from([1, 2, 3]))):
         columns = headerless if draw(_one_in(3)) else draw(joined_layouts(action))
-        lines = [] if columns is headerless else [" ".join(columns).encode()]
         random = Random(draw(st.integers(0, 1 << 20)))
-        for made in records:
-            lines += [joined_line(columns, record) for record in made if random.randrange(4)]
-        random.shuffle(lines[1:])
+        lines = [joined_line(columns, record) for made in records for record in made if random.randrange(4)]
+        random.shuffle(lines)
+        if columns is not headerless:
+            lines.insert(0, " ".join(columns).encode())
         for _ in range(draw(st.integers(0, max(1, len(lines) // 8)))) if dirty else ():
             wild = {name: random.choice(pool) for name, pool in _JOINED_WILD.items()}
             usual = random.choice(random.choice(records))

@@ -268,8 +268,15 @@ def _endpoints(record: Record) -> tuple[Endpoint, Endpoint] | None:
     if record["protocol"] not in HAS_PORTS or "-" in (record["srcport"], record["dstport"]):
         return None
     protocol, action = record["protocol"], record.get("action", "-")
-    source = (protocol, record["srcaddr"], record["srcport"], action)
-    return source, (protocol, record["dstaddr"], record["dstport"], action)
+    addresses = _packet_addresses(record)
+    source = (protocol, addresses[0], record["srcport"], action)
+    return source, (protocol, addresses[1], record["dstport"], action)
+
+
+def _packet_addresses(record: Record) -> tuple[str, str]:
+    """Those of the packet where they are logged: all legs of a conversation have the same."""
+    source, destination = (record.get(f"pkt-{name}", "-") for name in ("srcaddr", "dstaddr"))
+    return record["srcaddr"] if source == "-" else source, record["dstaddr"] if destination == "-" else destination
 
 
 class _Known:
@@ -292,7 +299,8 @@ class _Known:
         """The side of the server, `src` or `dst`, and the rule that tells."""
         two = _endpoints(record)
         if two is None:
-            return ("src" if record["srcaddr"].encode() > record["dstaddr"].encode() else "dst"), "?"
+            addresses = _packet_addresses(record)
+            return ("src" if addresses[0].encode() > addresses[1].encode() else "dst"), "?"
         source, destination = two
         if (source in self.servers) != (destination in self.servers):
             return ("src" if source in self.servers else "dst"), "syn"
@@ -314,14 +322,22 @@ class _Known:
         return len(senders if are_equal else {sender[2] for sender in senders})
 
 
+def _keeps_ports(query: Query) -> bool:
+    """Whether the question asks for clients' ports above 1024."""
+    high = query.ports[-1][1] > 1024 if query.ports else False
+    by = () if query.pairs else query.by
+    return "srcport" in by or ("dstport" in by and high)
+
+
+def _is_low(port: str) -> bool:
+    return port != "-" and int(port) <= 1024
+
+
 def _row(query: Query, record: Record, side: str, how: str) -> Row:
     """A record as a row of stage 2."""
     port, peer_port = (record[name] for name in (("srcport", "dstport") if side == "src" else ("dstport", "srcport")))
     service = reference._service(record)["side"]
-    high = query.ports[-1][1] > 1024 if query.ports else False
-    by = () if query.pairs else query.by
-    needs_ports = "srcport" in by or ("dstport" in by and high)
-    if not (needs_ports or peer_port == "-" or int(peer_port) <= 1024 or service != side):
+    if not (_keeps_ports(query) or _is_low(peer_port) or service != side):
         peer_port = "-"
     packet = [record.get(f"pkt-{name}", "-") for name in ("srcaddr", "dstaddr")]
     start, end = _seconds(record["start"]), _seconds(record["end"])
@@ -409,7 +425,9 @@ def _nodes(query: Query, rows: Sequence[Row], homes: dict[tuple[str, str], str])
             place = (1, "")
         else:
             place = (2, row.interface)
-        flow = Flow(source, destination, row.port, row.side, row.peer_port, row.protocol, row.action)
+        # What one interface logs with a SYN, another splits in two: the same connection may have lost its port in one.
+        peer_port = row.peer_port if _keeps_ports(query) or _is_low(row.peer_port) else "-"
+        flow = Flow(source, destination, row.port, row.side, peer_port, row.protocol, row.action)
         nodes[flow].setdefault((row.hour, place), Node(row.hour, place)).add(row)
     return {flow: sorted(of_flow.values(), key=lambda node: node.order) for flow, of_flow in nodes.items()}
 

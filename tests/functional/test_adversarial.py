@@ -229,7 +229,7 @@ NAT_GATEWAY = Traffic(
     eni-n 10.0.1.9 443 10.0.0.1 40000 6 5000 0-60 18 198.51.100.7 10.0.0.1
     """,
     "10.0.0.1 198.51.100.7 443 6 6000 1000 5000 syn",
-    "10.0.0.1 198.51.100.7 443 6 6000 1000 5000 ports",
+    "10.0.0.1 198.51.100.7 443 6 6000 1000 5000 peers",
 )
 NAT_GATEWAY_BY_INTERFACE = replace(
     NAT_GATEWAY,
@@ -241,10 +241,42 @@ NAT_GATEWAY_BY_INTERFACE = replace(
     10.0.1.9 198.51.100.7 443 6 6000 1000 5000 syn
     """,
     without_flags="""
-    10.0.0.1 10.0.1.9 443 6 6000 1000 5000 ports
+    10.0.0.1 10.0.1.9 443 6 6000 1000 5000 peers
     10.0.0.1 198.51.100.7 443 6 6000 1000 5000 peers
     10.0.1.9 198.51.100.7 443 6 6000 1000 5000 peers
     """,
+)
+HIGHER_SERVER = Traffic(
+    "a server above its client's port, whose one interface logs the SYN in a window of its own",
+    """
+    eni-a 10.0.0.1 40000 10.0.0.9 50000 6 1000 0-600 2
+    eni-b 10.0.0.1 40000 10.0.0.9 50000 6 400 0-59 2
+    eni-b 10.0.0.1 40000 10.0.0.9 50000 6 600 60-600 0
+    """,
+    "10.0.0.1 10.0.0.9 50000 6 1000 1000 0 syn",
+    "10.0.0.9 10.0.0.1 40000 6 1000 0 1000 ports",
+)
+NAT_OF_HIGH_PORTS = Traffic(
+    "a gateway's leg says the same server as the client's interface, which knows more of the other end",
+    """
+    eni-a 10.0.0.1 40000 198.51.100.7 33000 17 1000 0-60 0
+    eni-a 10.0.0.1 40001 198.51.100.7 33000 17 10 0-60 0
+    eni-n 10.0.0.1 40000 10.0.1.9 33000 17 1000 0-60 0 10.0.0.1 198.51.100.7
+    eni-n 198.51.100.8 50000 10.0.1.9 33000 17 5 0-60 0 198.51.100.8 10.0.0.1
+    """,
+    """
+    10.0.0.1 198.51.100.7 33000 17 1010 1010 0 peers
+    198.51.100.8 10.0.0.1 33000 17 5 5 0 ports
+    """,
+)
+PINGS_THROUGH_NAT = Traffic(
+    "pings through a gateway: by its own address, the leg would have another server",
+    """
+    eni-a 10.0.0.1 0 0.0.0.9 0 1 100 0-60 0
+    eni-n 10.0.0.1 0 10.0.1.9 0 1 100 0-60 0 10.0.0.1 0.0.0.9
+    eni-n 10.0.1.9 0 0.0.0.9 0 1 100 0-60 0
+    """,
+    "0.0.0.9 10.0.0.1 0 1 100 0 100 ?",
 )
 BALANCER = Traffic(
     "a balancer that keeps the client's address: its leg and the target's are one conversation",
@@ -339,6 +371,7 @@ MISLED = [ONE_MOUNT, HIGH_SCAN, RESOLVER]
 
 ALL = [
     *(NTP, NTP_OF_TWO, DNS_OVER_TCP, FTP_DATA, NFS, SCAN, SERVER_ON_50000, FIXED_CLIENT, MOVED_ADDRESS, TWO_VPCS),
+    *(HIGHER_SERVER, NAT_OF_HIGH_PORTS, PINGS_THROUGH_NAT),
     *(NAT_GATEWAY, NAT_GATEWAY_BY_INTERFACE, BALANCER, SECONDARY_ADDRESS, OVER_THE_HOUR, SKIPPED_AT_ONE_SIDE),
     *MISLED,
 ]

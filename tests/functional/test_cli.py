@@ -70,14 +70,21 @@ def test_pairs_as_a_user_sees_them() -> None:
     assert "Note:" not in result.stderr
 
 
-def test_a_digest_of_records_without_flags_says_so(tmp_path: Path) -> None:
-    """The note is that of the records; of the packets' addresses, a digest cannot tell whether they were logged."""
+def test_a_digest_says_what_the_format_of_its_records_lacked(tmp_path: Path) -> None:
+    """The notes of a digest, and of one made of it, are those of the records, and --strict fails for its legs."""
     digest = str(tmp_path / "d.parquet")
-    assert run("digest", "-", "--output", digest, stdin=_seen("")).exit_code == 0
-    result = run("run-local", digest, "--count", "once", "--pairs")
+    again = str(tmp_path / "again.parquet")
+    made = run("digest", "-", "--output", digest, stdin=_seen(""))
+    assert made.exit_code == 0
+    assert "Note: 6 records have no pkt-srcaddr and pkt-dstaddr" in made.stderr
+    assert run("digest", digest, "--output", again).exit_code == 0
+    result = run("run-local", again, "--count", "once", "--pairs", "--strict", "--tolerate", "servers")
+    assert result.exit_code == 1
+    assert "Error: --strict: legs: 6 records" in result.stderr
     assert result.stdout == run("run-local", "-", "--count", "once", "--pairs", stdin=_seen("")).stdout
     assert "Note: 4 TCP records have no tcp-flags" in result.stderr
-    assert "pkt-srcaddr" not in result.stderr
+    assert "Note: 6 records have no pkt-srcaddr and pkt-dstaddr" in result.stderr
+    assert "Note:" not in run("run-local", again, "--by", "srcaddr").stderr
 
 
 def test_a_format_that_cannot_be_joined_is_named() -> None:

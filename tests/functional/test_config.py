@@ -34,6 +34,14 @@ def test_options_of_a_file(folder: Path) -> None:
     assert len(command(None, "run-local", "a.log", "--top", "0", "--ports", "all").stdout.splitlines()) == 3
 
 
+def test_pairs_of_a_file_can_be_undone(folder: Path) -> None:
+    """--no-pairs on the command line wins over `pairs = true`, so that another key can be asked for."""
+    (folder / NAME).write_text("[run-local]\npairs = true\n")
+    assert command(None, "run-local", "a.log", "--by", "srcaddr").exit_code == 2
+    ran = command(None, "run-local", "a.log", "--no-pairs", "--by", "srcaddr")
+    assert ran.stdout == "10.0.0.1\t1\n10.0.0.2\t1\n"
+
+
 @pytest.mark.parametrize("by", ["option", "variable"])
 def test_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """A file that is named takes the place of the one in the folder; one that is missing is an error."""

@@ -1,6 +1,5 @@
 """Conversations counted once, and pairs: every engine gives the oracle's answer, byte for byte, and its tally."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +27,6 @@ from toptalkers.question.digest import check_question, digest_texts
 from toptalkers.question.query import Query
 
 KNOWN = set(FIELDS)
-LESS = 4 if os.environ.get("TOPTALKERS_PURE") == "1" else 1
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 LACKING = ("without_flags", "without_packet_addresses")
 Case = tuple[Query, list[bytes]]
@@ -94,7 +92,7 @@ def joined(module: ModuleType, query: Query, contents: list[bytes]) -> tuple[Any
     return conversations, total
 
 
-@settings(max_examples=100 // LESS, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), TOPS, st.booleans())
 def test_scripts_follow_the_rules(case: Case, top: int, is_digest: bool) -> None:
     """The pipe of scripts gives the oracle's lines and tally; for a digest its rows."""
@@ -106,7 +104,7 @@ def test_scripts_follow_the_rules(case: Case, top: int, is_digest: bool) -> None
     check_counters(query, counters, expected)
 
 
-@settings(max_examples=100 // LESS, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), TOPS, st.booleans())
 @pytest.mark.parametrize("module", [pure, door], ids=["in Python", "in C"])
 def test_kernels_follow_the_rules(module: ModuleType, case: Case, top: int, is_digest: bool) -> None:
@@ -130,7 +128,7 @@ def test_kernels_follow_the_rules(module: ModuleType, case: Case, top: int, is_d
     assert conversations.totals == tuple(totals.get(metric, 0) for metric in metrics)
 
 
-@settings(max_examples=100 // LESS, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), TOPS)
 @pytest.mark.parametrize("module", [pure, door], ids=["in Python", "in C"])
 def test_rows_of_digests_beside_records(module: ModuleType, case: Case, top: int) -> None:
@@ -158,7 +156,7 @@ def test_rows_of_digests_beside_records(module: ModuleType, case: Case, top: int
     )
 
 
-@settings(max_examples=100 // LESS, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), TOPS)
 def test_local_engine_follows_the_rules(case: Case, top: int) -> None:
     """The local engine gives the oracle's lines, tally, quality and totals."""
@@ -167,7 +165,7 @@ def test_local_engine_follows_the_rules(case: Case, top: int) -> None:
     compare(answer, lines, truth.answer(query, contents, KNOWN), top)
 
 
-@settings(max_examples=40 // LESS, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), st.integers(400, 2000), st.randoms(use_true_random=False))
 def test_neither_blocks_nor_the_order_of_files_matter(case: Case, block_bytes: int, order: object) -> None:
     """However files are cut into blocks, and in any order of files, the answer is the same."""
@@ -179,7 +177,7 @@ def test_neither_blocks_nor_the_order_of_files_matter(case: Case, block_bytes: i
     compare(answer, lines, expected, 0)
 
 
-@settings(max_examples=5 // LESS or 1, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=3, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), TOPS)
 def test_mrjob_follows_the_rules(case: Case, top: int) -> None:
     """Mrjob's local runner gives the oracle's answer."""

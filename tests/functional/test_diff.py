@@ -177,6 +177,8 @@ def test_min_counts_on_either_side(sides: tuple[Path, Path]) -> None:
         (["--ports", "all"], [], "--ports is all in"),
         (["--where", "dst port 443"], [], "--where is dstport = 443 in"),
         (["--by", "srcaddr"], [], "--by is srcaddr in"),
+        (["--pairs"], [], "--pairs is yes in"),
+        (["--count", "once"], [], "--count is once in"),
     ],
 )
 def test_answers_to_different_questions_are_refused(
@@ -189,6 +191,29 @@ def test_answers_to_different_questions_are_refused(
     result = run("diff", *files)
     assert result.exit_code == 2
     assert option in result.stderr
+    assert " - in" not in result.stderr
+
+
+def test_pairs_and_other_lines_are_told_apart_by_their_columns(sides: tuple[Path, Path]) -> None:
+    """An answer in CSV of --pairs is not compared with logs that are asked without; the way out is named, and works."""
+    pairs = saved(sides[0], "a.csv", "--format", "csv", "--pairs")
+    result = run("diff", pairs, str(sides[1]))
+    assert result.exit_code == 2
+    assert f"--pairs is yes in {pairs}, no in {sides[1]} (ask both with --pairs, or both without)" in result.stderr
+    assert run("diff", pairs, str(sides[1]), "--pairs").exit_code == 0
+
+
+def test_a_table_has_protocols_by_name(sides: tuple[Path, Path]) -> None:
+    """A table has protocols by name, as that of run-local; other formats have their numbers."""
+    assert "  443   tcp  " in run("diff", *map(str, sides), "--pairs", "--format", "table").stdout
+    assert "\t443\t6\t" in run("diff", *map(str, sides), "--pairs", "--format", "tsv").stdout
+
+
+def test_the_same_file_on_both_sides_is_noted(sides: tuple[Path, Path]) -> None:
+    """Nothing changes between a file and itself, and a note says why."""
+    result = run("diff", str(sides[0]), f"{sides[0]}/.", "--fail-on", "any")
+    assert result.exit_code == 0
+    assert f"Note: BEFORE and AFTER are both {sides[0]}" in result.stderr
 
 
 def test_other_columns_are_refused(sides: tuple[Path, Path]) -> None:
@@ -261,6 +286,7 @@ def test_a_tsv_of_another_key_asks_for_its_question(sides: tuple[Path, Path]) ->
     [
         (["--factor", "1"], "--factor: '1' is not a number above 1"),
         (["--factor", "x"], "--factor: 'x' is not a number above 1"),
+        (["third.csv"], "unexpected extra argument"),
         (["--fail-on", "newer"], "did you mean 'new'?"),
         (["--metric", "first"], "has only times"),
     ],

@@ -189,7 +189,7 @@ def make_digest(files: Sequence[Path], output: Path, **texts: str) -> Path:
     return output
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(logs(), min_size=1, max_size=4), questions())
 def test_a_digest_answers_as_its_records_do(contents: list[bytes], query: Query) -> None:
     """Digests give the answer and the tally of the records: one or several, with records, and a digest of digests."""
@@ -267,7 +267,7 @@ def telling_hours(draw: st.DrawFn) -> list[bytes]:
     return hours
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(telling_hours(), joined_queries(), st.sampled_from([None, None, "2026-11-01T01:00:00Z"]))
 def test_digests_of_several_hours_answer_together(contents: list[bytes], query: Query, since: str | None) -> None:
     """Where each record tells its server, digests of hours, a digest of them, and logs beside one answer alike."""

@@ -170,8 +170,9 @@ def test_without_a_kernel_it_counts_and_says_so_once(tmp_path: Path, is_old: boo
 
 
 def test_the_local_engine_is_the_same_with_it() -> None:
-    """Its own tests, and those of the cache and of too large sums, also pass with the counter in Python."""
-    tests = [f"tests/functional/test_{name}.py" for name in ("engines_agree", "cache", "bigger_than_memory")]
+    """Its own tests, and those of the cache, of too large sums and whole records, pass with the counter in Python."""
+    names = ("engines_agree", "cache", "bigger_than_memory", "local_conversations")
+    tests = [f"tests/functional/test_{name}.py" for name in names]
     others = "mrjob or mapper or order_of_lines or line_is or overlong or manifest or command"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({others})", *tests],

@@ -66,7 +66,7 @@ def main(source: Path, got: Path, parts: set[str]) -> None:
         assert [cluster["Status"]["State"] for cluster in clusters] == ["TERMINATED"]
     if "conversations" in parts:
         toptalkers("run-emr", "--yes", "--count", "once", "--pairs")
-        with (got / "tally.txt").open("w") as log:
+        with (got / "pairs.txt").open("w") as log:
             (got / "pairs.tsv").write_text(toptalkers("fetch-results", "--format", "tsv", log=log))
     toptalkers("disable-flowlogs", "--all")
     flow_logs = boto3.client("ec2").describe_flow_logs()["FlowLogs"]

@@ -55,12 +55,20 @@ def test_200_000_records_land_once_and_complete(tmp_path: Path) -> None:
     assert "CREATE_COMPLETE" in (got / "status.txt").read_text()
 
 
-def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
-    """deploy, enable, replay, run-emr on a real Hadoop, fetch-results, disable, destroy: the source's answer."""
-    source, got = tmp_path / "source", tmp_path / "got"
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The story with two runs on a real Hadoop: the folder of its source, and that of what it got."""
+    folder = tmp_path_factory.mktemp("told")
+    source, got = folder / "source", folder / "got"
     got.mkdir()
     write_sample(source, records=30_000)
-    tell(source, got, "emr")
+    tell(source, got, "emr", "conversations")
+    return source, got
+
+
+def test_from_deploy_to_the_fetched_answer(told: tuple[Path, Path]) -> None:
+    """deploy, enable, replay, run-emr on a real Hadoop, fetch-results, disable, destroy: the source's answer."""
+    source, got = told
     expected = answer(source)
     assert (got / "answer.tsv").read_bytes() == expected
     # S10: what was skipped is the same as well, reason by reason; only the numbers of files differ.
@@ -70,18 +78,15 @@ def test_from_deploy_to_the_fetched_answer(tmp_path: Path) -> None:
     assert expected.splitlines()[0].decode().partition(":")[0] in (got / "table.txt").read_text()
 
 
-def test_conversations_on_a_cluster(tmp_path: Path) -> None:
+def test_conversations_on_a_cluster(told: tuple[Path, Path]) -> None:
     """run-emr --count once --pairs gives the bytes of run-local, and says what moved, reason by reason."""
-    source, got = tmp_path / "source", tmp_path / "got"
-    got.mkdir()
-    write_sample(source, records=10_000)
-    tell(source, got, "conversations")
+    _, got = told
     query = Query.parse(count="once", pairs="yes")
     here = local.count_files(query, find_inputs([str(got / "flowlogs")]).files)
     assert (got / "pairs.tsv").read_bytes() == b"".join(here.chunks) != b""
     reasons = format_tally(here.tally).splitlines()[1:]
     assert reasons
-    assert set(reasons) <= set((got / "tally.txt").read_text().splitlines())
+    assert set(reasons) <= set((got / "pairs.txt").read_text().splitlines())
 
 
 def test_the_demo_itself(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def test_a_clause_is_an_option_wherever_a_question_is_asked(clause: Clause) -> N
     """With its help, its choices or form, and its default."""
     for command in (run_local, run_emr, steps, cluster):
         shown = " ".join(command.get_help(click.Context(command, terminal_width=200)).split())
-        assert " ".join(f"{clause.option} {clause.metavar} {clause.help}".split()) in shown
+        form = f"/ --no-{clause.name}" if clause.is_flag else clause.metavar
+        assert " ".join(f"{clause.option} {form} {clause.help}".split()) in shown
         if clause.default is not None and not clause.is_flag:
             assert f"{clause.help} [default: {clause.default}]" in shown
 
@@ -199,6 +200,24 @@ def test_a_note_says_that_one_direction_is_asked_for(words: list[str], note: str
     asked = CliRunner().invoke(ask, words)
     assert asked.exit_code == 0
     assert (f"Note: --where looks at {note}" in asked.stderr) if note else ("Note:" not in asked.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_noted"),
+    [
+        (["--count", "once", "--where", "host 192.0.2.1"], True),
+        (["--count", "once", "--pairs", "--where", "not net 10.0.0.0/8"], True),
+        (["--count", "once", "--where", "host 192.0.2.1 or pkt-srcaddr = 192.0.2.1 or pkt-dstaddr = 192.0.2.1"], False),
+        (["--count", "once", "--address", "eni", "--where", "host 192.0.2.1"], False),
+        (["--pairs", "--where", "host 192.0.2.1"], False),
+        (["--count", "once", "--where", "port 443"], False),
+    ],
+)
+def test_a_note_says_that_legs_behind_a_gateway_are_counted_again(words: list[str], is_noted: bool) -> None:
+    """With --count once, where the packets' addresses matter and --where looks at those of the interfaces alone."""
+    asked = CliRunner().invoke(ask, words)
+    assert asked.exit_code == 0
+    assert ("NAT gateway" in asked.stderr) == is_noted
 
 
 @given(queries() | queries(("dstport", "srcaddr", "dstaddr", "action", "bytes", "packets", "start")) | joined_queries())

@@ -281,6 +281,7 @@ def test_a_wrong_line_is_an_error() -> None:
         ({"version": "1"}, "a digest whose metadata cannot be read: its version is '1'"),
         ({"tally": 7}, "a digest whose metadata cannot be read: "),
         ({"question": []}, "a digest whose metadata cannot be read: "),
+        ({"without_pkt_addresses": "many"}, "a digest whose metadata cannot be read: "),
         ({"lacks": 7}, "a digest whose metadata cannot be read: "),
         ({"window": {}}, "a digest whose metadata cannot be read: "),
     ],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import sanitized
+from tests.sanitized import LESS
 from tests.strategies import joined_cases
 from toptalkers.answer.answer import TooLargeError
 from toptalkers.kernel import door, pure
@@ -63,7 +63,7 @@ def join(kernel: Any, query: Query, contents: Iterable[bytes]) -> list[object]:
     ]
 
 
-@settings(max_examples=300 // sanitized.LESS, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=100 // LESS, deadline=None, suppress_health_check=SLOW)
 @given(joined_cases(), st.booleans())
 def test_both_kernels_join_records_alike(case: tuple[Query, list[bytes]], is_digest: bool) -> None:
     """Lines, their number, totals, skipped records and quality are the same, also the rows of a digest."""
@@ -134,18 +134,6 @@ def test_tables_grow() -> None:
     assert join(door, query, [b"".join(lines)]) == join(pure, query, [b"".join(lines)])
 
 
-def test_sanitizers_find_nothing(tmp_path: Path) -> None:
-    """A kernel with sanitizers joins the same records without a complaint."""
-    if "ASAN_OPTIONS" in os.environ:
-        return
-    environment = sanitized.build_watched(tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_records_in_a_log_are_added_up_before_they_are_ranked() -> None:
     """A counter of whole records keeps each as a row; whoever looks at its answer sees one line for those alike."""
     query = record_question(ONCE)
@@ -213,3 +201,36 @@ for kilobytes in (0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 8000, 100_000):
     assert len(codes) == 10, done.stderr
     assert codes == sorted(codes, reverse=True)
     assert (codes[0], codes[-1]) == ("1", "0")
+
+
+@pytest.mark.parametrize("kernel", [pure, door], ids=["in Python", "in C"])
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ("eni-a 0 3700 100; eni-b 3600 3650 100", [100, 0]),
+        ("eni-a 3590 3600 100; eni-b 3601 3610 100; eni-c 7200 7210 50", [100, 0, 50]),
+        ("eni-a 0 7190 100; eni-b 3600 3650 100; eni-a 7200 7210 50", [100, 0, 50]),
+        ("eni-a 0 9000 100; eni-a 3600 3700 30; eni-b 7200 7210 50", [100, 30, 0]),
+        ("eni-a 0 3590 100; eni-b 3650 3700 30", [100, 0]),
+        ("eni-a 0 3590 100; eni-b 3651 3700 30", [100, 30]),
+    ],
+    ids=[
+        "of equal ends the first",
+        "of equal ones that have ended the first",
+        "of equal ones before it that of its place",
+        "a place lasts as long as its longest record",
+        "60 seconds later may be the same",
+        "61 seconds later is not the same",
+    ],
+)
+def test_which_hours_are_chosen(kernel: Any, nodes: str, expected: list[int]) -> None:
+    """Of several interfaces' hours, a line each, those that are chosen have their bytes, and the others 0."""
+    lines = [FIELDS]
+    for node in nodes.split(";"):
+        interface, start, end, size = node.split()
+        times = (1_793_491_200 + int(time) for time in (start, end))
+        lines.append("{} {} ".format(*times) + f"{interface} 10.0.0.1 10.0.0.9 40000 443 6 1 {size} ACCEPT 0")
+    query = replace(ONCE, by=("hour",))
+    found = join(kernel, query, ["\n".join([*lines, ""]).encode()])[0]
+    assert isinstance(found, list)
+    assert [int(line.rpartition(b"\t")[2]) for line in sorted(found)] == expected

@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple, get_args
 from toptalkers.answer.presentation import Format
 from toptalkers.answer.saved import Talkers
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.flowlog.protocols import PROTOCOL_NAMES
 from toptalkers.question.clauses import CLAUSES, parse_list
+from toptalkers.question.conversations import PAIR_COLUMNS
 from toptalkers.question.key import parse_part
 from toptalkers.visible import quoted, visible, width
 
@@ -101,9 +103,12 @@ def check_alike(before: Talkers, after: Talkers) -> None:
 
     """
     one, other = before.query, after.query
+    are_pairs = [side.columns == PAIR_COLUMNS for side in (before, after)]
+    if are_pairs[0] != are_pairs[1]:
+        raise _different(before, after, "--pairs", ["yes" if is_pair else "no" for is_pair in are_pairs])
     if one and other:
         for clause in CLAUSES:
-            texts = [query.texts().get(clause.name, "-") for query in (one, other)]
+            texts = [query.texts().get(clause.name, clause.default or "not given") for query in (one, other)]
             if clause.name not in _NOT_COMPARED and texts[0] != texts[1]:
                 raise _different(before, after, clause.option, texts)
     if before.columns != after.columns:
@@ -116,7 +121,7 @@ def _different(before: Talkers, after: Talkers, option: str, values: Sequence[st
     return UsageError(
         f"these are answers to different questions: {option} is {values[0]} in {before.name}, {values[1]} in"
         f" {after.name}",
-        hint=f"ask both with the same {option}",
+        hint="ask both with --pairs, or both without" if option == "--pairs" else f"ask both with the same {option}",
     )
 
 
@@ -229,6 +234,13 @@ def _csv_line(values: Sequence[str]) -> bytes:
     return buffer.getvalue().encode()
 
 
+def _shown(column: str, value: str) -> str:
+    """A value of the key for people: protocols by name."""
+    if column == "protocol" and value.isdecimal():
+        return PROTOCOL_NAMES.get(int(value), value)
+    return visible(value)
+
+
 def _format_table(diff: Diff, names: Sequence[str]) -> str:
     if not diff.changes:
         return "no changes\n"
@@ -236,7 +248,7 @@ def _format_table(diff: Diff, names: Sequence[str]) -> str:
     rows = [
         (
             one.kind,
-            *map(visible, one.key.split("\t")),
+            *map(_shown, diff.columns, one.key.split("\t")),
             *("-" if number is None else f"{number:,}" for number in (one.before, one.after)),
             "-" if one.factor is None else f"{one.factor:,.3g}" if one.factor < 10 else f"{one.factor:,.0f}",
         )

@@ -34,12 +34,13 @@ def notes_of_format(query: Query, quality: Quality) -> list[str]:
     """What cannot be told of conversations because the records lack fields, and what would tell it; a line each."""
     notes = []
     needs_server = query.pairs or not {*SERVICE_PARTS}.isdisjoint(query.by)
-    if query.joins_records and needs_server and quality.without_flags:
+    if (is_digest(query) or (query.joins_records and needs_server)) and quality.without_flags:
         notes.append(
             f"{_records(quality.without_flags, 'TCP record')} no tcp-flags, which show who opened a connection: servers"
             " were found by peers and ports, too"
         )
-    if query.count == "once" and query.uses_packet_addresses and quality.without_packet_addresses:
+    tells_legs = is_digest(query) or (query.count == "once" and query.uses_packet_addresses)
+    if tells_legs and quality.without_packet_addresses:
         notes.append(
             f"{_records(quality.without_packet_addresses, 'record')} no pkt-srcaddr and pkt-dstaddr: what a NAT gateway"
             " sent on is counted as a conversation of its own"

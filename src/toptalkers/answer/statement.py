@@ -20,7 +20,7 @@ HOW_WORDS = {
     "syn": "TCP flags",
     "peers": "number of peers",
     "ports": "class of port",
-    "?": "nothing told, lower port taken",
+    "?": "nothing (a guess)",
 }
 """What each rule goes by that finds the server of a record."""
 
@@ -66,7 +66,8 @@ def format_quality(answer: Answer) -> str:
         (quality.collapsed, "seen at a second interface"),
         (quality.relayed, "relayed by a gateway"),
     ]
-    if parts := [f"{number:,} {what}" for number, what in joined if number is not None]:
+    parts = [f"{number:,} {what}" for number, what in joined if number is not None]
+    if parts and (answer.tally.counted or any(number for number, _ in joined)):
         lines.append(f"left out as counted before: {', '.join(parts)}")
     if oriented := [(quality.oriented[how], how) for how in HOWS if quality.oriented.get(how)]:
         lines.append("server found by: " + ", ".join(f"{HOW_WORDS[how]} {number:,}" for number, how in oriented))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("paths", nargs=2, metavar="BEFORE AFTER")
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
 @compared_query_options
 @click.option(
     "--factor",
@@ -52,6 +53,8 @@ def diff(
     ctx: click.Context,
     /,
     *,
+    before: str,
+    after: str,
     query: Query,
     presentation: Presentation,
     where: "SiteOptions",
@@ -78,15 +81,17 @@ def diff(
     from toptalkers.answer.output import write_output
     from toptalkers.machine.memory import explain_no_memory
 
-    options = LocalOptions(engine="local", **given)
+    options = LocalOptions(engine="local", paths=(before, after), **given)
     times, failing = parse_factor(factor), parse_kinds(fail_on)
     with explain_no_memory():
         sides = [_open_side(name, query, replace(options, paths=(name,)), where) for name in options.paths]
-        (before, _), (after, _) = sides
-        found = compare(before, after, factor=times, least=least, top=presentation.top)
+        talkers = [side for side, _ in sides]
+        found = compare(*talkers, factor=times, least=least, top=presentation.top)
     write_output(format_diff(found, presentation.format), options.output)
     say(f"{found.summary}, by a factor of {factor}")
-    for side in (before, after):
+    if Path(before).resolve() == Path(after).resolve():
+        say(f"Note: BEFORE and AFTER are both {before}")
+    for side in talkers:
         if side.is_cut:
             say(f"Note: {side.name} has not all talkers (--top): some may be new or gone only in it")
     failed = [f"{found.counts[kind]:,} {kind}" for kind in found.counts if kind in failing]
@@ -138,6 +143,7 @@ def _count(query: Query, options: LocalOptions) -> "tuple[Talkers, bool]":
     """Ask the question of files on this machine or in S3."""
     from toptalkers.answer.doubts import find_doubts
     from toptalkers.answer.formats import format_tally
+    from toptalkers.answer.outcome import notes_of_format
     from toptalkers.answer.saved import talkers_of
     from toptalkers.answer.statement import format_quality
     from toptalkers.engines import Watch, load_engine
@@ -156,6 +162,8 @@ def _count(query: Query, options: LocalOptions) -> "tuple[Talkers, bool]":
         say(line)
     if not answer.tally.files_read:
         raise ToptalkersError(f"nothing was read of {name}, so there is nothing to compare")
+    for note in notes_of_format(query, answer.quality):
+        say(f"Note: {name}: {note}")
     say_lines(f"{name}: {format_tally(answer.tally)}")
     if statement := format_quality(answer):
         say_lines(statement)

@@ -110,7 +110,8 @@ def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callab
 
 def _option(clause: Clause) -> Callable[..., Any]:
     if clause.is_flag:
-        return click.option(clause.option, is_flag=True, help=clause.help)
+        # Without the second name, nothing could undo what is set in toptalkers.toml.
+        return click.option(f"{clause.option}/--no-{clause.name}", is_flag=True, help=clause.help)
     return click.option(
         clause.option,
         metavar=clause.metavar,
@@ -141,7 +142,7 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
             window = Query.parse(since=texts.get("since"), until=texts.get("until"))
             texts["log_format"] = _ask_for_log_format(given, window)
         query = Query.parse(**texts)
-        for line in (*_notes_of_defaults(query), *_notes_of_directions(query)):
+        for line in (*_notes_of_defaults(query), *_notes_of_directions(query), *_notes_of_legs(query)):
             say(line)
         return command(*args, query=query, **given)
 
@@ -185,6 +186,19 @@ def _notes_of_directions(query: Query) -> Iterator[str]:
         if len({field, other} & fields) == 1:
             one = field if field in fields else other
             yield f"Note: --where looks at {one} alone, so one direction may be missing; {words} look at both sides"
+
+
+def _notes_of_legs(query: Query) -> Iterator[str]:
+    """Say that `--where` may leave out the records that tell which legs a gateway translated."""
+    if query.where is None or query.count != "once" or not query.uses_packet_addresses:
+        return
+    fields = set(query.where.fields)
+    if fields & {"srcaddr", "dstaddr"} and not fields & {"pkt-srcaddr", "pkt-dstaddr"}:
+        yield (
+            "Note: --where looks at the addresses that interfaces saw: of an address behind a NAT gateway it finds what"
+            " the gateway sent on, too, and that is counted again; test pkt-srcaddr and pkt-dstaddr as well, or choose"
+            " lines of the whole answer"
+        )
 
 
 _SIDES = (
@@ -382,8 +396,8 @@ _STRICT = (
         "--strict",
         is_flag=True,
         help="Exit code 1, after the answer, if its numbers are in doubt: malformed records, records that AWS left out"
-        " (skipdata), hours without any (gaps); with --pairs, records whose server nothing tells (servers) or that may"
-        " be counted again behind a gateway (legs).",
+        " (skipdata), hours without any (gaps); with --pairs, records whose server nothing tells (servers); with"
+        " --count once, records that may be counted again behind a gateway (legs).",
     ),
     click.option("--tolerate", metavar="DOUBTS", help="With --strict: but not for these, such as skipdata,gaps."),
 )

@@ -275,6 +275,7 @@ class Facts:
         self.add_row(interface, source, destination, packet_source, packet_destination)
         if protocol not in WITH_PORTS or source_port == b"-" or port == b"-":
             return
+        source, destination = packet_addresses(record)
         sender = b"%b\t%b\t%b\t%b" % (action, protocol, source, source_port)
         receiver = b"%b\t%b\t%b\t%b" % (action, protocol, destination, port)
         self._others.add(b"e\t%b\t%b\t%b" % (receiver, source_port, source))
@@ -308,6 +309,12 @@ class Facts:
         """Forget everything."""
         self._others.clear()
         self._homes.clear()
+
+
+def packet_addresses(record: list[bytes]) -> tuple[bytes, bytes]:
+    """The addresses of a record's endpoints: those of the packet where they are logged, so that all legs agree."""
+    source, destination = record[12:]
+    return record[3] if source == b"-" else source, record[4] if destination == b"-" else destination
 
 
 def family_of(address: bytes) -> bytes:
@@ -507,7 +514,8 @@ class Folding:
                 self._tally.add("without_flags", number)
             if packet_source == packet_destination == b"-":
                 self._tally.add("without_packet_addresses", number)
-        is_source, how = self._learned.server_of(action, protocol, source, source_port, destination, port)
+        ends = packet_addresses(record)
+        is_source, how = self._learned.server_of(action, protocol, ends[0], source_port, ends[1], port)
         if is_source:
             side, server_port, client_port = b"src", source_port, port
         else:
@@ -585,6 +593,9 @@ class Folding:
         if self._question.packet_addresses:
             source = source if packet_source == b"-" else packet_source
             destination = destination if packet_destination == b"-" else packet_destination
+        # Of an open port above 1024 one interface may log the SYN in all its records, and another one not.
+        if not self._keeps_ports and client_port != b"-" and int(client_port) > HIGHEST_KNOWN_PORT:
+            client_port = b"-"
         return source, destination, port, side, client_port, protocol, action
 
     def _add_once(self, key: Key, row: Row) -> None:

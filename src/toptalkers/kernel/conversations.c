@@ -197,19 +197,13 @@ static inline bool copy_part(folding *f, const row *one, size_t part, talker *wh
     return true;
 }
 
-/* Whether `service-port` (service.c) finds the server on a side, so that the other port is a client's. */
+/* Whether `service-port` finds the server on a side, so that the other port is a client's. */
 static bool is_service(const sums *table, const row *one, bool is_src) {
     if (has_none(one, R_SRCPORT) || has_none(one, R_DSTPORT))
         return false;
     int64_t flags = number_of_part(table, one, R_FLAGS);
-    bool is_opening = flags >= 0 && flags & SYN_FLAG;
-    uint32_t src = one->part[R_SRCPORT], dst = one->part[R_DSTPORT];
-    if (src == dst && !is_opening)
-        return false;
-    return (is_opening ? (flags & ACK_FLAG) != 0 : src < dst) == is_src;
+    return side_of_service(one->part[R_SRCPORT], one->part[R_DSTPORT], flags) == (is_src ? SRC_SIDE : DST_SIDE);
 }
-
-enum { HIGHEST_KNOWN_PORT = 1024 };
 
 /* Add so many records of a row. */
 static bool fold_records(folding *f, const row *one, talker *whose, int64_t records, uint32_t how) {
@@ -317,14 +311,15 @@ int conversations_look(counter *folded, findings *found) {
     return 0;
 }
 
-int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, findings *found) {
+int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, int keeps_ports, findings *found) {
     if (!is_folded(folded)) {
         errno = EINVAL;
         return -1;
     }
     errno = ENOMEM;
     const shape *of = &answer->table.of;
-    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet, .found = found,
+    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet,
+                 .keeps_ports = keeps_ports, .found = found,
                  .is_pairs = of->sum[of->sums - 1] == HOW};
     answer->total.are_too_large |= folded->total.are_too_large;
     bool fits = take_texts(&folded->table, &j.texts) && (is_once ? join_once(&j) : join_all(&j));

@@ -20,7 +20,7 @@ enum folded_part {
 };
 enum folded_sum { F_BYTES, F_PACKETS, F_RECORDS, F_FIRST, F_LAST, FOLDED_SUMS };
 
-enum { TCP = 6, SYN_FLAG = 2, ACK_FLAG = 16 };
+enum { TCP = 6 };
 
 /* A row that is a copy of another one; those that are no record are FREE. */
 enum { COPY = 3 };
@@ -103,7 +103,7 @@ static inline bool lacks_flags(const row *one) {
 typedef struct {
     sums *folded;
     counter *answer;
-    bool is_once, is_pairs, by_packet;
+    bool is_once, is_pairs, by_packet, keeps_ports;
     folded_texts texts;
     findings *found;
 } joining;

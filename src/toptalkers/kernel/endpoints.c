@@ -1,7 +1,7 @@
 /* Which endpoint of a record is the server: what is learned from all records, and what it says of one.
  *
- * An endpoint is an action, a protocol, an address and a port, in a table by its hash. The peers of an endpoint are counted only if
- * they decide about a record, since that needs a set of all pairs.
+ * An endpoint is an action, a protocol, an address and a port, in a table by its hash. The peers of an endpoint are counted
+ * only if they decide about a record, since that needs a set of all pairs.
  */
 #include "conversations.h"
 #include "pairs.h"
@@ -58,8 +58,12 @@ static inline uint64_t endpoint_key(const row *one, size_t address, size_t port)
     return protocol_number(one) << 49 | (uint64_t)one->part[port] << 33 | value_of_part(one, address);
 }
 
-static inline uint64_t src_key(const row *one) { return endpoint_key(one, R_SRCADDR, R_SRCPORT); }
-static inline uint64_t dst_key(const row *one) { return endpoint_key(one, R_DSTADDR, R_DSTPORT); }
+/* The addresses of the packet where they are logged: all legs of a conversation have the same. */
+static inline size_t src_part(const row *one) { return has_none(one, R_PKT_SRCADDR) ? R_SRCADDR : R_PKT_SRCADDR; }
+static inline size_t dst_part(const row *one) { return has_none(one, R_PKT_DSTADDR) ? R_DSTADDR : R_PKT_DSTADDR; }
+
+static inline uint64_t src_key(const row *one) { return endpoint_key(one, src_part(one), R_SRCPORT); }
+static inline uint64_t dst_key(const row *one) { return endpoint_key(one, dst_part(one), R_DSTPORT); }
 
 static inline size_t place_of(const endpoints *e, uint64_t key, uint32_t action) {
     return mix(e->table->seed, key ^ (uint64_t)action << 52) >> 16 & e->mask;
@@ -229,7 +233,7 @@ void endpoints_free(endpoints *e) {
 static inline int class_of(uint32_t port) { return (port >= 1024) + (port >= 32768) + (port >= 49152); }
 
 static bool has_greater_source(const sums *table, const row *one) {
-    return compare_texts(table, value_of_part(one, R_SRCADDR), value_of_part(one, R_DSTADDR)) > 0;
+    return compare_texts(table, value_of_part(one, src_part(one)), value_of_part(one, dst_part(one))) > 0;
 }
 
 enum how server_of(const endpoints *e, const row *one, bool *is_src) {

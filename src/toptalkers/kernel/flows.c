@@ -81,13 +81,20 @@ static inline uint32_t port_of(const row *one, size_t part) {
     return has_none(one, part) ? (uint32_t)NO_PORT : one->part[part] & 0xffff;
 }
 
+/* The client's port if it is told apart. Above 1024 it is not, unless asked for: rows of one interface may have it, since
+ * these records have no SYN, and those of another not. */
+static inline uint32_t client_port_of(const joining *j, const row *one) {
+    uint32_t port = port_of(one, F_PEER_PORT);
+    return j->keeps_ports || port <= HIGHEST_KNOWN_PORT ? port : (uint32_t)NO_PORT;
+}
+
 static inline flow flow_of(const joining *j, const row *one) {
     uint64_t protocol = has_none(one, F_PROTOCOL) ? (uint64_t)NO_PROTOCOL : one->part[F_PROTOCOL];
     return (flow){
         .src = conversation_address(j, one, F_SRCADDR, F_PKT_SRCADDR),
         .dst = conversation_address(j, one, F_DSTADDR, F_PKT_DSTADDR),
         .ports = protocol << 35 | (uint64_t)has_source_server(j, one) << 34 |
-                 (uint64_t)port_of(one, F_SERVER_PORT) << 17 | port_of(one, F_PEER_PORT),
+                 (uint64_t)port_of(one, F_SERVER_PORT) << 17 | client_port_of(j, one),
         .action = value_of_part(one, F_ACTION),
     };
 }
@@ -194,7 +201,7 @@ static bool key_of(joining *j, const flow *one, uint32_t hour, talker *whose) {
             break;
         case CLIENT_PART:
             client = client_port(one);
-            set_number(client > 1024 ? (uint32_t)NO_PORT : client, NO_PORT, part, whose);
+            set_number(client > HIGHEST_KNOWN_PORT ? (uint32_t)NO_PORT : client, NO_PORT, part, whose);
             break;
         case SIDE_PART:
             whose->part[part] = is_src ? SRC_SIDE : DST_SIDE;

@@ -443,7 +443,7 @@ typedef struct {
  * without a destination port is malformed. -1: without memory, or, with EINVAL in errno, for other counters. */
 int conversations_fold(counter *records, counter *folded, int keeps_ports, int needs_port, findings *found);
 /* Add folded rows to an answer. With a sum `how` it is one of `--pairs`: client, server, port, protocol; nine sums, how. */
-int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, findings *found);
+int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, int keeps_ports, findings *found);
 /* Of folded rows that are an answer themselves: only count them. */
 int conversations_look(counter *folded, findings *found);
 

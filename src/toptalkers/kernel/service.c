@@ -1,8 +1,6 @@
 /* The service of a record: which of its two ports is the server's. The rule is in docs/questions.md. */
 #include "reader.h"
 
-enum { SYN = 2, ACK = 16, HIGHEST_KNOWN_PORT = 1024 };
-
 static bool take_side(const reader *r, int number, const uint8_t *base, const uint32_t *at, int32_t *port) {
     *port = ABSENT;
     if (number == ABSENT || is_text(COLUMN(number), "-", 1))
@@ -23,15 +21,15 @@ enum tally service_of(const reader *r, const uint8_t *base, const uint32_t *at, 
         return COUNTED;
     }
     int64_t flags = l->flags == ABSENT ? 0 : take_number(r, l->flags, COLUMN(l->flags));
-    bool is_opening = flags >= 0 && flags & SYN;
-    if (src == dst && !is_opening) {
+    enum side side = side_of_service((uint32_t)src, (uint32_t)dst, flags);
+    if (side == BOTH_SIDES) {
         *found = (service){src, src, BOTH_SIDES};
         return COUNTED;
     }
-    bool is_src = is_opening ? flags & ACK : src < dst;
+    bool is_src = side == SRC_SIDE;
     int32_t client = is_src ? dst : src;
     found->service = is_src ? src : dst;
-    found->side = is_src ? SRC_SIDE : DST_SIDE;
+    found->side = (uint8_t)side;
     if (client <= HIGHEST_KNOWN_PORT)
         found->client = client;
     return COUNTED;
