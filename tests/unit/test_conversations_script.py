@@ -275,7 +275,8 @@ def test_rows_of_a_digest(tmp_path: Path) -> None:
         2026-11-01T00:00:00Z eni-a 10.0.0.1 10.0.0.9 443 dst - 6 ACCEPT 2 ports - - 50 2 1 1793491200 1793491260
         """
     )
-    assert counters == {"oriented_ports": 5, "without_packet_addresses": 3}
+    read = {"values_low_read_bytes": 370, "values_low_read_packets": 13}
+    assert counters == {"oriented_ports": 5, "without_packet_addresses": 3, **read}
 
 
 def test_nodes_have_places(tmp_path: Path) -> None:
@@ -303,7 +304,8 @@ def test_nodes_have_places(tmp_path: Path) -> None:
         10.0.0.1 203.0.113.5 443 dst - 6 ACCEPT eni:eni-n 0 30 1 1 100 160 ports
         """
     )
-    assert counters == {"oriented_ports": 7, "relayed": 2, "moved_duplicate": 2, "without_packet_addresses": 6}
+    read = {"values_low_read_bytes": 313, "values_low_read_packets": 9}
+    assert counters == {"oriented_ports": 7, "relayed": 2, "moved_duplicate": 2, "without_packet_addresses": 6, **read}
 
 
 def test_clients_ports_are_kept_if_they_are_asked_for(tmp_path: Path) -> None:
@@ -416,7 +418,8 @@ def test_pairs_of_all_records_take_copies_and_wanted_ports(tmp_path: Path) -> No
         *("--learned", str(table(tmp_path)), "--pairs", "yes", "--ports", "443", "--metric", "bytes"),
     )
     assert found == ["10.0.0.1 10.0.0.9 443 6 150 4 4 120 30 3 1 3 1 ports"]
-    assert counters == {"oriented_ports": 2, "moved_ports": 6, "without_packet_addresses": 4, "values_low_bytes": 150}
+    values = {"values_low_bytes": 150, "values_low_read_bytes": 390, "values_low_read_packets": 10}
+    assert counters == {"oriented_ports": 2, "moved_ports": 6, "without_packet_addresses": 4, **values}
 
 
 def test_all_is_printed_however_little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,16 +82,18 @@ def record(**values: str) -> bytes:
     )
 
 
-def test_sums_that_are_too_large_are_refused() -> None:
-    """Copies that add up to more than a sum can hold end in TooLargeError, not in a wrong sum."""
-    for query in (replace(PAIRS, count="records"), digest_of(PAIRS)):
-        conversations = door.Conversations(query)
-        content = record(bytes="999999999999999") * 10_000
-        for counter in read_all(door, record_question(query), [content]):
-            conversations.add_records(counter)
-        conversations.finish()
-        with pytest.raises(TooLargeError):
-            _ = conversations.totals
+@pytest.mark.parametrize("kernel", [door, pure], ids=["in C", "in Python"])
+@pytest.mark.parametrize("large", ["bytes", "packets"])
+@pytest.mark.parametrize("query", [replace(PAIRS, count="records"), PAIRS, ONCE, digest_of(PAIRS)])
+def test_sums_that_are_too_large_are_refused(kernel: Any, query: Query, large: str) -> None:
+    """Records that add up to more than a sum can hold end in TooLargeError, also copies, and what is not asked for."""
+    conversations = kernel.Conversations(query)
+    content = record(**{large: "999999999999999"}) * 10_000
+    for counter in read_all(kernel, record_question(query), [content]):
+        conversations.add_records(counter)
+    conversations.finish()
+    with pytest.raises(TooLargeError):
+        _ = conversations.folded().totals if query.by == FOLDED_KEY else conversations.totals
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,9 @@ Counters on standard error, in the group toptalkers: `duplicates`, `moved_malfor
 `moved_malformed_number` (distinct); `moved_duplicate` (with `--count once`), `moved_ports` (with `--pairs`),
 `oriented_syn`, `oriented_peers`, `oriented_ports`, `oriented_none`, `relayed` (fold); `without_flags` and
 `without_packet_addresses` (fold: TCP records without `tcp-flags`, and records without both `pkt-` fields; no copies);
-`collapsed` (once); `values_high_METRIC`, `values_low_METRIC`: the halves of what the sums of the answer add up to, with
-`--pairs` of the first metric only (once, or fold for `--pairs` without `--count once`).
+`collapsed` (once); `values_high_read_METRIC`, `values_low_read_METRIC`: the halves of what bytes and packets of all
+records add up to, copies included (fold); `values_high_METRIC`, `values_low_METRIC`: of what the sums of the answer add
+up to, with `--pairs` of the first metric only (once, or fold for `--pairs` without `--count once`).
 """
 
 from __future__ import annotations
@@ -492,6 +493,7 @@ class Folding:
 
     Attributes:
         sums: the rows by key, or the sums of pairs: nine, and the number of how.
+        read: what bytes and packets of all that was added add up to, copies included. More than LARGEST_SUM is refused.
 
     """
 
@@ -501,6 +503,7 @@ class Folding:
         self._tally = tally
         self._keeps_ports = question.keeps_ports
         self.sums: dict[bytes, Row] = {}
+        self.read = [0, 0]
         self._add: Callable[[Key, Row], None]
         if question.is_digest:
             self._add = self._fold
@@ -541,6 +544,7 @@ class Folding:
             client_port = b"-"
         first = seconds_of(start)
         row = [int(size) * number, int(packets) * number, number, first, seconds_of(end), COPY if is_copy else how]
+        self._note(row)
         self._add(
             (
                 first - first % HOUR,
@@ -563,7 +567,12 @@ class Folding:
         """Add a row of a digest."""
         if row[5] != COPY and key[7] == TCP and key[9] == b"-":
             self._tally.add("without_flags", row[2])
+        self._note(row)
         self._add(key, row)
+
+    def _note(self, row: Row) -> None:
+        self.read[0] += row[0]
+        self.read[1] += row[1]
 
     def _sum(self, key: bytes, row: Row) -> None:
         known = self.sums.get(key)
@@ -685,6 +694,8 @@ def fold(lines: Iterable[bytes], question: Question, learned: Learned, tally: Ta
         if len(folding.sums) >= ROWS_HELD:
             yield from folding.lines()
             folding.sums.clear()
+    for metric, total in zip(METRICS, folding.read):
+        tally.add("values_read_" + metric.decode(), total)
     yield from folding.lines()
 
 

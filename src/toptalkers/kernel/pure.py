@@ -446,6 +446,7 @@ class Conversations:
         self._records: list[bytes] = []
         self._folded: list[bytes] = []
         self._sums: dict[bytes, list[int]] = {}
+        self._read = [0]
         self.skipped: dict[str, int] = {}
         self.quality = Quality()
 
@@ -479,6 +480,7 @@ class Conversations:
             folding.add_record(record, number, is_copy=is_copy)
         for key, row in rows:
             folding.add_row(key, row)
+        self._read = folding.read
         if question.is_digest:
             self._sums = folding.sums
         elif question.once:
@@ -497,11 +499,16 @@ class Conversations:
 
     @property
     def totals(self) -> tuple[int, ...]:
-        """What the sums of each metric add up to, 0 for times, with pairs of the first only; or TooLargeError."""
+        """What the sums of each metric add up to, 0 for times, with pairs of the first only.
+
+        Raises:
+            TooLargeError: bytes or packets of all records, copies included, add up to more than a sum can hold.
+
+        """
         totals = tuple(
             0 if _is_time(metric) else sum(row[at] for row in self._sums.values()) for metric, at in self._places()
         )
-        if max(totals) > LARGEST_TOTAL:
+        if max(*totals, *self._read) > LARGEST_TOTAL:
             raise TooLargeError
         return totals
 
