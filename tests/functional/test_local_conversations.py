@@ -45,7 +45,7 @@ def lines(query: Query, *paths: Path) -> bytes:
     [
         (Query.parse(count="once"), "--count once needs"),
         (PAIRS, "--count once and --pairs need"),
-        (DIGEST, "the question needs"),
+        (DIGEST, "a digest needs"),
     ],
     ids=["once", "pairs", "digest"],
 )
