@@ -136,7 +136,7 @@ def duckdb(python: str, how: str, folder: Path, truth: Truth) -> list[Claim]:
     """Return what DuckDB says."""
     del truth
     rows = _run([python, str(PEERS / "duckdb_truth.py"), str(folder), how])
-    ways: tuple[Way, ...] = BOTH if how == "lower" else ("to server",)
+    ways: tuple[Way, ...] = ("to server",) if how == "plain" else BOTH
     return [Claim(_talk(*row[:4]), int(row[4]), ways) for row in rows]
 
 
@@ -183,6 +183,8 @@ def run(context: Context) -> Section:
         name = f"DuckDB {versions['duckdb']}"
         ways[f"{name}: `GROUP BY` source, destination, destination port"] = ("rich", partial(duckdb, python, "plain"))
         ways[f"{name}: the lower port is the server's, both directions"] = ("rich", partial(duckdb, python, "lower"))
+        expert = f"{name}: the same without copies, of the packets' addresses and each hour's largest interface"
+        ways[expert] = ("rich", partial(duckdb, python, "expert"))
     if context.tools.has("flowlogs-reader"):
         name = f"flowlogs-reader {versions['flowlogs-reader']}: `aggregated_records`"
         ways[name] = ("rich", partial(flowlogs_reader, python))

@@ -199,3 +199,36 @@ for kilobytes in (0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 8000, 100_000):
     assert len(codes) == 10, done.stderr
     assert codes == sorted(codes, reverse=True)
     assert (codes[0], codes[-1]) == ("1", "0")
+
+
+@pytest.mark.parametrize("kernel", [pure, door], ids=["in Python", "in C"])
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ("eni-a 0 3700 100; eni-b 3600 3650 100", [100, 0]),
+        ("eni-a 3590 3600 100; eni-b 3601 3610 100; eni-c 7200 7210 50", [100, 0, 50]),
+        ("eni-a 0 7190 100; eni-b 3600 3650 100; eni-a 7200 7210 50", [100, 0, 50]),
+        ("eni-a 0 9000 100; eni-a 3600 3700 30; eni-b 7200 7210 50", [100, 30, 0]),
+        ("eni-a 0 3590 100; eni-b 3650 3700 30", [100, 0]),
+        ("eni-a 0 3590 100; eni-b 3651 3700 30", [100, 30]),
+    ],
+    ids=[
+        "of equal ends the first",
+        "of equal ones that have ended the first",
+        "of equal ones before it that of its place",
+        "a place lasts as long as its longest record",
+        "60 seconds later may be the same",
+        "61 seconds later is not the same",
+    ],
+)
+def test_which_hours_are_chosen(kernel: Any, nodes: str, expected: list[int]) -> None:
+    """Of several interfaces' hours, a line each, those that are chosen have their bytes, and the others 0."""
+    lines = [FIELDS]
+    for node in nodes.split(";"):
+        interface, start, end, size = node.split()
+        times = (1_793_491_200 + int(time) for time in (start, end))
+        lines.append("{} {} ".format(*times) + f"{interface} 10.0.0.1 10.0.0.9 40000 443 6 1 {size} ACCEPT 0")
+    query = replace(ONCE, by=("hour",))
+    found = join(kernel, query, ["\n".join([*lines, ""]).encode()])[0]
+    assert isinstance(found, list)
+    assert [int(line.rpartition(b"\t")[2]) for line in sorted(found)] == expected

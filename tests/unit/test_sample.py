@@ -210,6 +210,23 @@ def test_the_truth_is_what_one_end_logged(sample: Sample) -> None:
     assert floors < 5
 
 
+def test_every_connection_begins_with_a_syn(sample: Sample) -> None:
+    """An interface that loses nothing has logged as many SYNs to a server as the truth has connections of TCP."""
+    lossy = {host.interface_id for host in LOSSY_HOSTS}
+    opened: Counter[tuple[Talk, str]] = Counter()
+    for line in set(sample.lines):
+        record = dict(zip(RICH_LAYOUT.columns, line.split(" "), strict=True))
+        if record["action"] == "ACCEPT" and record["tcp-flags"] in ("2", "3"):
+            talk = (record["pkt-srcaddr"], record["pkt-dstaddr"], int(record["dstport"]), 6)
+            opened[talk, record["interface-id"]] += 1
+    connections = {sent.talk: sent.connections for sent in sample.truth.conversations}
+    checked = {
+        talk: number for (talk, interface), number in opened.items() if talk in connections and interface not in lossy
+    }
+    assert len(checked) > 500
+    assert checked == {talk: connections[talk] for talk in checked}
+
+
 def test_both_interfaces_log_a_conversation_inside(sample: Sample) -> None:
     """Inside the VPC, and behind a balancer that keeps addresses, two interfaces log a conversation; else one does."""
     inside = {address for host in HOSTS for address in (host.ipv4, host.secondary)}
