@@ -45,7 +45,8 @@ def compare(answer: Answer, lines: bytes, expected: Truth, top: int) -> None:
     assert {"counted": answer.tally.counted, **answer.tally.skipped} == expected.verdicts
     assert answer.talkers in (len(expected.lines), None)
     check_quality(answer.quality, expected)
-    assert answer.totals == expected.totals(answer.query)
+    if answer.tally.files_read:  # without a file, the engines that run scripts know of no totals
+        assert answer.totals == expected.totals(answer.query)
 
 
 def check_quality(quality: Quality, expected: Truth) -> None:
