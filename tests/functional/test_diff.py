@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.answer.diff import compare
-from toptalkers.answer.saved import Talkers
+from toptalkers.answer.saved import Talkers, read_saved
 from toptalkers.cli.main import cli
+from toptalkers.question.query import Query
 
 
 def run(*arguments: str) -> Result:
@@ -109,6 +110,16 @@ def test_digests_are_asked_the_question(sides: tuple[Path, Path]) -> None:
     assert found == [
         {"change": "grown", "dstaddr": "198.51.100.7", "service-port": 443, "before": 407, "after": 856},
     ]
+
+
+@pytest.mark.parametrize("head", [b"PAR1\x15\x04\x15\x80\xe2\t\x15\xee\n", b"\x28\xb5\x2f\xfd\t\x80\n"])
+def test_a_tab_makes_no_answer_of_what_is_no_text(tmp_path: Path, head: bytes) -> None:
+    """A digest, or a compressed file, is not taken for a TSV because one of its first bytes is a tab."""
+    path = tmp_path / "november.parquet"
+    path.write_bytes(head)
+    assert read_saved(path, Query.parse()) is None
+    path.write_bytes(b"192.0.2.1:198.51.100.7:443\t7\n")
+    assert read_saved(path, Query.parse())
 
 
 def test_every_format_has_the_same_columns(sides: tuple[Path, Path]) -> None:

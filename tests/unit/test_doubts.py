@@ -37,6 +37,7 @@ def test_only_the_kinds_asked_about_are_found(kind: Doubt) -> None:
     [
         ({}, []),
         ({"pairs": "yes"}, ["servers"]),
+        ({"count": "once"}, ["legs"]),
         ({"count": "once", "pairs": "yes", "address": "eni"}, ["servers"]),
         ({"count": "once", "pairs": "yes"}, ["servers", "legs"]),
     ],

@@ -16,6 +16,7 @@ from toptalkers.answer.answer import Tally
 from toptalkers.flowlog.fields import DEFAULT_FIELDS, TRANSIT_GATEWAY_FIELDS
 from toptalkers.job import count_flows
 from toptalkers.kernel.door import Counter, Misfit
+from toptalkers.question.digest import digest_texts
 from toptalkers.question.query import Query
 from toptalkers.records.misfits import describe_misfit
 
@@ -235,12 +236,21 @@ def test_what_is_said() -> None:
         ({"since": "2026-11-01"}, "no start, which --since needs: ask without, or of other files"),
         ({"metric": "packets", "since": "2026-11-01"}, "no packets, start, which --metric and --since need: ask"),
         ({}, "no dstport, which the question needs"),
+        (digest_texts(), "no start, end, interface-id, srcport, protocol, packets, bytes, which a digest needs"),
     ],
 )
 def test_what_a_header_lacks_is_named_with_the_option(texts: dict[str, str], what: str) -> None:
     """A field that only an option needs is named with the option, in the order of the options."""
     header = "srcaddr dstaddr action" + (" dstport" if texts else "")
     assert f"its header names {what}" in describe(Query.parse(**texts), f"{header}\n10.0.0.1 10.0.0.2 ACCEPT 1\n")
+
+
+def test_transit_gateway_records_are_told_what_works() -> None:
+    """Records without interface and action are told first to ask without --pairs, then with --action ALL."""
+    records = "tgw-id srcaddr dstaddr srcport dstport protocol packets bytes start end\ntgw-1" + " 1" * 9 + "\n"
+    asked = describe(Query.parse(pairs="yes"), records)
+    assert asked == "its header names no interface-id, which --pairs needs: ask without, or of other files"
+    assert describe(Query(), records).endswith("ask with --action ALL")
 
 
 @settings(max_examples=200, deadline=None)

@@ -58,6 +58,18 @@ def test_skipdata_is_noted_by_interface(kernel: object) -> None:
     assert noted(kernel, lines, Query.parse()).skipdata == {"eni-2": 2, "eni-3": 1, "-": 1}
 
 
+def test_the_notes_of_many_files_add_up(kernel: object) -> None:
+    """Of 600 files all windows and all hours are kept, also after a look at those of the first ones."""
+    counter = kernel.Counter(Query.parse())  # type: ignore[attr-defined]
+    for number in range(600):
+        counter.feed(record(HOUR + 3600 * number) + record("-", "eni-2", "SKIPDATA"))
+        counter.end_lines()
+        counter.end_file(counts=True)
+        if number == 10:
+            assert counter.quality.skipdata == {"eni-2": 11}
+    assert counter.quality == Quality(skipdata={"eni-2": 600}, hours=tuple(range(HOUR, HOUR + 600 * 3600, 3600)))
+
+
 def test_a_layout_without_interfaces_names_none(kernel: object) -> None:
     """Without the field interface-id the windows with SKIPDATA are those of an interface without a name."""
     lines = b"srcaddr dstaddr dstport action log-status\n- - - - SKIPDATA\n192.0.2.1 192.0.2.2 53 ACCEPT OK\n"
@@ -163,7 +175,7 @@ def test_the_statement_has_a_line_for_each_doubt() -> None:
     assert format_quality(answer).splitlines() == [
         f"SKIPDATA at 4 interfaces ({most} and 1 more) and interfaces without a name (1 window): {floor}",
         "left out as counted before: 1 copy, 20 seen at a second interface, 3,000 relayed by a gateway",
-        "server found by: TCP flags 5, nothing (lower port taken) 1",
+        "server found by: TCP flags 5, nothing (a guess) 1",
         "counted records start from 1970-01-01T00:00:00Z to 1970-01-01T05:00:00Z",
         "1 gap without a counted record: from 1970-01-01T02:00:00Z to 1970-01-01T04:00:00Z",
         "the 2 rows hold 80.0% of all records",

@@ -31,7 +31,7 @@ def find_doubts(query: "Query", tally: "Tally", quality: "Quality", about: Colle
         found["gaps"] = f"no record counts from {first}{more}"
     if query.pairs and (number := quality.oriented.get("?", 0)):
         found["servers"] = f"nothing tells the server of {_number(number, 'record', 'records')} (how is ?)"
-    is_once = query.count == "once" and query.pairs and query.uses_packet_addresses
+    is_once = query.count == "once" and query.uses_packet_addresses
     if is_once and (number := quality.without_packet_addresses or 0):
         lacking = _number(number, "record has", "records have")
         found["legs"] = f"{lacking} no pkt-srcaddr and pkt-dstaddr, so what a gateway sent on may be counted again"

@@ -1,6 +1,5 @@
 """The quality of an answer: what is known about how well its numbers hold."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -47,8 +46,8 @@ class Quality:
             _sum(self.duplicates, other.duplicates),
             _sum(self.collapsed, other.collapsed),
             _sum(self.relayed, other.relayed),
-            Counter(self.oriented) + Counter(other.oriented),
-            Counter(self.skipdata) + Counter(other.skipdata),
+            _added(self.oriented, other.oriented),
+            _added(self.skipdata, other.skipdata),
             self.hours if self.hours == other.hours else tuple(sorted({*self.hours, *other.hours})),
             _sum(self.without_flags, other.without_flags),
             _sum(self.without_packet_addresses, other.without_packet_addresses),
@@ -89,3 +88,12 @@ _NOTHING = Quality()
 
 def _sum(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else one + other
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    if not (one and other):
+        return one or other
+    numbers = dict(one)
+    for name, number in other.items():
+        numbers[name] = numbers.get(name, 0) + number
+    return numbers

@@ -91,7 +91,7 @@ def _read(path: Path, name: str, query: Query, metric: str | None) -> Talkers | 
         return _of_json(path, name, metric) if b'"talkers"' in head and b'"query"' in head else None
     if line.startswith(b"rank,"):
         return _of_csv(path, name, metric)
-    if b"\t" in line and b" " not in line:
+    if b"\t" in line and b" " not in line and _is_text(line):
         return _of_tsv(path, name, query, metric)
     return None
 
@@ -109,6 +109,14 @@ def _open(path: Path) -> io.TextIOWrapper:
     with path.open("rb") as file:
         is_gzip = file.read(2) == _GZIP
     return gzip.open(path, "rt", encoding="utf-8") if is_gzip else path.open(encoding="utf-8", newline="")
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether it is no piece of a digest or of a compressed file, which may have tabs as well."""
+    try:
+        return line.decode().replace("\t", "").isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_row(line: bytes) -> bool:

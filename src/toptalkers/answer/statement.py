@@ -20,7 +20,7 @@ HOW_WORDS = {
     "syn": "TCP flags",
     "peers": "number of peers",
     "ports": "class of port",
-    "?": "nothing (lower port taken)",
+    "?": "nothing (a guess)",
 }
 """What each rule goes by that finds the server of a record."""
 

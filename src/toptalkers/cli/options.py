@@ -396,8 +396,8 @@ _STRICT = (
         "--strict",
         is_flag=True,
         help="Exit code 1, after the answer, if its numbers are in doubt: malformed records, records that AWS left out"
-        " (skipdata), hours without any (gaps); with --pairs, records whose server nothing tells (servers) or that may"
-        " be counted again behind a gateway (legs).",
+        " (skipdata), hours without any (gaps); with --pairs, records whose server nothing tells (servers); with"
+        " --count once, records that may be counted again behind a gateway (legs).",
     ),
     click.option("--tolerate", metavar="DOUBTS", help="With --strict: but not for these, such as skipdata,gaps."),
 )

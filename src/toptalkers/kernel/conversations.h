@@ -98,8 +98,6 @@ static inline bool lacks_flags(const row *one) {
     return value_of_part(one, F_PROTOCOL) == TCP && has_none(one, F_FLAGS);
 }
 
-/* A client's port above this is dropped, unless the question asks for it. */
-
 /* flows.c */
 /* Folded rows, and the answer that is made of them. */
 typedef struct {

@@ -56,6 +56,7 @@ LINES_BYTES = 1 << 20
 
 _TALLIED = ("records_read", "counted", *REASONS)
 _MOST_SUMS = 10
+_NOTES_HELD = 256
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
@@ -224,7 +225,6 @@ class Counter:
     """
 
     has_spilled = False
-    quality = Quality()
     _columns: tuple[str, ...] = ()
 
     def __init__(self, query: Query) -> None:
@@ -237,6 +237,9 @@ class Counter:
         question = self._question(query)
         self._metrics = len(query.metric)
         self._tally = (c_int64 * len(_TALLIED))()
+        self._quality = Quality()
+        self._hours: set[int] = set()
+        self._skipping: list[bytes] = []
         ctypes.set_errno(0)
         self.handle = _kernel.counter_new(question)
         if not self.handle:
@@ -349,7 +352,7 @@ class Counter:
     def end_file(self, *, counts: bool) -> None:
         """Keep the sums of the current file, or drop them."""
         if counts:
-            self.quality += self._noted()
+            self._take_notes()
         _kernel.counter_end_file(self.handle, counts)
 
     @property
@@ -376,17 +379,43 @@ class Counter:
         _kernel.counter_clear(self.handle)
         self.quality = Quality()
 
-    def _noted(self) -> Quality:
-        """What was noted of the current file."""
-        hours = (c_int64 * _kernel.counter_hours(self.handle, None))()
-        _kernel.counter_hours(self.handle, hours)
-        skipping: list[bytes] = []
+    @property
+    def quality(self) -> Quality:
+        """What was noted of the files that were counted."""
+        if self._hours or self._skipping:
+            self._quality += self._noted()
+        return self._quality
+
+    @quality.setter
+    def quality(self, quality: Quality) -> None:
+        self._hours.clear()
+        self._skipping.clear()
+        self._quality = quality
+
+    def _take_notes(self) -> None:
+        """Keep what was noted of the current file, as the kernel writes it: most files say much the same."""
+        if number := _kernel.counter_hours(self.handle, None):
+            hours = (c_int64 * number)()
+            _kernel.counter_hours(self.handle, hours)
+            self._hours.update(hours)
         if length := _kernel.counter_skipping(self.handle, None):
             room = ctypes.create_string_buffer(length)
             _kernel.counter_skipping(self.handle, room)
-            skipping = room.raw.split(b" ")
-        names = [name.decode("utf-8", "backslashreplace") for name in skipping[:-1:2]]
-        return Quality(hours=tuple(sorted(hours)), skipdata=dict(zip(names, map(int, skipping[1::2]), strict=True)))
+            self._skipping.append(room.raw)
+        if len(self._skipping) == _NOTES_HELD:
+            self._quality += self._noted()
+
+    def _noted(self) -> Quality:
+        """What was kept of files, which is forgotten."""
+        words = b"".join(self._skipping).split(b" ")
+        skipdata: dict[str, int] = {}
+        for name, times in zip(words[:-1:2], words[1::2], strict=True):
+            text = name.decode("utf-8", "backslashreplace")
+            skipdata[text] = skipdata.get(text, 0) + int(times)
+        noted = Quality(hours=tuple(sorted(self._hours)), skipdata=skipdata)
+        self._hours.clear()
+        self._skipping.clear()
+        return noted
 
     def pack(self) -> bytes:
         """All sums as bytes, for `add_packed` of a counter of the same question on a machine of the same kind.

@@ -8,7 +8,7 @@ enum { NAMES = 1 << 13, MOST_NAMES = NAMES / 2, FEWEST_HOURS = 64, MOST_HOURS = 
 
 void notes_clear(notes *n) {
     if (n->names)
-        memset(n->skipping, 0, NAMES * sizeof *n->skipping);
+        memset(n->slots, 0, NAMES * sizeof *n->slots);
     if (n->hours)
         memset(n->hour, 0, n->hour_room * sizeof *n->hour);
     n->names = n->hours = 0;
@@ -18,31 +18,36 @@ void notes_clear(notes *n) {
 
 void notes_free(notes *n) {
     free(n->skipping);
+    free(n->slots);
     free(n->hour);
 }
 
 /* A name that is too long, or one too many, is noted as `-`. */
 bool note_skipping(notes *n, column name) {
-    if (!n->skipping && !(n->skipping = calloc(NAMES, sizeof *n->skipping)))
+    if (!n->skipping)
+        n->skipping = malloc((MOST_NAMES + 1) * sizeof *n->skipping);
+    if (!n->slots)
+        n->slots = calloc(NAMES, sizeof *n->slots);
+    if (!n->skipping || !n->slots)
         return false;
     if (!name.length || name.length > LONGEST_NAME)
         name = (column){(const uint8_t *)"-", 1};
     for (;;) {
-        for (size_t slot = hash_bytes(name.text, name.length, n->seed);; slot++) {
-            skipping_interface *one = &n->skipping[slot % NAMES];
-            if (one->times && one->length == name.length && !memcmp(one->name, name.text, name.length)) {
+        size_t slot = hash_bytes(name.text, name.length, n->seed) % NAMES;
+        for (; n->slots[slot]; slot = (slot + 1) % NAMES) {
+            skipping_interface *one = &n->skipping[n->slots[slot] - 1];
+            if (one->length == name.length && !memcmp(one->name, name.text, name.length)) {
                 one->times++;
                 return true;
             }
-            if (!one->times && (n->names < MOST_NAMES || is_none(name))) {
-                n->names++;
-                one->times = 1;
-                one->length = (uint8_t)name.length;
-                memcpy(one->name, name.text, name.length);
-                return true;
-            }
-            if (!one->times)
-                break;
+        }
+        if (n->names < MOST_NAMES || is_none(name)) {
+            skipping_interface *one = &n->skipping[n->names++];
+            one->times = 1;
+            one->length = (uint8_t)name.length;
+            memcpy(one->name, name.text, name.length);
+            n->slots[slot] = (uint16_t)n->names;
+            return true;
         }
         name = (column){(const uint8_t *)"-", 1};
     }
@@ -65,7 +70,9 @@ static uint64_t first_digits(int64_t seconds) {
     return __builtin_bswap64(first);
 }
 
-bool note_other_hour(notes *n, int64_t seconds) {
+__attribute__((cold)) bool note_other_hour(reader *r, column start) {
+    notes *n = &r->noted;
+    int64_t seconds = take_time(r, r->now.noted_start, start);
     if (seconds < 0 || n->hours >= MOST_HOURS)
         return true;
     uint32_t hour = (uint32_t)(seconds / SECONDS_PER_HOUR) + 1; /* 0 is a free slot */
@@ -106,10 +113,8 @@ size_t counter_skipping(const counter *c, uint8_t *room) {
     const notes *n = &c->reader->noted;
     uint8_t digits[LONGEST_NUMBER];
     size_t length = 0;
-    for (size_t i = 0; n->names && i < NAMES; i++) {
+    for (size_t i = 0; i < n->names; i++) {
         const skipping_interface *one = &n->skipping[i];
-        if (!one->times)
-            continue;
         size_t width = (size_t)(print_number(digits, (uint64_t)one->times) - digits);
         if (room) {
             memcpy(room + length, one->name, one->length);

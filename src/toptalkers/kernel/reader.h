@@ -80,7 +80,8 @@ typedef struct {
 typedef struct {
     uint64_t seed;
     size_t names, hours, hour_room;
-    skipping_interface *skipping; /* in slots by their hash; NULL before the first */
+    skipping_interface *skipping; /* in the order in which they were found; NULL before the first */
+    uint16_t *slots;              /* by the hash of a name: the interface's number + 1; 0 is free */
     uint32_t *hour;               /* since 1970, + 1, in slots by their hash; 0 is free */
     /* The first eight of ten digits of the times in the last hour, which begins at a multiple of 100 seconds: the least,
      * as a number that has the order of the texts, and the greatest less that. */
@@ -276,22 +277,22 @@ void notes_clear(notes *n);
 void notes_free(notes *n);
 /* Note a record of an interface that AWS left out. False without memory. */
 bool note_skipping(notes *n, column name);
-/* Note the hour of a time that is in another hour than the last one. False without memory. */
-bool note_other_hour(notes *n, int64_t seconds);
+/* Note the hour of a start that is in another hour than the last one, or is no time. False without memory. */
+bool note_other_hour(reader *r, column start);
 
 /* Note the hour in which a record starts that counts. Most are in the hour of the one before. */
 static inline bool note_hour(reader *r, const uint8_t *base, const uint32_t *at) {
     int number = r->now.noted_start;
-    if (number == ABSENT)
+    if (__builtin_expect(number == ABSENT, 0))
         return true;
     column start = COLUMN(number);
-    if (__builtin_expect(start.length == 10, 1)) {
-        uint64_t digits;
-        memcpy(&digits, start.text, sizeof digits);
-        if (__builtin_expect(__builtin_bswap64(digits) - r->noted.lowest <= r->noted.span, 1))
-            return true; /* if it is no number, it is not noted either */
-    }
-    return note_other_hour(&r->noted, take_time(r, number, start));
+    uint64_t digits;
+    if (__builtin_expect(start.length != 10, 0))
+        return note_other_hour(r, start);
+    memcpy(&digits, start.text, sizeof digits);
+    if (__builtin_expect(__builtin_bswap64(digits) - r->noted.lowest <= r->noted.span, 1))
+        return true; /* if it is no number, it is not noted either */
+    return note_other_hour(r, start);
 }
 
 /* service.c */

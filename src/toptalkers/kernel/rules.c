@@ -194,7 +194,7 @@ enum tally examine(counter *c, const uint8_t *base, const uint32_t *at) {
     int64_t values[MOST_SUMS];
     if (!take_values(c, base, at, values))
         return MALFORMED_NUMBER;
-    if (!counter_add(c, &whose, values) || !note_hour(r, base, at))
+    if (!note_hour(r, base, at) || !counter_add(c, &whose, values))
         c->failed = true;
     return COUNTED;
 }

@@ -64,16 +64,17 @@ def _impossible(fields: Sequence[str], columns: list[bytes]) -> Iterator[tuple[s
 
 
 def _describe_lack(misfit: Misfit, lacking: list[str], query: Query) -> str:
-    names = ", ".join(lacking)
     whose = "its header names no" if misfit.by_header else "its layout has no"
     if lacking == ["action"]:
         kind = " (transit gateway records have none)" if "tgw-id" in misfit.fields else ""
         return f"{whose} action{kind}, and the question is for {query.action}: ask with --action ALL"
-    if not all(query.options_needing([name]) for name in lacking):
-        return f"{whose} {names}, which {'a digest' if is_digest(query) else 'the question'} needs"
-    options = query.options_needing(lacking)
+    others = [name for name in lacking if name != "action"]  # which is told when it is the only one
+    if not all(query.options_needing([name]) for name in others):
+        who = "a digest" if is_digest(query) else "the question"
+        return f"{whose} {', '.join(lacking)}, which {who} needs"
+    options = query.options_needing(others)
     verb = "needs" if len(options) == 1 else "need"
-    return f"{whose} {names}, which {' and '.join(options)} {verb}: ask without, or of other files"
+    return f"{whose} {', '.join(others)}, which {' and '.join(options)} {verb}: ask without, or of other files"
 
 
 def _advise(misfit: Misfit, columns: list[bytes]) -> str:
