@@ -366,8 +366,45 @@ RESOLVER = Traffic(
     10.0.0.2 10.0.0.53 53 17 100 100 0 peers
     """,
 )
-MISLED = [ONE_MOUNT, HIGH_SCAN, RESOLVER]
-"""Where the rules are wrong, as docs/conversations.md says."""
+TWO_WINDOWS = Traffic(
+    "two flow logs of one interface with other windows: their records are no copies, and count twice",
+    """
+    eni-a 10.0.0.1 40000 10.0.0.9 443 6 1000 0-600 0
+    eni-a 10.0.0.1 40000 10.0.0.9 443 6 400 0-59 0
+    eni-a 10.0.0.1 40000 10.0.0.9 443 6 600 60-600 0
+    """,
+    "10.0.0.1 10.0.0.9 443 6 2000 2000 0 ports",
+)
+ON_THE_WAY = Traffic(
+    "an interface on the way all of whose records have one address: it looks like a second one of that address",
+    """
+    eni-a 10.0.0.1 40000 10.0.0.9 443 6 1000 0-60 0
+    eni-a 10.0.0.1 40000 10.0.0.8 443 6 500 0-60 0
+    eni-t 10.0.0.1 40000 10.0.0.9 443 6 1000 0-60 0
+    eni-t 10.0.0.1 40000 10.0.0.8 443 6 500 0-60 0
+    """,
+    """
+    10.0.0.1 10.0.0.9 443 6 2000 2000 0 ports
+    10.0.0.1 10.0.0.8 443 6 1000 1000 0 ports
+    """,
+)
+OTHER_PORT = Traffic(
+    "a balancer with another port than its targets: two conversations",
+    """
+    eni-lb 198.51.100.7 40000 10.0.1.8 443 6 1000 0-60 2 198.51.100.7 10.0.0.5
+    eni-t 198.51.100.7 40000 10.0.0.5 8443 6 1000 0-60 2
+    """,
+    """
+    198.51.100.7 10.0.0.5 443 6 1000 1000 0 syn
+    198.51.100.7 10.0.0.5 8443 6 1000 1000 0 syn
+    """,
+    """
+    198.51.100.7 10.0.0.5 443 6 1000 1000 0 ports
+    198.51.100.7 10.0.0.5 8443 6 1000 1000 0 ports
+    """,
+)
+MISLED = [ONE_MOUNT, HIGH_SCAN, RESOLVER, TWO_WINDOWS, ON_THE_WAY, OTHER_PORT]
+"""Where the rules are wrong, and where more is counted than was sent, as docs/conversations.md says."""
 
 ALL = [
     *(NTP, NTP_OF_TWO, DNS_OVER_TCP, FTP_DATA, NFS, SCAN, SERVER_ON_50000, FIXED_CLIENT, MOVED_ADDRESS, TWO_VPCS),

@@ -179,6 +179,7 @@ def test_min_counts_on_either_side(sides: tuple[Path, Path]) -> None:
         (["--by", "srcaddr"], [], "--by is srcaddr in"),
         (["--pairs"], [], "--pairs is yes in"),
         (["--count", "once"], [], "--count is once in"),
+        (["--metric", "packets"], [], "--metric is packets in"),
     ],
 )
 def test_answers_to_different_questions_are_refused(

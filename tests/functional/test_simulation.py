@@ -29,7 +29,7 @@ def said(query: Query, content: bytes) -> Counter[tuple[Ends, int]]:
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(st.integers(0, 1 << 32), st.booleans())
 def test_all_that_was_sent_counts_once(seed: int, has_flags: bool) -> None:
-    """If nothing is lost and no address moves within an hour, every conversation has exactly what was sent."""
+    """If nothing is lost, every conversation has exactly what was sent, even while an address moves."""
     network = Network(Random(seed), has_flags=has_flags, loses=False)
     content = network.content()
     assert +said(ONCE, content) == +Counter(network.sent)

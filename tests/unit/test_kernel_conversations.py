@@ -234,3 +234,103 @@ def test_which_hours_are_chosen(kernel: Any, nodes: str, expected: list[int]) ->
     found = join(kernel, query, ["\n".join([*lines, ""]).encode()])[0]
     assert isinstance(found, list)
     assert [int(line.rpartition(b"\t")[2]) for line in sorted(found)] == expected
+
+
+PACKET_FIELDS = f"{FIELDS} pkt-srcaddr pkt-dstaddr"
+
+
+def answered(kernel: Any, query: Query, records: str) -> list[str]:
+    """The lines of an answer, with blanks for tabs, of records `SOURCE PORT DESTINATION PORT PROTOCOL ACTION FLAGS`.
+
+    Then come, if they are others than the record's own, the packet's addresses. All have 100 bytes, at one interface.
+    """
+    lines = [PACKET_FIELDS]
+    for record in records.strip().splitlines():
+        source, port, destination, to_port, protocol, action, flags, *packet = record.split()
+        ends = f"{source} {destination} {port} {to_port} {protocol} 1 100 {action} {flags}"
+        lines.append(f"1793491200 1793491260 eni-a {ends} {' '.join(packet or [source, destination])}")
+    found = join(
+        kernel,
+        replace(query, log_format=Query.parse(log_format=PACKET_FIELDS).log_format),
+        ["\n".join([*lines, ""]).encode()],
+    )[0]
+    assert isinstance(found, list)
+    return [line.decode().replace("\t", " ") for line in found]
+
+
+BOTH_KERNELS = pytest.mark.parametrize("kernel", [pure, door], ids=["in Python", "in C"])
+
+
+@BOTH_KERNELS
+def test_actions_are_flows_of_their_own(kernel: Any) -> None:
+    """What was accepted and what was rejected of the same ends is told apart by its action."""
+    query = replace(ONCE, by=("action",), action="ALL")
+    records = "10.0.0.1 40000 10.0.0.9 443 6 {} 0\n"
+    assert answered(kernel, query, "".join(map(records.format, ("ACCEPT", "REJECT", "-")))) == [
+        "- 100",
+        "ACCEPT 100",
+        "REJECT 100",
+    ]
+
+
+@BOTH_KERNELS
+@pytest.mark.parametrize(("well_known", "answering"), [("40000", "40001"), ("40001", "40000")])
+def test_the_weakest_rule_of_a_flow_is_its_how(kernel: Any, well_known: str, answering: str) -> None:
+    """One of two ports of a client is found by peers, the other by the class of ports: the line says the latter."""
+    found = answered(
+        kernel,
+        PAIRS,
+        f"""
+        10.0.0.1 {well_known} 10.0.0.9 443 17 ACCEPT 0
+        10.0.0.1 {answering} 10.0.0.9 443 17 ACCEPT 0
+        10.0.0.9 1443 10.0.0.1 {answering} 17 ACCEPT 0
+        10.0.0.9 1444 10.0.0.1 {answering} 17 ACCEPT 0
+        """,
+    )
+    assert [line.split()[-1] for line in found if line.startswith("10.0.0.1 10.0.0.9 443 17 200 ")] == ["ports"]
+
+
+@BOTH_KERNELS
+def test_copies_teach_no_gateway(kernel: Any) -> None:
+    """A copy with another packet's address makes no gateway, by which a conversation would be left out."""
+    found = answered(
+        kernel,
+        PAIRS,
+        """
+        10.0.0.1 40000 10.0.1.9 443 6 ACCEPT 0 10.0.0.1 198.51.100.7
+        10.0.0.1 40000 10.0.1.9 443 6 ACCEPT 0 10.0.0.1 198.51.100.6
+        10.0.1.9 50000 198.51.100.7 443 6 ACCEPT 0
+        10.0.1.9 50000 198.51.100.6 443 6 ACCEPT 0
+        """,
+    )
+    assert [line.split()[:2] for line in found] == [["10.0.0.1", "198.51.100.7"], ["10.0.1.9", "198.51.100.6"]]
+
+
+@BOTH_KERNELS
+def test_only_tcp_has_flags(kernel: Any) -> None:
+    """A flag of a UDP record opens no connection."""
+    (line,) = answered(kernel, PAIRS, "10.0.0.1 443 10.0.0.9 40000 17 ACCEPT 2")
+    assert line.split()[:3] == ["10.0.0.9", "10.0.0.1", "443"]
+    assert line.endswith(" ports")
+
+
+@BOTH_KERNELS
+def test_without_pairs_ports_are_those_of_destinations(kernel: Any) -> None:
+    """A record to a wanted port counts, though its server's port is another."""
+    query = replace(ONCE, ports=((0, 1024),), by=("service-port",))
+    records = """
+        10.0.0.9 2049 10.0.0.1 700 6 ACCEPT 18
+        10.0.0.9 2049 10.0.0.1 1025 6 ACCEPT 18
+        """
+    assert answered(kernel, query, records) == ["2049 100"]
+
+
+@BOTH_KERNELS
+def test_a_rejected_syn_shows_no_server_of_accepted_records(kernel: Any) -> None:
+    """Servers and peers are learned of each action by itself."""
+    records = "10.0.0.1 443 10.0.0.9 40000 6 REJECT 2\n10.0.0.1 443 10.0.0.9 40000 6 ACCEPT 0"
+    found = answered(kernel, replace(PAIRS, action="ALL"), records)
+    assert [(*line.split()[:3], line.split()[-1]) for line in found] == [
+        ("10.0.0.1", "10.0.0.9", "40000", "syn"),
+        ("10.0.0.9", "10.0.0.1", "443", "ports"),
+    ]
