@@ -95,7 +95,7 @@ def test_who_talks_to_whom(traffic: Traffic, has_flags: bool) -> None:
 
 
 def test_of_copies_the_one_that_knows_most_stays() -> None:
-    """Records alike in the first 11 columns are copies, whatever format wrote them, and share the packet's addresses."""
+    """Records alike in 11 columns are copies, whatever format wrote them, and share the addresses of packets."""
     found, counters = run_role(
         "distinct",
         """
