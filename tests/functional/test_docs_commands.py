@@ -1,5 +1,6 @@
 """The commands in the docs exist, with the options shown; those that need no AWS are run."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -97,3 +98,17 @@ def test_the_commands_for_own_files_run(tmp_path: Path) -> None:
         )
         assert "records" in done.stderr
     assert (tmp_path / "who-knocks.csv.gz").stat().st_size > 0
+
+
+def test_the_example_of_conversations_is_what_the_commands_print(tmp_path: Path) -> None:
+    """The page of questions shows the sample's plain count, its conversations, and what really was sent."""
+    page = (ROOT / "docs/questions.md").read_text()
+    example = page[page.index("$ toptalkers sample --records 200000") :].partition("```")[0]
+    commands = [line.removeprefix("$ toptalkers ") for line in example.splitlines() if line.startswith("$ toptalkers")]
+    made, *asked = [shlex.split(one.replace("sample/", f"{tmp_path}/")) for one in commands]
+    assert CliRunner().invoke(cli, made).exit_code == 0
+    for one, arguments in zip(commands[1:], asked, strict=True):
+        assert f"$ toptalkers {one}\n{CliRunner().invoke(cli, arguments).stdout}$ " in example
+    sent = json.loads((tmp_path / "truth.json").read_text())["conversations"][:3]
+    lines = ["\t".join(str(one[name]) for name in ("client", "server", "port", "bytes")) for one in sent]
+    assert example.endswith("\n".join(["", *lines, ""]))
