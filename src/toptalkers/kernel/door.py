@@ -57,6 +57,7 @@ LINES_BYTES = 1 << 20
 _TALLIED = ("records_read", "counted", *REASONS)
 _MOST_SUMS = 10
 _NOTES_HELD = 256
+_HoursRoom, _SkippingRoom = c_int64 * 32, ctypes.c_char * 4096
 _EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 
@@ -240,6 +241,10 @@ class Counter:
         self._quality = Quality()
         self._hours: set[int] = set()
         self._skipping: list[bytes] = []
+        self._hours_room, self._skipping_room = (
+            _HoursRoom(),
+            _SkippingRoom(),
+        )  # making a type for each file takes longer
         ctypes.set_errno(0)
         self.handle = _kernel.counter_new(question)
         if not self.handle:
@@ -395,13 +400,15 @@ class Counter:
     def _take_notes(self) -> None:
         """Keep what was noted of the current file, as the kernel writes it: most files say much the same."""
         if number := _kernel.counter_hours(self.handle, None):
-            hours = (c_int64 * number)()
-            _kernel.counter_hours(self.handle, hours)
-            self._hours.update(hours)
+            if number > len(self._hours_room):
+                self._hours_room = (c_int64 * (2 * number))()
+            _kernel.counter_hours(self.handle, self._hours_room)
+            self._hours.update(self._hours_room[:number])
         if length := _kernel.counter_skipping(self.handle, None):
-            room = ctypes.create_string_buffer(length)
-            _kernel.counter_skipping(self.handle, room)
-            self._skipping.append(room.raw)
+            if length > len(self._skipping_room):
+                self._skipping_room = ctypes.create_string_buffer(2 * length)
+            _kernel.counter_skipping(self.handle, self._skipping_room)
+            self._skipping.append(ctypes.string_at(self._skipping_room, length))
         if len(self._skipping) == _NOTES_HELD:
             self._quality += self._noted()
 
