@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench import samples
-from bench.measure import say
-from bench.part import Context, Section, table
+from bench.measure import Command, alternate, say
+from bench.part import BESIDE_HEAD, Context, Section, beside, table
 from bench.tools import PEERS, TOPTALKERS
 
 TOP = 100
@@ -206,7 +206,28 @@ def run(context: Context) -> Section:
         "",
         table(head, rows),
     ]
+    if context.tools.has("duckdb"):
+        text += _times(context)
     return Section("\n".join(text))
+
+
+def _times(context: Context) -> list[str]:
+    """Measure `--count once --pairs` beside DuckDB's best way of the ways above."""
+    folder = samples.sample(context.work, context.records, "rich")
+    ours = "`run-local --count once --pairs --top 100`"
+    commands = {
+        ours: Command([TOPTALKERS, "run-local", "--count", "once", "--pairs", "--top", str(TOP), str(folder)]),
+        f"DuckDB {context.tools.versions['duckdb']}, without copies, each hour's largest interface": Command(
+            [context.tools.python or "", str(PEERS / "duckdb_truth.py"), str(folder), "expert"]
+        ),
+    }
+    timings = alternate(commands, context.runs)
+    return [
+        "",
+        f"Time of two of these ways, {context.records:,} records in the rich format. Their answers differ, as above.",
+        "",
+        table(BESIDE_HEAD, beside(timings, ours)),
+    ]
 
 
 def _cells(name: str, scores: Sequence[Score]) -> list[str]:
