@@ -172,9 +172,6 @@ def ask(query: Query, files: Sequence[Path]) -> tuple[bytes, Tally, Quality]:
     answer = count_files(query, find_inputs(map(str, files)).files, watch=Watch(on_problem=left_out.append))
     assert not left_out
     quality = replace(answer.quality, without_packet_addresses=None)  # a digest cannot tell
-    if query.joins_records and answer.tally.malformed:
-        # Hours are noted while records are read, before those are found malformed that only conversations cannot have.
-        quality = replace(quality, hours=())
     return b"".join(answer.chunks), replace(answer.tally, files_read=0), quality
 
 

@@ -111,3 +111,17 @@ def test_a_damaged_archive_counts_not_at_all(tmp_path: Path) -> None:
     answer = local.count_files(PAIRS, files(logs, archive))
     assert b"".join(answer.chunks) == lines(PAIRS, logs)
     assert (answer.tally.counted, answer.tally.files_unreadable) == (1, 1)
+
+
+@pytest.mark.parametrize("ports", ["443", "all"])
+def test_hours_are_those_of_what_counts(tmp_path: Path, ports: str) -> None:
+    """A record that lacks an address, or whose server has another port, covers no hour; so from a digest."""
+    query = Query.parse(count="once", pairs="yes", ports=ports)
+    first, second, third = record(0), record(120), record(300)
+    logs = write(tmp_path / "a.log", first, second.replace("10.0.0.120", "-"), third.replace(" 443 ", " 22 "))
+    digest = tmp_path / "a.parquet"
+    digest.write_bytes(b"".join(format_digest(local.count_files(DIGEST, files(logs)))))
+    hours = [(1_793_491_200 + 3600 * hour) for hour in ((0,) if ports == "443" else (0, 5))]
+    for path in (logs, digest):
+        answer = local.count_files(query, files(path))
+        assert list(answer.quality.hours) == hours

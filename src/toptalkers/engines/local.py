@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -283,7 +284,8 @@ class LocalEngine:
         conversations.finish()
         moved = conversations.skipped
         self.tally += Tally(counted=-sum(moved.values()), skipped=moved)
-        self.quality += conversations.quality
+        # What the first stage counted is not all that counts, so that hours are known only now.
+        self.quality = replace(self.quality, hours=()) + conversations.quality
         if is_digest(self._query):
             rows = conversations.folded()
             del conversations

@@ -494,6 +494,7 @@ class Folding:
     Attributes:
         sums: the rows by key, or the sums of pairs: nine, and the number of how.
         read: what bytes and packets of all that was added add up to, copies included. More than LARGEST_SUM is refused.
+        hours: the hours of what counts, in seconds.
 
     """
 
@@ -504,6 +505,7 @@ class Folding:
         self._keeps_ports = question.keeps_ports
         self.sums: dict[bytes, Row] = {}
         self.read = [0, 0]
+        self.hours: set[int] = set()
         self._add: Callable[[Key, Row], None]
         if question.is_digest:
             self._add = self._fold
@@ -600,6 +602,7 @@ class Folding:
             return False
         if row[5] != COPY:
             self._tally.add(COUNTERS[row[5]], row[2])
+        self.hours.add(key[0])
         return True
 
     def _flow_of(self, key: Key) -> Flow:

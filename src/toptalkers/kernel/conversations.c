@@ -318,11 +318,15 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
 
 int conversations_look(counter *folded, findings *found) {
     folded_texts texts;
+    uint32_t hour = NO_VALUE;
     if (!take_texts(&folded->table, &texts))
         return -1;
+    notes_clear(&folded->reader->noted);
     for (EACH_ROW(one, &folded->table)) {
         if (!settle(&folded->table, one))
             continue;
+        if (!note_row_hour(folded, one, &hour))
+            return -1;
         size_t how = how_of(&texts, one);
         int64_t records = sums_of(&folded->table, one)[F_RECORDS];
         *(how < HOWS ? &found->oriented[how] : &found->copies) += records;
@@ -338,10 +342,10 @@ int conversations_answer(counter *folded, counter *answer, int is_once, int by_p
     }
     errno = ENOMEM;
     const shape *of = &answer->table.of;
-    joining j = {.folded = &folded->table, .answer = answer, .is_once = is_once, .by_packet = by_packet,
+    joining j = {.folded = &folded->table, .hour = NO_VALUE, .answer = answer, .is_once = is_once, .by_packet = by_packet,
                  .keeps_ports = keeps_ports, .found = found,
                  .is_pairs = of->sum[of->sums - 1] == HOW};
     answer->total.are_too_large |= folded->total.are_too_large;
     bool fits = take_texts(&folded->table, &j.texts) && (is_once ? join_once(&j) : join_all(&j));
-    return end_adding(answer) && fits ? 0 : -1;
+    return end_adding(answer) && fits && !j.lacks_memory ? 0 : -1;
 }

@@ -106,7 +106,18 @@ typedef struct {
     bool is_once, is_pairs, by_packet, keeps_ports;
     folded_texts texts;
     findings *found;
+    uint32_t hour; /* of the last row that counts, in minutes */
+    bool lacks_memory;
 } joining;
+
+/* Note the hour of a folded row that counts; most are in the hour of the one before. False without memory. */
+static inline bool note_row_hour(counter *c, const row *one, uint32_t *last) {
+    uint32_t hour = one->part[F_HOUR];
+    if (hour == *last || has_none(one, F_HOUR))
+        return true;
+    *last = hour;
+    return note_time(&c->reader->noted, hour * (int64_t)60);
+}
 
 /* Add up what folded rows say about each conversation. False without memory. */
 bool join_once(joining *j);

@@ -397,13 +397,18 @@ class Counter:
         self._skipping.clear()
         self._quality = quality
 
+    def noted_hours(self) -> tuple[int, ...]:
+        """The hours that the kernel noted of the current file, or of the rows that were joined."""
+        number: int = _kernel.counter_hours(self.handle, None)
+        if number > len(self._hours_room):
+            self._hours_room = (c_int64 * (2 * number))()
+        if number:
+            _kernel.counter_hours(self.handle, self._hours_room)
+        return tuple(sorted(self._hours_room[:number]))
+
     def _take_notes(self) -> None:
         """Keep what was noted of the current file, as the kernel writes it: most files say much the same."""
-        if number := _kernel.counter_hours(self.handle, None):
-            if number > len(self._hours_room):
-                self._hours_room = (c_int64 * (2 * number))()
-            _kernel.counter_hours(self.handle, self._hours_room)
-            self._hours.update(self._hours_room[:number])
+        self._hours.update(self.noted_hours())
         if length := _kernel.counter_skipping(self.handle, None):
             if length > len(self._skipping_room):
                 self._skipping_room = ctypes.create_string_buffer(2 * length)
@@ -559,6 +564,7 @@ class Conversations:
             collapsed=found.collapsed if is_once else None,
             relayed=found.relayed if is_once else None,
             oriented={how: number for how, number in zip(HOWS, found.oriented, strict=True) if number},
+            hours=self._folded.noted_hours(),
             without_flags=found.without_flags,
             without_packet_addresses=found.without_packet_addresses,
         )

@@ -124,6 +124,7 @@ static bool is_counted(joining *j, const row *one, int64_t records) {
         j->found->copies += records;
     else
         j->found->oriented[how] += records;
+    j->lacks_memory |= !note_row_hour(j->answer, one, &j->hour);
     return true;
 }
 

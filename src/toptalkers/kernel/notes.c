@@ -70,10 +70,8 @@ static uint64_t first_digits(int64_t seconds) {
     return __builtin_bswap64(first);
 }
 
-__attribute__((cold)) bool note_other_hour(reader *r, column start) {
-    notes *n = &r->noted;
-    int64_t seconds = take_time(r, r->now.noted_start, start);
-    if (seconds < 0 || n->hours >= MOST_HOURS)
+bool note_time(notes *n, int64_t seconds) {
+    if (n->hours >= MOST_HOURS)
         return true;
     uint32_t hour = (uint32_t)(seconds / SECONDS_PER_HOUR) + 1; /* 0 is a free slot */
     if (2 * n->hours >= n->hour_room) {
@@ -96,6 +94,11 @@ __attribute__((cold)) bool note_other_hour(reader *r, column start) {
         n->span = first_digits(last) - n->lowest;
     }
     return true;
+}
+
+__attribute__((cold)) bool note_other_hour(reader *r, column start) {
+    int64_t seconds = take_time(r, r->now.noted_start, start);
+    return seconds < 0 || note_time(&r->noted, seconds);
 }
 
 size_t counter_hours(const counter *c, int64_t *room) {

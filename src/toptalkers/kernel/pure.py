@@ -490,7 +490,7 @@ class Conversations:
             self._sums = once.sums
         else:
             self._sums = folding.sums
-        self._state(tally)
+        self._state(tally, folding.hours)
 
     @property
     def talkers(self) -> int:
@@ -524,7 +524,7 @@ class Conversations:
         counter.add_sums(self._sums)
         return counter
 
-    def _state(self, tally: conversations.Tally) -> None:
+    def _state(self, tally: conversations.Tally, hours: set[int]) -> None:
         """Take note of what was skipped, and of the quality."""
         moved = {name.removeprefix("moved_"): number for name, number in tally.items() if name.startswith("moved_")}
         is_once = self._question.once and not self._question.is_digest
@@ -535,6 +535,7 @@ class Conversations:
             collapsed=tally.get("collapsed", 0) if is_once else None,
             relayed=tally.get("relayed", 0) if is_once else None,
             oriented={how: number for how, number in oriented.items() if number},
+            hours=tuple(sorted(hours)),
             without_flags=tally.get("without_flags", 0),
             without_packet_addresses=tally.get("without_packet_addresses", 0),
         )
