@@ -184,7 +184,7 @@ class Answer:
         lacks: what the digests lacked that it was made from, in one line each.
         exported: makes all rows in columns of these names, at most so many in a batch, which lasts until the next one
             is made; instead of the chunks. They are sorted by the first four columns. It returns None if it cannot.
-            None for engines that have lines only.
+            None for other questions than a digest's, and for engines that have lines only.
         quality: how well the numbers hold.
         shown: what the lines hold that were read of the chunks; None if that is not added up.
 

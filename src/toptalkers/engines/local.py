@@ -158,7 +158,7 @@ class LocalEngine:
         tally: that of all files, after `count`.
         totals: what the sums add up to, by the metric, after `ranked`; times have none.
         lacks: what digests lack, with their names.
-        exported: see `Answer`; None before `ranked`, and of a part of the rows, or when some are on the disk.
+        exported: see `Answer`; None before `ranked`, and of a part of the rows.
         quality: how well the numbers hold, after `ranked`.
 
     """
@@ -267,7 +267,6 @@ class LocalEngine:
         for other in others:
             first.absorb(other)
         del counters, others
-        self.exported = None if top else first.exported
         return first.ranked(top), first.talkers
 
     def _joined(self, top: int) -> tuple[Iterator[bytes], int]:

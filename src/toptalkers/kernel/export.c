@@ -39,8 +39,6 @@ struct export {
     export_column columns[LONGEST_KEY + MOST_SUMS];
 };
 
-static const char *const SIDES[] = {"-", "src", "dst", "both"};
-
 static bool is_address_part(enum part kind) { return kind < NETWORK_PART; }
 
 /* --- IPv4 addresses and their numbers --- */
@@ -81,8 +79,6 @@ static inline uint32_t value_of(const export *e, const row *one, size_t part) {
     const sums *table = &e->c->table;
     if (one->texts >> part & 1)
         return text_at(table, one->part[part])->note;
-    if (table->of.part[part] == SIDE_PART)
-        return one->part[part];
     return (uint32_t)(table->texts_known + (uint32_t)*address_slot(e, one->part[part]) - 1);
 }
 
@@ -190,11 +186,10 @@ static bool begin_column(export *e, size_t at) {
     enum part kind = at < of->parts ? of->part[at] : NUMBER_PART;
     bool is_sum = at >= of->parts, is_time = kind >= MINUTE_PART && kind <= DAY_PART;
     one->is_wide = is_sum || is_time;
-    one->is_text = !is_sum && (is_address_part(kind) || kind == TEXT_PART || kind == SIDE_PART);
+    one->is_text = !is_sum && (is_address_part(kind) || kind == TEXT_PART);
     one->values = malloc(e->most * (one->is_wide ? sizeof(int64_t) : sizeof(int32_t)));
     one->valid = is_sum ? NULL : malloc(e->most / 8 + 1);
-    size_t values = kind == SIDE_PART ? sizeof SIDES / sizeof *SIDES
-                                      : e->c->table.texts_known + (is_address_part(kind) ? e->addresses_known : 0);
+    size_t values = e->c->table.texts_known + (is_address_part(kind) ? e->addresses_known : 0);
     one->known = one->is_text ? malloc((values + 1) * sizeof *one->known) : NULL;
     one->offsets = one->is_text ? malloc((e->most + 1) * sizeof *one->offsets) : NULL;
     return one->values && (is_sum || one->valid) && (!one->is_text || (one->known && one->offsets));
@@ -210,8 +205,7 @@ static void clear_column(export *e, size_t at) {
     if (!one->is_text)
         return;
     enum part kind = of->part[at];
-    size_t values = kind == SIDE_PART ? sizeof SIDES / sizeof *SIDES
-                                      : e->c->table.texts_known + (is_address_part(kind) ? e->addresses_known : 0);
+    size_t values = e->c->table.texts_known + (is_address_part(kind) ? e->addresses_known : 0);
     memset(one->known, 0, values * sizeof *one->known);
     one->number = 0;
     one->offsets[0] = 0;
@@ -229,9 +223,6 @@ static inline int32_t take_value(export *e, export_column *to, const row *one, s
     if (one->texts >> part & 1) {
         text = text_at(table, one->part[part])->bytes;
         length = text_at(table, one->part[part])->length;
-    } else if (table->of.part[part] == SIDE_PART) {
-        text = (const uint8_t *)SIDES[value];
-        length = strlen(SIDES[value]);
     } else {
         length = (size_t)(print_ipv4(printed, one->part[part]) - printed);
     }
@@ -344,7 +335,8 @@ static int init_export(export *e, counter *c, size_t most) {
     e->most = most;
     e->address_mask = FIRST_ADDRESSES - 1;
     e->addresses = calloc(FIRST_ADDRESSES, sizeof *e->addresses);
-    if (of->is_recipe || !most || memchr(of->part, NETWORK_PART, of->parts))
+    if (of->is_recipe || !most || memchr(of->part, NETWORK_PART, of->parts) ||
+        memchr(of->part, SIDE_PART, of->parts))
         return EINVAL;
     int error = e->addresses && sums_merge_log(&c->table) ? look_through(e, &c->table) : ENOMEM;
     if (error)

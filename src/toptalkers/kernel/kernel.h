@@ -420,7 +420,7 @@ void merge_free(merge *m);
 int64_t merge_read(merge *m, uint8_t *room, size_t length);
 
 /* All rows that whole files have counted, in columns, sorted by the first four parts of the key; those that are equal
- * there are in the order of the answer. Not of the recipe's key, nor of networks. Groups have `most` rows, the last one
+ * there are in the order of the answer. Not of the recipe's key, of networks or sides. Groups have `most` rows, the last one
  * what is left. Columns are the parts of the key, then the sums: times are INT_64 milliseconds since 1970, other sums
  * INT_64, numbers INT_32, texts DICTIONARY. NULL without memory; or, with ERANGE in errno, if a number has more bits.
  * The counter must not change before export_free. */
