@@ -189,7 +189,7 @@ def make_digest(files: Sequence[Path], output: Path, **texts: str) -> Path:
     return output
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(logs(), min_size=1, max_size=4), questions())
 def test_a_digest_answers_as_its_records_do(contents: list[bytes], query: Query) -> None:
     """Digests give the answer and the tally of the records: one or several, with records, and a digest of digests."""

@@ -38,7 +38,7 @@ QUESTIONS = {
 def test_clean_and_dirty_samples(tmp_path: Path, layout: SampleLayout, dirty: bool, question: str) -> None:
     """Clean and dirty samples of each layout, IPv6 among them: one answer and one tally from all three engines."""
     query, top = QUESTIONS[question], 25 if question == "packets-top" else 0
-    write_sample(tmp_path / "s", records=6_000, layout=layout, dirty=dirty, records_per_file=2_000)
+    write_sample(tmp_path / "s", records=6_000, layout=layout, dirty=dirty, records_per_file=500)
     files = find_inputs([str(tmp_path / "s")]).files
     answers = [engine.count_files(query, files, top=top) for engine in (hadoop, mrjob, local)]
     first, *others = [b"".join(answer.chunks) for answer in answers]
