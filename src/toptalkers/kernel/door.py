@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from ctypes import POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, Array, Structure, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
 
@@ -241,10 +241,7 @@ class Counter:
         self._quality = Quality()
         self._hours: set[int] = set()
         self._skipping: list[bytes] = []
-        self._hours_room, self._skipping_room = (
-            _HoursRoom(),
-            _SkippingRoom(),
-        )  # making a type for each file takes longer
+        self._hours_room, self._skipping_room = _HoursRoom(), _SkippingRoom()
         ctypes.set_errno(0)
         self.handle = _kernel.counter_new(question)
         if not self.handle:
@@ -397,18 +394,9 @@ class Counter:
         self._skipping.clear()
         self._quality = quality
 
-    def noted_hours(self) -> tuple[int, ...]:
-        """The hours that the kernel noted of the current file, or of the rows that were joined."""
-        number: int = _kernel.counter_hours(self.handle, None)
-        if number > len(self._hours_room):
-            self._hours_room = (c_int64 * (2 * number))()
-        if number:
-            _kernel.counter_hours(self.handle, self._hours_room)
-        return tuple(sorted(self._hours_room[:number]))
-
     def _take_notes(self) -> None:
         """Keep what was noted of the current file, as the kernel writes it: most files say much the same."""
-        self._hours.update(self.noted_hours())
+        self._hours.update(_noted_hours(self.handle, self._hours_room))
         if length := _kernel.counter_skipping(self.handle, None):
             if length > len(self._skipping_room):
                 self._skipping_room = ctypes.create_string_buffer(2 * length)
@@ -564,7 +552,7 @@ class Conversations:
             collapsed=found.collapsed if is_once else None,
             relayed=found.relayed if is_once else None,
             oriented={how: number for how, number in zip(HOWS, found.oriented, strict=True) if number},
-            hours=self._folded.noted_hours(),
+            hours=tuple(sorted(_noted_hours(self._folded.handle, _HoursRoom()))),
             without_flags=found.without_flags,
             without_packet_addresses=found.without_packet_addresses,
         )
@@ -596,6 +584,19 @@ class Conversations:
 def _asks_for_high_ports(query: Query) -> bool:
     """Whether a key has clients' ports above those that a digest keeps."""
     return "srcport" in query.by or ("dstport" in query.by and query.ports[-1][1] > HIGHEST_KNOWN_PORT)
+
+
+def _noted_hours(handle: c_void_p, room: Array[c_int64]) -> list[int]:
+    """The hours that the kernel noted of a counter's current file, or of the rows that were joined; in no order.
+
+    The room is the caller's, because making the type of an array for each file takes longer than to read the hours.
+    """
+    number: int = _kernel.counter_hours(handle, None)
+    if number > len(room):
+        room = (c_int64 * number)()
+    if number:
+        _kernel.counter_hours(handle, room)
+    return room[:number]
 
 
 class _Export:
