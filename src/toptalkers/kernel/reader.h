@@ -277,9 +277,9 @@ void notes_clear(notes *n);
 void notes_free(notes *n);
 /* Note a record of an interface that AWS left out. False without memory. */
 bool note_skipping(notes *n, column name);
-/* Note the hour of a start that is in another hour than the last one, or is no time. False without memory. */
-/* Note the hour of a time in seconds; false without memory. */
+/* Note the hour of a time in seconds. False without memory. */
 bool note_time(notes *n, int64_t seconds);
+/* Note the hour of a start that is in another hour than the last one, or is no time. False without memory. */
 bool note_other_hour(reader *r, column start);
 
 /* Note the hour in which a record starts that counts. Most are in the hour of the one before. */
