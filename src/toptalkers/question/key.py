@@ -14,6 +14,7 @@ from functools import lru_cache
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType, field_name
 from toptalkers.question.conversations import FOLDED_KEY
+from toptalkers.question.named import SERVICE, parse_named
 from toptalkers.question.times import TIME_PATTERN, parse_seconds
 from toptalkers.visible import quoted
 
@@ -146,6 +147,8 @@ NUMBER = Kind("number", r"[0-9]{1,15}", _read_number, is_number=True)
 TIME = Kind("time", TIME_PATTERN, _read_time)
 TEXT = Kind("text", rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
 SIDE = Kind("side", r"src|dst|both", bytes.decode)
+NAME = Kind("name", r"[^\x00-\x1f\x7f]{1,1024}", bytes.decode)
+"""The kind of named parts. The kernel does not know it."""
 
 
 FOLDED_PARTS = {"server-port": PORT, "server-side": TEXT, "peer-port": PORT, "how": TEXT}
@@ -221,6 +224,10 @@ def parse_part(text: str) -> Part:
         UsageError: it is none, or a network's length is too large.
 
     """
+    if named := parse_named(text):
+        return Part(named.word, (f"{named.side}addr",), (Column(named.word, named.word, NAME),))
+    if field_name(text) == SERVICE:
+        return Part(SERVICE, (*SERVICE_FIELDS, "protocol"), (Column(SERVICE, SERVICE, NAME),))
     name, *lengths = field_name(text).split("/")
     word = "/".join([ALIASES.get(name, name), *lengths])
     if word in FOLDED_PARTS:

@@ -55,7 +55,7 @@ class Lines:
     """
 
     def __init__(self, key: tuple[str, ...], metrics: Sequence[str], *, pairs: bool = False) -> None:
-        self.columns = _PAIR if pairs else columns_of(key)
+        self.columns = _PAIR if pairs and key == RECIPE_KEY else columns_of(key)
         self.sums = PAIR_SUMS if pairs else tuple(metrics)
         names = [f"by-{one.name}" if one.name in self.sums else one.name for one in self.columns]
         self.names = (*names, *self.sums, *(["how"] if pairs else []))

@@ -15,6 +15,7 @@ from toptalkers.question.clauses import CLAUSES, PAIRS_DEFAULTS, Action, Address
 from toptalkers.question.conversations import why_no_part
 from toptalkers.question.key import RECIPE_KEY, SERVICE_PARTS, parse_part
 from toptalkers.question.lines import TIME_METRICS, Lines, lines_of
+from toptalkers.question.named import is_named
 from toptalkers.question.ranges import Ranges
 from toptalkers.question.times import format_time
 from toptalkers.question.where import Where
@@ -85,7 +86,7 @@ class Query:
         return {
             clause.name: clause.format(value)
             for clause, value in self.clauses()
-            if not (self.pairs and clause.name == "by")
+            if not (self.pairs and clause.name == "by" and not self.is_named)
         }
 
     def mapper_arguments(self) -> list[str]:
@@ -103,6 +104,11 @@ class Query:
     def conversation_arguments(self) -> list[str]:
         """The arguments of `conversations.py`: `--by`, `--metric` and `--ports` always, the others if they are set."""
         return self._arguments("conversations")
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the key has parts that are joined after counting (`question/named.py`)."""
+        return any(map(is_named, self.by))
 
     @property
     def joins_records(self) -> bool:
@@ -219,10 +225,10 @@ class Query:
                 )
             return
         if self.pairs:
-            if self.by != RECIPE_KEY:
+            if self.by != RECIPE_KEY and not all(map(is_named, self.by)):
                 raise UsageError(
                     f"--by {','.join(self.by)}: --pairs has a key of its own: client, server, port, protocol",
-                    hint="--count once without --pairs takes other keys",
+                    hint="names can be asked for (src.name is the client's); --count once without --pairs takes any key",
                 )
             if len(self.metric) > 1:
                 raise UsageError(
@@ -235,5 +241,5 @@ class Query:
                     hint="--metric bytes, packets or records ranks; --count once without --pairs has times",
                 )
         for word in self.by:
-            if why := why_no_part(word):
+            if not is_named(word) and (why := why_no_part(word)):
                 raise UsageError(f"--by {word}: --count once {why[0]}", hint=why[1])

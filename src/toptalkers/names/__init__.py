@@ -1,0 +1,1 @@
+"""What addresses belong to: snapshots of an AWS network, and the names that they give. See `docs/names.md`."""
