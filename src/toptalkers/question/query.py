@@ -228,7 +228,7 @@ class Query:
             if self.by != RECIPE_KEY and not all(map(is_named, self.by)):
                 raise UsageError(
                     f"--by {','.join(self.by)}: --pairs has a key of its own: client, server, port, protocol",
-                    hint="names can be asked for (src.name is the client's); --count once without --pairs takes any key",
+                    hint="src.name names the client; --count once without --pairs takes any key",
                 )
             if len(self.metric) > 1:
                 raise UsageError(
