@@ -147,8 +147,8 @@ NUMBER = Kind("number", r"[0-9]{1,15}", _read_number, is_number=True)
 TIME = Kind("time", TIME_PATTERN, _read_time)
 TEXT = Kind("text", rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
 SIDE = Kind("side", r"src|dst|both", bytes.decode)
-NAME = Kind("name", r"[^\x00-\x1f\x7f]{1,1024}", bytes.decode)
-"""The kind of named parts. The kernel does not know it."""
+NAME = Kind("name", r"[^\x00-\x1f\x7f]+", bytes.decode)
+"""The kind of named parts, of any length: several owners are joined. The kernel does not know it."""
 
 
 FOLDED_PARTS = {"server-port": PORT, "server-side": TEXT, "peer-port": PORT, "how": TEXT}

@@ -25,6 +25,9 @@ PROPERTIES: tuple[Property, ...] = get_args(Property)
 SERVICE = "service"
 """The part that names the service's port and protocol: `https`, `postgresql`, `8443/tcp`."""
 
+LOSSLESS_KEY = ("hour", "interface-id", "srcaddr", "dstaddr", "service-port", "protocol")
+"""The key of an answer that can be named in every way, but for conversations, which have no `interface-id`."""
+
 _NAMED = re.compile(
     rf"({'|'.join(SIDES)})[.](?:({'|'.join(PROPERTIES[:-1])})|(tag):([^,\x00-\x1f\x7f]{{1,128}}))", re.IGNORECASE
 )
@@ -58,6 +61,11 @@ def parse_named(text: str) -> NamedPart | None:
 def is_named(word: str) -> bool:
     """Whether a part of a key is joined after counting."""
     return word == SERVICE or parse_named(word) is not None
+
+
+def needs_names(key: Sequence[str]) -> list[str]:
+    """The parts of a key that need the names of addresses: all named ones but `service`."""
+    return [word for word in key if parse_named(word)]
 
 
 def address_question(query: "Query", *, interface: bool = False) -> "Query":
