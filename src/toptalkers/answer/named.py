@@ -88,7 +88,7 @@ def with_names(answer: Answer, names: Names) -> Answer:
     if not at:
         return answer
     words = _words_of(answer.query)
-    labels = [_Labels(names, [_NAME], words, one, answer.quality.window) for one in at]
+    labels = [_Labels(names, [_NAME], words, one, _window_of(answer)) for one in at]
 
     def of_row(key: Sequence[Value]) -> list[str]:
         texts = [str(one).encode() for one in key]
@@ -126,7 +126,7 @@ class _Collapsed:
     def __init__(self, answer: Answer, query: Query, names: Names, services: Services) -> None:
         self._query = query
         self._counted = answer.query
-        words, window = _words_of(answer.query), answer.quality.window
+        words, window = _words_of(answer.query), _window_of(answer)
         groups: dict[str, _Labels | _ServiceLabels | int] = {}
         """What the key is made of: the parts of a side, which are named together; the service; and plain columns."""
         self._places: list[tuple[int, int]] = []
@@ -306,6 +306,18 @@ class _ServiceLabels(dict[tuple[bytes, ...], bytes]):
         protocol = key[1].decode() if len(key) > 1 else None
         self[key] = text = self._services.label(key[0].decode(), protocol).encode(errors="replace")
         return text
+
+
+def _window_of(answer: Answer) -> Window | None:
+    """The whole hours that a question asks for, so that all engines agree; else those that were found, if they are.
+
+    None if they are not known.
+    """
+    since, until = answer.query.since, answer.query.until
+    if since is None or until is None:
+        return answer.quality.window
+    start, end = int(since.timestamp()), int(until.timestamp())
+    return start // HOUR_SECONDS * HOUR_SECONDS, -(-end // HOUR_SECONDS) * HOUR_SECONDS
 
 
 def _words_of(query: Query) -> _Words:
