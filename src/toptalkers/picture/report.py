@@ -5,7 +5,7 @@ them are filled while the lines of one answer by addresses are read (`report_que
 answer (`answer/named.py`). `report_page.py` writes them as HTML.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from toptalkers.answer.answer import Answer
@@ -17,7 +17,7 @@ from toptalkers.answer.statement import format_quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
-from toptalkers.picture.network import Network
+from toptalkers.picture.network import ADDRESS_VIEW, Network, Talkers, network_of
 from toptalkers.question.clauses import Action, Metric
 from toptalkers.question.named import SERVICE, NamedPart, address_question
 from toptalkers.question.query import Query
@@ -43,6 +43,9 @@ NO_ACTION = "-"
 
 NO_ZONE = "none"
 """What stands for the zone of an address that has none, or several."""
+
+VIEWS = ("name", "asg", "sg", "subnet")
+"""How the picture of a report can be seen, if addresses are named."""
 
 _REFUSED = "refused"
 
@@ -139,7 +142,7 @@ class Report:
         refused: refused records by both sides and the service; None if they are not counted.
         has_names: whether addresses are named.
         counts_once: whether each conversation is counted once.
-        network: the picture; None for none.
+        network: the picture.
 
     """
 
@@ -161,7 +164,7 @@ class Report:
     refused: Table | None
     has_names: bool
     counts_once: bool
-    network: Network | None = None
+    network: Network
 
     @property
     def window(self) -> Window | None:
@@ -206,14 +209,17 @@ def build_report(
     services: Services,
     *,
     command: Callable[[Query, int], str],
+    command_of_view: Callable[[str], str],
     top: int = 10,
+    edges: int = 100,
     zone_price: float = ZONE_PRICE,
     title: str,
     made: str,
 ) -> Report:
-    """Read an answer and fill the tables of a report.
+    """Read an answer, and fill the tables and the picture of a report.
 
-    Memory grows with the rows of the tables, shown or not, and with the addresses.
+    Memory grows with the lines of the answer (some 30 bytes each), with the rows of the tables, shown or not, and with
+    the addresses.
 
     Args:
         answer: all lines of the answer to `report_question(query, names)`.
@@ -221,7 +227,9 @@ def build_report(
         names: what addresses are called; None if they are not named.
         services: the names of ports.
         command: the command that answers a question with so many rows, 0 for all.
+        command_of_view: the command that gives the figures of a view of the picture.
         top: how many rows a table shows.
+        edges: how many edges a view of the picture has, 0 for all.
         zone_price: USD per GB that crosses zones, in each direction.
         title: the heading.
         made: when the report is made, and by which version.
@@ -232,11 +240,9 @@ def build_report(
 
     """
     tables = _Tables(answer, query, names, services)
-    try:
-        for piece in pieces(answer):
-            tables.add(piece)
-    except (ValueError, KeyError, IndexError) as error:
-        raise ToptalkersError(f"the answer has a wrong line: {error}") from error
+    # The talkers of the picture are read from the same pieces as the tables.
+    seen = replace(answer, chunks=tables.watched(pieces(answer)))
+    talkers = Talkers(seen, services, by_pairs=False, has_names=names is not None)
     found = tables.actions
     action: Action = "ACCEPT" if query.action == "ALL" else query.action
     if found == {NO_ACTION}:
@@ -253,13 +259,25 @@ def build_report(
         number = sum(row.sums[1] for row in _rows(records, tables.question("hours"), 0))
         doubts.append(f"action: {number:,} records have none, so they are neither accepted nor refused, and left out")
     hours = table("hours", kept=0)
+    tally, statement = format_tally(answer.tally), format_quality(answer)
+    network = network_of(
+        talkers,
+        replace(query, metric=METRICS),
+        names or Names(()),
+        views=(ADDRESS_VIEW,) if names is None else VIEWS,
+        top=edges,
+        command=command_of_view,
+        title=title,
+        quality="\n".join(filter(None, (tally, statement))),
+        made=made,
+    )
     return Report(
         title=title,
         made=made,
         subject=describe_query(replace(query, by=Query().by, metric=Query().metric)),
         action=action,
-        tally=format_tally(answer.tally),
-        statement=format_quality(answer),
+        tally=tally,
+        statement=statement,
         doubts=tuple(doubts),
         counted=answer.tally.counted,
         files=answer.tally.files_read,
@@ -272,6 +290,7 @@ def build_report(
         refused=None if query.action == "ACCEPT" or action == "ALL" else table(_REFUSED, "REJECT"),
         has_names=names is not None,
         counts_once=query.count == "once",
+        network=network,
     )
 
 
@@ -323,6 +342,15 @@ class _Tables:
             made = Collapsed(self._answer, self.question(name), names, self._services)
             self._made[action, name] = made
         return made
+
+    def watched(self, read: Iterator[bytes]) -> Iterator[bytes]:
+        """Add pieces of whole lines as they are read; ToptalkersError for a wrong line."""
+        try:
+            for piece in read:
+                self.add(piece)
+                yield piece
+        except (ValueError, KeyError, IndexError) as error:
+            raise ToptalkersError(f"the answer has a wrong line: {error}") from error
 
     def add(self, piece: bytes) -> None:
         """Add whole lines."""
