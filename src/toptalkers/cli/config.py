@@ -32,6 +32,7 @@ ELSEWHERE = {
     ("deploy", "bucket"),
     ("deploy", "log-format"),
     ("enable-flowlogs", "format"),
+    ("fetch-results", "by"),
     ("enable-flowlogs", "log-format"),
     ("render", "account"),
     ("sandbox", "stream"),

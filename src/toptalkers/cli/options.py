@@ -142,11 +142,29 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
             window = Query.parse(since=texts.get("since"), until=texts.get("until"))
             texts["log_format"] = _ask_for_log_format(given, window)
         query = Query.parse(**texts)
+        if query.is_named:
+            _check_named(query)
         for line in (*_notes_of_defaults(query), *_notes_of_directions(query), *_notes_of_legs(query)):
             say(line)
         return command(*args, query=query, **given)
 
     return with_query
+
+
+def _check_named(query: Query) -> None:
+    """Refuse a question with named parts for a command that has no names."""
+    command = click.get_current_context().command
+    if any(param.name == "names" for param in command.params):
+        return
+    from toptalkers.question.named import LOSSLESS_KEY, is_named
+
+    word = next(filter(is_named, query.by))
+    key = [one for one in LOSSLESS_KEY if not (query.count == "once" and one == "interface-id")]
+    way = "--pairs" if query.pairs else f"--by {','.join(key)}"
+    raise UsageError(
+        f"--by {word}: names are joined after counting, not by '{command.name}'",
+        hint=f"ask with {way}, then 'toptalkers fetch-results --names FILE --by {','.join(query.by)}'",
+    )
 
 
 def _texts_of(given: dict[str, Any]) -> _Texts:
