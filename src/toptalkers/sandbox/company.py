@@ -32,6 +32,7 @@ PAGES = {
     "DescribeSecurityGroups": ("securityGroupInfo", 5, 1000),
     "DescribeSubnets": ("subnetSet", 5, 1000),
     "DescribeVpcs": ("vpcSet", 5, 1000),
+    "DescribePrefixLists": ("prefixListSet", 5, 1000),
     "DescribeManagedPrefixLists": ("prefixListSet", 1, 100),
     "GetManagedPrefixListEntries": ("entrySet", 1, 100),
 }
@@ -68,7 +69,9 @@ def add_company(ec2: dict[str, Any]) -> None:
     _complete(ec2)
     actions = ec2["_ACTION_MAP"]
     parameter = ec2["_p"]
-    actions["DescribeNetworkInterfaces"] = _filtering(actions["DescribeNetworkInterfaces"], ec2["_parse_filters"])
+    actions["DescribeNetworkInterfaces"] = _filtering(
+        actions["DescribeNetworkInterfaces"], ec2["_parse_filters"], ec2["_error"]
+    )
     for action, (element, least, most) in PAGES.items():
         actions[action] = _paging(actions[action], element, (least, most), parameter, ec2["_error"])
 
@@ -234,17 +237,27 @@ def _complete(ec2: dict[str, Any]) -> None:
     ec2["_eni_fields_xml"] = interface_xml
     ec2["_subnet_fields_xml"] = with_ipv6(of_subnet, "<defaultForAz>")
     ec2["_vpc_fields_xml"] = with_ipv6(of_vpc, "<dhcpOptionsId>")
-    id_of_list, entries = ec2["_aws_pl_id_from_name"], ec2["_ACTION_MAP"]["GetManagedPrefixListEntries"]
+    id_of_list = ec2["_aws_pl_id_from_name"]
+    made_up = ec2["_aws_prefix_list_to_cidr"](STORE_LIST.name)
     ec2["_aws_pl_id_from_name"] = lambda name: STORE_LIST.list_id if name == STORE_LIST.name else id_of_list(name)
+    actions = ec2["_ACTION_MAP"]
+    for action in ("DescribePrefixLists", "GetManagedPrefixListEntries"):
+        actions[action] = _replacing(actions[action], made_up)
 
-    def prefix_list_entries(params: Any) -> Answer:
-        if ec2["_p"](params, "PrefixListId") != STORE_LIST.list_id:
-            return entries(params)  # type: ignore[no-any-return]
-        items = "".join(f"<item><cidr>{one}</cidr></item>" for one in STORE_LIST.networks)
-        answer: Answer = ec2["_xml"](200, "GetManagedPrefixListEntriesResponse", f"<entrySet>{items}</entrySet>")
-        return answer
 
-    ec2["_ACTION_MAP"]["GetManagedPrefixListEntries"] = prefix_list_entries
+def _replacing(describe: Callable[[Any], Answer], made_up: str) -> Callable[[Any], Answer]:
+    """Put the networks of the company's store in the place of the network that MiniStack makes up for S3."""
+
+    def describe_lists(params: Any) -> Answer:
+        status, headers, body = describe(params)
+
+        def networks(match: re.Match[str]) -> str:
+            return "".join(match[0].replace(made_up, one) for one in STORE_LIST.networks)
+
+        item = f"<item>(?:(?!<item>).)*?{re.escape(made_up)}.*?</item>"
+        return status, headers, re.sub(item, networks, body.decode(), flags=re.DOTALL).encode()
+
+    return describe_lists
 
 
 def _association(public: list[str]) -> str:
@@ -252,11 +265,16 @@ def _association(public: list[str]) -> str:
 
 
 def _filtering(
-    describe: Callable[[Any], Answer], read_filters: Callable[[Any], Mapping[str, list[str]]]
+    describe: Callable[[Any], Answer],
+    read_filters: Callable[[Any], Mapping[str, list[str]]],
+    refuse: Callable[[str, str, int], Answer],
 ) -> Callable[[Any], Answer]:
     def describe_filtered(params: Any) -> Answer:
-        answer = describe(params)
         filters = read_filters(params)
+        for name in filters:
+            if name not in FILTERS and not name.startswith("tag:"):
+                return refuse("InvalidParameterValue", f"The filter '{name}' is invalid", 400)
+        answer = describe(params)
         if answer[0] != 200 or not filters:
             return answer
         tree = ET.fromstring(answer[2])  # noqa: S314 - MiniStack's own text
@@ -270,11 +288,11 @@ def _filtering(
 
 
 def _values(item: ET.Element, name: str) -> set[str]:
-    """Return the values of a filter that an item has; none for a filter that is not known."""
+    """Return the values of a filter that an item has."""
     if name.startswith("tag:"):
         tags = item.findall(_path("tagSet/item"))
         return {one.findtext(_path("value"), "") for one in tags if one.findtext(_path("key")) == name[4:]}
-    return {one.text or "" for one in item.findall(_path(FILTERS[name]))} if name in FILTERS else set()
+    return {one.text or "" for one in item.findall(_path(FILTERS[name]))}
 
 
 def _paging(
