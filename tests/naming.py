@@ -89,7 +89,7 @@ class Oracle:
         return "|".join(("" if self._is_of_time(taken[one], window) else "~") + one for one in sorted(taken))
 
     def _is_of_time(self, taken: Sequence[int], window: Window) -> bool:
-        return any(window[0] - self.within_s <= one < window[1] for one in taken)
+        return any(window[0] - self.within_s <= one <= window[1] + self.within_s for one in taken)
 
     def _vpc_of(self, logger: str) -> str:
         return next(

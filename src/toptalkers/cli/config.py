@@ -95,7 +95,7 @@ class _Reader:
                 own[key] = self._value(table, key, options[key], value)
         values = {**above, **own}
         if not commands:
-            return {options[key].name or key: value for key, value in values.items() if key in options}
+            return {options[key].name or key: _as_taken(options[key], values[key]) for key in values if key in options}
         return {
             name: self.read(
                 one,
@@ -157,6 +157,11 @@ def _options(command: click.Command) -> _Options:
         for name in param.opts
         if name.startswith("--")
     }
+
+
+def _as_taken(option: click.Option, value: object) -> object:
+    """A value for an option: of an option that takes several in this command, and one in others, a list of one."""
+    return [value] if option.multiple and not isinstance(value, list) else value
 
 
 def _hint_of_list(key: str, values: list[Any]) -> str | None:
