@@ -15,6 +15,7 @@ from toptalkers.cli.talk import say
 SECTIONS = {
     "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results", "diff"),
     "Names": ("snapshot",),
+    "Draw": ("graph",),
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),
 }
