@@ -39,7 +39,7 @@ class Fleets(Names):
         """Each interface is in its own VPC."""
         return interface_id
 
-    def attached_s(self, address: str) -> int:
+    def attached_s(self, address: str) -> int:  # noqa: ARG002 - as in `Names`
         """All were always attached."""
         return -1
 

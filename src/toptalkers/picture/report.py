@@ -221,7 +221,9 @@ def build_report(
     if query.action != "ACCEPT" and action != "ALL":
         asked = replace(query, by=keys["conversations"], metric=REFUSED_METRICS, action="REJECT")
         kind = kinds.get("REJECT") or _Kind(_empty(answer, query, keys, names, services))
-        found = kind.tables.get(("refused",)) or Collapsed(replace(answer, chunks=()), asked, names or Names(()), services)
+        found = kind.tables.get(("refused",)) or Collapsed(
+            replace(answer, chunks=()), asked, names or Names(()), services
+        )
         refused = _table(found, asked, ("From", "To", "Service"), top, command(asked, top))
     doubts = find_doubts(query, answer.tally, answer.quality)
     if action != "ALL" and NO_ACTION in kinds:
