@@ -47,6 +47,9 @@ class Fleets(Names):
 class Ports(Services):
     """Only 5432 has a name."""
 
+    def __init__(self) -> None:
+        """Take no file."""
+
     def label(self, port: int | str, protocol: int | str | None) -> str:
         """The name, or the port and the protocol."""
         return "postgresql" if str(port) == "5432" else f"{port}/{protocol}"
