@@ -60,7 +60,14 @@ def groups(**names: str) -> tuple[SecurityGroup, ...]:
 
 WEB_1 = eni("1", "10.0.0.1", instance_id="i-web1", group_ids=("sg-1",))
 WEB_2 = eni("2", "10.0.0.2", instance_id="i-web2", group_ids=("sg-1",))
-ORDERS = eni("9", "10.0.1.9", description="RDSNetworkInterface", requester="amazon-rds", group_ids=("sg-9",))
+ORDERS = eni(
+    "9",
+    "10.0.1.9",
+    description="RDSNetworkInterface",
+    requester="amazon-rds",
+    group_ids=("sg-9",),
+    tags={"Name": "orders-db"},
+)
 TIERS = {"instances": (web(1), web(2)), "groups": groups(**{"1": "web tier", "9": "orders database"})}
 MORNING = taken("09:00", WEB_1, WEB_2, ORDERS, **TIERS)
 
@@ -112,7 +119,7 @@ CASES = [
             flow("11:30", "10.0.1.9", "10.0.0.2", 5, port=5432),
         ),
         "src.asg,dst.sg,service",
-        ("web\torders database\tpostgresql\t41", "orders database\tweb tier\tpostgresql\t5"),
+        ("web\torders database\tpostgresql\t41", "orders-db\tweb tier\tpostgresql\t5"),
     ),
     Case(
         "A reused address: each record is named by the snapshot nearest before it.",
@@ -158,18 +165,33 @@ CASES = [
         ("--names-within", "2h"),
     ),
     Case(
-        "A snapshot from before the instance: the first later one that has the address names it, marked.",
+        "A snapshot from before the instance: the first later one that has the address names it.",
+        (taken("08:00"), taken("12:00", WEB_1, **TIERS)),
+        (flow("09:30", "10.0.0.1", TO, 30), flow("12:30", "10.0.0.1", TO, 7)),
+        "src.name",
+        ("web-1\t37",),
+    ),
+    Case(
+        "A snapshot that is younger than --names-within marks its names, too.",
         (taken("08:00"), taken("12:00", WEB_1, **TIERS)),
         (flow("09:30", "10.0.0.1", TO, 30), flow("12:30", "10.0.0.1", TO, 7)),
         "src.name",
         ("~web-1\t30", "web-1\t7"),
+        ("--names-within", "1h"),
+    ),
+    Case(
+        "An address that was given back has no name: the snapshots before the last one do not count.",
+        (BEFORE, taken("09:00")),
+        (flow("08:30", "10.0.0.5", TO, 30), flow("10:30", "10.0.0.5", TO, 7)),
+        "src.name",
+        ("web-1\t30", "10.0.0.5\t7"),
     ),
     Case(
         "An interface that was attached later is not the owner: the address keeps its number.",
         (AFTER,),
         (flow("10:30", "10.0.0.5", TO, 30), flow("11:10", "10.0.0.5", TO, 7), flow("12:30", "10.0.0.5", TO, 3)),
         "src.name",
-        ("10.0.0.5\t30", "~web-2\t7", "web-2\t3"),
+        ("10.0.0.5\t30", "web-2\t10"),
     ),
     Case(
         "Two VPCs with one range: the interface that logged the record tells the owner.",
@@ -427,20 +449,48 @@ def test_a_rule_of_names(case: Case, tmp_path: Path) -> None:
     assert answer(case, tmp_path) == list(case.lines)
 
 
-def answer(case: Case, folder: Path) -> list[str]:
-    """The lines that `run-local` prints."""
-    (folder / "logs").mkdir(parents=True)
-    (folder / "logs/a.log").write_text("\n".join([HEAD, *case.records, ""]))
-    result = CliRunner().invoke(cli, ["run-local", str(folder / "logs"), *options_of(case, folder)])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
+def test_a_digest_keeps_its_names(case: Case, tmp_path: Path) -> None:
+    """A digest that keeps names, and a digest of digests, answer each case without --names as the records do."""
+    logs, options = tmp_path / "logs", options_of(case, tmp_path)
+    logs.mkdir()
+    half = len(case.records) // 2
+    each = []
+    for number, records in enumerate([case.records[:half], case.records[half:]]):
+        (logs / f"{number}.log").write_text("\n".join([HEAD, *records, ""]))
+        each.append(str(tmp_path / f"{number}.parquet"))
+        run("digest", str(logs / f"{number}.log"), *naming_of(case, tmp_path), "--output", each[-1])
+    whole = str(tmp_path / "whole.parquet")
+    run("digest", *each, "--output", whole)
+    plain = options[options.index("--by") :]
+    assert run("run-local", whole, *plain) == list(case.lines)
+    assert run("run-local", *each, *plain) == list(case.lines)
+
+
+def run(*arguments: str) -> list[str]:
+    """The lines that a command prints."""
+    result = CliRunner().invoke(cli, list(arguments))
     assert result.exit_code == 0, result.stderr
     return result.stdout.splitlines()
 
 
+def answer(case: Case, folder: Path) -> list[str]:
+    """The lines that `run-local` prints."""
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs/a.log").write_text("\n".join([HEAD, *case.records, ""]))
+    return run("run-local", str(folder / "logs"), *options_of(case, folder))
+
+
 def options_of(case: Case, folder: Path) -> list[str]:
     """The options that ask a case, with the files of its snapshots."""
+    return [*naming_of(case, folder), "--by", case.by, "--metric", "bytes", "--ports", "all", *case.options]
+
+
+def naming_of(case: Case, folder: Path) -> list[str]:
+    """The options that name the files of the snapshots of a case."""
     files = []
     for number, snapshot in enumerate(case.snapshots):
         file = folder / f"{number}.json"
         file.write_bytes(b"".join(format_snapshot(snapshot)))
         files += ["--names", str(file)]
-    return [*files, "--by", case.by, "--metric", "bytes", "--ports", "all", *case.options]
+    return files
