@@ -300,7 +300,24 @@ def test_a_missing_permission_leaves_a_named_hole(ec2: TinyEc2, file: Path, acti
     assert [one.action for one in scope.holes] == [action]
     lists = ("interfaces", "instances", "groups", "subnets", "vpcs", "prefix_lists")
     empty = [one for one in lists if not getattr(scope, one)]
-    assert len(empty) == (0 if action == "ec2:DescribePrefixLists" else 1)
+    assert len(empty) == (0 if "PrefixList" in action and action != "ec2:DescribeManagedPrefixLists" else 1)
+
+
+def test_one_prefix_list_that_refuses(ec2: TinyEc2, file: Path) -> None:
+    """The networks of the others are asked for all the same; that they may not be asked is said once."""
+    fill(ec2, 1)
+    ec2.put(
+        lists=[{"prefixListId": f"pl-{one}", "prefixListName": f"list {one}"} for one in (1, 2)],
+        entries=[{"list": "pl-2", "entry": {"cidr": "192.0.2.0/24"}}],
+    )
+    ec2.broken_lists = {"pl-1"}
+    assert run("--output", str(file)).exit_code == 1
+    [scope] = read_snapshot(file).scopes
+    assert scope.prefix_lists == (PrefixList("pl-1", "list 1"), PrefixList("pl-2", "list 2", ("192.0.2.0/24",)))
+    [hole] = scope.holes
+    assert hole.why.startswith("pl-1: ec2 GetManagedPrefixListEntries: ")
+    ec2.denied = {"GetManagedPrefixListEntries"}
+    assert run("--output", str(file)).stderr.count("without ec2:GetManagedPrefixListEntries") == 1
 
 
 def test_the_policy_has_all_that_is_asked(ec2: TinyEc2, file: Path) -> None:
