@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from click.testing import CliRunner, Result
 
 from tests.tiny_ec2 import ACCOUNT, MEMBERS, TinyEc2, environment, tiny_ec2
-from toptalkers.aws.account import Account
+from toptalkers.aws.account import CONFIG, ONCE, Account, open_account
 from toptalkers.aws.inventory import take_scope
 from toptalkers.cli.main import cli
 from toptalkers.cli.options import Opener
@@ -249,8 +250,6 @@ class Patient(Opener):
 
     def open(self, **place: Any) -> Account:
         """Each attempt of the client is the only one, so that the gateway's own pauses are seen."""
-        from toptalkers.aws.account import CONFIG, ONCE, open_account
-
         account = open_account(tell=print, config=CONFIG.merge(ONCE), **place)
         account.sleep = self.pauses.append
         return account
@@ -282,6 +281,16 @@ def test_what_is_always_throttled_is_a_hole(ec2: TinyEc2) -> None:
     assert hole.action == "ec2:DescribeInstances"
     assert hole.why.startswith("AWS throttles ec2 DescribeInstances")
     assert len(scope.interfaces) == 5
+
+
+def test_a_large_page_may_take_long(ec2: TinyEc2) -> None:
+    """Its answer is awaited longer than that of other requests, and is not asked for again."""
+    fill(ec2, 1)
+    ec2.delay_s = 0.3
+    account = open_account(region=None, profile=None, tell=pytest.fail, config=CONFIG.merge(Config(read_timeout=0.1)))
+    scope = take_scope(account, lambda _: None)
+    assert len(scope.interfaces) == 1
+    assert ec2.requests.count("DescribeNetworkInterfaces") == 1
 
 
 ACTIONS = [*SNAPSHOT_READS, "ec2:GetManagedPrefixListEntries"]
