@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}
-_WITHIN = re.compile(r"([0-9]{1,6})([smhd])")
+_WITHIN = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,12 @@ class Naming:
         if self.kept:
             return Names([self.kept], within_s=self.within_s), services
         return read_names(self.paths, within_s=self.within_s), services
+
+    def words(self) -> list[str]:
+        """The options that give this."""
+        words = [word for path in self.paths for word in ("--names", str(path))]
+        words += [] if self.within_s == DAY_SECONDS else ["--names-within", f"{self.within_s}s"]
+        return words + (["--services", str(self.services)] if self.services else [])
 
 
 def parse_within(text: str) -> int:

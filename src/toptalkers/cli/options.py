@@ -86,6 +86,19 @@ def digest_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with(options, _asking(command, digest_texts))
 
 
+PICTURE_DEFAULTS = {"metric": "bytes,records", "ports": "all"}
+"""The texts of the clauses that have another default for a picture or a report."""
+
+
+def picture_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a question whose key it chooses itself; it gets a `query`."""
+    clauses = [clause for clause in CLAUSES if clause.name != "by"]
+    options = [
+        _option(replace(clause, default=PICTURE_DEFAULTS.get(clause.name, clause.default))) for clause in clauses
+    ]
+    return _with(options, _asking(command))
+
+
 def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callable[..., Any]:
     """Give a command `--top`, `--format`, `--show`; it gets a `presentation`, which depends on who reads the answer.
 

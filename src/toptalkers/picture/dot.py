@@ -8,9 +8,9 @@ from toptalkers.visible import visible
 
 
 def format_dot(network: Network, view: View) -> Iterator[bytes]:
-    """Write a view as a directed graph; its label says what is not shown, and which command gives the figures.
+    r"""Write a view as a directed graph; its label says what is not shown, and which command gives the figures.
 
-    Every text is quoted, so that none is read as DOT, as an escape (`\\N`) or as an entity (`&amp;`).
+    Every text is quoted, so that none is read as DOT, as an escape (`\N`) or as an entity (`&amp;`).
     """
     title = [network.title, f"by {view.by}", rest_of(network, view), view.command]
     label = r"\l".join(_escaped(line) for text in title for line in text.split("\n") if line) + r"\l"

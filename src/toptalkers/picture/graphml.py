@@ -10,6 +10,11 @@ from toptalkers.question.times import format_seconds
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot have, however they are written."""
 
+_HEAD = b"""<?xml version="1.0" encoding="UTF-8"?>
+<graphml xmlns="http://graphml.graphdrawing.org/xmlns" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+ xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">
+"""
+
 _GRAPH = ("title", "view", "rest_edges", "command", "quality", "made")
 
 
@@ -27,13 +32,7 @@ def format_graphml(network: Network, view: View) -> Iterator[bytes]:
         "quality": network.quality,
         "made": network.made,
     }
-    yield (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns"'
-        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-        ' xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns'
-        ' http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">\n'
-    ).encode()
+    yield _HEAD
     keys = [
         *(("graph", name, "long" if name == "rest_edges" else "string") for name in _GRAPH),
         *(("graph", f"rest_{metric}", "long") for metric in network.metrics),

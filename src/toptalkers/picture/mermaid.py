@@ -13,7 +13,8 @@ MOST_CHARACTERS = 50_000
 """What Mermaid draws (its `maxEdges` and `maxTextSize`): a larger text is not drawn at all, but for an error."""
 
 _PLAIN = re.compile(r"[^\w .,:/+~()=@-]|_")
-"""What is written as an entity: quotes end a label, backticks begin Markdown, `%%` a directive, `<` a tag, `#` an entity."""
+"""What is written as an entity: a quote ends a label, a backtick begins Markdown, `%%` a directive, `<` a tag, `#` an
+entity."""
 
 _STYLE = re.compile("style|classdef", re.IGNORECASE)
 

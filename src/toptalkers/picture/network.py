@@ -1,8 +1,8 @@
 """The network: who talks to whom, seen by name, by security group, by subnet and so on. What every picture is made of.
 
 All views are made of the same talkers by addresses (`picture_question`), so that their totals are those of the answer.
-`Talkers` holds these in arrays: some 30 bytes for each line, beside the addresses. A view is made of them in two passes:
-one adds up the first sum of every edge, and one collects what is behind the largest.
+`Talkers` holds these in arrays: some 30 bytes for each line, beside the addresses. A view is made in two passes: one adds
+One adds up the first sum of every edge, and one collects what is behind the largest.
 """
 
 import heapq
@@ -493,7 +493,9 @@ def build_network(
         views: by what it is seen; the first one is shown first.
         top: how many edges each view has, 0 for all.
         command: the command that gives the figures of a view.
-        title, quality, made: see `Network`.
+        title: see `Network`.
+        quality: see `Network`.
+        made: see `Network`.
 
     Raises:
         ToptalkersError: a line of the answer is wrong.
