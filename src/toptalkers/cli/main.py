@@ -14,8 +14,10 @@ from toptalkers.cli.talk import say
 
 SECTIONS = {
     "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results", "diff"),
-    "Names": ("snapshot",),
-    "Draw": ("graph",),
+    "Name and draw": (
+        "snapshot",
+        "graph",
+    ),
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),
 }
