@@ -84,10 +84,13 @@ def _summary(report: Report) -> Iterator[str]:
     if window:
         number = (window[1] - window[0]) // HOUR_SECONDS
         span = f" from {_time(window[0])} to {_time(window[1])} ({number:,} hour{'' if number == 1 else 's'})"
-    what = {"ACCEPT": "accepted", "REJECT": "refused", "ALL": "in all"}[report.action]
+    records = report.hours.totals[1]
+    refused = report.refused.totals[0] if report.refused else 0
+    what = {"ACCEPT": " accepted", "REJECT": " refused", "ALL": ""}[report.action]
+    others = f"; {refused:,} more were refused" if refused and report.action == "ACCEPT" else ""
     yield (
-        f"<p>{report.counted:,} record{'' if report.counted == 1 else 's'} of {files} count{span}:"
-        f" <strong>{_amount(total)}</strong> {what}.</p>\n"
+        f"<p>{files} with {report.counted:,} record{'' if report.counted == 1 else 's'} that count{span}."
+        f" The {records:,}{what} ones carried <strong>{_amount(total)}</strong>{others}.</p>\n"
     )
     if not report.conversations.rows:
         yield "<p>No record counts, so there is nothing to rank.</p>\n"
@@ -102,10 +105,7 @@ def _summary(report: Report) -> Iterator[str]:
     if report.refused and report.refused.rows:
         row = report.refused.rows[0]
         number = report.refused.totals[0]
-        yield (
-            f"<li>{number:,} record{' was' if number == 1 else 's were'} refused, most often {_conversation(row)}:"
-            f" {row.sums[0]:,} times.</li>\n"
-        )
+        yield (f"<li>Most often refused of {number:,}: {_conversation(row)}, {row.sums[0]:,} records.</li>\n")
     if report.doubts:
         number = len(report.doubts)
         yield (
@@ -192,13 +192,14 @@ def _between_zones(report: Report) -> Iterator[str]:
         f" {_cost(zones, report)}. {_amount(zones.within)} stayed within a zone; {_amount(zones.unknown)} came from or"
         " went to addresses without a zone, or with several.</p>\n"
     )
-    why = (
-        f"Each conversation is counted once, so a GB is paid for in both directions: {_dollars(zones.per_gb)}"
-        if zones.counts_once
-        else "Records are added up as they were logged. The interfaces of both ends log what crosses, and each log stands"
-        f" for the direction that its end pays: {_dollars(zones.per_gb)} per logged GB. If only one end is logged, it is"
-        " twice as much"
-    )
+    if zones.counts_once:
+        why = f"Each conversation is counted once, so a GB is paid for in both directions: {_dollars(zones.per_gb)}"
+    else:
+        why = (
+            "Records are added up as they were logged. The interfaces of both ends log what crosses, and each log stands"
+            f" for the direction that its end pays: {_dollars(zones.per_gb)} per logged GB. If only one end is logged,"
+            " it is twice as much"
+        )
     yield (
         '<p class="note">A rule of thumb, not a bill: '
         f"{_dollars(zones.price)} per GB (10<sup>9</sup> bytes) in each direction, AWS's usual price as of"
@@ -210,22 +211,21 @@ def _between_zones(report: Report) -> Iterator[str]:
 
 
 def _over_time(report: Report) -> Iterator[str]:
-    table = report.hours
-    if report.window is None:
+    table, window = report.hours, report.window
+    if window is None:
         yield "<p>No record that counts has a time.</p>\n"
         return
-    yield _bars(report)
+    yield _bars(table, window)
     yield f"<details><summary>The {len(table.rows):,} hours as a table</summary>\n"
     yield from _table("Hours", table)
     yield "</details>\n"
     yield _command(table)
 
 
-def _bars(report: Report) -> str:
+def _bars(table: Table, window: tuple[int, int]) -> str:
     """The volume of each hour, as a picture that says to those who cannot see it what is in it."""
-    assert report.window is not None
-    start, end = report.window
-    volumes = {parse_seconds(row.key[0].encode()): row.sums[0] for row in report.hours.rows if row.key[0] != "-"}
+    start, end = window
+    volumes = {parse_seconds(row.key[0].encode()): row.sums[0] for row in table.rows if row.key[0] != "-"}
     slots = (end - start) // HOUR_SECONDS
     largest = max(volumes.values())
     peak = max(volumes, key=lambda hour: (volumes[hour], -hour))
