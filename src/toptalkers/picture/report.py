@@ -274,7 +274,7 @@ def build_report(
     return Report(
         title=title,
         made=made,
-        subject=describe_query(replace(query, by=Query().by, metric=Query().metric)),
+        subject=describe_query(replace(query, by=(), metric=())).partition(", ")[2],
         action=action,
         tally=tally,
         statement=statement,

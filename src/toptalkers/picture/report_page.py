@@ -83,11 +83,14 @@ def _summary(report: Report) -> Iterator[str]:
     span = ""
     if window:
         number = (window[1] - window[0]) // HOUR_SECONDS
-        span = f" from {_time(window[0])} to {_time(window[1])} ({number:,} hour{'' if number == 1 else 's'})"
-    what = {"ACCEPT": "accepted", "REJECT": "refused", "ALL": "in all"}[report.action]
+        span = f", from {_time(window[0])} to {_time(window[1])} UTC ({number:,} hour{'' if number == 1 else 's'})"
+    records = report.hours.totals[1]
+    refused = report.refused.totals[0] if report.refused else 0
+    what = {"ACCEPT": " accepted", "REJECT": " refused", "ALL": ""}[report.action]
+    others = f"; {refused:,} more were refused" if refused and report.action == "ACCEPT" else ""
     yield (
-        f"<p>{report.counted:,} record{'' if report.counted == 1 else 's'} of {files} count{span}:"
-        f" <strong>{_amount(total)}</strong> {what}.</p>\n"
+        f"<p>{report.counted:,} record{' counts' if report.counted == 1 else 's count'}, in {files}{span}."
+        f" The {records:,}{what} ones carried <strong>{_amount(total)}</strong>{others}.</p>\n"
     )
     if not report.conversations.rows:
         yield "<p>No record counts, so there is nothing to rank.</p>\n"
@@ -102,10 +105,7 @@ def _summary(report: Report) -> Iterator[str]:
     if report.refused and report.refused.rows:
         row = report.refused.rows[0]
         number = report.refused.totals[0]
-        yield (
-            f"<li>{number:,} record{' was' if number == 1 else 's were'} refused, most often {_conversation(row)}:"
-            f" {row.sums[0]:,} times.</li>\n"
-        )
+        yield (f"<li>Most often refused of {number:,}: {_conversation(row)}, {row.sums[0]:,} records.</li>\n")
     if report.doubts:
         number = len(report.doubts)
         yield (
@@ -130,16 +130,17 @@ def _tabled(caption: str, table: Table) -> Iterator[str]:
     yield _command(table)
 
 
-def _table(caption: str, table: Table, *, shows_share: bool = True) -> Iterator[str]:
+def _table(caption: str, table: Table) -> Iterator[str]:
     """A table of rows, with the share of the first sum, and a last line for what is not shown."""
     if not table.rows:
         yield "<p>None.</p>\n"
         return
     titles = [_TITLES[word] for word in table.query.by]
     sums = [_SUM_TITLES[metric] for metric in table.query.metric]
-    shares = ["Share"] if shows_share else []
     heads = [f'<th scope="col">{title}</th>' for title in titles]
-    heads += [f'<th scope="col" class="number">{title}</th>' for title in (*sums[:1], *shares, *sums[1:])]
+    first_sum, *other_sums = (f'<th scope="col" class="number">{title}</th>' for title in sums)
+    heads += [first_sum, '<th scope="col" class="number">Share</th><td></td>', *other_sums]
+    longest = max(row.sums[0] for row in table.rows)
     yield (
         f'<div class="wide" tabindex="0" role="region" aria-label="{_text(caption)}, table">\n<table>'
         f"<caption>{_text(caption)}</caption>\n<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n"
@@ -147,27 +148,35 @@ def _table(caption: str, table: Table, *, shows_share: bool = True) -> Iterator[
     for row in table.rows:
         first, *others = row.key
         keys = f'<th scope="row">{_text(first)}</th>' + "".join(f"<td>{_text(one)}</td>" for one in others)
-        yield f"<tr>{keys}{_sums(table, row.sums, shows_share=shows_share)}</tr>\n"
+        yield f"<tr>{keys}{_sums(table, row.sums, longest=longest)}</tr>\n"
     yield "</tbody>\n"
     if table.more:
         rows = f"{table.more:,} more row{'' if table.more == 1 else 's'}"
-        rest = _sums(table, table.rest, shows_share=shows_share)
+        rest = _sums(table, table.rest)
         yield f'<tfoot><tr><th scope="row" colspan="{len(titles)}">{rows}</th>{rest}</tr></tfoot>\n'
     yield "</table></div>\n"
 
 
-def _sums(table: Table, sums: Sequence[int], *, shows_share: bool) -> str:
+def _sums(table: Table, sums: Sequence[int], *, longest: int = 0) -> str:
+    """The cells of the sums, and after the first one its share of all and a bar beside those of the `longest` row."""
     cells = [
         f'<td class="number"><data value="{number}">{format_amount(metric, number)}</data></td>'
         for metric, number in zip(table.query.metric, sums, strict=True)
     ]
-    if shows_share:
-        share = 100 * sums[0] / table.totals[0] if table.totals[0] else 0.0
-        bar = (
-            f'<svg class="share" viewBox="0 0 100 10" aria-hidden="true"><rect width="{share:.1f}" height="10"/></svg>'
-        )
-        cells.insert(1, f'<td class="number share">{share:.1f}%{bar}</td>')
+    share = 100 * sums[0] / table.totals[0] if table.totals[0] else 0.0
+    cells.insert(1, f'<td class="number">{share:.1f}%</td><td class="share">{_bar(sums[0], longest)}</td>')
     return "".join(cells)
+
+
+def _bar(number: int, longest: int) -> str:
+    """A bar beside a number that is already said; none for what is longer than the longest row."""
+    if not 0 < number <= longest:
+        return ""
+    length = 100 * number / longest
+    return (
+        '<svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{length:.1f}" height="10"/></svg>'
+    )
 
 
 def _command(table: Table) -> str:
@@ -192,13 +201,14 @@ def _between_zones(report: Report) -> Iterator[str]:
         f" {_cost(zones, report)}. {_amount(zones.within)} stayed within a zone; {_amount(zones.unknown)} came from or"
         " went to addresses without a zone, or with several.</p>\n"
     )
-    why = (
-        f"Each conversation is counted once, so a GB is paid for in both directions: {_dollars(zones.per_gb)}"
-        if zones.counts_once
-        else "Records are added up as they were logged. The interfaces of both ends log what crosses, and each log stands"
-        f" for the direction that its end pays: {_dollars(zones.per_gb)} per logged GB. If only one end is logged, it is"
-        " twice as much"
-    )
+    if zones.counts_once:
+        why = f"Each conversation is counted once, so a GB is paid for in both directions: {_dollars(zones.per_gb)}"
+    else:
+        why = (
+            "Records are added up as they were logged. The interfaces of both ends log what crosses, and each log is for"
+            f" the direction that its end pays: {_dollars(zones.per_gb)} per logged GB. If only one end is logged, it is"
+            " twice as much"
+        )
     yield (
         '<p class="note">A rule of thumb, not a bill: '
         f"{_dollars(zones.price)} per GB (10<sup>9</sup> bytes) in each direction, AWS's usual price as of"
@@ -210,22 +220,21 @@ def _between_zones(report: Report) -> Iterator[str]:
 
 
 def _over_time(report: Report) -> Iterator[str]:
-    table = report.hours
-    if report.window is None:
+    table, window = report.hours, report.window
+    if window is None:
         yield "<p>No record that counts has a time.</p>\n"
         return
-    yield _bars(report)
+    yield _bars(table, window)
     yield f"<details><summary>The {len(table.rows):,} hours as a table</summary>\n"
     yield from _table("Hours", table)
     yield "</details>\n"
     yield _command(table)
 
 
-def _bars(report: Report) -> str:
+def _bars(table: Table, window: tuple[int, int]) -> str:
     """The volume of each hour, as a picture that says to those who cannot see it what is in it."""
-    assert report.window is not None
-    start, end = report.window
-    volumes = {parse_seconds(row.key[0].encode()): row.sums[0] for row in report.hours.rows if row.key[0] != "-"}
+    start, end = window
+    volumes = {parse_seconds(row.key[0].encode()): row.sums[0] for row in table.rows if row.key[0] != "-"}
     slots = (end - start) // HOUR_SECONDS
     largest = max(volumes.values())
     peak = max(volumes, key=lambda hour: (volumes[hour], -hour))
