@@ -330,6 +330,26 @@ def delete_stack(names: Names) -> list[Statement]:
     ]
 
 
+SNAPSHOT_READS = (
+    "ec2:DescribeInstances",
+    "ec2:DescribeManagedPrefixLists",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribePrefixLists",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+)
+"""EC2 describes without resources."""
+
+
+def read_network(names: Names) -> list[Statement]:
+    """Describe what addresses belong to. Prefix lists may be another account's, or AWS's."""
+    return [
+        allow(SNAPSHOT_READS),
+        allow(["ec2:GetManagedPrefixListEntries"], f"arn:{names.partition}:ec2:{names.region}:*:prefix-list/*"),
+    ]
+
+
 RESOURCE_ACTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "AWS::CloudWatch::Alarm": (
         [
@@ -531,6 +551,7 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
 COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "run-local": (read_flow_logs, find_format),
     "digest": (read_flow_logs, find_format),
+    "report": (read_flow_logs, find_format),
     "run-emr": (
         find_stack,
         read_flow_logs,
@@ -544,6 +565,7 @@ COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "runs": (find_stack, read_runs),
     "diff": (find_stack, read_runs, read_flow_logs, find_format),
     "fetch-results": (find_stack, read_runs, remove_copies),
+    "snapshot": (read_network,),
     "deploy": (find_stack, change_stack, take_over_bucket, make_resources),
     "enable-flowlogs": (find_stack, enable_flow_logs, mend_policy),
     "disable-flowlogs": (find_stack, disable_flow_logs),

@@ -31,6 +31,9 @@ PARTS = [*FIELDS, *OTHER_PARTS, "srcaddr/24", "dstaddr/0/0", "pkt-srcaddr/32/128
         ("pair", "pair", ("srcaddr", "dstaddr"), ["a", "b"]),
         ("service_port", "service-port", ("srcport", "dstport", "tcp-flags"), ["service-port"]),
         ("side", "side", ("srcport", "dstport", "tcp-flags"), ["side"]),
+        ("SRC.Name", "src.name", ("srcaddr",), ["src.name"]),
+        ("dst.TAG:App", "dst.tag:App", ("dstaddr",), ["dst.tag:App"]),
+        ("Service", "service", ("srcport", "dstport", "tcp-flags", "protocol"), ["service"]),
     ],
 )
 def test_parts_are_written_in_several_ways(text: str, word: str, fields: tuple[str, ...], names: list[str]) -> None:
@@ -51,6 +54,12 @@ def test_parts_are_written_in_several_ways(text: str, word: str, fields: tuple[s
         ("port", "--by: 'port' is not a part of a key", "name the side: dstport, srcport or service-port"),
         ("net", "--by: 'net' is not a part of a key", "name the side: srcaddr/24 or dstaddr/24"),
         ("subnet", "--by: 'subnet' is not a part of a key", "name the side: srcaddr/24 or dstaddr/24"),
+        ("src.nme", "--by: 'src.nme' is not a part of a key", "did you mean 'src.name'?"),
+        ("srcasg", "--by: 'srcasg' is not a part of a key", "did you mean 'src.asg'?"),
+        ("client.sg", "--by: 'client.sg' is not a part of a key", "did you mean 'src.sg'?"),
+        ("asg", "--by: 'asg' is not a part of a key", "name the side: src.asg or dst.asg"),
+        ("tag:app", "--by: 'tag:app' is not a part of a key", "name the side: src.tag:app or dst.tag:app"),
+        ("src.tag", "--by: 'src.tag' is not a part of a key", "a tag has a key: 'src.tag:app'"),
         ("srcaddr/", "--by: 'srcaddr/' is not a part of a key", "did you mean 'srcaddr'?"),
         ("srcaddr/24/64/8", "--by: 'srcaddr/24/64/8' is not a part of a key", "did you mean 'srcaddr'?"),
         ("", "--by names no part", "for example srcaddr,dstport or hour,srcaddr/24"),

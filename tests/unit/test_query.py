@@ -101,7 +101,7 @@ ADDS_UP = "--count records, the default, adds up records by any field"
         (
             {"pairs": "yes", "by": "srcaddr"},
             "--by srcaddr: --pairs has a key of its own: client, server, port, protocol",
-            "--count once without --pairs takes other keys",
+            "src.name names the client; --count once without --pairs takes any key",
         ),
         (
             {"pairs": "yes", "metric": "bytes,records"},

@@ -169,6 +169,24 @@ class Shown:
     value: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class NameColumns:
+    """The names of addresses beside an answer, one for each column of its key that has addresses.
+
+    Attributes:
+        names: the names of these columns in CSV and JSON, such as `src_name`.
+        at: the columns of the key that they name, from 0.
+        labels: the names for the values of a key.
+        appended: whole lines of the answer, each with the names at its end, after a tab each.
+
+    """
+
+    names: tuple[str, ...]
+    at: tuple[int, ...]
+    labels: Callable[[Sequence[Value]], Sequence[str]]
+    appended: Callable[[bytes], bytes]
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer to a question.
@@ -187,6 +205,7 @@ class Answer:
             None for other questions than a digest's, and for engines that have lines only.
         quality: how well the numbers hold.
         shown: what the lines hold that were read of the chunks; None if that is not added up.
+        beside: the names of the addresses, which every format shows; None for none.
 
     """
 
@@ -200,6 +219,7 @@ class Answer:
     exported: Callable[[Sequence[str], int], Iterator[ColumnBatch] | None] | None = None
     quality: Quality = field(default_factory=Quality)
     shown: Shown | None = None
+    beside: NameColumns | None = None
 
     def rows(self) -> Iterator[Row]:
         """The parsed lines. Reads the chunks; ValueError for a line that is not valid."""

@@ -14,8 +14,8 @@ from heapq import nsmallest
 from typing import Literal, NamedTuple, get_args
 
 from toptalkers.answer.presentation import Format
-from toptalkers.answer.saved import Talkers
-from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.answer.saved import Talkers, twice, unmarked
+from toptalkers.errors import UsageError
 from toptalkers.flowlog.protocols import PROTOCOL_NAMES
 from toptalkers.question.clauses import CLAUSES, parse_list
 from toptalkers.question.conversations import PAIR_COLUMNS
@@ -126,7 +126,7 @@ def _different(before: Talkers, after: Talkers, option: str, values: Sequence[st
 
 
 def compare(before: Talkers, after: Talkers, *, factor: Fraction, least: int = 0, top: int = 0) -> Diff:
-    """Compare two answers.
+    """Compare two answers. A name with `~`, of another time, is the same name.
 
     Args:
         before: the first answer; memory holds its talkers.
@@ -141,10 +141,11 @@ def compare(before: Talkers, after: Talkers, *, factor: Fraction, least: int = 0
 
     """
     check_alike(before, after)
+    before, after = unmarked(before), unmarked(after)
     known: dict[str, int] = {}
     for key, value in before.rows:
         if key in known:
-            raise ToptalkersError(f"{before.name} has the talker {visible(key)} twice")
+            raise twice(before.name, key)
         known[key] = value
     numbers = [len(known), 0]
     counts: Counter[Kind] = Counter()

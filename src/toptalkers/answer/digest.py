@@ -7,11 +7,11 @@ one row group.
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from toptalkers import __version__
 from toptalkers.answer.answer import Answer, Tally
@@ -27,6 +27,9 @@ from toptalkers.question.digest import DIGEST_KEY, DIGEST_METRICS, DIGEST_VERSIO
 from toptalkers.question.query import Query
 from toptalkers.question.times import format_time
 
+if TYPE_CHECKING:
+    from toptalkers.names.snapshot import Snapshot
+
 METADATA_KEY = b"toptalkers.digest"
 """The key of the file's metadata that makes a Parquet file a digest."""
 
@@ -40,6 +43,7 @@ SUFFIX = ".parquet"
 
 _HOUR_MS = 3_600_000
 
+_ADDRESSES = ("srcaddr", "dstaddr", "pkt_srcaddr", "pkt_dstaddr")
 _TIMES = ("hour", "first", "last")
 _SMALL_NUMBERS = ("server-port", "peer-port", "protocol", "tcp-flags")
 _FLAGS = "tcp_flags"
@@ -204,8 +208,15 @@ def goes_to_parquet(output: Path | None, query: Query, presentation: Presentatio
     return True
 
 
-def format_digest(answer: Answer) -> Iterator[bytes]:
+def format_digest(
+    answer: Answer, names: Callable[[Collection[str], Collection[str]], "Snapshot"] | None = None
+) -> Iterator[bytes]:
     """Write the answer to a digest's question as a Parquet file, in chunks. Reads the answer's chunks.
+
+    Args:
+        answer: the answer.
+        names: returns what names these addresses, and the interfaces with these ids, to be kept in the file; None to
+            keep no names.
 
     Raises:
         ToptalkersError: the answer has a wrong line.
@@ -218,6 +229,8 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
     sink = _Sink()
     firsts: list[int] = []
     lasts: list[int] = []
+    addresses: set[str] = set()
+    interfaces: set[str] = set()
     try:
         # Without Arrow's own schema, every reader sees plain texts. Statistics of other columns than times rarely spare
         # a reader a row group, and take a fifth of the time.
@@ -227,6 +240,9 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
             for group in _groups(answer):
                 firsts += map(min, _milliseconds(group["first"]))
                 lasts += map(max, _milliseconds(group["last"]))
+                if names:
+                    addresses.update(*(_texts(group[name]) for name in _ADDRESSES))
+                    interfaces.update(_texts(group["interface_id"]))
                 writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 yield from sink.taken()
             first, last = (_time(min(firsts)), _time(max(lasts))) if firsts else (None, None)
@@ -235,6 +251,10 @@ def format_digest(answer: Answer) -> Iterator[bytes]:
             without = quality.without_packet_addresses or 0
             made = DigestOrigin(answer.query.texts(), tally, first, last, answer.lacks, quality.skipdata, without)
             writer.add_key_value_metadata({METADATA_KEY: made.format()})
+            if names:
+                from toptalkers.names.kept import NAMES_KEY, format_kept
+
+                writer.add_key_value_metadata({NAMES_KEY: format_kept(names(addresses, interfaces))})
     except pa.ArrowInvalid as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
     yield from sink.taken()
@@ -304,6 +324,11 @@ def _milliseconds(times: Any) -> Iterator[Any]:
     """
     for chunk in times.chunks:
         yield memoryview(chunk.buffers()[1]).cast("q")[chunk.offset : chunk.offset + len(chunk)]
+
+
+def _texts(column: Any) -> set[str]:
+    """The texts of a column, without null."""
+    return {text for chunk in column.chunks for text in chunk.dictionary.to_pylist() if text is not None}
 
 
 def _time(milliseconds: int) -> datetime:

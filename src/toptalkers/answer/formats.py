@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from toptalkers.answer.answer import Answer, Row, Tally
 from toptalkers.answer.presentation import Extra, Format, additive
@@ -25,6 +25,8 @@ from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 from toptalkers.question.times import format_seconds
 from toptalkers.visible import visible, width
+
+Cell = TypeVar("Cell")
 
 UNKNOWN = HOWS[-1]
 """The rule `?`: nothing tells which side is the server."""
@@ -44,13 +46,13 @@ def format_answer(answer: Answer, format: Format = "tsv", show: Sequence[Extra] 
     """
     match format:
         case "tsv":
-            yield from answer.chunks
+            yield from map(answer.beside.appended, answer.chunks) if answer.beside else answer.chunks
         case "csv":
             yield from _format_csv(answer, show)
         case "json":
             yield from _format_json(answer, show)
         case "ndjson":
-            names = _names(answer.query, show)
+            names = _names(answer, show)
             for values in _values(answer, show):
                 yield _object(names, values) + b"\n"
         case "table":
@@ -134,8 +136,9 @@ def _derived(query: Query, show: Sequence[Extra], totals: Mapping[str, int]) -> 
     ]
 
 
-def _names(query: Query, show: Sequence[Extra]) -> tuple[str, ...]:
-    return ("rank", *query.lines.names, *(column.name for column in _derived(query, show, {})))
+def _names(answer: Answer, show: Sequence[Extra]) -> tuple[str, ...]:
+    query, beside = answer.query, answer.beside.names if answer.beside else ()
+    return ("rank", *query.lines.names, *(column.name for column in _derived(query, show, {})), *beside)
 
 
 def _values(answer: Answer, show: Sequence[Extra]) -> Iterator[tuple[Value | float, ...]]:
@@ -143,10 +146,15 @@ def _values(answer: Answer, show: Sequence[Extra]) -> Iterator[tuple[Value | flo
     query = answer.query
     derived = _derived(query, show, answer.totals)
     are_numbers = additive(query) == query.metric
+    beside = answer.beside.labels if answer.beside else _no_labels
     for rank, key, sums, how in _rows(answer):
         printed = sums if are_numbers else _printed(query, sums)
         hows = (how,) if query.pairs else ()
-        yield (rank, *key, *printed, *hows, *[column.value(query, sums) for column in derived])
+        yield (rank, *key, *printed, *hows, *[column.value(query, sums) for column in derived], *beside(key))
+
+
+def _no_labels(_: Sequence[Value]) -> Sequence[str]:
+    return ()
 
 
 def _printed(query: Query, sums: Sequence[int]) -> list[Value]:
@@ -169,7 +177,7 @@ def _sums_of_table(query: Query) -> list[tuple[int, str]]:
 def _format_csv(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_names(answer.query, show))
+    writer.writerow(_names(answer, show))
     for values in _values(answer, show):
         writer.writerow(values)
         if buffer.tell() > 1 << 20:
@@ -194,7 +202,7 @@ def _format_json(answer: Answer, show: Sequence[Extra]) -> Iterator[bytes]:
     head = {"query": question, "tally": counts, "talkers_in_all": answer.talkers}
     yield json.dumps(head, indent=1).removesuffix("\n}").encode() + b',\n "talkers": ['
     between = b"\n  "
-    names = _names(query, show)
+    names = _names(answer, show)
     for values in _values(answer, show):
         yield between + _object(names, values)
         between = b",\n  "
@@ -207,12 +215,17 @@ def _format_table(answer: Answer, show: Sequence[Extra]) -> str:
     derived = _derived(query, show, answer.totals)
     shown = _sums_of_table(query)
     hows = ("how",) if query.pairs else ()
-    titles = (*(column.title for column in columns), *(title for _, title in shown))
+    at = answer.beside.at if answer.beside else ()
+    titles = (*_between([column.title for column in columns], at, ["name"] * len(at)), *(title for _, title in shown))
     head = ("#", *titles, *hows, *(column.title for column in derived))
     rows = [
         (
             str(rank),
-            *(_shown(column.kind, value) for column, value in zip(columns, key, strict=True)),
+            *_between(
+                [_shown(column.kind, value) for column, value in zip(columns, key, strict=True)],
+                at,
+                _shown_names(answer, key),
+            ),
             *(_shown_sum(printed[at]) for printed in [_printed(query, sums)] for at, _ in shown),
             *([how] if query.pairs else []),
             *(_shown_derived(column.value(query, sums), column) for column in derived),
@@ -221,7 +234,8 @@ def _format_table(answer: Answer, show: Sequence[Extra]) -> str:
     ]
     if not rows:
         return "no talkers\n"
-    is_left = [False, *(not column.kind.is_number or column.kind is PROTOCOL for column in columns)]
+    are_left = [not column.kind.is_number or column.kind is PROTOCOL for column in columns]
+    is_left = [False, *_between(are_left, at, [True] * len(at))]
     is_left += [title == "how" for title in head[len(is_left) :]]
     widths = [max(map(width, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * size for size in widths]
@@ -234,6 +248,20 @@ def _format_table(answer: Answer, show: Sequence[Extra]) -> str:
         if any(row[1 + len(titles)] == UNKNOWN for row in rows):
             lines.append(f"{UNKNOWN}: nothing tells which side is the server")
     return "".join(line + "\n" for line in lines)
+
+
+def _between(cells: Sequence[Cell], at: Sequence[int], names: Sequence[Cell]) -> list[Cell]:
+    """The cells of a key, and after each of the columns `at` its name."""
+    beside = dict(zip(at, names, strict=True))
+    return [one for number, cell in enumerate(cells) for one in (cell, *([beside[number]] if number in beside else []))]
+
+
+def _shown_names(answer: Answer, key: Sequence[Value]) -> list[str]:
+    """The names of a row's addresses, for people; nothing for an address that is called by itself."""
+    if answer.beside is None:
+        return []
+    labels = zip(answer.beside.at, answer.beside.labels(key), strict=True)
+    return ["" if label == key[number] else visible(label) for number, label in labels]
 
 
 def _shown_sum(value: Value) -> str:

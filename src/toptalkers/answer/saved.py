@@ -6,7 +6,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,15 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.clauses import METRICS
 from toptalkers.question.conversations import PAIR_SUMS
 from toptalkers.question.lines import TIME_METRICS
+from toptalkers.question.named import parse_named
 from toptalkers.question.query import Query
+from toptalkers.visible import visible
 
 HEAD_BYTES = 64 << 10
 """By so much of a file it is told what it is."""
+
+_MARK = "~"
+"""Before a name of another time (`docs/names.md`)."""
 
 _GZIP = b"\x1f\x8b"
 _SUMS = {*METRICS, *PAIR_SUMS}
@@ -60,6 +65,40 @@ def talkers_of(answer: Answer, name: str, metric: str | None = None) -> Talkers:
     return Talkers(name, key, chosen, _checked(rows, name), answer.query, is_cut)
 
 
+def unmarked(talkers: Talkers) -> Talkers:
+    """The same talkers, whose names have no `~`: a name of another time is the same name.
+
+    Without named columns, the talkers as they are. With them, memory holds the talkers, because some may become one.
+
+    Raises:
+        ToptalkersError: the answer is damaged, or has a talker twice.
+
+    """
+    are_named = [parse_named(column) is not None for column in talkers.columns]
+    if not any(are_named):
+        return talkers
+    sums: dict[str, int] = {}
+    seen: set[str] = set()
+    for key, value in talkers.rows:
+        if key in seen:
+            raise twice(talkers.name, key)
+        seen.add(key)
+        values = zip(key.split("\t"), are_named, strict=True)
+        name = "\t".join(_without_marks(one) if is_named else one for one, is_named in values)
+        sums[name] = sums.get(name, 0) + value
+    return replace(talkers, rows=iter(sums.items()))
+
+
+def _without_marks(label: str) -> str:
+    """`web-1|web-2` for `~web-2|web-1`: the labels are sorted without their marks."""
+    return "|".join(sorted({one.removeprefix(_MARK) for one in label.split("|")}))
+
+
+def twice(name: str, key: str) -> ToptalkersError:
+    """The error for an answer that has a talker twice."""
+    return ToptalkersError(f"{name} has the talker {visible(key)} twice")
+
+
 def read_saved(path: Path, query: Query, metric: str | None = None) -> Talkers | None:
     """Read a file that holds an answer; None if it holds something else.
 
@@ -91,7 +130,7 @@ def _read(path: Path, name: str, query: Query, metric: str | None) -> Talkers | 
         return _of_json(path, name, metric) if b'"talkers"' in head and b'"query"' in head else None
     if line.startswith(b"rank,"):
         return _of_csv(path, name, metric)
-    if b"\t" in line and b" " not in line and _is_text(line):
+    if b"\t" in line and ((b" " not in line and _is_text(line)) or (query.is_named and _fits(line, query))):
         return _of_tsv(path, name, query, metric)
     return None
 
@@ -117,6 +156,15 @@ def _is_text(line: bytes) -> bool:
         return line.decode().replace("\t", "").isprintable()
     except UnicodeDecodeError:
         return False
+
+
+def _fits(line: bytes, query: Query) -> bool:
+    """Whether a line is one of the answer to a question, whose names may have spaces."""
+    try:
+        query.lines.read(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_row(line: bytes) -> bool:

@@ -33,6 +33,7 @@ from toptalkers.aws.emr import ClusterGateway
 from toptalkers.aws.failures import AwsError, explain, explained
 from toptalkers.aws.flowlogs import FlowLogGateway
 from toptalkers.aws.identity import IdentityGateway
+from toptalkers.aws.inventory import InventoryGateway
 from toptalkers.aws.metrics import MetricsGateway
 from toptalkers.aws.network import NetworkGateway
 from toptalkers.aws.odd_answers import refuse_odd_answers
@@ -164,6 +165,11 @@ class Account:
     def networks(self) -> NetworkGateway:
         """EC2's networks."""
         return NetworkGateway(self.client("ec2"))
+
+    @cached_property
+    def inventory(self) -> InventoryGateway:
+        """EC2, for a snapshot."""
+        return InventoryGateway(self.client("ec2"), sleep=self.sleep)
 
     @cached_property
     def quotas(self) -> QuotaGateway:

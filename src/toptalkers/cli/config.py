@@ -32,6 +32,7 @@ ELSEWHERE = {
     ("deploy", "bucket"),
     ("deploy", "log-format"),
     ("enable-flowlogs", "format"),
+    ("fetch-results", "by"),
     ("enable-flowlogs", "log-format"),
     ("render", "account"),
     ("sandbox", "stream"),
@@ -94,7 +95,7 @@ class _Reader:
                 own[key] = self._value(table, key, options[key], value)
         values = {**above, **own}
         if not commands:
-            return {options[key].name or key: value for key, value in values.items() if key in options}
+            return {options[key].name or key: _as_taken(options[key], values[key]) for key in values if key in options}
         return {
             name: self.read(
                 one,
@@ -158,6 +159,11 @@ def _options(command: click.Command) -> _Options:
     }
 
 
+def _as_taken(option: click.Option, value: object) -> object:
+    """A value for an option: of an option that takes several in this command, and one in others, a list of one."""
+    return [value] if option.multiple and not isinstance(value, list) else value
+
+
 def _hint_of_list(key: str, values: list[Any]) -> str | None:
     """How to write a list as one value, for options that take several in one text."""
     if key in ("by", "metric", "ports", "show") and all(isinstance(one, (str, int)) for one in values):
@@ -166,7 +172,11 @@ def _hint_of_list(key: str, values: list[Any]) -> str | None:
 
 
 def _merged(parts: Iterable[_Options]) -> dict[str, click.Option]:
-    return {name: option for part in parts for name, option in part.items()}
+    """All options by their names; one that takes one value in a command takes one in a file, for all commands."""
+    merged: dict[str, click.Option] = {}
+    for part in parts:
+        merged |= {name: option for name, option in part.items() if name not in merged or not option.multiple}
+    return merged
 
 
 def _joined(table: str, name: str) -> str:

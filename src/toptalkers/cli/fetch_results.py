@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.answer.presentation import Presentation, fewer
+from toptalkers.cli.naming import Naming, load_names, naming_options
 from toptalkers.cli.options import account_options, answer_options, output_option, site_options, strict_option
 from toptalkers.cli.talk import say, say_lines
 
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
     from toptalkers.answer.doubts import Doubt
     from toptalkers.aws.account import Account
+    from toptalkers.question.query import Query
     from toptalkers.runs.site import SiteOptions
 
 
 @click.command("fetch-results")
 @click.argument("run", required=False)
 @site_options
+@click.option(
+    "--by",
+    metavar="PARTS",
+    help="Add the answer up by names, such as src.asg,dst.sg,service; also by parts that the run was asked for.",
+)
+@naming_options
 @answer_options
 @output_option
 @strict_option
@@ -33,6 +41,8 @@ def fetch_results(
     account: "Account",
     run: str | None,
     where: "SiteOptions",
+    by: str | None,
+    naming: Naming | None,
     presentation: Presentation,
     output: Path | None,
     strict: "Collection[Doubt]",
@@ -43,6 +53,9 @@ def fetch_results(
     'run-emr --digest' is written as Parquet if --output is named *.parquet. The exit code is 1 if something was left
     out.
 
+    With --names the answer has the names of its addresses, and with --by it is added up by names. A run that was asked
+    with --by hour,interface-id,srcaddr,dstaddr,service-port,protocol can be added up by all of them, at their time.
+
     \b
     Example:
       toptalkers fetch-results --top 10
@@ -50,6 +63,7 @@ def fetch_results(
       toptalkers fetch-results j-0123456789ABC
       toptalkers fetch-results 20261123T181500Z-4f2a --format csv --output talkers.csv.gz
       toptalkers fetch-results --output november.parquet
+      toptalkers fetch-results --names network.json.gz --by src.sg,dst.sg,service --top 20
     """
     from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, quality_of, totals_of
@@ -69,10 +83,16 @@ def fetch_results(
     bucket = find_bucket(account, where)
     record, notes = choose_answer(account, bucket, run, words=where.words)
     say(f"run {record.run_id}: {describe_query(record.query)}")
-    presentation.check(record.query)
-    is_parquet = goes_to_parquet(output, record.query, replace(presentation, top=presentation.top or record.top))
+    query = by_names(record.query, by) if by else record.query
+    presentation.check(query)
+    is_parquet = goes_to_parquet(output, query, replace(presentation, top=presentation.top or record.top))
+    named = None if is_parquet else load_names(query, naming)
     top = fewer(presentation.top, record.top)
-    if top != presentation.top:
+    if query.is_named:
+        top = record.top
+        if top:
+            notes.append(f"the run kept the first {top:,} talkers only, and rows by names have nothing of the others")
+    elif top != presentation.top:
         notes.append(f"the run kept the first {top:,} talkers only")
     for note in notes:
         say(note)
@@ -82,8 +102,17 @@ def fetch_results(
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     totals, quality = totals_of(record.query, counters), quality_of(record.query, counters)
-    answer = Answer(record.query, lines, tally, top=presentation.top, totals=totals, quality=quality)
+    answer = Answer(record.query, lines, tally, top=top, totals=totals, quality=quality)
     answer, note = absent_parts(answer)
+    if named:
+        from toptalkers.answer.named import name_answer, with_names
+
+        is_collapsed = query.is_named
+        answer = (
+            name_answer(answer, query, *named, top=presentation.top) if is_collapsed else with_names(answer, named[0])
+        )
+    if not query.is_named:
+        answer = replace(answer, top=presentation.top)
     answer = measured(answer)
     formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
     write_output(formatted, output)
@@ -103,3 +132,23 @@ def fetch_results(
     for one in doubts:
         say(f"Error: --strict: {one}")
     ctx.exit(exit_code(tally, doubts))
+
+
+def by_names(query: "Query", by: str) -> "Query":
+    """The question of a run with another key, which has named parts; UsageError if that cannot be."""
+    from toptalkers.errors import UsageError
+    from toptalkers.question.digest import is_digest
+    from toptalkers.question.query import Query
+
+    if is_digest(query):
+        raise UsageError(
+            f"--by {by}: the run's answer is a digest",
+            hint="fetch it with --output november.parquet, and ask it: 'toptalkers run-local november.parquet'",
+        )
+    named = Query.parse(**{**query.texts(), "by": by})
+    if not named.is_named:
+        raise UsageError(
+            f"--by {by}: none of these parts is a name",
+            hint="src.name, dst.sg and service are; 'toptalkers run-emr --by' counts by others",
+        )
+    return named

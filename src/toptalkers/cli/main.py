@@ -14,6 +14,11 @@ from toptalkers.cli.talk import say
 
 SECTIONS = {
     "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results", "diff"),
+    "Name and draw": (
+        "snapshot",
+        "graph",
+        "report",
+    ),
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),
 }

@@ -86,6 +86,29 @@ def digest_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with(options, _asking(command, digest_texts))
 
 
+PICTURE_DEFAULTS = {"metric": "bytes,records", "ports": "all"}
+"""The texts of the clauses that have another default for a picture or a report."""
+
+
+def picture_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a question whose key it chooses itself; it gets a `query`."""
+    clauses = [clause for clause in CLAUSES if clause.name != "by"]
+    options = [
+        _option(replace(clause, default=PICTURE_DEFAULTS.get(clause.name, clause.default))) for clause in clauses
+    ]
+    return _with(options, _asking(command))
+
+
+def report_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a question whose key and sums it chooses itself; it gets a `query`."""
+    defaults = {"ports": "all", "action": "ALL"}
+    clauses = [clause for clause in CLAUSES if clause.name not in ("by", "metric", "pairs")]
+    return _with(
+        [_option(replace(clause, default=defaults.get(clause.name, clause.default))) for clause in clauses],
+        _asking(command),
+    )
+
+
 def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callable[..., Any]:
     """Give a command `--top`, `--format`, `--show`; it gets a `presentation`, which depends on who reads the answer.
 
@@ -142,11 +165,29 @@ def _asking(command: Callable[..., Any], complete: Callable[..., _Texts] = dict)
             window = Query.parse(since=texts.get("since"), until=texts.get("until"))
             texts["log_format"] = _ask_for_log_format(given, window)
         query = Query.parse(**texts)
+        if query.is_named:
+            _check_named(query)
         for line in (*_notes_of_defaults(query), *_notes_of_directions(query), *_notes_of_legs(query)):
             say(line)
         return command(*args, query=query, **given)
 
     return with_query
+
+
+def _check_named(query: Query) -> None:
+    """Refuse a question with named parts for a command that has no names."""
+    command = click.get_current_context().command
+    if any(param.name == "names" for param in command.params):
+        return
+    from toptalkers.question.named import LOSSLESS_KEY, is_named
+
+    word = next(filter(is_named, query.by))
+    key = [one for one in LOSSLESS_KEY if not (query.count == "once" and one == "interface-id")]
+    way = "--pairs" if query.pairs else f"--by {','.join(key)}"
+    raise UsageError(
+        f"--by {word}: names are joined after counting, not by '{command.name}'",
+        hint=f"ask with {way}, then 'toptalkers fetch-results --names FILE --by {','.join(query.by)}'",
+    )
 
 
 def _texts_of(given: dict[str, Any]) -> _Texts:

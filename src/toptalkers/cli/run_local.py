@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toptalkers.answer.presentation import Presentation
+from toptalkers.cli.naming import Naming, load_names, naming_options, with_kept
 from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
@@ -38,6 +39,7 @@ class LocalOptions:
     profile: str | None
     strict: "Collection[Doubt]"
     origin: "Origin"
+    naming: Naming | None = None
 
 
 _FILES = (
@@ -67,6 +69,7 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("run-local", cls=SectionedCommand)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @query_options
+@naming_options
 @output_option
 @click.option("--engine", type=ENGINE, default="local", show_default=True, help="The engine that counts.")
 @file_options
@@ -85,6 +88,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
       toptalkers run-local flowlogs/ --metric bytes --ports all --top 10
       toptalkers run-local flowlogs/ --by hour,srcaddr/24 --metric bytes,records --ports all --show shares
       toptalkers run-local flowlogs/ --count once --pairs --top 20
+      toptalkers run-local flowlogs/ --names network.json.gz --by src.asg,dst.sg,service --metric bytes --ports all
       toptalkers run-local flowlogs/ --where 'dst port 443 and not src net 10.0.0.0/8' --by srcaddr
       toptalkers run-local s3://my-bucket/flowlogs/ --since 2026-11-23T17:00Z --until 2026-11-23T18:00Z
       toptalkers run-local s3://central/AWSLogs/ --from-account 111122223333 --from-region eu-central-1
@@ -114,8 +118,12 @@ def answer_from_files(
     formatted: "Callable[[Answer], Iterator[bytes]]",
     *,
     keeps_file: bool = False,
+    on_inputs: "Callable[[Inputs], None] | None" = None,
 ) -> int:
     """Count, write the answer as `formatted` makes it, and show what was left out. Returns the exit code.
+
+    `on_inputs` gets the files before they are read. It makes the names a matter of `formatted`: then the answer itself
+    has none.
 
     Raises:
         UsageError: no files are named, or the options contradict each other.
@@ -135,16 +143,32 @@ def answer_from_files(
     engine = load_engine(options.engine, given=["cache"] if options.cache else [])
     inputs = find_local_inputs(query, options)
     left_out = list(inputs.problems)
+    naming = options.naming
+    if on_inputs:
+        on_inputs(inputs)
+        naming = None
+    elif query.is_named:
+        naming = with_kept(naming, inputs.files)
+    named = load_names(query, naming)
+    counted, top_counted = query, top
+    if named:
+        from toptalkers.answer.named import name_answer, question_to_count, with_names
+
+        counted, top_counted = question_to_count(query, named[0]), 0 if query.is_named else top
     beside: dict[str, Any] = {"scratch": options.output.parent if options.output else None, "cache": None}
     if options.cache:
         from toptalkers.engines.cache import CountCache
 
-        beside["cache"] = CountCache(options.cache, query)
+        beside["cache"] = CountCache(options.cache, counted)
     with progress_bar("reading", sum(file.size_bytes for file in inputs.files)) as on_read:
         watch = Watch(on_read, left_out.append, say_on_terminal, say)
         honoured = {name: beside[name] for name in engine.HONOURS}
-        answer = engine.count_files(query, inputs.files, top=top, watch=watch, **honoured)
+        answer = engine.count_files(counted, inputs.files, top=top_counted, watch=watch, **honoured)
     answer, note = absent_parts(answer)
+    if named and query.is_named:
+        answer = name_answer(answer, query, *named, top=top)
+    elif named:
+        answer = with_names(answer, named[0])
     if missing := sum(problem.is_failure for problem in inputs.problems):
         tally = replace(answer.tally, files_unreadable=answer.tally.files_unreadable + missing)
         answer = replace(answer, tally=tally)
@@ -161,7 +185,7 @@ def answer_from_files(
     if known := beside["cache"]:
         damaged = f"; {known.damaged:,} damaged entries made anew" if known.damaged else ""
         say(f"counted before, not read: {known.known:,} of {len(inputs.files):,} files{damaged}")
-    for one in (note, *notes_of_format(query, answer.quality)):
+    for one in (note, *notes_of_format(counted, answer.quality)):
         if one:
             say(f"Note: {one}")
     say_lines(format_tally(answer.tally))

@@ -14,7 +14,7 @@ from functools import lru_cache
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType, field_name
 from toptalkers.question.conversations import FOLDED_KEY
-from toptalkers.question.named import SERVICE, parse_named
+from toptalkers.question.named import SERVICE, hint_of_named, parse_named
 from toptalkers.question.times import TIME_PATTERN, parse_seconds
 from toptalkers.visible import quoted
 
@@ -147,8 +147,8 @@ NUMBER = Kind("number", r"[0-9]{1,15}", _read_number, is_number=True)
 TIME = Kind("time", TIME_PATTERN, _read_time)
 TEXT = Kind("text", rf"[^\x00-\x20\x7f]{{1,{LONGEST_TEXT_BYTES}}}", bytes.decode)
 SIDE = Kind("side", r"src|dst|both", bytes.decode)
-NAME = Kind("name", r"[^\x00-\x1f\x7f]{1,1024}", bytes.decode)
-"""The kind of named parts. The kernel does not know it."""
+NAME = Kind("name", r"[^\x00-\x1f\x7f]+", bytes.decode)
+"""The kind of named parts, of any length: several owners are joined. The kernel does not know it."""
 
 
 FOLDED_PARTS = {"server-port": PORT, "server-side": TEXT, "peer-port": PORT, "how": TEXT}
@@ -200,7 +200,9 @@ ALIASES = {"src": "srcaddr", "dst": "dstaddr", "proto": "protocol"}
 _EITHER_SIDE = {
     "port": "dstport, srcport or service-port",
     **dict.fromkeys(("addr", "host", "ip", "address"), "srcaddr, dstaddr or pair"),
-    **dict.fromkeys(("net", "network", "subnet"), "srcaddr/24 or dstaddr/24"),
+    **dict.fromkeys(("net", "network"), "srcaddr/24 or dstaddr/24"),
+    "subnet": "srcaddr/24 or dstaddr/24; with --names src.subnet or dst.subnet",
+    "vpc": "src.vpc or dst.vpc, with --names; vpc-id is that of the interface",
 }
 """What is meant by words of `--where` that are no parts of a key."""
 
@@ -274,13 +276,18 @@ def _hint(word: str) -> str:
 
     if word in _EITHER_SIDE:
         return f"name the side: {_EITHER_SIDE[word]}"
+    if hint := hint_of_named(word):
+        return hint
     if re.search(r"[\s:;+|]", word):
         return "parts are separated by commas: srcaddr,dstport"
     if meant := _MEANT.get(word.partition("/")[0]):
         return f"did you mean {meant!r}?"
-    if close := get_close_matches(word.partition("/")[0], (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair"), n=1):
+    if close := get_close_matches(word.partition("/")[0], (*FIELDS, *TIME_PARTS, *SERVICE_PARTS, "pair", SERVICE), n=1):
         return f"did you mean {close[0]!r}?"
-    return "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair, service-port, side or client-port"
+    return (
+        "a part is a field of flow logs, srcaddr/24, hour, day, minute, pair, service-port, side or client-port; with"
+        " --names also src.name, dst.sg and the like, and service"
+    )
 
 
 def parse_key(text: str) -> tuple[str, ...]:

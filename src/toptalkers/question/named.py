@@ -25,6 +25,9 @@ PROPERTIES: tuple[Property, ...] = get_args(Property)
 SERVICE = "service"
 """The part that names the service's port and protocol: `https`, `postgresql`, `8443/tcp`."""
 
+LOSSLESS_KEY = ("hour", "interface-id", "srcaddr", "dstaddr", "service-port", "protocol")
+"""The key of an answer that can be named in every way, but for conversations, which have no `interface-id`."""
+
 _NAMED = re.compile(
     rf"({'|'.join(SIDES)})[.](?:({'|'.join(PROPERTIES[:-1])})|(tag):([^,\x00-\x1f\x7f]{{1,128}}))", re.IGNORECASE
 )
@@ -58,6 +61,53 @@ def parse_named(text: str) -> NamedPart | None:
 def is_named(word: str) -> bool:
     """Whether a part of a key is joined after counting."""
     return word == SERVICE or parse_named(word) is not None
+
+
+def needs_names(key: Sequence[str]) -> list[str]:
+    """The parts of a key that need the names of addresses: all named ones but `service`."""
+    return [word for word in key if parse_named(word)]
+
+
+def hint_of_named(word: str) -> str | None:
+    """What is probably meant by a word that looks like a named part, but is none; None if it does not look like one.
+
+    Such as `src.nme`, `srcasg`, `src.tag` without a key, `client.name`, or `asg` without a side.
+    """
+    from difflib import get_close_matches
+
+    words = {f"{side}.{one}": f"{side}.{one}" for side in SIDES for one in PROPERTIES}
+    words |= {f"{other}.{one}": f"{side}.{one}" for other, side in _OTHER_SIDES.items() for one in PROPERTIES}
+    words |= {f"{side}.{other}": f"{side}.{one}" for side in SIDES for other, one in _OTHER_WORDS.items()}
+    by_letters = {re.sub(r"[^a-z]", "", one): meant for one, meant in words.items()}
+    own, _, key = word.partition(":")
+    one = _OTHER_WORDS.get(own, own)
+    if one in PROPERTIES:
+        tag = f":{key or 'app'}" if one == "tag" else ""
+        return f"name the side: {' or '.join(f'{side}.{one}{tag}' for side in SIDES)}"
+    is_sided = own.startswith((*SIDES, *_OTHER_SIDES)) and not own.startswith(("srcport", "dstport"))
+    letters = re.sub(r"[^a-z]", "", own)
+    close = get_close_matches(letters, by_letters, n=1, cutoff=0.75) if is_sided and "/" not in own else []
+    if not close or own.endswith(".") or (letters not in by_letters and "." not in own):
+        return None
+    meant = by_letters[close[0]]
+    if meant.endswith(".tag"):
+        return f"a tag has a key: '{meant}:{key or 'app'}'"
+    return f"did you mean {meant!r}?"
+
+
+_OTHER_SIDES = {"source": "src", "client": "src", "destination": "dst", "dest": "dst", "server": "dst"}
+_OTHER_WORDS = {
+    "security-group": "sg",
+    "securitygroup": "sg",
+    "group": "sg",
+    "autoscaling": "asg",
+    "auto-scaling-group": "asg",
+    "az": "zone",
+    "host": "name",
+    "type": "kind",
+    "instance-name": "name",
+}
+"""Words of other tools for sides and for what an address is named by."""
 
 
 def address_question(query: "Query", *, interface: bool = False) -> "Query":

@@ -1,0 +1,56 @@
+"""The command that gives the figures of a picture or a report again, to be pasted into a shell."""
+
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from toptalkers.question.clauses import PAIRS_DEFAULTS
+from toptalkers.question.key import RECIPE_KEY
+from toptalkers.records.wanted import Origin
+
+if TYPE_CHECKING:
+    from toptalkers.cli.run_local import LocalOptions
+    from toptalkers.question.query import Query
+
+
+def command_again(query: "Query", options: "LocalOptions", *, top: int = 0) -> str:
+    """The `run-local` command that answers a question from the same files.
+
+    Args:
+        query: the question. What is the default is left out.
+        options: where the files are, and where names come from; these are left out if the key has no named part.
+        top: how many lines it prints, 0 for all.
+
+    """
+    words = ["toptalkers", "run-local", *options.paths]
+    if options.manifest:
+        words += ["--manifest", str(options.manifest)]
+    if options.origin != Origin():
+        words += [word for one in sorted(options.origin.accounts) for word in ("--from-account", one)]
+        words += [word for one in sorted(options.origin.regions) for word in ("--from-region", one)]
+    for name, value in (("--region", options.region), ("--profile", options.profile)):
+        if value and any(path.startswith("s3://") for path in options.paths):
+            words += [name, value]
+    if options.naming and query.is_named:
+        words += options.naming.words()
+    for clause, value in query.clauses():
+        usual = clause.value(PAIRS_DEFAULTS[clause.name] if query.pairs and clause.name in PAIRS_DEFAULTS else None)
+        if clause.name == "by" and query.pairs and value == RECIPE_KEY:
+            continue
+        if value != usual:
+            words += [clause.option] if clause.is_flag else [clause.option, clause.format(value)]
+    return shlex.join([*words, "--top", str(top)])
+
+
+def commands_of_view(query: "Query", options: "LocalOptions", by: str, *, top: int = 0) -> str:
+    """The command that gives the figures of one view of a network, a line for each if there are two.
+
+    With `--pairs` and `--action ALL` there are two, for accepted and for rejected records.
+    """
+    from toptalkers.picture.network import ADDRESS_VIEW, key_of_view
+
+    key = RECIPE_KEY if query.pairs and by == ADDRESS_VIEW else key_of_view(by, query)
+    queries = [replace(query, by=key)]
+    if query.pairs and query.action == "ALL":
+        queries = [replace(queries[0], action="ACCEPT"), replace(queries[0], action="REJECT")]
+    return "\n".join(command_again(one, options, top=top) for one in queries)
