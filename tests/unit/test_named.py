@@ -39,13 +39,16 @@ class Fleets(Names):
         """Each interface is in its own VPC."""
         return interface_id
 
-    def attached_s(self, address: str) -> int:
+    def attached_s(self, address: str) -> int:  # noqa: ARG002 - as in `Names`
         """All were always attached."""
         return -1
 
 
 class Ports(Services):
     """Only 5432 has a name."""
+
+    def __init__(self) -> None:
+        """Take no file."""
 
     def label(self, port: int | str, protocol: int | str | None) -> str:
         """The name, or the port and the protocol."""

@@ -102,6 +102,26 @@ class Names:
             return known[1]
         return self._find_label(part, address, window, vpc_id)
 
+    def epoch(self, window: Window | None) -> int:
+        """The number of the epoch of a window: in windows of one epoch, the same scopes are before, in and after them.
+
+        An address has one label in all windows of an epoch that end after `attached_s`, as the interfaces of one VPC
+        see it.
+        """
+        return self._when(window).epoch
+
+    def vpc_of(self, interface_id: str) -> str:
+        """The VPC of an interface; empty if it is not known."""
+        return self._vpc_of.get(interface_id, "")
+
+    def attached_s(self, address: str) -> int:
+        """When the last of the interfaces was attached that have, or had, an address, in seconds since 1970.
+
+        0 or -1 if that is not known, or if there is none.
+        """
+        number = parse_address(address)
+        return max((claim.since_s for _, claim in self._owners.around(number)), default=-1) if number else -1
+
     @cached_property
     def shares_addresses(self) -> bool:
         """Whether VPCs share addresses, so that the interface that logged a record tells more."""
