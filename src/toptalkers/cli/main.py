@@ -17,6 +17,7 @@ SECTIONS = {
     "Name and draw": (
         "snapshot",
         "graph",
+        "report",
     ),
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),
