@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, size = int(request.get("NextToken", 0)), int(request["MaxResults"])
         page, code = self.server.fails.get(operation, (0, ""))
         if code and start >= page * size:
-            self._refuse(500, code, "An internal error has occurred")
+            self._refuse(503 if code in ("RequestLimitExceeded", "Unavailable") else 400, code, "no more of it")
             return
         token = f"<nextToken>{start + size}</nextToken>" if start + size < len(items) else ""
         listed = "".join(items[start : start + size])
