@@ -31,9 +31,24 @@ class Fleets(Names):
         label = f"{part.by}-{FLEET[address]}" if address in FLEET else address
         return f"{label} {window and window[0]} {interface_id}" if self._tells else label
 
+    def epoch(self, window: Window | None) -> int:
+        """Each hour is its own if it is told, else all are alike."""
+        return window[0] if window and self._tells else 0
+
+    def vpc_of(self, interface_id: str) -> str:
+        """Each interface is in its own VPC."""
+        return interface_id
+
+    def attached_s(self, address: str) -> int:  # noqa: ARG002 - as in `Names`
+        """All were always attached."""
+        return -1
+
 
 class Ports(Services):
     """Only 5432 has a name."""
+
+    def __init__(self) -> None:
+        """Take no file."""
 
     def label(self, port: int | str, protocol: int | str | None) -> str:
         """The name, or the port and the protocol."""

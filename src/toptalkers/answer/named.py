@@ -67,9 +67,9 @@ def name_answer(answer: Answer, query: Query, names: Names, services: Services, 
         ToptalkersError: a line of the answer is wrong.
 
     """
-    collapsed = _Collapsed(answer, query, names, services)
+    collapsed = Collapsed(answer, query, names, services)
     try:
-        for piece in _pieces(answer):
+        for piece in pieces(answer):
             collapsed.add(piece)
     except (ValueError, KeyError) as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
@@ -120,7 +120,7 @@ def question_to_count(query: Query, names: Names) -> Query:
     return counted
 
 
-class _Collapsed:
+class Collapsed:
     """The sums by names, of the lines that were added."""
 
     def __init__(self, answer: Answer, query: Query, names: Names, services: Services) -> None:
@@ -351,7 +351,7 @@ def _service_columns(words: _Words, counted: Query) -> tuple[int, int | None]:
     return port, words["protocol"][0] if "protocol" in words else None
 
 
-def _pieces(answer: Answer) -> Iterator[bytes]:
+def pieces(answer: Answer) -> Iterator[bytes]:
     """The chunks of an answer, large ones in pieces of whole lines."""
     for chunk in answer.chunks:
         start = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toptalkers.answer.presentation import Presentation
-from toptalkers.cli.naming import Naming, load_names, naming_options
+from toptalkers.cli.naming import Naming, load_names, naming_options, with_kept
 from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
@@ -118,8 +118,12 @@ def answer_from_files(
     formatted: "Callable[[Answer], Iterator[bytes]]",
     *,
     keeps_file: bool = False,
+    on_inputs: "Callable[[Inputs], None] | None" = None,
 ) -> int:
     """Count, write the answer as `formatted` makes it, and show what was left out. Returns the exit code.
+
+    `on_inputs` gets the files before they are read. It makes the names a matter of `formatted`: then the answer itself
+    has none.
 
     Raises:
         UsageError: no files are named, or the options contradict each other.
@@ -139,7 +143,13 @@ def answer_from_files(
     engine = load_engine(options.engine, given=["cache"] if options.cache else [])
     inputs = find_local_inputs(query, options)
     left_out = list(inputs.problems)
-    named = load_names(query, options.naming)
+    naming = options.naming
+    if on_inputs:
+        on_inputs(inputs)
+        naming = None
+    elif query.is_named:
+        naming = with_kept(naming, inputs.files)
+    named = load_names(query, naming)
     counted, top_counted = query, top
     if named:
         from toptalkers.answer.named import name_answer, question_to_count, with_names

@@ -28,12 +28,11 @@ def format_kept(snapshot: Snapshot) -> bytes:
 def parse_kept(text: bytes, name: str) -> Snapshot:
     """Read the value of `NAMES_KEY` in the file `name`; ToptalkersError, which names the file, if it is damaged."""
     try:
-        content = gzip.decompress(base64.b64decode(text, validate=True))
-    except (binascii.Error, OSError, EOFError, zlib.error) as error:
+        return parse_snapshot(gzip.decompress(base64.b64decode(text, validate=True)), "its metadata")
+    except (binascii.Error, OSError, EOFError, zlib.error, ToptalkersError) as error:
         raise ToptalkersError(
-            f"{name}: the names that this digest keeps are damaged: {error}", hint="name its addresses with --names"
+            f"{name}: the names that this digest keeps cannot be read: {error}", hint="name its addresses with --names"
         ) from error
-    return parse_snapshot(content, name)
 
 
 def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
