@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.naming import DESCRIBED, Oracle, named_rows
+from tests.naming import ALWAYS, DESCRIBED, Oracle, named_rows
 from toptalkers.cli.main import cli
 from toptalkers.names.owners import Names
 from toptalkers.names.snapshot import (
@@ -169,7 +169,7 @@ def test_labels_are_those_of_the_oracle(
     for word, address, window, logger in asked:
         part = parse_named(f"src.{word}")
         assert part
-        expected = oracle.label(word, address, *([window] if window else []), logger=logger)
+        expected = oracle.label(word, address, window or ALWAYS, logger)
         assert names.label(part, address, window, logger) == expected, (word, address, window, logger)
 
 
