@@ -68,7 +68,7 @@ def fill(server: TinyEc2, number: int) -> None:
         address = f"10.{one >> 16}.{one >> 8 & 255}.{one & 255}"
         fleet, subnet = one % 200, one % 48
         is_instance = one % 2 == 0
-        tags = {"Name": f"fleet-{fleet}", "app": f"app-{fleet % 40}", "team": f"team-{fleet % 9}", "stage": "prod"}
+        tags = {"Name": f"fleet-{fleet}", "app": f"app-{fleet % 40}", "team": f"team-{fleet % 9}"}
         description = (
             ""
             if is_instance
