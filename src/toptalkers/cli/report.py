@@ -12,7 +12,7 @@ from toptalkers.answer.presentation import parse_top
 from toptalkers.cli.naming import Naming, naming_options
 from toptalkers.cli.options import report_query_options
 from toptalkers.cli.params import ENGINE, OUTPUT
-from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options
+from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options, naming_of
 from toptalkers.cli.sections import SectionedCommand
 from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
@@ -91,11 +91,11 @@ def report(
     if not isfinite(zone_price):
         raise UsageError("--zone-price: it must be a number", hint="AWS's usual price is 0.01")
     rows = parse_top(top)
-    naming: Naming | None = given["naming"]
     options = LocalOptions(output=output, **given)
+    naming = naming_of(query, options)
     with explain_no_memory():
         names, services = (naming or Naming()).load()
-        known = names if naming and naming.paths else None
+        known = names if naming and naming.has_names else None
         question = report_question(query, known)
         pictured = replace(query, metric=METRICS)
 
