@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.interfaces import describe
 from toptalkers.names.networks import Address, Network, Networks, format_network, parse_address, parse_network
-from toptalkers.names.snapshot import Instance, Interface, Range, Scope, Snapshot, Subnet, Vpc, read_snapshot
+from toptalkers.names.snapshot import (
+    EVERYTHING,
+    LISTING,
+    Instance,
+    Interface,
+    Range,
+    Scope,
+    Snapshot,
+    Subnet,
+    Vpc,
+    read_snapshot,
+)
 from toptalkers.question.named import NamedPart
 from toptalkers.visible import quoted
 
@@ -183,7 +194,9 @@ class Names:
         for snapshot in self.snapshots:
             for scope in snapshot.scopes:
                 histories[scope.account_id, scope.region].append(scope)
-        for history, (_, scopes) in enumerate(sorted(histories.items())):
+        for history, (_, every) in enumerate(sorted(histories.items())):
+            # A scope without its interfaces does not say that addresses were given back.
+            scopes = [scope for scope in every if not _lacks_interfaces(scope)] or every
             taken = sorted({scope.taken_s for scope in scopes})
             self._histories.append(taken)
             for scope in scopes:
@@ -354,6 +367,10 @@ class _Place:
             case _:
                 found = ""
         return found or describe(one, instance)[1]
+
+
+def _lacks_interfaces(scope: Scope) -> bool:
+    return any(hole.action in (EVERYTHING, LISTING) for hole in scope.holes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
