@@ -26,6 +26,7 @@ PARTS = {
     "lambda": ("preprocessor", "the Lambda pre-processor"),
     "startup": ("startup", "start-up of commands, and of imports"),
     "memory": ("memory", "more talkers than memory"),
+    "names": ("names", "a snapshot of 50,000 network interfaces"),
     "emr": ("emr", "on paper: what the rates mean for 1 TB per hour on EMR"),
 }
 QUICK_PARTS = ("local", "keys", "mapper", "startup")

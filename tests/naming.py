@@ -41,7 +41,7 @@ def same(one: str, other: str) -> bool:
 
 def clean(label: str) -> str:
     """A label as it is printed."""
-    return "".join("?" if ord(one) < 32 or 127 <= ord(one) < 160 or one == "|" else one for one in label) or "?"
+    return "".join(one if one.isprintable() and one != "|" else "?" for one in label)
 
 
 @dataclass
@@ -66,27 +66,32 @@ class Oracle:
 
     def _label(self, find: Callable[[Scope], Found], window: Window, logger: str) -> str:
         """The labels that the scopes give which count, each with its mark; empty if none has one."""
+        vpc = self._vpc_of(logger)
+        found = self._counting(find, window, vpc) if vpc else []
+        found = found or self._counting(find, window)
+        taken: dict[str, list[int]] = defaultdict(list)
+        for scope, label in found:
+            taken[clean(label)].append(scope.taken_s)
+        return "|".join(("" if self._is_of_time(taken[one], window) else "~") + one for one in sorted(taken))
+
+    def _counting(self, find: Callable[[Scope], Found], window: Window, vpc: str = "") -> list[tuple[Scope, str]]:
+        """What is found in the scopes that count, in one VPC or in all."""
         histories: dict[tuple[str, str], list[Scope]] = defaultdict(list)
         for snapshot in self.snapshots:
             for scope in snapshot.scopes:
                 histories[scope.account_id, scope.region].append(scope)
-        found: list[tuple[Scope, str, str]] = []
+
+        def found(scopes: Iterable[Scope]) -> list[tuple[Scope, str]]:
+            return [(scope, label) for scope in scopes for own, label in find(scope) if not vpc or own == vpc]
+
+        chosen = []
         for history in histories.values():
             before = [scope.taken_s for scope in history if scope.taken_s < window[0]]
-            counting = [scope for scope in history if max(before, default=0) <= scope.taken_s < window[1]]
-            later = sorted({scope.taken_s for scope in history if scope.taken_s >= window[1]})
-            here = [(scope, *one) for scope in counting for one in find(scope)]
-            while not here and later:
-                first = later.pop(0)
-                here = [(scope, *one) for scope in history if scope.taken_s == first for one in find(scope)]
-            found += here
-        vpc = self._vpc_of(logger)
-        if vpc and any(one == vpc for _, one, _ in found):
-            found = [(scope, one, label) for scope, one, label in found if one == vpc]
-        taken: dict[str, list[int]] = defaultdict(list)
-        for scope, _, label in found:
-            taken[clean(label)].append(scope.taken_s)
-        return "|".join(("" if self._is_of_time(taken[one], window) else "~") + one for one in sorted(taken))
+            here = found(scope for scope in history if max(before, default=0) <= scope.taken_s < window[1])
+            for later in sorted({scope.taken_s for scope in history if scope.taken_s >= window[1]}):
+                here = here or found(scope for scope in history if scope.taken_s == later)
+            chosen += here
+        return chosen
 
     def _is_of_time(self, taken: Sequence[int], window: Window) -> bool:
         return any(window[0] - self.within_s <= one <= window[1] + self.within_s for one in taken)
@@ -105,11 +110,14 @@ class Oracle:
 
     def _of_owners(self, scope: Scope, word: str, address: str, window: Window) -> Found:
         there = [one for one in scope.interfaces if one.since_s < window[1]]
-        owners = [one for one in there if any(same(own, address) for own in (*one.addresses, *one.public))]
-        if not owners:
-            length = max((longest(one.prefixes, address) for one in there), default=-1)
-            owners = [one for one in there if length >= 0 and longest(one.prefixes, address) == length]
-        return [(one.vpc_id, self._called(scope, one, word)) for one in owners]
+        found = [("", one) for one in there if any(same(own, address) for own in one.public)]
+        for vpc in sorted({one.vpc_id for one in there}):
+            inside = [one for one in there if one.vpc_id == vpc]
+            own = [one for one in inside if any(same(own, address) for own in one.addresses)]
+            length = max(longest(one.prefixes, address) for one in inside)
+            delegated = [one for one in inside if length >= 0 and longest(one.prefixes, address) == length]
+            found += [(vpc, one) for one in own or delegated]
+        return [(vpc, self._called(scope, one, word)) for vpc, one in found]
 
     def _called(self, scope: Scope, one: Interface, word: str) -> str:
         of_instance: Tags = next((i.tags for i in scope.instances if i.instance_id == one.instance_id), {})
@@ -166,7 +174,8 @@ class Oracle:
         ranges = [one for snapshot in self.snapshots for one in snapshot.ranges if contains(one.network, address)]
         if not ranges:
             return ""
-        best = max(ranges, key=lambda one: ipaddress.ip_network(one.network).prefixlen)
+        places = {"AMAZON": 0, "EC2": 1}
+        best = max(ranges, key=lambda one: (ipaddress.ip_network(one.network).prefixlen, places.get(one.service, 2)))
         return f"AWS {best.service} {best.region}"
 
 

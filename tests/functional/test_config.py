@@ -124,8 +124,11 @@ def test_deploys_options_are_others(
 
 
 def test_options_of_one_name_are_one_option() -> None:
-    """A value at the top of the file fits every command that takes it, or the command is an exception."""
-    kinds: dict[str, set[tuple[bool, bool]]] = {}
+    """A value at the top of the file fits every command that takes it, or the command is an exception.
+
+    An option that takes several in one command, and one in others, takes one there.
+    """
+    kinds: dict[str, set[bool]] = {}
 
     def collect(command: click.Command, top: str) -> None:
         if isinstance(command, click.Group):
@@ -137,7 +140,7 @@ def test_options_of_one_name_are_one_option() -> None:
         for option in command.params:
             for name in option.opts if isinstance(option, click.Option) else ():
                 if isinstance(option, click.Option) and (top, name.removeprefix("--")) not in ELSEWHERE:
-                    kinds.setdefault(name, set()).add((option.is_flag, option.multiple))
+                    kinds.setdefault(name, set()).add(option.is_flag)
 
     collect(cli, "")
     assert {name for name, found in kinds.items() if len(found) > 1} == set()

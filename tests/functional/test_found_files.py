@@ -322,8 +322,8 @@ def test_no_memory_is_one_line_or_an_answer(many_talkers: list[Path], limit_kib:
         assert "memory" in done.stderr or "cut off" in done.stderr or "600,000 counted" in done.stderr
 
 
-def test_the_truth_of_a_sample_is_passed_over_in_silence(tmp_path: Path) -> None:
-    """Beside its records, in a folder, a glob and, by every engine, an archive; another file of that name is read."""
+def test_what_is_beside_a_sample_is_passed_over_in_silence(tmp_path: Path) -> None:
+    """Its truth and its snapshot, in a folder, a glob and, by every engine, an archive; others with a name are read."""
     folder = tmp_path / "sample"
     report = write_sample(folder, records=300)
     assert set(found(str(folder)) + found(f"{folder}/*")) == {path.name for path in report.files}
@@ -333,8 +333,12 @@ def test_the_truth_of_a_sample_is_passed_over_in_silence(tmp_path: Path) -> None
     for arguments in (*inputs, [*inputs[-1], "--engine", "mrjob"]):
         result = run(*arguments)
         assert result.exit_code == 0
-        assert "truth" not in result.stderr.replace(str(tmp_path), "")
+        said = result.stderr.replace(str(tmp_path), "")
+        assert "truth" not in said
+        assert "snapshot" not in said
         assert "300 records read from 1 file:" in result.stderr
     assert "no flow logs (the truth of a sample)" in run(str(folder), str(folder / "truth.json")).stderr
+    assert "no flow logs (a snapshot of a network)" in run(str(folder), str(folder / "snapshot.json")).stderr
     (folder / "truth.json").write_bytes(LOG)
-    assert "309 records read from 2 files:" in run(str(folder)).stderr
+    (folder / "snapshot.json").write_bytes(LOG)
+    assert "318 records read from 3 files:" in run(str(folder)).stderr

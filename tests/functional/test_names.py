@@ -3,14 +3,19 @@
 A case has snapshots, records, and the lines that `run-local --names` answers with.
 """
 
+import base64
+import gzip
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from toptalkers.cli.main import cli
+from toptalkers.names.kept import NAMES_KEY, parse_kept
 from toptalkers.names.snapshot import (
     Instance,
     Interface,
@@ -38,14 +43,14 @@ def flow(time: str, src: str, dst: str, octets: int, *, by: str = "eni-log", por
     return f"{by} {src} {dst} 50000 {port} {protocol} 1 {octets} {at(time)} {at(time) + 60} ACCEPT OK"
 
 
-def taken(time: str, *interfaces: Interface, account: str = "123456789012", **parts: object) -> Snapshot:
+def taken(time: str, *interfaces: Interface, account: str = "123456789012", **parts: Any) -> Snapshot:
     """A snapshot of one account, taken at a time."""
-    return Snapshot((Scope(account, "us-east-1", at(time), interfaces=interfaces, **parts),))  # type: ignore[arg-type]
+    return Snapshot((Scope(account, "us-east-1", at(time), interfaces=interfaces, **parts),))
 
 
-def eni(number: str, *addresses: str, vpc: str = "vpc-a", **more: object) -> Interface:
+def eni(number: str, *addresses: str, vpc: str = "vpc-a", **more: Any) -> Interface:
     """An interface with these addresses."""
-    return Interface(f"eni-{number}", vpc_id=vpc, addresses=addresses, **more)  # type: ignore[arg-type]
+    return Interface(f"eni-{number}", vpc_id=vpc, addresses=addresses, **more)
 
 
 def web(number: int) -> Instance:
@@ -60,8 +65,15 @@ def groups(**names: str) -> tuple[SecurityGroup, ...]:
 
 WEB_1 = eni("1", "10.0.0.1", instance_id="i-web1", group_ids=("sg-1",))
 WEB_2 = eni("2", "10.0.0.2", instance_id="i-web2", group_ids=("sg-1",))
-ORDERS = eni("9", "10.0.1.9", description="RDSNetworkInterface", requester="amazon-rds", group_ids=("sg-9",))
-TIERS = {"instances": (web(1), web(2)), "groups": groups(**{"1": "web tier", "9": "orders database"})}
+ORDERS = eni(
+    "9",
+    "10.0.1.9",
+    description="RDSNetworkInterface",
+    requester="amazon-rds",
+    group_ids=("sg-9",),
+    tags={"Name": "orders-db"},
+)
+TIERS: dict[str, Any] = {"instances": (web(1), web(2)), "groups": groups(**{"1": "web tier", "9": "orders database"})}
 MORNING = taken("09:00", WEB_1, WEB_2, ORDERS, **TIERS)
 
 
@@ -112,7 +124,7 @@ CASES = [
             flow("11:30", "10.0.1.9", "10.0.0.2", 5, port=5432),
         ),
         "src.asg,dst.sg,service",
-        ("web\torders database\tpostgresql\t41", "orders database\tweb tier\tpostgresql\t5"),
+        ("web\torders database\tpostgresql\t41", "orders-db\tweb tier\tpostgresql\t5"),
     ),
     Case(
         "A reused address: each record is named by the snapshot nearest before it.",
@@ -158,18 +170,33 @@ CASES = [
         ("--names-within", "2h"),
     ),
     Case(
-        "A snapshot from before the instance: the first later one that has the address names it, marked.",
+        "A snapshot from before the instance: the first later one that has the address names it.",
+        (taken("08:00"), taken("12:00", WEB_1, **TIERS)),
+        (flow("09:30", "10.0.0.1", TO, 30), flow("12:30", "10.0.0.1", TO, 7)),
+        "src.name",
+        ("web-1\t37",),
+    ),
+    Case(
+        "A snapshot that is younger than --names-within marks its names, too.",
         (taken("08:00"), taken("12:00", WEB_1, **TIERS)),
         (flow("09:30", "10.0.0.1", TO, 30), flow("12:30", "10.0.0.1", TO, 7)),
         "src.name",
         ("~web-1\t30", "web-1\t7"),
+        ("--names-within", "1h"),
+    ),
+    Case(
+        "An address that was given back has no name: the snapshots before the last one do not count.",
+        (BEFORE, taken("09:00")),
+        (flow("08:30", "10.0.0.5", TO, 30), flow("10:30", "10.0.0.5", TO, 7)),
+        "src.name",
+        ("web-1\t30", "10.0.0.5\t7"),
     ),
     Case(
         "An interface that was attached later is not the owner: the address keeps its number.",
         (AFTER,),
         (flow("10:30", "10.0.0.5", TO, 30), flow("11:10", "10.0.0.5", TO, 7), flow("12:30", "10.0.0.5", TO, 3)),
         "src.name",
-        ("10.0.0.5\t30", "~web-2\t7", "web-2\t3"),
+        ("10.0.0.5\t30", "web-2\t10"),
     ),
     Case(
         "Two VPCs with one range: the interface that logged the record tells the owner.",
@@ -427,20 +454,176 @@ def test_a_rule_of_names(case: Case, tmp_path: Path) -> None:
     assert answer(case, tmp_path) == list(case.lines)
 
 
-def answer(case: Case, folder: Path) -> list[str]:
-    """The lines that `run-local` prints."""
-    (folder / "logs").mkdir(parents=True)
-    (folder / "logs/a.log").write_text("\n".join([HEAD, *case.records, ""]))
-    result = CliRunner().invoke(cli, ["run-local", str(folder / "logs"), *options_of(case, folder)])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
+def test_a_digest_keeps_its_names(case: Case, tmp_path: Path) -> None:
+    """A digest that keeps names, and a digest of digests, answer each case without --names as the records do."""
+    logs, options = tmp_path / "logs", options_of(case, tmp_path)
+    logs.mkdir()
+    half = len(case.records) // 2
+    each = []
+    for number, records in enumerate([case.records[:half], case.records[half:]]):
+        (logs / f"{number}.log").write_text("\n".join([HEAD, *records, ""]))
+        each.append(str(tmp_path / f"{number}.parquet"))
+        run("digest", str(logs / f"{number}.log"), *naming_of(case, tmp_path), "--output", each[-1])
+    whole = str(tmp_path / "whole.parquet")
+    run("digest", *each, "--output", whole)
+    plain = options[options.index("--by") :]
+    assert run("run-local", whole, *plain) == list(case.lines)
+    assert run("run-local", *each, *plain) == list(case.lines)
+
+
+def run(*arguments: str) -> list[str]:
+    """The lines that a command prints."""
+    result = CliRunner().invoke(cli, list(arguments))
     assert result.exit_code == 0, result.stderr
     return result.stdout.splitlines()
 
 
+def answer(case: Case, folder: Path) -> list[str]:
+    """The lines that `run-local` prints."""
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs/a.log").write_text("\n".join([HEAD, *case.records, ""]))
+    return run("run-local", str(folder / "logs"), *options_of(case, folder))
+
+
 def options_of(case: Case, folder: Path) -> list[str]:
     """The options that ask a case, with the files of its snapshots."""
+    return [*naming_of(case, folder), "--by", case.by, "--metric", "bytes", "--ports", "all", *case.options]
+
+
+def naming_of(case: Case, folder: Path) -> list[str]:
+    """The options that name the files of the snapshots of a case."""
     files = []
     for number, snapshot in enumerate(case.snapshots):
         file = folder / f"{number}.json"
         file.write_bytes(b"".join(format_snapshot(snapshot)))
         files += ["--names", str(file)]
-    return [*files, "--by", case.by, "--metric", "bytes", "--ports", "all", *case.options]
+    return files
+
+
+DAYS = {
+    "before": (flow("02 10:00", "10.0.0.1", "10.0.1.9", 30), flow("02 10:00", "10.0.0.2", TO, 5)),
+    "after": (
+        flow("04 10:00", "10.0.0.1", "10.0.1.9", 40),
+        flow("04 10:00", "10.0.0.2", "10.0.1.9", 50),
+        flow("04 10:00", "10.0.0.1", "203.0.113.9", 8),
+    ),
+}
+CHANGES = [
+    "grown\tweb\torders database\t30\t90\t3.0",
+    "new\tweb\t203.0.113.9\t\t8\t",
+    f"gone\tweb\t{TO}\t5\t\t",
+]
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> Path:
+    """A folder with the logs of two days, and one snapshot, which is too old for the second of them."""
+    (tmp_path / "network.json").write_bytes(b"".join(format_snapshot(MORNING)))
+    for name, records in DAYS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.log").write_text("\n".join([HEAD, *records, ""]))
+    return tmp_path
+
+
+QUESTION = ["--by", "src.asg,dst.sg", "--metric", "bytes", "--ports", "all"]
+
+
+def saved(folder: Path, kind: str) -> list[str]:
+    """The answers of both days by names, in files of a format."""
+    files = []
+    for name in DAYS:
+        files.append(str(folder / f"{name}.{kind}"))
+        options = ["--names", str(folder / "network.json"), "--format", kind, "--output", files[-1]]
+        run("run-local", str(folder / name), *QUESTION, *options)
+    return files
+
+
+@pytest.mark.parametrize("form", ["logs", "digests", "csv", "tsv", "json", "ndjson"])
+def test_changes_by_names(days: Path, form: str) -> None:
+    """Two days are compared by names, from any form of their answers, and a name with `~` is the same name."""
+    names = ["--names", str(days / "network.json")]
+    if form == "logs":
+        sides = [*(str(days / name) for name in DAYS), *names]
+    elif form == "digests":
+        sides = [str(days / f"{name}.parquet") for name in DAYS]
+        for name, file in zip(DAYS, sides, strict=True):
+            run("digest", str(days / name), *names, "--output", file)
+    else:
+        sides = saved(days, form)
+        assert "~web" in Path(sides[1]).read_text()
+    assert run("diff", *sides, *QUESTION, "--format", "tsv") == CHANGES
+
+
+@pytest.mark.parametrize(("command", "output"), [("graph", "n.dot"), ("graph", "n.html"), ("report", "r.html")])
+def test_pictures_of_a_digest_that_keeps_names(days: Path, command: str, output: str) -> None:
+    """Of a digest that keeps names, graph and report have names without --names."""
+    digest = str(days / "day.parquet")
+    run("digest", str(days / "before"), "--names", str(days / "network.json"), "--output", digest)
+    run(command, digest, "--ports", "all", "--output", str(days / output))
+    content = (days / output).read_text()
+    assert "web-1" in content
+    assert "orders-db" in content
+
+
+def test_a_question_by_names_needs_names(days: Path) -> None:
+    """Without --names, and without a digest that keeps names, a question by names is refused in one line."""
+    digest = str(days / "day.parquet")
+    run("digest", str(days / "before"), "--output", digest)
+    for command in (["run-local", digest], ["run-local", str(days / "before")], ["diff", digest, digest]):
+        refused = CliRunner().invoke(cli, [*command, *QUESTION])
+        assert refused.exit_code == 2
+        assert "--by src.asg: there are no names" in refused.stderr
+
+
+def test_names_that_are_given_take_the_place_of_kept_ones(days: Path) -> None:
+    """--names beside a digest that keeps names is used alone, also for a new digest."""
+    other = days / "other.json"
+    other.write_bytes(b"".join(format_snapshot(taken("09:00", eni("1", "10.0.0.1", tags={"Name": "other"})))))
+    digest, again = str(days / "day.parquet"), str(days / "again.parquet")
+    run("digest", str(days / "before"), "--names", str(days / "network.json"), "--output", digest)
+    run("digest", digest, "--names", str(other), "--output", again)
+    plain = ["--by", "src.name", "--metric", "bytes", "--ports", "all"]
+    assert run("run-local", digest, *plain) == ["web-1\t30", "web-2\t5"]
+    assert run("run-local", digest, "--names", str(other), *plain) == ["other\t30", "10.0.0.2\t5"]
+    assert run("run-local", again, *plain) == ["other\t30", "10.0.0.2\t5"]
+
+
+def test_a_digest_without_names_beside_one_with_names(days: Path) -> None:
+    """Which of the digests keep no names is said; those of the others name all."""
+    one, other = str(days / "one.parquet"), str(days / "other.parquet")
+    run("digest", str(days / "before"), "--names", str(days / "network.json"), "--output", one)
+    run("digest", str(days / "after"), "--output", other)
+    result = CliRunner().invoke(cli, ["run-local", one, other, *QUESTION])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "~web\t~orders database\t90"
+    assert f"Note: {other} keeps no names; its addresses are named by the digests that keep some" in result.stderr
+
+
+def test_damaged_names_in_a_digest(days: Path) -> None:
+    """Names that cannot be read are said in one line, with what to do; questions without names do not need them."""
+    digest = days / "day.parquet"
+    run("digest", str(days / "before"), "--names", str(days / "network.json"), "--output", str(digest))
+    table = parquet.read_table(digest)
+    for text in (b"x", b"eJw=", base64.b64encode(gzip.compress(b"{}"))):
+        parquet.write_table(table.replace_schema_metadata({**table.schema.metadata, NAMES_KEY: text}), digest)
+        damaged = CliRunner().invoke(cli, ["run-local", str(digest), *QUESTION])
+        assert damaged.exit_code == 1
+        assert str(digest) in damaged.stderr
+        assert "--names" in damaged.stderr
+        assert "Traceback" not in damaged.stderr
+        assert len(run("run-local", str(digest), "--by", "srcaddr", "--ports", "all")) == 2
+
+
+def test_a_digest_keeps_only_what_its_addresses_need(days: Path) -> None:
+    """Interfaces of other addresses are left out, and the digest is the same each time it is made."""
+    many = tuple(eni(f"m{number}", f"10.7.{number >> 8}.{number & 255}") for number in range(2000))
+    (days / "network.json").write_bytes(b"".join(format_snapshot(taken("09:00", WEB_1, WEB_2, ORDERS, *many, **TIERS))))
+    kept = []
+    for name in ("one.parquet", "two.parquet"):
+        run("digest", str(days / "before"), "--names", str(days / "network.json"), "--output", str(days / name))
+        kept.append(parquet.read_metadata(days / name).metadata[NAMES_KEY])
+    assert kept[0] == kept[1]
+    [scope] = parse_kept(kept[0], "one.parquet").scopes
+    assert [one.interface_id for one in scope.interfaces] == ["eni-1", "eni-2", "eni-9"]
+    assert len(kept[0]) < 2000

@@ -19,10 +19,12 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.fields import FIELDS, FieldType
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, parse_header
 from toptalkers.job import count_flows
+from toptalkers.names.snapshot import read_snapshot
 from toptalkers.question.key import is_address
 from toptalkers.sample.bundled import BUNDLED_RECORDS, bundled_sample, write_bundled_sample
 from toptalkers.sample.company import ACCOUNT_ID, BUSY_HOSTS, HOSTS, IDLE_HOSTS, LOSSY_HOSTS, TWICE_LOGGED_TIER
 from toptalkers.sample.dirt import BROKEN, Dirt
+from toptalkers.sample.snapshot import company_snapshot
 from toptalkers.sample.traffic import FIRST_SECOND, Traffic, Truth, sample_lines
 from toptalkers.sample.writer import SampleLayout, SampleReport, plan_files, write_sample
 
@@ -309,6 +311,15 @@ def test_the_truth_is_in_a_file(tmp_path: Path, layout: SampleLayout) -> None:
     other = write_sample(tmp_path / "rich", records=3_000, layout="rich")
     assert dirty.truth.read_text() == text
     assert json.loads(other.truth.read_text())["conversations"] == truth["conversations"]
+
+
+def test_the_snapshot_is_in_a_file(tmp_path: Path) -> None:
+    """`snapshot.json` is the company's snapshot, whatever the seed and the layout; it is none of the records' files."""
+    for seed, layout in enumerate(LAYOUTS):
+        report = write_sample(tmp_path / layout, records=10, seed=seed, layout=layout)
+        assert report.snapshot == tmp_path / layout / "snapshot.json"
+        assert report.snapshot not in report.files
+        assert read_snapshot(report.snapshot) == company_snapshot()
 
 
 def test_the_largest_conversations_differ() -> None:

@@ -8,6 +8,7 @@ import ipaddress
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toptalkers.aws.failures import AwsError, explained
@@ -40,6 +41,9 @@ PAUSES_S = (15, 30, 60)
 Advance = Callable[[int], None]
 """Told how many entries have come since it was last called."""
 
+_Method = Callable[..., Any]
+"""An operation of the client."""
+
 _T = TypeVar("_T")
 
 
@@ -62,39 +66,44 @@ class InventoryGateway:
 
     def interfaces(self, advance: Advance) -> list[Interface]:
         """Describe all network interfaces."""
-        return self._all("describe_network_interfaces", "NetworkInterfaces", _parse_interface, advance)
+        method = self._client.describe_network_interfaces
+        return self._all(method, "NetworkInterfaces", _parse_interface, advance)
 
     def instances(self, advance: Advance) -> list[Instance]:
         """Describe all instances that are not terminated."""
-        found = self._all("describe_instances", "Reservations", _parse_reservation, advance)
+        try:
+            found = self._all(self._client.describe_instances, "Reservations", _parse_reservation, advance)
+        except BrokenOffError as error:
+            error.found = [one for some in error.found for one in some]
+            raise
         return [one for some in found for one in some]
 
     def groups(self, advance: Advance) -> list[SecurityGroup]:
         """Describe all security groups, with their rules."""
-        return self._all("describe_security_groups", "SecurityGroups", _parse_group, advance)
+        return self._all(self._client.describe_security_groups, "SecurityGroups", _parse_group, advance)
 
     def subnets(self, advance: Advance) -> list[Subnet]:
         """Describe all subnets."""
-        return self._all("describe_subnets", "Subnets", _parse_subnet, advance)
+        return self._all(self._client.describe_subnets, "Subnets", _parse_subnet, advance)
 
     def vpcs(self, advance: Advance) -> list[Vpc]:
         """Describe all VPCs."""
-        return self._all("describe_vpcs", "Vpcs", _parse_vpc, advance)
+        return self._all(self._client.describe_vpcs, "Vpcs", _parse_vpc, advance)
 
     def aws_prefix_lists(self, advance: Advance) -> list[PrefixList]:
         """Describe the prefix lists of AWS's services, with their networks."""
-        return self._all("describe_prefix_lists", "PrefixLists", _parse_prefix_list, advance)
+        return self._all(self._client.describe_prefix_lists, "PrefixLists", _parse_prefix_list, advance)
 
     def managed_prefix_lists(self, advance: Advance) -> list[PrefixList]:
         """Describe all prefix lists, those of customers and of AWS, without their networks."""
         return self._all(
-            "describe_managed_prefix_lists", "PrefixLists", _parse_prefix_list, advance, MaxResults=LIST_PAGE
+            self._client.describe_managed_prefix_lists, "PrefixLists", _parse_prefix_list, advance, MaxResults=LIST_PAGE
         )
 
     def prefix_list_networks(self, list_id: str, advance: Advance) -> list[str]:
         """Return the networks of a prefix list."""
         return self._all(
-            "get_managed_prefix_list_entries",
+            self._client.get_managed_prefix_list_entries,
             "Entries",
             lambda one: _network(one["Cidr"]),
             advance,
@@ -102,7 +111,9 @@ class InventoryGateway:
             PrefixListId=list_id,
         )
 
-    def _all(self, method: str, member: str, parse: Callable[[Any], _T], advance: Advance, **request: Any) -> list[_T]:
+    def _all(
+        self, method: _Method, member: str, parse: Callable[[Any], _T], advance: Advance, **request: Any
+    ) -> list[_T]:
         """Ask for all pages. BrokenOffError if one fails."""
         found: list[_T] = []
         ask: dict[str, Any] = {"MaxResults": PAGE, **request}
@@ -120,17 +131,17 @@ class InventoryGateway:
         except AwsError as error:
             raise BrokenOffError(error, found) from error
 
-    def _page(self, method: str, request: Mapping[str, Any]) -> Any:
+    def _page(self, method: _Method, request: Mapping[str, Any]) -> Any:
         for pause_s in PAUSES_S:
             try:
                 with explained("ec2"):
-                    return getattr(self._client, method)(**request)
+                    return method(**request)
             except AwsError as error:
                 if not error.is_throttled:
                     raise
                 self._sleep(pause_s)
         with explained("ec2"):
-            return getattr(self._client, method)(**request)
+            return method(**request)
 
 
 def take_scope(account: "Account", advance: Advance) -> Scope:
@@ -187,9 +198,12 @@ class _Taking:
         self.holes: list[Hole] = []
         self._advance = advance
         self._silence = ""
+        self._denied: set[str] = set()
 
     def ask(self, action: str, ask: Callable[[Advance], list[_T]], what: str = "") -> list[_T]:
         """Ask; after a failure, return what had come."""
+        if action in self._denied:
+            return []
         if self._silence:  # each further request would wait for a minute
             self.holes.append(Hole(action, self._silence))
             return []
@@ -198,26 +212,24 @@ class _Taking:
         except BrokenOffError as error:
             kept = f"; only the first {len(error.found):,} are here" if error.found else ""
             self.holes.append(Hole(action, f"{what}{error.message}{kept}"))
+            if error.is_denied:
+                self._denied.add(action)
             if error.is_silent:
                 self._silence = error.message
             return error.found
 
     def prefix_lists(self, ec2: InventoryGateway) -> list[PrefixList]:
-        """Ask for all prefix lists with their networks; those whose networks are not told are left out."""
+        """Ask for all prefix lists with their networks; of a list that refuses, only the name is known."""
         found = self.ask("ec2:DescribePrefixLists", ec2.aws_prefix_lists)
         known = {one.list_id for one in found}
-        refused = False
         for one in self.ask("ec2:DescribeManagedPrefixLists", ec2.managed_prefix_lists):
-            if one.list_id not in known and not refused:
-                before = len(self.holes)
+            if one.list_id not in known:
                 networks = self.ask(
                     "ec2:GetManagedPrefixListEntries",
-                    lambda advance, one=one: ec2.prefix_list_networks(one.list_id, advance),  # type: ignore[misc]
+                    partial(ec2.prefix_list_networks, one.list_id),
                     f"{one.list_id}: ",
                 )
-                refused = len(self.holes) > before  # the others would be, too
-                if networks:
-                    found.append(replace(one, networks=tuple(networks)))
+                found.append(replace(one, networks=tuple(networks)))
         return found
 
 

@@ -172,7 +172,11 @@ def _hint_of_list(key: str, values: list[Any]) -> str | None:
 
 
 def _merged(parts: Iterable[_Options]) -> dict[str, click.Option]:
-    return {name: option for part in parts for name, option in part.items()}
+    """All options by their names; one that takes one value in a command takes one in a file, for all commands."""
+    merged: dict[str, click.Option] = {}
+    for part in parts:
+        merged |= {name: option for name, option in part.items() if name not in merged or not option.multiple}
+    return merged
 
 
 def _joined(table: str, name: str) -> str:

@@ -83,7 +83,7 @@ def fetch_results(
     bucket = find_bucket(account, where)
     record, notes = choose_answer(account, bucket, run, words=where.words)
     say(f"run {record.run_id}: {describe_query(record.query)}")
-    query = _by_names(record.query, by) if by else record.query
+    query = by_names(record.query, by) if by else record.query
     presentation.check(query)
     is_parquet = goes_to_parquet(output, query, replace(presentation, top=presentation.top or record.top))
     named = None if is_parquet else load_names(query, naming)
@@ -138,7 +138,7 @@ def fetch_results(
     ctx.exit(exit_code(tally, doubts))
 
 
-def _by_names(query: "Query", by: str) -> "Query":
+def by_names(query: "Query", by: str) -> "Query":
     """The question of a run with another key, which has named parts; UsageError if that cannot be."""
     from toptalkers.errors import UsageError
     from toptalkers.question.digest import is_digest

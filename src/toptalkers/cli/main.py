@@ -16,7 +16,9 @@ SECTIONS = {
     "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results", "diff"),
     "Name and draw": (
         "snapshot",
+        "names",
         "graph",
+        "report",
     ),
     "Capture": ("deploy", "enable-flowlogs", "disable-flowlogs", "status", "destroy"),
     "Try": ("sample", "sandbox", "render"),

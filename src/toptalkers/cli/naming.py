@@ -2,13 +2,14 @@
 
 import functools
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from toptalkers.cli.talk import say
 from toptalkers.errors import UsageError
 from toptalkers.question.named import needs_names
 from toptalkers.visible import quoted
@@ -16,7 +17,9 @@ from toptalkers.visible import quoted
 if TYPE_CHECKING:
     from toptalkers.names.owners import Names
     from toptalkers.names.services import Services
+    from toptalkers.names.snapshot import Snapshot
     from toptalkers.question.query import Query
+    from toptalkers.records.files import InputFile
 
 DAY_SECONDS = 86_400
 
@@ -32,19 +35,29 @@ class Naming:
         paths: the snapshots.
         within_s: a name from a snapshot that is further away than so many seconds is marked with `~`.
         services: the user's own file of services; None for none.
+        kept: the names that the digests keep which are asked; None for none, and if there are paths.
 
     """
 
     paths: tuple[Path, ...] = ()
     within_s: int = DAY_SECONDS
     services: Path | None = None
+    kept: "Snapshot | None" = None
+
+    @property
+    def has_names(self) -> bool:
+        """Whether there are names of addresses."""
+        return bool(self.paths) or self.kept is not None
 
     def load(self) -> "tuple[Names, Services]":
         """Read the snapshots and the services; ToptalkersError for a file that cannot be read, or is wrong."""
-        from toptalkers.names.owners import read_names
+        from toptalkers.names.owners import Names, read_names
         from toptalkers.names.services import read_services
 
-        return read_names(self.paths, within_s=self.within_s), read_services(self.services)
+        services = read_services(self.services)
+        if self.kept:
+            return Names([self.kept], within_s=self.within_s), services
+        return read_names(self.paths, within_s=self.within_s), services
 
     def words(self) -> list[str]:
         """The options that give this."""
@@ -89,15 +102,37 @@ _OPTIONS = (
 
 
 def naming_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--names`, `--names-within`, `--services`; it gets `naming`, None without names and services."""
+    """Give a command `--names`, `--names-within`, `--services`; it gets `naming`, None without any."""
 
     @functools.wraps(command)
     def with_naming(*args: Any, names: tuple[Path, ...], names_within: str, services: Path | None, **given: Any) -> Any:
         within_s = parse_within(names_within)
-        naming = Naming(tuple(names), within_s, services) if names or services else None
+        naming = Naming(tuple(names), within_s, services) if names or services or within_s != DAY_SECONDS else None
         return command(*args, naming=naming, **given)
 
     return functools.reduce(lambda made, option: option(made), reversed(_OPTIONS), with_naming)
+
+
+def with_kept(naming: Naming | None, files: "Iterable[InputFile]") -> Naming | None:
+    """The same naming, but without `--names` the names that digests among some files keep.
+
+    Says which digests keep none, if others do.
+
+    Raises:
+        ToptalkersError: the names in a digest are damaged.
+
+    """
+    if naming and naming.paths:
+        return naming
+    from toptalkers.records.kept import kept_names
+
+    found = kept_names(files)
+    if found.snapshot is None:
+        return naming
+    if found.without:
+        others = f" and {len(found.without) - 1:,} more" if len(found.without) > 1 else ""
+        say(f"Note: {found.without[0]}{others} keeps no names; its addresses are named by the digests that keep some")
+    return replace(naming or Naming(), kept=found.snapshot)
 
 
 def load_names(query: "Query", naming: Naming | None) -> "tuple[Names, Services] | None":
@@ -108,11 +143,11 @@ def load_names(query: "Query", naming: Naming | None) -> "tuple[Names, Services]
         ToptalkersError: a file cannot be read, or is wrong.
 
     """
-    if (naming is None or not naming.paths) and (words := needs_names(query.by)):
+    if (naming is None or not naming.has_names) and (words := needs_names(query.by)):
         raise UsageError(
             f"--by {words[0]}: there are no names, because no --names is given",
             hint="name a snapshot with --names; 'toptalkers snapshot' makes one",
         )
-    if not query.is_named and (naming is None or not naming.paths):
+    if not query.is_named and (naming is None or not naming.has_names):
         return None
     return (naming or Naming()).load()

@@ -99,6 +99,16 @@ def picture_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with(options, _asking(command))
 
 
+def report_query_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a question whose key and sums it chooses itself; it gets a `query`."""
+    defaults = {"ports": "all", "action": "ALL"}
+    clauses = [clause for clause in CLAUSES if clause.name not in ("by", "metric", "pairs")]
+    return _with(
+        [_option(replace(clause, default=defaults.get(clause.name, clause.default))) for clause in clauses],
+        _asking(command),
+    )
+
+
 def answer_options(command: Callable[..., Any], *, shows: bool = True) -> Callable[..., Any]:
     """Give a command `--top`, `--format`, `--show`; it gets a `presentation`, which depends on who reads the answer.
 

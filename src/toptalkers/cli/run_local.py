@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toptalkers.answer.presentation import Presentation
-from toptalkers.cli.naming import Naming, load_names, naming_options
+from toptalkers.cli.naming import Naming, load_names, naming_options, with_kept
 from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
@@ -118,8 +118,12 @@ def answer_from_files(
     formatted: "Callable[[Answer], Iterator[bytes]]",
     *,
     keeps_file: bool = False,
+    on_inputs: "Callable[[Inputs], None] | None" = None,
 ) -> int:
     """Count, write the answer as `formatted` makes it, and show what was left out. Returns the exit code.
+
+    `on_inputs` gets the files before they are read. It makes the names a matter of `formatted`: then the answer itself
+    has none.
 
     Raises:
         UsageError: no files are named, or the options contradict each other.
@@ -139,7 +143,13 @@ def answer_from_files(
     engine = load_engine(options.engine, given=["cache"] if options.cache else [])
     inputs = find_local_inputs(query, options)
     left_out = list(inputs.problems)
-    named = load_names(query, options.naming)
+    naming = options.naming
+    if on_inputs:
+        on_inputs(inputs)
+        naming = None
+    elif query.is_named:
+        naming = with_kept(naming, inputs.files)
+    named = load_names(query, naming)
     counted, top_counted = query, top
     if named:
         from toptalkers.answer.named import name_answer, question_to_count, with_names
@@ -203,6 +213,19 @@ def find_local_inputs(query: Query, options: LocalOptions) -> "Inputs":
         inputs += find_stored(storage, stored, since=query.since, until=query.until, origin=options.origin)
     listed = read_manifest(options.manifest) if options.manifest else []
     return inputs + Inputs(tuple(listed), ())
+
+
+def naming_of(query: Query, options: LocalOptions) -> Naming | None:
+    """The options' naming; without `--names`, with the names that digests among the inputs keep.
+
+    For commands that need names before they look for their inputs. Of S3, only objects that are named are looked at.
+    """
+    from toptalkers.records.wanted import Origin
+
+    paths = tuple(path for path in options.paths if not path.startswith("s3://") or path.endswith(".parquet"))
+    if (options.naming and options.naming.paths) or not (paths or options.manifest):
+        return options.naming
+    return with_kept(options.naming, find_local_inputs(query, replace(options, paths=paths, origin=Origin())).files)
 
 
 def _without_output(inputs: "Inputs", options: LocalOptions) -> "Inputs":

@@ -37,12 +37,14 @@ def sample(
 ) -> None:
     """Write the flow logs of a small made-up company, to try things out.
 
-    truth.json beside them has the conversations that were really sent. Nothing that reads the folder counts it.
+    Two files are beside them, and nothing that reads the folder counts them: truth.json has the conversations that
+    were really sent, and snapshot.json what the addresses belong to, for --names.
 
     \b
     Example:
       toptalkers sample --records 1000000 --out sample/
       toptalkers run-local sample/
+      toptalkers run-local sample/ --names sample/snapshot.json --by src.asg,dst.sg,service
       toptalkers sample --records 1000000 --out delivered/ --layout aws-s3 --file-format parquet
     """
     from toptalkers.sample.writer import write_sample

@@ -1,12 +1,12 @@
 """Recognize, by content, other files that lie beside flow logs: not flow logs, but not errors either.
 
-AWS writes most of them; one is the truth of `toptalkers sample`.
+AWS writes most of them; others are the truth of `toptalkers sample`, and snapshots.
 """
 
 import re
 from dataclasses import dataclass
 
-from toptalkers.flowlog.truth import TRUTH_HEAD
+from toptalkers.flowlog.truth import SNAPSHOT_HEAD, TRUTH_HEAD
 
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"
 
@@ -32,6 +32,7 @@ _LINES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 
 _JSON: tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...] = (
     ("the truth of a sample", re.compile(re.escape(TRUTH_HEAD)), ()),
+    ("a snapshot of a network", re.compile(re.escape(SNAPSHOT_HEAD)), ()),
     ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:\s*\[\s*\]'), ()),
     ("CloudTrail", re.compile(rb'\{\s*"Records"\s*:'), (b'"eventSource"', b".amazonaws.com")),
     ("CloudTrail Insights", re.compile(rb'\{\s*"Records"\s*:'), (b'"insightDetails"',)),

@@ -1,18 +1,17 @@
 """Who an address belonged to at a time. The rules are those of `docs/names.md`."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import category
 
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.interfaces import describe
 from toptalkers.names.networks import Address, Network, Networks, format_network, parse_address, parse_network
-from toptalkers.names.snapshot import Instance, Interface, Range, Scope, Snapshot, Subnet, Vpc
+from toptalkers.names.snapshot import Instance, Interface, Range, Scope, Snapshot, Subnet, Vpc, read_snapshot
 from toptalkers.question.named import NamedPart
 from toptalkers.visible import quoted
 
@@ -49,24 +48,26 @@ class Names:
 
     Attributes:
         snapshots: what it was made from.
+        within_s: how far from a window, in seconds, a snapshot may be whose names need no `~`.
 
     """
 
     snapshots: tuple[Snapshot, ...]
+    within_s: int
 
     def __init__(self, snapshots: Iterable[Snapshot], *, within_s: int = DAY_SECONDS) -> None:
         """Take snapshots; their order does not matter.
 
         Args:
             snapshots: what addresses belonged to, at one time or at several.
-            within_s: how many seconds before a record a name may have been asked for without `~`.
+            within_s: how far from a window, in seconds, a snapshot may be whose names need no `~`.
 
         Raises:
             ToptalkersError: a snapshot has an address or a network that is none.
 
         """
         self.snapshots = tuple(snapshots)
-        self._within_s = within_s
+        self.within_s = within_s
         self._owners: Networks[_Claim] = Networks()
         self._subnets: Networks[_Claim] = Networks()
         self._vpcs: Networks[_Claim] = Networks()
@@ -104,24 +105,20 @@ class Names:
         return self._find_label(part, address, window, vpc_id)
 
     def epoch(self, window: Window | None) -> int:
-        """The number of the epoch of a window: in windows of one epoch, the same scopes are before, in and after them.
+        """A number that windows share for which the same scopes count.
 
-        An address has one label in all windows of an epoch that end after `attached_s`, as the interfaces of one VPC
-        see it.
+        A label holds for all windows of one epoch that end after `attached_s`, and for all interfaces of one VPC.
         """
         return self._when(window).epoch
 
     def vpc_of(self, interface_id: str) -> str:
-        """The VPC of an interface; empty if it is not known."""
+        """The VPC of an interface, by any of the scopes; empty if it is not known."""
         return self._vpc_of.get(interface_id, "")
 
     def attached_s(self, address: str) -> int:
-        """When the last of the interfaces was attached that have, or had, an address, in seconds since 1970.
-
-        0 or -1 if that is not known, or if there is none.
-        """
+        """When the last of the interfaces was attached that have, or had, an address; -1 if there is none."""
         number = parse_address(address)
-        return max((claim.since_s for _, claim in self._owners.around(number)), default=-1) if number else -1
+        return _last_attached(self._owners.around(number)) if number else -1
 
     @cached_property
     def shares_addresses(self) -> bool:
@@ -239,10 +236,14 @@ class Names:
 
     def _span(self, taken: Sequence[int], window: Window | None) -> "_Span":
         if window is None:
-            return _Span(0, 0, len(taken), False)
+            return _Span(0, 0, len(taken), len(taken))
         inside, after = bisect_left(taken, window[0]), bisect_left(taken, window[1])
-        first = max(0, inside - 1)
-        return _Span(first, inside, after, first < inside and taken[first] < window[0] - self._within_s)
+        return _Span(
+            first=max(0, inside - 1),
+            from_near=bisect_left(taken, window[0] - self.within_s),
+            after=after,
+            to_near=bisect_right(taken, window[1] + self.within_s),
+        )
 
     def _find_label(self, part: NamedPart, address: str, window: Window | None, vpc_id: str) -> str:
         """Find a label that is not known yet."""
@@ -255,7 +256,7 @@ class Names:
             label, last = _clean(address), -1
         else:
             claims = self._owners.around(number)
-            last = max((claim.since_s for _, claim in claims), default=-1)
+            last = _last_attached(claims)
             label = self._label(part, number, claims, when, vpc_id) or address
         if last < when.until:
             self._labels[part.by + part.tag][address, when.epoch, vpc_id] = last, label
@@ -304,8 +305,6 @@ class Names:
 
 def read_names(paths: Iterable[Path], *, within_s: int = DAY_SECONDS) -> Names:
     """Read snapshots from files. ToptalkersError for one that cannot be read, or is none."""
-    from toptalkers.names.snapshot import read_snapshot
-
     return Names([read_snapshot(path) for path in paths], within_s=within_s)
 
 
@@ -374,15 +373,19 @@ class _Claim:
 
 
 class _Span(NamedTuple):
-    """Which scopes of an account and Region count for a window: from `first` up to `after`.
+    """Which scopes of an account and Region count for a window: from `first` up to `after`, and those after it.
 
-    Those up to `inside`, which is one at most, are older than the window.
+    The names of those from `from_near` up to `to_near` are not of another time.
     """
 
     first: int
-    inside: int
+    from_near: int
     after: int
-    is_old: bool
+    to_near: int
+
+    def is_near(self, position: int) -> bool:
+        """Whether a scope was taken near enough to the window that its names need no mark."""
+        return self.from_near <= position < self.to_near
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,23 +398,29 @@ class _When:
 
 
 def _in_time(claims: Sequence[_Claim], when: _When) -> list[tuple[_Claim, bool]]:
-    """The claims of the scopes that count for a window; in their absence those of the first later one that has any."""
-    chosen = []
+    """The claims that count for a window, each with whether it is of another time.
+
+    Of each account and Region, those of the scopes that count; in their absence, those of the first later one.
+    """
+    counting: dict[int, list[_Claim]] = {}
     later: dict[int, list[_Claim]] = {}
-    answered = set()
     for one in claims:
         history, position = one.place.history, one.place.position
         span = when.spans[history]
         if span.first <= position < span.after:
-            chosen.append((one, position < span.inside and span.is_old))
-            answered.add(history)
+            counting.setdefault(history, []).append(one)
         elif position >= span.after:
-            first = later.setdefault(history, [one])
-            if position < first[0].place.position:
-                later[history] = [one]
-            elif position == first[0].place.position and one is not first[0]:
+            first = later.setdefault(history, [])
+            if first and position < first[0].place.position:
+                first.clear()
+            if not first or position == first[0].place.position:
                 first.append(one)
-    return chosen + [(one, True) for history, found in later.items() if history not in answered for one in found]
+    chosen = [one for found in (later | counting).values() for one in found]
+    return [(one, not when.spans[one.place.history].is_near(one.place.position)) for one in chosen]
+
+
+def _last_attached(claims: Sequence[tuple[int, _Claim]]) -> int:
+    return max((claim.since_s for _, claim in claims), default=-1)
 
 
 def _longest(claims: Sequence[tuple[int, _Claim]]) -> list[_Claim]:
@@ -438,10 +447,8 @@ def _marked(text: str, is_old: bool) -> str:
 def _clean(text: str) -> str:
     """A label, with `?` for what cannot be printed, and for what stands between labels."""
     if text.isprintable() and BETWEEN_OWNERS not in text:
-        return text or "?"
-    return "".join(
-        "?" if one == BETWEEN_OWNERS or not (one.isprintable() or category(one) == "Zs") else one for one in text
-    )
+        return text
+    return "".join(one if one.isprintable() and one != BETWEEN_OWNERS else "?" for one in text)
 
 
 def _name_of_subnet(subnet: Subnet) -> str:

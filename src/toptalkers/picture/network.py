@@ -1,8 +1,8 @@
 """The network: who talks to whom, seen by name, by security group, by subnet and so on. What every picture is made of.
 
 All views are made of the same talkers by addresses (`picture_question`), so that their totals are those of the answer.
-`Talkers` holds these in arrays: some 30 bytes for each line, beside the addresses. A view is made in two passes: one adds
-One adds up the first sum of every edge, and one collects what is behind the largest.
+`Talkers` holds these in arrays: some 30 bytes for each line, beside the addresses. A view is made in two passes: the
+first adds up the first sum of every edge, and the second collects what is behind the largest.
 """
 
 import heapq

@@ -110,7 +110,7 @@ def _read_odd(
 ) -> Iterator[Event]:
     """Yield the parts of a file, decompressed, that does not begin with plain lines."""
     from toptalkers.flowlog.neighbours import find_neighbour, may_hold_records
-    from toptalkers.flowlog.truth import is_truth
+    from toptalkers.flowlog.truth import is_beside_sample
     from toptalkers.records.archives import is_marker, is_tar, is_zip, tar_members, zip_members
     from toptalkers.records.kinds import PARQUET_MAGIC, name_kind
     from toptalkers.records.wrapping import unwrapped
@@ -143,7 +143,7 @@ def _read_odd(
                 yield Problem(name, f"looks like {neighbour.what}, but contains flow records as well; separate them")
                 return
         # One that a user names is not passed over in silence; in a folder, `find_inputs` leaves it out.
-        if not (is_truth(name, head) and (archives or name.startswith("s3://"))):
+        if not (is_beside_sample(name, head) and (archives or name.startswith("s3://"))):
             yield Problem(name, neighbour.what, is_failure=False)
     elif is_empty:
         yield Problem(name, "empty, 0 bytes")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toptalkers.errors import UsageError
-from toptalkers.flowlog.truth import TRUTH_HEAD, TRUTH_NAME, is_truth
+from toptalkers.flowlog.truth import HEAD_BYTES, has_sample_name, is_beside_sample
 
 STDIN_NAME = "standard input"
 
@@ -89,9 +89,9 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
 
     A folder means all files below it, also in linked folders. Names that begin with `.` or `_` are passed over
     (as Hadoop's FileInputFormat does: markers and unfinished files), and so are pipes and devices; `problems` names
-    both. `truth.json` of `toptalkers sample` is passed over without a word. A name with `*`, `?` or `[` that is not a
-    file itself is a glob; `**` goes through folders. No folder is searched twice for one path, whatever links lead to
-    it. A file is read once, whatever names it has.
+    both. `truth.json` and `snapshot.json` of `toptalkers sample` are passed over without a word. A name with `*`, `?`
+    or `[` that is not a file itself is a glob; `**` goes through folders. No folder is searched twice for one path,
+    whatever links lead to it. A file is read once, whatever names it has.
     """
     files: dict[object, InputFile] = {}
     problems: list[Problem] = []
@@ -108,7 +108,7 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
                 if (kind := _special(match)) is not None:
                     problems.append(Problem(match, kind, is_failure=False))
                 elif not Path(match).is_dir():
-                    if not _is_truth(match):
+                    if not _is_beside_sample(match):
                         found.append(_file(match))
                 elif "**" not in path:
                     below, problem = _files_at(match)
@@ -185,7 +185,7 @@ def _files_at(path: str) -> tuple[list[InputFile], list[Problem]]:
             problems.append(Problem(entry.path, "a name that begins with . or _", is_failure=False))
         elif not _is(entry.is_file) and (kind := _special(entry.path)) is not None:
             problems.append(Problem(entry.path, kind, is_failure=False))
-        elif not _is_truth(entry.path):
+        elif not _is_beside_sample(entry.path):
             found.append(_file(entry.path))
     if not found and not any(problem.is_failure for problem in problems):
         problems.append(Problem(path, "the folder holds no files"))
@@ -246,13 +246,13 @@ def _is(ask: Callable[[], bool]) -> bool:
         return False
 
 
-def _is_truth(path: str) -> bool:
-    """Whether a file is the truth of a sample; others with its name are not read further here."""
-    if not path.endswith(TRUTH_NAME):
+def _is_beside_sample(path: str) -> bool:
+    """Whether a file is one beside the records of a sample; others with its name are not read further here."""
+    if not has_sample_name(path):
         return False
     try:
         with _open(Path(path)) as file:
-            return is_truth(path, file.read(len(TRUTH_HEAD)))
+            return is_beside_sample(path, file.read(HEAD_BYTES))
     except OSError:
         return False
 

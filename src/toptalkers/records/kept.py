@@ -12,6 +12,9 @@ from toptalkers.records.files import InputFile
 from toptalkers.records.source import UnreadableError
 from toptalkers.records.unpack import SeekingReader
 
+_OF_AWS = ".log.parquet"
+"""The end of the names of flow logs in Parquet, which are no digests and many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -47,7 +50,7 @@ def kept_names(files: Iterable[InputFile]) -> Kept:
 
 def _kept_text(file: InputFile) -> bytes | None:
     """The names in a file's metadata. None if it has none, or is damaged, as is said when its records are read."""
-    if not file.name.lower().endswith(SUFFIX):
+    if not file.name.endswith(SUFFIX) or file.name.endswith(_OF_AWS):
         return None
     require_pyarrow("reading Parquet")
     import pyarrow as pa

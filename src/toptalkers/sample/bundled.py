@@ -27,4 +27,6 @@ if __name__ == "__main__":
     with bundled_sample() as sample:
         for old in sample.glob("*.log.gz"):
             old.unlink()
-        write_bundled_sample(sample).truth.unlink()
+        report = write_bundled_sample(sample)
+        report.truth.unlink()
+        report.snapshot.unlink()

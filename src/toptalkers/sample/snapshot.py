@@ -5,7 +5,7 @@ in Auto Scaling groups. Load balancers, databases and the like are interfaces th
 descriptions are as AWS writes them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from toptalkers.names.snapshot import (
     Instance,
@@ -182,8 +182,19 @@ def _groups() -> Iterator[SecurityGroup]:
     out = tuple(Rule(False, "-1", -1, -1, other) for other in _EVERYWHERE)
     for tier in dict.fromkeys(host.tier for host in HOSTS):
         if tier not in _GROUPLESS_TIERS:
-            inbound = dict.fromkeys(_inbound(tier))
-            yield SecurityGroup(group_id(tier), tier, VPC_ID, (*inbound, *out))
+            yield SecurityGroup(group_id(tier), tier, VPC_ID, (*_as_aws_lists(_inbound(tier)), *out))
+
+
+def _as_aws_lists(rules: Iterable[Rule]) -> list[Rule]:
+    """Order rules as EC2 answers: by protocol and port, then IPv4 networks, IPv6 networks, prefix lists, groups."""
+    once = dict.fromkeys(rules)
+    ports = list(dict.fromkeys((rule.protocol, rule.from_port) for rule in once))
+
+    def place(rule: Rule) -> tuple[int, int]:
+        kinds = (True, ":" in rule.other, rule.other.startswith("pl-"), rule.other.startswith("sg-"))
+        return ports.index((rule.protocol, rule.from_port)), max(place for place, holds in enumerate(kinds) if holds)
+
+    return sorted(once, key=place)
 
 
 def _inbound(tier: str) -> Iterator[Rule]:

@@ -14,12 +14,14 @@ from typing import Literal
 
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.layout import DEFAULT_LAYOUT, RICH_LAYOUT, Layout, format_header
-from toptalkers.flowlog.truth import TRUTH_NAME
+from toptalkers.flowlog.truth import SNAPSHOT_NAME, TRUTH_NAME
 from toptalkers.machine.arrow import require_pyarrow
 from toptalkers.machine.whole_file import whole_file
+from toptalkers.names.snapshot import format_snapshot
 from toptalkers.sample.company import ACCOUNT_ID, FLOW_LOG_ID, REGION
 from toptalkers.sample.dirt import Dirt, format_dirty
 from toptalkers.sample.parquet import to_parquet
+from toptalkers.sample.snapshot import company_snapshot
 from toptalkers.sample.traffic import FIRST_SECOND, SLICE_SECONDS, SLICES, Traffic, records_by_slice
 from toptalkers.sample.truth import format_truth
 
@@ -46,6 +48,7 @@ class SampleReport:
         records: records written, including those with log status NODATA and SKIPDATA.
         bytes_written: the size of these files on disk.
         truth: the file with the conversations that were really sent; see `sample/truth.py`.
+        snapshot: the file with what the addresses belong to; see `sample/snapshot.py`.
         broken_lines: lines among the records that no question counts; 0 unless dirty.
 
     """
@@ -54,6 +57,7 @@ class SampleReport:
     records: int
     bytes_written: int
     truth: Path
+    snapshot: Path
     broken_lines: int = 0
 
 
@@ -77,7 +81,9 @@ def write_sample(
     progress: Callable[[int], None] = lambda _: None,
     records_per_file: int = RECORDS_PER_FILE,
 ) -> SampleReport:
-    """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder, and `truth.json`: what was really sent.
+    """Write realistic flow logs of one day, 2026-11-01 UTC, into a folder.
+
+    Beside them is `truth.json`, what was really sent, and `snapshot.json`, what the addresses belong to.
 
     The same arguments give the same files, names and uncompressed bytes of text, on every platform and Python.
 
@@ -106,7 +112,9 @@ def write_sample(
     plan = plan_files(
         records, seed=seed, layout=layout, dirty=dirty, file_format=file_format, records_per_file=records_per_file
     )
-    _refuse_to_overwrite(out, [*(planned.name for planned in plan), PurePosixPath(TRUTH_NAME)])
+    _refuse_to_overwrite(
+        out, [*(planned.name for planned in plan), PurePosixPath(TRUTH_NAME), PurePosixPath(SNAPSHOT_NAME)]
+    )
     columns = RICH_LAYOUT if layout == "rich" else DEFAULT_LAYOUT
     traffic = Traffic(seed, rich=layout == "rich")
     lines = chain.from_iterable(traffic.batches(records))
@@ -126,7 +134,9 @@ def write_sample(
         progress(records_done)
     truth = out / TRUTH_NAME
     _write_whole(truth, format_truth(traffic.truth(), seed=seed, records=records, layout=layout))
-    return SampleReport(tuple(written), records_done, bytes_done, truth, broken_lines)
+    snapshot = out / SNAPSHOT_NAME
+    _write_whole(snapshot, format_snapshot(company_snapshot()))
+    return SampleReport(tuple(written), records_done, bytes_done, truth, snapshot, broken_lines)
 
 
 def plan_files(

@@ -8,6 +8,7 @@ the sandbox at its start instead of running wrongly.
 - EC2 drops the tags of a new flow log (they are given for `vpc-flow-log`; it looks for `flow-log`), and
   does not return its log group, format, interval and delivery status.
 - EC2 does not know DescribeInstanceTypeOfferings: the answer is that of `offers`.
+- The network of the sample's company is in EC2; see `company`.
 - CloudFormation asks for capabilities only where IAM is enforced: here it always does.
 - CloudFormation's conditions do not know `Fn::Join` of a list parameter, the usual way to ask whether it is empty.
 - A change set of CloudFormation lists resources whose condition does not hold: here it decides conditions.
@@ -26,6 +27,7 @@ from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
+from toptalkers.sandbox.company import add_company
 from toptalkers.sandbox.offers import instance_types, zones_of
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -56,6 +58,7 @@ def add_to_ministack() -> None:
         actions["CreateFlowLogs"], extras, ec2["_flow_logs"], ec2["_p"], ec2["_parse_tag_specs"]
     )
     actions["DescribeFlowLogs"] = _describing(actions["DescribeFlowLogs"], extras)
+    add_company(ec2)
     actions.setdefault("DescribeInstanceTypeOfferings", _offering(ec2["_p"], ec2["_xml"], ec2["get_region"]))
     stacks = vars(importlib.import_module("ministack.services.cloudformation.handlers"))
     assert "_capabilities_enforced" in stacks  # noqa: S101 - see above

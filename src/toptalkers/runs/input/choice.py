@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from toptalkers import locations
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.flowlog.truth import TRUTH_NAME
+from toptalkers.flowlog.truth import has_sample_name
 from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, begins_with_header, describe_missing
@@ -112,7 +112,7 @@ def pick_input(
         why = "Hadoop goes by the ending of a name" if survey.renamed else "they are among objects left out"
         notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over, as {why}")
     notes += missing
-    if named := {uri: what for uri, what in survey.neighbours.items() if not uri.endswith(f"/{TRUTH_NAME}")}:
+    if named := {uri: what for uri, what in survey.neighbours.items() if not has_sample_name(uri)}:
         notes.append(f"passed over, as they are not flow logs: {format_reasons(named)}")
     if survey.unreadable:
         notes.append(f"left out, as a cluster cannot read them: {format_reasons(survey.unreadable)}")
