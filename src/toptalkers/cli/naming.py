@@ -116,7 +116,7 @@ def naming_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def with_kept(naming: Naming | None, files: "Iterable[InputFile]") -> Naming | None:
     """The same naming, but without `--names` the names that digests among some files keep.
 
-    Says which digests keep none, if others do.
+    Says which digests keep none, if others do, and which keep older snapshots than others, which count for its time.
 
     Raises:
         ToptalkersError: the names in a digest are damaged.
@@ -132,6 +132,9 @@ def with_kept(naming: Naming | None, files: "Iterable[InputFile]") -> Naming | N
     if found.without:
         others = f" and {len(found.without) - 1:,} more" if len(found.without) > 1 else ""
         say(f"Note: {found.without[0]}{others} keeps no names; its addresses are named by the digests that keep some")
+    if found.older:
+        others = f" and {len(found.older) - 1:,} more" if len(found.older) > 1 else ""
+        say(f"Note: {found.older[0]}{others} keeps older snapshots than others; its addresses may lack names")
     return replace(naming or Naming(), kept=found.snapshot)
 
 
