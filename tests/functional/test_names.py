@@ -115,6 +115,7 @@ TWO_VPCS = taken(
     eni("far", "10.9.0.8", vpc="vpc-c"),
     vpcs=(Vpc("vpc-a", ("10.0.0.0/16",), {"Name": "left"}), Vpc("vpc-b", ("10.0.0.0/16",), {"Name": "right"})),
 )
+REPLY = f"eni-log {TO} 10.0.0.5 443 50000 6 1 70 {at('09:30')} {at('09:30')} ACCEPT OK"
 MANY = tuple(f"10.0.7.{number}" for number in range(1, 31))
 
 CASES = [
@@ -433,6 +434,22 @@ CASES = [
         tuple(flow("09:00", f"10.0.0.{number}", TO, 10 - number) for number in range(1, 5)),
         "src.tag:app",
         ("instance\t9", "interface\t8", "subnet\t7", "vpc\t6"),
+    ),
+    Case(
+        "With --pairs, src. is the client and dst. the server, whoever sent.",
+        (BEFORE,),
+        (REPLY, flow("09:30", "10.0.0.5", TO, 30)),
+        "src.name,dst.name,service",
+        (f"web-1\t{TO}\thttps\t100\t2\t2\t30\t70\t1\t1\t1\t1\tports",),
+        ("--count", "once", "--pairs"),
+    ),
+    Case(
+        "A line of --pairs has no hour: it is named for all hours of the answer.",
+        (BEFORE, INSIDE),
+        (REPLY, flow("09:30", "10.0.0.5", TO, 30), flow("12:30", "10.0.0.5", TO, 8)),
+        "src.name,dst.name,service",
+        (f"web-1|web-2\t{TO}\thttps\t108\t3\t3\t38\t70\t2\t1\t2\t1\tports",),
+        ("--count", "once", "--pairs"),
     ),
     Case(
         "Plain parts stay beside named ones; services of other protocols say theirs.",
