@@ -21,132 +21,115 @@ def place(count: int, links: Iterable[tuple[int, int]]) -> list[Point]:
     """Return where `count` nodes stand.
 
     `links` are pairs of numbers of nodes, those with the most traffic first. The largest node has number 0.
+    Parts that are not connected stand side by side, the largest first.
     """
     known = [pair for pair in links if pair[0] != pair[1]]
+    parts = []
+    for order, children in _trees(count, known):
+        places = _rings(order, children)
+        if 2 < len(order) <= MOST_PULLED:
+            number = {node: at for at, node in enumerate(order)}
+            own = [(number[one], number[other]) for one, other in known if one in number]
+            places = dict(zip(order, _pull([places[node] for node in order], own), strict=True))
+        parts.append(places)
     points: list[Point] = [(0.0, 0.0)] * count
-    circles = []
-    for root, children in _trees(count, known):
-        inside: dict[int, Point] = {}
-        radius = _ring(root, children, inside)
-        circles.append((radius, inside))
-    if len(circles) == 1 and 2 < count <= MOST_PULLED:
-        places = _pull([circles[0][1][node] for node in range(count)], known)
-        return [(round(x, 1), round(y, 1)) for x, y in places]
-    for (x, y), (_, inside) in zip(_side_by_side([radius for radius, _ in circles]), circles, strict=True):
-        if 2 < len(inside) <= MOST_PULLED:
-            inside = _pulled_within(inside, known)
-        for node, (a, b) in inside.items():
-            points[node] = (round(x + a, 1), round(y + b, 1))
+    for (x, y), places in zip(_side_by_side([_box(places) for places in parts]), parts, strict=True):
+        left, top, _, _ = _box(places)
+        for node, (a, b) in places.items():
+            points[node] = (round(x + a - left, 1), round(y + b - top, 1))
     return points
 
 
-def _trees(count: int, links: Sequence[tuple[int, int]]) -> list[tuple[int, list[list[int]]]]:
-    """Return the heaviest tree of each connected part, as its root and the children of every node.
+def _trees(count: int, links: Iterable[tuple[int, int]]) -> list[tuple[list[int], dict[int, list[int]]]]:
+    """Return each connected part, the largest first: its nodes, nearest to the root first, and their children.
 
-    The root is the part's node with the most links.
+    The root is the node with the most neighbours. Each other node is the child of the neighbour that is nearest to the
+    root; of several, the one with which it has the most traffic.
     """
-    leader = list(range(count))
-
-    def find(node: int) -> int:
-        while leader[node] != node:
-            leader[node] = leader[leader[node]]
-            node = leader[node]
-        return node
-
-    beside: list[list[int]] = [[] for _ in range(count)]
+    beside: list[dict[int, None]] = [{} for _ in range(count)]
     for one, other in links:
-        first, second = find(one), find(other)
-        if first != second:
-            leader[second] = first
-            beside[one].append(other)
-            beside[other].append(one)
-    parts: dict[int, list[int]] = {}
-    for node in range(count):
-        parts.setdefault(find(node), []).append(node)
+        beside[one][other] = None
+        beside[other][one] = None
+    left = dict.fromkeys(sorted(range(count), key=lambda node: (-len(beside[node]), node)))
     found = []
-    children: list[list[int]] = [[] for _ in range(count)]
-    for part in sorted(parts.values(), key=lambda nodes: (-len(nodes), nodes[0])):
-        root = max(part, key=lambda node: (len(beside[node]), -node))
-        waiting = [(root, -1)]
-        while waiting:
-            node, parent = waiting.pop()
-            children[node] = [other for other in beside[node] if other != parent]
-            waiting.extend((other, node) for other in children[node])
-        found.append((root, children))
-    return found
+    while left:
+        root = next(iter(left))
+        del left[root]
+        order = [root]
+        children: dict[int, list[int]] = {root: []}
+        level = [root]
+        while level:
+            known = set(level)
+            reached = dict.fromkeys(other for node in level for other in beside[node] if other in left)
+            for node in reached:
+                del left[node]
+                children[node] = []
+                children[next(other for other in beside[node] if other in known)].append(node)
+            order.extend(reached)
+            level = list(reached)
+        found.append((order, children))
+    return sorted(found, key=lambda part: (-len(part[0]), part[0][0]))
 
 
-def _ring(root: int, children: Sequence[Sequence[int]], places: dict[int, Point]) -> float:
-    """Put a tree's nodes in rings around their parents; return the radius of the circle that holds them all."""
-    order = [root]
+def _rings(order: Sequence[int], children: dict[int, list[int]]) -> dict[int, Point]:
+    """Return the places of a tree's nodes: the root in the middle, each generation around the one before it.
+
+    A node stands in the direction of its parent. A generation that has many nodes takes several rings.
+    """
+    depth = {order[0]: 0}
     for node in order:
-        order.extend(children[node])
-    radius: dict[int, float] = {}
-    offset: dict[int, Point] = {root: (0.0, 0.0)}
-    for node in reversed(order):
-        largest_last = sorted(children[node], key=lambda child: (radius[child], child))
-        outer = SPACE / 2
-        at = 0
-        while at < len(largest_last):
-            widest = radius[largest_last[at]]
-            ring: list[int] = []
-            angle = 0.0
-            distance = outer + widest
-            for child in largest_last[at:]:
-                far = outer + radius[child]
-                wide = 2 * math.asin(min(1.0, radius[child] / far))
-                # A larger child moves its ring outwards, where the others need less of the angle: this is a safe bound.
-                if ring and angle + wide > 2 * math.pi:
-                    break
-                ring.append(child)
-                angle += wide
-                widest, distance = radius[child], far
-            at += len(ring)
-            spare = max(0.0, 2 * math.pi - angle) / len(ring)
-            turn = 0.6 * len(ring)
-            for child in ring:
-                half = math.asin(min(1.0, radius[child] / (outer + radius[child])))
-                turn += half + spare / 2
-                offset[child] = (distance * math.cos(turn), distance * math.sin(turn))
-                turn += half + spare / 2
-            outer = distance + widest
-        radius[node] = outer
-    for node in order:
-        x, y = offset[node] if node == root else places[node]
-        places[node] = (x, y)
         for child in children[node]:
-            a, b = offset[child]
-            places[child] = (x + a, y + b)
-    return radius[root]
+            depth[child] = depth[node] + 1
+    size = dict.fromkeys(order, 1)
+    for node in reversed(order):
+        size[node] += sum(size[child] for child in children[node])
+    angle = {order[0]: 0.0}
+    begin = {order[0]: (0.0, 2 * math.pi)}
+    generations: dict[int, list[int]] = {}
+    for node in order:
+        generations.setdefault(depth[node], []).append(node)
+        start, wide = begin[node]
+        for child in children[node]:
+            share = wide * size[child] / (size[node] - 1)
+            angle[child] = start + share / 2
+            begin[child] = (start, share)
+            start += share
+    places = {order[0]: (0.0, 0.0)}
+    radius = SPACE
+    for generation in range(1, len(generations)):
+        nodes = sorted(generations[generation], key=lambda node: (angle[node], node))
+        rings = 1
+        while sum(2 * math.pi * (radius + ring * SPACE) / SPACE for ring in range(rings)) < len(nodes):
+            rings += 1
+        for at, node in enumerate(nodes):
+            # Half of the way to an even distribution, so that nodes do not pile up in one direction.
+            turn = (angle[node] + 2 * math.pi * at / len(nodes)) / 2
+            far = radius + (at * 7 % rings if rings % 7 else at % rings) * SPACE
+            places[node] = (1.3 * far * math.cos(turn), far * math.sin(turn))
+        radius += (rings + 0.4) * SPACE
+    return places
 
 
-def _side_by_side(radii: Sequence[float]) -> list[Point]:
-    """Return the centres of circles in rows of about the width of a screen, the largest first."""
-    area = sum((2 * radius) ** 2 for radius in radii)
-    width = max([math.sqrt(area * 1.6), *(2 * radius for radius in radii)])
-    centres = []
+def _box(places: dict[int, Point]) -> tuple[float, float, float, float]:
+    """Return the left, the top, the width and the height of what these places take, with room for texts."""
+    left, right = min(x for x, _ in places.values()), max(x for x, _ in places.values())
+    top, bottom = min(y for _, y in places.values()), max(y for _, y in places.values())
+    return left - SPACE, top - SPACE, right - left + 2 * SPACE, bottom - top + 2 * SPACE
+
+
+def _side_by_side(boxes: Sequence[tuple[float, float, float, float]]) -> list[Point]:
+    """Return the upper left corners of boxes in rows, of about the form of a screen, in their order."""
+    area = sum(width * height for _, _, width, height in boxes)
+    most = max([math.sqrt(area * 2), *(width for _, _, width, _ in boxes)])
+    corners = []
     x = y = high = 0.0
-    for radius in radii:
-        if x and x + 2 * radius > width:
+    for _, _, width, height in boxes:
+        if x and x + width > most * 1.05:
             x, y, high = 0.0, y + high, 0.0
-        centres.append((x + radius, y + radius))
-        x += 2 * radius
-        high = max(high, 2 * radius)
-    return centres
-
-
-def _pulled_within(inside: dict[int, Point], links: Sequence[tuple[int, int]]) -> dict[int, Point]:
-    """Pull one of several parts into shape, without making it larger than it was."""
-    nodes = list(inside)
-    number = {node: at for at, node in enumerate(nodes)}
-    own = [(number[one], number[other]) for one, other in links if one in number and other in number]
-    pulled = _pull([inside[node] for node in nodes], own)
-    middle_x = sum(x for x, _ in pulled) / len(pulled)
-    middle_y = sum(y for _, y in pulled) / len(pulled)
-    was = max(math.hypot(x, y) for x, y in inside.values())
-    now = max(math.hypot(x - middle_x, y - middle_y) for x, y in pulled) or 1.0
-    less = min(1.0, was / now)
-    return {node: ((x - middle_x) * less, (y - middle_y) * less) for node, (x, y) in zip(nodes, pulled, strict=True)}
+        corners.append((x, y))
+        x += width
+        high = max(high, height)
+    return corners
 
 
 def _pull(places: Sequence[Point], links: Sequence[tuple[int, int]]) -> list[Point]:

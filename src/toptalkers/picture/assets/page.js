@@ -1,7 +1,6 @@
 // Fills the section of graph.html from the JSON in #network. All texts go in by textContent.
 "use strict";
 (() => {
-const started = performance.now();
 const $ = (id) => document.getElementById(id);
 const root = document.documentElement;
 
@@ -268,7 +267,7 @@ function styles() {
     { selector: "node", style: { "width": "data(size)", "height": "data(size)", "background-color": c.dark ? "data(dark)" : "data(light)", "shape": "data(shape)",
       "color": c.ink, "text-outline-color": c.paper, "text-valign": "bottom", "border-width": 1, "border-color": c.paper, "font-family": "system-ui, sans-serif" } },
     { selector: "edge", style: { "width": "data(width)", "line-color": c.edge, "target-arrow-color": c.edge, "target-arrow-shape": "triangle", "arrow-scale": 0.7,
-      "curve-style": "bezier", "opacity": 0.75, "color": c.ink, "text-background-color": c.paper, "text-background-opacity": 0.85, "font-family": "system-ui, sans-serif" } },
+      "curve-style": "data(curve)", "opacity": 0.75, "color": c.ink, "text-background-color": c.paper, "text-background-opacity": 0.85, "font-family": "system-ui, sans-serif" } },
     { selector: "edge.rejected", style: { "line-color": c.rejected, "target-arrow-color": c.rejected, "line-style": "dashed" } },
     { selector: ".gone", style: { "display": "none" } },
     { selector: ".faint", style: { "opacity": 0.12 } },
@@ -277,6 +276,16 @@ function styles() {
     { selector: "node.found", style: { "border-width": 3, "border-color": c.chosen } },
   ];
 }
+// The zoom and the pan that show all nodes. The library's own fit looks at every edge, which takes half a second.
+function fitting(nodes) {
+  const width = $("picture").clientWidth, height = $("picture").clientHeight;
+  let left = Infinity, right = -Infinity, top = Infinity, bottom = -Infinity;
+  for (const { x, y } of nodes) { left = Math.min(left, x); right = Math.max(right, x); top = Math.min(top, y); bottom = Math.max(bottom, y); }
+  if (!nodes.length) return { zoom: 1, pan: { x: 0, y: 0 } };
+  const zoom = Math.min(1.6, (width - Math.min(120, width / 4)) / (right - left + 40), (height - 70) / (bottom - top + 40));
+  return { zoom, pan: { x: width / 2 - zoom * (left + right) / 2, y: height / 2 - zoom * (top + bottom) / 2 - 6 } };
+}
+const fit = () => cy.viewport(fitting(cy.nodes().not(".gone").map((node) => node.position())));
 function weights() {
   const values = view.edges.map((edge) => Number(edge.sums[0])).filter((value) => value > 0);
   const least = Math.log(Math.min(...values, 1e300)), most = Math.log(Math.max(...values, 1));
@@ -295,12 +304,16 @@ function drawNetwork() {
     const part = most > least ? (logs[node.id] - least) / (most - least) : 0.5;
     elements.push({ group: "nodes", data: { id: "n" + node.id, at: node.id, size: Math.round(12 + 24 * part), light, dark, shape }, position: { x: node.x, y: node.y } });
   });
+  const between = new Map();   // how many edges a pair of nodes has: only several need curves, which take longer to draw
+  const pair = (edge) => Math.min(edge.source, edge.target) + " " + Math.max(edge.source, edge.target);
+  view.edges.forEach((edge) => between.set(pair(edge), (between.get(pair(edge)) || 0) + 1));
   view.edges.forEach((edge) => elements.push({ group: "edges", classes: edge.rejected ? "rejected" : "",
-    data: { id: "e" + edge.id, at: edge.id, source: "n" + edge.source, target: "n" + edge.target, width: 0.8 + 8 * weight(Number(edge.sums[0])) ** 2 } }));
+    data: { id: "e" + edge.id, at: edge.id, source: "n" + edge.source, target: "n" + edge.target, width: 0.8 + 8 * weight(Number(edge.sums[0])) ** 2,
+      curve: edge.source === edge.target || between.get(pair(edge)) > 1 ? "bezier" : "straight" } }));
   if (cy) cy.destroy();
-  cy = cytoscape({ container: $("picture"), elements, style: styles(), layout: { name: "preset", fit: true, padding: 30 }, minZoom: 0.01, maxZoom: 6,
+  cy = cytoscape({ container: $("picture"), elements, style: styles(), layout: { name: "preset", fit: false }, ...fitting(view.nodes), minZoom: 0.01, maxZoom: 6,
     pixelRatio: view.edges.length > 800 ? 1 : "auto", hideEdgesOnViewport: view.edges.length > 1200, textureOnViewport: false, boxSelectionEnabled: false });
-  if (cy.zoom() > 1.6) { cy.zoom(1.6); cy.center(); }
+  cy.one("render", () => { root.dataset.ready = String(Math.round(performance.now())); });
   cy.on("tap", "edge", (event) => choose({ edge: view.edges[event.target.data("at")] }));
   cy.on("tap", "node", (event) => choose({ node: view.nodes[event.target.data("at")] }));
   cy.on("tap", (event) => { if (event.target === cy) choose(null); });
@@ -491,7 +504,7 @@ $("all-rows").addEventListener("click", () => moreRows(shown.length));
 const zoomBy = (factor) => cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
 $("zoom-in").addEventListener("click", () => zoomBy(1.4));
 $("zoom-out").addEventListener("click", () => zoomBy(1 / 1.4));
-$("fit").addEventListener("click", () => cy.fit(cy.elements().not(".gone"), 30));
+$("fit").addEventListener("click", fit);
 $("panel").addEventListener("keydown", (event) => { if (event.key === "Escape") { choose(null); $("view").focus(); } });
 $("copy").addEventListener("click", async () => {
   const text = $("command").textContent;
@@ -502,8 +515,7 @@ $("copy").addEventListener("click", async () => {
   }
 });
 onTheme.push(() => { cy.style(styles()); showKinds(); withTexts = null; showTexts(); });
-addEventListener("beforeprint", () => { printing = true; rowLimit = Math.max(rowLimit, shown.length); themed(); showTable(); cy.resize(); cy.fit(cy.elements().not(".gone"), 20); showTexts(); });
-addEventListener("afterprint", () => { printing = false; themed(); cy.resize(); cy.fit(cy.elements().not(".gone"), 30); });
+addEventListener("beforeprint", () => { printing = true; rowLimit = Math.max(rowLimit, shown.length); themed(); showTable(); cy.resize(); fit(); showTexts(); });
+addEventListener("afterprint", () => { printing = false; themed(); cy.resize(); fit(); });
 openView();
-root.dataset.ready = String(Math.round(performance.now() - started));
 })();
