@@ -76,7 +76,7 @@ class FaultyAccount(FakeAccount):
         super().__init__()
         self.fault = fault
 
-    def client(self, service: str, *, once: bool = False) -> Any:
+    def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
         return FaultyClient(super().client(service, once=once), self.fault)
 
 
@@ -87,5 +87,5 @@ class FaultyAws(FakeAws):
         super().__init__()
         self.fault = fault
 
-    def client(self, service: str, *, once: bool = False) -> Any:
+    def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
         return FaultyClient(super().client(service, once=once), self.fault)

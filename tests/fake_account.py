@@ -215,8 +215,8 @@ class FakeAccount(Opener):
             now=self.clock.now,
         )
 
-    def client(self, service: str, *, once: bool = False) -> Any:
-        del once
+    def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
+        del once, slow
         self.fake_network.other = self.fake_ec2
         assert service != "cloudformation" or self.has_stack, "there is no stack to ask for"
         return {

@@ -580,9 +580,9 @@ class FakeAws(Opener):
 
         return Account(self.client, region=self.region, sleep=sleep, now=lambda: NOW)
 
-    def client(self, service: str, *, once: bool = False) -> Any:
+    def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
         """Return the client of a service."""
-        del once
+        del once, slow
         return {
             "cloudformation": self.cfn,
             "cloudwatch": self.measures,

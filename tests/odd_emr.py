@@ -63,7 +63,7 @@ class OddAccount(FakeAccount):
         config: Any = Config(read_timeout=read_timeout, retries=retries)
         self._real = open_account(region=self.region, profile=None, tell=self.told.append, config=CONFIG.merge(config))
 
-    def client(self, service: str, *, once: bool = False) -> Any:
+    def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
         return self._real.client(service, once=once) if service == "emr" else super().client(service)
 
 

@@ -7,6 +7,7 @@ has, too.
 import itertools
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +40,8 @@ class TinyEc2(ThreadingHTTPServer):
         throttle_every: each request of that number is refused because there are too many; 0 for none.
         denied: operations that the caller may not use, by their names, or by `ACCOUNT:name`.
         fails: operations that are refused from the page of that number on, with an error code.
+        delay_s: how long each answer of EC2 takes.
+        broken_lists: prefix lists whose entries are refused.
         unknown: accounts whose credentials nobody knows.
 
     """
@@ -53,6 +56,8 @@ class TinyEc2(ThreadingHTTPServer):
         self.throttle_every = 0
         self.denied: set[str] = set()
         self.fails: dict[str, tuple[int, str]] = {}
+        self.delay_s = 0.0
+        self.broken_lists: set[str] = set()
         self.unknown: set[str] = set()
         self.numbers = itertools.count(1)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -99,6 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, operation: str, request: Mapping[str, str], account: str, region: str) -> None:
         member, name = MEMBERS[operation]
+        time.sleep(self.server.delay_s)
         items = self.server.rendered.get(name)
         if items is None:
             found = self.server.things.get((account, region), {}).get(name, [])
@@ -106,6 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
                 found = [one["entry"] for one in found if one["list"] == request["PrefixListId"]]
             items = [f"<item>{_xml(one)}</item>" for one in found]
         start, size = int(request.get("NextToken", 0)), int(request["MaxResults"])
+        if request.get("PrefixListId") in self.server.broken_lists:
+            self._refuse(400, "IncorrectState", "The prefix list is being deleted")
+            return
         page, code = self.server.fails.get(operation, (0, ""))
         if code and start >= page * size:
             self._refuse(503 if code in ("RequestLimitExceeded", "Unavailable") else 400, code, "no more of it")

@@ -566,6 +566,8 @@ COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "diff": (find_stack, read_runs, read_flow_logs, find_format),
     "fetch-results": (find_stack, read_runs, remove_copies),
     "snapshot": (read_network,),
+    "graph": (read_flow_logs, find_format),
+    "report": (read_flow_logs, find_format),
     "deploy": (find_stack, change_stack, take_over_bucket, make_resources),
     "enable-flowlogs": (find_stack, enable_flow_logs, mend_policy),
     "disable-flowlogs": (find_stack, disable_flow_logs),

@@ -86,7 +86,8 @@ def test_the_commands_for_own_files_run(tmp_path: Path) -> None:
     (tmp_path / "AWSLogs/2026").mkdir(parents=True)
     for file in (tmp_path / "flowlogs").rglob("*.gz"):
         (tmp_path / "AWSLogs/2026" / file.name).write_bytes(file.read_bytes())
-    lines = re.findall(r"^\$ toptalkers (run-local .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    section = (ROOT / "README.md").read_text().partition("## Count your own files\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\$ toptalkers (run-local .+)$", section, re.MULTILINE)
     assert len(lines) == 3
     for line in lines:
         done = subprocess.run(
@@ -112,3 +113,13 @@ def test_the_example_of_conversations_is_what_the_commands_print(tmp_path: Path)
     sent = json.loads((tmp_path / "truth.json").read_text())["conversations"][:3]
     lines = ["\t".join(str(one[name]) for name in ("client", "server", "port", "bytes")) for one in sent]
     assert example.endswith("\n".join(["", *lines, ""]))
+
+
+def test_the_example_of_names_is_what_the_commands_print(tmp_path: Path) -> None:
+    """README.md shows the answer by groups and services that the sample and its snapshot give."""
+    section = (ROOT / "README.md").read_text().partition("## From addresses to names\n")[2].partition("\n## ")[0]
+    example = section.partition("```console\n")[2].partition("```")[0]
+    made, asked = re.findall(r"^\$ toptalkers (.+)$", example, re.MULTILINE)
+    assert CliRunner().invoke(cli, shlex.split(made.replace("sample/", f"{tmp_path}/"))).exit_code == 0
+    done = CliRunner().invoke(cli, shlex.split(asked.replace("sample/", f"{tmp_path}/")))
+    assert example == f"$ toptalkers {made}\n$ toptalkers {asked}\n{done.stdout}"

@@ -8,6 +8,7 @@ import gzip
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -42,14 +43,14 @@ def flow(time: str, src: str, dst: str, octets: int, *, by: str = "eni-log", por
     return f"{by} {src} {dst} 50000 {port} {protocol} 1 {octets} {at(time)} {at(time) + 60} ACCEPT OK"
 
 
-def taken(time: str, *interfaces: Interface, account: str = "123456789012", **parts: object) -> Snapshot:
+def taken(time: str, *interfaces: Interface, account: str = "123456789012", **parts: Any) -> Snapshot:
     """A snapshot of one account, taken at a time."""
-    return Snapshot((Scope(account, "us-east-1", at(time), interfaces=interfaces, **parts),))  # type: ignore[arg-type]
+    return Snapshot((Scope(account, "us-east-1", at(time), interfaces=interfaces, **parts),))
 
 
-def eni(number: str, *addresses: str, vpc: str = "vpc-a", **more: object) -> Interface:
+def eni(number: str, *addresses: str, vpc: str = "vpc-a", **more: Any) -> Interface:
     """An interface with these addresses."""
-    return Interface(f"eni-{number}", vpc_id=vpc, addresses=addresses, **more)  # type: ignore[arg-type]
+    return Interface(f"eni-{number}", vpc_id=vpc, addresses=addresses, **more)
 
 
 def web(number: int) -> Instance:
@@ -72,7 +73,7 @@ ORDERS = eni(
     group_ids=("sg-9",),
     tags={"Name": "orders-db"},
 )
-TIERS = {"instances": (web(1), web(2)), "groups": groups(**{"1": "web tier", "9": "orders database"})}
+TIERS: dict[str, Any] = {"instances": (web(1), web(2)), "groups": groups(**{"1": "web tier", "9": "orders database"})}
 MORNING = taken("09:00", WEB_1, WEB_2, ORDERS, **TIERS)
 
 
@@ -552,6 +553,17 @@ def test_changes_by_names(days: Path, form: str) -> None:
         sides = saved(days, form)
         assert "~web" in Path(sides[1]).read_text()
     assert run("diff", *sides, *QUESTION, "--format", "tsv") == CHANGES
+
+
+@pytest.mark.parametrize(("command", "output"), [("graph", "n.dot"), ("graph", "n.html"), ("report", "r.html")])
+def test_pictures_of_a_digest_that_keeps_names(days: Path, command: str, output: str) -> None:
+    """Of a digest that keeps names, graph and report have names without --names."""
+    digest = str(days / "day.parquet")
+    run("digest", str(days / "before"), "--names", str(days / "network.json"), "--output", digest)
+    run(command, digest, "--ports", "all", "--output", str(days / output))
+    content = (days / output).read_text()
+    assert "web-1" in content
+    assert "orders-db" in content
 
 
 def test_a_question_by_names_needs_names(days: Path) -> None:

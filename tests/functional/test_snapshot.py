@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from click.testing import CliRunner, Result
 
 from tests.tiny_ec2 import ACCOUNT, MEMBERS, TinyEc2, environment, tiny_ec2
-from toptalkers.aws.account import Account
+from toptalkers.aws.account import CONFIG, ONCE, Account, open_account
 from toptalkers.aws.inventory import take_scope
 from toptalkers.cli.main import cli
 from toptalkers.cli.options import Opener
@@ -249,8 +250,6 @@ class Patient(Opener):
 
     def open(self, **place: Any) -> Account:
         """Each attempt of the client is the only one, so that the gateway's own pauses are seen."""
-        from toptalkers.aws.account import CONFIG, ONCE, open_account
-
         account = open_account(tell=print, config=CONFIG.merge(ONCE), **place)
         account.sleep = self.pauses.append
         return account
@@ -284,6 +283,16 @@ def test_what_is_always_throttled_is_a_hole(ec2: TinyEc2) -> None:
     assert len(scope.interfaces) == 5
 
 
+def test_a_large_page_may_take_long(ec2: TinyEc2) -> None:
+    """Its answer is awaited longer than that of other requests, and is not asked for again."""
+    fill(ec2, 1)
+    ec2.delay_s = 0.3
+    account = open_account(region=None, profile=None, tell=pytest.fail, config=CONFIG.merge(Config(read_timeout=0.1)))
+    scope = take_scope(account, lambda _: None)
+    assert len(scope.interfaces) == 1
+    assert ec2.requests.count("DescribeNetworkInterfaces") == 1
+
+
 ACTIONS = [*SNAPSHOT_READS, "ec2:GetManagedPrefixListEntries"]
 
 
@@ -300,7 +309,24 @@ def test_a_missing_permission_leaves_a_named_hole(ec2: TinyEc2, file: Path, acti
     assert [one.action for one in scope.holes] == [action]
     lists = ("interfaces", "instances", "groups", "subnets", "vpcs", "prefix_lists")
     empty = [one for one in lists if not getattr(scope, one)]
-    assert len(empty) == (0 if action == "ec2:DescribePrefixLists" else 1)
+    assert len(empty) == (0 if "PrefixList" in action and action != "ec2:DescribeManagedPrefixLists" else 1)
+
+
+def test_one_prefix_list_that_refuses(ec2: TinyEc2, file: Path) -> None:
+    """The networks of the others are asked for all the same; that they may not be asked is said once."""
+    fill(ec2, 1)
+    ec2.put(
+        lists=[{"prefixListId": f"pl-{one}", "prefixListName": f"list {one}"} for one in (1, 2)],
+        entries=[{"list": "pl-2", "entry": {"cidr": "192.0.2.0/24"}}],
+    )
+    ec2.broken_lists = {"pl-1"}
+    assert run("--output", str(file)).exit_code == 1
+    [scope] = read_snapshot(file).scopes
+    assert scope.prefix_lists == (PrefixList("pl-1", "list 1"), PrefixList("pl-2", "list 2", ("192.0.2.0/24",)))
+    [hole] = scope.holes
+    assert hole.why.startswith("pl-1: ec2 GetManagedPrefixListEntries: ")
+    ec2.denied = {"GetManagedPrefixListEntries"}
+    assert run("--output", str(file)).stderr.count("without ec2:GetManagedPrefixListEntries") == 1
 
 
 def test_the_policy_has_all_that_is_asked(ec2: TinyEc2, file: Path) -> None:

@@ -4,6 +4,7 @@ Takes a folder of flow logs and a folder to leave what it got in. Ends with the 
 fails; prints each command before it runs.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 import boto3
+
+from toptalkers.sample.snapshot import RANGES
 
 TOPTALKERS = [sys.executable, "-m", "toptalkers"]
 
@@ -41,6 +44,25 @@ def stack_output(name: str) -> str:
     return next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == name)
 
 
+def tell_names(stored: str, got: Path) -> None:
+    """Take a snapshot, name the fetched answer by it, and draw what is stored."""
+    ranges = [
+        {"ip_prefix": one.network, "region": one.region, "service": one.service, "network_border_group": one.region}
+        for one in RANGES
+    ]
+    (got / "ip-ranges.json").write_text(json.dumps({"prefixes": ranges, "ipv6_prefixes": []}))
+    snapshot = got / "network.json.gz"
+    toptalkers("snapshot", "--ip-ranges", str(got / "ip-ranges.json"), "--output", str(snapshot))
+    # The traffic is of one day, and the snapshot of today.
+    naming = ["--names", str(snapshot), "--names-within", "36500d"]
+    for name, key in (("by-port.tsv", "src.sg,dst.sg,dstport"), ("by-service.tsv", "src.sg,dst.sg,service")):
+        (got / name).write_text(toptalkers("fetch-results", *naming, "--by", key, "--format", "tsv"))
+    asked = ["--ports", "all"]
+    toptalkers("graph", stored, *naming, *asked, "--metric", "bytes", "--output", str(got / "network.html"))
+    toptalkers("graph", stored, *naming, *asked, "--view", "sg", "--output", str(got / "network.dot"))
+    toptalkers("report", stored, *naming, "--output", str(got / "report.html"))
+
+
 def main(source: Path, got: Path, parts: set[str]) -> None:
     """Deploy, enable, replay, run-local from S3, run-emr, fetch-results, disable, destroy."""
     vpc = boto3.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -64,6 +86,8 @@ def main(source: Path, got: Path, parts: set[str]) -> None:
         (got / "table.txt").write_text(toptalkers("fetch-results", "--format", "table", "--top", "5"))
         clusters = boto3.client("emr").list_clusters()["Clusters"]
         assert [cluster["Status"]["State"] for cluster in clusters] == ["TERMINATED"]
+    if "names" in parts:
+        tell_names(f"s3://{bucket}/flowlogs/", got)
     if "conversations" in parts:
         toptalkers("run-emr", "--yes", "--count", "once", "--pairs")
         with (got / "pairs.txt").open("w") as log:

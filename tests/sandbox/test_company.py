@@ -1,16 +1,22 @@
 """The sample's company in the sandbox, as the commands and EC2's own calls see it."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from toptalkers.names.snapshot import read_snapshot
+from toptalkers.permissions import Names, policy_of
 from toptalkers.sample.snapshot import company_snapshot, group_id
 from toptalkers.sandbox.local_aws import local_aws
 
@@ -37,24 +43,36 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield dict(aws.environment)
 
 
-@pytest.fixture
-def ec2(environment: dict[str, str]) -> Any:
-    return boto3.client(
-        "ec2",
+def client(environment: Mapping[str, str], service: str = "ec2", **config: Any) -> Any:
+    """A client for the sandbox, with the account's own key."""
+    session: Any = boto3.Session()
+    return session.client(
+        service,
         endpoint_url=environment["AWS_ENDPOINT_URL"],
         region_name=environment["AWS_REGION"],
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        config=Config(**config),
     )
+
+
+@pytest.fixture
+def ec2(environment: dict[str, str]) -> Any:
+    return client(environment)
+
+
+def take_snapshot(environment: Mapping[str, str], folder: Path, code: int = 0) -> Path:
+    """Run `toptalkers snapshot`, which ends with a code; return its file."""
+    file = folder / "network.json.gz"
+    command = [sys.executable, "-m", "toptalkers", "snapshot", "--output", str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == code, done.stderr
+    return file
 
 
 def test_a_snapshot_of_the_sandbox_is_the_company(environment: dict[str, str], tmp_path: Path) -> None:
     """`toptalkers snapshot` finds all that the company has, as the sample says it, and nothing is missing."""
-    file = tmp_path / "network.json.gz"
-    command = [sys.executable, "-m", "toptalkers", "snapshot", "--output", str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    (scope,) = read_snapshot(file).scopes
+    (scope,) = read_snapshot(take_snapshot(environment, tmp_path)).scopes
     assert (scope.account_id, scope.region, scope.holes) == (COMPANY.account_id, COMPANY.region, ())
     for name, key in LISTS.items():
         found = {getattr(one, key): one for one in getattr(scope, name)}
@@ -87,6 +105,59 @@ def test_a_page_that_does_not_exist_is_refused(ec2: Any) -> None:
     for arguments, code in (({"NextToken": "of mine"}, "InvalidNextToken"), ({"MaxResults": 2000}, "InvalidParameter")):
         with pytest.raises(ClientError, match=code):
             ec2.describe_security_groups(**arguments)
+
+
+def test_too_many_requests_are_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    """After 50 requests without filters EC2 takes ten per second; `toptalkers snapshot` waits, and loses nothing."""
+    ec2 = client(environment, retries={"total_max_attempts": 1})
+    refusals: list[str] = []
+    ends = threading.Event()
+
+    def press() -> None:
+        while not ends.is_set():
+            for arguments in ({}, {"MaxResults": 5}):
+                try:
+                    ec2.describe_security_groups(**arguments)
+                except ClientError as error:
+                    refusals.append(error.response["Error"]["Code"])
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(press)
+        try:
+            while not refusals:
+                time.sleep(0.05)
+            file = take_snapshot(environment, tmp_path)
+        finally:
+            ends.set()
+        done.result()
+    assert set(refusals) == {"RequestLimitExceeded"}
+    (scope,) = read_snapshot(file).scopes
+    assert (len(scope.groups) > len(COMPANY.groups), scope.holes) == (True, ())
+
+
+def test_what_may_not_be_asked_is_a_hole(tmp_path: Path) -> None:
+    """With the policy of `render permissions snapshot` all is there; without one of its actions, the rest is."""
+    (tmp_path / "aws").mkdir()
+    with local_aws(tmp_path / "aws", enforce_iam=True) as aws:
+        policy = policy_of(["snapshot"], Names())
+        for name, statement in (("all", policy["Statement"]), ("some", without(policy, "ec2:DescribeInstances"))):
+            iam = client(aws.environment, "iam")
+            iam.create_user(UserName=name)
+            document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+            iam.put_user_policy(UserName=name, PolicyName="snapshot", PolicyDocument=document)
+            key = iam.create_access_key(UserName=name)["AccessKey"]
+            keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+            (scope,) = read_snapshot(
+                take_snapshot({**aws.environment, **keys}, tmp_path, code=int(name != "all"))
+            ).scopes
+            assert len(scope.interfaces) == len(COMPANY.interfaces)
+            assert [hole.action for hole in scope.holes] == ["ec2:DescribeInstances"] * (name != "all")
+            assert bool(scope.instances) == (name == "all")
+
+
+def without(policy: Any, action: str) -> list[Any]:
+    """The statements of a policy without an action."""
+    return [{**one, "Action": [each for each in one["Action"] if each != action]} for one in policy["Statement"]]
 
 
 def test_interfaces_are_filtered(ec2: Any) -> None:

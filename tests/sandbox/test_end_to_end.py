@@ -62,7 +62,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     source, got = folder / "source", folder / "got"
     got.mkdir()
     write_sample(source, records=30_000)
-    tell(source, got, "emr", "conversations")
+    tell(source, got, "emr", "names", "conversations")
     return source, got
 
 
@@ -89,6 +89,25 @@ def test_conversations_on_a_cluster(told: tuple[Path, Path]) -> None:
     assert set(reasons) <= set((got / "pairs.txt").read_text().splitlines())
 
 
+def test_from_addresses_to_names(told: tuple[Path, Path]) -> None:
+    """snapshot, fetch-results --names, graph, report: as run-local names the source by the snapshot of the sample."""
+    source, got = told
+    command = [sys.executable, "-m", "toptalkers", "run-local", str(source), "--names", str(source / "snapshot.json")]
+    command += ["--by", "src.sg,dst.sg,dstport", "--metric", "bytes", "--ports", "all", "--format", "tsv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert (got / "by-port.tsv").read_text() == done.stdout
+    services = [line.split("\t") for line in (got / "by-service.tsv").read_text().splitlines()]
+    assert {("app", "orders-db", "postgresql"), ("batch", "AWS S3 us-east-1", "https")} <= {
+        (source, target, service) for source, target, service, _ in services
+    }
+    assert "~" not in "".join(source + target for source, target, *_ in services)
+    for name in ("network.html", "report.html"):
+        page = (got / name).read_text()
+        assert page.lower().startswith("<!doctype html>")
+        assert "orders-db" in page
+    assert '"orders-db"' in (got / "network.dot").read_text()
+
+
 def test_the_demo_itself(tmp_path: Path) -> None:
     """scripts/demo's story succeeds, with the ranked table, and says that both engines gave the same bytes."""
     command = [sys.executable, "-m", "toptalkers", "sandbox", "run", "--", "bash", str(ROOT / "scripts/demo-story")]
@@ -96,9 +115,12 @@ def test_the_demo_itself(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "same bytes: " in done.stdout
-    last = done.stdout.splitlines()[-1].split()
-    assert last[0] == "10"
+    by_address, by_name = done.stdout.split("# This was the answer by addresses:")[1].split("# And by names:")
+    rows = by_address.splitlines()
+    last = [row for row in rows if row.startswith("10 ")][-1].split()
     assert last[3] == "443"
+    assert "batch" in by_name
+    assert "AWS S3 us-east-1" in by_name
 
 
 def test_runs_that_go_wrong() -> None:

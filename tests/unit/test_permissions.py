@@ -35,7 +35,7 @@ def handlers(kind: str) -> set[str]:
 def test_each_command_that_talks_to_aws_has_a_policy() -> None:
     """Only the commands that never do have none."""
     commands = {name for names in SECTIONS.values() for name in names}
-    assert commands - set(COMMANDS) == {"sample", "sandbox", "render"}
+    assert commands - set(COMMANDS) - {"names"} == {"sample", "sandbox", "render"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,6 +12,7 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.names.interfaces import PATTERNS, describe
 from toptalkers.names.ranges import read_ip_ranges
 from toptalkers.names.snapshot import (
+    LATEST_S,
     Hole,
     Instance,
     Interface,
@@ -45,7 +46,7 @@ def lists(one: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 TEXTS = st.lists(TEXT, max_size=2).map(tuple)
-NUMBERS = st.integers(-1, 2**40)
+NUMBERS = st.integers(-1, LATEST_S - 1)
 RULES = built(Rule, is_inbound=st.booleans(), protocol=TEXT, from_port=NUMBERS, to_port=NUMBERS, other=TEXT)
 INTERFACES = built(
     Interface,
@@ -144,7 +145,8 @@ PACKED = gzip.compress(SAID, mtime=0)
         (SAID.replace(b'["10.0.0.2"]', b"null"), "a.json: scopes[0].interfaces[1].addresses: null is not a list"),
         (SAID.replace(b'"web-1"', b"1.5"), "a.json: scopes[0].interfaces[0].tags.Name: 1.5 is not a text"),
         (SAID.replace(b'"interface_id": "eni-2", ', b""), "a.json: scopes[0].interfaces[1]: 'interface_id' is "),
-        (SAID.replace(b"1795428000", b'"now"'), "a.json: scopes[0].taken_s: 'now' is not a whole number"),
+        (SAID.replace(b"1795428000", b'"now"'), "a.json: scopes[0].taken_s: 'now' is not a number from -1 to "),
+        (SAID.replace(b"1795428000", b"9" * 12), "a.json: scopes[0].taken_s: 999999999999 is not a number from -1 to "),
         (SAID.replace(b"192.0.2.0/24", b"192.0.2.1/24"), "a.json: ranges[0].network: '192.0.2.1/24' is not a network"),
         (b'{"toptalkers": "snapshot", "version": 1}', "a.json: the file: 'scopes' is missing"),
     ],
@@ -154,6 +156,27 @@ def test_what_is_wrong_is_said_with_its_place(content: bytes, said: str) -> None
     with pytest.raises(ToptalkersError) as error:
         parse_snapshot(content, "a.json")
     assert error.value.message.startswith(said)
+
+
+@given(st.data())
+def test_a_changed_file_is_a_snapshot_or_one_error(data: st.DataObject) -> None:
+    """Whatever value is put into the file, and wherever, nothing else is raised."""
+    found = json.loads(SAID)
+    inside = found
+    while True:
+        key = data.draw(st.sampled_from(sorted(inside) if isinstance(inside, dict) else range(len(inside))))
+        if not isinstance(inside[key], (dict, list)) or not inside[key] or data.draw(st.booleans()):
+            break
+        inside = inside[key]
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
+    inside[key] = data.draw(leaves | st.lists(leaves, max_size=2) | st.dictionaries(TEXT, leaves, max_size=2))
+    said = "a.json"
+    try:
+        snapshot = parse_snapshot(json.dumps(found).encode(), "a.json")
+        assert parse_snapshot(b"".join(format_snapshot(snapshot)), "a.json") == snapshot
+    except ToptalkersError as error:
+        said = error.message
+    assert said.startswith("a.json")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

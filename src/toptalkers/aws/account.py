@@ -57,6 +57,9 @@ CONFIG = Config(
 ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=20)
 """For a request that must not be repeated; its answer is awaited longer."""
 
+SLOW = Config(read_timeout=30)
+"""For listings in large pages, which EC2 takes seconds for."""
+
 PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 """Variables that count as unset if they are empty, as for the AWS CLI; botocore would take the empty name."""
 
@@ -95,8 +98,15 @@ class RoleToAssume:
 class MakeClient(Protocol):
     """Makes a client of a service: that of a session, or a fake one in tests."""
 
-    def __call__(self, service: str, *, once: bool = False) -> Any:
-        """Make a client of a service by boto3's name for it; with `once`, the client sends each request only once."""
+    def __call__(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
+        """Make a client of a service by boto3's name for it.
+
+        Args:
+            service: the name.
+            once: whether the client sends each request only once.
+            slow: whether the client waits longer for an answer.
+
+        """
 
 
 def utc_now() -> datetime:
@@ -169,7 +179,7 @@ class Account:
     @cached_property
     def inventory(self) -> InventoryGateway:
         """EC2, for a snapshot."""
-        return InventoryGateway(self.client("ec2"), sleep=self.sleep)
+        return InventoryGateway(self.client("ec2", slow=True), sleep=self.sleep)
 
     @cached_property
     def quotas(self) -> QuotaGateway:
@@ -213,10 +223,11 @@ def open_account(
     if role:
         session = _assume(session, role, profile, tell, config)
 
-    def client(service: str, *, once: bool = False) -> Any:
+    def client(service: str, *, once: bool = False, slow: bool = False) -> Any:
+        own = config.merge(ONCE) if once else config.merge(SLOW) if slow else config
         with explained(service):
             try:
-                made: Any = session.client(service, config=config.merge(ONCE) if once else config)  # type: ignore[call-overload]
+                made: Any = session.client(service, config=own)  # type: ignore[call-overload]
             except ValueError as error:
                 raise AwsError(
                     f"no client of {service} can be made: {error}", hint="is AWS_ENDPOINT_URL or the Region mistyped?"

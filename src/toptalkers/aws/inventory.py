@@ -8,6 +8,7 @@ import ipaddress
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toptalkers.aws.failures import AwsError, explained
@@ -197,9 +198,12 @@ class _Taking:
         self.holes: list[Hole] = []
         self._advance = advance
         self._silence = ""
+        self._denied: set[str] = set()
 
     def ask(self, action: str, ask: Callable[[Advance], list[_T]], what: str = "") -> list[_T]:
         """Ask; after a failure, return what had come."""
+        if action in self._denied:
+            return []
         if self._silence:  # each further request would wait for a minute
             self.holes.append(Hole(action, self._silence))
             return []
@@ -208,26 +212,24 @@ class _Taking:
         except BrokenOffError as error:
             kept = f"; only the first {len(error.found):,} are here" if error.found else ""
             self.holes.append(Hole(action, f"{what}{error.message}{kept}"))
+            if error.is_denied:
+                self._denied.add(action)
             if error.is_silent:
                 self._silence = error.message
             return error.found
 
     def prefix_lists(self, ec2: InventoryGateway) -> list[PrefixList]:
-        """Ask for all prefix lists with their networks; those whose networks are not told are left out."""
+        """Ask for all prefix lists with their networks; of a list that refuses, only the name is known."""
         found = self.ask("ec2:DescribePrefixLists", ec2.aws_prefix_lists)
         known = {one.list_id for one in found}
-        refused = False
         for one in self.ask("ec2:DescribeManagedPrefixLists", ec2.managed_prefix_lists):
-            if one.list_id not in known and not refused:
-                before = len(self.holes)
+            if one.list_id not in known:
                 networks = self.ask(
                     "ec2:GetManagedPrefixListEntries",
-                    lambda advance, one=one: ec2.prefix_list_networks(one.list_id, advance),  # type: ignore[misc]
+                    partial(ec2.prefix_list_networks, one.list_id),
                     f"{one.list_id}: ",
                 )
-                refused = len(self.holes) > before  # the others would be, too
-                if networks:
-                    found.append(replace(one, networks=tuple(networks)))
+                found.append(replace(one, networks=tuple(networks)))
         return found
 
 

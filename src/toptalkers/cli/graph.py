@@ -11,7 +11,7 @@ from toptalkers.answer.presentation import parse_top
 from toptalkers.cli.naming import Naming, naming_options
 from toptalkers.cli.options import picture_query_options
 from toptalkers.cli.params import OUTPUT
-from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options
+from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options, naming_of
 from toptalkers.cli.sections import SectionedCommand
 from toptalkers.cli.talk import say
 from toptalkers.errors import UsageError
@@ -84,9 +84,9 @@ def graph(
 
     kind = kind_of_file(output)
     edges = DEFAULT_TOP.get(kind, TEXT_TOP) if top is None else parse_top(top)
-    naming: Naming | None = given["naming"]
-    views = _views(view, naming, every=kind == "html")
     options = LocalOptions(output=output, engine="local", **given)
+    naming = naming_of(query, options)
+    views = _views(view, naming, every=kind == "html")
     writer = _writer(kind)
     with explain_no_memory():
         names, services = (naming or Naming()).load()
@@ -122,7 +122,7 @@ def _views(view: str | None, naming: Naming | None, *, every: bool) -> tuple[str
     """By what the network is seen; the first one is shown first."""
     from toptalkers.picture.network import ADDRESS_VIEW, NAMED_VIEWS, parse_view
 
-    has_names = naming is not None and bool(naming.paths)
+    has_names = naming is not None and naming.has_names
     first = parse_view(view) if view else "name" if has_names else ADDRESS_VIEW
     if first not in (ADDRESS_VIEW, "kind") and not has_names:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from toptalkers.answer.presentation import parse_top
 from toptalkers.cli.naming import Naming, naming_options
 from toptalkers.cli.options import report_query_options
 from toptalkers.cli.params import ENGINE, OUTPUT
-from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options
+from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options, naming_of
 from toptalkers.cli.sections import SectionedCommand
 from toptalkers.errors import UsageError
 from toptalkers.question.query import Query
@@ -29,7 +30,12 @@ ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
 @naming_options
 @click.option("--top", metavar="N", default="10", show_default=True, help="How many rows a table has, 0 for all.")
 @click.option(
-    "--edges", metavar="N", default="100", show_default=True, help="How many edges the picture has, 0 for all."
+    "--edges",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="How many edges the picture has, 0 for all.",
 )
 @click.option(
     "--zone-price",
@@ -56,7 +62,7 @@ def report(
     *,
     query: Query,
     top: str,
-    edges: str,
+    edges: int,
     zone_price: float,
     title: str,
     output: Path | None,
@@ -82,12 +88,14 @@ def report(
         raise UsageError(
             f"--output {visible(output.name)}: a report is HTML", hint=f"did you mean {visible(output.stem)}.html?"
         )
-    rows, most_edges = parse_top(top), parse_top(edges)
-    naming: Naming | None = given["naming"]
+    if not isfinite(zone_price):
+        raise UsageError("--zone-price: it must be a number", hint="AWS's usual price is 0.01")
+    rows = parse_top(top)
     options = LocalOptions(output=output, **given)
+    naming = naming_of(query, options)
     with explain_no_memory():
         names, services = (naming or Naming()).load()
-        known = names if naming and naming.paths else None
+        known = names if naming and naming.has_names else None
         question = report_question(query, known)
         pictured = replace(query, metric=METRICS)
 
@@ -107,9 +115,9 @@ def report(
                     known,
                     services,
                     command=lambda asked, shown: command_again(asked, options, top=shown),
-                    command_of_view=lambda by: commands_of_view(pictured, options, by, top=most_edges),
+                    command_of_view=lambda by: commands_of_view(pictured, options, by, top=edges),
                     top=rows,
-                    edges=most_edges,
+                    edges=edges,
                     zone_price=zone_price,
                     title=title,
                     made=f"toptalkers {__version__}, {format_time(datetime.now(UTC).replace(microsecond=0))}",

@@ -215,6 +215,19 @@ def find_local_inputs(query: Query, options: LocalOptions) -> "Inputs":
     return inputs + Inputs(tuple(listed), ())
 
 
+def naming_of(query: Query, options: LocalOptions) -> Naming | None:
+    """The options' naming; without `--names`, with the names that digests among the inputs keep.
+
+    For commands that need names before they look for their inputs. Of S3, only objects that are named are looked at.
+    """
+    from toptalkers.records.wanted import Origin
+
+    paths = tuple(path for path in options.paths if not path.startswith("s3://") or path.endswith(".parquet"))
+    if (options.naming and options.naming.paths) or not (paths or options.manifest):
+        return options.naming
+    return with_kept(options.naming, find_local_inputs(query, replace(options, paths=paths, origin=Origin())).files)
+
+
 def _without_output(inputs: "Inputs", options: LocalOptions) -> "Inputs":
     """The inputs but for the answer of an earlier run, which lies in one of the folders and would be counted again.
 

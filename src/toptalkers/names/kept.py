@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from toptalkers.errors import ToptalkersError
-from toptalkers.names.snapshot import Scope, Snapshot, format_snapshot, parse_snapshot
+from toptalkers.names.snapshot import Interface, PrefixList, Scope, Snapshot, format_snapshot, parse_snapshot
 
 Item = TypeVar("Item")
 
@@ -52,17 +52,28 @@ def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 
 def _joined(one: Scope, other: Scope) -> Scope:
+    """Both parts of a scope."""
+    # Of an interface that only logged records, a digest keeps no more than the VPC; another may know all of it.
+    interfaces = sorted((*one.interfaces, *other.interfaces), key=lambda item: not _has_only_vpc(item))
+    lists: dict[tuple[str, str], dict[str, None]] = {}
+    for item in (*one.prefix_lists, *other.prefix_lists):
+        lists.setdefault((item.list_id, item.name), {}).update(dict.fromkeys(item.networks))
     return replace(
         one,
-        interfaces=_union(one.interfaces, other.interfaces, lambda item: item.interface_id),
-        instances=_union(one.instances, other.instances, lambda item: item.instance_id),
-        groups=_union(one.groups, other.groups, lambda item: item.group_id),
-        subnets=_union(one.subnets, other.subnets, lambda item: item.subnet_id),
-        vpcs=_union(one.vpcs, other.vpcs, lambda item: item.vpc_id),
-        prefix_lists=_union(one.prefix_lists, other.prefix_lists, lambda item: (item.list_id, item.networks)),
-        holes=_union(one.holes, other.holes, lambda item: item),
+        interfaces=_each_once(interfaces, lambda item: item.interface_id),
+        instances=_each_once((*one.instances, *other.instances), lambda item: item.instance_id),
+        groups=_each_once((*one.groups, *other.groups), lambda item: item.group_id),
+        subnets=_each_once((*one.subnets, *other.subnets), lambda item: item.subnet_id),
+        vpcs=_each_once((*one.vpcs, *other.vpcs), lambda item: item.vpc_id),
+        prefix_lists=tuple(PrefixList(*key, tuple(networks)) for key, networks in lists.items()),
+        holes=_each_once((*one.holes, *other.holes), lambda item: item),
     )
 
 
-def _union(some: Iterable[Item], more: Iterable[Item], identity: Callable[[Item], object]) -> tuple[Item, ...]:
-    return tuple({identity(item): item for item in (*more, *some)}.values())
+def _has_only_vpc(one: Interface) -> bool:
+    return one == Interface(one.interface_id, one.vpc_id)
+
+
+def _each_once(items: Iterable[Item], identity: Callable[[Item], object]) -> tuple[Item, ...]:
+    """The items, each identity once; the last one of it."""
+    return tuple({identity(item): item for item in items}.values())

@@ -22,6 +22,9 @@ Tags = Mapping[str, str]
 VERSION = 1
 """The version of the format. Keys that are added do not change it; a key whose meaning changes does."""
 
+LATEST_S = 253_402_300_800
+"""The year 10,000, in seconds since 1970: no time and no other number of a snapshot is as large."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -358,7 +361,7 @@ def _reader(name: str, hint: Any) -> _Read:
     if hint is bool:
         return _plain(bool, "true or false")
     if hint is int:
-        return _plain(int, "a whole number")
+        return _number
     if hint is str:
         return _network if name == "network" else _plain(str, "a text")
     if hint == Tags:
@@ -377,6 +380,12 @@ def _plain(kind: type, what: str) -> _Read:
         return value
 
     return read
+
+
+def _number(value: Any, place: str) -> int:
+    if type(value) is not int or not -1 <= value < LATEST_S:
+        raise _WrongError(place, f"{_shown(value)} is not a number from -1 to {LATEST_S - 1}")
+    return value
 
 
 def _list_of(read_one: _Read) -> _Read:

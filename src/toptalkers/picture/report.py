@@ -5,7 +5,7 @@ them are filled while the lines of one answer by addresses are read (`report_que
 answer (`answer/named.py`). `report_page.py` writes them as HTML.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from toptalkers.answer.answer import Answer
@@ -48,6 +48,9 @@ VIEWS = ("name", "asg", "sg", "subnet")
 """How the picture of a report can be seen, if addresses are named."""
 
 _REFUSED = "refused"
+
+_DERIVED = ("sources", "targets", "services")
+"""The tables that are made of the rows of another: each by one column of `conversations`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +252,26 @@ def build_report(
         action = "ALL"
     main = NO_ACTION if action == "ALL" else action
 
-    def table(name: str, of: str = main, kept: int = top) -> Table:
+    columns = _Columns(3)
+
+    def table(name: str, rows: Iterable[Row], kept: int = top, of: str = main) -> Table:
         asked = tables.question(name, action="ALL" if of == NO_ACTION else of)
-        return _table(tables.of(of, name), tables.of(of, "hours"), asked, kept, command(asked, kept))
+        return _table(rows, asked, kept, command(asked, kept))
 
     doubts = find_doubts(query, answer.tally, answer.quality)
     if found > {NO_ACTION}:
-        records = tables.of(NO_ACTION, "hours")
-        number = sum(row.sums[1] for row in _rows(records, tables.question("hours"), 0))
+        number = sum(row.sums[1] for row in tables.rows(NO_ACTION, "hours"))
         doubts.append(f"action: {number:,} records have none, so they are neither accepted nor refused, and left out")
-    hours = table("hours", kept=0)
+    conversations = table("conversations", columns.adding(tables.rows(main, "conversations")))
+    sources, targets, ports = (table(name, columns.ranked(at)) for at, name in enumerate(_DERIVED))
+    hours = table("hours", tables.rows(main, "hours"), kept=0)
+    zones = refused = None
+    if names is not None:
+        zones = _zones(table("zones", tables.rows(main, "zones"), kept=0), query, zone_price, top)
+    if query.action != "ACCEPT" and action != "ALL":
+        refused = table(_REFUSED, tables.rows("REJECT", _REFUSED), of="REJECT")
+    tables.forget()  # the picture needs the memory
+    del columns
     tally, statement = format_tally(answer.tally), format_quality(answer)
     network = network_of(
         talkers,
@@ -282,12 +295,12 @@ def build_report(
         counted=answer.tally.counted,
         files=answer.tally.files_read,
         hours=replace(hours, rows=tuple(sorted(hours.rows, key=lambda row: row.key))),
-        conversations=table("conversations"),
-        sources=table("sources"),
-        targets=table("targets"),
-        services=table("services"),
-        zones=_zones(table("zones", kept=0), query, zone_price, top) if names is not None else None,
-        refused=None if query.action == "ACCEPT" or action == "ALL" else table(_REFUSED, "REJECT"),
+        conversations=conversations,
+        sources=sources,
+        targets=targets,
+        services=ports,
+        zones=zones,
+        refused=refused,
         has_names=names is not None,
         counts_once=query.count == "once",
         network=network,
@@ -295,7 +308,10 @@ def build_report(
 
 
 class _KnownZones(Names):
-    """Calls addresses by their zone alone: those without one, or with several, are all called `NO_ZONE`."""
+    """Calls addresses by their zone alone: those without one, or with several, are all called `NO_ZONE`.
+
+    So what is outside of zones does not fill memory with rows that no table shows.
+    """
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -308,6 +324,18 @@ class _KnownZones(Names):
         """The zone of an address, with `~` if it is of another time."""
         label = self._names.label(part, address, window, interface_id)
         return label if label.removeprefix("~") in self._zones else NO_ZONE
+
+    def epoch(self, window: Window | None) -> int:
+        """As the names have it."""
+        return self._names.epoch(window)
+
+    def vpc_of(self, interface_id: str) -> str:
+        """As the names have it."""
+        return self._names.vpc_of(interface_id)
+
+    def attached_s(self, address: str) -> int:
+        """As the names have it."""
+        return self._names.attached_s(address)
 
 
 class _Tables:
@@ -343,6 +371,18 @@ class _Tables:
             self._made[action, name] = made
         return made
 
+    def rows(self, action: str, name: str) -> Iterator[Row]:
+        """The rows of a table, of records with an action, in the order of an answer; none if no record has it."""
+        width = len(self.question(name).lines.columns)
+        for chunk in self.of(action, name).chunks(0):
+            for line in chunk.splitlines():
+                texts = line.decode().split("\t")
+                yield Row(tuple(texts[:width]), tuple(map(int, texts[width:])))
+
+    def forget(self) -> None:
+        """Drop all rows."""
+        self._made.clear()
+
     def watched(self, read: Iterator[bytes]) -> Iterator[bytes]:
         """Add pieces of whole lines as they are read; ToptalkersError for a wrong line."""
         try:
@@ -367,26 +407,47 @@ class _Tables:
         if not piece:
             return
         self.actions.add(action)
-        for name in self._keys:
+        for name in self._keys.keys() - {*_DERIVED}:
             is_only_refused = action == "REJECT" and self._query.action == "ALL"
             if (action == "REJECT") if name == _REFUSED else (name == "hours" or not is_only_refused):
                 self.of(action, name).add(piece)
 
 
-def _rows(found: Collapsed, query: Query, top: int) -> list[Row]:
-    """The largest rows of a table, 0 for all."""
-    width = len(query.lines.columns)
-    lines = (line.decode().split("\t") for chunk in found.chunks(top) for line in chunk.splitlines())
-    return [Row(tuple(texts[:width]), tuple(map(int, texts[width:]))) for texts in lines]
+class _Columns:
+    """The sums of the first metrics by the values of each column, of the rows that are passed on."""
+
+    def __init__(self, width: int) -> None:
+        self._by_column: list[dict[str, list[int]]] = [{} for _ in range(width)]
+
+    def adding(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Pass rows on, and add them up."""
+        for row in rows:
+            for value, sums in zip(row.key, self._by_column, strict=True):
+                known = sums.get(value)
+                if known is None:
+                    sums[value] = list(row.sums)
+                else:
+                    for at, number in enumerate(row.sums):
+                        known[at] += number
+            yield row
+
+    def ranked(self, column: int) -> Iterator[Row]:
+        """The rows by the values of one column, in the order of an answer."""
+        sums = self._by_column[column]
+        order = sorted(sums, key=lambda value: (-sums[value][0], value.encode()))
+        return (Row((value,), tuple(sums[value])) for value in order)
 
 
-def _table(found: Collapsed, hours: Collapsed, query: Query, top: int, command: str) -> Table:
-    rows = _rows(found, query, top)
-    by_hour = replace(query, by=("hour",), metric=METRICS)
-    sums = [row.sums for row in _rows(hours, by_hour, 0)]
-    total = {metric: sum(one[at] for one in sums) for at, metric in enumerate(METRICS)}
-    totals = tuple(map(total.__getitem__, query.metric))
-    return Table(query, tuple(rows), len(found) - len(rows), totals, command)
+def _table(rows: Iterable[Row], query: Query, top: int, command: str) -> Table:
+    """The first rows of all rows, which are read to their end; 0 for all."""
+    totals = [0] * len(query.metric)
+    shown, number = [], 0
+    for number, row in enumerate(rows, 1):
+        for at, value in enumerate(row.sums):
+            totals[at] += value
+        if not top or number <= top:
+            shown.append(row)
+    return Table(query, tuple(shown), number - len(shown), tuple(totals), command)
 
 
 def _zones(pairs: Table, query: Query, price: float, top: int) -> Zones:

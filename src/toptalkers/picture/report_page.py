@@ -87,7 +87,11 @@ def _summary(report: Report) -> Iterator[str]:
     records = report.hours.totals[1]
     refused = report.refused.totals[0] if report.refused else 0
     what = {"ACCEPT": " accepted", "REJECT": " refused", "ALL": ""}[report.action]
-    others = f"; {refused:,} more were refused" if refused and report.action == "ACCEPT" else ""
+    others = (
+        f"; {refused:,} more {'was' if refused == 1 else 'were'} refused"
+        if refused and report.action == "ACCEPT"
+        else ""
+    )
     yield (
         f"<p>{report.counted:,} record{' counts' if report.counted == 1 else 's count'}, in {files}{span}."
         f" The {records:,}{what} ones carried <strong>{_amount(total)}</strong>{others}.</p>\n"
@@ -105,7 +109,9 @@ def _summary(report: Report) -> Iterator[str]:
     if report.refused and report.refused.rows:
         row = report.refused.rows[0]
         number = report.refused.totals[0]
-        yield (f"<li>Most often refused of {number:,}: {_conversation(row)}, {row.sums[0]:,} records.</li>\n")
+        yield (
+            f"<li>Most often refused of {number:,}: {_conversation(row)}, {format_sum('records', row.sums[0])}.</li>\n"
+        )
     if report.doubts:
         number = len(report.doubts)
         yield (
@@ -205,14 +211,14 @@ def _between_zones(report: Report) -> Iterator[str]:
         why = f"Each conversation is counted once, so a GB is paid for in both directions: {_dollars(zones.per_gb)}"
     else:
         why = (
-            "Records are added up as they were logged. The interfaces of both ends log what crosses, and each log is for"
-            f" the direction that its end pays: {_dollars(zones.per_gb)} per logged GB. If only one end is logged, it is"
-            " twice as much"
+            "Records are added up as logged. The interfaces of both ends log what crosses, and each log is for"
+            f" the direction that its end pays: {_dollars(zones.per_gb)} per logged GB. If only one end is logged,"
+            " it is twice as much"
         )
     yield (
         '<p class="note">A rule of thumb, not a bill: '
-        f"{_dollars(zones.price)} per GB (10<sup>9</sup> bytes) in each direction, AWS's usual price as of"
-        f" {ZONE_PRICE_DATE} (<code>--zone-price</code> sets another). {_text(why)}. Some traffic is free, such as"
+        f"{_dollars(zones.price)} per GB (10<sup>9</sup> bytes) in each direction, AWS's usual price as"
+        f" of {ZONE_PRICE_DATE} (<code>--zone-price</code> sets another). {_text(why)}. Some traffic is free, such as"
         " that of a load balancer to its targets or of a database to its replica.</p>\n"
     )
     yield from _table("The largest pairs of zones", zones.table)

@@ -10,11 +10,13 @@ Where MiniStack's answers lack what AWS's have, they are completed here, for all
 - The IPv6 networks of subnets and VPCs.
 - The filters of DescribeNetworkInterfaces.
 - Pages: `MaxResults` and `NextToken`.
+- Throttling, by the numbers of EC2's developer guide ("Request throttling for the Amazon EC2 API").
 - The networks of S3's prefix list are those of the company's store.
 """
 
 import base64
 import re
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -37,6 +39,9 @@ PAGES = {
     "GetManagedPrefixListEntries": ("entrySet", 1, 100),
 }
 """Actions whose answers come in pages: the element with the items, and the least and most of `MaxResults`."""
+
+BUCKETS = {True: (100, 20), False: (50, 10)}
+"""How many requests an action takes at once, and more of per second: those with filters or pages, and others."""
 
 FILTERS = {
     "network-interface-id": "networkInterfaceId",
@@ -73,7 +78,8 @@ def add_company(ec2: dict[str, Any]) -> None:
         actions["DescribeNetworkInterfaces"], ec2["_parse_filters"], ec2["_error"]
     )
     for action, (element, least, most) in PAGES.items():
-        actions[action] = _paging(actions[action], element, (least, most), parameter, ec2["_error"])
+        paged = _paging(actions[action], element, (least, most), parameter, ec2["_error"])
+        actions[action] = _throttling(paged, ec2["_error"])
 
 
 def _add_state(ec2: Mapping[str, Any], scope: Scope) -> None:
@@ -327,6 +333,28 @@ def _paging(
         return _with_body(answer, tree)
 
     return describe_page
+
+
+def _throttling(
+    describe: Callable[[Any], Answer], refuse: Callable[[str, str, int], Answer]
+) -> Callable[[Any], Answer]:
+    """Refuse what is more than an action takes. Each has buckets of its own, which are full at first."""
+    left = {kind: float(size) for kind, (size, _) in BUCKETS.items()}
+    last = time.monotonic()
+
+    def describe_in_time(params: Any) -> Answer:
+        nonlocal last
+        now = time.monotonic()
+        for kind, (size, per_second) in BUCKETS.items():
+            left[kind] = min(size, left[kind] + (now - last) * per_second)
+        last = now
+        is_small = any(name == "MaxResults" or "." in name for name in params)
+        if left[is_small] < 1:
+            return refuse("RequestLimitExceeded", "Request limit exceeded.", 503)
+        left[is_small] -= 1
+        return describe(params)
+
+    return describe_in_time
 
 
 def _format_token(first: int) -> str:
