@@ -79,7 +79,8 @@ def fill(server: TinyEc2, number: int) -> None:
         interfaces.append(
             f"<item><networkInterfaceId>{draw('eni')}</networkInterfaceId><subnetId>{subnets[subnet]}</subnetId>"
             f"<vpcId>vpc-0</vpcId><availabilityZone>us-east-1a</availabilityZone>"
-            f"<description>{description}</description><ownerId>123456789012</ownerId><status>in-use</status><macAddress>0a:00:00:00:00:01</macAddress>"
+            f"<description>{description}</description><ownerId>123456789012</ownerId>"
+            "<status>in-use</status><macAddress>0a:00:00:00:00:01</macAddress>"
             f"<privateIpAddress>{address}</privateIpAddress><interfaceType>{kind}</interfaceType>"
             f"<groupSet><item><groupId>{groups[fleet]}</groupId><groupName>fleet-{fleet}</groupName></item></groupSet>"
             f"{f'<attachment>{attached}</attachment>' if is_instance else ''}<tagSet/>"

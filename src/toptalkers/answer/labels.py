@@ -5,9 +5,10 @@ interfaces of the address were attached by then, and on the VPC of the interface
 few labels in millions of rows.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import repeat
-from operator import getitem
+from operator import add, getitem
 from typing import Generic, TypeVar
 
 from toptalkers.names.owners import Names, Window
@@ -28,6 +29,9 @@ _Values = tuple[bytes, ...]
 
 _Circumstances = tuple[Window | None, str]
 """The window of a row, and the interface that logged it."""
+
+_MOST_LOGGERS = 1 << 32
+"""More than there are VPCs: the number of a place is that of its time times this, and that of its VPC."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -70,22 +74,30 @@ class Places:
         self._has_hour, self._has_interface = bool(hour), bool(interface)
         self._floor_s: int | None = None
         self._windows = Memo(self._window_of)
-        self._places = Memo(self._find)
-        self._known: dict[tuple[object, str], int] = {}
-        self._examples: list[_Circumstances] = []
+        self._attached_s: Memo[bytes, int] = Memo(lambda address: names.attached_s(address.decode()))
+        self._times = Memo(self._find_time)
+        self._loggers = Memo(self._find_logger)
+        self._numbers_of_time: dict[tuple[str, object], int] = {}
+        self._numbers_of_vpc: dict[str, int] = {}
+        self._examples_of_time: list[Window | None] = []
+        self._examples_of_logger: list[str] = []
 
-    def keys(self, columns: Columns) -> Iterable[_Values]:
-        """What tells the place of each line, given the columns of some lines."""
-        return zip(*(columns[one] for one in self._columns), strict=True) if self._columns else repeat(())
-
-    def numbers(self, columns: Columns) -> Sequence[int] | Iterable[int]:
+    def numbers(self, columns: Columns) -> Iterable[int]:
         """The place of each line, given the columns of some lines."""
-        if not self._columns:
-            return repeat(self._places[()])
-        if self._has_hour and self._floor_s is None:
-            starts = [window[0] for hour in {*columns[self._columns[0]]} if (window := self._windows[hour])]
-            self._floor_s = min(starts, default=None)
-        return list(map(self._places.__getitem__, self.keys(columns)))
+        times: Iterable[int] = repeat(0)
+        if self._has_hour:
+            hours = columns[self._columns[0]]
+            if self._floor_s is None:
+                starts = [window[0] for hour in {*hours} if (window := self._windows[hour])]
+                self._floor_s = min(starts, default=None)
+            times = map(self._times.__getitem__, hours)
+        if not self._has_interface:
+            return list(times) if self._has_hour else times
+        return list(map(add, times, map(self._loggers.__getitem__, columns[self._columns[-1]])))
+
+    def key_at(self, columns: Columns, line: int) -> _Values:
+        """What tells the place of one line, given the columns of some lines."""
+        return tuple(columns[one][line] for one in self._columns)
 
     def key_of(self, row: Sequence[bytes]) -> _Values:
         """What tells the place of one row, given its values."""
@@ -98,27 +110,39 @@ class Places:
 
     def example(self, place: int) -> _Circumstances:
         """The window and the interface of a row of a place."""
-        return self._examples[place]
+        time, logger = divmod(place, _MOST_LOGGERS)
+        window = self._examples_of_time[time] if self._has_hour else self._window
+        return window, self._examples_of_logger[logger] if self._has_interface else ""
 
-    def moves(self, address: str) -> bool:
+    def moves(self, address: bytes) -> bool:
         """Whether an address may have got an interface between rows of one place."""
-        return self._floor_s is not None and self._names.attached_s(address) >= self._floor_s + HOUR_SECONDS
+        return self._floor_s is not None and self._attached_s[address] >= self._floor_s + HOUR_SECONDS
 
-    def _find(self, key: _Values) -> int:
-        window, interface_id = self.circumstances(key)
+    def _find_time(self, hour: bytes) -> int:
+        """The share of an hour in a place: the same for hours of one epoch."""
+        window = self._windows[hour]
         is_ahead = window is None or self._floor_s is None or window[0] < self._floor_s
-        time = window if is_ahead else self._names.epoch(window)
-        kind = (time, self._names.vpc_of(interface_id) if interface_id else "")
-        place = self._known.setdefault(kind, len(self._known))
-        if place == len(self._examples):
-            self._examples.append((window, interface_id))
-        return place
+        kind = ("hour", window) if is_ahead else ("epoch", self._names.epoch(window))
+        return _number(self._numbers_of_time, kind, self._examples_of_time, window) * _MOST_LOGGERS
+
+    def _find_logger(self, interface_id: bytes) -> int:
+        """The share of an interface in a place: the same for interfaces of one VPC."""
+        text = interface_id.decode()
+        return _number(self._numbers_of_vpc, self._names.vpc_of(text), self._examples_of_logger, text)
 
     def _window_of(self, hour: bytes) -> Window | None:
         if hour == b"-":
             return self._window
         start = parse_seconds(hour) // HOUR_SECONDS * HOUR_SECONDS
         return start, start + HOUR_SECONDS
+
+
+def _number(numbers: dict[Key, int], key: Key, examples: list[Value], example: Value) -> int:
+    """The number of a key, which gets the next one if it is new; then the example is kept."""
+    number = numbers.setdefault(key, len(numbers))
+    if number == len(examples):
+        examples.append(example)
+    return number
 
 
 class Labels:
@@ -141,8 +165,9 @@ class Labels:
         found = list(map(getitem, map(self._tables.__getitem__, numbers), addresses))
         if not self._has_moving:
             return found
-        exact = zip(found, addresses, self._places.keys(columns), strict=False)  # keys may be endless
-        return [text or self._exact[address, key] for text, address, key in exact]
+        for at in _places_of(b"", found):
+            found[at] = self._exact[addresses[at], self._places.key_at(columns, at)]
+        return found
 
     def text(self, column: int, row: Sequence[bytes]) -> bytes:
         """The labels of an address in one row, given its values."""
@@ -152,7 +177,7 @@ class Labels:
         """The labels in one place, by address; empty for an address that moves."""
 
         def ask(address: bytes) -> bytes:
-            if self._places.moves(address.decode()):
+            if self._places.moves(address):
                 self._has_moving = True
                 return b""
             return self._ask(address, *self._places.example(place))
@@ -167,6 +192,15 @@ class Labels:
         labels = [self._names.label(part, text, window, interface_id) for part in self._parts]
         joined = "\t".join(labels).encode(errors="replace")
         return self._same.setdefault(joined, joined)
+
+
+def _places_of(text: bytes, texts: Sequence[bytes]) -> Iterator[int]:
+    """Where a text stands among others."""
+    at = -1
+    with suppress(ValueError):
+        while True:
+            at = texts.index(text, at + 1)
+            yield at
 
 
 class ServiceLabels:

@@ -16,6 +16,7 @@ SECTIONS = {
     "Count": ("run-local", "digest", "run-emr", "runs", "fetch-results", "diff"),
     "Name and draw": (
         "snapshot",
+        "names",
         "graph",
         "report",
     ),

@@ -48,24 +48,26 @@ class Names:
 
     Attributes:
         snapshots: what it was made from.
+        within_s: how far from a window, in seconds, a snapshot may be whose names need no `~`.
 
     """
 
     snapshots: tuple[Snapshot, ...]
+    within_s: int
 
     def __init__(self, snapshots: Iterable[Snapshot], *, within_s: int = DAY_SECONDS) -> None:
         """Take snapshots; their order does not matter.
 
         Args:
             snapshots: what addresses belonged to, at one time or at several.
-            within_s: how many seconds before a record a name may have been asked for without `~`.
+            within_s: how far from a window, in seconds, a snapshot may be whose names need no `~`.
 
         Raises:
             ToptalkersError: a snapshot has an address or a network that is none.
 
         """
         self.snapshots = tuple(snapshots)
-        self._within_s = within_s
+        self.within_s = within_s
         self._owners: Networks[_Claim] = Networks()
         self._subnets: Networks[_Claim] = Networks()
         self._vpcs: Networks[_Claim] = Networks()
@@ -103,24 +105,20 @@ class Names:
         return self._find_label(part, address, window, vpc_id)
 
     def epoch(self, window: Window | None) -> int:
-        """The number of the epoch of a window: in windows of one epoch, the same scopes are before, in and after them.
+        """A number that windows share for which the same scopes count.
 
-        An address has one label in all windows of an epoch that end after `attached_s`, as the interfaces of one VPC
-        see it.
+        A label holds for all windows of one epoch that end after `attached_s`, and for all interfaces of one VPC.
         """
         return self._when(window).epoch
 
     def vpc_of(self, interface_id: str) -> str:
-        """The VPC of an interface; empty if it is not known."""
+        """The VPC of an interface, by any of the scopes; empty if it is not known."""
         return self._vpc_of.get(interface_id, "")
 
     def attached_s(self, address: str) -> int:
-        """When the last of the interfaces was attached that have, or had, an address, in seconds since 1970.
-
-        0 or -1 if that is not known, or if there is none.
-        """
+        """When the last of the interfaces was attached that have, or had, an address; -1 if there is none."""
         number = parse_address(address)
-        return max((claim.since_s for _, claim in self._owners.around(number)), default=-1) if number else -1
+        return _last_attached(self._owners.around(number)) if number else -1
 
     @cached_property
     def shares_addresses(self) -> bool:
@@ -242,9 +240,9 @@ class Names:
         inside, after = bisect_left(taken, window[0]), bisect_left(taken, window[1])
         return _Span(
             first=max(0, inside - 1),
-            from_near=bisect_left(taken, window[0] - self._within_s),
+            from_near=bisect_left(taken, window[0] - self.within_s),
             after=after,
-            to_near=bisect_right(taken, window[1] + self._within_s),
+            to_near=bisect_right(taken, window[1] + self.within_s),
         )
 
     def _find_label(self, part: NamedPart, address: str, window: Window | None, vpc_id: str) -> str:
@@ -258,7 +256,7 @@ class Names:
             label, last = _clean(address), -1
         else:
             claims = self._owners.around(number)
-            last = max((claim.since_s for _, claim in claims), default=-1)
+            last = _last_attached(claims)
             label = self._label(part, number, claims, when, vpc_id) or address
         if last < when.until:
             self._labels[part.by + part.tag][address, when.epoch, vpc_id] = last, label
@@ -419,6 +417,10 @@ def _in_time(claims: Sequence[_Claim], when: _When) -> list[tuple[_Claim, bool]]
                 first.append(one)
     chosen = [one for found in (later | counting).values() for one in found]
     return [(one, not when.spans[one.place.history].is_near(one.place.position)) for one in chosen]
+
+
+def _last_attached(claims: Sequence[tuple[int, _Claim]]) -> int:
+    return max((claim.since_s for _, claim in claims), default=-1)
 
 
 def _longest(claims: Sequence[tuple[int, _Claim]]) -> list[_Claim]:

@@ -49,7 +49,7 @@ VIEWS = ("name", "asg", "sg", "subnet")
 
 _REFUSED = "refused"
 
-_DERIVED = {"sources", "targets", "services"}
+_DERIVED = ("sources", "targets", "services")
 """The tables that are made of the rows of another: each by one column of `conversations`."""
 
 
@@ -263,7 +263,15 @@ def build_report(
         number = sum(row.sums[1] for row in tables.rows(NO_ACTION, "hours"))
         doubts.append(f"action: {number:,} records have none, so they are neither accepted nor refused, and left out")
     conversations = table("conversations", columns.adding(tables.rows(main, "conversations")))
+    sources, targets, ports = (table(name, columns.ranked(at)) for at, name in enumerate(_DERIVED))
     hours = table("hours", tables.rows(main, "hours"), kept=0)
+    zones = refused = None
+    if names is not None:
+        zones = _zones(table("zones", tables.rows(main, "zones"), kept=0), query, zone_price, top)
+    if query.action != "ACCEPT" and action != "ALL":
+        refused = table(_REFUSED, tables.rows("REJECT", _REFUSED), of="REJECT")
+    tables.forget()  # the picture needs the memory
+    del columns
     tally, statement = format_tally(answer.tally), format_quality(answer)
     network = network_of(
         talkers,
@@ -288,15 +296,11 @@ def build_report(
         files=answer.tally.files_read,
         hours=replace(hours, rows=tuple(sorted(hours.rows, key=lambda row: row.key))),
         conversations=conversations,
-        sources=table("sources", columns.ranked(0)),
-        targets=table("targets", columns.ranked(1)),
-        services=table("services", columns.ranked(2)),
-        zones=_zones(table("zones", tables.rows(main, "zones"), kept=0), query, zone_price, top)
-        if names is not None
-        else None,
-        refused=None
-        if query.action == "ACCEPT" or action == "ALL"
-        else table(_REFUSED, tables.rows("REJECT", _REFUSED), of="REJECT"),
+        sources=sources,
+        targets=targets,
+        services=ports,
+        zones=zones,
+        refused=refused,
         has_names=names is not None,
         counts_once=query.count == "once",
         network=network,
@@ -375,6 +379,10 @@ class _Tables:
                 texts = line.decode().split("\t")
                 yield Row(tuple(texts[:width]), tuple(map(int, texts[width:])))
 
+    def forget(self) -> None:
+        """Drop all rows."""
+        self._made.clear()
+
     def watched(self, read: Iterator[bytes]) -> Iterator[bytes]:
         """Add pieces of whole lines as they are read; ToptalkersError for a wrong line."""
         try:
@@ -399,7 +407,7 @@ class _Tables:
         if not piece:
             return
         self.actions.add(action)
-        for name in self._keys.keys() - _DERIVED:
+        for name in self._keys.keys() - {*_DERIVED}:
             is_only_refused = action == "REJECT" and self._query.action == "ALL"
             if (action == "REJECT") if name == _REFUSED else (name == "hours" or not is_only_refused):
                 self.of(action, name).add(piece)
