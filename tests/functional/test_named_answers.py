@@ -281,3 +281,18 @@ def test_a_fetched_answer_lacks_what_was_not_asked_for(tmp_path: Path) -> None:
     code, _, talk = fetch(tmp_path, lines, "--by", "dstaddr", by="dstaddr")
     assert code == 2
     assert "none of these parts is a name" in talk
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (b"10.0.0.1:10.0.1.9:443\t7", "ends in the middle of a line"),
+        (b"10.0.0.1:10.0.1.9:443\t7\n10.0.0.1\t7\n", "not a line of the answer: b'10.0.0.1"),
+        (b"", None),
+    ],
+)
+def test_a_damaged_part_is_no_answer_by_names(tmp_path: Path, part: bytes, said: str | None) -> None:
+    """A part that ends early or has another line is an error; one without lines is an empty answer."""
+    code, answer, talk = fetch(tmp_path, part, "--by", "src.asg")
+    assert (code, answer) == (1 if said else 0, "")
+    assert (said or "The answer is empty") in talk

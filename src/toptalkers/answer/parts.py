@@ -57,6 +57,46 @@ def fetch_answer(
     return _fetched(storage, bucket, find_parts(storage, bucket, prefix), top, lines)
 
 
+def fetch_in_any_order(storage: StorageGateway, bucket: str, prefix: str, lines: Lines) -> Iterator[bytes]:
+    """Read all lines of an answer from S3 in chunks, one part after the other: for sums, which need no order.
+
+    It is faster than `fetch_answer`, because it checks only the form of lines. Arguments and errors are the same.
+    """
+    return _fetched_in_any_order(storage, bucket, find_parts(storage, bucket, prefix), lines)
+
+
+def _fetched_in_any_order(storage: StorageGateway, bucket: str, keys: Iterable[str], lines: Lines) -> Iterator[bytes]:
+    with explained("s3"):
+        for key in keys:
+            with storage.get(bucket, key) as body:
+                yield from read_whole_lines(body, f"s3://{bucket}/{key}", lines)
+
+
+def read_whole_lines(body: IO[bytes], name: str, lines: Lines) -> Iterator[bytes]:
+    """Read one part file, plain or gzip, as chunks of whole lines that have the form of `lines`.
+
+    Raises:
+        ToptalkersError: it ends early, or has a wrong line; the error calls it by `name`.
+
+    """
+    rest = b""
+    try:
+        for block in _blocks(body):
+            text, newline, rest = (rest + block).rpartition(b"\n")
+            if newline:
+                lines.check(text.split(b"\n"))
+                yield text + newline
+            elif len(rest) > LONGEST_LINE_BYTES:
+                break
+    except ValueError as error:
+        raise ToptalkersError(f"{name}: {error}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ToptalkersError(f"{name}: cannot be unpacked: {error}") from error
+    if rest:
+        what = "ends in the middle of a line" if len(rest) <= LONGEST_LINE_BYTES else "has a line that is too long"
+        raise ToptalkersError(f"{name}: {what}: {rest[:100]!r}")
+
+
 def _fetched(storage: StorageGateway, bucket: str, keys: Iterable[str], top: int, lines: Lines) -> Iterator[bytes]:
     with explained("s3"):
         yield from merge_parts(((f"s3://{bucket}/{key}", storage.get(bucket, key)) for key in keys), top, lines)

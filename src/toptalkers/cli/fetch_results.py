@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.answer.presentation import Presentation, fewer
-from toptalkers.cli.naming import Naming, load_names, naming_options
+from toptalkers.cli.naming import Naming, load_names, names_to_keep, naming_options
 from toptalkers.cli.options import account_options, answer_options, output_option, site_options, strict_option
 from toptalkers.cli.talk import say, say_lines
 
@@ -72,7 +72,7 @@ def fetch_results(
     from toptalkers.answer.formats import describe_query, format_answer
     from toptalkers.answer.outcome import absent_parts, describe_outcome, exit_code, notes_of_format
     from toptalkers.answer.output import write_output
-    from toptalkers.answer.parts import fetch_answer
+    from toptalkers.answer.parts import fetch_answer, fetch_in_any_order
     from toptalkers.answer.statement import format_quality, measured
     from toptalkers.runs.input.quarantine import quarantine_note
     from toptalkers.runs.input.renamed import remove_renamed
@@ -98,7 +98,11 @@ def fetch_results(
         say(note)
     counters = tally_of(account, bucket, record)
     tally = Tally.from_counters(counters, files_read=record.input_objects, files_unreadable=len(record.left_out))
-    chunks = fetch_answer(account.storage, bucket, answer_folder(bucket, record), top=top, lines=record.query.lines)
+    place = (account.storage, bucket, answer_folder(bucket, record))
+    if query.is_named:  # rows are added up, in whatever order they come
+        chunks = fetch_in_any_order(*place, record.query.lines)
+    else:
+        chunks = fetch_answer(*place, top=top, lines=record.query.lines)
     first = next(chunks, b"")
     lines = (one for part in ([first], chunks) for one in part if one)
     totals, quality = totals_of(record.query, counters), quality_of(record.query, counters)
@@ -114,7 +118,11 @@ def fetch_results(
     if not query.is_named:
         answer = replace(answer, top=presentation.top)
     answer = measured(answer)
-    formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
+    formatted = (
+        format_digest(answer, names_to_keep(naming))
+        if is_parquet
+        else format_answer(answer, presentation.format, presentation.show)
+    )
     write_output(formatted, output)
     for one in record.left_out:
         say(f"left out: {one}")

@@ -213,7 +213,8 @@ CLAUSES: tuple[Clause, ...] = (
         name="by",
         help="What is counted: parts separated by commas. A part is any field (srcaddr, vpc-id), a network (srcaddr/24,"
         " dstaddr/16/48), a time (hour, day, minute), pair (both directions of two addresses), service-port, side or"
-        " client-port. For example: srcaddr; dstport,protocol; hour,srcaddr/24.",
+        " client-port. With --names also src.name, dst.sg, src.asg and the like; service needs none. For example:"
+        " srcaddr; dstport,protocol; hour,srcaddr/24.",
         parse=parse_key,
         format=",".join,
         default=",".join(RECIPE_KEY),

@@ -101,6 +101,14 @@ class Lines:
         width = len(self.columns)
         return tuple(values[:width]), tuple(values[width:])
 
+    def check(self, lines: Sequence[bytes]) -> None:
+        """Check many lines quickly; ValueError for one that has not the form of a line of this answer.
+
+        Unlike `read` it lets pass addresses and times that only look like some.
+        """
+        if not all(map(self._line.fullmatch, lines)):
+            raise _no_line(next(line for line in lines if self._line.fullmatch(line) is None))
+
     def how(self, line: bytes) -> str:
         """Which rule found the server of a line that `read` has read; empty if lines do not say."""
         return line.rstrip(b"\n").rpartition(b"\t")[2].decode() if self._has_how else ""
