@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from bench.measure import Command, alternate
+from bench.named_answers import named_answers
 from bench.part import Context, Section, columns, table
 from bench.tools import TOPTALKERS
 from tests.tiny_ec2 import TinyEc2, environment, tiny_ec2
@@ -18,7 +19,7 @@ SNAPSHOT_RUNS = 3
 
 def run(context: Context) -> Section:
     """Measure."""
-    return Section(_snapshot(context))
+    return Section("\n\n".join([_snapshot(context), named_answers(context)]))
 
 
 def _snapshot(context: Context) -> str:
