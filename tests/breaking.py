@@ -77,7 +77,7 @@ class FaultyAccount(FakeAccount):
         self.fault = fault
 
     def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
-        return FaultyClient(super().client(service, once=once), self.fault)
+        return FaultyClient(super().client(service, once=once, slow=slow), self.fault)
 
 
 class FaultyAws(FakeAws):
@@ -88,4 +88,4 @@ class FaultyAws(FakeAws):
         self.fault = fault
 
     def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
-        return FaultyClient(super().client(service, once=once), self.fault)
+        return FaultyClient(super().client(service, once=once, slow=slow), self.fault)

@@ -67,7 +67,8 @@ class Page:
         script = (
             "new Promise((done, fail) => { const end = Date.now() + 30000; const look = () => {"
             f"let is = false; try {{ is = {condition}; }} catch {{}}"
-            "if (is) done(true); else if (Date.now() > end) fail(new Error('waited in vain')); else setTimeout(look, 20); };"
+            "if (is) done(true); else if (Date.now() > end) fail(new Error('waited in vain'));"
+            "else setTimeout(look, 20); };"
             "look(); })"
         )
         while True:

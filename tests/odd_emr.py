@@ -64,7 +64,7 @@ class OddAccount(FakeAccount):
         self._real = open_account(region=self.region, profile=None, tell=self.told.append, config=CONFIG.merge(config))
 
     def client(self, service: str, *, once: bool = False, slow: bool = False) -> Any:
-        return self._real.client(service, once=once) if service == "emr" else super().client(service)
+        return self._real.client(service, once=once, slow=slow) if service == "emr" else super().client(service)
 
 
 @contextmanager

@@ -551,7 +551,6 @@ def make_resources(names: Names, *, deletes_only: bool = False) -> list[Statemen
 COMMANDS: Mapping[str, Sequence[Callable[[Names], list[Statement]]]] = {
     "run-local": (read_flow_logs, find_format),
     "digest": (read_flow_logs, find_format),
-    "report": (read_flow_logs, find_format),
     "run-emr": (
         find_stack,
         read_flow_logs,

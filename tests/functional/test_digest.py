@@ -37,6 +37,7 @@ from toptalkers.engines import Watch
 from toptalkers.engines.local import count_files
 from toptalkers.errors import UsageError
 from toptalkers.flowlog.fields import DEFAULT_FIELDS
+from toptalkers.names.snapshot import Interface, Scope, Snapshot, format_snapshot
 from toptalkers.question.clauses import METRICS, format_ports, parse_time
 from toptalkers.question.digest import check_question, digest_texts, is_digest
 from toptalkers.question.query import Query
@@ -85,6 +86,20 @@ def test_a_digest_of_a_cluster(account: FakeAccount, tmp_path: Path) -> None:
     assert origin.tally
     assert origin.tally.counted == 7
     assert command(account, "fetch-results").stdout.encode() == OF_CLUSTER
+
+
+def test_a_digest_of_a_cluster_keeps_names(account: FakeAccount, tmp_path: Path) -> None:
+    """fetch-results --names keeps in the digest what its addresses belong to; here and in S3 it answers by names."""
+    owner = Interface("eni-a", addresses=("10.0.0.1",), tags={"Name": "web"})
+    snapshot = Snapshot((Scope("123456789012", "us-east-1", int(STARTS[0]), interfaces=(owner,)),))
+    names, output = tmp_path / "network.json", tmp_path / "d.parquet"
+    names.write_bytes(b"".join(format_snapshot(snapshot)))
+    command(account, "run-emr", "--digest", "--yes")
+    assert command(account, "fetch-results", "--names", str(names), "--output", str(output)).exit_code == 0
+    asked = command(
+        account, "run-local", str(output), "--by", "src.name,service", "--metric", "bytes", "--ports", "all"
+    )
+    assert asked.stdout == "~web\thttps\t9000\n"
 
 
 def test_a_digest_of_one_action_on_a_cluster(account: FakeAccount) -> None:

@@ -4,7 +4,10 @@ A case has snapshots, records, and the lines that `run-local --names` answers wi
 """
 
 import base64
+import csv
 import gzip
+import io
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +115,7 @@ TWO_VPCS = taken(
     eni("far", "10.9.0.8", vpc="vpc-c"),
     vpcs=(Vpc("vpc-a", ("10.0.0.0/16",), {"Name": "left"}), Vpc("vpc-b", ("10.0.0.0/16",), {"Name": "right"})),
 )
+REPLY = f"eni-log {TO} 10.0.0.5 443 50000 6 1 70 {at('09:30')} {at('09:30')} ACCEPT OK"
 MANY = tuple(f"10.0.7.{number}" for number in range(1, 31))
 
 CASES = [
@@ -432,6 +436,22 @@ CASES = [
         ("instance\t9", "interface\t8", "subnet\t7", "vpc\t6"),
     ),
     Case(
+        "With --pairs, src. is the client and dst. the server, whoever sent.",
+        (BEFORE,),
+        (REPLY, flow("09:30", "10.0.0.5", TO, 30)),
+        "src.name,dst.name,service",
+        (f"web-1\t{TO}\thttps\t100\t2\t2\t30\t70\t1\t1\t1\t1\tports",),
+        ("--count", "once", "--pairs"),
+    ),
+    Case(
+        "A line of --pairs has no hour: it is named for all hours of the answer.",
+        (BEFORE, INSIDE),
+        (REPLY, flow("09:30", "10.0.0.5", TO, 30), flow("12:30", "10.0.0.5", TO, 8)),
+        "src.name,dst.name,service",
+        (f"web-1|web-2\t{TO}\thttps\t108\t3\t3\t38\t70\t2\t1\t2\t1\tports",),
+        ("--count", "once", "--pairs"),
+    ),
+    Case(
         "Plain parts stay beside named ones; services of other protocols say theirs.",
         (MORNING,),
         (
@@ -600,6 +620,26 @@ def test_a_digest_without_names_beside_one_with_names(days: Path) -> None:
     assert f"Note: {other} keeps no names; its addresses are named by the digests that keep some" in result.stderr
 
 
+def test_digests_of_snapshots_of_different_times(days: Path) -> None:
+    """That a digest lacks a newer snapshot is said if it counts for its records; not if it was taken after them."""
+    later = {"03": taken("03 09:00", WEB_1, **TIERS), "05": taken("05 09:00", WEB_1, **TIERS)}
+    files = {"before": [], "after": ["--names", str(days / "03.json")], "latest": ["--names", str(days / "05.json")]}
+    for number, snapshot in later.items():
+        (days / f"{number}.json").write_bytes(b"".join(format_snapshot(snapshot)))
+    for name, more in files.items():
+        logs = str(days / ("before" if name == "before" else "after"))
+        run("digest", logs, "--names", str(days / "network.json"), *more, "--output", str(days / f"{name}.parquet"))
+
+    def notes(*names: str) -> list[str]:
+        asked = CliRunner().invoke(cli, ["run-local", *(str(days / f"{name}.parquet") for name in names), *QUESTION])
+        assert asked.exit_code == 0
+        return [line for line in asked.stderr.splitlines() if line.startswith("Note:")]
+
+    assert notes("before", "after") == []
+    older = f"Note: {days / 'latest.parquet'} keeps older snapshots than others; its addresses may lack names"
+    assert notes("after", "latest") == [older]
+
+
 def test_damaged_names_in_a_digest(days: Path) -> None:
     """Names that cannot be read are said in one line, with what to do; questions without names do not need them."""
     digest = days / "day.parquet"
@@ -613,6 +653,52 @@ def test_damaged_names_in_a_digest(days: Path) -> None:
         assert "--names" in damaged.stderr
         assert "Traceback" not in damaged.stderr
         assert len(run("run-local", str(digest), "--by", "srcaddr", "--ports", "all")) == 2
+
+
+HOSTILE = [
+    *(
+        "a\tb",
+        "a\nb",
+        "a\rb",
+        "a|b",
+        'say "hi"',
+        "a,b",
+        "<script>alert(1)</script>",
+        "\u202eevil",
+        "\x1b[31m",
+        "\u2028",
+    ),
+    *("\U0001f600", "caf\u00e9", "constructor", "__proto__", "=1+1", "x" * 300, "", "\\N", "null", "%s{0}", "~", "a:b"),
+]
+
+
+def test_hostile_labels_keep_the_form_of_every_format(tmp_path: Path) -> None:
+    """Whatever tags hold, each format has a row per talker with all its columns, and the same labels in all of them."""
+    owners = [
+        eni(f"{number}", f"10.0.{number}.1", tags={"Name": text, "__proto__": text, "constructor": text})
+        for number, text in enumerate(HOSTILE)
+    ]
+    (tmp_path / "n.json").write_bytes(b"".join(format_snapshot(taken("09:00", *owners))))
+    records = [flow("09:00", f"10.0.{number}.1", TO, 1000 - number) for number in range(len(HOSTILE))]
+    (tmp_path / "a.log").write_text("\n".join([HEAD, *records, ""]))
+    words = ["src.name", "src.tag:__proto__", "src.tag:constructor"]
+    options = ["--names", str(tmp_path / "n.json"), "--by", ",".join(["srcaddr", *words]), "--metric", "bytes"]
+
+    def printed(kind: str) -> str:
+        asked = ["run-local", str(tmp_path / "a.log"), *options, "--ports", "all", "--format", kind]
+        return CliRunner().invoke(cli, asked).stdout
+
+    rows = [line.split("\t") for line in printed("tsv").split("\n")[:-1]]
+    assert len(rows) == len(HOSTILE)
+    assert {len(row) for row in rows} == {5}
+    assert all(label.isprintable() and "|" not in label and label for row in rows for label in row)
+    assert [row[1:] for row in csv.reader(io.StringIO(printed("csv")))][1:] == rows
+    of_json = json.loads(printed("json"))["talkers"]
+    assert [[str(one[word]) for word in ("srcaddr", *words, "bytes")] for one in of_json] == rows
+    assert [json.loads(line) for line in printed("ndjson").splitlines()] == of_json
+    table = printed("table").split("\n")
+    assert len(table) == len(rows) + 3
+    assert all(line.isprintable() for line in table)
 
 
 def test_a_digest_keeps_only_what_its_addresses_need(days: Path) -> None:

@@ -1,6 +1,6 @@
 """Names of drawn networks, compared with the oracle, which looks at every interface for every address."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.naming import ALWAYS, Oracle
@@ -85,6 +85,7 @@ def label(names: Names, word: str, address: str, window: Window | None, logger: 
     return names.label(part, address, window, logger)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(snapshots, min_size=1, max_size=3), st.sampled_from([0, HOUR, 2 * HOUR]), st.lists(asked, max_size=12))
 def test_names_are_the_oracles(
     drawn: list[Snapshot], within_s: int, questions: list[tuple[str, str, Window | None, str]]
@@ -96,6 +97,7 @@ def test_names_are_the_oracles(
         assert label(names, word, address, window, logger) == expected, (word, address, window, logger)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(snapshots, min_size=1, max_size=3), st.lists(asked, max_size=8))
 def test_the_part_that_addresses_need_names_them_alike(
     drawn: list[Snapshot], questions: list[tuple[str, str, Window | None, str]]

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.interfaces import PATTERNS, describe
+from toptalkers.names.owners import Names
 from toptalkers.names.ranges import read_ip_ranges
 from toptalkers.names.snapshot import (
+    EVERYTHING,
     LATEST_S,
+    LISTING,
     Hole,
     Instance,
     Interface,
@@ -29,6 +32,7 @@ from toptalkers.names.snapshot import (
     parse_snapshot,
     read_snapshot,
 )
+from toptalkers.question.named import NamedPart
 
 TEXT = st.text(st.characters(exclude_categories=()), max_size=4)
 TAGS = st.dictionaries(TEXT, TEXT, max_size=3)
@@ -330,3 +334,17 @@ def test_type_and_requester_help_where_the_description_does_not(
     """EC2's type, then who made the interface."""
     interface = Interface("eni-1", addresses=("10.0.0.1",), kind=kind, requester=requester)
     assert describe(interface) == expected
+
+
+@pytest.mark.parametrize("action", [EVERYTHING, LISTING])
+def test_a_scope_that_lacks_interfaces_takes_no_name_away(action: str) -> None:
+    """It does not say that an address was given back; it counts if there is no other."""
+    whole = Scope("123456789012", "us-east-1", 1_000, interfaces=(WEB,))
+    broken = Scope("123456789012", "us-east-1", 50_000, holes=(Hole(action, "throttled"),))
+    part, window = NamedPart("src", "name"), (60_000, 63_600)
+    for scopes in ((whole, broken), (broken, whole)):
+        assert Names([Snapshot(scopes)]).label(part, "10.0.0.1", window) == "web-1"
+    some = Scope("123456789012", "us-east-1", 50_000, interfaces=(WEB,), holes=(Hole(action, "throttled"),))
+    assert Names([Snapshot((some,))]).label(part, "10.0.0.1", window) == "web-1"
+    given_back = Scope("123456789012", "us-east-1", 50_000)
+    assert Names([Snapshot((whole, given_back))]).label(part, "10.0.0.1", window) == "10.0.0.1"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from toptalkers.aws.failures import AwsError, explained
 from toptalkers.names.snapshot import (
+    LISTING,
     Hole,
     Instance,
     Interface,
@@ -172,7 +173,7 @@ def take_scope(account: "Account", advance: Advance) -> Scope:
     lists = taking.prefix_lists(ec2)
     groups = taking.ask("ec2:DescribeSecurityGroups", ec2.groups)
     instances = taking.ask("ec2:DescribeInstances", ec2.instances)
-    interfaces = taking.ask("ec2:DescribeNetworkInterfaces", ec2.interfaces)
+    interfaces = taking.ask(LISTING, ec2.interfaces)
     zones = {one.subnet_id: one.zone_id for one in subnets}
     return Scope(
         account_id=account_id,

@@ -45,12 +45,12 @@ def command_again(query: "Query", options: "LocalOptions", *, top: int = 0) -> s
 def commands_of_view(query: "Query", options: "LocalOptions", by: str, *, top: int = 0) -> str:
     """The command that gives the figures of one view of a network, a line for each if there are two.
 
-    With `--pairs` and `--action ALL` there are two, for accepted and for rejected records.
+    With `--pairs` and `--action ALL` there are two, for accepted and for rejected records, if these are told apart.
     """
-    from toptalkers.picture.network import ADDRESS_VIEW, key_of_view
+    from toptalkers.picture.network import ADDRESS_VIEW, key_of_view, picture_question
 
     key = RECIPE_KEY if query.pairs and by == ADDRESS_VIEW else key_of_view(by, query)
     queries = [replace(query, by=key)]
-    if query.pairs and query.action == "ALL":
+    if query.pairs and query.action == "ALL" and not picture_question(query).pairs:
         queries = [replace(queries[0], action="ACCEPT"), replace(queries[0], action="REJECT")]
     return "\n".join(command_again(one, options, top=top) for one in queries)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toptalkers.cli.naming import Naming, with_kept
+from toptalkers.cli.naming import Naming, names_to_keep, with_kept
 from toptalkers.cli.options import digest_query_options
 from toptalkers.cli.params import OUTPUT
 from toptalkers.cli.run_local import LocalOptions, answer_from_files, file_options
@@ -16,13 +16,11 @@ from toptalkers.question.clauses import ALL_PORTS, format_ports
 from toptalkers.question.query import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Iterator
 
     from toptalkers.answer.answer import Answer
-    from toptalkers.names.snapshot import Snapshot
+    from toptalkers.cli.naming import Keep
     from toptalkers.records.files import Inputs
-
-    Keep = Callable[[Collection[str], Collection[str]], Snapshot]
 
 
 @click.command(cls=SectionedCommand)
@@ -68,7 +66,7 @@ def digest(ctx: click.Context, /, *, query: Query, names: tuple[Path, ...], outp
 
     def on_inputs(inputs: "Inputs") -> None:
         nonlocal keep
-        keep = _names_to_keep(with_kept(Naming(names), inputs.files))
+        keep = names_to_keep(with_kept(Naming(names), inputs.files))
 
     def formatted(answer: "Answer") -> "Iterator[bytes]":
         nonlocal rows
@@ -81,16 +79,6 @@ def digest(ctx: click.Context, /, *, query: Query, names: tuple[Path, ...], outp
     written = f"{rows:,} row{'' if rows == 1 else 's'}, {format_size(file.stat().st_size)}"
     say(f"{written}; ask it: {_first_question(file, query)}" if rows else f"{written}: no record counts")
     ctx.exit(code)
-
-
-def _names_to_keep(naming: Naming | None) -> "Keep | None":
-    """What finds the names to keep; None if there are none. ToptalkersError if a file cannot be read, or is wrong."""
-    if naming is None or not naming.has_names:
-        return None
-    from toptalkers.names.kept import merged
-
-    names, _ = naming.load()
-    return lambda addresses, interfaces: merged(names.only(addresses, interfaces))
 
 
 def _first_question(file: Path, query: Query) -> str:

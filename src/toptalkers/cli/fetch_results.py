@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toptalkers.answer.presentation import Presentation, fewer
-from toptalkers.cli.naming import Naming, load_names, naming_options
+from toptalkers.cli.naming import Naming, load_names, names_to_keep, naming_options
 from toptalkers.cli.options import account_options, answer_options, output_option, site_options, strict_option
 from toptalkers.cli.talk import say, say_lines
 
@@ -118,7 +118,11 @@ def fetch_results(
     if not query.is_named:
         answer = replace(answer, top=presentation.top)
     answer = measured(answer)
-    formatted = format_digest(answer) if is_parquet else format_answer(answer, presentation.format, presentation.show)
+    formatted = (
+        format_digest(answer, names_to_keep(naming))
+        if is_parquet
+        else format_answer(answer, presentation.format, presentation.show)
+    )
     write_output(formatted, output)
     for one in record.left_out:
         say(f"left out: {one}")

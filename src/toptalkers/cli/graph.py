@@ -91,6 +91,8 @@ def graph(
     with explain_no_memory():
         names, services = (naming or Naming()).load()
         question = picture_question(query, interface=names.shares_addresses)
+        if question.pairs and query.action == "ALL":
+            say("Note: rejected traffic has no edges of its own here; --count once --pairs --ports all tells it apart")
 
         def formatted(answer: "Answer") -> "Iterator[bytes]":
             return writer(_network(answer, query, options, edges, views, names, services))

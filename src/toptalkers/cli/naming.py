@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from toptalkers.names.snapshot import Snapshot
     from toptalkers.question.query import Query
     from toptalkers.records.files import InputFile
+
+    Keep = Callable[[Collection[str], Collection[str]], Snapshot]
 
 DAY_SECONDS = 86_400
 
@@ -116,7 +118,7 @@ def naming_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def with_kept(naming: Naming | None, files: "Iterable[InputFile]") -> Naming | None:
     """The same naming, but without `--names` the names that digests among some files keep.
 
-    Says which digests keep none, if others do.
+    Says which digests keep none, if others do, and which keep older snapshots than others, which count for its time.
 
     Raises:
         ToptalkersError: the names in a digest are damaged.
@@ -132,7 +134,25 @@ def with_kept(naming: Naming | None, files: "Iterable[InputFile]") -> Naming | N
     if found.without:
         others = f" and {len(found.without) - 1:,} more" if len(found.without) > 1 else ""
         say(f"Note: {found.without[0]}{others} keeps no names; its addresses are named by the digests that keep some")
+    if found.older:
+        others = f" and {len(found.older) - 1:,} more" if len(found.older) > 1 else ""
+        say(f"Note: {found.older[0]}{others} keeps older snapshots than others; its addresses may lack names")
     return replace(naming or Naming(), kept=found.snapshot)
+
+
+def names_to_keep(naming: Naming | None) -> "Keep | None":
+    """What finds the names that a digest keeps; None if there are none.
+
+    Raises:
+        ToptalkersError: a file cannot be read, or is wrong.
+
+    """
+    if naming is None or not naming.has_names:
+        return None
+    from toptalkers.names.kept import merged
+
+    names, _ = naming.load()
+    return lambda addresses, interfaces: merged(names.only(addresses, interfaces))
 
 
 def load_names(query: "Query", naming: Naming | None) -> "tuple[Names, Services] | None":

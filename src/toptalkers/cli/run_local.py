@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toptalkers.answer.presentation import Presentation
-from toptalkers.cli.naming import Naming, load_names, naming_options, with_kept
+from toptalkers.cli.naming import Naming, load_names, names_to_keep, naming_options, with_kept
 from toptalkers.cli.options import open_account, output_option, query_options, region_options, strict_option
 from toptalkers.cli.params import ENGINE
 from toptalkers.cli.progress import progress_bar, say_on_terminal
@@ -105,7 +105,7 @@ def run_local(ctx: click.Context, /, *, query: Query, presentation: Presentation
         from toptalkers.answer.digest import format_digest, goes_to_parquet
 
         if goes_to_parquet(given["output"], query, presentation):
-            formatted = format_digest
+            formatted = functools.partial(format_digest, names=names_to_keep(given["naming"]))
 
     with explain_no_memory():
         ctx.exit(answer_from_files(query, LocalOptions(**given), presentation.top, formatted))

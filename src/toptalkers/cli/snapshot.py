@@ -17,9 +17,6 @@ from toptalkers.errors import ToptalkersError, UsageError
 if TYPE_CHECKING:
     from toptalkers.names.snapshot import Hole, Scope
 
-EVERYTHING = "*"
-"""The action of the hole that a scope has of which nothing could be asked."""
-
 AS_CLI = "[default: as the AWS CLI has it]"
 
 COUNTED = (
@@ -128,7 +125,7 @@ def _places(regions: Sequence[str], profiles: Sequence[str], roles: Sequence[str
 
 def _take_scopes(opener: Opener, places: Sequence[Place]) -> list["Scope"]:
     """Ask in all places; one that fails entirely is a scope with a hole, unless all do."""
-    from toptalkers.names.snapshot import Hole, Scope
+    from toptalkers.names.snapshot import EVERYTHING, Hole, Scope
 
     scopes: list[Scope] = []
     failures: list[ToptalkersError] = []

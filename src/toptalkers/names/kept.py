@@ -22,7 +22,7 @@ NAMES_KEY = b"toptalkers.names"
 
 def format_kept(snapshot: Snapshot) -> bytes:
     """Write a snapshot as the value of `NAMES_KEY`. The same snapshot gives the same bytes."""
-    return base64.b64encode(gzip.compress(b"".join(format_snapshot(snapshot)), mtime=0))
+    return base64.b64encode(gzip.compress(b"".join(format_snapshot(snapshot)), 6, mtime=0))
 
 
 def parse_kept(text: bytes, name: str) -> Snapshot:

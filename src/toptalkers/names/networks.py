@@ -82,11 +82,10 @@ class Networks(Generic[T]):
 
     def around(self, address: Address) -> list[tuple[int, T]]:
         """The values of all networks that contain an address, each with the length of its prefix; the longest first."""
-        bits, number = address
+        number = address.number
         found: list[tuple[int, T]] = []
-        for length, shift, table in self._tables[bits]:
-            values = table.get(number >> shift)
-            if values:
+        for length, shift, table in self._tables[address.bits]:
+            if values := table.get(number >> shift):
                 found += [(length, value) for value in values]
         return found
 

@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.interfaces import describe
 from toptalkers.names.networks import Address, Network, Networks, format_network, parse_address, parse_network
-from toptalkers.names.snapshot import Instance, Interface, Range, Scope, Snapshot, Subnet, Vpc, read_snapshot
+from toptalkers.names.snapshot import (
+    EVERYTHING,
+    LISTING,
+    Instance,
+    Interface,
+    Range,
+    Scope,
+    Snapshot,
+    Subnet,
+    Vpc,
+    read_snapshot,
+)
 from toptalkers.question.named import NamedPart
 from toptalkers.visible import quoted
 
@@ -183,7 +194,9 @@ class Names:
         for snapshot in self.snapshots:
             for scope in snapshot.scopes:
                 histories[scope.account_id, scope.region].append(scope)
-        for history, (_, scopes) in enumerate(sorted(histories.items())):
+        for history, (_, every) in enumerate(sorted(histories.items())):
+            # A scope without its interfaces does not say that addresses were given back.
+            scopes = [scope for scope in every if not _lacks_interfaces(scope)] or every
             taken = sorted({scope.taken_s for scope in scopes})
             self._histories.append(taken)
             for scope in scopes:
@@ -268,13 +281,15 @@ class Names:
         self, part: NamedPart, address: Address, claims: Sequence[tuple[int, "_Claim"]], when: "_When", vpc_id: str
     ) -> str:
         """The label of an address; empty if it is the address itself."""
-        owners = self._choose(_longest([one for one in claims if one[1].since_s < when.until]), when, vpc_id)
-        label = _joined((self._text(claim, part), is_old) for claim, is_old in owners)
+        label = ""
+        if claims:
+            owners = self._choose(_longest([one for one in claims if one[1].since_s < when.until]), when, vpc_id)
+            label = _joined([(self._text(claim, part), is_old) for claim, is_old in owners])
         return label or self._place(part, address, when, vpc_id) or self._outside(part, address, when)
 
     def _choose(self, claims: Sequence["_Claim"], when: "_When", vpc_id: str) -> list[tuple["_Claim", bool]]:
         """Choose the claims that count for a window, each with whether it is of another time."""
-        own = [one for one in claims if one.vpc_id == vpc_id] if vpc_id else []
+        own = [one for one in claims if one.vpc_id == vpc_id] if vpc_id and len(claims) > 1 else []
         return _in_time(own, when) or _in_time(claims, when)
 
     def _text(self, claim: "_Claim", part: NamedPart) -> str:
@@ -289,7 +304,7 @@ class Names:
         table = self._vpcs if part.by == "vpc" else self._subnets
         chosen = self._choose([claim for _, claim in table.around(address)], when, vpc_id)
         text = _TEXTS_BY_NETWORK[part.by]
-        return _joined((_clean(found) if (found := text(claim.thing)) else "", is_old) for claim, is_old in chosen)
+        return _joined([(_clean(found) if (found := text(claim.thing)) else "", is_old) for claim, is_old in chosen])
 
     def _outside(self, part: NamedPart, address: Address, when: "_When") -> str:
         """The label of an address without an owner; empty if it is the address itself."""
@@ -297,7 +312,7 @@ class Names:
         if part.by == "kind":
             return "aws" if ranges else "private" if self._private.around(address) else "public"
         lists = _in_time([claim for _, claim in self._lists.around(address)], when)
-        label = _joined((_clean(claim.thing.name), is_old) for claim, is_old in lists)
+        label = _joined([(_clean(claim.thing.name), is_old) for claim, is_old in lists])
         if label or not ranges:
             return label
         return _clean(f"AWS {ranges[0][1].service} {ranges[0][1].region}")
@@ -354,6 +369,10 @@ class _Place:
         return found or describe(one, instance)[1]
 
 
+def _lacks_interfaces(scope: Scope) -> bool:
+    return any(hole.action in (EVERYTHING, LISTING) for hole in scope.holes)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Claim:
     """That a network belongs to something, as one scope has it.
@@ -402,6 +421,12 @@ def _in_time(claims: Sequence[_Claim], when: _When) -> list[tuple[_Claim, bool]]
 
     Of each account and Region, those of the scopes that count; in their absence, those of the first later one.
     """
+    if not claims:
+        return []
+    if len(claims) == 1:
+        [one] = claims
+        span, position = when.spans[one.place.history], one.place.position
+        return [(one, not span.is_near(position))] if position >= span.first else []
     counting: dict[int, list[_Claim]] = {}
     later: dict[int, list[_Claim]] = {}
     for one in claims:
@@ -420,7 +445,7 @@ def _in_time(claims: Sequence[_Claim], when: _When) -> list[tuple[_Claim, bool]]
 
 
 def _last_attached(claims: Sequence[tuple[int, _Claim]]) -> int:
-    return max((claim.since_s for _, claim in claims), default=-1)
+    return max([claim.since_s for _, claim in claims], default=-1)
 
 
 def _longest(claims: Sequence[tuple[int, _Claim]]) -> list[_Claim]:
@@ -431,9 +456,12 @@ def _longest(claims: Sequence[tuple[int, _Claim]]) -> list[_Claim]:
     return [one for length, one in claims if longest.setdefault((one.place, one.vpc_id), length) == length]
 
 
-def _joined(texts: Iterable[tuple[str, bool]]) -> str:
+def _joined(texts: Sequence[tuple[str, bool]]) -> str:
     """All labels, sorted, each once; one of another time is marked if it is of no other. Empty ones are left out."""
     labels: dict[str, bool] = {}
+    if len(texts) == 1:
+        [(text, is_old)] = texts
+        return _marked(text, is_old) if text else ""
     for text, is_old in texts:
         if text:
             labels[text] = labels.get(text, True) and is_old

@@ -135,6 +135,11 @@ class Hole:
     why: str
 
 
+EVERYTHING, LISTING = "*", "ec2:DescribeNetworkInterfaces"
+"""The actions of holes: of a scope of which nothing could be asked, and of one without, or with a part of, its
+interfaces."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What one account had in one Region at one time.

@@ -10,7 +10,8 @@ import operator
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from functools import cached_property
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from toptalkers.answer.answer import Answer
@@ -199,10 +200,59 @@ def picture_question(query: Query, *, interface: bool = False) -> Query:
 
 
 class _Numbers(dict[Any, int]):
-    """Numbers texts, or tuples of them, in the order in which they appear."""
+    """Numbers texts, or other keys, in the order in which they appear."""
 
     def __missing__(self, text: Any) -> int:
         number = self[text] = len(self)
+        return number
+
+
+class _Texts(_Numbers):
+    """Numbers texts, and has them by their numbers."""
+
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+
+    def __missing__(self, text: bytes) -> int:
+        self.texts.append(text)
+        return super().__missing__(text)
+
+
+_End = tuple[str, Window | None, str]
+"""Who talks: an address, its window of time, and the interface that logged it; empty if that is not known."""
+
+
+class _Ends(dict[int, int]):
+    """Numbers the ends of lines in the order in which they appear; equal ones where nothing can change their names.
+
+    A key is made of the numbers of an address, an hour and an interface, 20 bits for each of the latter two.
+    """
+
+    def __init__(self, names: Names | None, window: Window | None) -> None:
+        self.ends: list[_End] = []
+        self.addresses, self.hours, self.interfaces = _Texts(), _Texts(), _Texts()
+        self._names = names
+        self._window = window
+        self._known: dict[tuple[int, object, str], int] = {}
+
+    def __missing__(self, key: int) -> int:
+        address = self.addresses.texts[key >> 40]
+        hour = self.hours.texts[key >> 20 & 0xFFFFF] if self.hours else b""
+        interface = self.interfaces.texts[key & 0xFFFFF] if self.interfaces else b""
+        window = self._window
+        if hour:
+            start = parse_seconds(hour)
+            window = (start, start + HOUR_SECONDS)
+        end = (address.decode(), window, interface.decode())
+        kind: tuple[int, object, str] = (key >> 40, window, end[2])
+        if self._names and window:
+            # A name holds for all windows of one epoch after the interfaces were attached, and within a VPC.
+            is_settled = self._names.attached_s(end[0]) < window[1]
+            kind = (key >> 40, self._names.epoch(window) if is_settled else window, self._names.vpc_of(end[2]))
+        number = self._known.setdefault(kind, len(self.ends))
+        if number == len(self.ends):
+            self.ends.append(end)
+        self[key] = number
         return number
 
 
@@ -213,11 +263,11 @@ class Talkers:
         metrics: what the sums are of.
         hours: the hours of the lines, in seconds since 1970, ascending; empty if lines have none.
         services: labels by number.
-        ends: who talks, by number, in the order of the lines: the address, its window of time and its interface.
+        ends: who talks, by number, in the order of the lines.
 
     """
 
-    def __init__(self, answer: Answer, services: Services, *, by_pairs: bool, has_names: bool = True) -> None:
+    def __init__(self, answer: Answer, services: Services, *, by_pairs: bool, names: Names | None) -> None:
         """Read the chunks of an answer.
 
         Args:
@@ -225,87 +275,82 @@ class Talkers:
             services: the names of ports.
             by_pairs: whether edges go from clients to servers; then addresses are named for all hours at once, as
                 lines of pairs are.
-            has_names: whether addresses are named, for which their hours and interfaces are kept.
+            names: what addresses are called in views; None if they are not named.
 
         Raises:
             ToptalkersError: a line is wrong.
 
         """
         query = answer.query
-        names = query.lines.names
+        columns = query.lines.names
         self.metrics = query.lines.sums
         if query.pairs:
             self.metrics = (query.metric[0], *(one for one in PAIR_METRICS if one != query.metric[0]))
-        sums = [names.index(metric) for metric in self.metrics]
-        columns = [one.name for one in query.lines.columns]
-        self._at = {name: columns.index(name) for name in columns}
+        self._sums_at = [columns.index(metric) for metric in self.metrics]
+        self._at = {one.name: at for at, one in enumerate(query.lines.columns)}
         self._is_rejected = query.action == "REJECT"
         self._source, self._target = ("client", "server") if query.pairs else ("srcaddr", "dstaddr")
         self._port = "port" if query.pairs else "service-port"
         self._width = query.line_columns
-        self._window = answer.quality.window
-        self._keeps_hour = has_names and "hour" in self._at and not by_pairs
-        self._keeps_interface = has_names and "interface-id" in self._at
+        self._keeps_hour = names is not None and "hour" in self._at and not by_pairs
+        self._keeps_interface = names is not None and "interface-id" in self._at
         self._turns = by_pairs and "side" in self._at
         self.src, self.dst, self.service, self.hour = array("I"), array("I"), array("I"), array("I")
-        self.sums = [array("q") for _ in sums]
-        ends, ports, labels, hours = _Numbers(), _Numbers(), _Numbers(), _Numbers()
+        self.sums = [array("q") for _ in self.metrics]
+        ends = _Ends(names, answer.quality.window)
+        ports, labels, hours = _Numbers(), _Numbers(), _Numbers()
         service_of: list[int] = []
         try:
             for chunk in answer.chunks:
-                self._add(chunk, sums, ends, ports, hours)
-                for port, protocol, is_rejected in list(ports)[len(service_of) :]:
+                self._add(chunk, ends, ports, hours)
+                for port, protocol, is_rejected in islice(ports, len(service_of), None):
                     text = services.label(port.decode(), protocol.decode())
                     service_of.append(2 * labels[text] + is_rejected)
-            numbered = [parse_seconds(one) for one in hours]
-        except (ValueError, IndexError, UnicodeDecodeError) as error:
+            self._hour_of = [parse_seconds(one) for one in hours]
+        except (ValueError, IndexError, OverflowError) as error:
             raise ToptalkersError(f"the answer has a wrong line: {error}") from error
         self.service = array("I", map(service_of.__getitem__, self.service))
         self.services = list(labels)
-        self._hour_of = numbered
-        self.hours = tuple(sorted(numbered))
-        self.ends = [
-            (
-                address.decode(),
-                self._window if hour is None else (start := parse_seconds(hour), start + HOUR_SECONDS),
-                "" if interface is None else interface.decode(),
-            )
-            for address, hour, interface in ends
-        ]
+        self.hours = tuple(sorted(self._hour_of))
+        self.ends = ends.ends
 
-    def _add(self, chunk: bytes, sums: list[int], ends: _Numbers, ports: _Numbers, hours: _Numbers) -> None:
-        texts = list(zip(*[line.split(b"\t") for line in chunk.splitlines()], strict=True))
-        if not texts:
+    def _add(self, chunk: bytes, ends: _Ends, ports: _Numbers, hours: _Numbers) -> None:
+        fields = chunk.replace(b"\n", b"\t").split(b"\t")
+        width = self._width
+        if len(fields) == 1:
             return
-        if len(texts) != self._width:
+        if len(fields) % width != 1 or fields.pop():
             raise ValueError(chunk[:100].decode(errors="replace"))
-        hour = texts[self._at["hour"]] if "hour" in self._at else None
-        of_end: Iterable[bytes | None] = hour if self._keeps_hour and hour else repeat(None)
-        interface: Iterable[bytes | None] = texts[self._at["interface-id"]] if self._keeps_interface else repeat(None)
-        sources: Sequence[bytes] = texts[self._at[self._source]]
-        targets: Sequence[bytes] = texts[self._at[self._target]]
+
+        def column(name: str) -> list[bytes]:
+            return fields[self._at[name] :: width]
+
+        sources, targets = column(self._source), column(self._target)
         if self._turns:
-            at_source = [side == b"src" for side in texts[self._at["side"]]]
-            sources, targets = (
-                [b if turn else a for a, b, turn in zip(sources, targets, at_source, strict=True)],
-                [a if turn else b for a, b, turn in zip(sources, targets, at_source, strict=True)],
-            )
+            for at, side in enumerate(column("side")):
+                if side == b"src":
+                    sources[at], targets[at] = targets[at], sources[at]
         # One after the other, so that ends are numbered in the order of the lines.
-        pairs = [
-            (ends[a, when, where], ends[b, when, where])
-            for a, b, when, where in zip(sources, targets, of_end, interface, strict=False)
-        ]
-        self.src.extend([a for a, _ in pairs])
-        self.dst.extend([b for _, b in pairs])
+        both = sources + targets
+        both[::2], both[1::2] = sources, targets
+        keys: Iterable[int] = map(operator.lshift, map(ends.addresses.__getitem__, both), repeat(40))
+        if self._keeps_hour:
+            numbers = list(map(ends.hours.__getitem__, column("hour")))
+            keys = map(operator.or_, keys, _twice(map(operator.lshift, numbers, repeat(20))))
+        if self._keeps_interface:
+            keys = map(operator.or_, keys, _twice(map(ends.interfaces.__getitem__, column("interface-id"))))
+        found = array("I", map(ends.__getitem__, keys))
+        self.src.extend(found[::2])
+        self.dst.extend(found[1::2])
         rejected: Iterable[bool] = repeat(self._is_rejected)
         if "action" in self._at:
-            rejected = (action == b"REJECT" for action in texts[self._at["action"]])
-        services = zip(texts[self._at[self._port]], texts[self._at["protocol"]], rejected, strict=False)
+            rejected = map(b"REJECT".__eq__, column("action"))
+        services = zip(column(self._port), column("protocol"), rejected, strict=False)
         self.service.extend(map(ports.__getitem__, services))
-        if hour:
-            self.hour.extend(map(hours.__getitem__, hour))
-        for values, at in zip(self.sums, sums, strict=True):
-            values.extend(map(int, texts[at]))
+        if "hour" in self._at:
+            self.hour.extend(map(hours.__getitem__, column("hour")))
+        for values, at in zip(self.sums, self._sums_at, strict=True):
+            values.extend(map(int, fields[at::width]))
 
     def __len__(self) -> int:
         return len(self.src)
@@ -314,6 +359,27 @@ class Talkers:
     def totals(self) -> tuple[int, ...]:
         """What all lines have in all."""
         return tuple(map(sum, self.sums))
+
+    @cached_property
+    def _behind(self) -> "tuple[array[int], list[int], list[tuple[str, str, str]]]":
+        """The lines by talker: the number of each line's, its sums packed into one number, and who the talkers are."""
+        addresses = _Numbers()
+        of_end = [addresses[end[0]] for end in self.ends]
+        texts, wide, kinds = list(addresses), len(addresses), 2 * len(self.services)
+        firsts = [number * wide * kinds for number in of_end]
+        seconds = [number * kinds for number in of_end]
+        talkers = _Numbers()
+        ends = map(operator.add, map(firsts.__getitem__, self.src), map(seconds.__getitem__, self.dst))
+        numbers = array("I", map(talkers.__getitem__, map(operator.add, ends, self.service)))
+        packed: Iterable[int] = self.sums[0]
+        for more in self.sums[1:]:
+            packed = map(operator.or_, map(operator.lshift, packed, repeat(64)), more)
+        who = []
+        for key in talkers:
+            pair, kind = divmod(key, kinds)
+            source, target = divmod(pair, wide)
+            who.append((texts[source], texts[target], self.services[kind // 2]))
+        return numbers, list(packed), who
 
     def view(self, by: str, names: Names, *, top: int, command: str, has_action: bool = False) -> View:
         """The network seen by a property.
@@ -335,13 +401,12 @@ class Talkers:
         firsts = [number * len(labels) * kinds for number in of_end]
         seconds = [number * kinds for number in of_end]
 
-        def keys() -> Iterator[int]:
-            ends = map(operator.add, map(firsts.__getitem__, self.src), map(seconds.__getitem__, self.dst))
-            return map(operator.add, ends, self.service)
-
+        ends = map(operator.add, map(firsts.__getitem__, self.src), map(seconds.__getitem__, self.dst))
+        numbered = map(operator.add, ends, self.service)
+        keys = array("q", numbered) if len(labels) ** 2 * kinds < 1 << 63 else list(numbered)
         sums: dict[int, int] = {}
         of = sums.get
-        for key, value in zip(keys(), self.sums[0], strict=True):
+        for key, value in zip(keys, self.sums[0], strict=True):
             sums[key] = of(key, 0) + value
 
         def words(key: int) -> tuple[str, str, str, bool]:
@@ -358,7 +423,7 @@ class Talkers:
         found = len(sums)
         sums.clear()
         behind = {key: _Behind() for key in ranked}
-        self._look_behind(keys(), behind)
+        self._look_behind(keys, behind)
         edges = tuple(self._edge(words(key), behind[key]) for key in ranked)
         shown = [sum(edge.sums[at] for edge in edges) for at in range(len(self.metrics))]
         return View(
@@ -371,50 +436,40 @@ class Talkers:
             command,
         )
 
-    def _look_behind(self, keys: Iterator[int], behind: "dict[int, _Behind]") -> None:
+    def _look_behind(self, keys: Iterable[int], behind: "dict[int, _Behind]") -> None:
         """Collect the lines of the largest edges."""
-        chosen = ((at, behind[key]) for at, key in enumerate(keys) if key in behind)
-        address = _Numbers()
-        of_end = [address[end[0]] for end in self.ends]
-        src, dst, service, hour, has_hours = self.src, self.dst, self.service, self.hour, bool(self.hours)
-        first, others = self.sums[0], self.sums[1:]
-        wide = len(address)
+        numbers, packed, _ = self._behind
+        of = behind.get
+        chosen = [(at, edge) for at, edge in enumerate(map(of, keys)) if edge is not None]
         for at, edge in chosen:
-            value = packed = first[at]
-            for more in others:
-                packed = packed << 64 | more[at]
-            talker = (of_end[src[at]] * wide + of_end[dst[at]]) << 32 | service[at]
-            talkers = edge.talkers
-            talkers[talker] = talkers.get(talker, 0) + packed
-            if has_hours:
-                hours = edge.hours
-                when = hour[at]
-                hours[when] = hours.get(when, 0) + value
-        self._addresses = list(address)
+            talkers, talker = edge.talkers, numbers[at]
+            talkers[talker] = talkers.get(talker, 0) + packed[at]
+        if len(self.hours) > 1:
+            first, hour = self.sums[0], self.hour
+            for at, edge in chosen:
+                hours, when = edge.hours, hour[at]
+                hours[when] = hours.get(when, 0) + first[at]
 
     def _edge(self, words: tuple[str, str, str, bool], behind: "_Behind") -> Edge:
-        addresses = self._addresses
+        who = self._behind[2]
         shift = 64 * (len(self.metrics) - 1)
-
-        def row(talker: int) -> tuple[str, str, str]:
-            ends, service = divmod(talker, 1 << 32)
-            source, target = divmod(ends, len(addresses))
-            return addresses[source], addresses[target], self.services[service // 2]
-
         first = {talker: packed >> shift for talker, packed in behind.talkers.items()}
-        largest = _largest(first, MOST_ROWS, lambda talker: "\t".join(row(talker)).encode())
+        largest = _largest(first, MOST_ROWS, lambda talker: "\t".join(who[talker]).encode())
+        sums = self._unpacked(sum(behind.talkers.values()))
         hours = tuple(sorted((self._hour_of[when], value) for when, value in behind.hours.items()))
-        return Edge(
-            *words,
-            self._unpacked(sum(behind.talkers.values())),
-            hours,
-            tuple(Row(*row(talker), self._unpacked(behind.talkers[talker])) for talker in largest),
-            len(first) - len(largest),
-        )
+        if len(self.hours) == 1:
+            hours = ((self.hours[0], sums[0]),)
+        rows = tuple(Row(*who[talker], self._unpacked(behind.talkers[talker])) for talker in largest)
+        return Edge(*words, sums, hours, rows, len(first) - len(largest))
 
     def _unpacked(self, packed: int) -> tuple[int, ...]:
         number = len(self.metrics)
         return tuple(packed >> 64 * (number - 1 - at) & (1 << 64) - 1 for at in range(number))
+
+
+def _twice(numbers: Iterable[int]) -> Iterator[int]:
+    """Each number two times: for both ends of a line."""
+    return (number for one in numbers for number in (one, one))
 
 
 class _Behind:
@@ -427,7 +482,7 @@ class _Behind:
         self.hours: dict[int, int] = {}
 
 
-def _labels(ends: Iterable[tuple[str, Window | None, str]], by: str, names: Names) -> list[str]:
+def _labels(ends: Iterable[_End], by: str, names: Names) -> list[str]:
     if by == ADDRESS_VIEW:
         return [address for address, _, _ in ends]
     part = parse_named(f"src.{by}")
@@ -445,7 +500,7 @@ def _first_of_each(labels: Sequence[str]) -> Iterator[tuple[int, str]]:
             yield at, label
 
 
-def _nodes(edges: Sequence[Edge], end_of: dict[str, tuple[str, Window | None, str]], names: Names) -> tuple[Node, ...]:
+def _nodes(edges: Sequence[Edge], end_of: dict[str, _End], names: Names) -> tuple[Node, ...]:
     """The nodes of edges, the largest first; of equal ones the one that comes first."""
     sizes: dict[str, int] = {}
     for edge in edges:
@@ -501,8 +556,8 @@ def build_network(
         ToptalkersError: a line of the answer is wrong.
 
     """
-    has_names = any(view != ADDRESS_VIEW for view in views)
-    talkers = Talkers(answer, services, by_pairs=query.pairs, has_names=has_names)
+    is_named = any(view != ADDRESS_VIEW for view in views)
+    talkers = Talkers(answer, services, by_pairs=query.pairs, names=names if is_named else None)
     return network_of(
         talkers, query, names, views=views, top=top, command=command, title=title, quality=quality, made=made
     )

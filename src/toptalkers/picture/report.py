@@ -245,7 +245,7 @@ def build_report(
     tables = _Tables(answer, query, names, services)
     # The talkers of the picture are read from the same pieces as the tables.
     seen = replace(answer, chunks=tables.watched(pieces(answer)))
-    talkers = Talkers(seen, services, by_pairs=False, has_names=names is not None)
+    talkers = Talkers(seen, services, by_pairs=False, names=names)
     found = tables.actions
     action: Action = "ACCEPT" if query.action == "ALL" else query.action
     if found == {NO_ACTION}:

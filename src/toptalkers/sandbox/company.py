@@ -40,8 +40,11 @@ PAGES = {
 }
 """Actions whose answers come in pages: the element with the items, and the least and most of `MaxResults`."""
 
-BUCKETS = {True: (100, 20), False: (50, 10)}
-"""How many requests an action takes at once, and more of per second: those with filters or pages, and others."""
+BUCKET, WHOLE_BUCKET = (100, 20), (50, 10)
+"""How many requests an action takes at once, and per second: any, and those of `COSTLY` for all that there is."""
+
+COSTLY = frozenset({"DescribeInstances", "DescribeNetworkInterfaces", "DescribeSecurityGroups"})
+"""Actions that take fewer requests without filters and pages."""
 
 FILTERS = {
     "network-interface-id": "networkInterfaceId",
@@ -79,7 +82,7 @@ def add_company(ec2: dict[str, Any]) -> None:
     )
     for action, (element, least, most) in PAGES.items():
         paged = _paging(actions[action], element, (least, most), parameter, ec2["_error"])
-        actions[action] = _throttling(paged, ec2["_error"])
+        actions[action] = _throttling(paged, ec2["_error"], is_costly=action in COSTLY)
 
 
 def _add_state(ec2: Mapping[str, Any], scope: Scope) -> None:
@@ -335,23 +338,36 @@ def _paging(
     return describe_page
 
 
+class _Bucket:
+    """Tokens, each for one request; full at first."""
+
+    def __init__(self, size: int, per_second: int) -> None:
+        self._size, self._per_second = size, per_second
+        self._left, self._last = float(size), time.monotonic()
+
+    def take(self) -> bool:
+        """Take a token; False if there is none."""
+        now = time.monotonic()
+        self._left = min(self._size, self._left + (now - self._last) * self._per_second)
+        self._last = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
 def _throttling(
-    describe: Callable[[Any], Answer], refuse: Callable[[str, str, int], Answer]
+    describe: Callable[[Any], Answer], refuse: Callable[[str, str, int], Answer], *, is_costly: bool
 ) -> Callable[[Any], Answer]:
-    """Refuse what is more than an action takes. Each has buckets of its own, which are full at first."""
-    left = {kind: float(size) for kind, (size, _) in BUCKETS.items()}
-    last = time.monotonic()
+    """Refuse what is more than an action takes."""
+    bucket = _Bucket(*BUCKET)
+    of_whole = _Bucket(*WHOLE_BUCKET) if is_costly else bucket
 
     def describe_in_time(params: Any) -> Answer:
-        nonlocal last
-        now = time.monotonic()
-        for kind, (size, per_second) in BUCKETS.items():
-            left[kind] = min(size, left[kind] + (now - last) * per_second)
-        last = now
-        is_small = any(name == "MaxResults" or "." in name for name in params)
-        if left[is_small] < 1:
+        # Filters and lists of ids are numbered: Filter.1.Name, InstanceId.1.
+        is_part = any(name in ("MaxResults", "NextToken") or "." in name for name in params)
+        if not (bucket if is_part else of_whole).take():
             return refuse("RequestLimitExceeded", "Request limit exceeded.", 503)
-        left[is_small] -= 1
         return describe(params)
 
     return describe_in_time
