@@ -125,6 +125,24 @@ class Names:
         number = parse_address(address)
         return _last_attached(self._owners.around(number)) if number else -1
 
+    def outside(self, address: str) -> tuple[str, bool] | None:
+        """What an address is called that no interface and no prefix list has at any time.
+
+        Args:
+            address: as it was logged.
+
+        Returns:
+            Its label by all parts but `kind` and, if a subnet or a VPC contains it, `subnet`, `vpc` and `zone`; and
+            whether one does. None if time or the interface that logged it may tell more.
+
+        """
+        number = parse_address(address)
+        if number is None or self._owners.around(number) or self._lists.around(number):
+            return None
+        ranges = self._ranges.around(number)
+        label = _clean(f"AWS {ranges[0][1].service} {ranges[0][1].region}") if ranges else address
+        return label, bool(self._subnets.around(number) or self._vpcs.around(number))
+
     @cached_property
     def shares_addresses(self) -> bool:
         """Whether VPCs share addresses, so that the interface that logged a record tells more."""

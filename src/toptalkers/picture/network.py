@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, repeat
+from itertools import chain, compress, islice, repeat
 from typing import Any, NamedTuple
 
 from toptalkers.answer.answer import Answer
@@ -207,53 +207,156 @@ class _Numbers(dict[Any, int]):
         return number
 
 
-class _Texts(_Numbers):
-    """Numbers texts, and has them by their numbers."""
-
-    def __init__(self) -> None:
-        self.texts: list[bytes] = []
-
-    def __missing__(self, text: bytes) -> int:
-        self.texts.append(text)
-        return super().__missing__(text)
-
-
 _End = tuple[str, Window | None, str]
 """Who talks: an address, its window of time, and the interface that logged it; empty if that is not known."""
 
 
-class _Ends(dict[int, int]):
-    """Numbers the ends of lines in the order in which they appear; equal ones where nothing can change their names.
-
-    A key is made of the numbers of an address, an hour and an interface, 20 bits for each of the latter two.
-    """
+class _Ends:
+    """Numbers the ends of lines in the order in which they appear; equal ones where nothing can change their names."""
 
     def __init__(self, names: Names | None, window: Window | None) -> None:
         self.ends: list[_End] = []
-        self.addresses, self.hours, self.interfaces = _Texts(), _Texts(), _Texts()
-        self._names = names
+        self.names = names
+        self.known: dict[tuple[bytes, object, str], int] = {}
+        self.addresses: dict[bytes, bytes] = {}
         self._window = window
-        self._known: dict[tuple[int, object, str], int] = {}
+        self._logged: dict[tuple[bytes, bytes], _Logged] = {}
 
-    def __missing__(self, key: int) -> int:
-        address = self.addresses.texts[key >> 40]
-        hour = self.hours.texts[key >> 20 & 0xFFFFF] if self.hours else b""
-        interface = self.interfaces.texts[key & 0xFFFFF] if self.interfaces else b""
-        window = self._window
-        if hour:
-            start = parse_seconds(hour)
-            window = (start, start + HOUR_SECONDS)
-        end = (address.decode(), window, interface.decode())
-        kind: tuple[int, object, str] = (key >> 40, window, end[2])
-        if self._names and window:
+    def logged(self, hour: bytes, interface: bytes) -> "_Logged":
+        """The numbers of those that one interface logged in one hour; empty for what is not known."""
+        found = self._logged.get((hour, interface))
+        if found is None:
+            window = self._window
+            if hour:
+                start = parse_seconds(hour)
+                window = (start, start + HOUR_SECONDS)
+            found = self._logged[hour, interface] = _Logged(self, window, interface.decode())
+        return found
+
+
+class _Logged(dict[bytes, int]):
+    """The numbers of ends by their address: of those with one window and one interface."""
+
+    def __init__(self, every: _Ends, window: Window | None, interface: str) -> None:
+        self._every = every
+        self._window = window
+        self._interface = interface
+        self._epoch = every.names.epoch(window) if every.names else 0
+        self._vpc = every.names.vpc_of(interface) if every.names else ""
+
+    def __missing__(self, text: bytes) -> int:
+        every = self._every
+        text = every.addresses.setdefault(text, text)
+        kind: tuple[bytes, object, str] = (text, self._window, self._interface)
+        address = text.decode()
+        if every.names and self._window:
             # A name holds for all windows of one epoch after the interfaces were attached, and within a VPC.
-            is_settled = self._names.attached_s(end[0]) < window[1]
-            kind = (key >> 40, self._names.epoch(window) if is_settled else window, self._names.vpc_of(end[2]))
-        number = self._known.setdefault(kind, len(self.ends))
-        if number == len(self.ends):
-            self.ends.append(end)
-        self[key] = number
+            is_settled = every.names.attached_s(address) < self._window[1]
+            kind = (text, self._epoch if is_settled else self._window, self._vpc)
+        number = every.known.setdefault(kind, len(every.ends))
+        if number == len(every.ends):
+            every.ends.append((address, self._window, self._interface))
+        self[text] = number
         return number
+
+
+class _Talks:
+    """The lines of an answer, added up over hours: one talk for each source, target, service and action.
+
+    Attributes:
+        src: the numbers of the sources.
+        dst: the numbers of the targets.
+        service: the numbers of services and actions, as in `Talkers.service`.
+        sums: by metric, and by talk.
+        ranked: all talks, the largest first.
+
+    """
+
+    def __init__(self, talkers: "Talkers") -> None:
+        self.src, self.dst, self.service = talkers.src, talkers.dst, talkers.service
+        self.sums: Sequence[Sequence[int]] = talkers.sums
+        self._hour, self._values = talkers.hour, talkers.sums[0]
+        numbers = _Numbers()
+        keys = _keys(range(len(talkers.ends)), 2 * len(talkers.services), self.src, self.dst, self.service)
+        of_line = array("I", map(numbers.__getitem__, keys))
+        # Of each line, the one before it with the same talk, and the last line of each talk.
+        self._before: array[int] | None = None
+        self._last: array[int] | None = None
+        if len(numbers) < len(of_line):
+            self._add_up(of_line)
+        del numbers
+        first = self.sums[0]
+        self.ranked = array("I", sorted(range(len(self.src)), key=first.__getitem__, reverse=True))
+        self._talker = self._talkers([end[0] for end in talkers.ends], 2 * len(talkers.services))
+
+    def _add_up(self, of_line: "array[int]") -> None:
+        lines = array("I")
+        before = array("i", [-1]) * len(of_line)
+        for line, talk in enumerate(of_line):
+            if talk == len(lines):
+                lines.append(line)
+        last = array("i", [-1]) * len(lines)
+        for line, talk in enumerate(of_line):
+            before[line] = last[talk]
+            last[talk] = line
+        self._before, self._last = before, last
+        sums = [[0] * len(lines) for _ in self.sums]
+        for added, values in zip(sums, self.sums, strict=True):
+            for talk, value in zip(of_line, values, strict=True):
+                added[talk] += value
+        self.sums = sums
+        self.src, self.dst, self.service = (
+            array("I", map(values.__getitem__, lines)) for values in (self.src, self.dst, self.service)
+        )
+
+    def _talkers(self, addresses: Sequence[str], kinds: int) -> "array[int] | None":
+        """By talk, the first one with the same addresses; None if each talk has its own."""
+        numbers = _Numbers()
+        of_end = [numbers[address] for address in addresses]
+        if len(numbers) == len(of_end):
+            return None
+        firsts: dict[int, int] = {}
+        keys = _keys(of_end, kinds, self.src, self.dst, self.service)
+        return array("I", (firsts.setdefault(key, talk) for talk, key in enumerate(keys)))
+
+    def hours(self, talks: Iterable[int]) -> dict[int, int]:
+        """The first sum of some talks by the number of the hour."""
+        found: dict[int, int] = {}
+        hour, values, before, last = self._hour, self._values, self._before, self._last
+        if before is None or last is None:
+            for line in talks:
+                found[hour[line]] = found.get(hour[line], 0) + values[line]
+            return found
+        for talk in talks:
+            line = last[talk]
+            while line >= 0:
+                found[hour[line]] = found.get(hour[line], 0) + values[line]
+                line = before[line]
+        return found
+
+    def of_talkers(self, talks: Sequence[int]) -> tuple[Sequence[int], Sequence[Sequence[int]]]:
+        """The talks, added up where their addresses are the same: numbers of talks, and their sums by metric."""
+        columns = [list(map(values.__getitem__, talks)) for values in self.sums]
+        if self._talker is None:
+            return talks, columns
+        numbers = _Numbers()
+        at = [numbers[talker] for talker in map(self._talker.__getitem__, talks)]
+        added = [[0] * len(numbers) for _ in columns]
+        for column, values in zip(added, columns, strict=True):
+            for number, value in zip(at, values, strict=True):
+                column[number] += value
+        return list(numbers), added
+
+
+def _keys(
+    of_end: Sequence[int], kinds: int, src: Iterable[int], dst: Iterable[int], service: Iterable[int]
+) -> Iterator[int]:
+    """A number for each line, which tells its ends, as `of_end` numbers them, and its service apart."""
+    wide = (max(of_end, default=0) + 1) * kinds
+    firsts = [number * wide for number in of_end]
+    seconds = [number * kinds for number in of_end]
+    ends = map(operator.add, map(firsts.__getitem__, src), map(seconds.__getitem__, dst))
+    return map(operator.add, ends, service)
 
 
 class Talkers:
@@ -313,6 +416,7 @@ class Talkers:
         self.services = list(labels)
         self.hours = tuple(sorted(self._hour_of))
         self.ends = ends.ends
+        self._known_outside: tuple[Names, list[tuple[str, bool] | None]] | None = None
 
     def _add(self, chunk: bytes, ends: _Ends, ports: _Numbers, hours: _Numbers) -> None:
         fields = chunk.replace(b"\n", b"\t").split(b"\t")
@@ -333,13 +437,20 @@ class Talkers:
         # One after the other, so that ends are numbered in the order of the lines.
         both = sources + targets
         both[::2], both[1::2] = sources, targets
-        keys: Iterable[int] = map(operator.lshift, map(ends.addresses.__getitem__, both), repeat(40))
-        if self._keeps_hour:
-            numbers = list(map(ends.hours.__getitem__, column("hour")))
-            keys = map(operator.or_, keys, _twice(map(operator.lshift, numbers, repeat(20))))
-        if self._keeps_interface:
-            keys = map(operator.or_, keys, _twice(map(ends.interfaces.__getitem__, column("interface-id"))))
-        found = array("I", map(ends.__getitem__, keys))
+        nothing: Sequence[bytes] = (b"",)
+        logged_in = column("hour") if self._keeps_hour else nothing
+        logged_by = column("interface-id") if self._keeps_interface else nothing
+        if len({*logged_in}) == 1 and len({*logged_by}) == 1:
+            numbers = map(ends.logged(logged_in[0], logged_by[0]).__getitem__, both)
+        else:
+            count = len(sources)
+            logged = map(
+                ends.logged,
+                logged_in if self._keeps_hour else repeat(b"", count),
+                logged_by if self._keeps_interface else repeat(b"", count),
+            )
+            numbers = map(operator.getitem, (one for one in logged for _ in (0, 1)), both)
+        found = array("I", numbers)
         self.src.extend(found[::2])
         self.dst.extend(found[1::2])
         rejected: Iterable[bool] = repeat(self._is_rejected)
@@ -361,25 +472,29 @@ class Talkers:
         return tuple(map(sum, self.sums))
 
     @cached_property
-    def _behind(self) -> "tuple[array[int], list[int], list[tuple[str, str, str]]]":
-        """The lines by talker: the number of each line's, its sums packed into one number, and who the talkers are."""
-        addresses = _Numbers()
-        of_end = [addresses[end[0]] for end in self.ends]
-        texts, wide, kinds = list(addresses), len(addresses), 2 * len(self.services)
-        firsts = [number * wide * kinds for number in of_end]
-        seconds = [number * kinds for number in of_end]
-        talkers = _Numbers()
-        ends = map(operator.add, map(firsts.__getitem__, self.src), map(seconds.__getitem__, self.dst))
-        numbers = array("I", map(talkers.__getitem__, map(operator.add, ends, self.service)))
-        packed: Iterable[int] = self.sums[0]
-        for more in self.sums[1:]:
-            packed = map(operator.or_, map(operator.lshift, packed, repeat(64)), more)
-        who = []
-        for key in talkers:
-            pair, kind = divmod(key, kinds)
-            source, target = divmod(pair, wide)
-            who.append((texts[source], texts[target], self.services[kind // 2]))
-        return numbers, list(packed), who
+    def _talks(self) -> _Talks:
+        return _Talks(self)
+
+    def _outside(self, names: Names) -> Sequence[tuple[str, bool] | None]:
+        """What `Names.outside` says of each end."""
+        if self._known_outside is None or self._known_outside[0] is not names:
+            self._known_outside = (names, [names.outside(address) for address, _, _ in self.ends])
+        return self._known_outside[1]
+
+    def _labels(self, by: str, names: Names) -> list[str]:
+        """What each end is called."""
+        if by == ADDRESS_VIEW:
+            return [address for address, _, _ in self.ends]
+        part = parse_named(f"src.{by}")
+        if part is None:
+            raise ValueError(f"no view: {by}")
+        if by == "kind":
+            return [names.label(part, *end) for end in self.ends]
+        by_network = by in ("subnet", "vpc", "zone")
+        return [
+            names.label(part, *end) if known is None or (by_network and known[1]) else known[0]
+            for end, known in zip(self.ends, self._outside(names), strict=True)
+        ]
 
     def view(self, by: str, names: Names, *, top: int, command: str, has_action: bool = False) -> View:
         """The network seen by a property.
@@ -393,21 +508,11 @@ class Talkers:
                 the order of edges with the same sum.
 
         """
-        label_of = _labels(self.ends, by, names)
+        label_of = self._labels(by, names)
         numbers = _Numbers()
         of_end = [numbers[label] for label in label_of]
         labels = list(numbers)
         kinds = 2 * len(self.services)
-        firsts = [number * len(labels) * kinds for number in of_end]
-        seconds = [number * kinds for number in of_end]
-
-        ends = map(operator.add, map(firsts.__getitem__, self.src), map(seconds.__getitem__, self.dst))
-        numbered = map(operator.add, ends, self.service)
-        keys = array("q", numbered) if len(labels) ** 2 * kinds < 1 << 63 else list(numbered)
-        sums: dict[int, int] = {}
-        of = sums.get
-        for key, value in zip(keys, self.sums[0], strict=True):
-            sums[key] = of(key, 0) + value
 
         def words(key: int) -> tuple[str, str, str, bool]:
             ends, kind = divmod(key, kinds)
@@ -419,16 +524,46 @@ class Talkers:
             *parts, is_rejected = words(key)
             return "\t".join((*parts, *(["REJECT" if is_rejected else "ACCEPT"] * has_action))).encode()
 
+        # A talk between two that share their labels with nobody is an edge of its own; only the others are added up.
+        talks = self._talks
+        sharing = _sharing(of_end, len(labels))
+        is_mixed = bytes(map(operator.or_, map(sharing.__getitem__, talks.src), map(sharing.__getitem__, talks.dst)))
+        mixed = array("I", compress(range(len(is_mixed)), is_mixed))
+
+        def keys_of(chosen: Sequence[int]) -> Iterator[int]:
+            columns = (map(values.__getitem__, chosen) for values in (talks.src, talks.dst, talks.service))
+            return _keys(of_end, kinds, *columns)
+
+        keys = array("q", keys_of(mixed)) if len(labels) ** 2 * kinds < 1 << 63 else list(keys_of(mixed))
+        first = talks.sums[0]
+        sums: dict[int, int] = {}
+        of = sums.get
+        for key, value in zip(keys, map(first.__getitem__, mixed), strict=True):
+            sums[key] = of(key, 0) + value
+        found = len(sums) + len(is_mixed) - len(mixed)
+        alone: list[int] = []
+        for talk in talks.ranked:
+            if is_mixed[talk]:
+                continue
+            if top and len(alone) >= top and first[talk] < first[alone[top - 1]]:
+                break
+            alone.append(talk)
+        keys_alone = list(keys_of(alone))
+        sums.update(zip(keys_alone, map(first.__getitem__, alone), strict=True))
         ranked = _largest(sums, top, text)
-        found = len(sums)
         sums.clear()
-        behind = {key: _Behind() for key in ranked}
-        self._look_behind(keys, behind)
+        behind: dict[int, list[int]] = {key: [] for key in ranked}
+        for talk, edge in chain(
+            zip(mixed, map(behind.get, keys), strict=True), zip(alone, map(behind.get, keys_alone), strict=True)
+        ):
+            if edge is not None:
+                edge.append(talk)
         edges = tuple(self._edge(words(key), behind[key]) for key in ranked)
         shown = [sum(edge.sums[at] for edge in edges) for at in range(len(self.metrics))]
+        first_end = dict(zip(reversed(label_of), reversed(self.ends), strict=True))
         return View(
             by,
-            _nodes(edges, {label: self.ends[at] for at, label in _first_of_each(label_of)}, names),
+            _nodes(edges, first_end, names),
             edges,
             found - len(edges),
             tuple(total - some for total, some in zip(self.totals, shown, strict=True)),
@@ -436,68 +571,33 @@ class Talkers:
             command,
         )
 
-    def _look_behind(self, keys: Iterable[int], behind: "dict[int, _Behind]") -> None:
-        """Collect the lines of the largest edges."""
-        numbers, packed, _ = self._behind
-        of = behind.get
-        chosen = [(at, edge) for at, edge in enumerate(map(of, keys)) if edge is not None]
-        for at, edge in chosen:
-            talkers, talker = edge.talkers, numbers[at]
-            talkers[talker] = talkers.get(talker, 0) + packed[at]
-        if len(self.hours) > 1:
-            first, hour = self.sums[0], self.hour
-            for at, edge in chosen:
-                hours, when = edge.hours, hour[at]
-                hours[when] = hours.get(when, 0) + first[at]
+    def _edge(self, words: tuple[str, str, str, bool], behind: Sequence[int]) -> Edge:
+        talks = self._talks
 
-    def _edge(self, words: tuple[str, str, str, bool], behind: "_Behind") -> Edge:
-        who = self._behind[2]
-        shift = 64 * (len(self.metrics) - 1)
-        first = {talker: packed >> shift for talker, packed in behind.talkers.items()}
-        largest = _largest(first, MOST_ROWS, lambda talker: "\t".join(who[talker]).encode())
-        sums = self._unpacked(sum(behind.talkers.values()))
-        hours = tuple(sorted((self._hour_of[when], value) for when, value in behind.hours.items()))
+        def who(talk: int) -> tuple[str, str, str]:
+            source, target = self.ends[talks.src[talk]][0], self.ends[talks.dst[talk]][0]
+            return source, target, self.services[talks.service[talk] // 2]
+
+        talkers, columns = talks.of_talkers(behind)
+        sums = tuple(map(sum, columns))
+        first = dict(zip(talkers, columns[0], strict=True))
+        largest = _largest(first, MOST_ROWS, lambda talk: "\t".join(who(talk)).encode())
+        at = {talk: number for number, talk in enumerate(talkers)} if len(talkers) > 1 else dict.fromkeys(talkers, 0)
+        rows = tuple(Row(*who(talk), tuple(column[at[talk]] for column in columns)) for talk in largest)
+        hours: tuple[tuple[int, int], ...] = ()
         if len(self.hours) == 1:
             hours = ((self.hours[0], sums[0]),)
-        rows = tuple(Row(*who[talker], self._unpacked(behind.talkers[talker])) for talker in largest)
+        elif self.hours:
+            hours = tuple(sorted((self._hour_of[when], value) for when, value in talks.hours(behind).items()))
         return Edge(*words, sums, hours, rows, len(first) - len(largest))
 
-    def _unpacked(self, packed: int) -> tuple[int, ...]:
-        number = len(self.metrics)
-        return tuple(packed >> 64 * (number - 1 - at) & (1 << 64) - 1 for at in range(number))
 
-
-def _twice(numbers: Iterable[int]) -> Iterator[int]:
-    """Each number two times: for both ends of a line."""
-    return (number for one in numbers for number in (one, one))
-
-
-class _Behind:
-    """What is behind an edge: the sums by talker, 64 bits for each, and the first sum by the number of the hour."""
-
-    __slots__ = ("hours", "talkers")
-
-    def __init__(self) -> None:
-        self.talkers: dict[int, int] = {}
-        self.hours: dict[int, int] = {}
-
-
-def _labels(ends: Iterable[_End], by: str, names: Names) -> list[str]:
-    if by == ADDRESS_VIEW:
-        return [address for address, _, _ in ends]
-    part = parse_named(f"src.{by}")
-    if part is None:
-        raise ValueError(f"no view: {by}")
-    return [names.label(part, *end) for end in ends]
-
-
-def _first_of_each(labels: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Each label with the place where it is first."""
-    seen: set[str] = set()
-    for at, label in enumerate(labels):
-        if label not in seen:
-            seen.add(label)
-            yield at, label
+def _sharing(of_end: Sequence[int], count: int) -> bytes:
+    """By end, 1 if its number is that of other ends, too, else 0."""
+    having = [0] * count
+    for number in of_end:
+        having[number] += 1
+    return bytes(having[number] > 1 for number in of_end)
 
 
 def _nodes(edges: Sequence[Edge], end_of: dict[str, _End], names: Names) -> tuple[Node, ...]:
