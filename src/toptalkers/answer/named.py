@@ -12,7 +12,7 @@ from itertools import repeat
 from operator import itemgetter
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, NameColumns, TooLargeError
-from toptalkers.answer.labels import HOUR_SECONDS, Columns, Labels, Places, ServiceLabels, Words
+from toptalkers.answer.labels import Columns, Labels, Places, ServiceLabels, Words
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
@@ -21,7 +21,7 @@ from toptalkers.question.key import ADDRESS, BRACKETED_ADDRESS, MOST_COLUMNS, RE
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.named import LOSSLESS_KEY, SERVICE, NamedPart, Side, address_question, needs_names, parse_named
 from toptalkers.question.query import Query
-from toptalkers.question.times import parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
 PIECE_BYTES = 1 << 22
 """So much of an answer is split into its columns at a time."""

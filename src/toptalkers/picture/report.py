@@ -12,16 +12,15 @@ from toptalkers.answer.answer import Answer
 from toptalkers.answer.doubts import find_doubts
 from toptalkers.answer.formats import format_tally
 from toptalkers.answer.named import Collapsed, pieces
-from toptalkers.answer.quality import HOUR_SECONDS
 from toptalkers.answer.statement import format_quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.picture.network import ADDRESS_VIEW, Network, Talkers, network_of
 from toptalkers.question.clauses import Action, Metric
-from toptalkers.question.named import SERVICE, NamedPart, address_question
+from toptalkers.question.named import OTHER_TIME, SERVICE, NamedPart, address_question
 from toptalkers.question.query import Query
-from toptalkers.question.times import parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
 ZONE_PRICE = 0.01
 """USD per GB that crosses zones, in each direction ("EC2 On-Demand Pricing", data transfer within a Region)."""
@@ -323,7 +322,7 @@ class _KnownZones(Names):
     def label(self, part: NamedPart, address: str, window: Window | None = None, interface_id: str = "") -> str:
         """The zone of an address, with `~` if it is of another time."""
         label = self._names.label(part, address, window, interface_id)
-        return label if label.removeprefix("~") in self._zones else NO_ZONE
+        return label if label.removeprefix(OTHER_TIME) in self._zones else NO_ZONE
 
     def epoch(self, window: Window | None) -> int:
         """As the names have it."""
@@ -466,5 +465,5 @@ def _zones(pairs: Table, query: Query, price: float, top: int) -> Zones:
 
 
 def _is_within(zones: Sequence[str]) -> bool:
-    source, target = (zone.removeprefix("~") for zone in zones)
+    source, target = (zone.removeprefix(OTHER_TIME) for zone in zones)
     return source == target

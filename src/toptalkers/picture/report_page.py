@@ -9,11 +9,10 @@ import importlib.resources
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from toptalkers.answer.quality import HOUR_SECONDS
 from toptalkers.picture.page import format_graph, format_head, format_tail, format_theme_switch
 from toptalkers.picture.report import MONTH_HOURS, ZONE_PRICE_DATE, Report, Row, Table, Zones
 from toptalkers.picture.words import format_amount, format_sum
-from toptalkers.question.times import parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 from toptalkers.visible import visible
 
 MOST_SAID = 3
