@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from bench.measure import Command, alternate
+from bench.named_answers import named_answers
 from bench.part import Context, Section, columns, table
 from bench.tools import TOPTALKERS
 from tests.tiny_ec2 import TinyEc2, environment, tiny_ec2
@@ -18,24 +19,26 @@ SNAPSHOT_RUNS = 3
 
 def run(context: Context) -> Section:
     """Measure."""
-    return Section(_snapshot(context))
+    return Section("\n\n".join([_snapshot(context), named_answers(context)]))
 
 
 def _snapshot(context: Context) -> str:
     """Take snapshots of many interfaces, from a server on this machine that answers at once."""
     number = QUICK_INTERFACES if context.is_quick else INTERFACES
     file, plain = context.work / "network.json.gz", context.work / "network.json"
-    rows = []
     runs = SNAPSHOT_RUNS
-    with tiny_ec2() as server:
-        fill(server, number)
-        asked = Command([TOPTALKERS, "snapshot", "--output", str(file)], environment=environment(server))
-        for name, every in (("`snapshot`", 0), ("`snapshot`, every tenth call throttled", 10)):
-            server.throttle_every = every
-            server.requests.clear()
-            timing = alternate({name: asked}, runs, warm_up=False)[name]
-            rows.append([name, f"{len(server.requests) // runs}", *columns(timing)])
-        subprocess.run([TOPTALKERS, "snapshot", "--output", str(plain)], env=_with(environment(server)), check=True)
+    with tiny_ec2() as calm, tiny_ec2() as throttling:
+        throttling.throttle_every = 10
+        servers = {"`snapshot`": calm, "`snapshot`, every tenth call throttled": throttling}
+        commands = {}
+        for name, server in servers.items():
+            fill(server, number)
+            words = [TOPTALKERS, "snapshot", "--output", str(file)]
+            commands[name] = Command(words, environment=environment(server))
+        timings = alternate(commands, runs, warm_up=False)
+        calls = {name: len(server.requests) // runs for name, server in servers.items()}
+        rows = [[name, calls[name], *columns(timing)] for name, timing in timings.items()]
+        subprocess.run([TOPTALKERS, "snapshot", "--output", str(plain)], env=_with(environment(calm)), check=True)
     read = "from toptalkers.names.snapshot import read_snapshot; from pathlib import Path; import sys;"
     name = "reading it: `read_snapshot`"
     words = [sys.executable, "-c", f"{read} read_snapshot(Path(sys.argv[1]))", str(file)]

@@ -89,7 +89,7 @@ def test_a_digest_of_a_cluster(account: FakeAccount, tmp_path: Path) -> None:
 
 
 def test_a_digest_of_a_cluster_keeps_names(account: FakeAccount, tmp_path: Path) -> None:
-    """fetch-results --names keeps in the digest what its addresses belong to, and run-local answers by these names."""
+    """fetch-results --names keeps in the digest what its addresses belong to; here and in S3 it answers by names."""
     owner = Interface("eni-a", addresses=("10.0.0.1",), tags={"Name": "web"})
     snapshot = Snapshot((Scope("123456789012", "us-east-1", int(STARTS[0]), interfaces=(owner,)),))
     names, output = tmp_path / "network.json", tmp_path / "d.parquet"

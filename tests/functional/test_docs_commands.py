@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from tests.render import ROOT
 from toptalkers.cli.main import cli
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.names.snapshot import format_snapshot
+from toptalkers.sample.snapshot import company_snapshot
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "emr/README.md"]
 SHOWN = re.compile(r"(?<![\w/.-])toptalkers (?=[a-z-])([^`|#&;)\n]+)")
@@ -71,7 +73,10 @@ def test_shown_questions_can_be_asked(name: str, options: str, tmp_path: Path) -
     del name
     header = tmp_path / "header.log"
     header.write_text(" ".join(FIELDS) + "\n")
-    done = CliRunner().invoke(cli, ["run-local", *shlex.split(options), "--format", "csv", str(header)])
+    names = tmp_path / "network.json"
+    names.write_bytes(b"".join(format_snapshot(company_snapshot())))
+    naming = ["--names", str(names)] if re.search(r"\b(src|dst)\.", options) else []
+    done = CliRunner().invoke(cli, ["run-local", *shlex.split(options), *naming, "--format", "csv", str(header)])
     assert (done.exit_code, done.stdout.count("\n")) == (0, 1), done.stderr
 
 

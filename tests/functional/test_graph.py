@@ -120,7 +120,7 @@ def test_the_top_and_the_rest_are_all(folder: Path, view: str) -> None:
         (["--output", "n.dott"], "did you mean n.dot?"),
         (["--output", "-"], "the kind of picture"),
         (["--output", "n.dot", "--view", "asg"], "no --names is given"),
-        (["--output", "n.dot", "--metric", "bytes,last"], "a time is none"),
+        (["--output", "n.dot", "--metric", "bytes,last"], "a time is not a sum"),
         (["--output", "n.dot", "--top", "x"], "is not a number of talkers"),
     ],
 )

@@ -125,10 +125,10 @@ def test_one_object(account: FakeAccount) -> None:
     assert (read.uris, read.size_bytes) == ((f"s3://{BUCKET}/mine/a",), len(LINE))
 
 
-def test_the_truth_of_a_sample_is_no_input(account: FakeAccount, tmp_path: Path) -> None:
-    """A sample that was uploaded with all of its folder is read without its truth, and without a word about that."""
+def test_what_is_beside_a_sample_is_no_input(account: FakeAccount, tmp_path: Path) -> None:
+    """A sample that was uploaded with all of its folder is read without its truth and snapshot, and without a word."""
     report = write_sample(tmp_path, records=300, records_per_file=100)
-    for path in (*report.files, report.truth):
+    for path in (*report.files, report.truth, report.snapshot):
         account.fake_s3.objects[f"mine/{path.name}"] = path.read_bytes()
     read = pick(account, f"s3://{BUCKET}/mine/")
     assert keys(read) == [f"mine/{path.name}" for path in report.files]

@@ -63,11 +63,11 @@ def test_the_users_names_go_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("8443 orders-api", "'8443' is no port with a protocol"),
+        ("8443 orders-api", "'8443' is not a port with a protocol"),
         ("https 443/tcp", "did you mean '443/tcp https'?"),
-        ("443/tpc web", "'tpc' is no protocol"),
-        ("70000/tcp web", "'70000/tcp' is no range of ports up to 65535"),
-        ("20-10/tcp web", "'20-10/tcp' is no range of ports up to 65535"),
+        ("443/tpc web", "'tpc' is not a protocol"),
+        ("70000/tcp web", "'70000/tcp' is not a range of ports up to 65535"),
+        ("20-10/tcp web", "'20-10/tcp' is not a range of ports up to 65535"),
         ("443/tcp", "'443/tcp' has no name"),
         ("443/tcp web site", "'443/tcp' has 2 names"),
         ("443/tcp a|b", "'a|b' cannot be printed"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.interfaces import PATTERNS, describe
+from toptalkers.names.kept import merged
 from toptalkers.names.owners import Names
 from toptalkers.names.ranges import read_ip_ranges
 from toptalkers.names.snapshot import (
@@ -28,7 +29,6 @@ from toptalkers.names.snapshot import (
     Subnet,
     Vpc,
     format_snapshot,
-    merge,
     parse_snapshot,
     read_snapshot,
 )
@@ -193,7 +193,7 @@ def test_merged_snapshots() -> None:
     """Scopes that are in two files are once in the merged one; the scopes are in the order of their times."""
     [scope] = SMALL.scopes
     earlier = Scope(scope.account_id, scope.region, scope.taken_s - 1)
-    assert merge([SMALL, Snapshot((earlier, scope))]) == Snapshot((earlier, scope), SMALL.ranges)
+    assert merged([SMALL, Snapshot((earlier, scope))]) == Snapshot((earlier, scope), SMALL.ranges)
 
 
 def test_published_ranges(tmp_path: Path) -> None:

@@ -14,9 +14,7 @@ from typing import Generic, TypeVar
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.named import NamedPart
-from toptalkers.question.times import parse_seconds
-
-HOUR_SECONDS = 3600
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
 Columns = Sequence[Sequence[bytes]]
 """The values of some lines, column by column."""

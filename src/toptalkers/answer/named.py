@@ -6,23 +6,22 @@ take two seconds.
 
 import heapq
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import repeat
 from operator import itemgetter
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, NameColumns, TooLargeError
+from toptalkers.answer.labels import Columns, Labels, Places, ServiceLabels, Words
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.conversations import HOWS
 from toptalkers.question.key import ADDRESS, BRACKETED_ADDRESS, MOST_COLUMNS, RECIPE_KEY, Value, parse_part
 from toptalkers.question.lines import TIME_METRICS
-from toptalkers.question.named import LOSSLESS_KEY, SERVICE, NamedPart, Side, address_question, parse_named
+from toptalkers.question.named import LOSSLESS_KEY, SERVICE, NamedPart, Side, address_question, needs_names, parse_named
 from toptalkers.question.query import Query
-from toptalkers.question.times import parse_seconds
-
-HOUR_SECONDS = 3600
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
 PIECE_BYTES = 1 << 22
 """So much of an answer is split into its columns at a time."""
@@ -36,12 +35,6 @@ _SIDE_NAMES = {"srcaddr": "src_name", "dstaddr": "dst_name"}
 
 _TALKER = re.compile(rb"\[([^\]]*)\]|([^:]+)")
 """The parts of the recipe's key, without brackets."""
-
-_Columns = Sequence[Sequence[bytes]]
-"""The values of some lines, column by column."""
-
-_Words = Mapping[str, tuple[int, ...]]
-"""The columns of an answer, from 0, by the word of their part."""
 
 
 def name_answer(answer: Answer, query: Query, names: Names, services: Services, *, top: int = 0) -> Answer:
@@ -87,17 +80,17 @@ def with_names(answer: Answer, names: Names) -> Answer:
     at = tuple(number for number, one in enumerate(columns) if one.kind in (ADDRESS, BRACKETED_ADDRESS))
     if not at:
         return answer
-    words = _words_of(answer.query)
-    labels = [_Labels(names, [_NAME], words, one, _window_of(answer)) for one in at]
+    places = Places(names, _words_of(answer.query), _window_of(answer))
+    labels = Labels(names, [_NAME], places)
 
     def of_row(key: Sequence[Value]) -> list[str]:
         texts = [str(one).encode() for one in key]
-        return [one[tuple(texts[column] for column in one.columns)].decode() for one in labels]
+        return [labels.text(one, texts).decode() for one in at]
 
     def appended(chunk: bytes) -> bytes:
         found = _split(chunk, answer.query)
-        lines = zip(chunk.splitlines(), *(one.texts(found) for one in labels), strict=True)
-        return b"".join(b"\t".join(line) + b"\n" for line in lines)
+        named = [labels.texts(one, found, places.numbers(found)) for one in at]
+        return b"".join(b"\t".join(line) + b"\n" for line in zip(chunk.splitlines(), *named, strict=True))
 
     called = tuple(_SIDE_NAMES.get(columns[one].name, f"{columns[one].name}_name") for one in at)
     return replace(answer, beside=NameColumns(called, at, of_row, appended))
@@ -120,14 +113,19 @@ def question_to_count(query: Query, names: Names) -> Query:
     return counted
 
 
+_Group = int | ServiceLabels | tuple[Labels, int]
+"""A plain column; a service; or the labels of an address, and its column."""
+
+
 class Collapsed:
     """The sums by names, of the lines that were added."""
 
     def __init__(self, answer: Answer, query: Query, names: Names, services: Services) -> None:
         self._query = query
         self._counted = answer.query
-        words, window = _words_of(answer.query), _window_of(answer)
-        groups: dict[str, _Labels | _ServiceLabels | int] = {}
+        words = _words_of(answer.query)
+        self._circumstances = Places(names, words, _window_of(answer)) if needs_names(query.by) else None
+        groups: dict[str, _Group] = {}
         """What the key is made of: the parts of a side, which are named together; the service; and plain columns."""
         self._places: list[tuple[int, int]] = []
         """The group of each column of the key, and its place within the group."""
@@ -141,8 +139,7 @@ class Collapsed:
                 sides[part.side].append(part)
                 continue
             if word == SERVICE:
-                port, protocol = _service_columns(words, answer.query)
-                groups[word] = _ServiceLabels(services, port, protocol)
+                groups[word] = ServiceLabels(services, *_service_columns(words, answer.query))
                 self._places.append((len(order), 0))
                 order.append(word)
                 continue
@@ -150,10 +147,13 @@ class Collapsed:
                 groups[f"{word} {column}"] = column
                 self._places.append((len(order), 0))
                 order.append(f"{word} {column}")
+        labels: dict[tuple[tuple[str, str], ...], Labels] = {}
+        """By their parts: two sides that are named by the same are asked for together."""
         for side, parts in sides.items():
-            if parts:
+            if parts and self._circumstances:
                 [column] = _columns_of(words, f"{side}addr", answer.query, parts[0].word)
-                groups[side] = _Labels(names, parts, words, column, window)
+                same = tuple((part.by, part.tag) for part in parts)
+                groups[side] = labels.setdefault(same, Labels(names, parts, self._circumstances)), column
         self._groups = [groups[one] for one in order]
         self._is_in_order = self._places == sorted(self._places)
         width, has = len(answer.query.lines.columns), answer.query.lines.sums
@@ -170,7 +170,16 @@ class Collapsed:
     def add(self, piece: bytes) -> None:
         """Add whole lines. ValueError or KeyError for a wrong one."""
         columns = _split(piece, self._counted)
-        texts = [columns[one] if isinstance(one, int) else one.texts(columns) for one in self._groups]
+        numbers = self._circumstances.numbers(columns) if self._circumstances else ()
+        texts: list[Iterable[bytes]] = []
+        for group in self._groups:
+            if isinstance(group, int):
+                texts.append(columns[group])
+            elif isinstance(group, ServiceLabels):
+                texts.append(group.texts(columns))
+            else:
+                labels, column = group
+                texts.append(labels.texts(column, columns, numbers))
         rows = list(map(self._rows.__getitem__, zip(*texts, strict=True)))
         for one in self._sums:
             one.add(rows, columns[one.column], len(self._rows))
@@ -262,52 +271,6 @@ _FIRST, _LAST = b"", b"\x7f"
 """Before and after every printed time."""
 
 
-class _Labels(dict[tuple[bytes, ...], bytes]):
-    """The labels of one column of addresses, joined by tabs, by the values of `columns`: they are asked for once."""
-
-    def __init__(
-        self, names: Names, parts: Sequence[NamedPart], words: _Words, column: int, window: Window | None
-    ) -> None:
-        super().__init__()
-        self._names = names
-        self._parts = parts
-        self._window = window
-        self._hour = next((words[word] for word in ("hour", "minute") if word in words), ())
-        self._interface = words.get("interface-id", ())
-        self.columns = (column, *self._hour, *self._interface)
-
-    def texts(self, columns: _Columns) -> Iterator[bytes]:
-        return map(self.__getitem__, zip(*(columns[one] for one in self.columns), strict=True))
-
-    def __missing__(self, key: tuple[bytes, ...]) -> bytes:
-        window = self._window
-        if self._hour and key[1] != b"-":
-            start = parse_seconds(key[1]) // HOUR_SECONDS * HOUR_SECONDS
-            window = (start, start + HOUR_SECONDS)
-        address = key[0].decode()
-        interface_id = key[-1].decode() if self._interface else ""
-        labels = [self._names.label(part, address, window, interface_id) for part in self._parts]
-        self[key] = text = "\t".join(labels).encode(errors="replace")
-        return text
-
-
-class _ServiceLabels(dict[tuple[bytes, ...], bytes]):
-    """The labels of a port and a protocol, if that is known, by the values of `columns`."""
-
-    def __init__(self, services: Services, port: int, protocol: int | None) -> None:
-        super().__init__()
-        self._services = services
-        self.columns = (port,) if protocol is None else (port, protocol)
-
-    def texts(self, columns: _Columns) -> Iterator[bytes]:
-        return map(self.__getitem__, zip(*(columns[one] for one in self.columns), strict=True))
-
-    def __missing__(self, key: tuple[bytes, ...]) -> bytes:
-        protocol = key[1].decode() if len(key) > 1 else None
-        self[key] = text = self._services.label(key[0].decode(), protocol).encode(errors="replace")
-        return text
-
-
 def _window_of(answer: Answer) -> Window | None:
     """The whole hours that a question asks for, so that all engines agree; else those that were found, if they are.
 
@@ -320,7 +283,7 @@ def _window_of(answer: Answer) -> Window | None:
     return start // HOUR_SECONDS * HOUR_SECONDS, -(-end // HOUR_SECONDS) * HOUR_SECONDS
 
 
-def _words_of(query: Query) -> _Words:
+def _words_of(query: Query) -> Words:
     """The columns of a question's key, by the words of its parts; `srcaddr` is the client of a pair."""
     if query.pairs and query.by == RECIPE_KEY:
         return {"srcaddr": (0,), "dstaddr": (1,), "service-port": (2,), "protocol": (3,)}
@@ -332,7 +295,7 @@ def _words_of(query: Query) -> _Words:
     return words
 
 
-def _columns_of(words: _Words, word: str, counted: Query, asked: str) -> tuple[int, ...]:
+def _columns_of(words: Words, word: str, counted: Query, asked: str) -> tuple[int, ...]:
     """The columns of a part; UsageError if there are none, for the part that was asked for."""
     if word in words:
         return words[word]
@@ -344,7 +307,7 @@ def _columns_of(words: _Words, word: str, counted: Query, asked: str) -> tuple[i
     )
 
 
-def _service_columns(words: _Words, counted: Query) -> tuple[int, int | None]:
+def _service_columns(words: Words, counted: Query) -> tuple[int, int | None]:
     """The columns of the service's port and protocol; without `service-port` the destination's port is taken."""
     word = next((one for one in ("service-port", "dstport") if one in words), "service-port")
     [port] = _columns_of(words, word, counted, SERVICE)
@@ -361,7 +324,7 @@ def pieces(answer: Answer) -> Iterator[bytes]:
         yield chunk[start:]
 
 
-def _split(piece: bytes, query: Query) -> _Columns:
+def _split(piece: bytes, query: Query) -> Columns:
     """The columns of whole lines of an answer. ValueError if a line has too few or too many."""
     width = len(query.lines.columns) + len(query.lines.sums) + query.pairs
     if query.is_recipe:

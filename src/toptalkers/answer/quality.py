@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from toptalkers.question.times import LARGEST_TIME
-
-HOUR_SECONDS = 3600
+from toptalkers.question.times import HOUR_SECONDS, LARGEST_TIME
 
 UNKNOWN_INTERFACE = "-"
 """The interface of a record with SKIPDATA that does not name it."""

@@ -15,15 +15,12 @@ from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.question.clauses import METRICS
 from toptalkers.question.conversations import PAIR_SUMS
 from toptalkers.question.lines import TIME_METRICS
-from toptalkers.question.named import parse_named
+from toptalkers.question.named import BETWEEN_OWNERS, OTHER_TIME, parse_named
 from toptalkers.question.query import Query
 from toptalkers.visible import visible
 
 HEAD_BYTES = 64 << 10
 """By so much of a file it is told what it is."""
-
-_MARK = "~"
-"""Before a name of another time (`docs/names.md`)."""
 
 _GZIP = b"\x1f\x8b"
 _SUMS = {*METRICS, *PAIR_SUMS}
@@ -91,7 +88,7 @@ def unmarked(talkers: Talkers) -> Talkers:
 
 def _without_marks(label: str) -> str:
     """`web-1|web-2` for `~web-2|web-1`: the labels are sorted without their marks."""
-    return "|".join(sorted({one.removeprefix(_MARK) for one in label.split("|")}))
+    return BETWEEN_OWNERS.join(sorted({one.removeprefix(OTHER_TIME) for one in label.split(BETWEEN_OWNERS)}))
 
 
 def twice(name: str, key: str) -> ToptalkersError:

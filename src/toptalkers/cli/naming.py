@@ -12,6 +12,7 @@ import click
 from toptalkers.cli.talk import say
 from toptalkers.errors import UsageError
 from toptalkers.question.named import needs_names
+from toptalkers.question.times import DAY_SECONDS
 from toptalkers.visible import quoted
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from toptalkers.records.files import InputFile
 
     Keep = Callable[[Collection[str], Collection[str]], Snapshot]
-
-DAY_SECONDS = 86_400
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}
 _WITHIN = re.compile(r"([0-9]{1,9})([smhd])")

@@ -17,8 +17,6 @@ from toptalkers.errors import ToptalkersError, UsageError
 if TYPE_CHECKING:
     from toptalkers.names.snapshot import Hole, Scope
 
-AS_CLI = "[default: as the AWS CLI has it]"
-
 COUNTED = (
     ("interfaces", "interface"),
     ("instances", "instance"),

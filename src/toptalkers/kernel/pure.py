@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
-from toptalkers.answer.quality import HOUR_SECONDS, UNKNOWN_INTERFACE, Quality
+from toptalkers.answer.quality import UNKNOWN_INTERFACE, Quality
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import conversations, count_flows
@@ -30,7 +30,7 @@ from toptalkers.question.clauses import ALL_PORTS
 from toptalkers.question.conversations import HOWS
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
-from toptalkers.question.times import LARGEST_TIME, parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, LARGEST_TIME, parse_seconds
 
 CODE = (Path(__file__), Path(count_flows.__file__), Path(conversations.__file__))
 """The files on which the sums depend."""

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from toptalkers.names.snapshot import Instance, Interface
 
 NAME_TAG = "Name"
+
+GROUP_TAG = "aws:autoscaling:groupName"
+"""The tag with an instance's Auto Scaling group."""
+
 CLUSTER_TAG, SERVICE_TAG = "aws:ecs:clusterName", "aws:ecs:serviceName"
 """Tags that ECS puts on the interface of a task, if its service has `enableECSManagedTags` (ECS developer guide,
 "Tagging Amazon ECS resources")."""

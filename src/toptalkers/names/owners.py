@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toptalkers.errors import ToptalkersError
-from toptalkers.names.interfaces import describe
+from toptalkers.names.interfaces import GROUP_TAG, NAME_TAG, describe
 from toptalkers.names.networks import Address, Network, Networks, format_network, parse_address, parse_network
 from toptalkers.names.snapshot import (
     EVERYTHING,
@@ -23,10 +23,9 @@ from toptalkers.names.snapshot import (
     Vpc,
     read_snapshot,
 )
-from toptalkers.question.named import NamedPart
+from toptalkers.question.named import BETWEEN_OWNERS, OTHER_TIME, NamedPart
+from toptalkers.question.times import DAY_SECONDS
 from toptalkers.visible import quoted
-
-DAY_SECONDS = 86_400
 
 Window = tuple[int, int]
 """Seconds since 1970: [from, until)."""
@@ -39,15 +38,10 @@ PRIVATE = (
 )
 """The networks whose addresses are private."""
 
-OTHER_TIME = "~"
-"""What stands before a name of another time."""
-
-BETWEEN_OWNERS = "|"
 BETWEEN_GROUPS = "+"
 UNKNOWN = "-"
 """What a record has in place of an address that it does not know."""
 
-GROUP_TAG = "aws:autoscaling:groupName"
 AWS_LIST = "com.amazonaws."
 """How the names of AWS's own prefix lists begin; a customer's may not."""
 
@@ -498,11 +492,11 @@ def _clean(text: str) -> str:
 
 
 def _name_of_subnet(subnet: Subnet) -> str:
-    return subnet.tags.get("Name") or subnet.subnet_id
+    return subnet.tags.get(NAME_TAG) or subnet.subnet_id
 
 
 def _name_of_vpc(vpc: Vpc) -> str:
-    return vpc.tags.get("Name") or vpc.vpc_id
+    return vpc.tags.get(NAME_TAG) or vpc.vpc_id
 
 
 def _zone_of_subnet(subnet: Subnet) -> str:

@@ -83,7 +83,7 @@ def _read_own(path: Path) -> dict[Port, str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ToptalkersError(f"{path} is no text in UTF-8") from error
+        raise ToptalkersError(f"{path} is not text in UTF-8") from error
     except OSError as error:
         raise ToptalkersError(f"{path} cannot be read: {error.strerror}") from error
     seen: dict[tuple[int, int, int], int] = {}
@@ -117,14 +117,14 @@ def _parse_line(text: str) -> tuple[int, int, int, str]:
         turned = _NAMED.match(text)
         if turned and not ports[0].isdigit():
             raise ValueError(f"did you mean {quoted(f'{turned[2]} {turned[1]}')}?")
-        raise ValueError(f"{quoted(ports)} is no port with a protocol")
+        raise ValueError(f"{quoted(ports)} is not a port with a protocol")
     first, last = int(match[1]), int(match[2] or match[1])
     if not first <= last <= LARGEST_PORT:
-        raise ValueError(f"{quoted(ports)} is no range of ports up to {LARGEST_PORT}")
+        raise ValueError(f"{quoted(ports)} is not a range of ports up to {LARGEST_PORT}")
     word = match[3].lower()
     protocol = int(word) if word.isdigit() and int(word) < 256 else PROTOCOL_NUMBERS.get(word)
     if protocol is None:
-        raise ValueError(f"{quoted(match[3])} is no protocol")
+        raise ValueError(f"{quoted(match[3])} is not a protocol")
     if len(names) != 1:
         raise ValueError(f"{quoted(ports)} has {len(names) or 'no'} name{'s' if len(names) > 1 else ''}")
     if not names[0].isprintable() or "|" in names[0]:

@@ -181,16 +181,6 @@ class Snapshot:
     ranges: tuple[Range, ...] = ()
 
 
-def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Put snapshots into one: each scope and each range once, scopes by account, Region and time."""
-    scopes: list[Scope] = []
-    ranges: dict[Range, None] = {}
-    for snapshot in snapshots:
-        scopes += (one for one in snapshot.scopes if one not in scopes)
-        ranges |= dict.fromkeys(snapshot.ranges)
-    return Snapshot(tuple(sorted(scopes, key=lambda one: (one.account_id, one.region, one.taken_s))), tuple(ranges))
-
-
 def format_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
     """Write a snapshot as JSON: one interface, instance, group or the like per line, so that a diff can be read.
 

@@ -23,9 +23,9 @@ from toptalkers.names.services import Services
 from toptalkers.question.clauses import ALL_PORTS, Metric
 from toptalkers.question.key import parse_part
 from toptalkers.question.lines import TIME_METRICS
-from toptalkers.question.named import SERVICE, NamedPart, address_question, parse_named
+from toptalkers.question.named import BETWEEN_OWNERS, OTHER_TIME, SERVICE, NamedPart, address_question, parse_named
 from toptalkers.question.query import Query
-from toptalkers.question.times import parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
 MOST_ROWS = 20
 """The most talkers that an edge keeps, the largest first."""
@@ -37,8 +37,6 @@ ADDRESS_VIEW = "address"
 
 PAIR_METRICS: tuple[Metric, ...] = ("bytes", "packets", "records")
 """What a picture of pairs shows; the one that ranks comes first."""
-
-HOUR_SECONDS = 3600
 
 _KIND = NamedPart("src", "kind")
 
@@ -160,7 +158,7 @@ def parse_view(text: str) -> str:
     words = (*NAMED_VIEWS, "kind", ADDRESS_VIEW)
     close = get_close_matches(word.lower().removeprefix("src.").removeprefix("dst."), words, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"a view is {', '.join(words)} or tag:KEY"
-    raise UsageError(f"--view: {text!r} is none of a network", hint=hint)
+    raise UsageError(f"--view: {text!r} is not a view of a network", hint=hint)
 
 
 def key_of_view(by: str, query: Query) -> tuple[str, ...]:
@@ -188,7 +186,7 @@ def picture_question(query: Query, *, interface: bool = False) -> Query:
     """
     if times := [metric for metric in query.metric if metric in TIME_METRICS]:
         raise UsageError(
-            f"--metric {times[0]}: a picture shows sums, and a time is none", hint="bytes, packets and records are"
+            f"--metric {times[0]}: a picture shows sums, and a time is not a sum", hint="bytes, packets and records are"
         )
     action = ("action",) if query.action == "ALL" else ()
     if not query.pairs:
@@ -614,7 +612,7 @@ def _nodes(edges: Sequence[Edge], end_of: dict[str, _End], names: Names) -> tupl
 
 def kind_of(label: str) -> str:
     """The kind that a label of `kind` says, without the mark of another time; the first of several."""
-    kind = label.removeprefix("~").partition("|")[0]
+    kind = label.removeprefix(OTHER_TIME).partition(BETWEEN_OWNERS)[0]
     return "none" if kind in ("-", "") else kind
 
 

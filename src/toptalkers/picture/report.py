@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 
 from toptalkers.answer.answer import Answer
 from toptalkers.answer.doubts import find_doubts
-from toptalkers.answer.formats import describe_query, format_tally
+from toptalkers.answer.formats import format_tally
 from toptalkers.answer.named import Collapsed, pieces
-from toptalkers.answer.quality import HOUR_SECONDS
 from toptalkers.answer.statement import format_quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.picture.network import ADDRESS_VIEW, Network, Talkers, network_of
 from toptalkers.question.clauses import Action, Metric
-from toptalkers.question.named import SERVICE, NamedPart, address_question
+from toptalkers.question.named import OTHER_TIME, SERVICE, NamedPart, address_question
 from toptalkers.question.query import Query
-from toptalkers.question.times import parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
 ZONE_PRICE = 0.01
 """USD per GB that crosses zones, in each direction ("EC2 On-Demand Pricing", data transfer within a Region)."""
@@ -287,7 +286,7 @@ def build_report(
     return Report(
         title=title,
         made=made,
-        subject=describe_query(replace(query, by=(), metric=())).partition(", ")[2],
+        subject=_subject(query),
         action=action,
         tally=tally,
         statement=statement,
@@ -323,7 +322,7 @@ class _KnownZones(Names):
     def label(self, part: NamedPart, address: str, window: Window | None = None, interface_id: str = "") -> str:
         """The zone of an address, with `~` if it is of another time."""
         label = self._names.label(part, address, window, interface_id)
-        return label if label.removeprefix("~") in self._zones else NO_ZONE
+        return label if label.removeprefix(OTHER_TIME) in self._zones else NO_ZONE
 
     def epoch(self, window: Window | None) -> int:
         """As the names have it."""
@@ -450,6 +449,12 @@ def _table(rows: Iterable[Row], query: Query, top: int, command: str) -> Table:
     return Table(query, tuple(shown), number - len(shown), tuple(totals), command)
 
 
+def _subject(query: Query) -> str:
+    """Which records count, in words: the question without its key and sums, which each table has of its own."""
+    clauses = ((clause, value) for clause, value in query.clauses() if clause.name not in ("by", "metric"))
+    return ", ".join(filter(None, (clause.describe(value) for clause, value in clauses if clause.describe)))
+
+
 def _zones(pairs: Table, query: Query, price: float, top: int) -> Zones:
     """What goes between zones, from all rows of their table."""
     known = [row for row in pairs.rows if NO_ZONE not in row.key]
@@ -460,5 +465,5 @@ def _zones(pairs: Table, query: Query, price: float, top: int) -> Zones:
 
 
 def _is_within(zones: Sequence[str]) -> bool:
-    source, target = (zone.removeprefix("~") for zone in zones)
+    source, target = (zone.removeprefix(OTHER_TIME) for zone in zones)
     return source == target

@@ -9,11 +9,10 @@ import importlib.resources
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from toptalkers.answer.quality import HOUR_SECONDS
 from toptalkers.picture.page import format_graph, format_head, format_tail, format_theme_switch
 from toptalkers.picture.report import MONTH_HOURS, ZONE_PRICE_DATE, Report, Row, Table, Zones
 from toptalkers.picture.words import format_amount, format_sum
-from toptalkers.question.times import parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 from toptalkers.visible import visible
 
 MOST_SAID = 3
@@ -97,7 +96,8 @@ def _summary(report: Report) -> Iterator[str]:
         f" The {records:,}{what} ones carried <strong>{_amount(total)}</strong>{others}.</p>\n"
     )
     if not report.conversations.rows:
-        yield "<p>No record counts, so there is nothing to rank.</p>\n"
+        nothing = f"No record was{what}" if report.counted and what else "No record counts"
+        yield f"<p>{nothing}, so there is nothing to rank.</p>\n"
     else:
         yield "<p>Most of it:</p>\n<ol>\n"
         for row in report.conversations.rows[:MOST_SAID]:

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from toptalkers.picture.network import Edge, Network, View
-from toptalkers.question.times import format_seconds
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
@@ -79,13 +78,6 @@ def words_of(network: Network, edge: Edge) -> str:
     metric = network.metrics[0]
     rejected = ", rejected" if edge.is_rejected else ""
     return f"{edge.service}, {format_sum(metric, edge.sums[0])}{rejected}"
-
-
-def window_of(network: Network) -> str:
-    """From the first hour to the end of the last one; empty if hours are not known."""
-    if not network.hours:
-        return ""
-    return f"{format_seconds(network.hours[0])} to {format_seconds(network.hours[-1] + 3600)}"
 
 
 def width_of(edge: Edge, largest: int) -> float:

@@ -25,6 +25,12 @@ PROPERTIES: tuple[Property, ...] = get_args(Property)
 SERVICE = "service"
 """The part that names the service's port and protocol: `https`, `postgresql`, `8443/tcp`."""
 
+OTHER_TIME = "~"
+"""What stands before a name of another time (`docs/names.md`)."""
+
+BETWEEN_OWNERS = "|"
+"""What stands between the names of several owners."""
+
 LOSSLESS_KEY = ("hour", "interface-id", "srcaddr", "dstaddr", "service-port", "protocol")
 """The key of an answer that can be named in every way, but for conversations, which have no `interface-id`."""
 

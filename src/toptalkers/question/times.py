@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+HOUR_SECONDS, DAY_SECONDS = 3600, 86_400
+
 LARGEST_TIME = 253_402_300_799
 """The last second of the year 9999. No later time can be printed."""
 

@@ -7,6 +7,7 @@ descriptions are as AWS writes them.
 
 from collections.abc import Iterable, Iterator
 
+from toptalkers.names.interfaces import GROUP_TAG
 from toptalkers.names.snapshot import (
     Instance,
     Interface,
@@ -40,8 +41,6 @@ TAKEN_S = FIRST_SECOND
 
 ATTACHED_S = 1_790_812_800
 """2026-10-01T00:00:00Z: all interfaces were attached long before the day of the sample."""
-
-AUTO_SCALING_GROUP = "aws:autoscaling:groupName"
 
 _SCALED_TIERS = ("web", "app", "batch")
 _GROUPLESS_TIERS = ("nat",)
@@ -166,7 +165,7 @@ def _instances() -> Iterator[Instance]:
             continue
         tags: Tags = {"Name": host.name, "app": _APPS[host.tier]}
         scaled = scaling_group(host.tier)
-        yield Instance(host.instance_id, {**tags, AUTO_SCALING_GROUP: scaled} if scaled else tags)
+        yield Instance(host.instance_id, {**tags, GROUP_TAG: scaled} if scaled else tags)
 
 
 def _subnets() -> Iterator[Subnet]:

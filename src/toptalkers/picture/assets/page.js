@@ -142,6 +142,9 @@ function filter() {
 function total(edges) {
   return edges.reduce((sum, edge) => sum + BigInt(edge.now), 0n);
 }
+function sayMost() {
+  $("most-said").textContent = Math.min($("most").value, view.edges.length) + " of " + view.edges.length;
+}
 function say() {
   const metric = metrics[0];
   const sum = total(shown), all = BigInt(view.totals[0]);
@@ -156,8 +159,9 @@ function say() {
     text += " in the hours that were chosen.";
     if (view.restEdges) text += " " + plural(view.restEdges, "smaller edge is", "smaller edges are") + " not in this page.";
   }
+  if (!count) text = "There is nothing to draw, because no record counts. The tally on this page says why.";
   $("said").textContent = text;
-  $("most-said").textContent = $("most").value + " of " + view.edges.length;
+  sayMost();
   if (hours.length) {
     const first = hours[$("hours-from").value], last = hours[$("hours-to").value] + 3599;
     $("hours-said").textContent = hourText(first) + " to " + hourText(last) + " UTC" + (allHours() ? " (all)" : "");
@@ -503,7 +507,7 @@ if (hours.length > 1) {
 $("controls").addEventListener("submit", (event) => event.preventDefault());
 $("search").value = "";
 $("search").addEventListener("input", soonShow);
-$("most").addEventListener("input", () => { $("most-said").textContent = $("most").value + " of " + view.edges.length; soonShow(); });
+$("most").addEventListener("input", () => { sayMost(); soonShow(); });
 $("show-all").addEventListener("click", () => { hiddenLabels.clear(); only = null; show(); $("search").focus(); });
 $("more-rows").addEventListener("click", () => moreRows(rowLimit + 200));
 $("all-rows").addEventListener("click", () => moreRows(shown.length));
