@@ -247,6 +247,9 @@ class TestInChromium:
             page.wait("document.getElementById('picture')._cyreg.cy.nodes().some((one) => one.style('label'))")
             page.screenshot(SHOTS / f"page-{count}-{name}.png")
             assert page.run("document.documentElement.scrollWidth <= innerWidth")
+            # The main sum is on the screen without scrolling sideways.
+            sums = "document.querySelector('#table td.number').getBoundingClientRect()"
+            assert page.run(f"{sums}.right <= innerWidth")
             zoom = page.run("document.getElementById('picture')._cyreg.cy.zoom()")
             assert zoom > 0.05
             print(f"{count} edges, {name}: drawn after {page.run('document.documentElement.dataset.ready')} ms")
