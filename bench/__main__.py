@@ -27,6 +27,7 @@ PARTS = {
     "startup": ("startup", "start-up of commands, and of imports"),
     "memory": ("memory", "more talkers than memory"),
     "names": ("names", "a snapshot of 50,000 network interfaces"),
+    "page": ("page", "the page of graph in Chromium"),
     "emr": ("emr", "on paper: what the rates mean for 1 TB per hour on EMR"),
 }
 QUICK_PARTS = ("local", "keys", "mapper", "startup")

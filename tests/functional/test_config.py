@@ -34,6 +34,16 @@ def test_options_of_a_file(folder: Path) -> None:
     assert len(command(None, "run-local", "a.log", "--top", "0", "--ports", "all").stdout.splitlines()) == 3
 
 
+def test_a_word_that_is_a_command_and_an_option(folder: Path) -> None:
+    """A value is that of the option for all commands, and a table is that of the command."""
+    (folder / "n.json").write_text('{"toptalkers": "snapshot", "version": 1, "scopes": []}')
+    (folder / NAME).write_text('names = ["n.json"]\n')
+    ran = command(None, "run-local", "a.log", "--by", "src.name", "--ports", "all")
+    assert ran.stdout == "10.0.0.1\t1\n10.0.0.2\t1\n", ran.stderr
+    (folder / NAME).write_text('[names]\nformat = "json"\n')
+    assert command(None, "names", "n.json").stdout == "[]\n"
+
+
 def test_pairs_of_a_file_can_be_undone(folder: Path) -> None:
     """--no-pairs on the command line wins over `pairs = true`, so that another key can be asked for."""
     (folder / NAME).write_text("[run-local]\npairs = true\n")

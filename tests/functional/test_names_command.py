@@ -65,10 +65,13 @@ def test_every_format_has_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_without_addresses_is_said(tmp_path: Path) -> None:
-    """Nothing is an empty list, or said in a table; what was not asked is named on standard error."""
+    """Nothing is an empty list, or said in a table; standard error says so for every format, and what was not asked."""
     [path] = written(tmp_path, Scope("1", "us-east-1", MORNING, holes=(Hole("ec2:DescribeInstances", "denied"),)))
     assert [names(path, "--format", one).stdout for one in ("table", "tsv", "json")] == ["no addresses\n", "", "[]\n"]
     assert "ec2:DescribeInstances" in names(path).stderr
+    assert all(
+        "there are no addresses" in names(path, "--format", one).stderr for one in ("table", "tsv", "csv", "json")
+    )
 
 
 @pytest.mark.parametrize(

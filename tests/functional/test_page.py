@@ -148,6 +148,13 @@ class TestInChromium:
         assert page.run("window.alerted === undefined && document.querySelectorAll('#table script').length === 0")
         assert page.complaints == []
 
+    def test_nothing_to_draw_is_said(self, browser: Browser, tmp_path: Path) -> None:
+        """A network without edges says so and where the reason is, and no limit is above what there is."""
+        page = opened(browser, tmp_path, made_network(View("name", (), (), 0, (0,), (0,), "toptalkers run-local logs")))
+        assert text(page, "said").startswith("There is nothing to draw, because no record counts.")
+        assert text(page, "most-said") == "0 of 0"
+        assert page.complaints == []
+
     def test_the_figures_are_exact(self, browser: Browser, tmp_path: Path) -> None:
         """The table has each sum to the last digit, even those that a browser's numbers cannot hold."""
         page = opened(browser, tmp_path, SMALL)

@@ -277,6 +277,21 @@ def test_no_record_is_no_failure(tmp_path: Path) -> None:
     assert not any(page.rows.values())
 
 
+def test_only_refusals_are_told_from_no_record(tmp_path: Path) -> None:
+    """If all records that count were refused, the summary says that none was accepted, not that none counts."""
+    page = report_of(flows(tmp_path, *CROSSING), "--where", "port 22")
+    assert "1 record counts" in page.text["summary"]
+    assert "No record was accepted, so there is nothing to rank" in page.text["summary"]
+    assert "No record counts" not in page.text["summary"]
+
+
+def test_the_quality_begins_with_what_counts(tmp_path: Path) -> None:
+    """The tally stands below the question's ports, actions and --where; what a table ranks is in its own command."""
+    page = report_of(flows(tmp_path, *CROSSING), "--where", "port 22")
+    assert "\nwhere port = 22, all ports, all actions\n" in page.text["data-quality"]
+    assert "top talkers by" not in page.text["data-quality"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

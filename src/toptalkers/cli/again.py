@@ -45,7 +45,7 @@ def command_again(query: "Query", options: "LocalOptions", *, top: int = 0) -> s
 def commands_of_view(query: "Query", options: "LocalOptions", by: str, *, top: int = 0) -> str:
     """The command that gives the figures of one view of a network, a line for each if there are two.
 
-    With `--pairs` and `--action ALL` there are two, for accepted and for rejected records, if these are told apart.
+    With `--count once --pairs --action ALL` there are two, for accepted and for rejected records.
     """
     from toptalkers.picture.network import ADDRESS_VIEW, key_of_view, picture_question
 

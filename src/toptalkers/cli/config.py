@@ -82,7 +82,8 @@ class _Reader:
         options = _merged(self._options(command))
         own = {}
         for key, value in given.items():
-            if key in commands:
+            # A word may be both: `names` is a command, and an option of others.
+            if key in commands and (isinstance(value, dict) or key not in options):
                 if not isinstance(value, dict):
                     raise self._error(table, key, "is a command, and takes a table", hint=f"[{_joined(table, key)}]")
             elif key not in options:
@@ -99,7 +100,7 @@ class _Reader:
         return {
             name: self.read(
                 one,
-                given.get(name, {}),
+                {} if name in own else given.get(name, {}),
                 above={key: value for key, value in values.items() if (name, key) not in ELSEWHERE},
                 table=_joined(table, name),
             )

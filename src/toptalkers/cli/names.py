@@ -85,6 +85,8 @@ def names(
         format_ = "table" if output is None and is_terminal(sys.stdout) else "tsv"
     titles = (ADDRESS, *(_word(part) for part in parts))
     write_output(format_rows(titles, rows, format_), output)
+    if not any(scope.interfaces for one in found.snapshots for scope in one.scopes):
+        say("Note: no snapshot here has an interface, so there are no addresses")
     holes = [hole.action for one in found.snapshots for scope in one.scopes for hole in scope.holes]
     if holes:
         say(f"Note: what is said may be less than there is: not asked was {', '.join(sorted(set(holes)))}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from toptalkers.answer.answer import Answer
 from toptalkers.answer.doubts import find_doubts
-from toptalkers.answer.formats import describe_query, format_tally
+from toptalkers.answer.formats import format_tally
 from toptalkers.answer.named import Collapsed, pieces
 from toptalkers.answer.statement import format_quality
 from toptalkers.errors import ToptalkersError
@@ -280,7 +280,7 @@ def build_report(
     return Report(
         title=title,
         made=made,
-        subject=describe_query(replace(query, by=(), metric=())).partition(", ")[2],
+        subject=_subject(query),
         action=action,
         tally=tally,
         statement=statement,
@@ -454,6 +454,12 @@ def _table(rows: Iterable[Row], query: Query, top: int, command: str) -> Table:
         if not top or number <= top:
             shown.append(row)
     return Table(query, tuple(shown), number - len(shown), tuple(totals), command)
+
+
+def _subject(query: Query) -> str:
+    """Which records count, in words: the question without its key and sums, which each table has of its own."""
+    clauses = ((clause, value) for clause, value in query.clauses() if clause.name not in ("by", "metric"))
+    return ", ".join(filter(None, (clause.describe(value) for clause, value in clauses if clause.describe)))
 
 
 def _zones(pairs: Table, query: Query, price: float, top: int) -> Zones:

@@ -96,7 +96,8 @@ def _summary(report: Report) -> Iterator[str]:
         f" The {records:,}{what} ones carried <strong>{_amount(total)}</strong>{others}.</p>\n"
     )
     if not report.conversations.rows:
-        yield "<p>No record counts, so there is nothing to rank.</p>\n"
+        nothing = f"No record was{what}" if report.counted and what else "No record counts"
+        yield f"<p>{nothing}, so there is nothing to rank.</p>\n"
     else:
         yield "<p>Most of it:</p>\n<ol>\n"
         for row in report.conversations.rows[:MOST_SAID]:

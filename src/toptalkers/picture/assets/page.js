@@ -142,6 +142,9 @@ function filter() {
 function total(edges) {
   return edges.reduce((sum, edge) => sum + BigInt(edge.now), 0n);
 }
+function sayMost() {
+  $("most-said").textContent = Math.min($("most").value, view.edges.length) + " of " + view.edges.length;
+}
 function say() {
   const metric = metrics[0];
   const sum = total(shown), all = BigInt(view.totals[0]);
@@ -156,8 +159,9 @@ function say() {
     text += " in the hours that were chosen.";
     if (view.restEdges) text += " " + plural(view.restEdges, "smaller edge is", "smaller edges are") + " not in this page.";
   }
+  if (!count) text = "There is nothing to draw, because no record counts. The tally on this page says why.";
   $("said").textContent = text;
-  $("most-said").textContent = $("most").value + " of " + view.edges.length;
+  sayMost();
   if (hours.length) {
     const first = hours[$("hours-from").value], last = hours[$("hours-to").value] + 3599;
     $("hours-said").textContent = hourText(first) + " to " + hourText(last) + " UTC" + (allHours() ? " (all)" : "");
@@ -185,7 +189,8 @@ function talkersTable(edge) {
   const box = make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Talkers behind " + label(edge) + ", " + edge.service }, table);
   return edge.rest ? [box, make("p", { class: "note" }, "And " + plural(edge.rest, "smaller talker", "smaller talkers") + ".")] : [box];
 }
-const columns = () => ["who talks to whom", "service", ...(view.edges.some((edge) => edge.rejected) ? ["action"] : []), ...metrics];
+// The sum that ranks comes second, so that it is on a narrow screen, too.
+const columns = () => ["who talks to whom", metrics[0], "service", ...(view.edges.some((edge) => edge.rejected) ? ["action"] : []), ...metrics.slice(1)];
 function sorted() {
   if (!order) return shown;
   const [column, ascending] = order;
@@ -195,19 +200,22 @@ function sorted() {
   const list = [...shown].sort((one, other) => { const a = key(one), b = key(other); return a < b ? -1 : a > b ? 1 : one.id - other.id; });
   return ascending ? list : list.reverse();
 }
-function edgeRow(edge, width) {
+function edgeRow(edge, names) {
+  const width = names.length;
   const id = "talkers-" + edge.id;
   const isOpen = opened.has(edge.id);
   const button = make("button", { type: "button", class: "open", "aria-expanded": String(isOpen), "data-edge": edge.id }, label(edge));
-  const cells = [make("td", null, button), make("td", null, edge.service)];
-  if (columns().includes("action")) cells.push(make("td", edge.rejected ? { class: "rejected" } : null, edge.rejected ? "rejected" : "accepted"));
-  metrics.forEach((metric, at) => {
+  const cells = names.map((name) => {
+    if (name === "who talks to whom") return make("td", null, button);
+    if (name === "service") return make("td", null, edge.service);
+    if (name === "action") return make("td", edge.rejected ? { class: "rejected" } : null, edge.rejected ? "rejected" : "accepted");
+    const at = metrics.indexOf(name);
     const value = at === 0 ? edge.now : edge.sums[at];
     const cell = make("td", { class: "number" });
     if (at > 0 && !allHours()) cell.append("\u2013");
-    else if (metric === "bytes") cell.append(short(value, metric) + " ", make("span", { class: "exact" }, exact(value)));
+    else if (name === "bytes") cell.append(short(value, name) + " ", make("span", { class: "exact" }, exact(value)));
     else cell.append(exact(value));
-    cells.push(cell);
+    return cell;
   });
   const row = make("tr", isOpen ? { class: "open-row" } : null, ...cells);
   const toggle = () => {
@@ -237,7 +245,7 @@ function showTable() {
       "aria-sort": isSorted ? (order[1] ? "ascending" : "descending") : !order && name === metrics[0] ? "descending" : null }, button));
   });
   const body = make("tbody");
-  for (const edge of list.slice(0, rowLimit)) body.append(...edgeRow(edge, names.length));
+  for (const edge of list.slice(0, rowLimit)) body.append(...edgeRow(edge, names));
   const caption = make("caption", null, "Choose a row to see the talkers behind it." + (allHours() ? "" : " Only " + metrics[0] + " is known by the hour."));
   $("table").replaceChildren(make("table", null, caption, make("thead", null, head), body));
   const left = list.length - Math.min(rowLimit, list.length);
@@ -256,6 +264,7 @@ function moreRows(limit) {
 // --- The picture ----------------------------------------------------------------------------------------------------
 let cy = null;
 const MOST_TEXTS = 70;
+const MOST_CURVES = 1000;
 function colours() {
   const dark = isDark();
   return { dark, ink: dark ? "#e6eaef" : "#1b1f24", paper: dark ? "#12161b" : "#ffffff", edge: dark ? "#7d8894" : "#8b959f",
@@ -304,12 +313,14 @@ function drawNetwork() {
     const part = most > least ? (logs[node.id] - least) / (most - least) : 0.5;
     elements.push({ group: "nodes", data: { id: "n" + node.id, at: node.id, size: Math.round(12 + 24 * part), light, dark, shape }, position: { x: node.x, y: node.y } });
   });
-  const between = new Map();   // how many edges a pair of nodes has: only several need curves, which take longer to draw
+  // How many edges a pair of nodes has: only several need curves, which take longer to draw; too long if there are many.
+  const isLarge = view.edges.length > MOST_CURVES;
+  const between = new Map();
   const pair = (edge) => Math.min(edge.source, edge.target) + " " + Math.max(edge.source, edge.target);
   view.edges.forEach((edge) => between.set(pair(edge), (between.get(pair(edge)) || 0) + 1));
   view.edges.forEach((edge) => elements.push({ group: "edges", classes: edge.rejected ? "rejected" : "",
     data: { id: "e" + edge.id, at: edge.id, source: "n" + edge.source, target: "n" + edge.target, width: 0.8 + 8 * weight(Number(edge.sums[0])) ** 2,
-      curve: edge.source === edge.target || between.get(pair(edge)) > 1 ? "bezier" : "straight" } }));
+      curve: edge.source === edge.target || (between.get(pair(edge)) > 1 && !isLarge) ? "bezier" : "straight" } }));
   if (cy) cy.destroy();
   cy = cytoscape({ container: $("picture"), elements, style: styles(), layout: { name: "preset", fit: false }, ...fitting(view.nodes), minZoom: 0.01, maxZoom: 6,
     pixelRatio: view.edges.length > 800 ? 1 : "auto", hideEdgesOnViewport: view.edges.length > 1200, textureOnViewport: false, boxSelectionEnabled: false });
@@ -478,8 +489,7 @@ function openView() {
   showKinds();
   showVerdicts();
   drawNetwork();
-  show();
-  showTexts();
+  show();   // texts come soon after the first picture
 }
 views.forEach((one, at) => $("view").append(make("option", { value: at }, one.by)));
 $("view").value = "0";
@@ -497,7 +507,7 @@ if (hours.length > 1) {
 $("controls").addEventListener("submit", (event) => event.preventDefault());
 $("search").value = "";
 $("search").addEventListener("input", soonShow);
-$("most").addEventListener("input", () => { $("most-said").textContent = $("most").value + " of " + view.edges.length; soonShow(); });
+$("most").addEventListener("input", () => { sayMost(); soonShow(); });
 $("show-all").addEventListener("click", () => { hiddenLabels.clear(); only = null; show(); $("search").focus(); });
 $("more-rows").addEventListener("click", () => moreRows(rowLimit + 200));
 $("all-rows").addEventListener("click", () => moreRows(shown.length));
