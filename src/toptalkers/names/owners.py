@@ -457,7 +457,7 @@ def _in_time(claims: Sequence[_Claim], when: _When) -> list[tuple[_Claim, bool]]
 
 
 def _last_attached(claims: Sequence[tuple[int, _Claim]]) -> int:
-    return max([claim.since_s for _, claim in claims], default=-1)
+    return max([claim.since_s for _, claim in claims]) if claims else -1
 
 
 def _longest(claims: Sequence[tuple[int, _Claim]]) -> list[_Claim]:

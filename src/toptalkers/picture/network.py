@@ -5,13 +5,15 @@ All views are made of the same talkers by addresses (`picture_question`), so tha
 first adds up the first sum of every edge, and the second collects what is behind the largest.
 """
 
+import gc
 import heapq
 import operator
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, compress, islice, repeat
+from itertools import chain, compress, count, islice, repeat
 from typing import Any, NamedTuple
 
 from toptalkers.answer.answer import Answer
@@ -274,15 +276,15 @@ class _Talks:
         self.src, self.dst, self.service = talkers.src, talkers.dst, talkers.service
         self.sums: Sequence[Sequence[int]] = talkers.sums
         self._hour, self._values = talkers.hour, talkers.sums[0]
-        numbers = _Numbers()
-        keys = _keys(range(len(talkers.ends)), 2 * len(talkers.services), self.src, self.dst, self.service)
-        of_line = array("I", map(numbers.__getitem__, keys))
         # Of each line, the one before it with the same talk, and the last line of each talk.
         self._before: array[int] | None = None
         self._last: array[int] | None = None
-        if len(numbers) < len(of_line):
-            self._add_up(of_line)
-        del numbers
+        keys = list(_keys(range(len(talkers.ends)), 2 * len(talkers.services), self.src, self.dst, self.service))
+        different = dict.fromkeys(keys)
+        if len(different) < len(keys):
+            number_of = dict(zip(different, count(), strict=False))
+            self._add_up(array("I", map(number_of.__getitem__, keys)))
+        del different, keys
         first = self.sums[0]
         self.ranked = array("I", sorted(range(len(self.src)), key=first.__getitem__, reverse=True))
         self._talker = self._talkers([end[0] for end in talkers.ends], 2 * len(talkers.services))
@@ -441,11 +443,11 @@ class Talkers:
         if len({*logged_in}) == 1 and len({*logged_by}) == 1:
             numbers = map(ends.logged(logged_in[0], logged_by[0]).__getitem__, both)
         else:
-            count = len(sources)
+            number = len(sources)
             logged = map(
                 ends.logged,
-                logged_in if self._keeps_hour else repeat(b"", count),
-                logged_by if self._keeps_interface else repeat(b"", count),
+                logged_in if self._keeps_hour else repeat(b"", number),
+                logged_by if self._keeps_interface else repeat(b"", number),
             )
             numbers = map(operator.getitem, (one for one in logged for _ in (0, 1)), both)
         found = array("I", numbers)
@@ -623,6 +625,18 @@ def _largest(sums: dict[int, int], top: int, text: Callable[[int], bytes]) -> li
     return [key for _, _, key in sorted((-value, text(key), key) for key, value in sums.items())]
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Search for no cycles of objects meanwhile: there are millions of objects, and none are in cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def build_network(
     answer: Answer,
     query: Query,
@@ -655,7 +669,8 @@ def build_network(
 
     """
     is_named = any(view != ADDRESS_VIEW for view in views)
-    talkers = Talkers(answer, services, by_pairs=query.pairs, names=names if is_named else None)
+    with _without_collector():
+        talkers = Talkers(answer, services, by_pairs=query.pairs, names=names if is_named else None)
     return network_of(
         talkers, query, names, views=views, top=top, command=command, title=title, quality=quality, made=made
     )
@@ -675,5 +690,6 @@ def network_of(
 ) -> Network:
     """Make a network from talkers that are read; as `build_network`."""
     has_action = "action" in key_of_view(ADDRESS_VIEW, query)
-    seen = tuple(talkers.view(by, names, top=top, command=command(by), has_action=has_action) for by in views)
+    with _without_collector():
+        seen = tuple(talkers.view(by, names, top=top, command=command(by), has_action=has_action) for by in views)
     return Network(title, seen, talkers.metrics, talkers.hours, quality, made)
