@@ -245,10 +245,7 @@ def build_report(
     # The talkers of the picture are read from the same pieces as the tables.
     seen = replace(answer, chunks=tables.watched(pieces(answer)))
     talkers = Talkers(seen, services, by_pairs=False, names=names)
-    found = tables.actions
-    action: Action = "ACCEPT" if query.action == "ALL" else query.action
-    if found == {NO_ACTION}:
-        action = "ALL"
+    action = tables.action
     main = NO_ACTION if action == "ALL" else action
 
     columns = _Columns(3)
@@ -257,10 +254,7 @@ def build_report(
         asked = tables.question(name, action="ALL" if of == NO_ACTION else of)
         return _table(rows, asked, kept, command(asked, kept))
 
-    doubts = find_doubts(query, answer.tally, answer.quality)
-    if found > {NO_ACTION}:
-        number = sum(row.sums[1] for row in tables.rows(NO_ACTION, "hours"))
-        doubts.append(f"action: {number:,} records have none, so they are neither accepted nor refused, and left out")
+    doubts = [*find_doubts(query, answer.tally, answer.quality), *tables.doubts()]
     conversations = table("conversations", columns.adding(tables.rows(main, "conversations")))
     sources, targets, ports = (table(name, columns.ranked(at)) for at, name in enumerate(_DERIVED))
     hours = table("hours", tables.rows(main, "hours"), kept=0)
@@ -353,6 +347,19 @@ class _Tables:
         self._services = services
         self._keys = keys_of_tables(has_names=names is not None)
         self._made: dict[tuple[str, str], Collapsed] = {}
+
+    @property
+    def action(self) -> Action:
+        """The action of the records in all tables but that of refused ones; ALL if no record has an action."""
+        if self.actions == {NO_ACTION}:
+            return "ALL"
+        return "ACCEPT" if self._query.action == "ALL" else self._query.action
+
+    def doubts(self) -> Iterator[str]:
+        """Yield a line if only some records lack an action."""
+        if self.actions > {NO_ACTION}:
+            number = sum(row.sums[1] for row in self.rows(NO_ACTION, "hours"))
+            yield f"action: {number:,} records have none, so they are neither accepted nor refused, and left out"
 
     def question(self, name: str, *, action: str = "ALL") -> Query:
         """The question that a table answers."""
