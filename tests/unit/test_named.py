@@ -1,5 +1,6 @@
 """Answers by addresses become answers by names."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from toptalkers.answer.formats import format_answer
 from toptalkers.answer.named import name_answer, question_to_count, with_names
 from toptalkers.answer.quality import Quality
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.names.owners import Names, Window
+from toptalkers.names.owners import Called, Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.named import NamedPart, address_question
 from toptalkers.question.query import Query
@@ -30,6 +31,13 @@ class Fleets(Names):
         """The fleet, or the address; with the window and interface if they are to be told."""
         label = f"{part.by}-{FLEET[address]}" if address in FLEET else address
         return f"{label} {window and window[0]} {interface_id}" if self._tells else label
+
+    def labels(
+        self, parts: Sequence[NamedPart], address: str, window: Window | None = None, interface_id: str = ""
+    ) -> Called:
+        """The labels by some parts."""
+        labels = [self.label(part, address, window, interface_id) for part in parts]
+        return Called(labels, self.attached_s(address), depends_on_logger=self._tells)
 
     def epoch(self, window: Window | None) -> int:
         """Each hour is its own if it is told, else all are alike."""

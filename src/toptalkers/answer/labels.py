@@ -11,7 +11,7 @@ from itertools import repeat
 from operator import add, getitem
 from typing import Generic, TypeVar
 
-from toptalkers.names.owners import Names, Window
+from toptalkers.names.owners import Called, Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.named import NamedPart
 from toptalkers.question.times import HOUR_SECONDS, parse_seconds
@@ -72,7 +72,6 @@ class Places:
         self._has_hour, self._has_interface = bool(hour), bool(interface)
         self._floor_s: int | None = None
         self._windows = Memo(self._window_of)
-        self._attached_s: Memo[bytes, int] = Memo(lambda address: names.attached_s(address.decode()))
         self._times = Memo(self._find_time)
         self._loggers = Memo(self._find_logger)
         self._numbers_of_time: dict[tuple[str, object], int] = {}
@@ -112,9 +111,9 @@ class Places:
         window = self._examples_of_time[time] if self._has_hour else self._window
         return window, self._examples_of_logger[logger] if self._has_interface else ""
 
-    def moves(self, address: bytes) -> bool:
-        """Whether an address may have got an interface between rows of one place."""
-        return self._floor_s is not None and self._attached_s[address] >= self._floor_s + HOUR_SECONDS
+    def moves(self, attached_s: int) -> bool:
+        """Whether an address may have got its last interface between rows of one place."""
+        return self._floor_s is not None and attached_s >= self._floor_s + HOUR_SECONDS
 
     def _find_time(self, hour: bytes) -> int:
         """The share of an hour in a place: the same for hours of one epoch."""
@@ -154,6 +153,8 @@ class Labels:
         self._tables = Memo(self._table)
         self._exact = Memo(self._ask_exactly)
         self._has_moving = False
+        self._everywhere: dict[int, dict[bytes, bytes]] = {}
+        """By the time of a place: the labels that are the same whoever logged the record."""
         self._same: dict[bytes, bytes] = {}
         """Equal labels are one object, so that they are compared quickly."""
 
@@ -173,22 +174,29 @@ class Labels:
 
     def _table(self, place: int) -> Memo[bytes, bytes]:
         """The labels in one place, by address; empty for an address that moves."""
+        circumstances = self._places.example(place)
+        everywhere = self._everywhere.setdefault(place // _MOST_LOGGERS, {})
 
         def ask(address: bytes) -> bytes:
-            if self._places.moves(address):
+            if (label := everywhere.get(address)) is not None:
+                return label
+            called = self._names.labels(self._parts, address.decode(), *circumstances)
+            if self._places.moves(called.attached_s):
                 self._has_moving = True
                 return b""
-            return self._ask(address, *self._places.example(place))
+            label = self._joined(called)
+            if not called.depends_on_logger:
+                everywhere[address] = label
+            return label
 
         return Memo(ask)
 
     def _ask_exactly(self, values: tuple[bytes, _Values]) -> bytes:
-        return self._ask(values[0], *self._places.circumstances(values[1]))
+        address, row = values
+        return self._joined(self._names.labels(self._parts, address.decode(), *self._places.circumstances(row)))
 
-    def _ask(self, address: bytes, window: Window | None, interface_id: str) -> bytes:
-        text = address.decode()
-        labels = [self._names.label(part, text, window, interface_id) for part in self._parts]
-        joined = "\t".join(labels).encode(errors="replace")
+    def _joined(self, called: Called) -> bytes:
+        joined = "\t".join(called.labels).encode(errors="replace")
         return self._same.setdefault(joined, joined)
 
 

@@ -14,6 +14,7 @@ from operator import itemgetter
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, NameColumns, TooLargeError
 from toptalkers.answer.labels import Columns, Labels, Places, ServiceLabels, Words
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.machine.collector import without_collector
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.conversations import HOWS
@@ -62,8 +63,9 @@ def name_answer(answer: Answer, query: Query, names: Names, services: Services, 
     """
     collapsed = Collapsed(answer, query, names, services)
     try:
-        for piece in pieces(answer):
-            collapsed.add(piece)
+        with without_collector():
+            for piece in pieces(answer):
+                collapsed.add(piece)
     except (ValueError, KeyError) as error:
         raise ToptalkersError(f"the answer has a wrong line: {error}") from error
     is_cut = bool(answer.top) and (answer.talkers is None or answer.talkers > answer.top)

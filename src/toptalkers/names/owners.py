@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toptalkers.errors import ToptalkersError
+from toptalkers.machine.collector import without_collector
 from toptalkers.names.interfaces import GROUP_TAG, NAME_TAG, describe
 from toptalkers.names.networks import Address, Network, Networks, format_network, parse_address, parse_network
 from toptalkers.names.snapshot import (
@@ -46,6 +47,22 @@ AWS_LIST = "com.amazonaws."
 """How the names of AWS's own prefix lists begin; a customer's may not."""
 
 _FOREVER = 1 << 62
+
+
+class Called(NamedTuple):
+    """What an address is called.
+
+    Attributes:
+        labels: by the parts that were asked for.
+        attached_s: as `Names.attached_s` says.
+        depends_on_logger: whether the interface that logged the record may tell more, because several VPCs, or none,
+            have the address.
+
+    """
+
+    labels: list[str]
+    attached_s: int
+    depends_on_logger: bool
 
 
 class Names:
@@ -108,6 +125,22 @@ class Names:
         if known and known[0] < when.until:
             return known[1]
         return self._find_label(part, address, window, vpc_id)
+
+    def labels(
+        self, parts: Sequence[NamedPart], address: str, window: Window | None = None, interface_id: str = ""
+    ) -> "Called":
+        """What one address is called by several parts, as `label` says. Nothing is kept."""
+        number = parse_address(address)
+        if number is None:
+            return Called([_clean(address)] * len(parts), -1, depends_on_logger=False)
+        when, vpc_id = self._when(window), self.vpc_of(interface_id)
+        claims = self._owners.around(number)
+        owners = self._owners_of(claims, when, vpc_id)
+        labels = [self._label(part, number, owners, when, vpc_id) or address for part in parts]
+        if len(claims) == 1:
+            return Called(labels, claims[0][1].since_s, depends_on_logger=False)
+        depends = len({claim.vpc_id for _, claim in claims}) > 1 or not claims
+        return Called(labels, _last_attached(claims), depends_on_logger=depends)
 
     def epoch(self, window: Window | None) -> int:
         """A number that windows share for which the same scopes count.
@@ -282,21 +315,26 @@ class Names:
         else:
             claims = self._owners.around(number)
             last = _last_attached(claims)
-            label = self._label(part, number, claims, when, vpc_id) or address
+            label = self._label(part, number, self._owners_of(claims, when, vpc_id), when, vpc_id) or address
         if last < when.until:
             self._labels[part.by + part.tag][address, when.epoch, vpc_id] = last, label
         else:
             self._labels_of_windows[by_window] = label
         return label
 
+    def _owners_of(
+        self, claims: Sequence[tuple[int, "_Claim"]], when: "_When", vpc_id: str
+    ) -> list[tuple["_Claim", bool]]:
+        """The owners of an address of a window, each with whether it is of another time."""
+        if not claims:
+            return []
+        return self._choose(_longest([one for one in claims if one[1].since_s < when.until]), when, vpc_id)
+
     def _label(
-        self, part: NamedPart, address: Address, claims: Sequence[tuple[int, "_Claim"]], when: "_When", vpc_id: str
+        self, part: NamedPart, address: Address, owners: Sequence[tuple["_Claim", bool]], when: "_When", vpc_id: str
     ) -> str:
         """The label of an address; empty if it is the address itself."""
-        label = ""
-        if claims:
-            owners = self._choose(_longest([one for one in claims if one[1].since_s < when.until]), when, vpc_id)
-            label = _joined([(self._text(claim, part), is_old) for claim, is_old in owners])
+        label = _joined([(self._text(claim, part), is_old) for claim, is_old in owners]) if owners else ""
         return label or self._place(part, address, when, vpc_id) or self._outside(part, address, when)
 
     def _choose(self, claims: Sequence["_Claim"], when: "_When", vpc_id: str) -> list[tuple["_Claim", bool]]:
@@ -332,7 +370,8 @@ class Names:
 
 def read_names(paths: Iterable[Path], *, within_s: int = DAY_SECONDS) -> Names:
     """Read snapshots from files. ToptalkersError for one that cannot be read, or is none."""
-    return Names([read_snapshot(path) for path in paths], within_s=within_s)
+    with without_collector():
+        return Names([read_snapshot(path) for path in paths], within_s=within_s)
 
 
 class _Place:

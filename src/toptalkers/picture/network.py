@@ -5,12 +5,10 @@ All views are made of the same talkers by addresses (`picture_question`), so tha
 first adds up the first sum of every edge, and the second collects what is behind the largest.
 """
 
-import gc
 import heapq
 import operator
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, compress, count, islice, repeat
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple
 
 from toptalkers.answer.answer import Answer
 from toptalkers.errors import ToptalkersError, UsageError
+from toptalkers.machine.collector import without_collector
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.clauses import ALL_PORTS, Metric
@@ -625,18 +624,6 @@ def _largest(sums: dict[int, int], top: int, text: Callable[[int], bytes]) -> li
     return [key for _, _, key in sorted((-value, text(key), key) for key, value in sums.items())]
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Search for no cycles of objects meanwhile: there are millions of objects, and none are in cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def build_network(
     answer: Answer,
     query: Query,
@@ -669,7 +656,7 @@ def build_network(
 
     """
     is_named = any(view != ADDRESS_VIEW for view in views)
-    with _without_collector():
+    with without_collector():
         talkers = Talkers(answer, services, by_pairs=query.pairs, names=names if is_named else None)
     return network_of(
         talkers, query, names, views=views, top=top, command=command, title=title, quality=quality, made=made
@@ -690,6 +677,6 @@ def network_of(
 ) -> Network:
     """Make a network from talkers that are read; as `build_network`."""
     has_action = "action" in key_of_view(ADDRESS_VIEW, query)
-    with _without_collector():
+    with without_collector():
         seen = tuple(talkers.view(by, names, top=top, command=command(by), has_action=has_action) for by in views)
     return Network(title, seen, talkers.metrics, talkers.hours, quality, made)

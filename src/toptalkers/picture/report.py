@@ -14,7 +14,7 @@ from toptalkers.answer.formats import format_tally
 from toptalkers.answer.named import Collapsed, pieces
 from toptalkers.answer.statement import format_quality
 from toptalkers.errors import ToptalkersError
-from toptalkers.names.owners import Names, Window
+from toptalkers.names.owners import Called, Names, Window
 from toptalkers.names.services import Services
 from toptalkers.picture.network import ADDRESS_VIEW, Network, Talkers, network_of
 from toptalkers.question.clauses import Action, Metric
@@ -315,7 +315,16 @@ class _KnownZones(Names):
 
     def label(self, part: NamedPart, address: str, window: Window | None = None, interface_id: str = "") -> str:
         """The zone of an address, with `~` if it is of another time."""
-        label = self._names.label(part, address, window, interface_id)
+        return self._known(self._names.label(part, address, window, interface_id))
+
+    def labels(
+        self, parts: Sequence[NamedPart], address: str, window: Window | None = None, interface_id: str = ""
+    ) -> Called:
+        """Its zones, as `label` calls them."""
+        called = self._names.labels(parts, address, window, interface_id)
+        return called._replace(labels=list(map(self._known, called.labels)))
+
+    def _known(self, label: str) -> str:
         return label if label.removeprefix(OTHER_TIME) in self._zones else NO_ZONE
 
     def epoch(self, window: Window | None) -> int:
