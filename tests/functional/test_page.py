@@ -189,6 +189,15 @@ class TestInChromium:
         assert text(page, "said").startswith("Shown: 0 edges of 3")
         assert page.run("document.getElementById('picture')._cyreg.cy.edges().not('.gone').length") == 0
 
+    def test_the_picture_fits_a_window_that_gets_narrow(self, browser: Browser, tmp_path: Path) -> None:
+        """After a change of the window's width, every node is within the picture."""
+        page = opened(browser, tmp_path, SMALL)
+        page.look(width=390, height=844)
+        drawn = "document.getElementById('picture')._cyreg.cy"
+        page.wait(f"innerWidth === 390 && {drawn}.width() < 390")
+        beyond = "(one) => one.renderedPosition().x < 0 || one.renderedPosition().x > 390"
+        page.wait(f"!{drawn}.nodes().some({beyond})")
+
     def test_a_click_on_an_edge_shows_its_talkers(self, browser: Browser, tmp_path: Path) -> None:
         """The panel has the talkers behind the edge that was clicked, and how many more there are."""
         page = opened(browser, tmp_path, SMALL)

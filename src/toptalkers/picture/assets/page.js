@@ -527,5 +527,14 @@ $("copy").addEventListener("click", async () => {
 onTheme.push(() => { cy.style(styles()); showKinds(); withTexts = null; showTexts(); });
 addEventListener("beforeprint", () => { printing = true; rowLimit = Math.max(rowLimit, shown.length); themed(); showTable(); cy.resize(); fit(); showTexts(); });
 addEventListener("afterprint", () => { printing = false; themed(); cy.resize(); fit(); });
+// A phone that is turned; its address bar changes the height alone.
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === width) return;
+  width = innerWidth;
+  cy.resize();
+  fit();
+  soonTexts();
+});
 openView();
 })();
