@@ -15,6 +15,7 @@ from toptalkers.answer.answer import LARGEST_TOTAL, Answer, NameColumns, TooLarg
 from toptalkers.answer.labels import Columns, Labels, Places, ServiceLabels, Words
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.machine.collector import without_collector
+from toptalkers.machine.numbers import Numbers
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.conversations import HOWS
@@ -164,7 +165,7 @@ class Collapsed:
         self._sums = [_Sum(name, width + has.index(name)) for name in query.lines.sums]
         if query.pairs:
             self._sums.append(_Sum("how", width + len(has)))
-        self._rows = _Numbers()
+        self._rows: Numbers[tuple[bytes, ...]] = Numbers()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -208,14 +209,6 @@ class Collapsed:
             some = ordered[start : start + LINES_PER_CHUNK]
             sums = [one.printed(map(itemgetter(2), some)) for one in self._sums]
             yield b"".join(b"\t".join(line) + b"\n" for line in zip(map(itemgetter(1), some), *sums, strict=True))
-
-
-class _Numbers(dict[tuple[bytes, ...], int]):
-    """Numbers its keys, as they come, from 0."""
-
-    def __missing__(self, key: tuple[bytes, ...]) -> int:
-        self[key] = number = len(self)
-        return number
 
 
 class _Sum:

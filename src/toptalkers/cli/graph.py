@@ -178,7 +178,7 @@ def _network(
     from toptalkers.answer.formats import format_tally
     from toptalkers.answer.statement import format_quality
     from toptalkers.cli.again import commands_of_view
-    from toptalkers.picture.network import build_network
+    from toptalkers.picture.talkers import build_network
     from toptalkers.question.times import format_time
 
     quality = "\n".join(line for line in (format_tally(answer.tally), format_quality(answer)) if line)

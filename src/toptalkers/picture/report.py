@@ -16,7 +16,8 @@ from toptalkers.answer.statement import format_quality
 from toptalkers.errors import ToptalkersError
 from toptalkers.names.owners import Called, Names, Window
 from toptalkers.names.services import Services
-from toptalkers.picture.network import ADDRESS_VIEW, Network, Talkers, network_of
+from toptalkers.picture.network import ADDRESS_VIEW, Network
+from toptalkers.picture.talkers import Talkers, network_of
 from toptalkers.question.clauses import Action, Metric
 from toptalkers.question.named import OTHER_TIME, SERVICE, NamedPart, address_question
 from toptalkers.question.query import Query
