@@ -9,7 +9,7 @@ from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.job.bundle import bundle_sha256
+from toptalkers.job.bundle import NO_KERNELS, bundle_sha256, installed_kernels
 from toptalkers.question.conversations import needs_records
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
@@ -121,6 +121,7 @@ def plan_run(
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     if note := quarantine_note(account.storage, bucket, read.uris, query):
         read = replace(read, notes=(*read.notes, note))
+    kernels = () if installed_kernels() else (NO_KERNELS,)
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
     record = RunRecord(
@@ -170,7 +171,7 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *unknown, *network_notes(account, site, network)),
+        (*read.notes, *kernels, *unknown, *network_notes(account, site, network)),
         running,
     )
 
