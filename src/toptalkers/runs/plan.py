@@ -23,6 +23,7 @@ from toptalkers.runs.cluster.ahead import (
     find_offers,
     network_notes,
 )
+from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
@@ -44,7 +45,8 @@ class RunPlan:
 
     `bundle` is the key of the bundle's folder in the runs' bucket. `request` is that of RunJobFlow, exactly as it is
     sent; on a cluster that runs already, `running`, it is that of AddJobFlowSteps. `vcpus` says how many vCPUs it
-    needs, and of how many; `notes` are lines that a user should read.
+    needs, and of how many; `notes` are lines that a user should read. `better` is one instance that is cheaper than the
+    cluster and not slower; None if there is none, and for a cluster that is kept for more questions.
     """
 
     site: Site
@@ -59,6 +61,7 @@ class RunPlan:
     vcpus: str
     notes: tuple[str, ...]
     running: RunningCluster | None = None
+    better: OneInstance | None = None
 
 
 def plan_run(
@@ -173,6 +176,7 @@ def plan_run(
         vcpus,
         (*read.notes, *kernels, *unknown, *network_notes(account, site, network)),
         running,
+        None if record.is_shared else find_better(read.size_bytes, sizing, is_joined=needs_records(query)),
     )
 
 
