@@ -91,6 +91,12 @@ LENGTHS = ((128, 1), (257, 2), (65_538, 3), (16_777_219, 4))
 """How long Hadoop's length is in a frame of up to so many bytes; in any longer one it is 5 bytes."""
 
 
+FRAME_BEGINS = struct.pack(">ih", 8, 0)
+FILE_BEGINS = struct.pack(">iq", 8, 0)
+SHORT_FRAME = re.compile(FRAME_BEGINS + rb".{6}\0\0..(?:[\0-\x7f]|\x8f.|\x8e..)", re.DOTALL)
+"""What is before a line of at most 65,532 bytes in its frame."""
+
+
 class UnreadableError(Exception):
     """A file is left out; the text says why."""
 
@@ -142,6 +148,7 @@ def stored_pieces(read: Callable[[int], bytes], delimiter: bytes) -> Iterator[by
         at = min(left, size)
         left -= at
         parts = [data[:at]]
+        may_be_short = delimiter == b"\n"
         while size - at >= HEADER.size:
             key_bytes, offset, length = HEADER.unpack_from(data, at)
             if key_bytes != 8 or length < 1 or offset < 0:
@@ -166,11 +173,36 @@ def stored_pieces(read: Callable[[int], bytes], delimiter: bytes) -> Iterator[by
             parts.append(data[start:end])
             at = min(end, size)
             left = end - at
+            if may_be_short:
+                lines, at = short_lines(data, at, expected)
+                parts.append(lines)
+                expected += len(lines)
+                may_be_short = bool(lines)
         rest = data[at:]
         if has_begun:
             yield b"".join(parts)
     if rest or left:
         sys.exit("count_files.py: the input ends within a frame")
+
+
+def short_lines(data: bytes, at: int, offset: int) -> tuple[bytes, int]:
+    """Read many short lines of a file at once: a frame after the other takes ten times as long.
+
+    They are those of all frames from `at`, which is behind a frame, to the last of this file that begins in the data.
+    `offset` is that of the first. There are none if the lines do not come to the offset of the last: one of them then
+    has bytes like those before a line, or is not short.
+
+    Returns:
+        The lines, with a line feed before each, and where that last frame begins.
+
+    """
+    next_file = data.find(FILE_BEGINS, at)
+    end = data.rfind(FRAME_BEGINS, at, len(data) - HEADER.size if next_file < 0 else next_file)
+    if end > at:
+        lines = b"\n".join(SHORT_FRAME.split(data[at:end]))
+        if HEADER.unpack_from(data, end)[1] == offset + len(lines) and b"\0" not in lines:
+            return lines, end
+    return b"", at
 
 
 class StoredFile:
