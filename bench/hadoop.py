@@ -85,12 +85,12 @@ def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
     from toptalkers.question.query import Query
 
     (folder / "code").mkdir(parents=True)
-    for name in ("count_flows.py", "port_filter.py"):
+    for name in ("count_files.py", "count_flows.py", "node_kernel.py", "port_filter.py"):
         shutil.copy(STREAMING / name, folder / "code")
     steps = plan_steps(
         Query(),
         inputs=[str(source)],
-        gluing="offsets",
+        is_gzip=True,
         bundle="code/",
         output="toptalkers/",
         between="aggregate/",

@@ -16,7 +16,7 @@ from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError
 from toptalkers.hadoop.logs import HadoopEvent
 from toptalkers.hadoop.runtime import StreamingResult, check_work_dir, run_streaming
-from toptalkers.job.bundle import read_bundle
+from toptalkers.job.bundle import kernels_of, read_bundle
 from toptalkers.job.steps import plan_steps
 from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
@@ -38,15 +38,17 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     packed, tally = pack_files(query, files, folder / "input", watch)
     if not packed:
         return Answer(query, [], tally, 0, top)
-    for name, content in read_bundle().items():
+    bundle = read_bundle()
+    for name, content in bundle.items():
         (folder / "code" / name).write_bytes(content)
     slots = os.cpu_count() or 1
     steps = plan_steps(
         query,
         top=top,
         inputs=["input"],
-        gluing="offsets",
+        is_gzip=True,
         bundle="code/",
+        kernels=kernels_of(bundle),
         output="toptalkers/",
         between="aggregate/",
         input_bytes=sum(path.stat().st_size for path in packed),

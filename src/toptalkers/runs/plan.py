@@ -9,7 +9,7 @@ from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.job.bundle import bundle_sha256
+from toptalkers.job.bundle import bundle_sha256, kernels_of, read_bundle
 from toptalkers.question.conversations import needs_records
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
@@ -123,6 +123,7 @@ def plan_run(
         read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
+    kernels = kernels_of(read_bundle())
     record = RunRecord(
         run_id=run_id,
         stack=site.name,
@@ -150,6 +151,7 @@ def plan_run(
         site=site,
         run_id=run_id,
         bundle=bundle,
+        kernels=kernels,
         read=read,
         sizing=sizing,
         options=options,
