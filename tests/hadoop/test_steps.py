@@ -17,7 +17,7 @@ from tests.hadoop.pseudo_distributed import Hadoop
 from toptalkers.answer.parts import read_part
 from toptalkers.engines import local
 from toptalkers.job import count_flows, steps
-from toptalkers.job.bundle import kernels_of, read_bundle
+from toptalkers.job.bundle import installed_kernels
 from toptalkers.job.steps import plan_steps
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
@@ -88,7 +88,7 @@ def run(
         is_gzip=not plain,
         largest_bytes=largest_bytes or max(plain, default=0),
         bundle=BUNDLE,
-        kernels=kernels_of(read_bundle()),
+        kernels=installed_kernels(),
         output="out/",
         between="toptalkers/run/aggregate/",
         keep_all_ports=keeps,

@@ -395,6 +395,6 @@ def roles(
 def _own_bundle() -> tuple[str, tuple[str, ...]]:
     """The folder of this installation's bundle, and the names of its kernels for nodes."""
     from toptalkers import locations
-    from toptalkers.job.bundle import bundle_sha256, kernels_of, read_bundle
+    from toptalkers.job.bundle import bundle_sha256, installed_kernels
 
-    return locations.code_prefix(bundle_sha256()), kernels_of(read_bundle())
+    return locations.code_prefix(bundle_sha256()), installed_kernels()

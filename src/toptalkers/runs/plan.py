@@ -9,7 +9,7 @@ from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.job.bundle import bundle_sha256, kernels_of, read_bundle
+from toptalkers.job.bundle import NO_KERNELS, bundle_sha256, installed_kernels
 from toptalkers.question.conversations import needs_records
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
@@ -23,6 +23,7 @@ from toptalkers.runs.cluster.ahead import (
     find_offers,
     network_notes,
 )
+from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
@@ -44,7 +45,8 @@ class RunPlan:
 
     `bundle` is the key of the bundle's folder in the runs' bucket. `request` is that of RunJobFlow, exactly as it is
     sent; on a cluster that runs already, `running`, it is that of AddJobFlowSteps. `vcpus` says how many vCPUs it
-    needs, and of how many; `notes` are lines that a user should read.
+    needs, and of how many; `notes` are lines that a user should read. `better` is one instance that is cheaper than the
+    cluster and not slower; None if there is none, and for a cluster that is kept for more questions.
     """
 
     site: Site
@@ -59,6 +61,7 @@ class RunPlan:
     vcpus: str
     notes: tuple[str, ...]
     running: RunningCluster | None = None
+    better: OneInstance | None = None
 
 
 def plan_run(
@@ -123,7 +126,7 @@ def plan_run(
         read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    kernels = kernels_of(read_bundle())
+    kernels = installed_kernels()
     record = RunRecord(
         run_id=run_id,
         stack=site.name,
@@ -172,8 +175,9 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *unknown, *network_notes(account, site, network)),
+        (*read.notes, *(() if kernels else (NO_KERNELS,)), *unknown, *network_notes(account, site, network)),
         running,
+        None if record.is_shared else find_better(read.size_bytes, sizing, is_joined=needs_records(query)),
     )
 
 

@@ -9,8 +9,13 @@ from toptalkers.errors import UsageError
 DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
 """The smallest Graviton that EMR has; counting wants processors, not memory (docs/benchmarks.md)."""
 
-BYTES_PER_VCPU_SECOND = 5 << 20
-"""Bytes of compressed flow logs that one vCPU counts per second, with decompression and Hadoop's own work: cautious."""
+BYTES_PER_VCPU_SECOND = 14 << 20
+"""Bytes of compressed flow logs that one vCPU counts per second, with all that Hadoop does: cautious.
+
+Measured with the embedded Hadoop: 42 ms of one core for a MB, which are 23 MiB per second (docs/benchmarks.md). The
+rest is for what was not measured: reading from S3 with TLS instead of from a disk, starting a JVM for each map, and a
+vCPU that is slower than that core, or is half a core, as on Intel.
+"""
 
 WORK_OF_CONVERSATIONS = 8
 """How many times the work it is to find conversations, or to make a digest: all records are sorted, and read often.
