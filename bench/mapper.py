@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import samples
 from bench.distinct import write_distinct
-from bench.measure import Command, alternate, run_once, say, wall_ratio
+from bench.measure import Command, alternate, cpu_ratio, run_once, say
 from bench.part import BESIDE_HEAD, Context, Section, beside, same, table
 from bench.tools import PEERS, STREAMING, find_python39, version_of
 from toptalkers.job.steps import GZIP_DELIMITER
@@ -55,7 +55,7 @@ def run(context: Context) -> Section:
     _lines(context, found, python, gawk)
     if not context.is_quick:
         found.text += _memory(context, mappers)
-    head = ("script", "ours / gawk, wall", "ours, per second", "gawk", "of")
+    head = ("script", "ours / gawk, CPU", "ours, per CPU second", "gawk", "of")
     intro = (
         f"{version_of(python[0])} (`-I -S`), {version_of(gawk)}; {context.runs} alternating runs after one warm-up run."
     )
@@ -131,8 +131,8 @@ def _compare(found: _Found, commands: Mapping[str, Command], runs: int, count: i
     sameness = same({name: _sums(command.stdout) for name, command in commands.items() if command.stdout})
     *ours, gawk = timings
     for name in ours:
-        found.ratios[f"{name} / gawk"] = wall_ratio(timings[name], timings[gawk])
-        rates = (f"{count / timings[one].median_s / 1e6:.2f} M" for one in (name, gawk))
+        found.ratios[f"{name} / gawk"] = cpu_ratio(timings[name], timings[gawk])
+        rates = (f"{count / timings[one].median_cpu_s / 1e6:.2f} M" for one in (name, gawk))
         found.rates.append([name, f"{found.ratios[f'{name} / gawk']:.2f}", *rates, what])
     found.text += ["", f"{what}. {sameness}", "", table(BESIDE_HEAD, beside(timings, ours[0]))]
 
