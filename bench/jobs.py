@@ -38,7 +38,7 @@ class Spent:
 
 def our_steps(source: Path, folder: Path) -> list[Arguments]:
     """Return the steps that `run-emr` plans, and write the scripts to where the steps expect them."""
-    from toptalkers.job.bundle import read_bundle
+    from toptalkers.job.bundle import installed_kernels, read_bundle
     from toptalkers.job.steps import plan_steps
     from toptalkers.question.query import Query
 
@@ -46,8 +46,9 @@ def our_steps(source: Path, folder: Path) -> list[Arguments]:
     steps = plan_steps(
         Query(),
         inputs=[str(source)],
-        gluing="offsets",
+        is_gzip=True,
         bundle="code/",
+        kernels=installed_kernels(),
         output="toptalkers/",
         between="aggregate/",
         input_bytes=samples.stored_bytes(source),
