@@ -22,7 +22,7 @@ Two things cannot be seen here: a file of 0 bytes, which gives no frame, and a d
 second is put back where a compressed file is not complete without it.
 
 Exit code 1, with a line that says why: the input is not made of frames; a file was cut into splits; the values add up
-to too much.
+to too much; memory or the disk is full.
 """
 
 from __future__ import annotations
@@ -662,8 +662,13 @@ def main(
     if why_python:
         stderr.write(f"count_files.py: counting in Python, about ten times as slow as the kernel: {why_python}\n")
     mapper = Mapper(counter, delimiter, memory_bound(environ), stdout, stderr)
-    mapper.count_all(stored_pieces(read, delimiter))
-    stdout.flush()
+    try:
+        mapper.count_all(stored_pieces(read, delimiter))
+        stdout.flush()
+    except MemoryError:
+        sys.exit("count_files.py: not enough memory for the sums of a map: raise mapreduce.map.memory.mb")
+    except OSError as error:  # the disk is full, or Hadoop has gone
+        sys.exit(f"count_files.py: {error.strerror}")
     mapper.tally["maps_by_python" if why_python else "maps_by_kernel"] = 1
     count_flows.report({**counter.tally, **mapper.tally}, stderr)
 
