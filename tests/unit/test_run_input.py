@@ -1,6 +1,9 @@
 """The input of a run, the size of its cluster, and its record."""
 
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,7 +50,7 @@ def test_all_of_it_without_a_time(account: FakeAccount) -> None:
     account.fake_s3.objects["quarantine/2026/11/23/18/x"] = b"x"
     read = pick(account)
     assert keys(read) == ["flowlogs/"]
-    assert (read.objects, read.size_bytes, read.gluing, read.notes) == (2, 150, "headers", ())
+    assert (read.objects, read.size_bytes, read.is_gzip, read.notes) == (2, 150, True, ())
 
 
 def test_hours_with_a_margin(account: FakeAccount) -> None:
@@ -85,7 +88,7 @@ def test_direct_delivery(account: FakeAccount, folder: str) -> None:
     read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
     # An hour's part of a day is told by the names of the files.
     assert keys(read) == [f"{folder}/{AWS_FILE}" if folder == DIRECT else f"{folder}/"]
-    assert read.gluing == "headers"
+    assert read.is_gzip
     assert pick(account).objects == 1
     with pytest.raises(ToptalkersError, match="at the time asked for"):
         pick(account, since="2026-11-25T18:00")
@@ -101,21 +104,31 @@ def test_both_ways_count_twice(account: FakeAccount) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "gluing"),
+    ("sizes", "largest"),
     [
-        ([f"mine/AWSLogs/1/vpcflowlogs/r/2026/11/23/{AWS_FILE}"], "headers"),
-        (["mine/invocation.gz"], "offsets"),
-        ([f"mine/AWSLogs/{AWS_FILE}", "mine/export.gz"], "offsets"),
-        (["mine/plain.log", "mine/a.gz"], "never"),
-        (["flowlogs/invocation.gz"], "offsets"),
+        ({"a.gz": 9, f"AWSLogs/{AWS_FILE}": 5}, None),
+        ({"a.gz": 90, "plain.log": 1}, "plain.log"),
+        ({"b.bz2": 30, "c.xz": 1, "d.GZ": 1}, "b.bz2"),
+        ({"b.bz2": 1, "c.xz": 1, "d.GZ": 30}, "d.GZ"),
     ],
 )
-def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: str) -> None:
-    """Files that may have no header are not joined as if they had one."""
-    account.fake_s3.objects |= {name: PACKED if name.endswith(".gz") else LINE for name in names}
-    folder = names[0].partition("/")[0]
-    assert pick(account, f"s3://{BUCKET}/{folder}").gluing == gluing
-    assert pick(account, f"s3://{BUCKET}/{folder}").uris == (f"s3://{BUCKET}/{folder}/",)
+def test_what_hadoop_could_split(account: FakeAccount, sizes: dict[str, int], largest: str | None) -> None:
+    """The largest object that is not named .gz is known, and whether there is any."""
+    packs: dict[str, Callable[[bytes], bytes]] = {".bz2": bz2.compress, ".xz": lzma.compress, ".gz": gzip.compress}
+    stored = {
+        f"mine/{name}": packs.get(f".{name.lower().rpartition('.')[2]}", bytes)(noise(size))
+        for name, size in sizes.items()
+    }
+    account.fake_s3.objects |= stored
+    read = pick(account, f"s3://{BUCKET}/mine/")
+    assert read.is_gzip == (largest is None)
+    assert read.largest_bytes == (len(stored[f"mine/{largest}"]) if largest else 0)
+    assert read.uris == (f"s3://{BUCKET}/mine/",)
+
+
+def noise(records: int) -> bytes:
+    """Records that differ, so that packed they are larger if they are more."""
+    return b"".join(LINE.replace(b" 100 ", b" %d " % (number * 7919 % 99_991)) for number in range(200 * records))
 
 
 def test_one_object(account: FakeAccount) -> None:

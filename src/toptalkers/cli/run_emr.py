@@ -216,6 +216,7 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     from toptalkers.answer.answer import Answer, Tally, quality_of
     from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer
+    from toptalkers.runs.left_out import name_left_out
     from toptalkers.runs.outcome import tally_of
 
     counters = tally_of(account, bucket, record)
@@ -223,6 +224,8 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
     answer = Answer(record.query, (), tally, quality=quality_of(record.query, counters))
+    for one in name_left_out(account.storage, record.inputs, counters):
+        say(f"left out: {one}")
     for note in notes_of_format(record.query, answer.quality):
         say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))

@@ -1,6 +1,6 @@
 """The steps of the job as data: what Hadoop Streaming is given on EMR, in the sandbox, and in one JVM.
 
-    flowlogs-aggregate   count_flows.py | aggregate    <key> TAB <sum>, in no order
+    flowlogs-aggregate   count_files.py | aggregate    <key> TAB <sum>, in no order
     flowlogs-sort        port_filter.py | cut          the same lines, in the answer's order, gzipped
 
 Hadoop's `aggregate` adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
@@ -8,12 +8,14 @@ Hadoop's `aggregate` adds up one sum. For several, or for times, the reducer of 
 A question about conversations (`--count once`, `--pairs`), and that of a digest, has other steps before the sort. Its
 records are kept whole, and what is learned from all of them is a table that travels with the script:
 
-    flowlogs-records        count_flows.py | conversations.py distinct               the records, copies marked
+    flowlogs-records        count_files.py | conversations.py distinct               the records, copies marked
     flowlogs-learn          conversations.py learn-map | ... learn-reduce             the table
     flowlogs-conversations  conversations.py fold | conversations.py once             <key> TAB <sum>, several of a key
     flowlogs-aggregate      cat | aggregate                                           <key> TAB <sum>, in no order
 
 Without `--count once` the third step adds up, with `sum_counts.py`, and there is no fourth.
+
+The step that reads flow logs gets whole files, as they are stored (docs/decisions/0026-whole-files-on-a-cluster.md).
 
 Nothing is read or run here. There is no shell, but Hadoop itself splits a mapper's command at spaces, takes commas in
 `-files` and `-input` for separators, and braces and stars in paths for patterns, and expands `${name}` everywhere. So
@@ -24,7 +26,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import ALL_PORTS
@@ -36,6 +38,10 @@ PYTHON = "python3"
 """On EMR 7, Python 3.9 of Amazon Linux 2023."""
 
 MIB = 1 << 20
+
+SHARED_BYTES = 32 * MIB
+"""The largest object, of those that Hadoop could split, that shares a map: no file system has smaller blocks (S3A's are
+32 MiB, EMRFS's 64), at which `CombineTextInputFormat` would split it."""
 
 LARGEST_SPLIT_BYTES = 64 * MIB
 """Compressed bytes of small files per map: about five million records, which take about ten seconds to count."""
@@ -65,6 +71,16 @@ LONGEST_ARGUMENT = 10_280
 
 UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
+
+GZIP_DELIMITER = "KK"
+"""Where packed files are cut into records: these two bytes stand every 64 KiB on average. They are equal, because
+Hadoop's LineReader loses the first of two different ones where it stands twice across the end of its buffer."""
+
+MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
+"""The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""
+
+LINE_FEED = "${line.separator}"
+"""A line feed, as Hadoop's settings can say it in printable signs: they know the properties of Java."""
 
 COMBINED = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
 
@@ -100,14 +116,6 @@ _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
 
 _PATTERN = re.compile(r"(?:[a-z0-9]+://)?(?:[A-Za-z0-9_.:/=@+*-]|\{[A-Za-z0-9_.:=@+*,-]+\})+")
 """A path with Hadoop's stars and braces, which only our own planning makes."""
-
-Gluing = Literal["headers", "offsets", "never"]
-"""How small files share a map (docs/decisions/0004-gluing-files.md):
-
-- `headers`: every file begins with its header, so files can follow one another.
-- `offsets`: compressed files of any kind. The mapper gets the offset of each line, which shows where a file begins.
-- `never`: one map per file. Otherwise plain files would be split, and only the first part would have the header.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +161,10 @@ def plan_steps(
     top: int = 0,
     inputs: Sequence[str],
     patterns: Sequence[str] = (),
-    gluing: Gluing,
+    is_gzip: bool,
+    largest_bytes: int = 0,
     bundle: str,
+    kernels: Sequence[str] = (),
     output: str,
     between: str,
     learned: str = "",
@@ -171,8 +181,11 @@ def plan_steps(
         top: how many talkers are kept, 0 for all.
         inputs: files, or folders with everything below them: `s3://bucket/flowlogs/`.
         patterns: what Hadoop is given instead, if there is any: patterns that match the same files and folders.
-        gluing: how small files share a map.
+        is_gzip: whether the names of all files end in `.gz`. A file that is not gzip then counts as unreadable.
+        largest_bytes: the size of the largest file that is not named so, 0 if there is none. Hadoop could split it, so
+            if it is larger than `SHARED_BYTES`, no files share a map.
         bundle: the folder of the scripts, ending in `/`.
+        kernels: the names of the kernels for nodes there. Without one for its machine, a node counts in Python.
         output: the folder of the answer, ending in `/`. It must not exist yet.
         between: the folder between the steps, ending in `/`; the folders, if there are more steps than two, are below.
             Without a scheme it is on the default file system, HDFS on a cluster.
@@ -201,9 +214,9 @@ def plan_steps(
     if keep_all_ports and (not query.is_recipe or query.joins_records):
         raise UsageError("--keep-all-ports: only with the default key can ports be looked at in the second step")
     of_all_ports = replace(query, ports=ALL_PORTS)
-    split_bytes = max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots))))
     job = _Job(bundle, python, input_bytes, is_kept=keep_aggregate)
-    reading = _Reading(patterns or inputs, gluing, split_bytes)
+    split_bytes = max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots))))
+    reading = _Reading(patterns or inputs, is_gzip, largest_bytes, split_bytes, kernels)
     if needs_records(query):
         before = _conversations(query, job, reading, between, learned or f"{between}learned/")
     else:
@@ -261,33 +274,54 @@ def render_steps(steps: Iterable[Step]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How flow logs are read: the paths, how small files share a map, and at most how many bytes of them."""
+    """How flow logs are read: the paths, what is known of the files, and about how many bytes of them share a map.
+
+    Hadoop hands over each file whole and in order, as records that it cuts at a delimiter, with their offsets.
+    """
 
     inputs: Sequence[str]
-    gluing: Gluing
+    is_gzip: bool
+    largest_bytes: int
     split_bytes: int
+    kernels: Sequence[str]
+
+    @property
+    def shares_maps(self) -> bool:
+        return self.largest_bytes <= SHARED_BYTES
 
     @property
     def settings(self) -> dict[str, str]:
-        # Without it, CombineTextInputFormat leaves out nested folders without a message.
-        settings = {"mapreduce.input.fileinputformat.input.dir.recursive": "true"}
-        if self.gluing == "never":
-            return {**settings, "mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES)}
+        split = (
+            # Without a largest size, everything would be one split. Plain files are split at it.
+            {"mapreduce.input.fileinputformat.split.maxsize": str(max(self.split_bytes, self.largest_bytes))}
+            if self.shares_maps
+            else {"mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES)}
+        )
         return {
-            **settings,
-            # Without a largest size, everything would be one split.
-            "mapreduce.input.fileinputformat.split.maxsize": str(self.split_bytes),
-            "stream.map.input.ignoreKey": "true" if self.gluing == "headers" else "false",
+            # Without it, CombineTextInputFormat leaves out nested folders without a message.
+            "mapreduce.input.fileinputformat.input.dir.recursive": "true",
+            **split,
+            # Hadoop does not unpack gzip.
+            "io.compression.codecs": "org.apache.hadoop.io.compress.PassthroughCodec",
+            "io.compress.passthrough.extension": ".gz",
+            "textinputformat.record.delimiter": GZIP_DELIMITER if self.is_gzip else LINE_FEED,
+            "stream.map.input": "rawbytes",
+            "stream.map.input.ignoreKey": "false",
+            "io.file.buffer.size": str(128 << 10),
         }
 
     @property
     def options(self) -> list[str]:
-        of_format = [] if self.gluing == "never" else ["-inputformat", COMBINED]
+        of_format = ["-inputformat", COMBINED] if self.shares_maps else []
         return [*of_format, *(word for path in self.inputs for word in ("-input", path))]
 
     @property
-    def mapper_arguments(self) -> list[str]:
-        return ["--offsets"] if self.gluing == "offsets" else []
+    def files(self) -> list[str]:
+        return [*MAPPER_FILES, *self.kernels]
+
+    @property
+    def mapper(self) -> list[str]:
+        return ["count_files.py", "--delimiter", GZIP_DELIMITER if self.is_gzip else "LF"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,10 +396,10 @@ def _aggregate(query: Query, job: _Job, reading: _Reading, output: str) -> Step:
     scripts, reducer = job.summing(query)
     return job.step(
         "flowlogs-aggregate",
-        files=["count_flows.py", *scripts],
+        files=[*reading.files, *scripts],
         source=reading.options,
         output=output,
-        mapper=job.command("count_flows.py", *query.mapper_arguments(), *reading.mapper_arguments),
+        mapper=job.command(*reading.mapper, *query.mapper_arguments()),
         reducer=reducer,
         reducers=job.reducers(REDUCER_BYTES),
         settings=reading.settings,
@@ -387,10 +421,10 @@ def _conversations(query: Query, job: _Job, reading: _Reading, between: str, lea
     steps = [
         job.step(
             "flowlogs-records",
-            files=["count_flows.py", "conversations.py"],
+            files=[*reading.files, "conversations.py"],
             source=reading.options,
             output=records,
-            mapper=job.command("count_flows.py", *of_records.mapper_arguments(), *reading.mapper_arguments),
+            mapper=job.command(*reading.mapper, *of_records.mapper_arguments()),
             reducer=role("distinct", *asked),
             reducers=job.reducers(REDUCER_BYTES_OF_RECORDS),
             settings=reading.settings,

@@ -124,9 +124,9 @@ def plan_run(
         raise ToptalkersError(f"there is a run {run_id} already", hint="try again: the next one has another name")
     if note := quarantine_note(account.storage, bucket, read.uris, query):
         read = replace(read, notes=(*read.notes, note))
-    kernels = () if installed_kernels() else (NO_KERNELS,)
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
+    kernels = installed_kernels()
     record = RunRecord(
         run_id=run_id,
         stack=site.name,
@@ -154,6 +154,7 @@ def plan_run(
         site=site,
         run_id=run_id,
         bundle=bundle,
+        kernels=kernels,
         read=read,
         sizing=sizing,
         options=options,
@@ -174,7 +175,7 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *kernels, *unknown, *network_notes(account, site, network)),
+        (*read.notes, *(() if kernels else (NO_KERNELS,)), *unknown, *network_notes(account, site, network)),
         running,
         None if record.is_shared else find_better(read.size_bytes, sizing, is_joined=needs_records(query)),
     )
