@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import samples
-from bench.hadoop import our_steps, run_steps
+from bench.jobs import our_steps, run_steps
 from bench.measure import Command, alternate, say
 from bench.part import Context, Section, table
 from bench.tools import STREAMING, find_python39, version_of
