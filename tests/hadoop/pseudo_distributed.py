@@ -64,10 +64,15 @@ class Hadoop:
     environment: Mapping[str, str]
     daemons: Mapping[str, int]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `hadoop ARGUMENTS`; raise CalledProcessError, with its output in the notes, if it fails."""
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `hadoop ARGUMENTS` in a folder; raise CalledProcessError, with its output in the notes, if it fails."""
         done = subprocess.run(
-            [str(self.launcher), *arguments], env=self.environment, capture_output=True, text=True, check=False
+            [str(self.launcher), *arguments],
+            env=self.environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         try:
             done.check_returncode()
@@ -82,14 +87,14 @@ class Hadoop:
             self.run("fs", "-mkdir", "-p", target.rpartition("/")[0])
         self.run("fs", "-put", str(source), target)
 
-    def run_streaming(self, arguments: Sequence[str]) -> Counters:
-        """Run one streaming job with the arguments of EMR's `hadoop-streaming`; return its counters.
+    def run_streaming(self, arguments: Sequence[str], cwd: Path | None = None) -> Counters:
+        """Run one streaming job with the arguments of EMR's `hadoop-streaming`, in a folder; return its counters.
 
         They are by the names that Hadoop's log has: `CPU time spent (ms)` and `Peak Map Physical memory (bytes)` are in
         the group `Map-Reduce Framework`. Raises CalledProcessError if the job fails.
         """
         log = LogReader()
-        for line in self.run("jar", str(self.streaming_jar), *arguments).stdout.splitlines(keepends=True):
+        for line in self.run("jar", str(self.streaming_jar), *arguments, cwd=cwd).stdout.splitlines(keepends=True):
             log.read_line(line)
         return log.counters
 
