@@ -27,7 +27,7 @@ from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
-from toptalkers.runs.cluster.sizing import Sizing, size_cluster
+from toptalkers.runs.cluster.sizing import Sizing, objects_notes, size_cluster
 from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.input.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
@@ -175,7 +175,13 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *(() if kernels else (NO_KERNELS,)), *unknown, *network_notes(account, site, network)),
+        (
+            *read.notes,
+            *(() if kernels else (NO_KERNELS,)),
+            *objects_notes(sizing, read.objects),
+            *unknown,
+            *network_notes(account, site, network),
+        ),
         running,
         None if record.is_shared else find_better(read.size_bytes, sizing, is_joined=needs_records(query)),
     )
