@@ -111,7 +111,8 @@ def plan_run(
         skips=skips,
         on_look=on_look,
     )
-    sizing = _size(query, read, options, running)
+    kernels = installed_kernels()
+    sizing = _size(query, read, options, running, has_kernel=bool(kernels))
     unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
@@ -126,7 +127,6 @@ def plan_run(
         read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    kernels = installed_kernels()
     record = RunRecord(
         run_id=run_id,
         stack=site.name,
@@ -187,14 +187,18 @@ def plan_run(
     )
 
 
-def _size(query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
+def _size(
+    query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None, *, has_kernel: bool
+) -> Sizing:
     """Size a new cluster for the input, or describe the one that runs already."""
+    is_joined = needs_records(query)
     if running:
-        return size_running(read.size_bytes, running, is_joined=needs_records(query))
+        return size_running(read.size_bytes, running, is_joined=is_joined, has_kernel=has_kernel)
     return size_cluster(
         read.size_bytes,
         objects=read.objects,
-        is_joined=needs_records(query),
+        is_joined=is_joined,
+        has_kernel=has_kernel,
         primary_type=options.primary_type,
         core=options.core,
         task=options.task,

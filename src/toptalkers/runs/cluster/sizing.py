@@ -23,6 +23,9 @@ WORK_OF_CONVERSATIONS = 50
 Measured with the embedded Hadoop: 2.4 s of one core for a MB, in five steps. The kernel has a part only in the first.
 """
 
+WORK_WITHOUT_KERNEL = 4
+"""How many times the work a plain count is if nodes count in Python: 150 ms of one core for a MB instead of 42."""
+
 WANTED_MINUTES = 15
 """How long the first step should take at most."""
 
@@ -41,7 +44,8 @@ nodes in the VPC."""
 OBJECTS_PER_PRIMARY = 500_000
 """How many objects a primary node of size xlarge lists: Hadoop's client there holds 1.1 to 1.8 KB for each.
 
-Measured with the embedded Hadoop: the splits of 100,800 objects in S3 were found with a heap of 200 MiB, and not with 128.
+Measured with the embedded Hadoop: a heap of 200 MiB was enough to find the splits of 100,800 objects in S3, and 128 MiB
+were not.
 """
 
 PRIMARY_SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge")
@@ -139,6 +143,7 @@ def size_cluster(
     *,
     objects: int = 0,
     is_joined: bool = False,
+    has_kernel: bool = True,
     instance_type: str = DEFAULT_INSTANCE_TYPE,
     primary_type: str | None = None,
     core: int | None = None,
@@ -153,6 +158,7 @@ def size_cluster(
         input_bytes: the compressed size of the input.
         objects: how many objects the input has; very many need a primary node with more memory.
         is_joined: whether records are joined to conversations, or folded for a digest, which is more work.
+        has_kernel: whether the nodes count with the compiled kernel.
         instance_type: the type of core and task nodes.
         primary_type: the type of the primary node; None for the smallest of the same family that lists the objects.
         core: core nodes, at least 1; None computes them.
@@ -170,7 +176,8 @@ def size_cluster(
     if task is not None and vpc_nodes is not None:
         raise UsageError("--task and --vpc-nodes both set the number of task nodes", hint="give one of them")
     node_vcpus = vcpus(instance_type)
-    a_node = node_vcpus * BYTES_PER_VCPU_SECOND // (WORK_OF_CONVERSATIONS if is_joined else 1)
+    work = WORK_OF_CONVERSATIONS if is_joined else 1 if has_kernel else WORK_WITHOUT_KERNEL
+    a_node = node_vcpus * BYTES_PER_VCPU_SECOND // work
     most = max_nodes or MOST_NODES
     needed = max(1, math.ceil(input_bytes / (a_node * WANTED_MINUTES * 60)))
     nodes = min(most, needed)
@@ -217,8 +224,8 @@ def objects_notes(sizing: Sizing, objects: int) -> list[str]:
     if objects <= most:
         return []
     return [
-        f"the primary node lists all {objects:,} objects before the first map, and the memory of a {sizing.primary_type}"
-        f" is enough for about {most:,}: ask for less time, or give a larger --primary-type"
+        f"the primary node lists all {objects:,} objects before the first map, and the memory of a"
+        f" {sizing.primary_type} is enough for about {most:,}: ask for less time, or give a larger --primary-type"
     ]
 
 
