@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import samples
-from bench.hadoop import Spent, our_steps, run_steps
+from bench.jobs import Spent, our_steps, run_steps
 from bench.measure import say
 from bench.part import Context, Section, table
 from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES

@@ -54,7 +54,7 @@ def test_the_two_steps() -> None:
     first, second = plan(Query.parse(metric="bytes", ports="22,443"))
     assert (first.name, second.name) == ("flowlogs-aggregate", "flowlogs-sort")
     assert option(first, "-mapper") == [
-        "python3 count_files.py --delimiter Kq --metric bytes --ports 22,443 --action ACCEPT"
+        "python3 count_files.py --delimiter KK --metric bytes --ports 22,443 --action ACCEPT"
     ]
     assert option(first, "-reducer") == ["aggregate"]
     assert names(first) == [*MAPPER]
@@ -111,7 +111,7 @@ def test_the_steps_of_conversations() -> None:
     records, learn, flows, sums, sort = plan_steps(query, **PLACES, learned="s3://bucket/runs/1/learned/")
     folder = PLACES["between"]
     asked = "--by srcaddr,dstaddr --metric bytes --ports 443 --count once"
-    counting = f"python3 count_files.py --delimiter Kq --by {RECORDS} --metric records --ports 443 --action ACCEPT"
+    counting = f"python3 count_files.py --delimiter KK --by {RECORDS} --metric records --ports 443 --action ACCEPT"
     assert [
         (step.name, *(option(step, name)[0] for name in ("-input", "-output", "-mapper", "-reducer")))
         for step in (records, learn, flows, sums, sort)
@@ -222,7 +222,7 @@ def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: boo
 @pytest.mark.parametrize(
     ("is_gzip", "largest_bytes", "delimiter", "option_word", "shares"),
     [
-        (True, 0, "Kq", "Kq", True),
+        (True, 0, "KK", "KK", True),
         (False, 0, "${line.separator}", "LF", True),
         (False, SHARED_BYTES, "${line.separator}", "LF", True),
         (False, SHARED_BYTES + 1, "${line.separator}", "LF", False),

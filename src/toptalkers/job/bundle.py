@@ -3,7 +3,14 @@
 import hashlib
 from importlib import resources
 
-SCRIPTS = ("conversations.py", "count_flows.py", "port_filter.py", "sum_counts.py")
+SCRIPTS = (
+    "conversations.py",
+    "count_files.py",
+    "count_flows.py",
+    "node_kernel.py",
+    "port_filter.py",
+    "sum_counts.py",
+)
 """The scripts of the steps. For one sum that adds up, Hadoop's `aggregate` takes the place of `sum_counts.py`."""
 
 NODE_KERNELS = ("kernel-aarch64.so", "kernel-x86_64.so")

@@ -224,8 +224,10 @@ def objects_notes(sizing: Sizing, objects: int) -> list[str]:
     if objects <= most:
         return []
     return [
-        f"the primary node lists all {objects:,} objects before the first map, and the memory of a"
-        f" {sizing.primary_type} is enough for about {most:,}: ask for less time, or give a larger --primary-type"
+        (
+            f"{sizing.primary_type} as primary has memory to list about {most:,} objects, and there are {objects:,}:"
+            " ask for less time, or give a larger --primary-type"
+        )
     ]
 
 

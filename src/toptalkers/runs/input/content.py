@@ -1,7 +1,7 @@
 """Judge by an object's name and first bytes whether a cluster reads it.
 
 The mapper tells by content how an object is compressed, as this machine does. But Hadoop itself unpacks what is named
-`.bz2`, and an object that is named `.gz` must be what its name says, as everywhere. An object that is not flow-log
+`.bz2`, and an object that is named `.gz` must be compressed, as for `run-local`. An object that is not flow-log
 lines after decompression cannot be read on a cluster.
 """
 
@@ -43,11 +43,14 @@ NOT_FOR_HADOOP = {
 }
 """Endings of names that a cluster does not read: Hadoop fails on some, and the mapper leaves the others out."""
 
-PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
-"""Endings of names that must be true, and the first bytes of such objects."""
-
 _PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 """The first bytes of what the mapper decompresses, and what it is called."""
+
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+
+PACKED = {".gz": (*_PACKINGS, _ZSTANDARD), ".bz2": (b"BZh",)}
+"""Endings of names that must tell the truth, and the first bytes of such objects: those of any compression for `.gz`,
+as for `run-local`."""
 
 _OPENERS: Mapping[bytes, Callable[[], Any]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
@@ -57,7 +60,7 @@ _OPENERS: Mapping[bytes, Callable[[], Any]] = {
 
 _MAGIC = {
     PARQUET_MAGIC: PARQUET,
-    b"\x28\xb5\x2f\xfd": "Zstandard",
+    _ZSTANDARD: "Zstandard",
     b"PK\x03\x04": "zip",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
@@ -114,8 +117,8 @@ def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Con
 
     The question tells the layout of lines without a header, and the fields that must be there.
     """
-    for ending, magic in PACKED.items():
-        if key.endswith(ending) and not head.startswith(magic):
+    for ending, magics in PACKED.items():
+        if key.endswith(ending) and not head.startswith(magics):
             return Content("unreadable", f"named {ending}, but not compressed so")
     content = head
     layers = 0
