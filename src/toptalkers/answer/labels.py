@@ -5,54 +5,35 @@ interfaces of the address were attached by then, and on the VPC of the interface
 few labels in millions of rows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import repeat
-from operator import add, getitem
-from typing import Generic, TypeVar
+from array import array
+from collections.abc import Mapping, Sequence
 
+from toptalkers.answer.columns import Column, Facts, Rows, Texts
+from toptalkers.machine.numbers import Numbers
 from toptalkers.names.owners import Called, Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.named import NamedPart
 from toptalkers.question.times import HOUR_SECONDS, parse_seconds
 
-Columns = Sequence[Sequence[bytes]]
-"""The values of some lines, column by column."""
+Columns = Mapping[int, Column]
+"""The columns of some lines, by their number from 0."""
 
 Words = Mapping[str, tuple[int, ...]]
 """The columns of an answer, from 0, by the word of their part."""
 
-_Values = tuple[bytes, ...]
-"""The values of a row in some columns."""
-
-_Circumstances = tuple[Window | None, str]
-"""The window of a row, and the interface that logged it."""
-
-_MOST_LOGGERS = 1 << 32
-"""More than there are VPCs: the number of a place is that of its time times this, and that of its VPC."""
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class Memo(dict[Key, Value], Generic[Key, Value]):
-    """What a function returned. It is asked once for each key."""
-
-    def __init__(self, ask: Callable[[Key], Value]) -> None:
-        """Remember the function."""
-        super().__init__()
-        self._ask = ask
-
-    def __missing__(self, key: Key) -> Value:
-        """Ask."""
-        self[key] = found = self._ask(key)
-        return found
+_FOREVER = 1 << 62
+"""The end of a window that is not known, in seconds."""
 
 
 class Places:
     """Tells rows apart whose addresses may have other owners: by their hour, and by the interface that logged them.
 
-    Rows are of one *place*, a number, if nothing can change an owner between them, but for addresses that move.
+    Attributes:
+        texts: by its column, what numbers the hours, or the interfaces.
+        until_s: by the number of an hour, its end.
+        epochs: by the number of an hour, the number of its epoch.
+        vpcs: by the number of an interface, the number of its VPC.
+
     """
 
     def __init__(self, names: Names, words: Words, window: Window | None) -> None:
@@ -66,66 +47,66 @@ class Places:
         """
         self._names = names
         self._window = window
-        hour = next((words[word] for word in ("hour", "minute") if word in words), ())
-        interface = words.get("interface-id", ())
-        self._columns = (*hour, *interface)
-        self._has_hour, self._has_interface = bool(hour), bool(interface)
-        self._floor_s: int | None = None
-        self._windows = Memo(self._window_of)
-        self._times = Memo(self._find_time)
-        self._loggers = Memo(self._find_logger)
-        self._numbers_of_time: dict[tuple[str, object], int] = {}
-        self._numbers_of_vpc: dict[str, int] = {}
-        self._examples_of_time: list[Window | None] = []
-        self._examples_of_logger: list[str] = []
+        self._hour = next((words[word][0] for word in ("hour", "minute") if word in words), None)
+        self._interface = words["interface-id"][0] if "interface-id" in words else None
+        self.texts = {column: Texts() for column in (self._hour, self._interface) if column is not None}
+        self.until_s, self.epochs, self.vpcs = array("q"), array("i"), array("i")
+        self._windows: list[Window | None] = []
+        self._interfaces: list[str] = []
+        self._epochs: Numbers[int] = Numbers()
+        self._last_hours: list[int] = []
+        """By the number of an epoch, the hour that ends last."""
+        self._vpcs: Numbers[str] = Numbers()
+        self._loggers: list[int] = []
+        """By the number of a VPC, an interface."""
+        if self._hour is None:
+            self._add_hour(window)
+        if self._interface is None:
+            self._add_interface("")
 
-    def numbers(self, columns: Columns) -> Iterable[int]:
-        """The place of each line, given the columns of some lines."""
-        times: Iterable[int] = repeat(0)
-        if self._has_hour:
-            hours = columns[self._columns[0]]
-            if self._floor_s is None:
-                starts = [window[0] for hour in {*hours} if (window := self._windows[hour])]
-                self._floor_s = min(starts, default=None)
-            times = map(self._times.__getitem__, hours)
-        if not self._has_interface:
-            return list(times) if self._has_hour else times
-        return list(map(add, times, map(self._loggers.__getitem__, columns[self._columns[-1]])))
+    def learn(self) -> None:
+        """Take note of the hours and interfaces of lines that were split."""
+        if self._hour is not None:
+            for text in self.texts[self._hour].texts[len(self._windows) :]:
+                self._add_hour(self._window_of(text))
+        if self._interface is not None:
+            for text in self.texts[self._interface].texts[len(self._interfaces) :]:
+                self._add_interface(text.decode())
 
-    def key_at(self, columns: Columns, line: int) -> _Values:
-        """What tells the place of one line, given the columns of some lines."""
-        return tuple(columns[one][line] for one in self._columns)
+    def columns(self, columns: Columns) -> "tuple[Column | None, Column | None]":
+        """The hours and the interfaces of some lines, by number; None if all have the number 0."""
+        hours = None if self._hour is None else columns[self._hour]
+        return hours, None if self._interface is None else columns[self._interface]
 
-    def key_of(self, row: Sequence[bytes]) -> _Values:
-        """What tells the place of one row, given its values."""
-        return tuple(row[one] for one in self._columns)
+    def circumstances(self, hour: int, interface: int) -> tuple[Window | None, str]:
+        """The window and the interface of rows, by their numbers."""
+        return self._windows[hour], self._interfaces[interface]
 
-    def circumstances(self, key: _Values) -> _Circumstances:
-        """The window and the interface of a row."""
-        window = self._windows[key[0]] if self._has_hour else self._window
-        return window, key[-1].decode() if self._has_interface else ""
+    def example(self, time: int, vpc: int) -> tuple[Window | None, str]:
+        """A window and an interface of a case, by its time and its VPC (`Rows.cases`)."""
+        return self.circumstances(-1 - time if time < 0 else self._last_hours[time], self._loggers[vpc])
 
-    def example(self, place: int) -> _Circumstances:
-        """The window and the interface of a row of a place."""
-        time, logger = divmod(place, _MOST_LOGGERS)
-        window = self._examples_of_time[time] if self._has_hour else self._window
-        return window, self._examples_of_logger[logger] if self._has_interface else ""
+    def circumstances_of(self, row: Sequence[bytes]) -> tuple[Window | None, str]:
+        """The window and the interface of a row, by its values."""
+        window = self._window if self._hour is None else self._window_of(row[self._hour])
+        return window, "" if self._interface is None else row[self._interface].decode()
 
-    def moves(self, attached_s: int) -> bool:
-        """Whether an address may have got its last interface between rows of one place."""
-        return self._floor_s is not None and attached_s >= self._floor_s + HOUR_SECONDS
+    def _add_hour(self, window: Window | None) -> None:
+        hour, epoch = len(self._windows), self._epochs[self._names.epoch(window)]
+        self._windows.append(window)
+        self.until_s.append(window[1] if window else _FOREVER)
+        self.epochs.append(epoch)
+        if epoch == len(self._last_hours):
+            self._last_hours.append(hour)
+        elif self.until_s[hour] > self.until_s[self._last_hours[epoch]]:
+            self._last_hours[epoch] = hour
 
-    def _find_time(self, hour: bytes) -> int:
-        """The share of an hour in a place: the same for hours of one epoch."""
-        window = self._windows[hour]
-        is_ahead = window is None or self._floor_s is None or window[0] < self._floor_s
-        kind = ("hour", window) if is_ahead else ("epoch", self._names.epoch(window))
-        return _number(self._numbers_of_time, kind, self._examples_of_time, window) * _MOST_LOGGERS
-
-    def _find_logger(self, interface_id: bytes) -> int:
-        """The share of an interface in a place: the same for interfaces of one VPC."""
-        text = interface_id.decode()
-        return _number(self._numbers_of_vpc, self._names.vpc_of(text), self._examples_of_logger, text)
+    def _add_interface(self, interface_id: str) -> None:
+        vpc = self._vpcs[self._names.vpc_of(interface_id)]
+        if vpc == len(self._loggers):
+            self._loggers.append(len(self._interfaces))
+        self._interfaces.append(interface_id)
+        self.vpcs.append(vpc)
 
     def _window_of(self, hour: bytes) -> Window | None:
         if hour == b"-":
@@ -134,94 +115,108 @@ class Places:
         return start, start + HOUR_SECONDS
 
 
-def _number(numbers: dict[Key, int], key: Key, examples: list[Value], example: Value) -> int:
-    """The number of a key, which gets the next one if it is new; then the example is kept."""
-    number = numbers.setdefault(key, len(numbers))
-    if number == len(examples):
-        examples.append(example)
-    return number
+class _Labels:
+    """Labels by what they depend on: the *cases* of lines, by number.
+
+    Attributes:
+        texts: the labels by their numbers; equal ones have one number.
+        of: the number of its label, by the number of a case.
+
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[bytes] = []
+        self.of = array("i")
+        self._numbers: Numbers[bytes] = Numbers()
+
+    def _number(self, label: str) -> int:
+        """The number of a label. One that cannot be written has `?` in it."""
+        text = label.encode(errors="replace")
+        number = self._numbers[text]
+        if number == len(self.texts):
+            self.texts.append(text)
+        return number
 
 
-class Labels:
-    """The labels of addresses by some parts, joined by tabs."""
+class Labels(_Labels):
+    """The labels of addresses by some parts, joined by tabs.
+
+    Attributes:
+        addresses: what numbers the addresses.
+
+    """
 
     def __init__(self, names: Names, parts: Sequence[NamedPart], places: Places) -> None:
         """Remember what to ask for."""
+        super().__init__()
+        self.addresses = Texts()
         self._names = names
         self._parts = parts
         self._places = places
-        self._tables = Memo(self._table)
-        self._exact = Memo(self._ask_exactly)
-        self._has_moving = False
-        self._everywhere: dict[int, dict[bytes, bytes]] = {}
-        """By the time of a place: the labels that are the same whoever logged the record."""
-        self._same: dict[bytes, bytes] = {}
-        """Equal labels are one object, so that they are compared quickly."""
+        self._facts = Facts(array("q"), array("i"), places.until_s, places.epochs, places.vpcs)
+        self._cases = Rows(3)
+        self._asked: dict[tuple[int, ...], int] = {}
+        """The labels of cases that may come: those in which addresses were first asked for."""
+        self._exact: dict[tuple[bytes, Window | None, str], bytes] = {}
 
-    def texts(self, column: int, columns: Columns, numbers: Iterable[int]) -> Iterable[bytes]:
-        """The labels of a column of addresses, given the columns of some lines, and their places."""
-        addresses = columns[column]
-        found = list(map(getitem, map(self._tables.__getitem__, numbers), addresses))
-        if not self._has_moving:
-            return found
-        for at in _places_of(b"", found):
-            found[at] = self._exact[addresses[at], self._places.key_at(columns, at)]
+    def cases(self, column: int, columns: Columns) -> Column:
+        """The cases of the addresses in a column, given the columns of some lines, whose places were learned."""
+        hours, interfaces = self._places.columns(columns)
+        if len(self._facts.depends) < len(self.addresses.texts):
+            self._learn(hours[0] if hours else 0, interfaces[0] if interfaces else 0)
+        found = self._cases.cases(columns[column], hours, interfaces, self._facts)
+        for case in self._cases.new():
+            label = self._asked.pop(case, None)
+            if label is None:
+                time, vpc, address = case
+                label = self._number(
+                    _joined(self._ask(self.addresses.texts[address], *self._places.example(time, vpc)))
+                )
+            self.of.append(label)
         return found
 
     def text(self, column: int, row: Sequence[bytes]) -> bytes:
         """The labels of an address in one row, given its values."""
-        return self._exact[row[column], self._places.key_of(row)]
+        asked = row[column], *self._places.circumstances_of(row)
+        label = self._exact.get(asked)
+        if label is None:
+            label = self._exact[asked] = self.texts[self._number(_joined(self._ask(*asked)))]
+        return label
 
-    def _table(self, place: int) -> Memo[bytes, bytes]:
-        """The labels in one place, by address; empty for an address that moves."""
-        circumstances = self._places.example(place)
-        everywhere = self._everywhere.setdefault(place // _MOST_LOGGERS, {})
+    def _learn(self, hour: int, interface: int) -> None:
+        """Ask for what is to be known of each new address, and for its label at an hour of an interface."""
+        attached_s, depends, until_s, epochs, vpcs = self._facts
+        circumstances = self._places.circumstances(hour, interface)
+        for number, address in enumerate(self.addresses.texts[len(depends) :], len(depends)):
+            called = self._ask(address, *circumstances)
+            attached_s.append(called.attached_s)
+            depends.append(called.depends_on_logger)
+            time = epochs[hour] if until_s[hour] > called.attached_s else -1 - hour
+            vpc = vpcs[interface] if called.depends_on_logger else 0
+            self._asked[time, vpc, number] = self._number(_joined(called))
 
-        def ask(address: bytes) -> bytes:
-            if (label := everywhere.get(address)) is not None:
-                return label
-            called = self._names.labels(self._parts, address.decode(), *circumstances)
-            if self._places.moves(called.attached_s):
-                self._has_moving = True
-                return b""
-            label = self._joined(called)
-            if not called.depends_on_logger:
-                everywhere[address] = label
-            return label
-
-        return Memo(ask)
-
-    def _ask_exactly(self, values: tuple[bytes, _Values]) -> bytes:
-        address, row = values
-        return self._joined(self._names.labels(self._parts, address.decode(), *self._places.circumstances(row)))
-
-    def _joined(self, called: Called) -> bytes:
-        joined = "\t".join(called.labels).encode(errors="replace")
-        return self._same.setdefault(joined, joined)
+    def _ask(self, address: bytes, window: Window | None, interface_id: str) -> Called:
+        return self._names.labels(self._parts, address.decode(), window, interface_id)
 
 
-def _places_of(text: bytes, texts: Sequence[bytes]) -> Iterator[int]:
-    """Where a text stands among others."""
-    at = -1
-    with suppress(ValueError):
-        while True:
-            at = texts.index(text, at + 1)
-            yield at
-
-
-class ServiceLabels:
+class ServiceLabels(_Labels):
     """The labels of ports, with their protocols if these are known."""
 
-    def __init__(self, services: Services, port: int, protocol: int | None) -> None:
-        """Remember the columns of the ports and of the protocols."""
+    def __init__(self, services: Services, port: tuple[int, Texts], protocol: tuple[int, Texts] | None) -> None:
+        """Take the columns of the ports and of the protocols, each with what numbers its texts."""
+        super().__init__()
         self._services = services
-        self._columns = (port,) if protocol is None else (port, protocol)
-        self._asked = Memo(self._ask)
+        self._columns = [port] if protocol is None else [port, protocol]
+        self._cases = Rows(len(self._columns))
 
-    def texts(self, columns: Columns) -> Iterable[bytes]:
-        """The labels of some lines, given their columns."""
-        return map(self._asked.__getitem__, zip(*(columns[one] for one in self._columns), strict=True))
+    def cases(self, columns: Columns) -> Column:
+        """The cases of some lines, given their columns."""
+        found = self._cases.number([columns[column] for column, _ in self._columns], [None] * len(self._columns))
+        for case in self._cases.new():
+            port, *protocol = (known.texts[one].decode() for (_, known), one in zip(self._columns, case, strict=True))
+            self.of.append(self._number(self._services.label(port, protocol[0] if protocol else None)))
+        return found
 
-    def _ask(self, values: _Values) -> bytes:
-        protocol = values[1].decode() if len(values) > 1 else None
-        return self._services.label(values[0].decode(), protocol).encode(errors="replace")
+
+def _joined(called: Called) -> str:
+    return "\t".join(called.labels)

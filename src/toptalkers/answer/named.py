@@ -1,21 +1,20 @@
 """Answers by addresses become answers by names. The rules are those of `docs/names.md`.
 
-Lines are read a piece at a time and split into columns, which are named and added up column by column: a million lines
-take two seconds.
+Lines are read a piece at a time and split into columns of numbers (`columns.py`), which are named and added up.
 """
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import repeat
-from operator import itemgetter
+from operator import getitem, itemgetter, neg
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Answer, NameColumns, TooLargeError
+from toptalkers.answer.columns import Column, Rows, Texts, add, keep_largest, split
 from toptalkers.answer.labels import Columns, Labels, Places, ServiceLabels, Words
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.machine.collector import without_collector
-from toptalkers.machine.numbers import Numbers
 from toptalkers.names.owners import Names, Window
 from toptalkers.names.services import Services
 from toptalkers.question.conversations import HOWS
@@ -23,7 +22,7 @@ from toptalkers.question.key import ADDRESS, BRACKETED_ADDRESS, MOST_COLUMNS, RE
 from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.named import LOSSLESS_KEY, SERVICE, NamedPart, Side, address_question, needs_names, parse_named
 from toptalkers.question.query import Query
-from toptalkers.question.times import HOUR_SECONDS, parse_seconds
+from toptalkers.question.times import HOUR_SECONDS, format_seconds, parse_seconds
 
 PIECE_BYTES = 1 << 22
 """So much of an answer is split into its columns at a time."""
@@ -85,14 +84,16 @@ def with_names(answer: Answer, names: Names) -> Answer:
         return answer
     places = Places(names, _words_of(answer.query), _window_of(answer))
     labels = Labels(names, [_NAME], places)
+    texts = {**places.texts, **dict.fromkeys(at, labels.addresses)}
 
     def of_row(key: Sequence[Value]) -> list[str]:
         texts = [str(one).encode() for one in key]
         return [labels.text(one, texts).decode() for one in at]
 
     def appended(chunk: bytes) -> bytes:
-        found = _split(chunk, answer.query)
-        named = [labels.texts(one, found, places.numbers(found)) for one in at]
+        found = split(_with_tabs(chunk, answer.query), _width(answer.query), texts, ())
+        places.learn()
+        named = [[labels.texts[labels.of[case]] for case in labels.cases(one, found)] for one in at]
         return b"".join(b"\t".join(line) + b"\n" for line in zip(chunk.splitlines(), *named, strict=True))
 
     called = tuple(_SIDE_NAMES.get(columns[one].name, f"{columns[one].name}_name") for one in at)
@@ -116,8 +117,29 @@ def question_to_count(query: Query, names: Names) -> Query:
     return counted
 
 
-_Group = int | ServiceLabels | tuple[Labels, int]
-"""A plain column; a service; or the labels of an address, and its column."""
+class _Plain:
+    """A plain column of the key."""
+
+    of: "Column | None" = None
+
+    def __init__(self, column: int, texts: Texts) -> None:
+        self._column, self.texts = column, texts.texts
+
+    def cases(self, columns: Columns) -> Column:
+        """The numbers of the texts of some lines."""
+        return columns[self._column]
+
+
+class _Side:
+    """The parts of the key that name one side, which are named together."""
+
+    def __init__(self, labels: Labels, column: int) -> None:
+        self._labels, self._column = labels, column
+        self.of, self.texts = labels.of, labels.texts
+
+    def cases(self, columns: Columns) -> Column:
+        """The cases of the addresses of some lines."""
+        return self._labels.cases(self._column, columns)
 
 
 class Collapsed:
@@ -128,11 +150,14 @@ class Collapsed:
         self._counted = answer.query
         words = _words_of(answer.query)
         self._circumstances = Places(names, words, _window_of(answer)) if needs_names(query.by) else None
-        groups: dict[str, _Group] = {}
+        self._texts: dict[int, Texts] = dict(self._circumstances.texts) if self._circumstances else {}
+        """What numbers the texts of a column of the answer."""
+        groups: dict[str, _Plain | _Side | ServiceLabels] = {}
         """What the key is made of: the parts of a side, which are named together; the service; and plain columns."""
         self._places: list[tuple[int, int]] = []
         """The group of each column of the key, and its place within the group."""
         order: list[str] = []
+        plain: dict[str, int] = {}
         sides: dict[Side, list[NamedPart]] = {"src": [], "dst": []}
         for word in query.by:
             if part := parse_named(word):
@@ -142,12 +167,17 @@ class Collapsed:
                 sides[part.side].append(part)
                 continue
             if word == SERVICE:
-                groups[word] = ServiceLabels(services, *_service_columns(words, answer.query))
+                port, protocol = _service_columns(words, answer.query)
+                groups[word] = ServiceLabels(
+                    services,
+                    (port, self._texts_of(port)),
+                    None if protocol is None else (protocol, self._texts_of(protocol)),
+                )
                 self._places.append((len(order), 0))
                 order.append(word)
                 continue
             for column in _columns_of(words, word, answer.query, word):
-                groups[f"{word} {column}"] = column
+                plain[f"{word} {column}"] = column
                 self._places.append((len(order), 0))
                 order.append(f"{word} {column}")
         labels: dict[tuple[tuple[str, str], ...], Labels] = {}
@@ -156,34 +186,42 @@ class Collapsed:
             if parts and self._circumstances:
                 [column] = _columns_of(words, f"{side}addr", answer.query, parts[0].word)
                 same = tuple((part.by, part.tag) for part in parts)
-                groups[side] = labels.setdefault(same, Labels(names, parts, self._circumstances)), column
+                named = labels.setdefault(same, Labels(names, parts, self._circumstances))
+                self._texts[column] = named.addresses
+                groups[side] = _Side(named, column)
+        for name, column in plain.items():
+            groups[name] = _Plain(column, self._texts_of(column))
         self._groups = [groups[one] for one in order]
         self._is_in_order = self._places == sorted(self._places)
         width, has = len(answer.query.lines.columns), answer.query.lines.sums
         if lacking := [one for one in query.lines.sums if one not in has]:
             raise UsageError(f"--metric {lacking[0]}: the answer has only {', '.join(has)}")
-        self._sums = [_Sum(name, width + has.index(name)) for name in query.lines.sums]
+        self._sums: list[_Added | _Largest] = []
+        for name in query.lines.sums:
+            column = width + has.index(name)
+            self._sums.append(
+                _Largest(name, column, self._texts_of(column)) if name in TIME_METRICS else _Added(column)
+            )
         if query.pairs:
-            self._sums.append(_Sum("how", width + len(has)))
-        self._rows: Numbers[tuple[bytes, ...]] = Numbers()
+            self._sums.append(_Largest("how", width + len(has), self._texts_of(width + len(has))))
+        self._rows = Rows(len(self._groups))
+        self._keys: list[tuple[int, ...]] = []
+        """The rows, by their numbers: the numbers of labels, or of texts, in each group."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
+    def _texts_of(self, column: int) -> Texts:
+        return self._texts.setdefault(column, Texts())
+
     def add(self, piece: bytes) -> None:
         """Add whole lines. ValueError or KeyError for a wrong one."""
-        columns = _split(piece, self._counted)
-        numbers = self._circumstances.numbers(columns) if self._circumstances else ()
-        texts: list[Iterable[bytes]] = []
-        for group in self._groups:
-            if isinstance(group, int):
-                texts.append(columns[group])
-            elif isinstance(group, ServiceLabels):
-                texts.append(group.texts(columns))
-            else:
-                labels, column = group
-                texts.append(labels.texts(column, columns, numbers))
-        rows = list(map(self._rows.__getitem__, zip(*texts, strict=True)))
+        added = [one.column for one in self._sums if isinstance(one, _Added)]
+        columns = split(_with_tabs(piece, self._counted), _width(self._counted), self._texts, added)
+        if self._circumstances:
+            self._circumstances.learn()
+        rows = self._rows.number([one.cases(columns) for one in self._groups], [one.of for one in self._groups])
+        self._keys += self._rows.new()
         for one in self._sums:
             one.add(rows, columns[one.column], len(self._rows))
 
@@ -192,17 +230,18 @@ class Collapsed:
         ranks = self._sums[self._query.rank_column - self._query.key_columns - 1].ranks()
         if any(one.is_too_large() for one in self._sums):
             raise TooLargeError
-        ranked = zip(ranks, self._keys(), range(len(self._rows)), strict=True)
+        ranked = zip(ranks, self._printed_keys(), range(len(self._rows)), strict=True)
         ordered = heapq.nsmallest(top, ranked) if 0 < top < len(self._rows) // 4 else sorted(ranked)
         return self._printed(ordered[: top or None])
 
-    def _keys(self) -> Iterator[bytes]:
-        if self._is_in_order:
-            yield from map(b"\t".join, self._rows)
-            return
-        for key in self._rows:
-            parts = [group.split(b"\t") for group in key]
-            yield b"\t".join([parts[group][place] for group, place in self._places])
+    def _printed_keys(self) -> Iterator[bytes]:
+        texts = [one.texts for one in self._groups]
+        for key in self._keys:
+            groups = list(map(getitem, texts, key))
+            if not self._is_in_order:
+                parts = [group.split(b"\t") for group in groups]
+                groups = [parts[group][place] for group, place in self._places]
+            yield b"\t".join(groups)
 
     def _printed(self, ordered: Sequence[tuple[int, bytes, int]]) -> Iterator[bytes]:
         for start in range(0, len(ordered), LINES_PER_CHUNK):
@@ -211,59 +250,77 @@ class Collapsed:
             yield b"".join(b"\t".join(line) + b"\n" for line in zip(map(itemgetter(1), some), *sums, strict=True))
 
 
-class _Sum:
-    """A column of sums, by the number of their rows."""
+class _Added:
+    """A sum of values, by the number of its row."""
 
-    def __init__(self, name: str, column: int) -> None:
+    def __init__(self, column: int) -> None:
         self.column = column
-        self._name = name
-        self._numbers: list[int] = []
-        self._times: list[bytes] = []
+        self._sums = array("Q")
 
-    def add(self, rows: Sequence[int], values: Sequence[bytes], size: int) -> None:
+    def add(self, rows: Column, values: Column, size: int) -> None:
         """Add the values of some lines, whose rows are given, to `size` rows in all."""
-        if self._name in TIME_METRICS:
-            self._add_times(rows, values, size)
-            return
-        numbers = self._numbers
-        numbers.extend(repeat(0, size - len(numbers)))
-        if self._name == "how":
-            for row, number in zip(rows, map(_STRENGTH.__getitem__, values), strict=True):
-                if number > numbers[row]:
-                    numbers[row] = number
-            return
-        for row, number in zip(rows, map(int, values), strict=True):
-            numbers[row] += number
-
-    def _add_times(self, rows: Sequence[int], values: Sequence[bytes], size: int) -> None:
-        """Keep the earliest or latest times. As they are printed, they sort like text."""
-        times = self._times
-        is_first = self._name == "first"
-        times.extend(repeat(_LAST if is_first else _FIRST, size - len(times)))
-        for row, time in zip(rows, values, strict=True):
-            if (time < times[row]) if is_first else (time > times[row]):
-                times[row] = time
+        _grow(self._sums, size)
+        add(self._sums, rows, values)
 
     def is_too_large(self) -> bool:
-        return max(self._numbers, default=0) > LARGEST_TOTAL
+        return max(self._sums, default=0) > LARGEST_TOTAL
 
     def ranks(self) -> Iterator[int]:
         """The negative sums, which sort in the order of an answer."""
-        numbers = map(parse_seconds, self._times) if self._name in TIME_METRICS else iter(self._numbers)
-        return (-number for number in numbers)
+        return map(neg, self._sums)
 
     def printed(self, rows: Iterator[int]) -> Iterator[bytes]:
         """The sums of some rows, as a line has them."""
-        if self._name in TIME_METRICS:
-            return (self._times[row] for row in rows)
+        return (b"%d" % self._sums[row] for row in rows)
+
+
+class _Largest:
+    """The latest or earliest time, or the weakest `how`, by the number of its row."""
+
+    def __init__(self, name: str, column: int, texts: Texts) -> None:
+        self.column = column
+        self._name = name
+        self._texts = texts.texts
+        self._values = array("Q")
+        """What is kept for each text: the larger wins, and 0 is less than all."""
+        self._kept = array("Q")
+
+    def add(self, rows: Column, texts: Column, size: int) -> None:
+        """Keep the largest of some lines, whose rows and texts are given, for `size` rows in all."""
+        self._values.extend(map(self._value, self._texts[len(self._values) :]))
+        _grow(self._kept, size)
+        keep_largest(self._kept, rows, texts, self._values)
+
+    def is_too_large(self) -> bool:
+        return False
+
+    def ranks(self) -> Iterator[int]:
+        """The negative times, which sort in the order of an answer."""
+        return (-self._seconds(value) for value in self._kept)
+
+    def printed(self, rows: Iterator[int]) -> Iterator[bytes]:
+        """What was kept for some rows, as a line has it."""
         if self._name == "how":
-            return (HOWS[self._numbers[row]].encode() for row in rows)
-        return (b"%d" % self._numbers[row] for row in rows)
+            return (HOWS[self._kept[row]].encode() for row in rows)
+        return (format_seconds(self._seconds(self._kept[row])).encode() for row in rows)
+
+    def _value(self, text: bytes) -> int:
+        if self._name == "how":
+            return _STRENGTH[text]
+        return _MIDDLE + parse_seconds(text) * (-1 if self._name == "first" else 1)
+
+    def _seconds(self, value: int) -> int:
+        return (value - _MIDDLE) * (-1 if self._name == "first" else 1)
+
+
+def _grow(sums: Column, size: int) -> None:
+    sums.extend(array("Q", [0]) * (size - len(sums)))
 
 
 _STRENGTH = {how.encode(): number for number, how in enumerate(HOWS)}
-_FIRST, _LAST = b"", b"\x7f"
-"""Before and after every printed time."""
+
+_MIDDLE = 1 << 62
+"""More than all seconds of times, so that a time that is kept is above 0."""
 
 
 def _window_of(answer: Answer) -> Window | None:
@@ -319,20 +376,18 @@ def pieces(answer: Answer) -> Iterator[bytes]:
         yield chunk[start:]
 
 
-def _split(piece: bytes, query: Query) -> Columns:
-    """The columns of whole lines of an answer. ValueError if a line has too few or too many."""
-    width = len(query.lines.columns) + len(query.lines.sums) + query.pairs
-    if query.is_recipe:
-        if b"[" in piece or not set(TIME_METRICS).isdisjoint(query.metric):
-            rows = [_split_talker(line) for line in piece.splitlines()]
-            if any(len(row) != width for row in rows):
-                raise ValueError("it has too few or too many columns")
-            return list(zip(*rows, strict=True)) or [()] * width
-        piece = piece.replace(b":", b"\t")
-    values = piece.replace(b"\n", b"\t").split(b"\t")
-    if values.pop() or len(values) != width * piece.count(b"\n"):
-        raise ValueError("it has too few or too many columns")
-    return [values[column::width] for column in range(width)]
+def _width(query: Query) -> int:
+    """How many columns a line has, with those of the recipe's key apart."""
+    return len(query.lines.columns) + len(query.lines.sums) + query.pairs
+
+
+def _with_tabs(piece: bytes, query: Query) -> bytes:
+    """Whole lines, with tabs between all columns."""
+    if not query.is_recipe:
+        return piece
+    if b"[" not in piece and set(TIME_METRICS).isdisjoint(query.metric):
+        return piece.replace(b":", b"\t")
+    return b"".join(b"\t".join(_split_talker(line)) + b"\n" for line in piece.splitlines())
 
 
 def _split_talker(line: bytes) -> list[bytes]:

@@ -84,8 +84,9 @@ def read_whole_lines(body: IO[bytes], name: str, lines: Lines) -> Iterator[bytes
         for block in _blocks(body):
             text, newline, rest = (rest + block).rpartition(b"\n")
             if newline:
-                lines.check(text.split(b"\n"))
-                yield text + newline
+                text += newline
+                lines.check(text)
+                yield text
             elif len(rest) > LONGEST_LINE_BYTES:
                 break
     except ValueError as error:

@@ -1,12 +1,12 @@
 """The counter of this machine: the compiled kernel's, or the one in Python where the kernel cannot be loaded."""
 
 import importlib
-import os
 from typing import TYPE_CHECKING
 
 from toptalkers.errors import ToptalkersError
+from toptalkers.machine import compiled
 
-WHY_PURE = "TOPTALKERS_PURE is set" if os.environ.get("TOPTALKERS_PURE") == "1" else ""
+WHY_PURE = compiled.WHY_NOT
 """Why the counter is the one in Python; empty for the compiled kernel."""
 
 if TYPE_CHECKING:

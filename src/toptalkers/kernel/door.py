@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from toptalkers.answer.answer import LARGEST_TOTAL, Tally, TooLargeError
 from toptalkers.answer.quality import Quality
-from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.columns import ColumnBatch, ColumnData, Storage
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
+from toptalkers.machine import compiled
 from toptalkers.question.clauses import SUMMED_FIELDS
 from toptalkers.question.conversations import (
     FOLDED_KEY,
@@ -40,7 +40,7 @@ from toptalkers.question.key import (
 )
 from toptalkers.question.query import Query
 
-LIBRARY = Path(__file__).with_name("kernel.so")
+LIBRARY = compiled.LIBRARY
 
 CODE = (LIBRARY, Path(__file__))
 """The files on which the sums depend."""
@@ -182,21 +182,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
 }
 
 
-def _load() -> ctypes.CDLL:
-    try:
-        kernel = ctypes.CDLL(str(LIBRARY), use_errno=True)
-        for name, (result, arguments) in _FUNCTIONS.items():
-            function = getattr(kernel, name)
-            function.restype, function.argtypes = result, arguments
-    except (OSError, AttributeError) as error:  # AttributeError: a library of an older version
-        raise ToptalkersError(
-            f"the counting kernel cannot be loaded: {error}",
-            hint="it is built when toptalkers is installed: pip install --force-reinstall toptalkers",
-        ) from error
-    return kernel
-
-
-_kernel = _load()
+_kernel = compiled.load(_FUNCTIONS)
 
 
 class Misfit(NamedTuple):

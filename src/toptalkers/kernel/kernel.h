@@ -6,9 +6,10 @@
  * order.c has the order of printed keys, and ranking.c orders talkers and prints them; mapper.c prints them in no order,
  * for a cluster to add up. where.c evaluates `--where`, service.c finds the port of the service, and columns.c reads
  * records that come in columns. conversations.c has the stages from records to conversations, endpoints.c finds servers,
- * and flows.c counts once what was seen twice. notes.c keeps what is noted of a file beside its sums.
- * Python (kernel/door.py, and job/node_kernel.py on a cluster's nodes) calls the functions that are declared last in
- * this file, and keeps the files, threads and bounds.
+ * and flows.c counts once what was seen twice. notes.c keeps what is noted of a file beside its sums. distinct.c adds up
+ * the lines of an answer by names.
+ * Python (kernel/door.py, answer/compiled_columns.py, and job/node_kernel.py on a cluster's nodes) calls the functions
+ * that are declared last in this file, and keeps the files, threads and bounds.
  *
  * Plain C11, no library but the C library, no state outside of a counter. One thread per counter, and any number of
  * counters. A function that runs out of memory or disk returns -1, NULL or false, and the caller gives up the whole
@@ -452,6 +453,55 @@ int conversations_fold(counter *records, counter *folded, int keeps_ports, int n
 int conversations_answer(counter *folded, counter *answer, int is_once, int by_packet, int keeps_ports, findings *found);
 /* Of folded rows that are an answer themselves: only count them. */
 int conversations_look(counter *folded, findings *found);
+
+/* The lines of an answer, in columns: distinct.c. Distinct keys get numbers from 0. */
+typedef struct distinct distinct;
+distinct *distinct_new(uint64_t seed);
+void distinct_free(distinct *d);
+size_t distinct_keys(const distinct *d);
+/* The bytes of the keys that were not taken yet, one after the other, and where each ends. distinct_untaken returns how many
+ * bytes these are at most. */
+size_t distinct_untaken(const distinct *d);
+void distinct_take(distinct *d, uint8_t *bytes, uint64_t *ends);
+
+/* What becomes of a column: the number of each text among `keys`; or each sum, UINT64_MAX if it is larger. With neither, the
+ * column is left out. */
+typedef struct {
+    distinct *keys;
+    int32_t *numbers;
+    uint64_t *sums;
+} split_column;
+
+enum { MOST_SPLIT = LONGEST_KEY + MOST_SUMS + 1 };
+
+enum split { ALL_SPLIT, NO_MEMORY, WRONG_COLUMNS, WRONG_SUM };
+
+/* Split whole lines at their tabs, into MOST_SPLIT columns at most. There is room for as many values as lines. After an error, all is to be given up. */
+enum split columns_split(const uint8_t *piece, size_t length, const split_column *columns, size_t width);
+
+/* Numbers, or what a table has for them: `of`, or NULL. */
+typedef struct {
+    const int32_t *numbers, *of;
+} row_column;
+
+/* Number the rows of some columns, MOST_SPLIT at most. -1 without memory. */
+int distinct_rows(distinct *d, size_t lines, const row_column *columns, size_t width, int32_t *numbers);
+
+/* What may change the name of an address: by address, when it was attached, and whether it depends on the logger; by hour, its
+ * end and its epoch; by interface, its VPC. Without hours or interfaces all lines have the number 0. */
+typedef struct {
+    const int32_t *addresses, *hours, *interfaces;
+    const int64_t *attached, *until;
+    const int32_t *depends, *epochs, *vpcs;
+} case_columns;
+
+/* Number the cases of some lines: the epoch, or -1 - the hour if that ends before the address was attached; the VPC, or 0; and
+ * the address. -1 without memory. */
+int distinct_cases(distinct *d, size_t lines, const case_columns *c, int32_t *numbers);
+
+/* Add values to the sums of rows, which end at UINT64_MAX; or keep the largest of what `of` has for some numbers. */
+void sums_of_rows(uint64_t *to, size_t lines, const int32_t *rows, const uint64_t *values);
+void largest_of_rows(uint64_t *to, size_t lines, const int32_t *rows, const int32_t *numbers, const uint64_t *of);
 
 /* --- within the kernel --- */
 

@@ -326,8 +326,9 @@ class Names:
         self, claims: Sequence[tuple[int, "_Claim"]], when: "_When", vpc_id: str
     ) -> list[tuple["_Claim", bool]]:
         """The owners of an address of a window, each with whether it is of another time."""
-        if not claims:
-            return []
+        if len(claims) == 1:  # as most addresses have: nothing is to be chosen
+            [(_, one)] = claims
+            return _in_time([one], when) if one.since_s < when.until else []
         return self._choose(_longest([one for one in claims if one[1].since_s < when.until]), when, vpc_id)
 
     def _label(
@@ -396,7 +397,6 @@ class _Place:
     def text(self, one: Interface, by: str, tag: str) -> str:
         """What an interface is called, as AWS has it; empty if it does not have that."""
         instance = self._instances.get(one.instance_id)
-        subnet, vpc = self._subnets.get(one.subnet_id), self._vpcs.get(one.vpc_id)
         match by:
             case "sg":
                 found = BETWEEN_GROUPS.join(sorted(self._groups.get(group) or group for group in one.group_ids))
@@ -405,13 +405,17 @@ class _Place:
             case "instance":
                 found = one.instance_id
             case "tag":
-                tagged = (thing.tags.get(tag) for thing in (instance, one, subnet, vpc) if thing)
+                things = (instance, one, self._subnets.get(one.subnet_id), self._vpcs.get(one.vpc_id))
+                tagged = (thing.tags.get(tag) for thing in things if thing)
                 found = next(filter(None, tagged), "")
             case "subnet":
+                subnet = self._subnets.get(one.subnet_id)
                 return _name_of_subnet(subnet) if subnet else one.subnet_id
             case "vpc":
+                vpc = self._vpcs.get(one.vpc_id)
                 return _name_of_vpc(vpc) if vpc else one.vpc_id
             case "zone":
+                subnet = self._subnets.get(one.subnet_id)
                 return one.zone_id or (subnet.zone_id if subnet else "")
             case "kind":
                 return describe(one, instance)[0]

@@ -10,7 +10,7 @@ A line of `--pairs` has the columns `PAIR_COLUMNS` and `PAIR_SUMS`, and `how` at
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from toptalkers.question.conversations import HOWS, PAIR_COLUMNS, PAIR_SUMS
@@ -65,12 +65,12 @@ class Lines:
             texts = ":".join(f"(?:{column.kind.pattern})" for column in self.columns)
         else:
             texts = r"\t".join(f"(?:-|{column.kind.pattern})" for column in self.columns)
-        sums = [TIME_PATTERN if metric in TIME_METRICS else _SUM for metric in self.sums]
+        sums = [rf"\t(?:{TIME_PATTERN if metric in TIME_METRICS else _SUM})" for metric in self.sums]
         at = self.sums.index(metrics[0])
-        text = texts + "".join(rf"\t({one})" if i == at else rf"\t(?:{one})" for i, one in enumerate(sums))
-        if pairs:
-            text += rf"\t(?:{'|'.join(map(re.escape, HOWS))})"
-        self._line = re.compile(text.encode() + rb"\n?")
+        after = rf"\t(?:{'|'.join(map(re.escape, HOWS))})" if pairs else ""
+        self._text = "".join([texts, *sums, after]).encode()
+        sums[at] = sums[at].replace("(?:", "(", 1)
+        self._line = re.compile("".join([texts, *sums, after]).encode() + rb"\n?")
         readers = [column.kind.read if self._is_recipe else _reader_with_none(column.kind) for column in self.columns]
         values = [parse_seconds if metric in TIME_METRICS else int for metric in self.sums]
         self._readers: list[Callable[[bytes], Any]] = [*readers, *values]
@@ -101,13 +101,18 @@ class Lines:
         width = len(self.columns)
         return tuple(values[:width]), tuple(values[width:])
 
-    def check(self, lines: Sequence[bytes]) -> None:
-        """Check many lines quickly; ValueError for one that has not the form of a line of this answer.
+    def check(self, lines: bytes) -> None:
+        """Check many whole lines quickly; ValueError for one that has not the form of a line of this answer.
 
         Unlike `read` it lets pass addresses and times that only look like some.
         """
-        if not all(map(self._line.fullmatch, lines)):
-            raise _no_line(next(line for line in lines if self._line.fullmatch(line) is None))
+        if self._lines.fullmatch(lines) is None:
+            raise _no_line(next(line for line in lines.split(b"\n") if self._line.fullmatch(line) is None))
+
+    @cached_property
+    def _lines(self) -> re.Pattern[bytes]:
+        """Any number of lines, which are matched in half the time that they take one by one."""
+        return re.compile(rb"(?:" + self._text + rb"\n)*")
 
     def how(self, line: bytes) -> str:
         """Which rule found the server of a line that `read` has read; empty if lines do not say."""
