@@ -23,6 +23,7 @@ PARTS = {
     "growth": ("growth", "run-local by number of records, files, talkers; a table and a chart"),
     "mapper": ("mapper", "the streaming scripts under Python 3.9, and gawk"),
     "hadoop": ("hadoop", "both steps on the embedded Hadoop, and its peers; what a MB costs, part by part"),
+    "yarn": ("yarn", "both steps on HDFS and YARN daemons, and the memory of a map"),
     "lambda": ("preprocessor", "the Lambda pre-processor"),
     "startup": ("startup", "start-up of commands, and of imports"),
     "memory": ("memory", "more talkers than memory"),

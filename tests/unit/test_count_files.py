@@ -1,16 +1,19 @@
 """The mapper of whole files: from Hadoop's frames to sums, each file whole or not at all."""
 
+import argparse
 import bz2
 import gzip
 import io
 import lzma
+import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -21,7 +24,7 @@ from tests.frames import MARK, frame, frames_of, records_of
 from tests.strategies import cases
 from tests.unit.test_scripts import PYTHONS
 from toptalkers.engines import local
-from toptalkers.job import count_files, count_flows
+from toptalkers.job import bundle, count_files, count_flows, node_kernel
 from toptalkers.question.query import Query
 from toptalkers.records import kinds
 from toptalkers.records.files import find_inputs
@@ -31,6 +34,14 @@ ANSWER = (Path(__file__).parents[1] / "flowlogs/default.tsv").read_bytes()
 HEADER = b"version account-id interface-id srcaddr dstaddr srcport dstport protocol action packets bytes start end\n"
 NOT_DEFAULT = HEADER + b"2 123456789012 eni-0a 192.0.2.9 198.51.100.9 40000 22 6 ACCEPT 1 40 1793491200 1793491260\n"
 LARGEST_SUM = 64 << 20
+
+Making = Callable[[argparse.Namespace], count_files.FileCounter]
+"""Makes a counter for a question."""
+
+COUNTERS: dict[str, Making] = {"python": count_files.PythonCounter}
+if bundle.installed_kernels():
+    COUNTERS["kernel"] = lambda question: node_kernel.KernelCounter(question, node_kernel.load(str(pipeline.STREAMING)))
+by_each_counter = pytest.mark.parametrize("make", COUNTERS.values(), ids=COUNTERS.keys())
 
 
 class Counted(NamedTuple):
@@ -60,11 +71,10 @@ def count(
     cuts: random.Random | None = None,
     bound: int = LARGEST_SUM,
     buffer_bytes: int = 4096,
-    counter: count_files.FileCounter | None = None,
+    make: Making = count_files.PythonCounter,
 ) -> Counted:
-    """Count files that share a map, divided at a delimiter, in Python unless a counter is given."""
-    question = count_flows.parse_arguments((query or Query()).mapper_arguments())
-    counter = counter or count_files.PythonCounter(question)
+    """Count files that share a map, divided at a delimiter."""
+    counter = make(count_flows.parse_arguments((query or Query()).mapper_arguments()))
     out, err = io.BytesIO(), io.StringIO()
     mapper = count_files.Mapper(counter, delimiter, bound, out, err)
     mapper.count_all(count_files.stored_pieces(reading(frames_of(files, delimiter, buffer_bytes), cuts), delimiter))
@@ -129,6 +139,32 @@ def test_pieces_are_a_file_again(content: bytes, delimiter: bytes, buffer_bytes:
         seen.insert(0, b"")
     assert seen[1:] == [b"end"]
     assert content in {seen[0], seen[0] + delimiter, seen[0] + delimiter + delimiter[:1], delimiter[:1]}
+
+
+ODD_LINES = st.sampled_from([
+    *(b"", b"a", b"a" * 126, b"a" * 127, b"a" * 128, b"a" * 129, b"a" * 255, b"a" * 256, b"a" * 65_535, b"a" * 70_000),
+    *(b"\0", b"a\0b", frame(0, b"a"), frame(3, b"a"), frame(3, b"a")[:-1], b"\0\0\0\x08\0\0", b"\0" * 30),
+])  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.binary(max_size=9) | ODD_LINES, min_size=1, max_size=12), max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_many_lines_at_once(files: list[list[bytes]], cuts: random.Random) -> None:
+    """Lines of any length and content come as they were, however many are read at once."""
+    contents = [b"".join(line.replace(b"\n", b"") + b"\n" for line in lines) for lines in files]
+    contents = [content.removeprefix(MARK) for content in contents]
+    stdin = frames_of(contents, b"\n")
+    for read in (reading(stdin), reading(stdin, cuts)):
+        seen: list[bytes] = []
+        for piece in count_files.stored_pieces(read, b"\n"):
+            if piece is None:
+                seen.append(b"")
+            else:
+                seen[-1] += piece
+        assert [content + b"\n" for content in seen] == contents
 
 
 def test_known_cuts() -> None:
@@ -196,12 +232,13 @@ PACKED = gzip.compress(LOG)
     ],
 )
 @pytest.mark.parametrize("delimiter", [b"KK", b"\n"])
-def test_compressions(stored: bytes, delimiter: bytes) -> None:
+@by_each_counter
+def test_compressions(stored: bytes, delimiter: bytes, make: Making) -> None:
     """Members, zeros behind them, nested compressions and line ends are read as run-local reads them."""
-    counted = count([stored, gzip.compress(NOT_DEFAULT), stored], delimiter, Query.parse(ports="443,53,0,22"))
+    query = Query.parse(ports="443,53,0,22")
+    counted = count([stored, gzip.compress(NOT_DEFAULT), stored], delimiter, query, make=make)
     assert counted.counters["files_read"] == 3
     assert counted.said == []
-    query = Query.parse(ports="443,53,0,22")
     expected = asked_locally([("a.gz", stored), ("b.gz", gzip.compress(NOT_DEFAULT)), ("c.gz", stored)], query)
     assert (answer_of(counted, query), as_locally(counted)) == expected
 
@@ -232,10 +269,12 @@ def test_compressions(stored: bytes, delimiter: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("delimiter", [b"KK", b"\n"])
-def test_left_out(stored: bytes, why: str, delimiter: bytes) -> None:
+@by_each_counter
+def test_left_out(stored: bytes, why: str, delimiter: bytes, make: Making) -> None:
     """A file that is damaged, or that no node reads, is dropped whole, whatever precedes the damage, and is named."""
-    counted = count([PACKED, stored, PACKED], delimiter)
-    assert (counted.lines, counted.counters["records_read"]) == (count([PACKED, PACKED]).lines, 20)
+    counted = count([PACKED, stored, PACKED], delimiter, make=make)
+    assert counted.counters["records_read"] == 20
+    assert answer_of(counted) == answer_of(count([PACKED, PACKED]))
     assert (counted.counters["files_read"], counted.counters["files_unreadable"]) == (2, 1)
     assert counted.counters[f"left_out_{len(stored) % 8}"] == (1 << 40) + len(stored)
     [line] = counted.said
@@ -265,11 +304,12 @@ def test_delimiter_at_the_end(content: bytes, delimiter: bytes) -> None:
     assert (counted.counters["files_read"], counted.counters["files_unreadable"]) == (1, 1)
 
 
-def test_misfit_is_dropped_whole() -> None:
+@by_each_counter
+def test_misfit_is_dropped_whole(make: Making) -> None:
     """A file whose lines do not fit their layout is dropped with its sums and its tally, which run-local does, too."""
     other = gzip.compress(NOT_DEFAULT.partition(b"\n")[2] * 3)
-    counted = count([PACKED, other])
-    assert counted.lines == count([PACKED]).lines
+    counted = count([PACKED, other], make=make)
+    assert answer_of(counted) == ANSWER
     assert (counted.counters["misfit_files"], counted.counters["records_read"]) == (1, 10)
     assert "do not fit their layout" in counted.said[0]
 
@@ -323,7 +363,7 @@ def maps(draw: st.DrawFn) -> tuple[Query, list[tuple[str, bytes]], bytes]:
         elif kind == "nested":
             packed = gzip.compress(packed)
         elif kind == "other":
-            packed = draw(st.sampled_from([bz2.compress, lzma.compress]))(content)
+            packed = bz2.compress(content) if draw(st.booleans()) else lzma.compress(content)
         elif kind == "empty":
             packed = draw(st.sampled_from([gzip.compress(b""), packed + bytes(draw(st.integers(1, 99)))]))
         elif kind == "plain" and content and not is_named:
@@ -337,26 +377,33 @@ def maps(draw: st.DrawFn) -> tuple[Query, list[tuple[str, bytes]], bytes]:
     return query, files, delimiter
 
 
-def check(case: tuple[Query, list[tuple[str, bytes]], bytes], cuts: random.Random, bound: int, buffer: int) -> None:
-    """Compare a map with run-local."""
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    maps(),
+    st.randoms(use_true_random=False),
+    st.sampled_from([LARGEST_SUM, 1, 2000]),
+    st.sampled_from([2, 7, 4096]),
+    st.sampled_from(sorted(COUNTERS)),
+)
+def test_counts_like_run_local(
+    case: tuple[Query, list[tuple[str, bytes]], bytes], cuts: random.Random, bound: int, buffer: int, counter: str
+) -> None:
+    """Any files, damaged ones too, read in any pieces and within any memory, count as the local engine counts them."""
     query, files, delimiter = case
     assume(not any(stored == delimiter[:1] for _, stored in files))  # which Hadoop does not see
-    counted = count([stored for _, stored in files], delimiter, query, cuts=cuts, bound=bound, buffer_bytes=buffer)
+    counted = count(
+        [stored for _, stored in files],
+        delimiter,
+        query,
+        cuts=cuts,
+        bound=bound,
+        buffer_bytes=buffer,
+        make=COUNTERS[counter],
+    )
     lines, tally = asked_locally(files, query)
     assert answer_of(counted, query) == lines
     assert as_locally(counted) == tally
     assert len(counted.said) == counted.left_out
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    maps(), st.randoms(use_true_random=False), st.sampled_from([LARGEST_SUM, 1, 2000]), st.sampled_from([2, 7, 4096])
-)
-def test_counts_like_run_local(
-    case: tuple[Query, list[tuple[str, bytes]], bytes], cuts: random.Random, bound: int, buffer: int
-) -> None:
-    """Any files, damaged ones too, read in any pieces and within any memory, count as the local engine counts them."""
-    check(case, cuts, bound, buffer)
 
 
 # --- memory ---
@@ -371,34 +418,39 @@ def many(number: int) -> bytes:
     )
 
 
-class Watched(count_files.PythonCounter):
-    """The counter in Python, which remembers the most that it held, and how often it spilled."""
+class Watched:
+    """A counter, and what it held and spilled."""
 
-    most = 0
-    spills = 0
+    def __init__(self, counter: count_files.FileCounter) -> None:
+        self._counter = counter
+        self.most = 0
+        self.spills = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._counter, name)
 
     def held_bytes(self) -> int:
-        held = super().held_bytes()
+        held = self._counter.held_bytes()
         self.most = max(self.most, held)
         return held
 
     def spill(self) -> None:
         self.spills += 1
-        super().spill()
-        assert self.held_bytes() == 0
+        self._counter.spill()
 
 
-def test_sums_stay_within_their_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file spills within it and small files print between them; the answer is that of one large table."""
+@by_each_counter
+def test_sums_stay_within_their_bound(make: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file spills within it, small files print between them, and the answer is that of one large table."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(count_files, "PIECE_BYTES", 10_000)
     large, small = gzip.compress(many(20_000)), gzip.compress(many(900))
     files = [small, large, small, large[:-1], small]
-    bound, of_piece = 1000 * count_files.ROW_BYTES, 200 * count_files.ROW_BYTES
-    counter = Watched(count_flows.parse_arguments([]))
-    counted = count(files, counter=counter, bound=bound)
+    row = count_files.ROW_BYTES if make is count_files.PythonCounter else node_kernel.ROW_BYTES
+    counter = Watched(make(count_flows.parse_arguments([])))
+    counted = count(files, make=lambda _: cast("count_files.FileCounter", counter), bound=1000 * row)
     assert counter.spills > 10
-    assert counter.most <= bound + of_piece
+    assert counter.most <= 1200 * row
     assert answer_of(counted) == answer_of(count([small, large, small, small]))
     assert list(tmp_path.iterdir()) == []
 
@@ -432,9 +484,10 @@ def test_a_bomb_is_unpacked_in_pieces() -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("delimiter", ["KK", "LF"])
-def test_program_among_links(python: str, delimiter: str, tmp_path: Path) -> None:
-    """As on a node, the scripts are links in the working directory, and the answer is the same."""
-    for name in ("count_files.py", "count_flows.py"):
+@pytest.mark.parametrize("kernels", [(), bundle.installed_kernels()], ids=["python", "kernel"])
+def test_program_among_links(python: str, delimiter: str, kernels: tuple[str, ...], tmp_path: Path) -> None:
+    """As on a node, scripts and kernels are links in the working directory; the answer is the same."""
+    for name in ("count_files.py", "count_flows.py", "node_kernel.py", *kernels):
         (tmp_path / name).symlink_to(shutil.copy(pipeline.STREAMING / name, tmp_path / f"of-{name}"))
     files = [PACKED, PACKED[:-5], members(LOG, 9), b"" if delimiter == "KK" else LOG]
     done = subprocess.run(
@@ -445,9 +498,11 @@ def test_program_among_links(python: str, delimiter: str, tmp_path: Path) -> Non
         cwd=tmp_path,
     )
     assert b"reporter:counter:toptalkers,files_unreadable,1\n" in done.stderr
-    assert b"reporter:counter:toptalkers,maps_by_python,1\n" in done.stderr
-    assert b"counting in Python, about ten times as slow as the kernel" in done.stderr
-    assert done.stdout == count([PACKED] * (2 if delimiter == "KK" else 3)).lines
+    by = b"kernel" if kernels else b"python"
+    assert b"reporter:counter:toptalkers,maps_by_" + by + b",1\n" in done.stderr
+    assert (b"counting in Python, about ten times as slow as the kernel: there is no" in done.stderr) == (not kernels)
+    expected = count([PACKED] * (2 if delimiter == "KK" else 3)).lines
+    assert sorted(done.stdout.splitlines()) == sorted(expected.splitlines())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--delimiter"], ["--delimiter", "KK", "--ports", "x"], ["--delimiter", ""]])
@@ -458,12 +513,30 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert caught.value.code == 2
 
 
-def test_values_too_large_for_hadoop() -> None:
+@by_each_counter
+def test_values_too_large_for_hadoop(make: Making) -> None:
     """A map whose values add up to more than 2^63 - 1 ends with a message; those of a file that is dropped do not."""
-    line = RECORDS[1].replace(RECORDS[1].split(b" ")[9], b"999999999999999")
     query = Query.parse(metric="bytes", ports="all", action="ALL")
     large = gzip.compress(many(1).replace(b" 40 ", b" 999999999999999 ") * 5000)
-    assert count([large, large[:-1], large[:-1]], query=query).counters["counted"] == 5000
+    assert count([large, large[:-1], large[:-1]], query=query, make=make).counters["counted"] == 5000
     with pytest.raises(SystemExit, match="more than 2"):
-        count([large, large], query=query)
-    assert line
+        count([large, large], query=query, make=make)
+
+
+def test_a_reader_that_has_gone_is_said(tmp_path: Path) -> None:
+    """When the lines cannot be written, the mapper says so in one line, and fails."""
+    for name in ("count_files.py", "count_flows.py", "node_kernel.py"):
+        shutil.copy(pipeline.STREAMING / name, tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "count_files.py", "--delimiter", "KK"],
+        input=frames_of([PACKED], b"KK"),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+        cwd=tmp_path,
+    )
+    os.close(writer)
+    assert done.returncode
+    assert b"count_files.py: Broken pipe\n" in done.stderr

@@ -25,7 +25,7 @@ from toptalkers.kernel.door import Counter
 from toptalkers.question.conversations import record_question
 from toptalkers.question.query import Query
 
-JOB = hatch_build.JOB
+JOB = Path(node_kernel.__file__).parent
 LOGS = Path(__file__).parents[1] / "flowlogs"
 
 DRIVER = """
@@ -42,7 +42,7 @@ count_flows.report(counter.tally, sys.stderr)
 
 @pytest.fixture(scope="module", autouse=True)
 def kernels() -> None:
-    """The kernels for nodes are those of the sources."""
+    """The kernels for nodes are those of the sources, or in a copy of the package its own (`tests/sanitized.py`)."""
     hatch_build.update_node_kernels()
 
 
@@ -223,7 +223,7 @@ def test_says_why_there_is_no_kernel(tmp_path: Path) -> None:
     with pytest.raises(node_kernel.NoKernelError, match=f"there is no {name} in {tmp_path}"):
         node_kernel.load(str(tmp_path))
     other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
-    shutil.copy(JOB / hatch_build.node_library(other), tmp_path / name)
+    shutil.copy(hatch_build.JOB / hatch_build.node_library(other), tmp_path / name)
     with pytest.raises(node_kernel.NoKernelError, match=f"{name} cannot be loaded: "):
         node_kernel.load(str(tmp_path))
     (tmp_path / name).unlink()

@@ -70,8 +70,8 @@ def test_run_emr_says_so_with_the_commands(account: FakeAccount) -> None:
     ran = command(account, "run-emr", "--dry-run", "--since", "2026-11-23T18:00Z", "--until", "2026-11-23T19:00Z")
     assert ran.stderr.splitlines()[-3:] == [
         (
-            "One instance is the better way: c7g.4xlarge takes about 4 minutes and $0.04 for the same answer. Start it in"
-            " us-east-1 with the instance profile toptalkers-EmrInstanceRole, and on it:"
+            "One instance is the better way: c7g.4xlarge takes about 4 minutes and $0.04 for the same answer. Start it"
+            " in us-east-1 with the instance profile toptalkers-EmrInstanceRole, and on it:"
         ),
         "  python3.11 -m pip install toptalkers",
         (

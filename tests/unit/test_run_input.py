@@ -180,10 +180,10 @@ def test_sizing() -> None:
     """By the bytes, within limits; by the recipe's rule; as requested; Spot leaves one core node on demand."""
     gib = 1 << 30
     assert (size_cluster(0).core, size_cluster(0).task) == (1, 0)
-    assert size_cluster(50 * gib).core == 3
+    assert size_cluster(140 * gib).core == 3
     assert size_cluster(5000 * gib).core == 20
-    assert size_cluster(5000 * gib).minutes > size_cluster(50 * gib).minutes
-    spot = size_cluster(50 * gib, spot=True)
+    assert size_cluster(5000 * gib).minutes > size_cluster(140 * gib).minutes
+    spot = size_cluster(140 * gib, spot=True)
     assert (spot.core, spot.task, spot.spot) == (1, 2, True)
     asked = size_cluster(0, core=2, task=5, instance_type="r7g.4xlarge")
     assert (asked.instances, asked.map_slots) == (8, 16 * 7)
@@ -210,10 +210,18 @@ def test_s5_the_most_nodes() -> None:
     """S5: --max-nodes moves the limit, and the reason says that there is one."""
     tib = 1 << 40
     assert size_cluster(tib).core == 20
-    assert "would need 59 nodes; the limit is 20 (--max-nodes" in size_cluster(tib).reason
-    assert size_cluster(tib, max_nodes=100).core == 59
+    assert "would need 21 nodes; the limit is 20 (--max-nodes" in size_cluster(tib).reason
+    assert size_cluster(tib, max_nodes=100).core == 21
     assert size_cluster(tib, max_nodes=3).core == 3
     assert size_cluster(tib, max_nodes=3, core=7).core == 7
+
+
+def test_nodes_that_count_in_python_are_more() -> None:
+    """A bundle without a kernel for the nodes takes a larger cluster for the same time."""
+    gib = 1 << 30
+    assert size_cluster(40 * gib).core == 1
+    assert size_cluster(40 * gib, has_kernel=False).core == 4
+    assert size_cluster(gib, is_joined=True) == size_cluster(gib, is_joined=True, has_kernel=False)
 
 
 def test_s6_very_many_objects_have_a_larger_primary() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from toptalkers.errors import UsageError
 from toptalkers.job import count_flows, port_filter
-from toptalkers.job.steps import LONGEST_ARGUMENT, MIB, SHARED_BYTES, Step, emr_steps, plan_steps, render_steps
+from toptalkers.job.steps import ADDING, LONGEST_ARGUMENT, MIB, SHARED_BYTES, Step, emr_steps, plan_steps, render_steps
 from toptalkers.question.conversations import RECORD_KEY
 from toptalkers.question.digest import DIGEST_KEY, digest_texts
 from toptalkers.question.query import Query
@@ -56,7 +56,7 @@ def test_the_two_steps() -> None:
     assert option(first, "-mapper") == [
         "python3 count_files.py --delimiter KK --metric bytes --ports 22,443 --action ACCEPT"
     ]
-    assert option(first, "-reducer") == ["aggregate"]
+    assert option(first, "-reducer") == [ADDING]
     assert names(first) == [*MAPPER]
     assert option(first, "-output") == option(second, "-input") == ["toptalkers/1/aggregate/"]
     assert option(second, "-mapper") == ["cat"]
@@ -67,9 +67,9 @@ def test_the_two_steps() -> None:
 @pytest.mark.parametrize(
     ("question", "key_fields", "reducer", "sorting", "mapper", "cut"),
     [
-        ({"by": "srcaddr"}, None, "aggregate", "-k2,2nr -k1,1", "cat", "cut -f1,2"),
-        ({"by": "srcaddr,dstport", "metric": "bytes"}, "2", "aggregate", "-k3,3nr -k1,2", "cat", "cut -f1-3"),
-        ({"by": "hour,pair,srcport"}, "4", "aggregate", "-k5,5nr -k1,4", "cat", "cut -f1-5"),
+        ({"by": "srcaddr"}, None, ADDING, "-k2,2nr -k1,1", "cat", "cut -f1,2"),
+        ({"by": "srcaddr,dstport", "metric": "bytes"}, "2", ADDING, "-k3,3nr -k1,2", "cat", "cut -f1-3"),
+        ({"by": "hour,pair,srcport"}, "4", ADDING, "-k5,5nr -k1,4", "cat", "cut -f1-5"),
         (
             {"metric": "bytes,packets"},
             None,
@@ -262,10 +262,10 @@ def test_sizes_follow_the_input() -> None:
             int(found["mapreduce.job.reduces"]),
         )
 
-    assert numbers(0) == (8, 1)
-    assert numbers(320 * MIB) == (20, 1)
-    assert numbers(10 * 1024 * MIB) == (64, 11)
-    assert numbers(10**15) == (64, 99)
+    assert numbers(0) == (64, 1)
+    assert numbers(1600 * MIB) == (100, 2)
+    assert numbers(10 * 1024 * MIB) == (640, 11)
+    assert numbers(10**15) == (1024, 99)
 
 
 BREAKING_OUT = [

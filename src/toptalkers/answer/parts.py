@@ -8,11 +8,13 @@ import heapq
 import io
 import re
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from isal.igzip import IGzipFile
+from isal.igzip_lib import IsalError
 
 from toptalkers.aws.failures import explained
 from toptalkers.aws.storage import StorageGateway
@@ -34,6 +36,7 @@ LONGEST_LINE_BYTES = (MOST_COLUMNS + 1) * (LONGEST_TEXT_BYTES + 1)
 _PART = re.compile(r"part-([0-9]{5,9})(?:\.gz)?")
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_ERROR = cast("type[Exception]", IsalError)  # its type stub does not say that it is a class
 
 _AGAIN = "somebody deleted it, or is copying; 'toptalkers run-emr' asks again"
 
@@ -91,7 +94,7 @@ def read_whole_lines(body: IO[bytes], name: str, lines: Lines) -> Iterator[bytes
                 break
     except ValueError as error:
         raise ToptalkersError(f"{name}: {error}") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, _GZIP_ERROR) as error:
         raise ToptalkersError(f"{name}: cannot be unpacked: {error}") from error
     if rest:
         what = "ends in the middle of a line" if len(rest) <= LONGEST_LINE_BYTES else "has a line that is too long"
@@ -162,7 +165,7 @@ def read_part(body: IO[bytes], name: str, lines: Lines = _DEFAULT) -> Iterator[R
     """
     try:
         yield from check_lines(_blocks(body), name, lines)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, _GZIP_ERROR) as error:
         raise ToptalkersError(f"{name}: cannot be unpacked: {error}") from error
 
 
@@ -190,7 +193,7 @@ def _blocks(body: IO[bytes]) -> Iterator[bytes]:
             while block := buffered.read(READ_BYTES):
                 yield block
             return
-        with gzip.GzipFile(fileobj=buffered) as unpacked:
+        with cast("Any", IGzipFile)(fileobj=buffered) as unpacked:
             while block := unpacked.read(READ_BYTES):
                 yield block
 

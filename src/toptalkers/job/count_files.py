@@ -22,7 +22,7 @@ Two things cannot be seen here: a file of 0 bytes, which gives no frame, and a d
 second is put back where a compressed file is not complete without it.
 
 Exit code 1, with a line that says why: the input is not made of frames; a file was cut into splits; the values add up
-to too much.
+to too much; memory or the disk is full.
 """
 
 from __future__ import annotations
@@ -91,6 +91,12 @@ LENGTHS = ((128, 1), (257, 2), (65_538, 3), (16_777_219, 4))
 """How long Hadoop's length is in a frame of up to so many bytes; in any longer one it is 5 bytes."""
 
 
+FRAME_BEGINS = struct.pack(">ih", 8, 0)
+FILE_BEGINS = struct.pack(">iq", 8, 0)
+SHORT_FRAME = re.compile(FRAME_BEGINS + rb".{6}\0\0..(?:[\0-\x7f]|\x8f.|\x8e..)", re.DOTALL)
+"""What is before a line of at most 65,532 bytes in its frame."""
+
+
 class UnreadableError(Exception):
     """A file is left out; the text says why."""
 
@@ -142,6 +148,7 @@ def stored_pieces(read: Callable[[int], bytes], delimiter: bytes) -> Iterator[by
         at = min(left, size)
         left -= at
         parts = [data[:at]]
+        may_be_short = delimiter == b"\n"
         while size - at >= HEADER.size:
             key_bytes, offset, length = HEADER.unpack_from(data, at)
             if key_bytes != 8 or length < 1 or offset < 0:
@@ -166,11 +173,36 @@ def stored_pieces(read: Callable[[int], bytes], delimiter: bytes) -> Iterator[by
             parts.append(data[start:end])
             at = min(end, size)
             left = end - at
+            if may_be_short:
+                lines, at = short_lines(data, at, expected)
+                parts.append(lines)
+                expected += len(lines)
+                may_be_short = bool(lines)
         rest = data[at:]
         if has_begun:
             yield b"".join(parts)
     if rest or left:
         sys.exit("count_files.py: the input ends within a frame")
+
+
+def short_lines(data: bytes, at: int, offset: int) -> tuple[bytes, int]:
+    """Read many short lines of a file at once: a frame after the other takes ten times as long.
+
+    They are those of all frames from `at`, which is behind a frame, to the last of this file that begins in the data.
+    `offset` is that of the first. There are none if the lines do not come to the offset of the last: one of them then
+    has bytes like those before a line, or is not short.
+
+    Returns:
+        The lines, with a line feed before each, and where that last frame begins.
+
+    """
+    next_file = data.find(FILE_BEGINS, at)
+    end = data.rfind(FRAME_BEGINS, at, len(data) - HEADER.size if next_file < 0 else next_file)
+    if end > at:
+        lines = b"\n".join(SHORT_FRAME.split(data[at:end]))
+        if HEADER.unpack_from(data, end)[1] == offset + len(lines) and b"\0" not in lines:
+            return lines, end
+    return b"", at
 
 
 class StoredFile:
@@ -630,8 +662,13 @@ def main(
     if why_python:
         stderr.write(f"count_files.py: counting in Python, about ten times as slow as the kernel: {why_python}\n")
     mapper = Mapper(counter, delimiter, memory_bound(environ), stdout, stderr)
-    mapper.count_all(stored_pieces(read, delimiter))
-    stdout.flush()
+    try:
+        mapper.count_all(stored_pieces(read, delimiter))
+        stdout.flush()
+    except MemoryError:
+        sys.exit("count_files.py: not enough memory for the sums of a map: raise mapreduce.map.memory.mb")
+    except OSError as error:  # the disk is full, or Hadoop has gone
+        sys.exit(f"count_files.py: {error.strerror}")
     mapper.tally["maps_by_python" if why_python else "maps_by_kernel"] = 1
     count_flows.report({**counter.tally, **mapper.tally}, stderr)
 

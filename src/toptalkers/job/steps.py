@@ -1,9 +1,9 @@
 """The steps of the job as data: what Hadoop Streaming is given on EMR, in the sandbox, and in one JVM.
 
-    flowlogs-aggregate   count_files.py | aggregate    <key> TAB <sum>, in no order
-    flowlogs-sort        port_filter.py | cut          the same lines, in the answer's order, gzipped
+    flowlogs-aggregate   count_files.py | ADDING    <key> TAB <sum>, in no order
+    flowlogs-sort        port_filter.py | cut       the same lines, in the answer's order, gzipped
 
-Hadoop's `aggregate` adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
+Hadoop's own reducer adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
 
 A question about conversations (`--count once`, `--pairs`), and that of a digest, has other steps before the sort. Its
 records are kept whole, and what is learned from all of them is a table that travels with the script:
@@ -43,11 +43,16 @@ SHARED_BYTES = 32 * MIB
 """The largest object, of those that Hadoop could split, that shares a map: no file system has smaller blocks (S3A's are
 32 MiB, EMRFS's 64), at which `CombineTextInputFormat` would split it."""
 
-LARGEST_SPLIT_BYTES = 64 * MIB
-"""Compressed bytes of small files per map: about five million records, which take about ten seconds to count."""
+LARGEST_SPLIT_BYTES = 1024 * MIB
+"""Compressed bytes of files per map, some 75 million records. A map's JVM costs as much CPU time as counting 50 to 80
+MiB (2 to 3.3 s; docs/benchmarks.md, yarn), so it is less than a tenth of the work; and the more records a map has, the
+fewer sums leave it. A map that fails and starts again loses about a minute."""
 
-SMALLEST_SPLIT_BYTES = 8 * MIB
-"""Starting a map takes longer than counting less than this."""
+LARGEST_SPLIT_BYTES_OF_RECORDS = 128 * MIB
+"""The same where every record leaves the map: ten million, about 1 GB on the node's disk."""
+
+SMALLEST_SPLIT_BYTES = 64 * MIB
+"""Starting a map takes about as long as counting this."""
 
 REDUCER_BYTES = 1024 * MIB
 """Compressed input per reducer. Mappers add up records, so there are far fewer sums than records."""
@@ -60,6 +65,15 @@ MOST_REDUCERS = 99
 LISTED_AT_A_TIME = "16"
 """How many folders Hadoop lists at a time, each of which takes S3 about 0.1 s. By default it is one; a day of an
 organization has thousands."""
+
+MAP_JVM = "-Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""The JVM of a map that counts. It hands over packed bytes and sorts sums, in a buffer of 100 to 200 MiB
+(`mapreduce.task.io.sort.mb`): a large heap would take memory from the sums, and the second compiler and the parallel
+collector cost more time in so short a life than they save (docs/benchmarks.md, yarn)."""
+
+ADDING = "org.apache.hadoop.mapred.lib.aggregate.ValueAggregatorReducer"
+"""What streaming means by the reducer `aggregate`, without the combiner that the word brings along: a map that counts
+prints each key once, so that there is nothing to combine."""
 
 SLOW_START = "0.9"
 """The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""
@@ -219,7 +233,8 @@ def plan_steps(
         raise UsageError("--keep-all-ports: only with the default key can ports be looked at in the second step")
     of_all_ports = replace(query, ports=ALL_PORTS)
     job = _Job(bundle, python, input_bytes, is_kept=keep_aggregate)
-    split_bytes = max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots))))
+    largest = LARGEST_SPLIT_BYTES_OF_RECORDS if needs_records(query) else LARGEST_SPLIT_BYTES
+    split_bytes = max(SMALLEST_SPLIT_BYTES, min(largest, -(-input_bytes // (2 * map_slots))))
     reading = _Reading(patterns or inputs, is_gzip, largest_bytes, split_bytes, kernels)
     if needs_records(query):
         before = _conversations(query, job, reading, between, learned or f"{between}learned/")
@@ -399,6 +414,8 @@ class _Job:
 
 def _aggregate(query: Query, job: _Job, reading: _Reading, output: str) -> Step:
     scripts, reducer = job.summing(query)
+    if is_aggregate(query):
+        reducer = ADDING
     return job.step(
         "flowlogs-aggregate",
         files=[*reading.files, *scripts],
@@ -407,7 +424,7 @@ def _aggregate(query: Query, job: _Job, reading: _Reading, output: str) -> Step:
         mapper=job.command(*reading.mapper, *query.mapper_arguments()),
         reducer=reducer,
         reducers=job.reducers(REDUCER_BYTES),
-        settings=reading.settings,
+        settings={**reading.settings, "mapreduce.map.java.opts": MAP_JVM},
         keys=query.key_columns,
     )
 

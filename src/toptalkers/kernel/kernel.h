@@ -495,8 +495,8 @@ typedef struct {
     const int32_t *depends, *epochs, *vpcs;
 } case_columns;
 
-/* Number the cases of some lines: the epoch, or -1 - the hour if that ends before the address was attached; the VPC, or 0; and
- * the address. -1 without memory. */
+/* Number the cases of some lines: the epoch, or -1 - the hour if that ends before the address was attached; the VPC, or 0 if the
+ * address does not depend on it; and the address. -1 without memory. */
 int distinct_cases(distinct *d, size_t lines, const case_columns *c, int32_t *numbers);
 
 /* Add values to the sums of rows, which end at UINT64_MAX; or keep the largest of what `of` has for some numbers. */

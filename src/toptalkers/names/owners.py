@@ -55,8 +55,8 @@ class Called(NamedTuple):
     Attributes:
         labels: by the parts that were asked for.
         attached_s: as `Names.attached_s` says.
-        depends_on_logger: whether the interface that logged the record may tell more, because several VPCs, or none,
-            have the address.
+        depends_on_logger: whether the interface that logged the record may tell more, because several VPCs have the
+            address, or a network around it that a label may be from.
 
     """
 
@@ -137,9 +137,9 @@ class Names:
         claims = self._owners.around(number)
         owners = self._owners_of(claims, when, vpc_id)
         labels = [self._label(part, number, owners, when, vpc_id) or address for part in parts]
-        if len(claims) == 1:
-            return Called(labels, claims[0][1].since_s, depends_on_logger=False)
-        depends = len({claim.vpc_id for _, claim in claims}) > 1 or not claims
+        depends = _has_several_vpcs(claims) or any(
+            part.by in _TEXTS_BY_NETWORK and _has_several_vpcs(self._networks_of(part).around(number)) for part in parts
+        )
         return Called(labels, _last_attached(claims), depends_on_logger=depends)
 
     def epoch(self, window: Window | None) -> int:
@@ -352,10 +352,13 @@ class Names:
         """The label of an address by the networks of subnets or VPCs; empty if none contains it."""
         if part.by not in _TEXTS_BY_NETWORK:
             return ""
-        table = self._vpcs if part.by == "vpc" else self._subnets
-        chosen = self._choose([claim for _, claim in table.around(address)], when, vpc_id)
+        chosen = self._choose([claim for _, claim in self._networks_of(part).around(address)], when, vpc_id)
         text = _TEXTS_BY_NETWORK[part.by]
         return _joined([(_clean(found) if (found := text(claim.thing)) else "", is_old) for claim, is_old in chosen])
+
+    def _networks_of(self, part: NamedPart) -> "Networks[_Claim]":
+        """The networks that a part of `_TEXTS_BY_NETWORK` is named by."""
+        return self._vpcs if part.by == "vpc" else self._subnets
 
     def _outside(self, part: NamedPart, address: Address, when: "_When") -> str:
         """The label of an address without an owner; empty if it is the address itself."""
@@ -501,6 +504,10 @@ def _in_time(claims: Sequence[_Claim], when: _When) -> list[tuple[_Claim, bool]]
 
 def _last_attached(claims: Sequence[tuple[int, _Claim]]) -> int:
     return max([claim.since_s for _, claim in claims]) if claims else -1
+
+
+def _has_several_vpcs(claims: Sequence[tuple[int, _Claim]]) -> bool:
+    return len(claims) > 1 and len({claim.vpc_id for _, claim in claims}) > 1
 
 
 def _longest(claims: Sequence[tuple[int, _Claim]]) -> list[_Claim]:

@@ -27,7 +27,7 @@ from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.cluster.shared import OLDEST_MAJOR, RunningCluster, is_too_old, share_steps, size_running
-from toptalkers.runs.cluster.sizing import Sizing, size_cluster
+from toptalkers.runs.cluster.sizing import Sizing, objects_notes, size_cluster
 from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.input.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
@@ -111,7 +111,8 @@ def plan_run(
         skips=skips,
         on_look=on_look,
     )
-    sizing = _size(query, read, options, running)
+    kernels = installed_kernels()
+    sizing = _size(query, read, options, running, has_kernel=bool(kernels))
     unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
@@ -126,7 +127,6 @@ def plan_run(
         read = replace(read, notes=(*read.notes, note))
     sha256 = bundle_sha256()
     bundle = locations.code_prefix(sha256)
-    kernels = installed_kernels()
     record = RunRecord(
         run_id=run_id,
         stack=site.name,
@@ -175,20 +175,30 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *(() if kernels else (NO_KERNELS,)), *unknown, *network_notes(account, site, network)),
+        (
+            *read.notes,
+            *(() if kernels else (NO_KERNELS,)),
+            *objects_notes(sizing, read.objects),
+            *unknown,
+            *network_notes(account, site, network),
+        ),
         running,
         None if record.is_shared else find_better(read.size_bytes, sizing, is_joined=needs_records(query)),
     )
 
 
-def _size(query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
+def _size(
+    query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None, *, has_kernel: bool
+) -> Sizing:
     """Size a new cluster for the input, or describe the one that runs already."""
+    is_joined = needs_records(query)
     if running:
-        return size_running(read.size_bytes, running, is_joined=needs_records(query))
+        return size_running(read.size_bytes, running, is_joined=is_joined, has_kernel=has_kernel)
     return size_cluster(
         read.size_bytes,
         objects=read.objects,
-        is_joined=needs_records(query),
+        is_joined=is_joined,
+        has_kernel=has_kernel,
         primary_type=options.primary_type,
         core=options.core,
         task=options.task,

@@ -79,7 +79,9 @@ def is_too_old(release: str) -> bool:
     return major is not None and int(major[1]) < OLDEST_MAJOR
 
 
-def size_running(input_bytes: int, running: RunningCluster, *, is_joined: bool = False) -> Sizing:
+def size_running(
+    input_bytes: int, running: RunningCluster, *, is_joined: bool = False, has_kernel: bool = True
+) -> Sizing:
     """Tell how large a cluster is, and how long a run takes on it if it has nothing else to do.
 
     Where its nodes are not known, the sizing is that of a new cluster for the input.
@@ -93,7 +95,7 @@ def size_running(input_bytes: int, running: RunningCluster, *, is_joined: bool =
     try:
         vcpus(core_type)
     except UsageError:
-        sizing = size_cluster(input_bytes, is_joined=is_joined)
+        sizing = size_cluster(input_bytes, is_joined=is_joined, has_kernel=has_kernel)
         reason = f"its nodes are not known: {running.unknown}" if running.unknown else "its nodes are not known"
     else:
         core, task = counts["CORE"], counts["TASK"]
@@ -101,6 +103,7 @@ def size_running(input_bytes: int, running: RunningCluster, *, is_joined: bool =
         sizing = size_cluster(
             input_bytes,
             is_joined=is_joined,
+            has_kernel=has_kernel,
             instance_type=core_type,
             primary_type=primary,
             core=max(1, core),
