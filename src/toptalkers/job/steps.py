@@ -67,6 +67,10 @@ What has to be sorted is known only when the first step is done. A reducer takes
 (docs/benchmarks.md, yarn), and more than so many come only from more input. Each part is in the answer's order, and
 holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
 
+SORT_SPLIT_BYTES = 128 * MIB
+"""Sums per map of the sort, about three million. Each reducer before it wrote a file, most of them small: with a map for
+each, and two or three for a single file, most of the time would go into starting them."""
+
 MOST_REDUCERS = 99
 
 LISTED_AT_A_TIME = "16"
@@ -505,6 +509,8 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
         "mapreduce.job.name": "flowlogs-sort",
         "mapreduce.job.reduces": str(reducers),
         "mapreduce.reduce.speculative": "false",
+        "mapreduce.input.fileinputformat.split.maxsize": str(SORT_SPLIT_BYTES),
+        "stream.map.input.ignoreKey": "true",
         **sort_settings(query),
         **_GZIPPED,
     }
@@ -515,6 +521,7 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
         "flowlogs-sort",
         (
             *_generic_options(settings, script),
+            *("-inputformat", COMBINED),
             *("-input", source),
             *("-output", output),
             *("-mapper", mapper),
