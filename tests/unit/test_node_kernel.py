@@ -189,17 +189,26 @@ def test_many_keys_are_printed_in_chunks_of_whole_lines() -> None:
 def test_values_that_add_up_to_too_much_end_the_script() -> None:
     """More than 2^63 - 1 is an error with a message, even if the sums were printed in between; less is not."""
     line = b"2 123456789012 eni-1 10.0.0.1 10.0.0.2 1 443 6 1 %d 1793491200 1793491260 ACCEPT OK\n"
+    files = [line % (10**15 - 1) * 1000] * 10
     for at_once in (False, True):
         counter = counter_of(Query.parse(metric="bytes"))
-        files = [line % (10**15 - 1) * 1000] * 10
-        for content in [b"".join(files)] if at_once else files[:9]:
+        for content in [b"".join(files)] if at_once else files:
             count(counter, content)
             lines_of(counter)
-        if not at_once:
-            assert counter.tally["values_high"] == 9 * 1000 * (10**15 - 1) >> 32
-            count(counter, files[9])
         with pytest.raises(SystemExit, match="add up to more than"):
             _ = counter.tally
+
+
+def test_values_that_just_add_up_are_printed_from_the_disk() -> None:
+    """A total just below 2^63 is printed, whichever part of the spilled sums a value is in."""
+    line = "2 123456789012 eni-1 10.0.%d.%d 10.0.0.2 1 443 6 1 999999999999999 1793491200 1793491260 ACCEPT OK\n"
+    counter = counter_of(Query.parse(metric="bytes"))
+    assert count(counter, "".join(line % divmod(n, 256) for n in range(9223)).encode())
+    counter.spill()
+    lines = lines_of(counter)
+    assert len(lines) == 9223
+    assert {line.partition(b"\t")[2] for line in lines} == {b"999999999999999\n"}
+    assert counter.tally["values_high"] == 9223 * 999999999999999 >> 32
 
 
 def test_a_question_that_the_kernel_cannot_answer_is_refused() -> None:

@@ -185,8 +185,15 @@ class KernelCounter:
         self._misfit = ctypes.create_string_buffer(MISFIT_BYTES)
         self._numbers = [0] * len(self._of_file)
         self._totals, self._totals_of_printed = [0] * MOST_SUMS, [0] * MOST_SUMS
+        self._question = question_of(options)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with an empty table."""
+        if self._handle:
+            self._kernel.counter_free(self._handle)
         ctypes.set_errno(0)
-        self._handle = library.counter_new(byref(question_of(options)))
+        self._handle = self._kernel.counter_new(byref(self._question))
         if not self._handle:
             if ctypes.get_errno() == errno.EINVAL:
                 raise NoKernelError("the kernel cannot answer the question")
@@ -237,6 +244,7 @@ class KernelCounter:
             yield from self._printed()
         else:
             self.spill()
+            self._begin()  # a part is small, and to read and to clear all of a large table for each would take long
             for part in range(PARTS):
                 if self._kernel.spill_fetch(self._spilled, part, self._handle):
                     raise self._error()
