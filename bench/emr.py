@@ -1,25 +1,33 @@
 """On paper: what the rates measured here mean for 1 TB of compressed flow logs per hour on EMR, step by step.
 
-Rates and sizes are measured; prices and the behaviour of AWS are assumptions, all listed below and in the text.
+Rates and sizes are measured; prices and the behaviour of AWS are assumptions, all listed below and in the text. The
+last table, which docs/choosing.md has as well, compares EMR with a laptop, one instance and Athena by size.
 """
 
 import math
 import shutil
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import samples
-from bench.hadoop import our_steps, run_steps
-from bench.measure import Command, alternate, say
+from bench.jobs import Arguments, Spent, our_steps, run_steps
+from bench.measure import say
 from bench.part import Context, Section, table
-from bench.tools import STREAMING, find_python39, version_of
+from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
+from toptalkers.runs.cluster.one_instance import PLAIN_TYPE, choose_instance
+from toptalkers.runs.cluster.prices import dollars
+from toptalkers.runs.cluster.sizing import (
+    BYTES_PER_VCPU_SECOND,
+    DEFAULT_INSTANCE_TYPE,
+    STARTING_MINUTES,
+    STEPS_MINUTES,
+    size_cluster,
+    vcpus,
+)
 
 INPUT_BYTES = 10**12
-
-DOLLARS_PER_NODE_HOUR = 0.1632 + 0.0408
-"""About the price of an m7g.xlarge on demand in us-east-1: EC2, plus a quarter of it for EMR."""
 
 OBJECT_BYTES = 5 * 10**6
 """An object that direct delivery writes for a busy interface every five minutes; it can have up to 75 MB."""
@@ -33,9 +41,33 @@ NODE_BYTES_PER_SECOND = 10**9 / 8
 SHUFFLE_SHARE = 0.5
 """The shuffle's share of a node's network while maps still read."""
 
+S3_CPU_S_PER_BYTE = 5e-9
+"""CPU seconds to read a byte from S3 instead of a disk.
+
+Measured once by hand: `hadoop fs -cat` of objects of 5 MB by S3A over TLS from a server on the same machine, 300 MB
+against 1,500 MB.
+"""
+
 TALKERS = (1_000_000, 10_000_000, 100_000_000)
 
+PLANNED_TALKERS = 10_000_000
+"""How many talkers the answer to 1 TB may have, for the sum of all work."""
+
 SORTED_TALKERS = 2_000_000
+
+SIZES = {"1 GB": 10**9, "10 GB": 10**10, "100 GB": 10**11, "1 TB": 10**12, "10 TB": 10**13}
+
+LINE_BYTES_PER_SECOND = 10**9 / 8
+"""A laptop's line of 1 Gbit/s. Its four cores count more than that."""
+
+EGRESS_DOLLARS_PER_BYTE = 0.09 / 10**9
+"""For bytes that leave AWS, the first 10 TB of a month in us-east-1 (EC2's price list of 2026)."""
+
+ATHENA_DOLLARS_PER_BYTE = 5 / 10**12
+"""For bytes read, compressed (Athena's price list of 2026, us-east-1); at least 10 MB for a question."""
+
+ATHENA_SECONDS, ATHENA_BYTES_PER_SECOND = 5, 2 * 10**9
+"""How fast Athena answers from compressed text: assumed, not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +78,11 @@ class Rates:
         record_bytes: size of a record as text.
         compressed_record_bytes: size of a record, compressed at gzip's default level.
         decompressed_per_s: compressed bytes that zlib decompresses per second.
-        mapped_per_s: records that `count_flows.py` reads per second.
         step_cpu_s_per_byte: CPU seconds of a whole first step, JVM included, per additional compressed byte.
-        sums_per_map: sums that a mapper writes for as many records as a map gets.
+        start_cpu_s: CPU seconds of a JVM and a mapper that read one file without a record.
+        sums: sums that the first step makes of the sample.
         sum_bytes: size of one of these sums.
+        rank_cpu_s: CPU seconds of the second step per additional talker.
         ranked_per_s: talkers per second through the second step, with its one reducer.
 
     """
@@ -57,25 +90,27 @@ class Rates:
     record_bytes: float
     compressed_record_bytes: float
     decompressed_per_s: float
-    mapped_per_s: float
     step_cpu_s_per_byte: float
-    sums_per_map: int
+    start_cpu_s: float
+    sums: int
     sum_bytes: float
+    rank_cpu_s: float
     ranked_per_s: float
 
 
 def run(context: Context) -> Section:
     """Measure the rates, and do the arithmetic."""
-    rates, python = measure(context)
-    return Section(f"{_format_rates(rates, python)}\n\n{format_plan(rates)}")
+    rates = measure(context)
+    return Section(f"{_format_rates(rates)}\n\n{format_plan(rates)}\n\n{format_ways()}")
 
 
-def measure(context: Context) -> tuple[Rates, str]:
-    """Measure, on one core, the rates for the arithmetic; return them and the mapper's Python."""
+def measure(context: Context) -> Rates:
+    """Measure, on one core, the rates for the arithmetic."""
     work = context.work
     folder = samples.sample(work, context.records)
-    small = samples.recompressed(work, samples.some_files(work, folder, max(1, context.records // 160_000)))
     whole = samples.recompressed(work, folder)
+    small = samples.some_files(work, whole, max(1, context.records // 160_000))
+    empty = samples.once(work / "one-empty-file", lambda into: _write_empty(into / "empty.log.gz"))
     texts = [text for _, text in samples.unpacked(small)]
     records = sum(text.count(b"\n") for text in texts)
 
@@ -86,103 +121,98 @@ def measure(context: Context) -> tuple[Rates, str]:
         zlib.decompress(data, wbits=31)
     unpack_s = time.process_time() - begin
 
-    lines = samples.joined(work, folder, math.ceil(context.records / 40_000))
-    python = find_python39()
-    sums = context.output("map")
-    name = "count_flows.py"
-    words = [python, "-I", "-S", str(STREAMING / name)]
-    timing = alternate({name: Command(words, sums, lines)}, 3)[name]
-    sum_lines = sums.read_bytes().splitlines(keepends=True)
-
-    spent = {}
-    for source in (small, whole):
+    spent: dict[Path, Spent] = {}
+    for source in (empty, small, whole):
         say(f"  step 1 on the embedded Hadoop, {source.name}")
         run_folder = work / "emr-runs" / source.name
         shutil.rmtree(run_folder, ignore_errors=True)
-        spent[source] = run_steps(our_steps(source, run_folder)[:1], run_folder)
+        spent[source] = run_steps([_in_large_maps(our_steps(source, run_folder)[0])], run_folder)
+    sums = b"".join(path.read_bytes() for path in sorted(run_folder.glob("aggregate/part-*")))
     more_bytes = samples.stored_bytes(whole) - samples.stored_bytes(small)
-    return (
-        Rates(
-            record_bytes=sum(map(len, texts)) / records,
-            compressed_record_bytes=samples.stored_bytes(whole) / context.records,
-            decompressed_per_s=sum(map(len, packed)) / unpack_s,
-            mapped_per_s=context.records / timing.median_cpu_s,
-            step_cpu_s_per_byte=(spent[whole].cpu_s - spent[small].cpu_s) / more_bytes,
-            sums_per_map=len(sum_lines),
-            sum_bytes=sum(map(len, sum_lines)) / len(sum_lines),
-            ranked_per_s=_ranked_per_s(work),
-        ),
-        version_of(python),
+    few, many = _rank(work, SORTED_TALKERS // 20), _rank(work, SORTED_TALKERS)
+    more_talkers = SORTED_TALKERS - SORTED_TALKERS // 20
+    return Rates(
+        record_bytes=sum(map(len, texts)) / records,
+        compressed_record_bytes=samples.stored_bytes(whole) / context.records,
+        decompressed_per_s=sum(map(len, packed)) / unpack_s,
+        step_cpu_s_per_byte=(spent[whole].cpu_s - spent[small].cpu_s) / more_bytes,
+        start_cpu_s=spent[empty].cpu_s,
+        sums=sums.count(b"\n"),
+        sum_bytes=len(sums) / sums.count(b"\n"),
+        rank_cpu_s=(many.cpu_s - few.cpu_s) / more_talkers,
+        ranked_per_s=more_talkers / (many.wall_s - few.wall_s),
     )
 
 
-def _ranked_per_s(work: Path) -> float:
-    """Run the second step on few and on many talkers: the difference excludes the start-up."""
-    times = []
-    for talkers in (SORTED_TALKERS // 20, SORTED_TALKERS):
-        say(f"  step 2 on the embedded Hadoop, {talkers:,} talkers")
-        folder = work / "emr-runs" / f"sort-{talkers}"
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "aggregate").mkdir(parents=True)
-        with (folder / "aggregate/part-00000").open("w") as out:
-            for number in range(talkers):
-                talker = number * 2_654_435_761 & 0xFFFFFFFF
-                octets = f"{talker >> 24}.{talker >> 16 & 255}.{talker >> 8 & 255}"
-                out.write(f"10.{octets}:10.0.0.{talker & 255}:443\t{talker % 5000 + 1}\n")
-        source = folder / "empty"
-        source.mkdir()
-        times.append(run_steps(our_steps(source, folder)[1:], folder).wall_s)
-    return (SORTED_TALKERS - SORTED_TALKERS // 20) / (times[1] - times[0])
+def _in_large_maps(step: Arguments) -> Arguments:
+    """Return a step whose maps are as large as those of 1 TB; for this input, the plan would make smaller ones."""
+    name = "mapreduce.input.fileinputformat.split.maxsize="
+    return [f"{name}{LARGEST_SPLIT_BYTES}" if word.startswith(name) else word for word in step]
 
 
-def _format_rates(rates: Rates, python: str) -> str:
+def _write_empty(path: Path) -> None:
+    path.write_bytes(zlib.compress(b"", wbits=31))
+
+
+def _rank(work: Path, talkers: int) -> Spent:
+    """Run the second step on so many talkers."""
+    say(f"  step 2 on the embedded Hadoop, {talkers:,} talkers")
+    folder = work / "emr-runs" / f"sort-{talkers}"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "aggregate").mkdir(parents=True)
+    with (folder / "aggregate/part-00000").open("w") as out:
+        for number in range(talkers):
+            talker = number * 2_654_435_761 & 0xFFFFFFFF
+            octets = f"{talker >> 24}.{talker >> 16 & 255}.{talker >> 8 & 255}"
+            out.write(f"10.{octets}:10.0.0.{talker & 255}:443\t{talker % 5000 + 1}\n")
+    source = folder / "empty"
+    source.mkdir()
+    return run_steps(our_steps(source, folder)[1:], folder)
+
+
+def _format_rates(rates: Rates) -> str:
     rows = [
         ["text of a record", f"{rates.record_bytes:.0f} bytes"],
         [f"the same, compressed (gzip, level {samples.GZIP_LEVEL})", f"{rates.compressed_record_bytes:.1f} bytes"],
+        [f"decompression with zlib {zlib.ZLIB_RUNTIME_VERSION}", f"{_per_mb(1 / rates.decompressed_per_s)} per MB"],
         [
-            f"decompression with zlib {zlib.ZLIB_RUNTIME_VERSION}, as in Java and Hadoop",
-            f"{rates.decompressed_per_s / 1e6:.0f} MB/s compressed",
+            "more input for the first step on the embedded Hadoop, CPU of JVM, mapper and reducer",
+            f"{_per_mb(rates.step_cpu_s_per_byte)} per MB",
         ],
-        [f"`count_flows.py` under {python}", f"{rates.mapped_per_s / 1e6:.2f} M records/s"],
-        ["", f"= {rates.mapped_per_s * rates.compressed_record_bytes / 1e6:.1f} MB/s compressed"],
+        ["", f"= {1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB/s compressed"],
+        ["the same for one file without a record: starting a JVM and a mapper", f"{rates.start_cpu_s:.1f} s"],
+        ["reading from S3 over TLS, beyond reading from a disk", f"{_per_mb(S3_CPU_S_PER_BYTE)} per MB"],
+        ["sums of the sample", f"{rates.sums:,} of {rates.sum_bytes:.0f} bytes"],
         [
-            "the whole first step on the embedded Hadoop, CPU of JVM and mapper",
-            f"{1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB/s compressed",
+            "the second step, one reducer",
+            f"{rates.ranked_per_s / 1e3:,.0f} k talkers/s, {rates.rank_cpu_s * 1e6:.1f} us of CPU for each",
         ],
-        ["sums that a map writes", f"{rates.sums_per_map:,} of {rates.sum_bytes:.0f} bytes"],
-        ["the second step, one reducer", f"{rates.ranked_per_s / 1e3:,.0f} k talkers/s"],
     ]
     return table(("measured here, on one core", "rate or size"), rows)
 
 
 def format_plan(rates: Rates) -> str:
     """Do the arithmetic, step by step, for the cluster that `run-emr` plans and for one that keeps up with the logs."""
-    from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
-    from toptalkers.runs.cluster.sizing import (
-        BYTES_PER_VCPU_SECOND,
-        DEFAULT_INSTANCE_TYPE,
-        MOST_NODES,
-        STARTING_MINUTES,
-        STEPS_MINUTES,
-        WANTED_MINUTES,
-        size_cluster,
-        vcpus,
-    )
-
-    planned = size_cluster(INPUT_BYTES)
     cores = vcpus(DEFAULT_INSTANCE_TYPE)
     records = INPUT_BYTES / rates.compressed_record_bytes
-    cpu_s = INPUT_BYTES * rates.step_cpu_s_per_byte
-    fixed = STARTING_MINUTES + STEPS_MINUTES
-    # Enough nodes to process an hour's logs within an hour, start-up included: otherwise a backlog grows.
-    enough = math.ceil(cpu_s / cores / 60 / (60 - fixed))
     maps = math.ceil(INPUT_BYTES / LARGEST_SPLIT_BYTES)
-    map_s = LARGEST_SPLIT_BYTES * rates.step_cpu_s_per_byte
-    wanted = math.ceil(INPUT_BYTES / (BYTES_PER_VCPU_SECOND * cores * WANTED_MINUTES * 60))
     reducers = min(MOST_REDUCERS, 1 + INPUT_BYTES // REDUCER_BYTES)
-    shuffled = maps * rates.sums_per_map * rates.sum_bytes
+    shuffled = maps * rates.sums * rates.sum_bytes
     objects = math.ceil(INPUT_BYTES / OBJECT_BYTES)
-
+    map_s = LARGEST_SPLIT_BYTES * (rates.step_cpu_s_per_byte + S3_CPU_S_PER_BYTE) + rates.start_cpu_s
+    work = {
+        "step 1": (f"10^12 x {_per_mb(rates.step_cpu_s_per_byte)} per MB", INPUT_BYTES * rates.step_cpu_s_per_byte),
+        "reading from S3": (f"10^12 x {_per_mb(S3_CPU_S_PER_BYTE)} per MB", INPUT_BYTES * S3_CPU_S_PER_BYTE),
+        "starting the JVMs": (
+            f"{maps + reducers:,} maps and reducers x {rates.start_cpu_s:.1f} s",
+            (maps + reducers) * rates.start_cpu_s,
+        ),
+        "step 2": (
+            f"{PLANNED_TALKERS / 1e6:.0f} M talkers x {rates.rank_cpu_s * 1e6:.1f} us",
+            PLANNED_TALKERS * rates.rank_cpu_s,
+        ),
+    }
+    cpu_s = sum(seconds for _, seconds in work.values())
     steps = [
         ["records", f"10^12 bytes / {rates.compressed_record_bytes:.1f}", f"{records / 1e9:.1f} billion"],
         [
@@ -193,7 +223,7 @@ def format_plan(rates: Rates) -> str:
         [
             "listing",
             f"{objects:,} objects of {OBJECT_BYTES / 1e6:.0f} MB / {KEYS_PER_LIST} per call x {SECONDS_PER_LIST} s",
-            f"{_minutes(objects / KEYS_PER_LIST * SECONDS_PER_LIST)}, before the first map",
+            f"{_time(objects / KEYS_PER_LIST * SECONDS_PER_LIST)}, before the first map",
         ],
         [
             "maps",
@@ -201,75 +231,89 @@ def format_plan(rates: Rates) -> str:
             f"{maps:,}, of {records / maps / 1e6:.1f} M records, {map_s:.0f} s each",
         ],
         [
-            "decompression",
-            f"10^12 / {rates.decompressed_per_s / 1e6:.0f} MB/s",
-            f"{INPUT_BYTES / rates.decompressed_per_s / 3600:.1f} vCPU hours",
-        ],
-        [
-            "mapper",
-            f"{records / 1e9:.1f} billion / {rates.mapped_per_s / 1e6:.2f} M/s",
-            f"{records / rates.mapped_per_s / 3600:.1f} vCPU hours",
-        ],
-        [
-            "whole step 1",
-            f"10^12 / {1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB/s",
-            f"{cpu_s / 3600:.1f} vCPU hours",
-        ],
-        [
             "shuffle",
-            f"{maps:,} maps x {rates.sums_per_map:,} sums x {rates.sum_bytes:.0f} bytes",
+            f"{maps:,} maps x {rates.sums:,} sums x {rates.sum_bytes:.0f} bytes",
             f"{shuffled / 1e9:.0f} GB, to {reducers} reducers",
         ],
+        *([name, arithmetic, f"{seconds / 3600:.1f} vCPU hours"] for name, (arithmetic, seconds) in work.items()),
+        ["**all of it**", "", f"**{cpu_s / 3600:.1f} vCPU hours**"],
     ]
-    text = [table(("step", "arithmetic", "result"), steps), ""]
-
+    fixed = STARTING_MINUTES + STEPS_MINUTES
+    planned = size_cluster(INPUT_BYTES)
+    # Enough nodes to process an hour's logs within an hour, start-up included: otherwise a backlog grows.
+    enough = size_cluster(INPUT_BYTES, core=math.ceil(cpu_s / cores / 60 / (60 - fixed)))
     rows = []
-    planned_s = INPUT_BYTES / (BYTES_PER_VCPU_SECOND * cores * planned.core)
-    for name, nodes, counting_s in (
-        ("`run-emr` plans", planned.core, planned_s),
-        ("the same, at the measured rate", planned.core, cpu_s / cores / planned.core),
-        ("keeps up with the logs", enough, cpu_s / cores / enough),
+    for name, sizing, seconds in (
+        ("`run-emr` plans", planned, INPUT_BYTES / BYTES_PER_VCPU_SECOND),
+        ("the same, at the measured rate", planned, cpu_s),
+        ("keeps up with the logs", enough, cpu_s),
     ):
-        minutes = fixed + counting_s / 60
-        hours = (nodes + 1) * minutes / 60
+        counting = math.ceil(seconds / cores / sizing.core / 60)
+        timed = replace(sizing, minutes=fixed + counting)
         rows.append(
             [
                 name,
-                f"1 + {nodes}",
-                f"{fixed} + {counting_s / 60:.0f} = {minutes:.0f}",
-                f"{hours:.1f}",
-                f"${hours * DOLLARS_PER_NODE_HOUR:.2f}",
-                _minutes(INPUT_BYTES / NODE_BYTES_PER_SECOND / nodes),
-                _minutes(shuffled / (NODE_BYTES_PER_SECOND * SHUFFLE_SHARE) / nodes),
+                f"1 + {sizing.core}",
+                f"{fixed} + {counting} = {timed.minutes}",
+                f"{timed.instance_hours:.1f}",
+                f"${dollars(timed) or 0:.2f}",
+                _time(INPUT_BYTES / NODE_BYTES_PER_SECOND / sizing.core),
+                _time(shuffled / (NODE_BYTES_PER_SECOND * SHUFFLE_SHARE) / sizing.core),
             ]
         )
     head = (
         f"cluster of {DEFAULT_INSTANCE_TYPE}", "nodes", "minutes", "instance hours", "approx. price",
         "reading from S3", "shuffle",
     )  # fmt: skip
-    text += [
-        table(head, rows),
-        "",
-        (
-            f"`run-emr` assumes {BYTES_PER_VCPU_SECOND / 2**20:.0f} MiB ({BYTES_PER_VCPU_SECOND / 1e6:.1f} MB)"
-            f" per vCPU second; measured: {1 / rates.step_cpu_s_per_byte / 1e6:.1f} MB. To finish in"
-            f" {WANTED_MINUTES} minutes it would need {wanted} nodes; its automatic limit is {MOST_NODES}."
-        ),
-        "",
-    ]
-    rows = [
-        [
-            f"{talkers / 1e6:,.0f} M",
-            f"{talkers * rates.sum_bytes / 1e9:.1f} GB",
-            _minutes(talkers / rates.ranked_per_s),
-        ]
+    ranked = [
+        [f"{talkers / 1e6:,.0f} M", f"{talkers * rates.sum_bytes / 1e9:.1f} GB", _time(talkers / rates.ranked_per_s)]
         for talkers in TALKERS
     ]
-    text.append(table(("talkers in total", "input of the one reducer", "ranked in"), rows))
-    return "\n".join(text)
+    return "\n\n".join(
+        (
+            table(("step", "arithmetic", "result"), steps),
+            table(head, rows),
+            (
+                f"`run-emr` assumes {BYTES_PER_VCPU_SECOND / 2**20:.0f} MiB ({BYTES_PER_VCPU_SECOND / 1e6:.1f} MB) per"
+                f" vCPU second; measured, with all of the work above: {INPUT_BYTES / cpu_s / 1e6:.1f} MB."
+            ),
+            table(("talkers in total", "input of the one reducer", "ranked in"), ranked),
+        )
+    )
 
 
-def _minutes(seconds: float) -> str:
+def format_ways() -> str:
+    """Compare the ways to count by the size of the input, in minutes and dollars."""
+    rows = []
+    for name, size in SIZES.items():
+        one, sizing = choose_instance(size), size_cluster(size)
+        cost = dollars(sizing)
+        assert one is not None  # noqa: S101 - sums need no memory
+        assert cost is not None  # noqa: S101 - the default type has a price
+        rows.append(
+            [
+                name,
+                _way(size / LINE_BYTES_PER_SECOND, size * EGRESS_DOLLARS_PER_BYTE),
+                _way(one.minutes * 60, one.dollars),
+                _way(ATHENA_SECONDS + size / ATHENA_BYTES_PER_SECOND, size * ATHENA_DOLLARS_PER_BYTE),
+                f"{_way(sizing.minutes * 60, cost)}, {sizing.core} + 1 nodes",
+            ]
+        )
+    head = ("compressed flow logs", "laptop, with the download", f"one {PLAIN_TYPE}", "Athena", "EMR, as planned")
+    return table(head, rows)
+
+
+def _way(seconds: float, cost: float) -> str:
+    return f"{_time(seconds)}, ${cost:.2f}" if cost < 100 else f"{_time(seconds)}, ${cost:,.0f}"
+
+
+def _per_mb(seconds_per_byte: float) -> str:
+    return f"{seconds_per_byte * 1e9:.0f} ms"
+
+
+def _time(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
+    if seconds >= 100 * 60:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 600 else f"{seconds / 60:.1f} min"

@@ -1,134 +1,125 @@
-"""The two steps on the embedded Hadoop: this bundle, the recipe's own steps, and Spark. Once each."""
+"""The steps on the embedded Hadoop: ours, those before, the recipe's; Spark and `run-local` beside them.
+
+Both steps once each, because they are long; then what step 1 costs per MB, part by part (`bench.split`).
+"""
 
 import gzip
-import os
-import resource
+import hashlib
 import shutil
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import samples
+from bench import samples, split
+from bench.distinct import write_distinct
+from bench.jobs import Arguments, Spent, has_before, our_steps, recipe_steps, run_step, steps_before
 from bench.measure import run_once, say
 from bench.part import Context, Section, same, table
-from bench.peer import run_local, spark
-from bench.tools import PEERS, STREAMING
+from bench.peer import Peer, run_local, spark, spark_rdd
 
 FILES = 100
-COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
-OURS, RECIPE = "toptalkers", "the recipe"
+"""The recipe's way, with a map per file, takes a second and more for each."""
+
+HEAD = ("time / ours", "CPU / ours", "both steps: time", "CPU", "step 1: time", "CPU")
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """The wall time of a run, and its CPU time on all processors."""
+class Job:
+    """One of the ways on Hadoop: its name, and its steps from the folders of the input and of the run."""
 
-    wall_s: float
-    cpu_s: float
+    name: str
+    steps: Callable[[Path, Path], list[Arguments]]
+
+
+OURS = Job("this version", our_steps)
+BEFORE = Job("the version before", steps_before)
+RECIPE = Job("the recipe's steps", recipe_steps)
 
 
 def run(context: Context) -> Section:
     """Measure, and compare the answers."""
-    source = samples.accepted_ipv4(context.work, samples.sample(context.work, context.records), FILES)
+    work, records = context.work, context.records
+    jobs = [OURS, *([BEFORE] if has_before() else [])]
+    sparks = [] if context.is_quick else [peer for peer in (spark(context), spark_rdd(context)) if peer]
+    peers = [*sparks, run_local()]
+    some = samples.sample(work, records)
+    inputs = [("", samples.recompressed(work, some))]
+    text = []
+    if not context.is_quick:
+        named = " (ACCEPT, OK, IPv4: all that the recipe's scripts can read)"
+        text = _compare(context, named, samples.accepted_ipv4(work, some, FILES), [*jobs, RECIPE], peers)
+        inputs = [("", samples.recompressed(work, samples.sample(work, more))) for more in (4 * records, 16 * records)]
+        inputs.append((", many talkers", _many_talkers(work, 4 * records, records)))
+    for note, source in inputs:
+        text += _compare(context, note, source, jobs, peers)
+    text.append("In each table, all answers are the same.")
+    missing = [name for name, is_there in (("Spark", sparks), (BEFORE.name, has_before())) if not is_there]
+    if missing and not context.is_quick:
+        text.append(f"Not measured: {', '.join(missing)} (docs/benchmarks.md says what they need).")
+    parts, ratios = split.run(context)
+    return Section("\n".join([*text, "", *parts]), ratios)
+
+
+def _many_talkers(work: Path, records: int, talkers: int) -> Path:
+    return samples.once(
+        work / f"talkers-{talkers}-of-{records}", lambda folder: write_distinct(folder, records, talkers)
+    )
+
+
+def _compare(context: Context, note: str, source: Path, jobs: list[Job], peers: list[Peer]) -> list[str]:
+    """Run each way once over an input; return a table, and an empty line."""
+    say(f"  {source.name}")
     runs = context.work / "hadoop-runs"
-    shutil.rmtree(runs, ignore_errors=True)
-    spent: dict[str, Spent] = {}
-    answers: dict[str, bytes] = {}
-
-    say("  toptalkers' steps")
-    ours = runs / "ours"
-    spent[OURS] = run_steps(our_steps(source, ours), ours)
-    answers[OURS] = b"".join(gzip.decompress(p.read_bytes()) for p in sorted(ours.glob("toptalkers/part-*")))
-
-    say("  the recipe's steps; this takes some minutes")
-    recipe = runs / "recipe"
-    spent[RECIPE] = run_steps(_recipe_steps(source, recipe), recipe)
-    answers[RECIPE] = b"".join(p.read_bytes() for p in sorted(recipe.glob("toptalkers/part-*")))
-
-    missing = ""
-    rival = spark(context)
-    for peer in (rival, run_local()):
-        if peer is None:
-            missing = "Spark was not measured: it needs pyspark and a system Java.\n"
-            continue
-        say(f"  {peer.name}")
+    both: dict[str, Spent] = {}
+    first: dict[str, Spent] = {}
+    answers: dict[str, str] = {}
+    talkers = 0
+    for job in jobs:
+        say(f"    {job.name}")
+        shutil.rmtree(runs, ignore_errors=True)
+        one, two = job.steps(source, runs)
+        first[job.name] = run_step(one, runs)
+        both[job.name] = first[job.name] + run_step(two, runs)
+        answers[job.name], talkers = _digest(_lines(runs / "toptalkers"))
+    for peer in peers:
+        say(f"    {peer.name}")
         output = context.output(f"{peer.name} beside Hadoop")
         shutil.rmtree(output, ignore_errors=True)
         wall, cpu, _ = run_once(peer.command(source, output))
-        spent[peer.name] = Spent(wall, cpu)
-        assert peer.read is not None  # noqa: S101 - both give an answer
-        answers[peer.name] = peer.read(output)
-
-    sameness = same(answers)
+        both[peer.name] = Spent(wall, cpu)
+        answers[peer.name], _ = _digest(_lines(output))
+    same(answers)
+    ours = both[OURS.name]
     rows = [
         [
             name,
-            f"{one.wall_s / spent[OURS].wall_s:.2f}",
-            f"{one.wall_s:.1f} s",
-            f"{one.cpu_s:.1f} s",
+            f"{spent.wall_s / ours.wall_s:.2f}",
+            f"{spent.cpu_s / ours.cpu_s:.2f}",
+            *_times(spent),
+            *(_times(first[name]) if name in first else ("", "")),
         ]
-        for name, one in spent.items()
+        for name, spent in both.items()
     ]
-    head = ("both steps, once each", "time / ours", "time", "CPU")
-    records, files = samples.count_records(source), len(list(source.iterdir()))
-    intro = (
-        f"{records:,} records (ACCEPT, OK, IPv4: all that the recipe's scripts can read) in {files:,} files. {sameness}"
-    )
-    return Section(f"{intro}\n{missing}\n{table(head, rows)}")
+    size = f"{samples.stored_bytes(source) / 1e6:,.0f} MB in {len(list(source.iterdir())):,} files"
+    what = f"{samples.count_records(source):,} records{note}, {talkers:,} lines of the answer, {size}"
+    return [f"{what}:", "", table(("once each", *HEAD), rows), ""]
 
 
-def our_steps(source: Path, folder: Path) -> list[tuple[str, ...]]:
-    """Return the steps that `run-emr` plans, and copy the scripts to where the steps expect them."""
-    from toptalkers.job.steps import plan_steps
-    from toptalkers.question.query import Query
-
-    (folder / "code").mkdir(parents=True)
-    for name in ("count_flows.py", "port_filter.py"):
-        shutil.copy(STREAMING / name, folder / "code")
-    steps = plan_steps(
-        Query(),
-        inputs=[str(source)],
-        gluing="offsets",
-        bundle="code/",
-        output="toptalkers/",
-        between="aggregate/",
-        input_bytes=samples.stored_bytes(source),
-        map_slots=os.cpu_count() or 1,
-    )
-    return [step.arguments for step in steps]
+def _times(spent: Spent) -> tuple[str, str]:
+    return f"{spent.wall_s:.1f} s", f"{spent.cpu_s:.1f} s"
 
 
-def run_steps(steps: Sequence[Sequence[str]], folder: Path) -> Spent:
-    """Run steps one after another."""
-    from toptalkers.hadoop.runtime import run_streaming
-
-    begin, cpu = time.perf_counter(), _children_cpu_s()
-    for arguments in steps:
-        result = run_streaming(arguments, work_dir=folder, map_slots=os.cpu_count() or 1)
-        if result.exit_code:
-            sys.exit(f"a step failed: {result.why_failed()}")
-    return Spent(time.perf_counter() - begin, _children_cpu_s() - cpu)
+def _lines(answer: Path) -> Iterator[bytes]:
+    """Read an answer: one file, or a folder of parts, which may be compressed."""
+    for path in sorted(answer.glob("part-*")) if answer.is_dir() else [answer]:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            yield from lines
 
 
-def _recipe_steps(source: Path, folder: Path) -> list[list[str]]:
-    """Return the recipe's steps: `shlex`, one output line per record, one map per file, ports filtered in step 2."""
-    (folder / "code").mkdir(parents=True)
-    for name in ("recipe_mapper.py", "portfilter.awk"):
-        shutil.copy(PEERS / name, folder / "code")
-    return [
-        ["-D", "mapreduce.job.reduces=1", "-files", "code/recipe_mapper.py", "-mapper", "python3 recipe_mapper.py"]
-        + ["-reducer", "aggregate", "-input", str(source), "-output", "aggregate/"],
-        ["-D", f"mapreduce.job.output.key.comparator.class={COMPARATOR}", "-D", "stream.num.map.output.key.fields=2"]
-        # Ordered ties and clean lines make the answers comparable; they cost nothing here.
-        + ["-D", "mapreduce.partition.keycomparator.options=-k2,2nr -k1,1", "-D", "mapreduce.job.reduces=1"]
-        + ["-files", "code/portfilter.awk", "-mapper", "awk -f portfilter.awk", "-reducer", "cut -f1,2"]
-        + ["-input", "aggregate/", "-output", "toptalkers/"],
-    ]
-
-
-def _children_cpu_s() -> float:
-    """Return the CPU time of all child processes that have ended: the JVM, and the scripts that it started."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _digest(lines: Iterator[bytes]) -> tuple[str, int]:
+    """Return the hash of lines, and how many there are: answers of millions of talkers are large."""
+    digest, count = hashlib.sha256(), 0
+    for line in lines:
+        digest.update(line)
+        count += 1
+    return digest.hexdigest(), count

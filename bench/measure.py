@@ -27,13 +27,17 @@ class RunFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: its words, its standard output and input (default: dropped, empty), and its additional environment."""
+    """A command: its words, its standard output and input (default: dropped, empty), and its additional environment.
+
+    `folder` is its working directory, by default the present one.
+    """
 
     words: Sequence[str]
     stdout: Path | None = None
     stdin: Path | None = None
     environment: Mapping[str, str] | None = None
     address_space_bytes: int | None = None
+    folder: Path | None = None
 
 
 @dataclass
@@ -90,6 +94,7 @@ def run_once(command: Command) -> tuple[float, float, float]:
             stdout=sink,
             stderr=subprocess.PIPE,
             env=environment,
+            cwd=command.folder,
             preexec_fn=set_limit if limit is not None else None,  # noqa: PLW1509 - none of our threads holds a lock
         )
         watch = _Watch(process.pid)

@@ -60,16 +60,13 @@ def quick_peers(context: Context) -> list[Peer]:
 
 
 def spark(context: Context) -> Peer | None:
-    """Return Spark in local mode, if it is installed and there is a Java for it."""
-    java = find_java()
-    if not context.tools.has("pyspark") or not java:
-        return None
-    words = [str(context.tools.python), str(PEERS / "spark_script.py")]
-    return Peer(
-        f"Spark {context.tools.versions['pyspark']} local, {version_of(java)}",
-        lambda folder, output: Command([*words, str(folder), str(output)]),
-        _read_parts,
-    )
+    """Return Spark with a DataFrame in local mode, if it is installed and there is a Java for it."""
+    return _spark(context, "", "spark_script.py")
+
+
+def spark_rdd(context: Context) -> Peer | None:
+    """Return Spark with RDDs, which Python code reads, under the same conditions."""
+    return _spark(context, " RDD", "spark_rdd_script.py")
 
 
 def flowlogs_reader(context: Context) -> Peer | None:
@@ -95,6 +92,18 @@ def _script(context: Context, name: str, package: str, script: str, *, writes_it
         return Command([*words, str(folder)], output)
 
     return Peer(f"{name} {context.tools.versions[package]}", command)
+
+
+def _spark(context: Context, api: str, script: str) -> Peer | None:
+    java = find_java()
+    if not context.tools.has("pyspark") or not java:
+        return None
+    words = [str(context.tools.python), str(PEERS / script)]
+    return Peer(
+        f"Spark {context.tools.versions['pyspark']}{api} local, {version_of(java)}",
+        lambda folder, output: Command([*words, str(folder), str(output)]),
+        _read_parts,
+    )
 
 
 def _awk_pipe() -> Peer | None:

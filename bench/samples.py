@@ -158,6 +158,18 @@ def joined(work: Path, source: Path, files: int) -> Path:
     return once(work / f"joined-{files}-{source.name}", make) / "lines.log"
 
 
+def framed(work: Path, source: Path, delimiter: bytes) -> Path:
+    """Make a file of what Hadoop hands to a mapper of the whole files of a folder, for standard input."""
+    from tests.frames import frames_of
+
+    def make(folder: Path) -> None:
+        with (folder / "frames").open("wb") as out:
+            for path in sorted(source.glob("*.gz")):
+                out.write(frames_of([path.read_bytes()], delimiter))
+
+    return once(work / f"framed-{delimiter.decode()}-{source.name}", make) / "frames"
+
+
 def count_records(folder: Path) -> int:
     """Return how many lines the files of a headerless sample have."""
     return sum(text.count(b"\n") for _, text in unpacked(folder))

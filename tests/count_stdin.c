@@ -1,4 +1,5 @@
-/* Counts the flow log on standard input with the kernel, all ports and actions, and prints the tally and the ranking.
+/* Counts the flow log on standard input with the kernel, all ports and actions, and prints the tally, the ranking, and
+ * the lines of the mapper.
  *
  *   count_stdin FIELDS HEADERLESS METRIC
  *
@@ -14,8 +15,8 @@ enum { PIECE = 65537, LINES = 1 << 20 };
 int main(int argc, char **argv)
 {
     static uint8_t ports[1 << 16], room[LINES];
-    int64_t tally[TALLIES];
-    size_t length;
+    int64_t tally[TALLIES], printed;
+    size_t length, at = 0;
 
     if (argc != 4)
         return 2;
@@ -42,6 +43,10 @@ int main(int argc, char **argv)
     while ((length = ranking_read(ranked, room, LINES)) > 0)
         fwrite(room, 1, length, stdout);
     ranking_free(ranked);
+    while ((printed = counter_print(c, &at, room, LINES)) > 0)
+        fwrite(room, 1, (size_t)printed, stdout);
+    if (printed)
+        return 1;
     counter_free(c);
     return 0;
 }

@@ -326,6 +326,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         "tests/unit/test_kernel_columns.py",
         "tests/unit/test_kernel_export.py",
         "tests/unit/test_kernel_conversations.py",
+        "tests/unit/test_node_kernel.py",
     ]
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), *tests],

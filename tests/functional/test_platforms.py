@@ -29,31 +29,71 @@ def flow_log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return sample + (ROOT / "tests/flowlogs/ipv6.log").read_bytes()
 
 
-@pytest.mark.emulated
-def test_kernel_counts_the_same_on_arm(flow_log: bytes, tmp_path: Path) -> None:
-    """Compiled for 64-bit ARM and musl, the kernel gives the same tally and the same bytes."""
-    emulator = shutil.which("qemu-aarch64")
-    if emulator is None:
-        pytest.skip("needs qemu-aarch64 (on Debian: apt install qemu-user)")
-    program = tmp_path / "count_stdin"
-    sources = [ROOT / "tests/count_stdin.c", *sorted(hatch_build.KERNEL.glob("*.c"))]
-    flags = [flag for flag in hatch_build.FLAGS if flag not in ("-shared", "-fPIC")]
-    target = ["-target", hatch_build.TARGETS["musllinux_1_2_aarch64"], "-static", f"-I{hatch_build.KERNEL}"]
-    command = [*hatch_build.ZIG, *target, *flags, *hatch_build.WARNINGS, "-o", str(program), *map(str, sources)]
-    subprocess.run(command, check=True)
+@pytest.fixture(scope="module")
+def emulator() -> str:
+    """The program that runs those of 64-bit ARM."""
+    return _needed(shutil.which("qemu-aarch64"), "qemu-aarch64 (on Debian: apt install qemu-user)")
 
+
+@pytest.fixture(scope="module")
+def arm_root() -> str:
+    """The folder with glibc for 64-bit ARM."""
+    folder = "/usr/aarch64-linux-gnu"
+    found = folder if Path(folder, "lib/ld-linux-aarch64.so.1").exists() else None
+    return _needed(found, f"glibc in {folder} (on Debian: apt install libc6-arm64-cross)")
+
+
+def _needed(found: str | None, what: str) -> str:
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have {what}")
+        pytest.skip(f"needs {what}")
+    return found
+
+
+def _build(program: Path, target: str, *more: str) -> None:
+    """Compile tests/count_stdin.c for a platform of `hatch_build.TARGETS`."""
+    flags = [flag for flag in hatch_build.FLAGS if flag not in ("-shared", "-fPIC")]
+    options = ["-target", hatch_build.TARGETS[target], f"-I{hatch_build.KERNEL}", *flags, *hatch_build.WARNINGS]
+    source = str(ROOT / "tests/count_stdin.c")
+    subprocess.run([*hatch_build.ZIG, *options, "-o", str(program), source, *more], check=True)
+
+
+@pytest.mark.emulated
+def test_kernel_counts_the_same_on_arm(flow_log: bytes, emulator: str, tmp_path: Path) -> None:
+    """Compiled for 64-bit ARM and musl, the kernel gives the same tally and the same bytes."""
+    program = tmp_path / "count_stdin"
+    _build(program, "musllinux_1_2_aarch64", "-static", *map(str, sorted(hatch_build.KERNEL.glob("*.c"))))
+    _check_counts([emulator, str(program)], flow_log)
+
+
+@pytest.mark.emulated
+def test_kernel_of_arm_nodes_counts_the_same(flow_log: bytes, emulator: str, arm_root: str, tmp_path: Path) -> None:
+    """The very library that travels to nodes of 64-bit ARM gives the same tally and the same bytes."""
+    hatch_build.update_node_kernels()
+    library = hatch_build.JOB / hatch_build.node_library("aarch64")
+    program = tmp_path / "count_stdin"
+    _build(program, "manylinux2014_aarch64", str(library), f"-Wl,-rpath,{library.parent}")
+    _check_counts([emulator, "-L", arm_root, str(program)], flow_log)
+
+
+def _check_counts(command: list[str], flow_log: bytes) -> None:
     query = Query(ports=((0, 65535),), action="ALL", metric=("bytes",))
     columns = (" ".join(FIELDS), " ".join(query.layout.columns), " ".join(query.metric))
-    done = subprocess.run([emulator, program, *columns], input=flow_log, capture_output=True, check=True)
+    done = subprocess.run([*command, *columns], input=flow_log, capture_output=True, check=True)
     counter = Counter(query)
     counter.feed(flow_log)
     tally = counter.end_lines()
     counter.end_file(counts=True)
     numbers = [tally.records_read, tally.counted, *(tally.skipped.get(reason, 0) for reason in REASONS)]
-    expected = "".join(f"{number}\n" for number in numbers).encode() + b"".join(counter.ranked(0))
+    ranked = b"".join(counter.ranked(0)).splitlines(keepends=True)
+    of_mapper = [b"LongValueSum:" + line for line in ranked]
     assert tally.counted > 10_000
     assert len(tally.skipped) > 3
-    assert done.stdout == expected
+    given = done.stdout.splitlines(keepends=True)
+    assert given[: len(numbers)] == [b"%d\n" % number for number in numbers]
+    assert given[len(numbers) : -len(ranked)] == ranked
+    assert sorted(given[-len(ranked) :]) == sorted(of_mapper)
 
 
 @pytest.mark.parametrize("target", ["musllinux_1_2_aarch64", "macosx_11_0_arm64"])
@@ -71,8 +111,10 @@ def test_wheel_for_another_platform(target: str, tmp_path: Path) -> None:
     assert len(hashes) == 1
     with zipfile.ZipFile(wheel) as archive:
         kernel = archive.read("toptalkers/kernel/kernel.so")
+        for_nodes = [archive.read(f"toptalkers/job/kernel-{machine}.so") for machine in ("x86_64", "aarch64")]
         assert not [name for name in archive.namelist() if name.startswith("tests") or name.endswith(".c")]
     # The machine that a library is for, in the headers of ELF and Mach-O.
+    assert [library[18:20] for library in for_nodes] == [b"\x3e\0", b"\xb7\0"]
     assert (kernel[18:20] if "linux" in target else kernel[4:8]) == {
         "musllinux_1_2_aarch64": b"\xb7\0",
         "macosx_11_0_arm64": b"\x0c\0\0\1",

@@ -15,7 +15,7 @@ from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
-from toptalkers.job.bundle import SCRIPTS
+from toptalkers.job.bundle import NODE_KERNELS, SCRIPTS
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.request import ClusterOptions, render_request
 from toptalkers.runs.plan import RunPlan, plan_run
@@ -133,7 +133,7 @@ def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
     """The scripts are uploaded once, under the hash of their content."""
     command(account, "run-emr", "--yes")
     code = {key for key in account.fake_s3.objects if key.startswith("code/")}
-    assert {key.rsplit("/", 1)[1] for key in code} == {*SCRIPTS}
+    assert {key.rsplit("/", 1)[1] for key in code} == {*SCRIPTS, *NODE_KERNELS}
     second = command(account, "run-emr", "--yes")
     assert second.exit_code == 0
     assert "uploaded" not in second.stderr
@@ -523,6 +523,7 @@ def test_a_release_that_is_not_there(account: FakeAccount) -> None:
     "options",
     [
         ClusterOptions(release="emr-7; id"),
+        ClusterOptions(release="emr-6.15.0"),
         ClusterOptions(subnets=("x",)),
         ClusterOptions(instance_type="m7g"),
         ClusterOptions(task=1, vpc_nodes=9),

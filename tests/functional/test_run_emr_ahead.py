@@ -14,7 +14,7 @@ from toptalkers.errors import ToptalkersError
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, describe_cost, dollars
 from toptalkers.runs.cluster.request import ClusterOptions
-from toptalkers.runs.cluster.sizing import size_cluster
+from toptalkers.runs.cluster.sizing import objects_notes, size_cluster
 from toptalkers.runs.plan import format_plan, plan_run
 
 TAG = "for-use-with-amazon-emr-managed-policies"
@@ -315,6 +315,14 @@ def test_conversations_take_more_than_a_plain_count(size: int) -> None:
     plain, joined = size_cluster(size), size_cluster(size, is_joined=True)
     assert joined.minutes > plain.minutes
     assert (joined.core > plain.core) == (size > 1)
+
+
+def test_more_objects_than_the_primary_node_lists() -> None:
+    """A primary node that was given too small is named with what it can list; a chosen one is large enough."""
+    assert not objects_notes(size_cluster(1, objects=4_000_000), 4_000_000)
+    (note,) = objects_notes(size_cluster(1, objects=4_000_001), 4_000_001)
+    assert note.startswith("m7g.8xlarge as primary has memory to list about 4,000,000 objects, and there are 4,000,001")
+    assert objects_notes(size_cluster(1, objects=500_001, primary_type="m7g.xlarge"), 500_001)
 
 
 def test_c6_prices() -> None:

@@ -1,7 +1,9 @@
 """`run-emr` on objects from elsewhere: if a cluster would misread one, it never starts without a message."""
 
+import bz2
 import gzip
 import json
+import lzma
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -51,13 +53,13 @@ def put(account: FakeAccount, **objects: bytes) -> None:
 @pytest.mark.parametrize("options", [(), ("--skip-unreadable",)])
 def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> None:
     """It is refused before a cluster starts, or skipped and named in run.json and by fetch-results; exit code 1."""
-    put(account, **{"a.gz": PACKED, "b/c.gz": PACKED, "b/twice.gz": gzip.compress(PACKED), "b/cold.gz": PACKED})
+    put(account, **{"a.gz": PACKED, "b/c.gz": PACKED, "b/plain.gz": LINE, "b/cold.gz": PACKED})
     put(account, **{"b/denied.gz": PACKED})
     account.fake_s3.archived = {"mine/b/cold.gz"}
     account.fake_s3.refused = {"mine/b/denied.gz": ("AccessDenied", "Access Denied")}
     ran = ask(account, *options)
     assert ran.exit_code == 1
-    for name in ("twice", "cold", "denied"):
+    for name in ("plain", "cold", "denied"):
         assert f"{MINE}b/{name}.gz" in ran.stderr
     if not options:
         assert not account.fake_emr.requests
@@ -67,7 +69,7 @@ def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> 
     run_id = ran.stdout.strip()
     record = json.loads(account.fake_s3.objects[f"runs/{run_id}/run.json"])
     assert [one.partition(": ")[0] for one in record["left_out"]] == [
-        f"{MINE}b/{name}.gz" for name in ("cold", "denied", "twice")
+        f"{MINE}b/{name}.gz" for name in ("cold", "denied", "plain")
     ]
     fetched = command(account, "fetch-results", run_id)
     assert (fetched.exit_code, fetched.stdout.encode()) == (1, ANSWER)
@@ -75,9 +77,30 @@ def test_what_cannot_be_read(account: FakeAccount, options: tuple[str, ...]) -> 
     assert "3 left out (see above)" in fetched.stderr
 
 
-def test_names_that_hadoop_does_not_understand(account: FakeAccount) -> None:
-    """A compressed object with a wrong ending is copied under a better name; the copies are deleted after the run."""
-    put(account, **{"flows-1": PACKED, "b/flows 2": PACKED, "b/plain.gz": PACKED})
+def test_names_that_tell_nothing(account: FakeAccount) -> None:
+    """Gzip, bzip2 and xz under any name, and gzip within gzip, are read where they are."""
+    packed = {
+        "flows-1": PACKED,
+        "a.log": bz2.compress(LINE),
+        "a.gzip": lzma.compress(LINE),
+        "a.xz": lzma.compress(LINE),
+    }
+    put(account, **packed, **{"plain": LINE, "twice.gz": gzip.compress(PACKED)})
+    ran = ask(account)
+    assert ran.exit_code == 0
+    assert inputs(account) == [MINE]
+    assert "CopyObject" not in account.fake_s3.calls
+
+
+def put_odd_names(account: FakeAccount) -> None:
+    """Put objects that a step cannot name, beside one that is not to be read."""
+    put(account, **{"b/flows 1.gz": PACKED, "b/flows 2": PACKED, "c.gz": PACKED})
+    put(account, **{"b/aws-logs-write-test": b"Permission Check Successful"})
+
+
+def test_names_that_a_step_cannot_have(account: FakeAccount) -> None:
+    """Among objects that are not read, an object with an odd name is copied; copies are deleted after the run."""
+    put_odd_names(account)
     seen: list[dict[str, bytes]] = []
     done = account.fake_emr.on_done
 
@@ -89,10 +112,10 @@ def test_names_that_hadoop_does_not_understand(account: FakeAccount) -> None:
     ran = ask(account)
     assert ran.exit_code == 0
     folder = f"runs/{ran.stdout.strip()}/input/"
-    assert inputs(account) == [f"{MINE}b/plain.gz", f"s3://{BUCKET}/{folder}"]
+    assert inputs(account) == [f"{MINE}c.gz", f"s3://{BUCKET}/{folder}"]
     assert sorted(key for key in seen[0] if key.startswith(folder)) == [
-        f"{folder}00000-flows-2.gz",
-        f"{folder}00001-flows-1.gz",
+        f"{folder}00000-flows-1.gz",
+        f"{folder}00001-flows-2",
     ]
     assert not any(key.startswith(folder) for key in account.fake_s3.objects)
     assert "2 objects are copied to" in ran.stderr
@@ -100,7 +123,7 @@ def test_names_that_hadoop_does_not_understand(account: FakeAccount) -> None:
 
 def test_copies_of_a_run_that_is_not_waited_for(account: FakeAccount) -> None:
     """The copies exist as long as the cluster, and are deleted when the answer is fetched."""
-    put(account, flows=PACKED)
+    put_odd_names(account)
     run_id = ask(account, "--no-wait").stdout.strip()
     assert any(key.startswith(f"runs/{run_id}/input/") for key in account.fake_s3.objects)
     account.clock.sleep(1000)
@@ -110,7 +133,7 @@ def test_copies_of_a_run_that_is_not_waited_for(account: FakeAccount) -> None:
 
 def test_a_run_that_does_not_start_leaves_no_copies(account: FakeAccount) -> None:
     """Whatever ends it."""
-    put(account, flows=PACKED)
+    put_odd_names(account)
     account.fake_emr.start_error = KeyboardInterrupt()
     assert ask(account).exit_code == 130
     assert not any("/input/" in key for key in account.fake_s3.objects)
@@ -128,16 +151,25 @@ def test_what_aws_leaves_beside_flow_logs_is_passed_over(account: FakeAccount) -
     assert "CloudTrail" in line
 
 
-def test_misfits_are_said_and_end_with_1(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """run-emr and fetch-results both report the files that the mapper did not count because of their columns."""
-    monkeypatch.setattr("tests.fake_emr.COUNTERS", COUNTERS.replace("\t\tports=3", "\t\tports=3\n\t\tmisfit_files=2"))
-    put(account, **{f"{number}.gz": PACKED for number in range(3)})
+def test_what_the_maps_leave_out_is_named_and_ends_with_1(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """run-emr and fetch-results both name the files that were damaged or did not fit their layout on the cluster."""
+    put(account, **{"a.gz": PACKED, "b/late.gz": gzip.compress(2 * LINE), "b/other.gz": gzip.compress(LINE * 1000)})
+    sizes = [len(account.fake_s3.objects[f"mine/b/{name}.gz"]) for name in ("late", "other")]
+    assert sizes[0] % 8 != sizes[1] % 8
+    counters = {"maps_by_kernel": 2, "files_read": 1, "files_unreadable": 1, "misfit_files": 1}
+    counters |= {f"left_out_{size % 8}": (1 << 40) + size for size in sizes}
+    more = "".join(f"\n\t\t{name}={number}" for name, number in counters.items())
+    monkeypatch.setattr("tests.fake_emr.COUNTERS", COUNTERS.replace("\t\tports=3", f"\t\tports=3{more}"))
     ran = ask(account)
     fetched = command(account, "fetch-results")
     for result in (ran, fetched):
         assert result.exit_code == 1
-        assert "2 files, or parts of them, do not fit the layout" in result.stderr
-        assert "10 records read from 3 files: 7 counted" in result.stderr
+        for name, size in zip(("late", "other"), sizes, strict=True):
+            assert f"left out: {MINE}b/{name}.gz ({size} bytes): could not be read on the cluster or" in result.stderr
+        assert "10 records read from 1 file: 7 counted" in result.stderr
+        assert "2 left out (see above)" in result.stderr
     assert fetched.stdout.encode() == ANSWER
 
 

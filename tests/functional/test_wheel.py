@@ -29,7 +29,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
     assert "-py3-none-" in wheel.name
     assert wheel.name.endswith("-any.whl") == (request.param == "pure")
     with zipfile.ZipFile(wheel) as archive:
-        assert ("toptalkers/kernel/kernel.so" in archive.namelist()) == (request.param != "pure")
+        for name in ("kernel/kernel.so", "job/kernel-x86_64.so", "job/kernel-aarch64.so"):
+            assert (f"toptalkers/{name}" in archive.namelist()) == (request.param != "pure"), name
     subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
     return folder / "site"
 

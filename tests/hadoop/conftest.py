@@ -14,7 +14,7 @@ from toptalkers.hadoop.runtime import StreamingResult, run_streaming
 def hadoop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hadoop]:
     """Start HDFS and YARN as separate daemons, as on a cluster."""
     directory = tmp_path_factory.mktemp("hadoop")
-    with pseudo_distributed(directory, Path(__file__).with_name("daemon_jars.txt")) as running:
+    with pseudo_distributed(directory) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""A pseudo-distributed Hadoop for tests: HDFS and YARN daemons on 127.0.0.1, and a `hadoop` command for them."""
+"""A pseudo-distributed Hadoop for tests and the bench: HDFS and YARN daemons on 127.0.0.1, and a `hadoop` command."""
 
 import contextlib
 import os
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toptalkers.hadoop.jars import fetch_jars, parse_jar_list
+from toptalkers.hadoop.logs import Counters, LogReader
 from toptalkers.hadoop.runtime import find_java, write_settings
 from toptalkers.machine.leash import leashed
 
@@ -31,23 +32,47 @@ JVM_FLAGS = [
 
 START_TIMEOUT_S = 90
 
+JAR_LIST = Path(__file__).with_name("daemon_jars.txt")
+"""Hadoop's jars without the shaded client, because daemons need all of them."""
+
+_QUICK = "-Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+QUICK_TASKS = {
+    "mapreduce.map.memory.mb": "512",
+    "mapreduce.reduce.memory.mb": "512",
+    "mapreduce.task.io.sort.mb": "64",
+    "mapreduce.map.java.opts": _QUICK,
+    "mapreduce.reduce.java.opts": _QUICK,
+}
+"""Settings of small tasks, of which a test starts many."""
+
 
 @dataclass(frozen=True)
 class Hadoop:
     """Running daemons, and how to reach them.
 
-    `launcher` knows what mrjob asks of a `hadoop` command: `version`, `fs` and `jar`. `environment` has it on
-    its `PATH`.
+    Attributes:
+        launcher: a `hadoop` command that knows what mrjob asks of it: `version`, `fs` and `jar`.
+        streaming_jar: the jar of Hadoop Streaming, for `hadoop jar`.
+        environment: the environment of the launcher, with itself on the `PATH`.
+        daemons: the process id of each daemon, by the names in `DAEMONS`.
+
     """
 
     launcher: Path
     streaming_jar: Path
     environment: Mapping[str, str]
+    daemons: Mapping[str, int]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `hadoop ARGUMENTS`; raise CalledProcessError, with its output in the notes, if it fails."""
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `hadoop ARGUMENTS` in a folder; raise CalledProcessError, with its output in the notes, if it fails."""
         done = subprocess.run(
-            [str(self.launcher), *arguments], env=self.environment, capture_output=True, text=True, check=False
+            [str(self.launcher), *arguments],
+            env=self.environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         try:
             done.check_returncode()
@@ -56,14 +81,44 @@ class Hadoop:
             raise
         return done
 
+    def put(self, source: Path, target: str) -> None:
+        """Copy a file, or a folder with all below it, to HDFS under a new name, and the folders that lead there."""
+        if "/" in target:
+            self.run("fs", "-mkdir", "-p", target.rpartition("/")[0])
+        self.run("fs", "-put", str(source), target)
+
+    def run_streaming(self, arguments: Sequence[str], cwd: Path | None = None) -> Counters:
+        """Run one streaming job with the arguments of EMR's `hadoop-streaming`, in a folder; return its counters.
+
+        They are by the names that Hadoop's log has: `CPU time spent (ms)` and `Peak Map Physical memory (bytes)` are in
+        the group `Map-Reduce Framework`. Raises CalledProcessError if the job fails.
+        """
+        log = LogReader()
+        for line in self.run("jar", str(self.streaming_jar), *arguments, cwd=cwd).stdout.splitlines(keepends=True):
+            log.read_line(line)
+        return log.counters
+
+    def parts(self, folder: str, into: Path) -> list[bytes]:
+        """Return the content of the part files of a folder in HDFS, copied into a new folder of this machine first."""
+        self.run("fs", "-get", folder, str(into))
+        return [path.read_bytes() for path in sorted(into.glob("part-*"))]
+
 
 @contextlib.contextmanager
-def pseudo_distributed(directory: Path, jar_list: Path) -> Iterator[Hadoop]:
-    """Start the four daemons below an empty directory; at the end they and all their containers are stopped."""
-    jars = fetch_jars(parse_jar_list(jar_list.read_text()))
+def pseudo_distributed(
+    directory: Path, *, node_mib: int = 4096, tasks: Mapping[str, str] = QUICK_TASKS
+) -> Iterator[Hadoop]:
+    """Start the four daemons below an empty directory; at the end they and all their containers are stopped.
+
+    `node_mib` is the memory that containers may have together, `tasks` are the settings of maps and reducers.
+    """
+    jars = fetch_jars(parse_jar_list(JAR_LIST.read_text()))
     java = find_java()
     conf_dir = directory / "conf"
-    write_settings(conf_dir, _settings(directory, jars))
+    settings = _settings(directory, jars)
+    settings["yarn-site.xml"]["yarn.nodemanager.resource.memory-mb"] = str(node_mib)
+    settings["mapred-site.xml"] |= tasks
+    write_settings(conf_dir, settings)
     # The HDFS daemons need their web pages on the class path; empty folders are enough.
     for name in ("hdfs", "datanode", "static"):
         (conf_dir / "webapps" / name).mkdir(parents=True)
@@ -100,7 +155,8 @@ def pseudo_distributed(directory: Path, jar_list: Path) -> Iterator[Hadoop]:
                     start_new_session=True,
                 )
         _wait_until_ready(daemons, logs)
-        hadoop = Hadoop(launcher, streaming_jar, environment)
+        pids = {name: process.pid for name, process in daemons.items()}
+        hadoop = Hadoop(launcher, streaming_jar, environment, pids)
         hadoop.run("fs", "-mkdir", "-p", ".")  # the user's home, to which paths without a scheme are relative
         yield hadoop
     finally:
@@ -114,7 +170,6 @@ def _settings(directory: Path, jars: Sequence[Path]) -> dict[str, dict[str, str]
         return f"127.0.0.1:{next(ports)}"
 
     class_path = ",".join(map(str, jars))
-    child = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC --add-opens=java.base/java.lang=ALL-UNNAMED"
     return {
         "core-site.xml": {
             "fs.defaultFS": f"hdfs://{address()}",
@@ -128,6 +183,8 @@ def _settings(directory: Path, jars: Sequence[Path]) -> dict[str, dict[str, str]
             "dfs.datanode.http.address": "127.0.0.1:0",
             "dfs.datanode.ipc.address": "127.0.0.1:0",
             "dfs.namenode.safemode.extension": "0",
+            # A client that closes a file a little too early asks again only after this time, else 400 ms.
+            "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "10",
         },
         "yarn-site.xml": {
             "yarn.resourcemanager.address": address(),
@@ -142,7 +199,6 @@ def _settings(directory: Path, jars: Sequence[Path]) -> dict[str, dict[str, str]
             "yarn.nodemanager.localizer.address": address(),
             "yarn.nodemanager.webapp.address": "127.0.0.1:0",
             "yarn.nodemanager.aux-services": "mapreduce_shuffle",
-            "yarn.nodemanager.resource.memory-mb": "4096",
             "yarn.nodemanager.resource.cpu-vcores": "4",
             "yarn.nodemanager.vmem-check-enabled": "false",
             "yarn.nodemanager.pmem-check-enabled": "false",
@@ -159,13 +215,8 @@ def _settings(directory: Path, jars: Sequence[Path]) -> dict[str, dict[str, str]
             "mapreduce.framework.name": "yarn",
             "mapreduce.application.classpath": class_path,
             "mapreduce.shuffle.port": "0",
-            "mapreduce.map.memory.mb": "512",
-            "mapreduce.reduce.memory.mb": "512",
-            "mapreduce.task.io.sort.mb": "64",
-            "mapreduce.map.java.opts": f"-Xmx384m {child}",
-            "mapreduce.reduce.java.opts": f"-Xmx384m {child}",
             "yarn.app.mapreduce.am.resource.mb": "512",
-            "yarn.app.mapreduce.am.command-opts": f"-Xmx384m {child}",
+            "yarn.app.mapreduce.am.command-opts": _QUICK,
             "yarn.app.mapreduce.am.staging-dir": "/staging",
             "yarn.app.mapreduce.am.scheduler.heartbeat.interval-ms": "100",
             "mapreduce.client.progressmonitor.pollinterval": "200",

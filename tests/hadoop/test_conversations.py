@@ -135,7 +135,7 @@ def test_the_steps_on_daemons(hadoop: Hadoop, tmp_path: Path) -> None:
     steps = plan_steps(
         PAIRS,
         inputs=["conversations"],
-        gluing="offsets",
+        is_gzip=True,
         bundle=f"file://{Path(count_flows.__file__).parent}/",
         output="pairs/",
         between="between/",

@@ -1,7 +1,9 @@
 """The planned steps on the embedded Hadoop: the same bytes as the local engine, however files share a map."""
 
+import bz2
 import gzip
 import json
+import lzma
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +17,8 @@ from tests.hadoop.pseudo_distributed import Hadoop
 from toptalkers.answer.parts import read_part
 from toptalkers.engines import local
 from toptalkers.job import count_flows, steps
-from toptalkers.job.steps import Gluing, plan_steps
+from toptalkers.job.bundle import installed_kernels
+from toptalkers.job.steps import plan_steps
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
 from toptalkers.runs.input.patterns import group_addresses
@@ -57,18 +60,35 @@ MIXED = WITH_HEADERS | {
     "i.gz": gzip.compress(b""),
 }
 PLAIN = MIXED | {"j.log": lines(SWAPPED, *map(swapped_record, range(4000)))}
+OF_ALL_KINDS = PLAIN | {
+    "flows-1-2026": gzip.compress(lines(*map(default_record, range(1000)))),
+    "k.bz2": bz2.compress(lines(SWAPPED, *map(swapped_record, range(50)))) + bz2.compress(lines(swapped_record(7))),
+    "l": bz2.compress(lines(*map(default_record, range(30)))),
+    "m.xz": lzma.compress(lines(*map(default_record, range(20)))),
+    "n.gz": gzip.compress(gzip.compress(lines(*map(default_record, range(11))))) * 2,
+    "o.log": lines(*map(default_record, range(9))).replace(b"\n", b"\r\n"),
+    "p": lines(*map(default_record, range(8)))[:-1],
+    "q.log": b"",
+}
 
 
 def run(
-    embedded: Embedded, query: Query, gluing: Gluing, *, keeps: bool = False, patterns: Sequence[str] = ()
+    embedded: Embedded, query: Query, *, keeps: bool = False, patterns: Sequence[str] = (), largest_bytes: int = 0
 ) -> bytes:
-    """Run the planned steps over the folder `in`; return the answer as `fetch-results` gives it."""
+    """Run the planned steps over the folder `in`; return the answer as `fetch-results` gives it.
+
+    `largest_bytes` is told to the plan instead of the size of the largest file that is not named .gz.
+    """
+    files = [path for path in (embedded.directory / "in").rglob("*") if path.is_file()]
+    plain = [path.stat().st_size for path in files if path.suffix != ".gz"]
     planned = plan_steps(
         query,
         inputs=["in/"],
         patterns=patterns,
-        gluing=gluing,
+        is_gzip=not plain,
+        largest_bytes=largest_bytes or max(plain, default=0),
         bundle=BUNDLE,
+        kernels=installed_kernels(),
         output="out/",
         between="toptalkers/run/aggregate/",
         keep_all_ports=keeps,
@@ -88,25 +108,17 @@ def counted_here(embedded: Embedded, query: Query, top: int = 0) -> bytes:
     return b"".join(local.count_files(query, find_inputs([str(embedded.directory / "in")]).files, top=top).chunks)
 
 
-@pytest.mark.parametrize(
-    ("gluing", "files"),
-    [("headers", WITH_HEADERS), ("offsets", MIXED), ("never", PLAIN)],
-    ids=["headers", "offsets", "never"],
-)
-def test_files_of_all_kinds_count_as_they_do_alone(embedded: Embedded, gluing: Gluing, files: dict[str, bytes]) -> None:
-    """Small files share maps where possible, and no file's header applies to the next one."""
+@pytest.mark.parametrize("largest_bytes", [0, steps.SHARED_BYTES + 1], ids=["sharing maps", "a map a file"])
+@pytest.mark.parametrize("files", [WITH_HEADERS, MIXED, PLAIN, OF_ALL_KINDS])
+def test_files_of_all_kinds_count_as_they_do_alone(
+    embedded: Embedded, files: dict[str, bytes], largest_bytes: int
+) -> None:
+    """Whatever shares a map, no file's header applies to the next one, and kinds are told by content."""
     embedded.write({f"in/{name}": content for name, content in files.items()})
     query = Query.parse(metric="bytes")
-    answer = run(embedded, query, gluing)
+    answer = run(embedded, query, largest_bytes=largest_bytes)
     assert answer == counted_here(embedded, query)
     assert answer.count(b"\n") == 15
-
-
-def test_without_offsets_mixed_files_would_count_wrongly(embedded: Embedded) -> None:
-    """The test above can fail: files of several kinds, joined as if each had a header, give another answer."""
-    embedded.write({f"in/{name}": content for name, content in MIXED.items()})
-    query = Query.parse(metric="bytes")
-    assert run(embedded, query, "headers") != counted_here(embedded, query)
 
 
 def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
@@ -114,19 +126,26 @@ def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
     other = default_record(1).replace(" 443 ", " 8443 ")
     embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(20)), other))})
     query = Query.parse()
-    answer = run(embedded, query, "offsets", keeps=True)
+    answer = run(embedded, query, keeps=True)
     assert answer == counted_here(embedded, query)
     sums = b"".join(map(gzip.decompress, embedded.output("toptalkers/run/aggregate")))
     assert b":8443\t1\n" in sums
 
 
+def test_no_sums_are_sorted(embedded: Embedded) -> None:
+    """Empty files between the steps, for which there is no map, make an empty answer."""
+    embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(9))))})
+    assert run(embedded, Query.parse(ports="1")) == b""
+
+
 def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each mapper of the second step sends its own first talkers; the first of all are the first of the output."""
     monkeypatch.setattr(steps, "REDUCER_BYTES", 1)
+    monkeypatch.setattr(steps, "SORT_SPLIT_BYTES", 100)
     embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(100))))})
     query = Query.parse(metric="bytes")
     planned = plan_steps(
-        query, top=3, inputs=["in/"], gluing="offsets", bundle=BUNDLE, output="out/", between="sums/", input_bytes=3
+        query, top=3, inputs=["in/"], is_gzip=True, bundle=BUNDLE, output="out/", between="sums/", input_bytes=3
     )
     for step in planned:
         result = embedded.run(*step.arguments, map_slots=2)
@@ -166,9 +185,9 @@ def test_on_a_cluster_that_is_there_already(hadoop: Hadoop, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("gluing", "is_any", "hourly"), [("headers", False, True), ("headers", True, False), ("never", False, False)]
+    ("shares", "is_any", "hourly"), [(True, False, True), (True, True, False), (False, False, False)]
 )
-def test_c2_hadoop_reads_what_patterns_match(embedded: Embedded, gluing: Gluing, *, is_any: bool, hourly: bool) -> None:
+def test_c2_hadoop_reads_what_patterns_match(embedded: Embedded, *, shares: bool, is_any: bool, hourly: bool) -> None:
     """Patterns for the folders, or files, of some accounts, Regions and hours: exactly these are counted."""
     wanted = []
     for number, (of, region, hour) in enumerate(
@@ -193,6 +212,6 @@ def test_c2_hadoop_reads_what_patterns_match(embedded: Embedded, gluing: Gluing,
     ]
     assert len(patterns) == 1
     query = Query.parse(metric="bytes")
-    answer = run(embedded, query, gluing, patterns=patterns)
+    answer = run(embedded, query, patterns=patterns, largest_bytes=0 if shares else steps.SHARED_BYTES + 1)
     read = [str(embedded.directory / one) for one in wanted]
     assert answer == b"".join(local.count_files(query, find_inputs(read).files).chunks)

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from tests.hadoop.conftest import Embedded
+from toptalkers.job.steps import ADDING
 
 pytestmark = pytest.mark.hadoop
 
@@ -128,15 +129,16 @@ class TestShuffle:
         embedded.run(*self.SORT, *IN_OUT, "-mapper", "cat", "-reducer", "cat")
         assert embedded.output() == [b"a:1\t10\t\nc:1\t9\t\na:2\t2\t\nb:1\t2\t\n"]
 
-    def test_aggregate_combines_and_keeps_ipv6(self, embedded: Embedded) -> None:
-        """`-reducer aggregate` has its own combiner, and splits only at the first colon."""
+    @pytest.mark.parametrize(("reducer", "combined"), [("aggregate", (5, 1)), (ADDING, (0, 0))])
+    def test_aggregate_keeps_ipv6(self, embedded: Embedded, reducer: str, combined: tuple[int, int]) -> None:
+        """`-reducer aggregate` splits only at the first colon, as its class does, and only the word has a combiner."""
         key = "[2001:db8::1]:[2001:db8::2]:443"
         embedded.write({"in/a": f"LongValueSum:{key}\t2\n" * 5})
-        result = embedded.run(*IN_OUT, "-mapper", "cat", "-reducer", "aggregate")
+        result = embedded.run(*IN_OUT, "-mapper", "cat", "-reducer", reducer)
         assert result.exit_code == 0, result.why_failed()
         assert embedded.output() == [f"{key}\t10\n".encode()]
-        assert result.counters["Map-Reduce Framework"]["Combine input records"] == 5
-        assert result.counters["Map-Reduce Framework"]["Combine output records"] == 1
+        framework = result.counters["Map-Reduce Framework"]
+        assert (framework["Combine input records"], framework["Combine output records"]) == combined
 
     def test_an_existing_output_fails_before_it_begins(self, embedded: Embedded) -> None:
         """No job is submitted, and the reason names the directory."""

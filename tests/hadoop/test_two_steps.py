@@ -24,7 +24,7 @@ def planned(source: str, between: str, target: str) -> list[list[str]]:
     steps = plan_steps(
         Query(),
         inputs=[source],
-        gluing="offsets",
+        is_gzip=True,
         bundle=f"file://{STREAMING}/",
         output=target,
         between=between,

@@ -1,5 +1,8 @@
 """The bench's report keeps other text unchanged, and its bounds can fail."""
 
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,6 +13,9 @@ from bench.bounds import Bound, check
 from bench.chart import Panel, draw
 from bench.part import same, table
 from bench.report import BEGIN, END, replace_section, write_section
+from bench.tools import PEERS
+from tests.frames import frames_of
+from toptalkers.job.steps import GZIP_DELIMITER
 
 PROSE = "# Title\n\n{one}\n\nBy hand, \\1 too.\n\n{two}\nThe end.\n"
 
@@ -76,3 +82,14 @@ def test_a_table_is_markdown_of_even_width() -> None:
     lines = table(("name", "time"), [("a long name", "1 s"), ("b", "10.00 s")]).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[1].startswith("| :--")
+
+
+@pytest.mark.parametrize("how", ["drop", "unpack", "count"])
+def test_a_mapper_that_stops_early_reads_all_and_prints_nothing(how: str) -> None:
+    """Each mapper of the split takes the words of count_files.py, reads its input to the end, and sends no line."""
+    line = b"2 123456789012 eni-0a1b2c3d 10.0.0.1 10.0.1.9 40000 443 6 10 8400 1793491200 1793491260 ACCEPT OK\n"
+    frames = frames_of([gzip.compress(line * 5000), gzip.compress(line)], GZIP_DELIMITER.encode())
+    words = [sys.executable, str(PEERS / "frames_script.py"), how, "--delimiter", GZIP_DELIMITER, "--ports", "0-1024"]
+    done = subprocess.run(words, input=frames, capture_output=True, check=True)
+    assert done.stdout == b""
+    assert (b"counter:toptalkers,records_read,5001" in done.stderr) == (how == "count")

@@ -1,48 +1,52 @@
-"""docs/choosing.md: its table is what its arithmetic gives, and what run-emr plans."""
-
-import re
+"""docs/choosing.md: its table is what `scripts/bench emr` computes from the numbers of run-emr."""
 
 import pytest
 
+from bench.emr import ATHENA_DOLLARS_PER_BYTE, EGRESS_DOLLARS_PER_BYTE, LINE_BYTES_PER_SECOND, format_ways
 from tests.render import ROOT
+from toptalkers.runs.cluster.one_instance import BYTES_PER_SECOND, STARTING_MINUTES, choose_instance
 from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, dollars
-from toptalkers.runs.cluster.sizing import size_cluster
+from toptalkers.runs.cluster.sizing import BYTES_PER_VCPU_SECOND, WORK_OF_CONVERSATIONS, size_cluster
 
 TEXT = (ROOT / "docs/choosing.md").read_text()
-ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in TEXT.splitlines()
-    if re.match(r"\| [0-9]+ [GT]B", line)
-]
 
 
-def money(cell: str) -> float:
-    return float(cell.rpartition("$")[2])
+def test_the_table_is_computed() -> None:
+    """The page has the table as the bench writes it."""
+    assert format_ways() in TEXT
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_the_table_is_the_arithmetic(row: list[str]) -> None:
-    """Minutes and dollars of each way, to the precision that the table shows."""
-    number, unit = row[0].split()
-    size = int(number) * (10**12 if unit == "TB" else 10**9)
-    laptop, instance, athena, emr = row[1:]
-    assert money(laptop) == pytest.approx(0.09 * size / 1e9, abs=0.006)
-    minutes = 3 + size / 0.5e9 / 60
-    assert float(instance.split()[0]) == pytest.approx(minutes, abs=0.5)
-    assert money(instance) == pytest.approx(16 * EC2_PER_VCPU_HOUR["c7g"] * minutes / 60, abs=0.006)
-    assert money(athena) == pytest.approx(5 * size / 1e12)
-    sizing = size_cluster(size)
-    assert emr == f"{sizing.minutes} min, ${dollars(sizing):.2f}"
+def test_a_row_by_hand() -> None:
+    """100 GB: the line takes 800 s; the instance 3 minutes and 200 s; Athena half a dollar; EMR what it plans."""
+    (row,) = [line for line in TEXT.splitlines() if line.startswith("| 100 GB")]
+    laptop, instance, athena, emr = [cell.strip() for cell in row.strip("|").split("|")][1:]
+    assert laptop == "13 min, $9.00"
+    assert instance == "7.0 min, $0.07"
+    assert round(16 * EC2_PER_VCPU_HOUR["c7g"] * 7 / 60, 2) == 0.07
+    assert athena.endswith("$0.50")
+    sizing = size_cluster(10**11)
+    assert emr == f"{sizing.minutes} min, ${dollars(sizing):.2f}, {sizing.core} + 1 nodes"
 
 
-def test_the_table_has_its_sizes() -> None:
-    """Four sizes, a factor of ten apart."""
-    assert [row[0] for row in ROWS] == ["1 GB", "10 GB", "100 GB", "1 TB"]
+def test_the_text_names_the_numbers() -> None:
+    """What the arithmetic tells in words are the constants of the program."""
+    one = choose_instance(10**9)
+    assert one is not None
+    assert one.instance_type == "c7g.4xlarge"
+    assert EC2_PER_VCPU_HOUR["c7g"] * 16 == pytest.approx(0.58)
+    assert f"{BYTES_PER_SECOND / 1e9} GB/s from S3" in TEXT
+    assert f"{STARTING_MINUTES} minutes to start" in TEXT
+    assert f"{BYTES_PER_VCPU_SECOND >> 20} MiB/s per vCPU" in TEXT
+    assert f"{LINE_BYTES_PER_SECOND / 1e6:.0f} MB/s" in TEXT
+    assert f"${EGRESS_DOLLARS_PER_BYTE * 1e9:.2f} per GB" in TEXT
+    assert f"${ATHENA_DOLLARS_PER_BYTE * 1e12:.0f} per TB" in TEXT
+    assert WORK_OF_CONVERSATIONS == 50
+    assert "fifty times the work" in " ".join(TEXT.split())
 
 
 def test_ten_terabytes_an_hour() -> None:
-    """The example of many nodes."""
-    sizing = size_cluster(10**13, max_nodes=200)
-    assert sizing.core == 200
-    assert sizing.minutes < 60
-    assert dollars(sizing) == pytest.approx(35, abs=1)
+    """The example of many nodes is the least number of nodes that needs less than an hour."""
+    sizing = size_cluster(10**13, core=58)
+    assert sizing.minutes <= 60 < size_cluster(10**13, core=57).minutes
+    assert dollars(sizing) == pytest.approx(12, abs=0.5)
+    assert "take 58 nodes, and about $12" in " ".join(TEXT.split())

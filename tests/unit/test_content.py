@@ -81,12 +81,20 @@ def reversed_columns(content: bytes) -> bytes:
     return b"\n".join(b" ".join(line.split(b" ")[::-1]) for line in content.split(b"\n"))
 
 
+def packed_times(times: int) -> Callable[[bytes], bytes]:
+    def pack(content: bytes) -> bytes:
+        for _ in range(times):
+            content = gzip.compress(content)
+        return content
+
+    return pack
+
+
 WRAPPED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "twice": (lambda content: gzip.compress(gzip.compress(content)), "gzip"),
+    "five times": (packed_times(5), "4 times"),
     "tar": (tarred, "tar"),
     "tar, packed": (lambda content: gzip.compress(tarred(content)), "tar"),
     "zip": (zipped, "zip"),
-    "xz": (lzma.compress, "xz"),
     "envelopes": (enveloped, "envelopes"),
     "JSON": (json_lines, "JSON"),
     "CSV": (as_csv, "CSV"),
@@ -99,19 +107,24 @@ WRAPPED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 @given(records=RECORDS, header=st.booleans(), stamped=st.booleans(), ends=st.booleans())
-def test_flow_logs_read_right_by_the_right_name(*, records: list[str], header: bool, stamped: bool, ends: bool) -> None:
-    """Plain or compressed, with a header or stamps: correct under its name, or with another ending."""
+def test_flow_logs_are_read_by_any_name_that_is_true(
+    *, records: list[str], header: bool, stamped: bool, ends: bool
+) -> None:
+    """Plain or compressed, once or more, with a header or stamps; but what is named .gz or .bz2 must be packed."""
     lines = [*([HEADER] if header else []), *records]
     if stamped:
         lines = [f"2026-11-23T18:00:00.000Z {line}" for line in lines]
     content = ("\n".join(lines) + "\n" * ends).encode()
     assert judge("a", content) == judge("a.log", b"\xef\xbb\xbf" + content) == Content("right")
-    for pack, ending in ((gzip.compress, ".gz"), (bz2.compress, ".bz2")):
-        assert judge(f"a{ending}", pack(content)) == Content("right")
-        for name in ("flows-1-2026-11-23-17-00-00-0a1b", "a.log", "a.gzip", "a.GZ"):
-            assert judge(name, pack(content)) == Content("renamed", ending)
-    assert judge("a.gz", bz2.compress(content)) == Content("renamed", ".bz2")
-    assert judge("a.gz", content) == Content("unreadable", "named .gz, but not compressed so")
+    packs: list[tuple[Callable[[bytes], bytes], str]] = [
+        *((gzip.compress, ".gz"), (bz2.compress, ".bz2"), (lzma.compress, ".xz"), (packed_times(4), ".gz"))
+    ]
+    for pack, ending in packs:
+        for name in (f"a{ending}", "flows-1-2026-11-23-17-00-00-0a1b", "a.log", "a.gzip", "a.GZ"):
+            assert judge(name, pack(content)) == Content("right")
+    assert judge("a.gz", bz2.compress(content)) == Content("right")
+    for ending, other in ((".gz", content), (".bz2", content), (".bz2", gzip.compress(content))):
+        assert judge(f"a{ending}", other) == Content("unreadable", f"named {ending}, but not compressed so")
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
@@ -123,7 +136,7 @@ def test_what_a_cluster_would_misread_is_named(kind: str, records: list[str]) ->
     for name, stored in (("a", content), ("flows", gzip.compress(content)), ("a.log.gz", gzip.compress(content))):
         judged = judge(name, stored)
         assert judged.kind == "unreadable"
-        assert word in judged.what or judged.what == "gzip within gzip"
+        assert word in judged.what
 
 
 @given(records=RECORDS, cut=st.integers(1, 30))

@@ -124,9 +124,7 @@ def test_all_that_is_installed_here_is_in_the_lock() -> None:
     assert strays.keys() <= with_python, strays
 
 
-def test_the_build_asks_for_the_same_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If there is no compiler, hatch_build.py installs the one that the tests know."""
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CC", raising=False)
+def test_the_build_asks_for_the_same_compiler() -> None:
+    """The compiler that hatch_build.py installs for a build is the one that the tests know."""
     hook = object.__new__(hatch_build.KernelBuildHook)
     assert hook.dependencies() == GROUPS["compiler"]

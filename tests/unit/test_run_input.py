@@ -1,6 +1,9 @@
 """The input of a run, the size of its cluster, and its record."""
 
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,7 +50,7 @@ def test_all_of_it_without_a_time(account: FakeAccount) -> None:
     account.fake_s3.objects["quarantine/2026/11/23/18/x"] = b"x"
     read = pick(account)
     assert keys(read) == ["flowlogs/"]
-    assert (read.objects, read.size_bytes, read.gluing, read.notes) == (2, 150, "headers", ())
+    assert (read.objects, read.size_bytes, read.is_gzip, read.notes) == (2, 150, True, ())
 
 
 def test_hours_with_a_margin(account: FakeAccount) -> None:
@@ -85,7 +88,7 @@ def test_direct_delivery(account: FakeAccount, folder: str) -> None:
     read = pick(account, since="2026-11-23T18:00", until="2026-11-23T19:00")
     # An hour's part of a day is told by the names of the files.
     assert keys(read) == [f"{folder}/{AWS_FILE}" if folder == DIRECT else f"{folder}/"]
-    assert read.gluing == "headers"
+    assert read.is_gzip
     assert pick(account).objects == 1
     with pytest.raises(ToptalkersError, match="at the time asked for"):
         pick(account, since="2026-11-25T18:00")
@@ -101,21 +104,31 @@ def test_both_ways_count_twice(account: FakeAccount) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "gluing"),
+    ("sizes", "largest"),
     [
-        ([f"mine/AWSLogs/1/vpcflowlogs/r/2026/11/23/{AWS_FILE}"], "headers"),
-        (["mine/invocation.gz"], "offsets"),
-        ([f"mine/AWSLogs/{AWS_FILE}", "mine/export.gz"], "offsets"),
-        (["mine/plain.log", "mine/a.gz"], "never"),
-        (["flowlogs/invocation.gz"], "offsets"),
+        ({"a.gz": 9, f"AWSLogs/{AWS_FILE}": 5}, None),
+        ({"a.gz": 90, "plain.log": 1}, "plain.log"),
+        ({"b.bz2": 30, "c.xz": 1, "d.GZ": 1}, "b.bz2"),
+        ({"b.bz2": 1, "c.xz": 1, "d.GZ": 30}, "d.GZ"),
     ],
 )
-def test_kinds_are_told_by_name(account: FakeAccount, names: list[str], gluing: str) -> None:
-    """Files that may have no header are not joined as if they had one."""
-    account.fake_s3.objects |= {name: PACKED if name.endswith(".gz") else LINE for name in names}
-    folder = names[0].partition("/")[0]
-    assert pick(account, f"s3://{BUCKET}/{folder}").gluing == gluing
-    assert pick(account, f"s3://{BUCKET}/{folder}").uris == (f"s3://{BUCKET}/{folder}/",)
+def test_what_hadoop_could_split(account: FakeAccount, sizes: dict[str, int], largest: str | None) -> None:
+    """The largest object that is not named .gz is known, and whether there is any."""
+    packs: dict[str, Callable[[bytes], bytes]] = {".bz2": bz2.compress, ".xz": lzma.compress, ".gz": gzip.compress}
+    stored = {
+        f"mine/{name}": packs.get(f".{name.lower().rpartition('.')[2]}", bytes)(noise(size))
+        for name, size in sizes.items()
+    }
+    account.fake_s3.objects |= stored
+    read = pick(account, f"s3://{BUCKET}/mine/")
+    assert read.is_gzip == (largest is None)
+    assert read.largest_bytes == (len(stored[f"mine/{largest}"]) if largest else 0)
+    assert read.uris == (f"s3://{BUCKET}/mine/",)
+
+
+def noise(records: int) -> bytes:
+    """Records that differ, so that packed they are larger if they are more."""
+    return b"".join(LINE.replace(b" 100 ", b" %d " % (number * 7919 % 99_991)) for number in range(200 * records))
 
 
 def test_one_object(account: FakeAccount) -> None:
@@ -167,10 +180,10 @@ def test_sizing() -> None:
     """By the bytes, within limits; by the recipe's rule; as requested; Spot leaves one core node on demand."""
     gib = 1 << 30
     assert (size_cluster(0).core, size_cluster(0).task) == (1, 0)
-    assert size_cluster(50 * gib).core == 3
+    assert size_cluster(140 * gib).core == 3
     assert size_cluster(5000 * gib).core == 20
-    assert size_cluster(5000 * gib).minutes > size_cluster(50 * gib).minutes
-    spot = size_cluster(50 * gib, spot=True)
+    assert size_cluster(5000 * gib).minutes > size_cluster(140 * gib).minutes
+    spot = size_cluster(140 * gib, spot=True)
     assert (spot.core, spot.task, spot.spot) == (1, 2, True)
     asked = size_cluster(0, core=2, task=5, instance_type="r7g.4xlarge")
     assert (asked.instances, asked.map_slots) == (8, 16 * 7)
@@ -197,10 +210,18 @@ def test_s5_the_most_nodes() -> None:
     """S5: --max-nodes moves the limit, and the reason says that there is one."""
     tib = 1 << 40
     assert size_cluster(tib).core == 20
-    assert "would need 59 nodes; the limit is 20 (--max-nodes" in size_cluster(tib).reason
-    assert size_cluster(tib, max_nodes=100).core == 59
+    assert "would need 21 nodes; the limit is 20 (--max-nodes" in size_cluster(tib).reason
+    assert size_cluster(tib, max_nodes=100).core == 21
     assert size_cluster(tib, max_nodes=3).core == 3
     assert size_cluster(tib, max_nodes=3, core=7).core == 7
+
+
+def test_nodes_that_count_in_python_are_more() -> None:
+    """A bundle without a kernel for the nodes takes a larger cluster for the same time."""
+    gib = 1 << 30
+    assert size_cluster(40 * gib).core == 1
+    assert size_cluster(40 * gib, has_kernel=False).core == 4
+    assert size_cluster(gib, is_joined=True) == size_cluster(gib, is_joined=True, has_kernel=False)
 
 
 def test_s6_very_many_objects_have_a_larger_primary() -> None:

@@ -21,7 +21,7 @@ from tests.unit.test_template import CFN_LINT, CHECKOV, statements
 from toptalkers.aws.stack import TEMPLATE_BODY_BYTES
 from toptalkers.capture.our_stack import OurStack
 from toptalkers.cli.render import render
-from toptalkers.job.bundle import SCRIPTS
+from toptalkers.job.bundle import NODE_KERNELS, SCRIPTS
 from toptalkers.question.query import Query
 from toptalkers.render.schedule import key_of, parse_at, token_of
 from toptalkers.render.state_machine import LONGEST
@@ -311,7 +311,7 @@ def test_scripts_are_uploaded_when_asked(account: FakeAccount) -> None:
     assert "PutObject" not in account.fake_s3.calls
     command(account, "render", "schedule", "--upload")
     uploaded = [key for key in account.fake_s3.objects if key.startswith("code/")]
-    assert sorted(key.rpartition("/")[2] for key in uploaded) == sorted(SCRIPTS)
+    assert sorted(key.rpartition("/")[2] for key in uploaded) == sorted((*SCRIPTS, *NODE_KERNELS))
     assert "not yet" not in command(account, "render", "schedule").stderr
 
 

@@ -13,14 +13,24 @@ from hypothesis import strategies as st
 
 from toptalkers.errors import UsageError
 from toptalkers.job import count_flows, port_filter
-from toptalkers.job.steps import LONGEST_ARGUMENT, MIB, Gluing, Step, emr_steps, plan_steps, render_steps
+from toptalkers.job.steps import (
+    ADDING,
+    LONGEST_ARGUMENT,
+    MIB,
+    SHARED_BYTES,
+    SORTER_BYTES,
+    Step,
+    emr_steps,
+    plan_steps,
+    render_steps,
+)
 from toptalkers.question.conversations import RECORD_KEY
 from toptalkers.question.digest import DIGEST_KEY, digest_texts
 from toptalkers.question.query import Query
 
 PLACES: dict[str, Any] = {
     "inputs": ["s3://bucket/flowlogs/"],
-    "gluing": "headers",
+    "is_gzip": True,
     "bundle": "s3://bucket/code/abc/",
     "output": "s3://bucket/runs/1/toptalkers/",
     "between": "toptalkers/1/aggregate/",
@@ -41,13 +51,23 @@ def settings(step: Step) -> dict[str, str]:
     return dict(one.split("=", 1) for one in option(step, "-D"))
 
 
+MAPPER = ("count_files.py", "count_flows.py", "node_kernel.py")
+
+
+def names(step: Step) -> list[str]:
+    """Return the names of the files that travel with a step from the bundle."""
+    return [uri.removeprefix(PLACES["bundle"]) for uri in option(step, "-files")[0].split(",")]
+
+
 def test_the_two_steps() -> None:
     """Step 1 counts and writes the sums; step 2 sorts, and only it writes the answer."""
     first, second = plan(Query.parse(metric="bytes", ports="22,443"))
     assert (first.name, second.name) == ("flowlogs-aggregate", "flowlogs-sort")
-    assert option(first, "-mapper") == ["python3 count_flows.py --metric bytes --ports 22,443 --action ACCEPT"]
-    assert option(first, "-reducer") == ["aggregate"]
-    assert option(first, "-files") == ["s3://bucket/code/abc/count_flows.py"]
+    assert option(first, "-mapper") == [
+        "python3 count_files.py --delimiter KK --metric bytes --ports 22,443 --action ACCEPT"
+    ]
+    assert option(first, "-reducer") == [ADDING]
+    assert names(first) == [*MAPPER]
     assert option(first, "-output") == option(second, "-input") == ["toptalkers/1/aggregate/"]
     assert option(second, "-mapper") == ["cat"]
     assert option(second, "-output") == ["s3://bucket/runs/1/toptalkers/"]
@@ -57,9 +77,9 @@ def test_the_two_steps() -> None:
 @pytest.mark.parametrize(
     ("question", "key_fields", "reducer", "sorting", "mapper", "cut"),
     [
-        ({"by": "srcaddr"}, None, "aggregate", "-k2,2nr -k1,1", "cat", "cut -f1,2"),
-        ({"by": "srcaddr,dstport", "metric": "bytes"}, "2", "aggregate", "-k3,3nr -k1,2", "cat", "cut -f1-3"),
-        ({"by": "hour,pair,srcport"}, "4", "aggregate", "-k5,5nr -k1,4", "cat", "cut -f1-5"),
+        ({"by": "srcaddr"}, None, ADDING, "-k2,2nr -k1,1", "cat", "cut -f1,2"),
+        ({"by": "srcaddr,dstport", "metric": "bytes"}, "2", ADDING, "-k3,3nr -k1,2", "cat", "cut -f1-3"),
+        ({"by": "hour,pair,srcport"}, "4", ADDING, "-k5,5nr -k1,4", "cat", "cut -f1-5"),
         (
             {"metric": "bytes,packets"},
             None,
@@ -85,8 +105,7 @@ def test_keys_of_several_columns_and_several_sums(
     first, second = plan(Query.parse(ports="all", **question))
     assert settings(first).get("stream.num.map.output.key.fields") == key_fields
     assert option(first, "-reducer") == [reducer]
-    files = option(first, "-files")[0].split(",")
-    assert [name.rpartition("/")[2] for name in files] == ["count_flows.py", "sum_counts.py"][: 1 + (" " in reducer)]
+    assert names(first) == [*MAPPER, "sum_counts.py"][: 3 + (" " in reducer)]
     assert settings(second)["mapreduce.partition.keycomparator.options"] == sorting
     assert option(second, "-mapper") == [mapper]
     assert option(second, "-reducer") == [cut]
@@ -102,7 +121,7 @@ def test_the_steps_of_conversations() -> None:
     records, learn, flows, sums, sort = plan_steps(query, **PLACES, learned="s3://bucket/runs/1/learned/")
     folder = PLACES["between"]
     asked = "--by srcaddr,dstaddr --metric bytes --ports 443 --count once"
-    counting = f"python3 count_flows.py --by {RECORDS} --metric records --ports 443 --action ACCEPT"
+    counting = f"python3 count_files.py --delimiter KK --by {RECORDS} --metric records --ports 443 --action ACCEPT"
     assert [
         (step.name, *(option(step, name)[0] for name in ("-input", "-output", "-mapper", "-reducer")))
         for step in (records, learn, flows, sums, sort)
@@ -209,17 +228,38 @@ def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: boo
     assert f"--ports {wanted} " in option(first, "-mapper")[0]
 
 
+@pytest.mark.parametrize("query", [Query.parse(), Query.parse(count="once", pairs="yes")])
 @pytest.mark.parametrize(
-    ("gluing", "is_combined", "ignore_key", "asks_offsets"),
-    [("headers", True, "true", False), ("offsets", True, "false", True), ("never", False, None, False)],
+    ("is_gzip", "largest_bytes", "delimiter", "option_word", "shares"),
+    [
+        (True, 0, "KK", "KK", True),
+        (False, 0, "${line.separator}", "LF", True),
+        (False, SHARED_BYTES, "${line.separator}", "LF", True),
+        (False, SHARED_BYTES + 1, "${line.separator}", "LF", False),
+    ],
 )
-def test_gluing(gluing: Gluing, is_combined: bool, ignore_key: str | None, asks_offsets: bool) -> None:
-    """The mapper's arguments about the starts of files are those of the plan."""
-    first, _ = plan(gluing=gluing)
-    assert bool(option(first, "-inputformat")) == is_combined
-    assert settings(first).get("stream.map.input.ignoreKey") == ignore_key
-    assert option(first, "-mapper")[0].endswith(" --offsets") == asks_offsets
-    assert ("mapreduce.input.fileinputformat.split.minsize" in settings(first)) == (gluing == "never")
+def test_flow_logs_come_in_whole_files(
+    query: Query, is_gzip: bool, largest_bytes: int, delimiter: str, option_word: str, shares: bool
+) -> None:
+    """The mapper knows Hadoop's delimiter; no file is split, and none has a map of its own unless one is too large."""
+    first, *others = plan_steps(query, **{**PLACES, "is_gzip": is_gzip, "largest_bytes": largest_bytes})
+    found = settings(first)
+    assert found["textinputformat.record.delimiter"] == delimiter
+    assert option(first, "-mapper")[0].split()[1:4] == ["count_files.py", "--delimiter", option_word]
+    assert bool(option(first, "-inputformat")) == shares
+    assert ("mapreduce.input.fileinputformat.split.minsize" in found) != shares
+    assert not shares or int(found["mapreduce.input.fileinputformat.split.maxsize"]) >= largest_bytes
+    assert found["stream.map.input"] == "rawbytes"
+    assert not any("stream.map.input" in settings(step) for step in others)
+
+
+def test_the_kernels_of_nodes_travel_with_the_mapper() -> None:
+    """Those that the bundle has, with the step that reads flow logs and with no other."""
+    kernels = ("kernel-aarch64.so", "kernel-x86_64.so")
+    for query in (Query.parse(), Query.parse(pairs="yes")):
+        first, *others = plan_steps(query, **PLACES, kernels=kernels)
+        assert names(first)[:5] == [*MAPPER, *kernels]
+        assert not any(".so" in name for step in others for name in names(step))
 
 
 def test_sizes_follow_the_input() -> None:
@@ -232,10 +272,18 @@ def test_sizes_follow_the_input() -> None:
             int(found["mapreduce.job.reduces"]),
         )
 
-    assert numbers(0) == (8, 1)
-    assert numbers(320 * MIB) == (20, 1)
-    assert numbers(10 * 1024 * MIB) == (64, 11)
-    assert numbers(10**15) == (64, 99)
+    assert numbers(0) == (64, 1)
+    assert numbers(1600 * MIB) == (100, 2)
+    assert numbers(10 * 1024 * MIB) == (640, 11)
+    assert numbers(10**15) == (1024, 99)
+
+
+@pytest.mark.parametrize(("input_bytes", "top", "parts"), [(SORTER_BYTES - 1, 0, 1), (10**12, 0, 4), (10**12, 9, 1)])
+def test_only_the_answer_of_a_large_input_has_several_parts(input_bytes: int, top: int, parts: int) -> None:
+    """One reducer sorts what 256 GiB may hold, and whatever `--top` leaves."""
+    for query in (Query.parse(), Query.parse(count="once", pairs="yes")):
+        sort = plan_steps(query, **PLACES, top=top, input_bytes=input_bytes)[-1]
+        assert settings(sort)["mapreduce.job.reduces"] == str(parts)
 
 
 BREAKING_OUT = [
@@ -297,7 +345,7 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
     first, second = plan(query, top=top, keep_all_ports=data.draw(st.booleans()))
     words = option(first, "-mapper")[0].split(" ")
     assert shlex.split(" ".join(words)) == words
-    counting = count_flows.parse_arguments(words[2:])
+    counting = count_flows.parse_arguments(words[4:])
     assert (counting.metric, counting.action, counting.since) == (
         ",".join(query.metric),
         query.action,

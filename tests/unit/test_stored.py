@@ -263,6 +263,4 @@ def test_c2_an_hour_of_an_organization_fits_into_a_step(tree: str, origin: Origi
     )
     assert read.objects > 1000
     assert sum(map(len, read.patterns)) < (8_000 if origin.accounts else 400)
-    plan_steps(
-        Query(), inputs=read.uris, patterns=read.patterns, gluing=read.gluing, bundle="b/", output="o/", between="x/"
-    )
+    plan_steps(Query(), inputs=read.uris, patterns=read.patterns, is_gzip=True, bundle="b/", output="o/", between="x/")

@@ -22,6 +22,10 @@ LARGEST_TOTAL = (1 << 63) - 1
 """The largest sum of every engine: Hadoop sums Java longs, and the kernel 64-bit integers."""
 
 
+MAPS_IN_PYTHON = "maps_by_python"
+"""The counter of maps that counted without the kernel."""
+
+
 class TooLargeError(ToptalkersError):
     """The values add up to more than an engine can hold."""
 
@@ -41,9 +45,9 @@ class Tally:
         counted: records that count for the question.
         skipped: the other records, by the reason (of `WORDS`).
         files_read: files read to their end.
-        files_unreadable: files, or arguments, left out because they could not be read.
-        misfits: files, or parts of files after a header, whose lines do not fit their layout. Their sound records are
-            counted all the same, because a mapper cannot take back its output.
+        files_unreadable: files, or arguments, left out because they could not be read, or do not fit their layout.
+        misfits: files, or parts of files after a header, whose lines do not fit their layout, but whose sound records
+            are counted all the same, because a mapper of lines cannot take back its output.
 
     """
 
@@ -77,7 +81,9 @@ class Tally:
     def from_counters(cls, counters: Mapping[str, int], *, files_read: int, files_unreadable: int = 0) -> Self:
         """Make a tally from the counters that the scripts report (group `toptalkers`), those of all steps.
 
-        Records that the mapper counted, and that a later step did not, are in `moved_<reason>`.
+        `files_unreadable` files were left out before, and `files_read` were given to mappers that count lines. Mappers
+        that count whole files report themselves what they read and left out. Records that the mapper counted, and that
+        a later step did not, are in `moved_<reason>`.
 
         Raises:
             TooLargeError: the values add up to more than Hadoop can sum, so its sums may be wrong.
@@ -87,14 +93,24 @@ class Tally:
             raise TooLargeError
         moved = {name.removeprefix(_MOVED): number for name, number in counters.items() if name.startswith(_MOVED)}
         skipped = {reason: counters.get(reason, 0) + moved.get(reason, 0) for reason in (*REASONS, *moved)}
+        misfits = counters.get("misfit_files", 0)
+        if maps_of(counters):
+            files_read = counters.get("files_read", 0)
+            files_unreadable += counters.get("files_unreadable", 0) + misfits
+            misfits = 0
         return cls(
             counters.get("records_read", 0),
             counters.get("counted", 0) - sum(moved.values()),
             {reason: number for reason, number in skipped.items() if number},
             files_read,
             files_unreadable,
-            counters.get("misfit_files", 0),
+            misfits,
         )
+
+
+def maps_of(counters: Mapping[str, int]) -> int:
+    """How many maps counted whole files, from the counters that the scripts report; 0 if lines were counted."""
+    return counters.get("maps_by_kernel", 0) + counters.get(MAPS_IN_PYTHON, 0)
 
 
 def totals_of(query: Query, counters: Mapping[str, int]) -> dict[str, int]:

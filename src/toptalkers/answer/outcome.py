@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from toptalkers.answer.answer import Answer, Tally
+from toptalkers.answer.answer import MAPS_IN_PYTHON, Answer, Tally, maps_of
 from toptalkers.answer.formats import format_tally
 from toptalkers.answer.quality import Quality
 from toptalkers.question.digest import is_digest
@@ -27,7 +27,18 @@ def describe_outcome(counters: Mapping[str, int], tally: Tally, *, is_empty: boo
     """Format what is to be known of a run's answer. Without counters the tally is unknown."""
     empty = "The answer is empty: no record counts for the question." if is_empty else ""
     counts = format_tally(tally) if counters else "It is unknown what was skipped: the run's log is missing."
-    return "\n".join(line for line in (empty, describe_misfits(tally), counts) if line)
+    return "\n".join(line for line in (empty, describe_misfits(tally), counts, _describe_slow_maps(counters)) if line)
+
+
+def _describe_slow_maps(counters: Mapping[str, int]) -> str:
+    """Say how many maps counted without the kernel; `""` for none."""
+    in_python, maps = counters.get(MAPS_IN_PYTHON, 0), maps_of(counters)
+    if not in_python:
+        return ""
+    return (
+        f"{in_python:,} of {maps:,} maps counted in Python, which takes several times as long: their nodes had no"
+        " kernel that they could load; install toptalkers from a wheel of this system, or see the logs of the maps"
+    )
 
 
 def notes_of_format(query: Query, quality: Quality) -> list[str]:

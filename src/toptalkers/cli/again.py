@@ -1,10 +1,12 @@
 """The command that gives the figures of a picture or a report again, to be pasted into a shell."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from toptalkers.question.clauses import PAIRS_DEFAULTS
+from toptalkers.question.digest import digest_texts, is_digest
 from toptalkers.question.key import RECIPE_KEY
 from toptalkers.records.wanted import Origin
 
@@ -13,16 +15,21 @@ if TYPE_CHECKING:
     from toptalkers.question.query import Query
 
 
-def command_again(query: "Query", options: "LocalOptions", *, top: int = 0) -> str:
-    """The `run-local` command that answers a question from the same files.
+def command_again(query: "Query", options: "LocalOptions", *, top: int = 0, output: str = "") -> str:
+    """The command that answers a question from the same files: `run-local`, or `digest` for the question of one.
 
     Args:
         query: the question. What is the default is left out.
-        options: where the files are, and where names come from; these are left out if the key has no named part.
+        options: where the files are, and where names come from; these are left out if the key has no named part. Its
+            output is that of another command.
         top: how many lines it prints, 0 for all.
+        output: the name of the file for the answer; empty to print it.
 
     """
-    words = ["toptalkers", "run-local", *options.paths]
+    defaults: Mapping[str, str | None] = PAIRS_DEFAULTS if query.pairs else {}
+    if is_digest(query):
+        defaults = digest_texts()
+    words = ["toptalkers", "digest" if is_digest(query) else "run-local", *options.paths]
     if options.manifest:
         words += ["--manifest", str(options.manifest)]
     if options.origin != Origin():
@@ -34,12 +41,16 @@ def command_again(query: "Query", options: "LocalOptions", *, top: int = 0) -> s
     if options.naming and query.is_named:
         words += options.naming.words()
     for clause, value in query.clauses():
-        usual = clause.value(PAIRS_DEFAULTS[clause.name] if query.pairs and clause.name in PAIRS_DEFAULTS else None)
+        usual = clause.value(defaults.get(clause.name))
         if clause.name == "by" and query.pairs and value == RECIPE_KEY:
             continue
         if value != usual:
             words += [clause.option] if clause.is_flag else [clause.option, clause.format(value)]
-    return shlex.join([*words, "--top", str(top)])
+    if output:
+        words += ["--output", output]
+    if top or not output:
+        words += ["--top", str(top)]
+    return shlex.join(words)
 
 
 def commands_of_view(query: "Query", options: "LocalOptions", by: str, *, top: int = 0) -> str:

@@ -76,6 +76,7 @@ def fetch_results(
     from toptalkers.answer.statement import format_quality, measured
     from toptalkers.runs.input.quarantine import quarantine_note
     from toptalkers.runs.input.renamed import remove_renamed
+    from toptalkers.runs.left_out import name_left_out
     from toptalkers.runs.listing import answer_folder, choose_answer
     from toptalkers.runs.outcome import tally_of
     from toptalkers.runs.site import find_bucket
@@ -124,7 +125,7 @@ def fetch_results(
         else format_answer(answer, presentation.format, presentation.show)
     )
     write_output(formatted, output)
-    for one in record.left_out:
+    for one in (*record.left_out, *name_left_out(account.storage, record.inputs, counters)):
         say(f"left out: {one}")
     if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
         say(f"Note: {held_back}")

@@ -84,7 +84,8 @@ def steps(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | Non
     from toptalkers.job.steps import render_steps
     from toptalkers.runs.cluster.request import example_run
 
-    planned, _ = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
+    folder, kernels = (bundle, ()) if bundle else _own_bundle()
+    planned, _ = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=folder, kernels=kernels)
     write_output([render_steps(planned).encode()], output)
 
 
@@ -104,7 +105,8 @@ def cluster(*, query: Query, top: int, bucket: str, run_id: str, bundle: str | N
     from toptalkers.answer.output import write_output
     from toptalkers.runs.cluster.request import example_run, render_request
 
-    _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=bundle or _own_bundle())
+    folder, kernels = (bundle, ()) if bundle else _own_bundle()
+    _, request = example_run(query, top=top, bucket=bucket, run_id=run_id, bundle=folder, kernels=kernels)
     write_output([render_request(request).encode()], output)
 
 
@@ -390,8 +392,9 @@ def roles(
     write_output([render_roles(parameters, partition).encode()], output)
 
 
-def _own_bundle() -> str:
+def _own_bundle() -> tuple[str, tuple[str, ...]]:
+    """The folder of this installation's bundle, and the names of its kernels for nodes."""
     from toptalkers import locations
-    from toptalkers.job.bundle import bundle_sha256
+    from toptalkers.job.bundle import bundle_sha256, installed_kernels
 
-    return locations.code_prefix(bundle_sha256())
+    return locations.code_prefix(bundle_sha256()), installed_kernels()

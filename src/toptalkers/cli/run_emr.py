@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from toptalkers import locations
 from toptalkers.cli.options import (
     SITE_OPTIONS,
     cluster_options,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from toptalkers.answer.doubts import Doubt
     from toptalkers.aws.account import Account
     from toptalkers.records.wanted import Origin
+    from toptalkers.runs.cluster.one_instance import OneInstance
+    from toptalkers.runs.plan import RunPlan
     from toptalkers.runs.record import RunRecord
     from toptalkers.runs.site import SiteOptions
 
@@ -96,6 +99,9 @@ def run_emr(
     Shows the plan, asks, and follows the run to its end; the run's name goes to standard output. Ctrl-C asks
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
+    If one instance with 'toptalkers run-local' is cheaper than the cluster and not slower, the plan says so, with the
+    commands for it; --dry-run shows the plan alone.
+
     Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
     --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket
     ('toptalkers render roles' and 'render permissions' write the policies).
@@ -152,6 +158,8 @@ def run_emr(
     say_lines(format_plan(plan))
     for note in site.notes:
         say(f"Note: {note}")
+    if plan.better:
+        say_lines(_tell_better(plan, plan.better, query, top, inputs, origin))
     if dry_run:
         show(render_request(plan.request))
         return
@@ -176,12 +184,42 @@ def run_emr(
     ctx.exit(code)
 
 
+def _tell_better(
+    plan: "RunPlan", one: "OneInstance", query: Query, top: int, inputs: tuple[str, ...], origin: "Origin"
+) -> str:
+    """Write that one instance is the better way, and the commands for it."""
+    from toptalkers.cli.again import command_again
+    from toptalkers.cli.run_local import LocalOptions
+    from toptalkers.question.digest import is_digest
+    from toptalkers.visible import visible
+
+    paths = inputs or tuple(
+        f"s3://{plan.bucket}/{root}"
+        for root in (locations.CAPTURED, locations.DIRECT)
+        if any(uri.startswith(f"s3://{plan.bucket}/{root}") for uri in plan.input.uris)
+    )
+    options = LocalOptions(
+        paths, None, "local", None, None, region=plan.region, profile=None, strict=(), origin=origin
+    )  # fmt: skip
+    package, output = "toptalkers", "talkers.tsv.gz"
+    if is_digest(query):
+        package, output = "'toptalkers[parquet]'", "digest.parquet"
+    command = command_again(query, options, top=top, output=output)
+    profile = plan.site.instance_profile.rpartition("/")[2]
+    return (
+        f"One instance is the better way: {one.instance_type} takes about {one.minutes} minutes and ${one.dollars:.2f}"
+        f" for the same answer. Start it in {plan.region} with the instance profile {visible(profile)}, and on it:\n"
+        f"  python3.11 -m pip install {package}\n  {visible(command)}"
+    )
+
+
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
     from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, quality_of
     from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer
+    from toptalkers.runs.left_out import name_left_out
     from toptalkers.runs.outcome import tally_of
 
     counters = tally_of(account, bucket, record)
@@ -189,6 +227,8 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
     answer = Answer(record.query, (), tally, quality=quality_of(record.query, counters))
+    for one in name_left_out(account.storage, record.inputs, counters):
+        say(f"left out: {one}")
     for note in notes_of_format(record.query, answer.quality):
         say(f"Note: {note}")
     say_lines(describe_outcome(counters, tally, is_empty=not first))

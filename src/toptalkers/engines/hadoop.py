@@ -16,7 +16,7 @@ from toptalkers.engines.pack import pack_files
 from toptalkers.errors import JobFailedError
 from toptalkers.hadoop.logs import HadoopEvent
 from toptalkers.hadoop.runtime import StreamingResult, check_work_dir, run_streaming
-from toptalkers.job.bundle import read_bundle
+from toptalkers.job.bundle import installed_kernels, read_bundle
 from toptalkers.job.steps import plan_steps
 from toptalkers.machine.scratch import ENGINE_PREFIX, scratch_folder
 from toptalkers.question.query import Query
@@ -35,9 +35,9 @@ def count_files(query: Query, files: Sequence[InputFile], *, top: int = 0, watch
 def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, watch: Watch) -> Answer:
     (folder / "input").mkdir()
     (folder / "code").mkdir()
-    packed, tally = pack_files(query, files, folder / "input", watch)
+    packed, given = pack_files(query, files, folder / "input", watch)
     if not packed:
-        return Answer(query, [], tally, 0, top)
+        return Answer(query, [], given, 0, top)
     for name, content in read_bundle().items():
         (folder / "code" / name).write_bytes(content)
     slots = os.cpu_count() or 1
@@ -45,8 +45,9 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
         query,
         top=top,
         inputs=["input"],
-        gluing="offsets",
+        is_gzip=True,
         bundle="code/",
+        kernels=installed_kernels(),
         output="toptalkers/",
         between="aggregate/",
         input_bytes=sum(path.stat().st_size for path in packed),
@@ -56,7 +57,7 @@ def _count(query: Query, files: Sequence[InputFile], top: int, folder: Path, wat
     counters = Counter[str]()
     for result in results[:-1]:  # the last one sorts
         counters.update(result.counters.get("toptalkers", {}))
-    tally += Tally.from_counters(counters, files_read=0)
+    tally = Tally.from_counters(counters, files_read=given.files_read, files_unreadable=given.files_unreadable)
     # Opened now, because the folder is removed before the lines are read.
     parts = [(part.name, part.open("rb")) for part in sorted((folder / "toptalkers").glob("part-*.gz"))]
     found = totals_of(query, counters)

@@ -52,6 +52,10 @@ HEAP_MIB, HEAP_MIB_PER_SLOT = 768, 192
 SHUFFLE_SHARE = 0.6
 """Share of the heap that reducers may fill. Each would take 0.7 of all of it, as if it had its own JVM."""
 
+PASSTHROUGH = {"org.apache.hadoop.shaded.io.compress.passthrough.extension": ".gz"}
+"""Which files PassthroughCodec leaves packed. The shaded jar knows the setting only by this name; a cluster knows it as
+`io.compress.passthrough.extension`, which the steps give."""
+
 LOG4J = """\
 log4j.rootLogger=INFO, console
 log4j.appender.console=org.apache.log4j.ConsoleAppender
@@ -166,7 +170,9 @@ def run_streaming(
         write_settings(
             conf_dir,
             {
-                "core-site.xml": {"hadoop.tmp.dir": str(private_dir / "tmp")} | (_s3a_settings(s3) if s3 else {}),
+                "core-site.xml": {"hadoop.tmp.dir": str(private_dir / "tmp")}
+                | PASSTHROUGH
+                | (_s3a_settings(s3) if s3 else {}),
                 "mapred-site.xml": _local_job_settings(map_slots, private_dir / "staging"),
             },
         )

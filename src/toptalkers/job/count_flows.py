@@ -775,13 +775,22 @@ class FlowCounter:
         self.flush = flush
         self.addresses: dict[bytes, bool] = {}
         self.services = Known(service_of)
+        self.rest = b""
+        self.forget()
+        self.begin_tally()
+        self.begin_file()
+
+    def forget(self) -> None:
+        """Forget all sums, and what they add up to."""
         self.clear()
         self.totals = dict.fromkeys(self.metrics, 0)
+
+    def begin_tally(self) -> None:
+        """Begin to count anew how many records there are of each kind."""
         self.records_read = 0
         self.counted = 0
         self.skipped = dict.fromkeys(REASONS, 0)
         self.misfit_files = 0
-        self.begin_file()
 
     def clear(self) -> None:
         """Forget all sums."""
@@ -834,6 +843,25 @@ class FlowCounter:
         self.usual = re.compile(b" ".join(USUAL.get(name, rb"[^ ]*") for name in fields))
         self.at_times = [position(name) for name in (b"start", b"end") if name in fields]
         self.at_sizes = [position(name) for name in (b"packets", b"bytes") if name in fields]
+
+    def feed(self, piece: bytes) -> None:
+        """Count the lines in the next piece of a file. A line may go on in the piece after it."""
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # a blank line is no record
+        if len(self.rest) > LONGEST_LINE_BYTES:
+            start = piece.find(b"\n")  # the rest of a line that is too long is dropped
+            piece = piece[start:] if start >= 0 else b""
+        end = piece.rfind(b"\n")
+        if end < 0:
+            self.rest += piece
+        else:
+            self.count_block(self.rest + piece[:end] if self.rest else piece[:end])
+            self.rest = piece[end + 1 :]
+
+    def end_lines(self) -> None:
+        """Count the last line of a file, if it has no line end."""
+        rest, self.rest = self.rest, b""
+        self.count_block(rest)
 
     def count_block(self, block: bytes) -> None:
         """Count a block of whole lines, separated by line feeds (and no carriage returns)."""
@@ -894,7 +922,7 @@ class FlowCounter:
                 for talker, value in zip(talkers, own):
                     table[talker] = keep(table.get(talker, value), value)
             else:
-                self._add_total(metric, sum(own))
+                self.totals[metric] += sum(own)
                 for talker, value in zip(talkers, own):
                     table[talker] += value
         self.counted += len(talkers)
@@ -1120,13 +1148,8 @@ class FlowCounter:
             else:
                 table[key] += number
                 if metric != b"records":
-                    self._add_total(metric, number)
+                    self.totals[metric] += number
         return None
-
-    def _add_total(self, metric: bytes, value: int) -> None:
-        self.totals[metric] += value
-        if self.totals[metric] > LARGEST_TOTAL:
-            sys.exit("the values add up to more than 2^63 - 1, which Hadoop cannot sum: ask for less time, or of less")
 
     def _is_in_time(self, text: bytes) -> bool:
         start = int(text)
@@ -1234,20 +1257,39 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return question
 
 
-def printed(counter: FlowCounter) -> Iterator[bytes]:
-    """Print the sums as lines. Not a list, which would take as much memory as the sums."""
-    tables = counter.tables
+def printed(counter: FlowCounter, tables: list[Counter[bytes]]) -> Iterator[bytes]:
+    """Print sums of a counter's question as lines. Not a list, which would take as much memory as the sums."""
     form = format_talker if counter.is_recipe else bytes
     if len(tables) == 1 and counter.metrics[0] not in TIME_METRICS:
         return (b"LongValueSum:%b\t%d\n" % (form(key), total) for key, total in tables[0].items())
     return (b"%b\t%b\n" % (form(key), b"\t".join([b"%d" % table[key] for table in tables])) for key in tables[0])
 
 
+def counters_of(records_read: int, counted: int, skipped: dict[str, int], totals: dict[bytes, int]) -> dict[str, int]:
+    """The Hadoop counters of a tally, by their names; SystemExit with a message if the values add up to too much."""
+    if max(totals.values()) > LARGEST_TOTAL:
+        sys.exit("the values add up to more than 2^63 - 1, which Hadoop cannot sum: ask for less time, or of less")
+    tally = {"records_read": records_read, "counted": counted, **skipped}
+    # In halves, so that the sums of all mappers cannot overflow. The first has no name, as there was only one once.
+    for number, total in enumerate(totals.items()):
+        for name in ["_" + total[0].decode(), *[""][number:]]:
+            tally["values_high" + name] = total[1] >> 32
+            tally["values_low" + name] = total[1] & 0xFFFFFFFF
+    return tally
+
+
+def report(tally: dict[str, int], stderr: TextIO) -> None:
+    """Report counters to Hadoop."""
+    for name, number in tally.items():
+        if number:
+            stderr.write(f"reporter:counter:toptalkers,{name},{number}\n")
+
+
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams; SystemExit with a message if the values add up to too much."""
 
     def flush(counter: FlowCounter) -> None:
-        stdout.writelines(printed(counter))
+        stdout.writelines(printed(counter, counter.tables))
         counter.clear()
 
     gc.disable()  # nothing here makes cycles, and searching a block's many lists for them takes long
@@ -1264,20 +1306,8 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     counter.end_file()
     flush(counter)
     stdout.flush()
-    tally = {
-        "records_read": counter.records_read,
-        "counted": counter.counted,
-        **counter.skipped,
-        "misfit_files": counter.misfit_files,
-    }
-    # In halves, so that the sums of all mappers cannot overflow. The first has no name, as there was only one once.
-    for number, total in enumerate(counter.totals.items()):
-        for name in ["_" + total[0].decode(), *[""][number:]]:
-            tally["values_high" + name] = total[1] >> 32
-            tally["values_low" + name] = total[1] & 0xFFFFFFFF
-    for name, number in tally.items():
-        if number:
-            stderr.write(f"reporter:counter:toptalkers,{name},{number}\n")
+    tally = counters_of(counter.records_read, counter.counted, counter.skipped, counter.totals)
+    report({**tally, "misfit_files": counter.misfit_files}, stderr)
 
 
 if __name__ == "__main__":

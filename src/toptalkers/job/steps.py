@@ -1,19 +1,21 @@
 """The steps of the job as data: what Hadoop Streaming is given on EMR, in the sandbox, and in one JVM.
 
-    flowlogs-aggregate   count_flows.py | aggregate    <key> TAB <sum>, in no order
-    flowlogs-sort        port_filter.py | cut          the same lines, in the answer's order, gzipped
+    flowlogs-aggregate   count_files.py | ADDING    <key> TAB <sum>, in no order
+    flowlogs-sort        port_filter.py | cut       the same lines, in the answer's order, gzipped
 
-Hadoop's `aggregate` adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
+Hadoop's own reducer adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
 
 A question about conversations (`--count once`, `--pairs`), and that of a digest, has other steps before the sort. Its
 records are kept whole, and what is learned from all of them is a table that travels with the script:
 
-    flowlogs-records        count_flows.py | conversations.py distinct               the records, copies marked
+    flowlogs-records        count_files.py | conversations.py distinct               the records, copies marked
     flowlogs-learn          conversations.py learn-map | ... learn-reduce             the table
     flowlogs-conversations  conversations.py fold | conversations.py once             <key> TAB <sum>, several of a key
     flowlogs-aggregate      cat | aggregate                                           <key> TAB <sum>, in no order
 
 Without `--count once` the third step adds up, with `sum_counts.py`, and there is no fourth.
+
+The step that reads flow logs gets whole files, as they are stored (docs/decisions/0026-whole-files-on-a-cluster.md).
 
 Nothing is read or run here. There is no shell, but Hadoop itself splits a mapper's command at spaces, takes commas in
 `-files` and `-input` for separators, and braces and stars in paths for patterns, and expands `${name}` everywhere. So
@@ -24,7 +26,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from toptalkers.errors import UsageError
 from toptalkers.question.clauses import ALL_PORTS
@@ -37,11 +39,20 @@ PYTHON = "python3"
 
 MIB = 1 << 20
 
-LARGEST_SPLIT_BYTES = 64 * MIB
-"""Compressed bytes of small files per map: about five million records, which take about ten seconds to count."""
+SHARED_BYTES = 32 * MIB
+"""The largest object, of those that Hadoop could split, that shares a map: no file system has smaller blocks (S3A's are
+32 MiB, EMRFS's 64), at which `CombineTextInputFormat` would split it."""
 
-SMALLEST_SPLIT_BYTES = 8 * MIB
-"""Starting a map takes longer than counting less than this."""
+LARGEST_SPLIT_BYTES = 1024 * MIB
+"""Compressed bytes of files per map, some 75 million records. A map's JVM costs as much CPU time as counting 50 to 80
+MiB (2 to 3.3 s; docs/benchmarks.md, yarn), so it is less than a tenth of the work; and the more records a map has, the
+fewer sums leave it. A map that fails and starts again loses about a minute."""
+
+LARGEST_SPLIT_BYTES_OF_RECORDS = 128 * MIB
+"""The same where every record leaves the map: ten million, about 1 GB on the node's disk."""
+
+SMALLEST_SPLIT_BYTES = 64 * MIB
+"""Starting a map takes about as long as counting this."""
 
 REDUCER_BYTES = 1024 * MIB
 """Compressed input per reducer. Mappers add up records, so there are far fewer sums than records."""
@@ -49,7 +60,31 @@ REDUCER_BYTES = 1024 * MIB
 REDUCER_BYTES_OF_RECORDS = 128 * MIB
 """Compressed input per reducer that gets every record, about ten million."""
 
+SORTER_BYTES = 256 * 1024 * MIB
+"""Compressed input per reducer of the sort, so that an answer of less is in one part, as the recipe's.
+
+What has to be sorted is known only when the first step is done. A reducer takes about five minutes for 100 million keys
+(docs/benchmarks.md, yarn), and more than so many come only from more input. Each part is in the answer's order, and
+holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
+
+SORT_SPLIT_BYTES = 128 * MIB
+"""Sums per map of the sort, about three million. Each reducer before it wrote a file, most of them small: with a map for
+each, and two or three for a single file, most of the time would go into starting them."""
+
 MOST_REDUCERS = 99
+
+LISTED_AT_A_TIME = "16"
+"""How many folders Hadoop lists at a time, each of which takes S3 about 0.1 s. By default it is one; a day of an
+organization has thousands."""
+
+MAP_JVM = "-Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""The JVM of a map that counts. It hands over packed bytes and sorts sums, in a buffer of 100 to 200 MiB
+(`mapreduce.task.io.sort.mb`): a large heap would take memory from the sums, and the second compiler and the parallel
+collector cost more time in so short a life than they save (docs/benchmarks.md, yarn)."""
+
+ADDING = "org.apache.hadoop.mapred.lib.aggregate.ValueAggregatorReducer"
+"""What streaming means by the reducer `aggregate`, without the combiner that the word brings along: a map that counts
+prints each key once, so that there is nothing to combine."""
 
 SLOW_START = "0.9"
 """The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""
@@ -65,6 +100,16 @@ LONGEST_ARGUMENT = 10_280
 
 UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
+
+GZIP_DELIMITER = "KK"
+"""Where packed files are cut into records: these two bytes stand every 64 KiB on average. They are equal, because
+Hadoop's LineReader loses the first of two different ones where it stands twice across the end of its buffer."""
+
+MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
+"""The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""
+
+LINE_FEED = "${line.separator}"
+"""A line feed, as Hadoop's settings can say it in printable signs: they know the properties of Java."""
 
 COMBINED = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
 
@@ -100,14 +145,6 @@ _PATH = re.compile(r"(?:[a-z0-9]+://)?[A-Za-z0-9_.:/=@+-]+")
 
 _PATTERN = re.compile(r"(?:[a-z0-9]+://)?(?:[A-Za-z0-9_.:/=@+*-]|\{[A-Za-z0-9_.:=@+*,-]+\})+")
 """A path with Hadoop's stars and braces, which only our own planning makes."""
-
-Gluing = Literal["headers", "offsets", "never"]
-"""How small files share a map (docs/decisions/0004-gluing-files.md):
-
-- `headers`: every file begins with its header, so files can follow one another.
-- `offsets`: compressed files of any kind. The mapper gets the offset of each line, which shows where a file begins.
-- `never`: one map per file. Otherwise plain files would be split, and only the first part would have the header.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +190,10 @@ def plan_steps(
     top: int = 0,
     inputs: Sequence[str],
     patterns: Sequence[str] = (),
-    gluing: Gluing,
+    is_gzip: bool,
+    largest_bytes: int = 0,
     bundle: str,
+    kernels: Sequence[str] = (),
     output: str,
     between: str,
     learned: str = "",
@@ -171,8 +210,11 @@ def plan_steps(
         top: how many talkers are kept, 0 for all.
         inputs: files, or folders with everything below them: `s3://bucket/flowlogs/`.
         patterns: what Hadoop is given instead, if there is any: patterns that match the same files and folders.
-        gluing: how small files share a map.
+        is_gzip: whether the names of all files end in `.gz`. A file that is not gzip then counts as unreadable.
+        largest_bytes: the size of the largest file that is not named so, 0 if there is none. Hadoop could split it, so
+            if it is larger than `SHARED_BYTES`, no files share a map.
         bundle: the folder of the scripts, ending in `/`.
+        kernels: the names of the kernels for nodes there. Without one for its machine, a node counts in Python.
         output: the folder of the answer, ending in `/`. It must not exist yet.
         between: the folder between the steps, ending in `/`; the folders, if there are more steps than two, are below.
             Without a scheme it is on the default file system, HDFS on a cluster.
@@ -201,9 +243,10 @@ def plan_steps(
     if keep_all_ports and (not query.is_recipe or query.joins_records):
         raise UsageError("--keep-all-ports: only with the default key can ports be looked at in the second step")
     of_all_ports = replace(query, ports=ALL_PORTS)
-    split_bytes = max(SMALLEST_SPLIT_BYTES, min(LARGEST_SPLIT_BYTES, -(-input_bytes // (2 * map_slots))))
     job = _Job(bundle, python, input_bytes, is_kept=keep_aggregate)
-    reading = _Reading(patterns or inputs, gluing, split_bytes)
+    largest = LARGEST_SPLIT_BYTES_OF_RECORDS if needs_records(query) else LARGEST_SPLIT_BYTES
+    split_bytes = max(SMALLEST_SPLIT_BYTES, min(largest, -(-input_bytes // (2 * map_slots))))
+    reading = _Reading(patterns or inputs, is_gzip, largest_bytes, split_bytes, kernels)
     if needs_records(query):
         before = _conversations(query, job, reading, between, learned or f"{between}learned/")
     else:
@@ -217,6 +260,7 @@ def plan_steps(
             script=bundle + "port_filter.py",
             output=output,
             python=python,
+            reducers=1 if top else job.reducers(SORTER_BYTES),
         ),
     )
 
@@ -261,33 +305,55 @@ def render_steps(steps: Iterable[Step]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How flow logs are read: the paths, how small files share a map, and at most how many bytes of them."""
+    """How flow logs are read: the paths, what is known of the files, and about how many bytes of them share a map.
+
+    Hadoop hands over each file whole and in order, as records that it cuts at a delimiter, with their offsets.
+    """
 
     inputs: Sequence[str]
-    gluing: Gluing
+    is_gzip: bool
+    largest_bytes: int
     split_bytes: int
+    kernels: Sequence[str]
+
+    @property
+    def shares_maps(self) -> bool:
+        return self.largest_bytes <= SHARED_BYTES
 
     @property
     def settings(self) -> dict[str, str]:
-        # Without it, CombineTextInputFormat leaves out nested folders without a message.
-        settings = {"mapreduce.input.fileinputformat.input.dir.recursive": "true"}
-        if self.gluing == "never":
-            return {**settings, "mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES)}
+        split = (
+            # Without a largest size, everything would be one split. Plain files are split at it.
+            {"mapreduce.input.fileinputformat.split.maxsize": str(max(self.split_bytes, self.largest_bytes))}
+            if self.shares_maps
+            else {"mapreduce.input.fileinputformat.split.minsize": str(UNSPLIT_BYTES)}
+        )
         return {
-            **settings,
-            # Without a largest size, everything would be one split.
-            "mapreduce.input.fileinputformat.split.maxsize": str(self.split_bytes),
-            "stream.map.input.ignoreKey": "true" if self.gluing == "headers" else "false",
+            # Without it, CombineTextInputFormat leaves out nested folders without a message.
+            "mapreduce.input.fileinputformat.input.dir.recursive": "true",
+            "mapreduce.input.fileinputformat.list-status.num-threads": LISTED_AT_A_TIME,
+            **split,
+            # Hadoop does not unpack gzip.
+            "io.compression.codecs": "org.apache.hadoop.io.compress.PassthroughCodec",
+            "io.compress.passthrough.extension": ".gz",
+            "textinputformat.record.delimiter": GZIP_DELIMITER if self.is_gzip else LINE_FEED,
+            "stream.map.input": "rawbytes",
+            "stream.map.input.ignoreKey": "false",
+            "io.file.buffer.size": str(128 << 10),
         }
 
     @property
     def options(self) -> list[str]:
-        of_format = [] if self.gluing == "never" else ["-inputformat", COMBINED]
+        of_format = ["-inputformat", COMBINED] if self.shares_maps else []
         return [*of_format, *(word for path in self.inputs for word in ("-input", path))]
 
     @property
-    def mapper_arguments(self) -> list[str]:
-        return ["--offsets"] if self.gluing == "offsets" else []
+    def files(self) -> list[str]:
+        return [*MAPPER_FILES, *self.kernels]
+
+    @property
+    def mapper(self) -> list[str]:
+        return ["count_files.py", "--delimiter", GZIP_DELIMITER if self.is_gzip else "LF"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,15 +426,17 @@ class _Job:
 
 def _aggregate(query: Query, job: _Job, reading: _Reading, output: str) -> Step:
     scripts, reducer = job.summing(query)
+    if is_aggregate(query):
+        reducer = ADDING
     return job.step(
         "flowlogs-aggregate",
-        files=["count_flows.py", *scripts],
+        files=[*reading.files, *scripts],
         source=reading.options,
         output=output,
-        mapper=job.command("count_flows.py", *query.mapper_arguments(), *reading.mapper_arguments),
+        mapper=job.command(*reading.mapper, *query.mapper_arguments()),
         reducer=reducer,
         reducers=job.reducers(REDUCER_BYTES),
-        settings=reading.settings,
+        settings={**reading.settings, "mapreduce.map.java.opts": MAP_JVM},
         keys=query.key_columns,
     )
 
@@ -387,10 +455,10 @@ def _conversations(query: Query, job: _Job, reading: _Reading, between: str, lea
     steps = [
         job.step(
             "flowlogs-records",
-            files=["count_flows.py", "conversations.py"],
+            files=[*reading.files, "conversations.py"],
             source=reading.options,
             output=records,
-            mapper=job.command("count_flows.py", *of_records.mapper_arguments(), *reading.mapper_arguments),
+            mapper=job.command(*reading.mapper, *of_records.mapper_arguments()),
             reducer=role("distinct", *asked),
             reducers=job.reducers(REDUCER_BYTES_OF_RECORDS),
             settings=reading.settings,
@@ -436,11 +504,13 @@ def _conversations(query: Query, job: _Job, reading: _Reading, between: str, lea
     return steps
 
 
-def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str) -> Step:
+def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str, reducers: int) -> Step:
     settings = {
         "mapreduce.job.name": "flowlogs-sort",
-        "mapreduce.job.reduces": "1",
+        "mapreduce.job.reduces": str(reducers),
         "mapreduce.reduce.speculative": "false",
+        "mapreduce.input.fileinputformat.split.maxsize": str(SORT_SPLIT_BYTES),
+        "stream.map.input.ignoreKey": "true",
         **sort_settings(query),
         **_GZIPPED,
     }
@@ -451,6 +521,7 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
         "flowlogs-sort",
         (
             *_generic_options(settings, script),
+            *("-inputformat", COMBINED),
             *("-input", source),
             *("-output", output),
             *("-mapper", mapper),

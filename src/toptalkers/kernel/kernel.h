@@ -3,12 +3,13 @@
  * lines.c finds lines and columns, rules.c applies the rules of job/count_flows.py, misfits.c notes lines that do not
  * fit their layout. What counts is added to sums.c, the table of talkers. spill.c moves sums that do not fit into
  * memory to the disk and back. keys.c reads the parts of a talker's key, and packs them; addresses.c reads addresses.
- * order.c has the order of printed keys, and ranking.c orders talkers and prints them. where.c evaluates `--where`,
- * service.c finds the port of the service, and columns.c reads records that come in columns. conversations.c has the
- * stages from records to conversations, endpoints.c finds servers, and flows.c counts once what was seen twice. notes.c
- * keeps what is noted of a file beside its sums. distinct.c adds up the lines of an answer by names.
- * Python (kernel/door.py, answer/compiled_columns.py) calls the functions that are declared last in this file, and keeps the files, threads and
- * bounds.
+ * order.c has the order of printed keys, and ranking.c orders talkers and prints them; mapper.c prints them in no order,
+ * for a cluster to add up. where.c evaluates `--where`, service.c finds the port of the service, and columns.c reads
+ * records that come in columns. conversations.c has the stages from records to conversations, endpoints.c finds servers,
+ * and flows.c counts once what was seen twice. notes.c keeps what is noted of a file beside its sums. distinct.c adds up
+ * the lines of an answer by names.
+ * Python (kernel/door.py, answer/compiled_columns.py, and job/node_kernel.py on a cluster's nodes) calls the functions
+ * that are declared last in this file, and keeps the files, threads and bounds.
  *
  * Plain C11, no library but the C library, no state outside of a counter. One thread per counter, and any number of
  * counters. A function that runs out of memory or disk returns -1, NULL or false, and the caller gives up the whole
@@ -410,6 +411,12 @@ void ranking_free(ranking *r);
 /* Print the next lines, whole ones only: the key's parts, separated by tabs, or the recipe's by colons, then a tab
  * before each sum. 0 at the end. */
 size_t ranking_read(ranking *r, uint8_t *room, size_t length);
+
+/* Print all rows that whole files have counted, in no order: a key as `ranking_read` prints it, and after a tab each its
+ * sums, times in seconds since 1970. A single sum that adds up has `LongValueSum:` before its key. Whole lines only; `at`
+ * is 0 before the first call, and the counter must not change before the last. Returns how many bytes were printed: 0 at
+ * the end, -1 without memory. There must be room for 32 KiB. */
+int64_t counter_print(counter *c, size_t *at, uint8_t *room, size_t length);
 
 /* Printed rankings, in one file one after the other, merged into one. Before the first sum, a line has so many columns
  * that end with a tab. */

@@ -69,21 +69,17 @@ class Misfit(NamedTuple):
 
 
 class _Mapper(count_flows.FlowCounter):
-    """The mapper, which also keeps the first line of a file that does not fit, and has no largest total."""
+    """The mapper, which also keeps the first line of a file that does not fit."""
 
     @classmethod
     def of(cls, query: Query) -> "_Mapper":
         """A mapper without sums. A question is parsed only once, because its set of ports may be large."""
         mapper = copy.copy(_mapper_of(tuple(query.mapper_arguments())))
-        mapper.addresses, mapper.skipped = {}, dict.fromkeys(REASONS, 0)
+        mapper.addresses = {}
         mapper.forget()
+        mapper.begin_tally()
         mapper.begin_file()
         return mapper
-
-    def forget(self) -> None:
-        """Forget the sums, and what they add up to."""
-        self.clear()
-        self.totals = dict.fromkeys(self.metrics, 0)
 
     def begin_file(self) -> None:
         self.example: Misfit | None = None
@@ -162,9 +158,6 @@ class _Mapper(count_flows.FlowCounter):
             fields = tuple(name.decode("latin-1") for name in self.fields)
             self.example = Misfit(line[:SHOWN_BYTES], fields, by_header, is_odd)
 
-    def _add_total(self, metric: bytes, value: int) -> None:
-        self.totals[metric] += value
-
 
 @functools.lru_cache(maxsize=4)
 def _mapper_of(arguments: tuple[str, ...]) -> _Mapper:
@@ -200,24 +193,13 @@ class Counter:
         self._sums: Sums = [collections.Counter() for _ in query.metric]
         self._weight = 1 + (len(query.metric) + len(query.lines.columns) - 2) // 4  # measured: more than it takes
         self._totals = [0] * len(query.metric)
-        self._rest = b""
         self._misfit: Misfit | None = None
         self._noted = Quality()
         self._provisional: list[tuple[SpilledSums, list[_Segment]]] = []
 
     def feed(self, piece: bytes) -> None:
         """Count the lines in the next piece of a file. A line may continue in the piece after it."""
-        if b"\r" in piece:
-            piece = piece.replace(b"\r", b"\n")  # a second line end in a row only ends a blank line
-        if len(self._rest) > LONGEST_LINE_BYTES:
-            start = piece.find(b"\n")  # drop the rest of a line that is too long
-            piece = piece[start:] if start >= 0 else b""
-        end = piece.rfind(b"\n")
-        if end < 0:
-            self._rest += piece
-        else:
-            self._mapper.count_block(self._rest + piece[:end])
-            self._rest = piece[end + 1 :]
+        self._mapper.feed(piece)
 
     def begin_columns(self, names: tuple[str, ...]) -> None:
         """Begin a file, or another part of it, whose records come in columns of these names."""
@@ -232,8 +214,7 @@ class Counter:
     def end_lines(self) -> Tally:
         """Count the file's last line, and return its tally. `end_file` must be called next."""
         mapper = self._mapper
-        mapper.count_block(self._rest)
-        self._rest = b""
+        mapper.end_lines()
         example = mapper.example
         self._noted = _quality(mapper.hours, mapper.skipping)
         mapper.end_file()
@@ -242,8 +223,7 @@ class Counter:
         tally = Tally(mapper.records_read, mapper.counted, skipped)
         if b"records" in mapper.totals:  # which the mapper does not add up
             mapper.totals[b"records"] += mapper.counted
-        mapper.records_read = mapper.counted = mapper.misfit_files = 0
-        mapper.skipped = dict.fromkeys(REASONS, 0)
+        mapper.begin_tally()
         return tally
 
     def misfit(self) -> Misfit | None:

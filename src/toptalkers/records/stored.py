@@ -22,8 +22,6 @@ NAMES_SHOWN = 5
 
 _PLACE = re.compile(rf"s3://({locations.BUCKET_NAME})(?:/(.*))?")
 
-_DELIVERED = re.compile(r"(?:.*/)?" + re.escape(locations.DIRECT) + r".*_vpcflowlogs_[^/]*\.log\.gz")
-
 
 @dataclass
 class Search:
@@ -202,12 +200,6 @@ def object_at(storage: StorageGateway, bucket: str, key: str) -> StoredObject | 
 def is_read(key: str, folder: str) -> bool:
     """Whether an object below a folder is read: it is not a folder's marker, and no part of its name is hidden."""
     return not key.endswith("/") and not any(map(is_hidden, key.removeprefix(folder).split("/")))
-
-
-def begins_with_header(key: str, *, is_own_bucket: bool) -> bool:
-    """Whether an object is of a kind that always begins with a header: our Lambda's, or AWS's direct delivery."""
-    ours = is_own_bucket and locations.CAPTURED_KEY.fullmatch(key) is not None
-    return ours or _DELIVERED.fullmatch(key) is not None
 
 
 def _walk(

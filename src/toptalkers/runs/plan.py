@@ -9,7 +9,7 @@ from toptalkers import __version__, locations
 from toptalkers.answer.formats import describe_query
 from toptalkers.aws.account import Account
 from toptalkers.errors import ToptalkersError, UsageError
-from toptalkers.job.bundle import bundle_sha256
+from toptalkers.job.bundle import NO_KERNELS, bundle_sha256, installed_kernels
 from toptalkers.question.conversations import needs_records
 from toptalkers.question.query import Query
 from toptalkers.records.wanted import ANYWHERE, Origin
@@ -23,10 +23,11 @@ from toptalkers.runs.cluster.ahead import (
     find_offers,
     network_notes,
 )
+from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
-from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
-from toptalkers.runs.cluster.sizing import Sizing, size_cluster
+from toptalkers.runs.cluster.shared import OLDEST_MAJOR, RunningCluster, is_too_old, share_steps, size_running
+from toptalkers.runs.cluster.sizing import Sizing, objects_notes, size_cluster
 from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.input.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
@@ -44,7 +45,8 @@ class RunPlan:
 
     `bundle` is the key of the bundle's folder in the runs' bucket. `request` is that of RunJobFlow, exactly as it is
     sent; on a cluster that runs already, `running`, it is that of AddJobFlowSteps. `vcpus` says how many vCPUs it
-    needs, and of how many; `notes` are lines that a user should read.
+    needs, and of how many; `notes` are lines that a user should read. `better` is one instance that is cheaper than the
+    cluster and not slower; None if there is none, and for a cluster that is kept for more questions.
     """
 
     site: Site
@@ -59,6 +61,7 @@ class RunPlan:
     vcpus: str
     notes: tuple[str, ...]
     running: RunningCluster | None = None
+    better: OneInstance | None = None
 
 
 def plan_run(
@@ -108,7 +111,8 @@ def plan_run(
         skips=skips,
         on_look=on_look,
     )
-    sizing = _size(query, read, options, running)
+    kernels = installed_kernels()
+    sizing = _size(query, read, options, running, has_kernel=bool(kernels))
     unknown: tuple[str, ...] = ()
     vcpus = ""
     if running is None:
@@ -150,6 +154,7 @@ def plan_run(
         site=site,
         run_id=run_id,
         bundle=bundle,
+        kernels=kernels,
         read=read,
         sizing=sizing,
         options=options,
@@ -170,19 +175,30 @@ def plan_run(
         request,
         network,
         vcpus,
-        (*read.notes, *unknown, *network_notes(account, site, network)),
+        (
+            *read.notes,
+            *(() if kernels else (NO_KERNELS,)),
+            *objects_notes(sizing, read.objects),
+            *unknown,
+            *network_notes(account, site, network),
+        ),
         running,
+        None if record.is_shared else find_better(read.size_bytes, sizing, is_joined=needs_records(query)),
     )
 
 
-def _size(query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None) -> Sizing:
+def _size(
+    query: Query, read: RunInput, options: ClusterOptions, running: RunningCluster | None, *, has_kernel: bool
+) -> Sizing:
     """Size a new cluster for the input, or describe the one that runs already."""
+    is_joined = needs_records(query)
     if running:
-        return size_running(read.size_bytes, running, is_joined=needs_records(query))
+        return size_running(read.size_bytes, running, is_joined=is_joined, has_kernel=has_kernel)
     return size_cluster(
         read.size_bytes,
         objects=read.objects,
-        is_joined=needs_records(query),
+        is_joined=is_joined,
+        has_kernel=has_kernel,
         primary_type=options.primary_type,
         core=options.core,
         task=options.task,
@@ -271,6 +287,11 @@ def _check(options: ClusterOptions, query: Query) -> None:
         )
     if not _RELEASE.fullmatch(options.release):
         raise UsageError(f"--release: {options.release!r} is not a release of EMR", hint=f"like {RELEASE}")
+    if is_too_old(options.release):
+        raise UsageError(
+            f"--release: {options.release} is too old: the steps need Python 3.9 and Hadoop 3.3.2",
+            hint=f"emr-{OLDEST_MAJOR}.0.0 or later has both, like {RELEASE}",
+        )
     for subnet in options.subnets:
         if not _SUBNET.fullmatch(subnet):
             raise UsageError(f"--subnet: {subnet!r} is not the id of a subnet", hint="like subnet-0123456789abcdef0")

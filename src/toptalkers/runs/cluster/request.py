@@ -1,7 +1,7 @@
 """The request that a run sends to EMR: the cluster, by its options and size, and its steps."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +84,15 @@ def plan_request(
     site: Site,
     run_id: str,
     bundle: str,
+    kernels: Sequence[str] = (),
     read: RunInput,
     sizing: Sizing,
     options: ClusterOptions,
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
     """Plan the steps of a run, and the request of RunJobFlow for a cluster that runs them, and ends unless it is kept.
 
-    The cluster has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
+    `bundle` is the key of the folder of scripts, and `kernels` are the names of the kernels for nodes there. The
+    cluster has instance groups, or fleets where several subnets or Spot instances leave EMR a choice.
     """
     bucket, subnets = site.bucket, options.subnets or site.subnets
     aggregate = locations.aggregate_prefix(run_id)
@@ -99,8 +101,10 @@ def plan_request(
         top=top,
         inputs=read.uris,
         patterns=read.patterns,
-        gluing=read.gluing,
+        is_gzip=read.is_gzip,
+        largest_bytes=read.largest_bytes,
         bundle=f"s3://{bucket}/{bundle}",
+        kernels=kernels,
         output=f"s3://{bucket}/{locations.answer_prefix(run_id)}",
         # Without a scheme it is in the cluster's HDFS, and goes with it.
         between=f"s3://{bucket}/{aggregate}" if options.keep_aggregate else f"toptalkers/{run_id}/aggregate/",
@@ -157,7 +161,7 @@ def plan_request(
 
 
 def example_run(
-    query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str
+    query: Query, *, top: int = 0, bucket: str, run_id: str, bundle: str, kernels: Sequence[str] = ()
 ) -> tuple[tuple[Step, ...], dict[str, Any]]:
     """Make the steps and the request of a run over a stack's own flow logs, without reading any."""
     return plan_request(
@@ -172,7 +176,8 @@ def example_run(
         ),
         run_id=run_id,
         bundle=bundle,
-        read=RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, "headers"),
+        kernels=kernels,
+        read=RunInput((f"s3://{bucket}/{locations.CAPTURED}",), 0, 0, is_gzip=True),
         sizing=size_cluster(0),
         options=ClusterOptions(),
     )

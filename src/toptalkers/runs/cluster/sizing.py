@@ -9,14 +9,22 @@ from toptalkers.errors import UsageError
 DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
 """The smallest Graviton that EMR has; counting wants processors, not memory (docs/benchmarks.md)."""
 
-BYTES_PER_VCPU_SECOND = 5 << 20
-"""Bytes of compressed flow logs that one vCPU counts per second, with decompression and Hadoop's own work: cautious."""
+BYTES_PER_VCPU_SECOND = 14 << 20
+"""Bytes of compressed flow logs that one vCPU counts per second, with all that Hadoop does: cautious.
 
-WORK_OF_CONVERSATIONS = 8
+Measured: 42 ms of one core for a MB with the embedded Hadoop, 5 more to read it from S3 over TLS, and 3 for the JVM of
+its map, which are 19 MiB per second (docs/benchmarks.md). The rest is for what was not measured: a vCPU that is slower
+than that core, or is half a core, as on Intel, and nodes that wait for the last maps.
+"""
+
+WORK_OF_CONVERSATIONS = 50
 """How many times the work it is to find conversations, or to make a digest: all records are sorted, and read often.
 
-Measured: the scripts take 11 s of CPU for 300,000 records, and 1.4 s for a plain count of them.
+Measured with the embedded Hadoop: 2.4 s of one core for a MB, in five steps. The kernel has a part only in the first.
 """
+
+WORK_WITHOUT_KERNEL = 4
+"""How many times the work a plain count is if nodes count in Python: 150 ms of one core for a MB instead of 42."""
 
 WANTED_MINUTES = 15
 """How long the first step should take at most."""
@@ -34,7 +42,11 @@ VCPUS_PER_VPC_NODE = 0.16
 nodes in the VPC."""
 
 OBJECTS_PER_PRIMARY = 500_000
-"""How many objects a primary node of size xlarge lists: Hadoop's client there holds 1.5 to 2 KB for each."""
+"""How many objects a primary node of size xlarge lists: Hadoop's client there holds 1.1 to 1.8 KB for each.
+
+Measured with the embedded Hadoop: a heap of 200 MiB was enough to find the splits of 100,800 objects in S3, and 128 MiB
+were not.
+"""
 
 PRIMARY_SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge")
 """The sizes of the primary node; each has twice the memory of the one before."""
@@ -131,6 +143,7 @@ def size_cluster(
     *,
     objects: int = 0,
     is_joined: bool = False,
+    has_kernel: bool = True,
     instance_type: str = DEFAULT_INSTANCE_TYPE,
     primary_type: str | None = None,
     core: int | None = None,
@@ -145,6 +158,7 @@ def size_cluster(
         input_bytes: the compressed size of the input.
         objects: how many objects the input has; very many need a primary node with more memory.
         is_joined: whether records are joined to conversations, or folded for a digest, which is more work.
+        has_kernel: whether the nodes count with the compiled kernel.
         instance_type: the type of core and task nodes.
         primary_type: the type of the primary node; None for the smallest of the same family that lists the objects.
         core: core nodes, at least 1; None computes them.
@@ -162,7 +176,8 @@ def size_cluster(
     if task is not None and vpc_nodes is not None:
         raise UsageError("--task and --vpc-nodes both set the number of task nodes", hint="give one of them")
     node_vcpus = vcpus(instance_type)
-    a_node = node_vcpus * BYTES_PER_VCPU_SECOND // (WORK_OF_CONVERSATIONS if is_joined else 1)
+    work = WORK_OF_CONVERSATIONS if is_joined else 1 if has_kernel else WORK_WITHOUT_KERNEL
+    a_node = node_vcpus * BYTES_PER_VCPU_SECOND // work
     most = max_nodes or MOST_NODES
     needed = max(1, math.ceil(input_bytes / (a_node * WANTED_MINUTES * 60)))
     nodes = min(most, needed)
@@ -201,6 +216,19 @@ def size_cluster(
     minutes = starting + math.ceil(counting_s / 60)
     substitutes = similar_types(instance_type) if spot else ()
     return Sizing(instance_type, primary, core, task, spot, minutes, reason, substitutes)
+
+
+def objects_notes(sizing: Sizing, objects: int) -> list[str]:
+    """List what the user should know if the primary node may not have the memory to list all objects."""
+    most = OBJECTS_PER_PRIMARY * vcpus(sizing.primary_type) // 4
+    if objects <= most:
+        return []
+    return [
+        (
+            f"{sizing.primary_type} as primary has memory to list about {most:,} objects, and there are {objects:,}:"
+            " ask for less time, or give a larger --primary-type"
+        )
+    ]
 
 
 def _primary_of(instance_type: str, objects: int) -> str:

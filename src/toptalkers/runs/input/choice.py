@@ -7,9 +7,8 @@ from toptalkers import locations
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError, UsageError
 from toptalkers.flowlog.truth import has_sample_name
-from toptalkers.job.steps import Gluing
 from toptalkers.question.query import Query
-from toptalkers.records.stored import Search, begins_with_header, describe_missing
+from toptalkers.records.stored import Search, describe_missing
 from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Wanted
 from toptalkers.runs.input.access import check_access, describe_transfer, explain_refusal
 from toptalkers.runs.input.renamed import Copy, plan_copies
@@ -26,9 +25,10 @@ class RunInput:
         patterns: what a step is given instead if these are too long for it: patterns that match them.
         objects: the number of objects.
         size_bytes: their total size as stored, usually compressed.
-        gluing: how small objects may share a map.
+        is_gzip: whether the names of all objects end in `.gz`.
+        largest_bytes: the stored size of the largest object that is not named so; 0 if there is none.
         notes: lines that a user should read.
-        copies: objects to be copied first, because their names do not tell their compression.
+        copies: objects to be copied first, because a step cannot name all of them.
         left_out: the addresses of objects that were asked for and are not read, with the reasons.
 
     """
@@ -36,7 +36,8 @@ class RunInput:
     uris: tuple[str, ...]
     objects: int
     size_bytes: int
-    gluing: Gluing
+    is_gzip: bool
+    largest_bytes: int = 0
     notes: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
@@ -55,14 +56,14 @@ def pick_input(
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> RunInput:
-    """Find the objects that a question reads, and inspect them: Hadoop goes by names, and misreads without an error.
+    """Find the objects that a question reads, and inspect them, so that no cluster is paid for what it cannot read.
 
     All objects whose names do not tell their compression are inspected, and a sample of the others; `on_look` is called
     with the number of objects inspected, and the number to inspect.
 
     `given` are addresses of folders, `s3://bucket/folder/`, or of objects; without them, the flow logs in the site's
     bucket are read. The question's time and `origin` choose among the objects there, as `run-local` does. `renamed` is
-    the folder in the site's bucket for copies with better names. With `skips`, objects that a cluster cannot read are
+    the folder in the site's bucket for copies with shorter names. With `skips`, objects that a cluster cannot read are
     left out. `region` is the cluster's Region, for a note about buckets in others.
 
     Raises:
@@ -103,14 +104,14 @@ def pick_input(
     if not taken:
         raise _nothing_to_read(site, query, given, own, missing, survey)
     uris, patterns, copied = survey.places()
-    copies = plan_copies(copied, survey.renamed, renamed)
+    copies = plan_copies(copied, renamed)
     if copies:
         uris.append(f"s3://{bucket}/{renamed}")
         if patterns:
             patterns.append(uris[-1])
         number = "1 object is" if len(copies) == 1 else f"{len(copies):,} objects are"
-        why = "Hadoop goes by the ending of a name" if survey.renamed else "they are among objects left out"
-        notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over, as {why}")
+        why = "among objects left out, a step cannot name so many, or such names"
+        notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over: {why}")
     notes += missing
     if named := {uri: what for uri, what in survey.neighbours.items() if not has_sample_name(uri)}:
         notes.append(f"passed over, as they are not flow logs: {format_reasons(named)}")
@@ -121,11 +122,13 @@ def pick_input(
             f"flow logs come both ways, {locations.CAPTURED} and {locations.DIRECT}; what is logged both ways counts"
             f" twice (--input s3://{bucket}/{locations.CAPTURED} reads only the first)"
         )
+    not_gzip = [size for (_, key), size in taken.items() if not key.endswith(".gz")]
     return RunInput(
         tuple(uris),
         len(taken),
         sum(taken.values()),
-        _gluing(survey, bucket),
+        not not_gzip,
+        max(not_gzip, default=0),
         tuple(notes),
         copies,
         tuple(sorted(survey.unreadable.items())),
@@ -149,16 +152,6 @@ def _nothing_to_read(
         f"there are no flow logs to read in {where}{when}" + (f": {format_reasons(passed)}" if passed else ""),
         hint=None if given else hint,
     )
-
-
-def _gluing(survey: Survey, own_bucket: str) -> Gluing:
-    """Decide by the names of the objects to read how they may share a map."""
-    if not all(survey.renamed.get(place, place[1]).endswith(".gz") for place in survey.taken):
-        return "never"
-    explain_themselves = not survey.renamed and all(
-        begins_with_header(key, is_own_bucket=bucket == own_bucket) for bucket, key in survey.taken
-    )
-    return "headers" if explain_themselves else "offsets"
 
 
 def _check_given(uri: str) -> None:

@@ -1,21 +1,24 @@
-"""Judge by an object's name and first bytes whether a cluster reads it correctly.
+"""Judge by an object's name and first bytes whether a cluster reads it.
 
-Hadoop tells the compression of an object by the ending of its name, and reads everything else as text: a gzip object
-without `.gz` becomes malformed lines. An object whose name tells the wrong compression can be copied under another
-name. An object that is not flow-log lines after decompression cannot be read on a cluster at all.
+The mapper tells by content how an object is compressed, as this machine does. But Hadoop itself unpacks what is named
+`.bz2`, and an object that is named `.gz` must be compressed, as for `run-local`. An object that is not flow-log
+lines after decompression cannot be read on a cluster.
 """
 
 import bz2
+import lzma
 import re
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from toptalkers.flowlog.neighbours import find_neighbour
 from toptalkers.kernel.counter import Counter
 from toptalkers.question.query import Query
 from toptalkers.records.kinds import PARQUET_MAGIC, name_kind
 from toptalkers.records.misfits import describe_misfit
+from toptalkers.records.packing import MOST_LAYERS
 
 LOOK_BYTES = 16 << 10
 """How much of an object is inspected, as stored: about a hundred records, compressed or not."""
@@ -35,23 +38,29 @@ NOT_FOR_HADOOP = {
     ".snappy": "Snappy",
     ".tar": "tar",
     ".tgz": "tar",
-    ".xz": "xz",
     ".zip": "zip",
     ".zst": "Zstandard",
 }
-"""Endings of names that Hadoop Streaming cannot read on a cluster: they fail the job, or are read as text."""
+"""Endings of names that a cluster does not read: Hadoop fails on some, and the mapper leaves the others out."""
 
-PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
-"""Endings of names that Hadoop decompresses, and the first bytes of such objects."""
+_PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+"""The first bytes of what the mapper decompresses, and what it is called."""
 
-_WORDS = {".gz": "gzip", ".bz2": "bzip2"}
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+
+PACKED = {".gz": (*_PACKINGS, _ZSTANDARD), ".bz2": (b"BZh",)}
+"""Endings of names that must tell the truth, and the first bytes of such objects: those of any compression for `.gz`,
+as for `run-local`."""
+
+_OPENERS: Mapping[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\0": lzma.LZMADecompressor,
+}
 
 _MAGIC = {
     PARQUET_MAGIC: PARQUET,
-    b"\x1f\x8b": "gzip within gzip",
-    b"BZh": "bzip2 within another compression",
-    b"\x28\xb5\x2f\xfd": "Zstandard",
-    b"\xfd7zXZ\0": "xz",
+    _ZSTANDARD: "Zstandard",
     b"PK\x03\x04": "zip",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
@@ -70,7 +79,7 @@ _NEIGHBOUR_FOLDER = re.compile(
 
 _FLOW_LOG_ID = re.compile(r"(?<![A-Za-z0-9])fl-[0-9a-f]{8,17}(?![0-9a-f])")
 
-Kind = Literal["right", "renamed", "neighbour", "unreadable"]
+Kind = Literal["right", "neighbour", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +87,9 @@ class Content:
     """A judgement on an object.
 
     Attributes:
-        kind: `right` if a cluster reads it as it is; `renamed` if it would under a name that ends in `what`;
-            `neighbour` if AWS puts such objects beside flow logs; `unreadable` otherwise.
-        what: the ending, or a description of the object.
+        kind: `right` if a cluster reads it; `neighbour` if AWS puts such objects beside flow logs; `unreadable`
+            otherwise.
+        what: a description of the object.
 
     """
 
@@ -98,7 +107,7 @@ def judge_name(key: str) -> Content:
     for ending, what in NOT_FOR_HADOOP.items():
         if key.endswith(ending):
             return Content("unreadable", what)
-    if key.endswith((".tar.gz", ".tar.bz2")):
+    if key.endswith((".tar.gz", ".tar.bz2", ".tar.xz")):
         return Content("unreadable", "tar")
     return RIGHT
 
@@ -108,21 +117,23 @@ def judge_content(key: str, head: bytes, query: Query, *, is_whole: bool) -> Con
 
     The question tells the layout of lines without a header, and the fields that must be there.
     """
-    named = next((ending for ending in PACKED if key.endswith(ending)), "")
-    packed = next((ending for ending, magic in PACKED.items() if head.startswith(magic)), "")
-    if named and not packed:
-        return Content("unreadable", f"named {named}, but not compressed so")
-    unpacked = head
-    if packed:
+    for ending, magics in PACKED.items():
+        if key.endswith(ending) and not head.startswith(magics):
+            return Content("unreadable", f"named {ending}, but not compressed so")
+    content = head
+    layers = 0
+    while packing := next((magic for magic in _PACKINGS if content.startswith(magic)), None):
+        layers += 1
+        if layers > MOST_LAYERS:
+            return Content("unreadable", f"compressed more than {MOST_LAYERS} times over")
         try:
-            unpacked, has_ended = _unpack(head, packed)
-        except (zlib.error, OSError):
-            return Content("unreadable", f"damaged {_WORDS[packed]}")
+            content, has_ended = _unpack(content, packing)
+        except (zlib.error, lzma.LZMAError, OSError):
+            return Content("unreadable", f"damaged {_PACKINGS[packing]}")
         if is_whole and not has_ended:
-            return Content("unreadable", f"{_WORDS[packed]} that ends early")
-        is_whole = is_whole and len(unpacked) < UNPACKED_BYTES
-    verdict = _judge_unpacked(unpacked, key, query, is_whole=is_whole)
-    return Content("renamed", packed) if verdict == RIGHT and packed != named else verdict
+            return Content("unreadable", f"{_PACKINGS[packing]} that ends early")
+        is_whole = is_whole and len(content) < UNPACKED_BYTES
+    return _judge_unpacked(content, key, query, is_whole=is_whole)
 
 
 def find_flow_log_ids(text: str) -> set[str]:
@@ -130,16 +141,16 @@ def find_flow_log_ids(text: str) -> set[str]:
     return set(_FLOW_LOG_ID.findall(text))
 
 
-def _unpack(head: bytes, packing: str) -> tuple[bytes, bool]:
+def _unpack(head: bytes, magic: bytes) -> tuple[bytes, bool]:
     """Decompress the bytes; returns them, and whether the compressed data is complete."""
     unpacked = b""
     while True:
-        member = zlib.decompressobj(wbits=31) if packing == ".gz" else bz2.BZ2Decompressor()
+        member = _OPENERS[magic]()
         unpacked += member.decompress(head, UNPACKED_BYTES - len(unpacked))
         if len(unpacked) >= UNPACKED_BYTES:
             return unpacked, True
         head = member.unused_data
-        if not head.startswith(PACKED[packing]):
+        if not head.startswith(magic):
             return unpacked, member.eof
 
 

@@ -7,7 +7,7 @@ folders; their names differ only in the account, the Region, and the last part o
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -91,3 +91,17 @@ def _braces(words: Iterable[str]) -> str:
 
 def _regex(words: Iterable[str]) -> str:
     return "(?:" + "|".join(re.escape(word).replace(r"\*", "[^/]*") for word in words) + ")"
+
+
+def matcher(pattern: str) -> tuple[str, Callable[[str], object]]:
+    """Return the address to list for what a pattern means, or an address, and whether it means an object's address.
+
+    A folder means all objects below it.
+    """
+    fixed = re.match(r"[^*{]*", pattern)
+    assert fixed is not None  # noqa: S101 - for the type checker
+    if fixed[0] == pattern:
+        return pattern, lambda _: True
+    text = re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\{", "(?:").replace(r"\}", ")").replace(",", "|")
+    matches = re.compile(text if pattern.endswith("/") else f"{text}(?:/|$)").match
+    return fixed[0].rpartition("/")[0] + "/", matches

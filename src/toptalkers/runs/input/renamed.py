@@ -1,11 +1,10 @@
-"""Copies of objects that a run reads, with names that tell Hadoop their compression.
+"""Copies of objects that a run reads and that a step cannot name: too many of them, or with odd characters.
 
-Hadoop decompresses only by the ending of a name. S3 makes the copies beside the answer, without a download. They are
-deleted when the run is over.
+S3 makes the copies beside the answer, without a download. They are deleted when the run is over.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -27,13 +26,13 @@ class Copy:
     to_key: str
 
 
-def plan_copies(places: Iterable[Place], endings: Mapping[Place, str], folder: str) -> tuple[Copy, ...]:
-    """Give each object a new key in a folder: numbered, of plain characters, with the ending that it needs, if any."""
+def plan_copies(places: Iterable[Place], folder: str) -> tuple[Copy, ...]:
+    """Give each object a new key in a folder: numbered, of plain characters, with the ending that it has."""
     copies = []
     for number, (bucket, key) in enumerate(places):
         # Other characters may have a special meaning in a path.
         plain = re.sub("[^A-Za-z0-9.-]", "-", key.rsplit("/", 1)[-1])[-100:]
-        copies.append(Copy(bucket, key, f"{folder}{number:05}-{plain}{endings.get((bucket, key), '')}"))
+        copies.append(Copy(bucket, key, f"{folder}{number:05}-{plain}"))
     return tuple(copies)
 
 

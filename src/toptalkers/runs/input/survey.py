@@ -1,4 +1,4 @@
-"""Inspect the objects that a run may read, and choose addresses and copies that a cluster reads correctly."""
+"""Inspect the objects that a run may read, and choose the addresses, and the copies, that a step can name."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,7 +62,6 @@ class Survey:
 
     Attributes:
         taken: the objects that are read, with their stored sizes.
-        renamed: those of them that need another name, with the ending that it must have.
         unreadable: the addresses of objects that a cluster cannot read, with the reasons.
         neighbours: the addresses of objects that are not flow logs, with the names of what they are.
 
@@ -75,7 +74,6 @@ class Survey:
         self._roots: list[tuple[Search, list[Place]]] = []
         self._seen: set[Place] = set()
         self.taken: dict[Place, int] = {}
-        self.renamed: dict[Place, str] = {}
         self.unreadable: dict[str, str] = {}
         self.neighbours: dict[str, str] = {}
 
@@ -111,12 +109,11 @@ class Survey:
     def inspect(self, on_look: Callable[[int, int], None], *, needs_all: bool) -> None:
         """Inspect all objects whose names do not tell their compression, and a sample of the others.
 
-        If the name of one of the sample is wrong, the rest of the others is inspected, too. `on_look` is called with
+        If one of the sample is not right, the rest of the others is inspected, too. `on_look` is called with
         the number of objects inspected, and the number to inspect.
 
         Raises:
-            ToptalkersError: there are too many objects to inspect, some are not right, and all of these must be known:
-                because they need another name, or `needs_all`.
+            ToptalkersError: with `needs_all`, some objects are not right, and there are too many to inspect them all.
 
         """
         named = [place for place in self.taken if place[1].endswith(_PACKED)]
@@ -126,16 +123,16 @@ class Survey:
             odd = self._inspect_all(inspected, on_look)
             if odd and len(inspected) < len(places):
                 rest = sorted(set(places) - set(inspected))
-                if len(rest) > MOST_INSPECTED and (needs_all or self.renamed):
+                if len(rest) > MOST_INSPECTED and needs_all:
                     raise ToptalkersError(
-                        f"of {len(places):,} objects some are not what their names tell Hadoop, and at most"
+                        f"of {len(places):,} objects some cannot be read on a cluster, and at most"
                         f" {MOST_INSPECTED:,} are inspected; one is {_uri(odd[0])}",
-                        hint="name fewer with --input, or end the names of compressed objects in .gz or .bz2",
+                        hint="name fewer with --input",
                     )
                 self._inspect_all(_spread(rest, MOST_INSPECTED), on_look)
 
     def _inspect_all(self, places: Sequence[Place], on_look: Callable[[int, int], None]) -> list[Place]:
-        """Inspect objects, some at a time; returns those that a cluster does not read correctly as they are."""
+        """Inspect objects, some at a time; returns those that a cluster does not read."""
         odd = []
         with ThreadPoolExecutor(INSPECTED_AT_A_TIME, "inspect") as pool:
             try:
@@ -153,8 +150,8 @@ class Survey:
         """Choose the addresses of folders and files that hold only objects to read, and the objects to copy.
 
         Returns the addresses; as few patterns that match the same objects if these are too long for a step, else
-        nothing; and the copies. An object is copied if it needs another name, or if naming each of such objects makes
-        the step too long.
+        nothing; and the copies. An object is copied if a step cannot have its name, or if naming each of such objects
+        makes the step too long.
 
         Raises:
             ToptalkersError: the step is too long all the same, or too many objects would have to be copied.
@@ -162,7 +159,7 @@ class Survey:
         """
         uris: dict[str, None] = {}
         files: dict[str, Place] = {}
-        named: set[Place] = set(self.renamed)
+        named: set[Place] = set()
         refused: set[str] = set()
         for search, found in self._roots:
             taken = [place[1] for place in found if place in self.taken and place not in named]
@@ -176,12 +173,12 @@ class Survey:
                     files[uri] = (search.bucket, key)
         copied = {uri for uri in files if not GIVEN.fullmatch(uri)}
         patterns = self._patterns([uri for uri in uris if uri not in copied], refused)
-        if _is_long(patterns) and (self.renamed or self.unreadable or self.neighbours):
+        if _is_long(patterns) and (self.unreadable or self.neighbours):
             copied = set(files)
         copied = {uri for uri in copied if self.taken[files[uri]] <= MOST_COPIED_BYTES}
         uris = {uri: None for uri in uris if uri not in copied}
         patterns = self._patterns(list(uris), refused)
-        if _is_long(patterns) or len(copied) + len(self.renamed) > MOST_INSPECTED:
+        if _is_long(patterns) or len(copied) > MOST_INSPECTED:
             among = format_reasons({**self.unreadable, **self.neighbours})
             raise ToptalkersError(
                 "the objects to read are in too many places for a step"
@@ -189,7 +186,7 @@ class Survey:
                 hint="name the folders to read with --input, some at a time, or fewer accounts and Regions with"
                 " --from-account and --from-region",
             )
-        copies = [place for place in self.taken if place in self.renamed or _uri(place) in copied]
+        copies = [place for place in self.taken if _uri(place) in copied]
         return list(uris), patterns if patterns != list(uris) else [], copies
 
     def _patterns(self, uris: list[str], refused: set[str]) -> list[str]:
@@ -213,15 +210,8 @@ class Survey:
         return judge_content(key, head, self._query, is_whole=len(head) == self.taken[place])
 
     def _judge(self, place: Place, content: Content) -> None:
-        if content.kind == "renamed" and self.taken[place] > MOST_COPIED_BYTES:
-            content = Content(
-                "unreadable", f"compressed, though its name does not end in {content.what}, and too large to be copied"
-            )
-        if content.kind == "renamed":
-            self.renamed[place] = content.what
-        else:
-            (self.neighbours if content.kind == "neighbour" else self.unreadable)[_uri(place)] = content.what
-            del self.taken[place]
+        (self.neighbours if content.kind == "neighbour" else self.unreadable)[_uri(place)] = content.what
+        del self.taken[place]
 
 
 def cover(folder: str, taken: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -1,0 +1,271 @@
+"""The compiled counting kernel on a cluster's nodes: counts the files of a map, and prints the sums of each key.
+
+For Python 3.9 and only its standard library. It travels with `kernel-<machine>.so`, which is loaded from the working
+directory, and with `count_flows.py`, which has the rules in Python and reads the options. The answer is the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import tempfile
+from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or __package__:
+    from toptalkers.job import count_flows
+else:  # on a node, the scripts are beside each other
+    import count_flows
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+PARTS = 256
+"""Into how many parts spilled sums are divided, by a hash of the key (`kernel.h`)."""
+
+ROW_BYTES = 128
+"""How much memory a sum of the recipe's key takes at most: when the table is full and about to double, its 32 bytes are
+there three times, and a quarter of the slots is free."""
+
+LINES_BYTES = 1 << 20
+"""How many bytes of lines are printed at a time."""
+
+MOST_SUMS = 10
+MISFIT_BYTES = 16 + 1024 + 2048
+EARLIEST, LATEST = -(1 << 63), (1 << 63) - 1
+
+
+class NoKernelError(Exception):
+    """The kernel cannot be loaded, or cannot answer the question; the text says why."""
+
+
+class Question(Structure):
+    """The question, as `kernel.h` has it."""
+
+    _fields_ = (
+        ("fields", c_char_p),
+        ("headerless", c_char_p),
+        ("key", c_char_p),
+        ("is_log", c_int32),
+        ("key_needs", c_size_t),
+        ("sums", c_char_p),
+        ("ranked", c_int32),
+        ("ports", c_char_p),
+        ("action", c_char_p),
+        ("since", c_int64),
+        ("until", c_int64),
+        ("where", c_char_p),
+        ("where_fields", c_char_p),
+        ("seed", c_uint64),
+    )
+
+
+FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "counter_new": (c_void_p, (POINTER(Question),)),
+    "counter_free": (None, (c_void_p,)),
+    "counter_feed": (c_int, (c_void_p, c_char_p, c_size_t)),
+    "counter_end_lines": (c_int, (c_void_p, POINTER(c_int64))),
+    "counter_misfit": (c_int, (c_void_p, c_char_p)),
+    "counter_totals": (c_int64, (c_void_p, POINTER(c_int64))),
+    "counter_end_file": (None, (c_void_p, c_int)),
+    "counter_rows": (c_size_t, (c_void_p,)),
+    "counter_clear": (None, (c_void_p,)),
+    "counter_print": (c_int64, (c_void_p, POINTER(c_size_t), c_char_p, c_size_t)),
+    "counter_spill": (c_int, (c_void_p, c_void_p)),
+    "spill_new": (c_void_p, (c_int,)),
+    "spill_free": (None, (c_void_p,)),
+    "spill_fetch": (c_int, (c_void_p, c_int, c_void_p)),
+}
+
+
+def load(folder: str = ".") -> ctypes.CDLL:
+    """Load the kernel for this machine's processor from a folder.
+
+    Raises:
+        NoKernelError: there is none, or it is not for this machine, or of another version.
+
+    """
+    name = f"kernel-{platform.machine()}.so"
+    path = os.path.join(os.path.abspath(folder), name)  # noqa: PTH100, PTH118 - scripts for nodes start without pathlib
+    if not os.path.exists(path):  # noqa: PTH110
+        raise NoKernelError(f"there is no {name} in {os.path.dirname(path)}")  # noqa: PTH120
+    try:
+        library = ctypes.CDLL(path, use_errno=True)
+        for function, (result, arguments) in FUNCTIONS.items():
+            of_library = getattr(library, function)
+            of_library.restype, of_library.argtypes = result, arguments
+    except (OSError, AttributeError) as error:  # AttributeError: it lacks a function
+        raise NoKernelError(f"{name} cannot be loaded: {error}") from error
+    return library
+
+
+def question_of(options: argparse.Namespace) -> Question:
+    """The question for the kernel of options as `count_flows.parse_arguments` returns them."""
+    wanted = bytearray(1 << 16)
+    for port in count_flows.parse_ports(options.ports):
+        wanted[int(port)] = 1
+    by = (options.by or b",".join(count_flows.KEY).decode()).encode().split(b",")
+    is_of_records = by[: len(count_flows.RECORD_NEEDS)] == count_flows.RECORD_NEEDS
+    metrics = count_flows.parse_metrics(options.metric)
+    tests = count_flows.parse_where(options.where) if options.where else []
+    sources = dict.fromkeys(test.source for test in tests if isinstance(test, count_flows.Test))
+    headerless = count_flows.parse_fields(options.log_format) if options.log_format else count_flows.DEFAULT_FIELDS
+    return Question(
+        fields=b" ".join(sorted(count_flows.FIELDS)),
+        headerless=b" ".join(headerless),
+        key=None if by == list(count_flows.KEY) else b" ".join(map(key_word, by)),
+        is_log=is_of_records,
+        key_needs=len(count_flows.RECORD_NEEDS) if is_of_records else 0,
+        sums=b" ".join([count_flows.METRICS[metric] or metric for metric in metrics]),
+        ranked=0,
+        ports=bytes(wanted),
+        action=None if options.action == "ALL" else options.action.encode(),
+        since=count_flows.parse_time(options.since) if options.since else EARLIEST,
+        until=count_flows.parse_time(options.until) if options.until else LATEST,
+        where=options.where.encode() if options.where else None,
+        where_fields=b" ".join(map(tested_word, sources)) if options.where else None,
+        seed=int.from_bytes(os.urandom(8), "little"),
+    )
+
+
+def key_word(part: bytes) -> bytes:
+    """A part of a key, as the kernel takes it: KIND:FIELD."""
+    if part == count_flows.PAIR:
+        return b"lesser:srcaddr greater:dstaddr"
+    if part in count_flows.SERVICE_PARTS:
+        return part + b":"
+    if part in count_flows.TIMES:
+        return part + b":start"
+    if b"/" in part:
+        return b"network:" + part + (b"/64" if part.count(b"/") == 1 else b"")
+    return kind_of(part) + b":" + part
+
+
+def tested_word(field: bytes) -> bytes:
+    """A field of an expression, as the kernel takes it: KIND:FIELD."""
+    if field in count_flows.SERVICE_PARTS:
+        return field + b":" + field
+    return (b"time" if field in count_flows.TIME_FIELDS else kind_of(field)) + b":" + field
+
+
+def kind_of(field: bytes) -> bytes:
+    """The kind of a field's values, as the kernel calls it."""
+    if field in count_flows.ADDRESS_FIELDS:
+        return b"address"
+    if field in count_flows.PORT_FIELDS or field in count_flows.DIGEST_PORTS:
+        return b"port"
+    if field == b"protocol":
+        return b"protocol"
+    return b"number" if field in count_flows.NUMBER_FIELDS else b"text"
+
+
+class KernelCounter:
+    """Counts one file after the other for a question. A file counts whole or not at all.
+
+    It raises MemoryError when memory is used up, and OSError when the disk cannot hold the sums.
+    """
+
+    _handle: int | None = None
+    _spilled: int | None = None
+
+    def __init__(self, options: argparse.Namespace, library: ctypes.CDLL) -> None:
+        """Take the options as `count_flows.parse_arguments` returns them, and what `load` returned.
+
+        Raises:
+            NoKernelError: the kernel cannot answer the question.
+
+        """
+        self._kernel = library
+        self._metrics = count_flows.parse_metrics(options.metric)
+        self._of_file = (c_int64 * (2 + len(count_flows.REASONS)))()
+        self._of_sums = (c_int64 * MOST_SUMS)()
+        self._misfit = ctypes.create_string_buffer(MISFIT_BYTES)
+        self._numbers = [0] * len(self._of_file)
+        self._totals, self._totals_of_printed = [0] * MOST_SUMS, [0] * MOST_SUMS
+        ctypes.set_errno(0)
+        self._handle = library.counter_new(byref(question_of(options)))
+        if not self._handle:
+            if ctypes.get_errno() == errno.EINVAL:
+                raise NoKernelError("the kernel cannot answer the question")
+            raise MemoryError
+
+    def __del__(self) -> None:
+        """Free the memory."""
+        self._forget_spilled()
+        if self._handle:
+            self._kernel.counter_free(self._handle)
+
+    def feed(self, piece: bytes) -> None:
+        """Count the lines in the next piece of the current file; a line may go on in the piece after it."""
+        if self._kernel.counter_feed(self._handle, piece, len(piece)):
+            raise MemoryError
+
+    def end_lines(self) -> bool:
+        """Count the file's last line. Returns whether its lines fit their layout. `end_file` must be called next."""
+        if self._kernel.counter_end_lines(self._handle, self._of_file):
+            raise MemoryError
+        return not self._kernel.counter_misfit(self._handle, self._misfit)
+
+    def end_file(self, *, counts: bool) -> None:
+        """Keep the sums of the current file and its tally, or drop both."""
+        self._kernel.counter_end_file(self._handle, counts)
+        if not counts:
+            return
+        self._numbers = [one + other for one, other in zip(self._numbers, self._of_file)]
+        is_sound = self._kernel.counter_totals(self._handle, self._of_sums) >= 0
+        totals = self._of_sums if is_sound else [count_flows.LARGEST_TOTAL + 1] * MOST_SUMS
+        self._totals = [one + other for one, other in zip(self._totals_of_printed, totals)]
+
+    def held_bytes(self) -> int:
+        """How much memory the sums take, those of the current file included."""
+        return int(self._kernel.counter_rows(self._handle)) * ROW_BYTES
+
+    def spill(self) -> None:
+        """Move all sums to a temporary file in the working directory, also those of the current file."""
+        if self._spilled is None:
+            self._file = tempfile.TemporaryFile(dir=os.getcwd())  # noqa: PTH109, SIM115 - it is open for as long as self
+            self._spilled = self._kernel.spill_new(self._file.fileno())
+        if not self._spilled or self._kernel.counter_spill(self._handle, self._spilled):
+            raise self._error()
+
+    def take_lines(self) -> Iterator[bytes]:
+        """Yield the lines of all sums in chunks, in no order; then there are none. Not within a file."""
+        if self._spilled is None:
+            yield from self._printed()
+        else:
+            self.spill()
+            for part in range(PARTS):
+                if self._kernel.spill_fetch(self._spilled, part, self._handle):
+                    raise self._error()
+                yield from self._printed()
+        self._forget_spilled()
+        self._totals_of_printed = self._totals
+
+    def _printed(self) -> Iterator[bytes]:
+        room, at = ctypes.create_string_buffer(LINES_BYTES), c_size_t(0)
+        while (length := self._kernel.counter_print(self._handle, byref(at), room, LINES_BYTES)) > 0:
+            yield ctypes.string_at(room, length)
+        if length < 0:
+            raise MemoryError
+        self._kernel.counter_clear(self._handle)
+
+    def _forget_spilled(self) -> None:
+        if self._spilled is not None:
+            self._kernel.spill_free(self._spilled)
+            self._spilled = None
+            self._file.close()
+
+    @staticmethod
+    def _error() -> OSError | MemoryError:
+        number = ctypes.get_errno()
+        return OSError(number, os.strerror(number)) if number else MemoryError()
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """The counters of all files that count; SystemExit with a message if the values add up to too much."""
+        totals = {metric: 0 if metric == b"records" else total for metric, total in zip(self._metrics, self._totals)}
+        read, counted, *skipped = self._numbers
+        return count_flows.counters_of(read, counted, dict(zip(count_flows.REASONS, skipped)), totals)

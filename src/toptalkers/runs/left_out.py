@@ -1,0 +1,98 @@
+"""The files that a cluster's maps left out, named: counters tell their sizes, and a listing the objects of these sizes.
+
+A map knows neither the names of its files nor, of all counters that Hadoop keeps, more than a few. So it adds the
+stored size of each file that it leaves out to one of eight counters, with a number on top that counts them
+(`job/count_files.py`, `SLOTS` and `LEFT_OUT`). A counter of one file tells its size.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from toptalkers.aws.failures import AwsError
+from toptalkers.aws.storage import StorageGateway
+from toptalkers.records.stored import Search
+from toptalkers.runs.input.patterns import matcher
+
+SLOT = re.compile("left_out_[0-9]+")
+
+LEFT_OUT = 1 << 40
+"""What each file adds to its counter beside its size."""
+
+MOST_LISTED = 200_000
+"""How many objects are searched for one of a size; each thousand takes a request."""
+
+NEARLY = (0, 2, 1, -1)
+"""By how many bytes an object may be larger than the map saw: Hadoop leaves out the delimiter at a file's end."""
+
+NAMES_SHOWN = 3
+
+
+def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapping[str, int]) -> list[str]:
+    """Name the files that the maps of a run left out, in a line each, and say in one how many have no known name.
+
+    Args:
+        storage: S3; what it refuses to list has no names.
+        inputs: the input of the run's first step: addresses and patterns.
+        counters: the scripts' counters of the run.
+
+    """
+    left_out = counters.get("files_unreadable", 0) + counters.get("misfit_files", 0)
+    sizes = list(_sizes(counters))
+    if not left_out:
+        return []
+    why = " or ".join(
+        words
+        for name, words in (
+            ("files_unreadable", "could not be read on the cluster"),
+            ("misfit_files", "has lines that do not fit its layout"),
+        )
+        if counters.get(name)
+    )
+    inputs = list(inputs)
+    try:
+        found = _find(storage, inputs, sizes)
+    except AwsError:
+        found = []
+    lines = [_line(*one, why) for one in found]
+    if unnamed := left_out - len(lines):
+        files = "1 file" if unnamed == 1 else f"{unnamed:,} files"
+        lines.append(
+            f"{files} {'that' if not lines else 'more that'} the cluster left out:"
+            f" 'toptalkers run-local {' '.join(inputs[:2])}{' ...' if len(inputs) > 2 else ''}' names them"
+        )
+    return lines
+
+
+def _sizes(counters: Mapping[str, int]) -> Iterator[int]:
+    """The sizes of the files that have a counter of their own."""
+    for name, number in counters.items():
+        if SLOT.fullmatch(name) and number // LEFT_OUT == 1:
+            yield number % LEFT_OUT
+
+
+def _find(storage: StorageGateway, inputs: Iterable[str], sizes: Sequence[int]) -> list[tuple[int, int, Sequence[str]]]:
+    """For each size that some object has, or nearly has: the size, that of the objects, and their addresses."""
+    near: dict[int, list[str]] = {size + more: [] for size in sizes for more in NEARLY}
+    objects = (one for uri in inputs for one in _objects(storage, uri))
+    for uri, size in islice(objects, MOST_LISTED) if sizes else ():
+        if size in near:
+            near[size].append(uri)
+    found = [(size, next((size + more for more in NEARLY if near[size + more]), None)) for size in sizes]
+    return [(size, actual, near[actual]) for size, actual in found if actual is not None]
+
+
+def _objects(storage: StorageGateway, uri: str) -> Iterator[tuple[str, int]]:
+    """The addresses and sizes of the objects that an address, or a pattern, of a step means."""
+    folder, matches = matcher(uri)
+    search = Search.at(storage, folder)
+    for one in search:
+        address = f"s3://{search.bucket}/{one.key}"
+        if matches(address):
+            yield address, one.size_bytes
+
+
+def _line(size: int, actual: int, uris: Sequence[str], why: str) -> str:
+    more = f" and {len(uris) - NAMES_SHOWN:,} more" if len(uris) > NAMES_SHOWN else ""
+    which = "probably " * (actual != size) + "one of " * (len(uris) > 1)
+    return f"{which}{', '.join(uris[:NAMES_SHOWN])}{more} ({actual:,} bytes): {why}; left out"
