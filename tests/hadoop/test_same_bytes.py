@@ -11,6 +11,7 @@ from tests import reference
 from tests.strategies import TOPS, cases
 from toptalkers.engines import hadoop, local, mrjob
 from toptalkers.flowlog.fields import FIELDS
+from toptalkers.job import steps
 from toptalkers.question.query import Query
 from toptalkers.records.files import find_inputs
 from toptalkers.sample.writer import SampleLayout, write_sample
@@ -55,6 +56,15 @@ def test_many_small_files_and_one_big(tmp_path: Path) -> None:
     big.write_bytes(gzip.compress(b"".join(gzip.decompress(Path(file.name).read_bytes()) for file in small)))
     together = hadoop.count_files(Query(), find_inputs([str(big)]).files)
     assert b"".join(together.chunks) == b"".join(hadoop.count_files(Query(), small).chunks)
+
+
+def test_parts_of_an_answer_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several reducers of the sort write an answer in parts, which come to the same bytes as one part."""
+    write_sample(tmp_path / "s", records=6_000, dirty=True, records_per_file=500)
+    files = find_inputs([str(tmp_path / "s")]).files
+    expected = b"".join(local.count_files(Query(), files).chunks)
+    monkeypatch.setattr(steps, "SORTER_BYTES", sum(Path(file.name).stat().st_size for file in files) // 3)
+    assert b"".join(hadoop.count_files(Query(), files).chunks) == expected
 
 
 KEYS = {

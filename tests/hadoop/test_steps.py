@@ -132,9 +132,16 @@ def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
     assert b":8443\t1\n" in sums
 
 
+def test_no_sums_are_sorted(embedded: Embedded) -> None:
+    """Empty files between the steps, for which there is no map, make an empty answer."""
+    embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(9))))})
+    assert run(embedded, Query.parse(ports="1")) == b""
+
+
 def test_top_of_several_mappers(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each mapper of the second step sends its own first talkers; the first of all are the first of the output."""
     monkeypatch.setattr(steps, "REDUCER_BYTES", 1)
+    monkeypatch.setattr(steps, "SORT_SPLIT_BYTES", 100)
     embedded.write({"in/a.gz": gzip.compress(lines(*map(default_record, range(100))))})
     query = Query.parse(metric="bytes")
     planned = plan_steps(

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from toptalkers.errors import UsageError
 from toptalkers.job import count_flows, port_filter
-from toptalkers.job.steps import ADDING, LONGEST_ARGUMENT, MIB, SHARED_BYTES, Step, emr_steps, plan_steps, render_steps
+from toptalkers.job.steps import (
+    ADDING,
+    LONGEST_ARGUMENT,
+    MIB,
+    SHARED_BYTES,
+    SORTER_BYTES,
+    Step,
+    emr_steps,
+    plan_steps,
+    render_steps,
+)
 from toptalkers.question.conversations import RECORD_KEY
 from toptalkers.question.digest import DIGEST_KEY, digest_texts
 from toptalkers.question.query import Query
@@ -266,6 +276,14 @@ def test_sizes_follow_the_input() -> None:
     assert numbers(1600 * MIB) == (100, 2)
     assert numbers(10 * 1024 * MIB) == (640, 11)
     assert numbers(10**15) == (1024, 99)
+
+
+@pytest.mark.parametrize(("input_bytes", "top", "parts"), [(SORTER_BYTES - 1, 0, 1), (10**12, 0, 4), (10**12, 9, 1)])
+def test_only_the_answer_of_a_large_input_has_several_parts(input_bytes: int, top: int, parts: int) -> None:
+    """One reducer sorts what 256 GiB may hold, and whatever `--top` leaves."""
+    for query in (Query.parse(), Query.parse(count="once", pairs="yes")):
+        sort = plan_steps(query, **PLACES, top=top, input_bytes=input_bytes)[-1]
+        assert settings(sort)["mapreduce.job.reduces"] == str(parts)
 
 
 BREAKING_OUT = [

@@ -60,6 +60,17 @@ REDUCER_BYTES = 1024 * MIB
 REDUCER_BYTES_OF_RECORDS = 128 * MIB
 """Compressed input per reducer that gets every record, about ten million."""
 
+SORTER_BYTES = 256 * 1024 * MIB
+"""Compressed input per reducer of the sort, so that an answer of less is in one part, as the recipe's.
+
+What has to be sorted is known only when the first step is done. A reducer takes about five minutes for 100 million keys
+(docs/benchmarks.md, yarn), and more than so many come only from more input. Each part is in the answer's order, and
+holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
+
+SORT_SPLIT_BYTES = 128 * MIB
+"""Sums per map of the sort, about three million. Each reducer before it wrote a file, most of them small: with a map for
+each, and two or three for a single file, most of the time would go into starting them."""
+
 MOST_REDUCERS = 99
 
 LISTED_AT_A_TIME = "16"
@@ -249,6 +260,7 @@ def plan_steps(
             script=bundle + "port_filter.py",
             output=output,
             python=python,
+            reducers=1 if top else job.reducers(SORTER_BYTES),
         ),
     )
 
@@ -492,11 +504,13 @@ def _conversations(query: Query, job: _Job, reading: _Reading, between: str, lea
     return steps
 
 
-def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str) -> Step:
+def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str, reducers: int) -> Step:
     settings = {
         "mapreduce.job.name": "flowlogs-sort",
-        "mapreduce.job.reduces": "1",
+        "mapreduce.job.reduces": str(reducers),
         "mapreduce.reduce.speculative": "false",
+        "mapreduce.input.fileinputformat.split.maxsize": str(SORT_SPLIT_BYTES),
+        "stream.map.input.ignoreKey": "true",
         **sort_settings(query),
         **_GZIPPED,
     }
@@ -507,6 +521,7 @@ def _sort(query: Query, top: int, *, source: str, script: str, output: str, pyth
         "flowlogs-sort",
         (
             *_generic_options(settings, script),
+            *("-inputformat", COMBINED),
             *("-input", source),
             *("-output", output),
             *("-mapper", mapper),
