@@ -116,6 +116,13 @@ def with_mapper(step: Arguments, folder: Path, how: str) -> Arguments:
     return changed
 
 
+def with_maps(step: Arguments, source: Path, maps: int) -> Arguments:
+    """Return a step that divides its input among so many maps."""
+    split = "mapreduce.input.fileinputformat.split.maxsize="
+    size = -(-samples.stored_bytes(source) // maps)
+    return [f"{split}{size}" if word.startswith(split) else word for word in step]
+
+
 def run_steps(steps: Sequence[Arguments], folder: Path) -> Spent:
     """Run steps one after another; `Spent` is of all of them."""
     spent = Spent(0, 0)
@@ -137,7 +144,7 @@ def run_step(step: Arguments, folder: Path) -> Spent:
 
 @contextmanager
 def second_compiler() -> Iterator[None]:
-    """Let the JVM compile with C2 as well, as it does on a cluster; the embedded Hadoop has only C1, for short jobs."""
+    """Let the JVM use its second compiler, C2, too, as it does by default; the embedded Hadoop has only C1."""
     from toptalkers.hadoop import runtime
 
     flags = runtime.JVM_FLAGS

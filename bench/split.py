@@ -1,13 +1,15 @@
 """What the first step costs for each MB of compressed input beyond its start-up, part by part.
 
-A step whose mapper stops early, over two inputs of the same kind: the difference of their CPU times, divided by that of
-their sizes, excludes what a job and its maps cost in any case.
+The same step over two inputs, with as many maps: the difference of its CPU times, divided by that of the sizes, has
+nothing of what a job and its maps cost in any case. Mappers that stop early tell the parts apart.
 """
 
 import contextlib
 import shutil
 import statistics
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from bench import samples
@@ -21,92 +23,108 @@ from bench.jobs import (
     second_compiler,
     steps_before,
     with_mapper,
+    with_maps,
 )
 from bench.measure import say
 from bench.part import Context, table
 from bench.startup import write_tiny
 
 RUNS = 3
+MAPS = 4
 
-WHOLE, BEFORE = "whole step", "before"
-Step = Callable[[Path, Path], Arguments]
-"""Makes a first step from the folders of the input and of the run."""
+RATIO = "step 1, CPU per MB: this version / before"
 
 STOPS: Mapping[str, str] = {
-    "drop": "the JVM hands over, and the mapper throws away",
-    "unpack": "unpacking with Python's zlib",
-    "count": "counting, and printing the sums",
-    WHOLE: "sorting, shuffle, adding up",
+    "drop": "Hadoop reads and hands over",
+    "unpack": "decompression by Python's zlib",
+    "count": "counting, and forming the lines",
 }
-"""How far each mapper goes, and what it does more than the one before it."""
+"""How far a mapper goes, and what it does more than the one before it."""
+
+LAST_PART = "sorting, shuffle, adding up"
+OURS, BEFORE = "this version", "the version before"
+SECOND = ", with the second compiler"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A first step to be measured: how to make it, from the folders of the input and of the run, and on which JVM."""
+
+    make: Callable[[Path, Path], Arguments]
+    has_second_compiler: bool = False
 
 
 def run(context: Context) -> tuple[list[str], dict[str, float]]:
-    """Measure with the JVM of the embedded Hadoop, and with that of a cluster; return lines and ratios."""
-    work = context.work
-    small, large = (samples.recompressed(work, samples.sample(work, n)) for n in (context.records, context.records * 4))
-    megabytes = (samples.stored_bytes(large) - samples.stored_bytes(small)) / 1e6
+    """Measure, in alternating runs; return lines of Markdown, and the ratio for `bench.bounds`."""
+    few, many = context.records, context.records * 4
+    sources = [samples.recompressed(context.work, samples.sample(context.work, number)) for number in (few, many)]
+    sizes = [samples.stored_bytes(source) for source in sources]
+    cases = _cases(is_quick=context.is_quick)
     runs = 1 if context.is_quick else RUNS
-    steps = _steps(is_quick=context.is_quick)
-    costs: dict[str, dict[str, float]] = {}
-    for compilers in ("C1",) if context.is_quick else ("C1", "C1 and C2"):
-        seconds: dict[str, dict[Path, list[float]]] = {name: {small: [], large: []} for name in steps}
-        with contextlib.nullcontext() if compilers == "C1" else second_compiler():
-            for number in range(runs):
-                for name, step in steps.items():
-                    for source in (small, large):
-                        say(f"  step 1, {name}, {compilers}, {source.name}, run {number + 1} of {runs}")
-                        seconds[name][source].append(_run(context, step, source).cpu_s)
-        costs[compilers] = {
-            name: 1000 * (statistics.median(of[large]) - statistics.median(of[small])) / megabytes
-            for name, of in seconds.items()
-        }
-    ratios = (
-        {"step 1, CPU per MB: this version / before": costs["C1"][WHOLE] / costs["C1"][BEFORE]} if has_before() else {}
-    )
-    return [*_startup(context), *_table(costs, megabytes, runs)], ratios
+    seconds: dict[str, list[list[float]]] = {name: [[], []] for name in cases}
+    for number in range(runs):
+        for name, case in cases.items():
+            for source, of_source in zip(sources, seconds[name], strict=True):
+                spent = _run(context, case, source)
+                of_source.append(spent.cpu_s)
+                say(f"  step 1, {name}, {source.name}, run {number + 1} of {runs}: {spent.cpu_s:.2f} s of CPU")
+    megabytes = (sizes[1] - sizes[0]) / 1e6
+    costs = {
+        name: 1000 * (statistics.median(more) - statistics.median(less)) / megabytes
+        for name, (less, more) in seconds.items()
+    }
+    what = f"CPU for a MB of gzip, of {megabytes:,.0f} MB more; {'once' if runs == 1 else f'median of {runs} runs'}"
+    ratios = {RATIO: costs[OURS] / costs[BEFORE]} if BEFORE in costs else {}
+    return [*_startup(context), table((what, "CPU", "this version / it"), _rows(costs))], ratios
 
 
-def _steps(*, is_quick: bool) -> dict[str, Step]:
-    def stopping(how: str) -> Step:
-        return lambda source, folder: with_mapper(our_steps(source, folder)[0], folder, how)
+def _cases(*, is_quick: bool) -> dict[str, Case]:
+    def ours(source: Path, folder: Path) -> Arguments:
+        return with_maps(our_steps(source, folder)[0], source, MAPS)
 
-    steps: dict[str, Step] = {} if is_quick else {how: stopping(how) for how in STOPS if how != WHOLE}
-    steps[WHOLE] = lambda source, folder: our_steps(source, folder)[0]
+    def stopping(how: str) -> Case:
+        return Case(lambda source, folder: with_mapper(ours(source, folder), folder, how))
+
+    def before(source: Path, folder: Path) -> Arguments:
+        return with_maps(steps_before(source, folder)[0], source, MAPS)
+
+    cases = {OURS: Case(ours)}
+    if not is_quick:
+        cases = {how: stopping(how) for how in STOPS} | cases | {OURS + SECOND: Case(ours, has_second_compiler=True)}
     if has_before():
-        steps[BEFORE] = lambda source, folder: steps_before(source, folder)[0]
-    return steps
+        cases[BEFORE] = Case(before)
+        if not is_quick:
+            cases[BEFORE + SECOND] = Case(before, has_second_compiler=True)
+    return cases
 
 
-def _run(context: Context, step: Step, source: Path) -> Spent:
+def _run(context: Context, case: Case, source: Path) -> Spent:
     folder = context.work / "hadoop-runs"
     shutil.rmtree(folder, ignore_errors=True)
-    return run_step(step(source, folder), folder)
+    with second_compiler() if case.has_second_compiler else contextlib.nullcontext():
+        return run_step(case.make(source, folder), folder)
 
 
 def _startup(context: Context) -> list[str]:
     """Measure both steps with next to no input."""
     tiny = samples.once(context.work / "tiny", write_tiny)
     folder = context.work / "hadoop-runs"
-    one = _run(context, lambda source, folder: our_steps(source, folder)[0], tiny)
     shutil.rmtree(folder, ignore_errors=True)
-    both = run_steps(our_steps(tiny, folder), folder)
-    steps = f"step 1 takes {one.wall_s:.1f} s ({one.cpu_s:.1f} s of CPU), both {both.wall_s:.1f} s ({both.cpu_s:.1f} s)"
-    return [f"Start-up: with 100 records, {steps}.", ""]
+    steps = our_steps(tiny, folder)
+    one = run_step(steps[0], folder)
+    both = one + run_steps(steps[1:], folder)
+    text = f"step 1 takes {one.wall_s:.1f} s ({one.cpu_s:.1f} s of CPU), both {both.wall_s:.1f} s ({both.cpu_s:.1f} s)"
+    return [f"Start-up: with 100 records, {text}.", ""]
 
 
-def _table(costs: Mapping[str, Mapping[str, float]], megabytes: float, runs: int) -> list[str]:
+def _rows(costs: Mapping[str, float]) -> list[list[str]]:
     rows = []
-    if all(how in cost for how in STOPS for cost in costs.values()):
-        before = [0.0] * len(costs)
-        for how, what in STOPS.items():
-            until = [cost[how] for cost in costs.values()]
-            rows.append([what, *(f"{one - other:.0f} ms" for one, other in zip(until, before, strict=True))])
-            before = until
-    rows.append(["**step 1, this version**", *(f"**{cost[WHOLE]:.0f} ms**" for cost in costs.values())])
-    if all(BEFORE in cost for cost in costs.values()):
-        rows.append(["step 1, the version before", *(f"{cost[BEFORE]:.0f} ms" for cost in costs.values())])
-        rows.append(["this version / before", *(f"{cost[WHOLE] / cost[BEFORE]:.2f}" for cost in costs.values())])
-    head = {"C1": "embedded Hadoop (C1)", "C1 and C2": "a cluster's JVM (C1 and C2)"}
-    of = f"CPU for each MB of gzip, of {megabytes:,.0f} MB more; {'once' if runs == 1 else f'median of {runs} runs'}"
-    return [table((of, *(head[compilers] for compilers in costs)), rows)]
+    if all(how in costs for how in STOPS):
+        until = [0.0, *(costs[how] for how in STOPS), costs[OURS]]
+        parts = (one - other for other, one in pairwise(until))
+        rows = [[what, f"{part:.0f} ms", ""] for what, part in zip((*STOPS.values(), LAST_PART), parts, strict=True)]
+    for name, cost in costs.items():
+        if name not in STOPS:
+            rival = costs[OURS + SECOND if name.endswith(SECOND) else OURS]
+            rows.append([f"**step 1, {name}**", f"**{cost:.0f} ms**", f"{rival / cost:.2f}" if BEFORE in name else ""])
+    return rows

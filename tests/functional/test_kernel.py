@@ -322,6 +322,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         "tests/functional/test_bigger_than_memory.py",
         "tests/unit/test_kernel_keys.py",
         "tests/unit/test_kernel_where.py",
+        "tests/unit/test_columns.py",
         "tests/unit/test_kernel_columns.py",
         "tests/unit/test_kernel_export.py",
         "tests/unit/test_kernel_conversations.py",

@@ -523,6 +523,7 @@ def test_a_release_that_is_not_there(account: FakeAccount) -> None:
     "options",
     [
         ClusterOptions(release="emr-7; id"),
+        ClusterOptions(release="emr-6.15.0"),
         ClusterOptions(subnets=("x",)),
         ClusterOptions(instance_type="m7g"),
         ClusterOptions(task=1, vpc_nodes=9),

@@ -151,16 +151,25 @@ def test_what_aws_leaves_beside_flow_logs_is_passed_over(account: FakeAccount) -
     assert "CloudTrail" in line
 
 
-def test_misfits_are_said_and_end_with_1(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """run-emr and fetch-results both report the files that the mapper did not count because of their columns."""
-    monkeypatch.setattr("tests.fake_emr.COUNTERS", COUNTERS.replace("\t\tports=3", "\t\tports=3\n\t\tmisfit_files=2"))
-    put(account, **{f"{number}.gz": PACKED for number in range(3)})
+def test_what_the_maps_leave_out_is_named_and_ends_with_1(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """run-emr and fetch-results both name the files that were damaged or did not fit their layout on the cluster."""
+    put(account, **{"a.gz": PACKED, "b/late.gz": gzip.compress(2 * LINE), "b/other.gz": gzip.compress(LINE * 1000)})
+    sizes = [len(account.fake_s3.objects[f"mine/b/{name}.gz"]) for name in ("late", "other")]
+    assert sizes[0] % 8 != sizes[1] % 8
+    counters = {"maps_by_kernel": 2, "files_read": 1, "files_unreadable": 1, "misfit_files": 1}
+    counters |= {f"left_out_{size % 8}": (1 << 40) + size for size in sizes}
+    more = "".join(f"\n\t\t{name}={number}" for name, number in counters.items())
+    monkeypatch.setattr("tests.fake_emr.COUNTERS", COUNTERS.replace("\t\tports=3", f"\t\tports=3{more}"))
     ran = ask(account)
     fetched = command(account, "fetch-results")
     for result in (ran, fetched):
         assert result.exit_code == 1
-        assert "2 files, or parts of them, do not fit the layout" in result.stderr
-        assert "10 records read from 3 files: 7 counted" in result.stderr
+        for name, size in zip(("late", "other"), sizes, strict=True):
+            assert f"left out: {MINE}b/{name}.gz ({size} bytes): could not be read on the cluster or" in result.stderr
+        assert "10 records read from 1 file: 7 counted" in result.stderr
+        assert "2 left out (see above)" in result.stderr
     assert fetched.stdout.encode() == ANSWER
 
 

@@ -42,6 +42,7 @@ from toptalkers.aws.stack import StackGateway
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.aws.stream import StreamGateway
 from toptalkers.errors import UsageError
+from toptalkers.machine.cores import FETCHES
 
 READ_SECONDS, CONNECT_SECONDS, ATTEMPTS = 9, 5, 5
 """Five attempts outlast a minute of throttling, and a mistyped Region still fails within seconds. A service that never
@@ -51,6 +52,7 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     connect_timeout=CONNECT_SECONDS,
     read_timeout=READ_SECONDS,
+    max_pool_connections=2 + FETCHES,
     user_agent_extra=f"toptalkers/{__version__}",
 )
 

@@ -21,15 +21,13 @@ from botocore.exceptions import ClientError
 from urllib3.exceptions import HTTPError
 
 from toptalkers.aws.failures import AwsError, code_of, explain, explained
+from toptalkers.machine.cores import FETCHES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 KEYS_PER_REQUEST = 1000
 """The most keys that one DeleteObjects takes (S3 API reference)."""
-
-CONNECTIONS = 8
-"""How many ranges are fetched at a time: one connection uses only a part of a machine's network."""
 
 PIECE_BYTES = 8 << 20
 """The size of a range. Most flow-log objects are smaller and fetched whole."""
@@ -94,7 +92,7 @@ class StorageGateway:
     def __init__(self, client: "S3Client") -> None:
         """Take the client."""
         self._client = client
-        self._pool = ThreadPoolExecutor(CONNECTIONS, "fetch")
+        self._pool = ThreadPoolExecutor(FETCHES, "fetch")
         self._prefetched: dict[tuple[str, StoredObject], Future[bytes]] = {}
         self._lock = threading.Lock()
         self._denied: set[tuple[str, str]] | None = set()

@@ -26,6 +26,7 @@ from toptalkers.engines.spill import Spill, default_rows_held
 from toptalkers.errors import ToptalkersError
 from toptalkers.flowlog.columns import ColumnBatch
 from toptalkers.kernel.counter import WHY_PURE, Conversations, Counter, keep_freed_memory
+from toptalkers.machine.cores import FETCHES
 from toptalkers.machine.memory import explain_no_memory
 from toptalkers.question.conversations import counted_question, folded_question, needs_records
 from toptalkers.question.digest import is_digest
@@ -51,8 +52,8 @@ MANY_ROWS = 2_000_000
 ROWS_PER_RECORD = 2.3
 """How much memory a whole record takes, in talkers of the default question: measured."""
 
-FILES_AHEAD = 8
-"""How many files ahead a file is fetched."""
+FILES_AHEAD = FETCHES
+"""How many files ahead a file is fetched: many are so small that each is one range."""
 
 HONOURS: Collection[str] = ("cache", "scratch")
 

@@ -10,9 +10,8 @@ Hadoop cuts files at each delimiter, leaves it out, and hands over frames (`stre
     int32 8 | int64 offset in the file | int32 n | n bytes: a length as Hadoop writes it, and so many bytes
 
 An offset of 0 begins the next file. The delimiter (`--delimiter`) is a line feed (`LF`) or, if the names of all files
-end in `.gz`, `KK`: two bytes that stand in compressed data every 64 KiB. They are equal, because of others Hadoop's
-LineReader loses the first byte where its buffer ends between `K` and `Kq`. How a file is compressed is told by its
-first bytes, as `run-local` does it.
+end in `.gz`, two bytes that stand in compressed data every 64 KiB (`KK`). How a file is compressed is told by its first
+bytes, as `run-local` does it.
 
 A file counts whole or not at all. One that is damaged, is no flow log or does not fit its layout is left out: named on
 standard error by its number and size, and counted as `files_unreadable` or `misfit_files`. Its stored size is added to
@@ -162,9 +161,7 @@ def stored_pieces(read: Callable[[int], bytes], delimiter: bytes) -> Iterator[by
                     parts = []
                 yield None
                 has_begun = True
-            elif not has_begun or not -1 <= offset - expected <= 3:
-                # One less where a delimiter stood across the end of Hadoop's buffer, three more behind a byte order
-                # mark that it left out.
+            elif not has_begun or offset not in (expected, expected + 3):  # behind a byte order mark, left out
                 sys.exit("count_files.py: a file was cut into splits, and only whole files can be counted")
             else:
                 parts.append(delimiter)
@@ -318,8 +315,7 @@ def unpacked(file: StoredFile, delimiter: bytes) -> Iterator[bytes]:
 
     UnreadableError, perhaps only in the middle, if the file is damaged or no text.
     """
-    # Hadoop leaves out a delimiter at the end of a file; and then also the first byte of another.
-    endings = iter((delimiter, delimiter[:-1])[: len(delimiter)])
+    ending = delimiter  # which Hadoop leaves out at the end of a file
     source = Source(iter(file))
     for layer in range(MOST_LAYERS + 1):
         packing = packing_of(source.peek(HEAD_BYTES))
@@ -330,16 +326,16 @@ def unpacked(file: StoredFile, delimiter: bytes) -> Iterator[bytes]:
         if layer == MOST_LAYERS:
             raise UnreadableError(f"compressed more than {MOST_LAYERS} times over")
         file.is_packed = True
-        source = Source(members(packing, iter(source), endings))
-        endings = iter(())
+        source = Source(members(packing, iter(source), ending))
+        ending = b""
     what = other_kind(source.peek(HEAD_BYTES))
     if what:
         raise UnreadableError(f"{what}, which a cluster does not read")
     return iter(source)
 
 
-def members(packing: Packing, pieces: Iterator[bytes], endings: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack all members of compressed data. `endings` is what may be added, one after the other, at its end.
+def members(packing: Packing, pieces: Iterator[bytes], ending: bytes) -> Iterator[bytes]:
+    """Unpack all members of compressed data. `ending` may be missing at its end.
 
     UnreadableError if it ends early or is damaged, or has more than zeros behind its last member.
     """
@@ -353,24 +349,24 @@ def members(packing: Packing, pieces: Iterator[bytes], endings: Iterator[bytes])
         if not data.startswith(packing.magic[: len(data)]):
             raise UnreadableError(f"{packing.name} with more data after its end")
         member = packing.begin()
-        added = b""
+        is_added = False
         while not member.eof:
             try:
                 piece = member.decompress(data, PIECE_BYTES)
             except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
-                why = "that ends early" if added else f"that is damaged ({error})"
+                why = "that ends early" if is_added else f"that is damaged ({error})"
                 raise UnreadableError(f"{packing.name} {why}") from error
             if piece:
                 yield piece
             data = b""
             if member.needs_input and not member.eof:
-                data = b"" if added else next(pieces, b"")
-                if not data:
-                    data = added = next(endings, b"")
+                data = next(pieces, b"")
+                if not data and not is_added:
+                    data, is_added = ending, True
                 if not data:
                     raise UnreadableError(f"{packing.name} that ends early")
         data = member.unused_data or next(pieces, b"")
-        if added and data:
+        if is_added and data:
             raise UnreadableError(f"{packing.name} that ends early")
         if data.startswith(b"\0"):  # zeros may pad the last block, as on tapes
             if any(piece.strip(b"\0") for piece in chain((data,), pieces)):

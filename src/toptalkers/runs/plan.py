@@ -26,7 +26,7 @@ from toptalkers.runs.cluster.ahead import (
 from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
-from toptalkers.runs.cluster.shared import RunningCluster, share_steps, size_running
+from toptalkers.runs.cluster.shared import OLDEST_MAJOR, RunningCluster, is_too_old, share_steps, size_running
 from toptalkers.runs.cluster.sizing import Sizing, objects_notes, size_cluster
 from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.input.quarantine import quarantine_note
@@ -287,6 +287,11 @@ def _check(options: ClusterOptions, query: Query) -> None:
         )
     if not _RELEASE.fullmatch(options.release):
         raise UsageError(f"--release: {options.release!r} is not a release of EMR", hint=f"like {RELEASE}")
+    if is_too_old(options.release):
+        raise UsageError(
+            f"--release: {options.release} is too old: the steps need Python 3.9 and Hadoop 3.3.2",
+            hint=f"emr-{OLDEST_MAJOR}.0.0 or later has both, like {RELEASE}",
+        )
     for subnet in options.subnets:
         if not _SUBNET.fullmatch(subnet):
             raise UsageError(f"--subnet: {subnet!r} is not the id of a subnet", hint="like subnet-0123456789abcdef0")

@@ -19,7 +19,8 @@ from toptalkers.runs.cluster.sizing import STARTING_MINUTES, Sizing, size_cluste
 from toptalkers.runs.record import step_name
 
 OLDEST_MAJOR = 7
-"""The first major release of EMR with Python 3.9, which the scripts need (EMR release guide)."""
+"""The first major release of EMR with Python 3.9, which the scripts need, and with PassthroughCodec, which came with
+Hadoop 3.3.2 (EMR release guide)."""
 
 _ID = re.compile(r"j-[0-9A-Z]+")
 
@@ -59,11 +60,9 @@ def find_running(account: Account, cluster_id: str) -> RunningCluster:
             hint=f"'aws emr modify-cluster --region {account.region} --cluster-id {cluster_id}"
             " --step-concurrency-level 1' changes that",
         )
-    major = re.match(r"emr-([0-9]+)\.", cluster.release)
-    if major and int(major[1]) < OLDEST_MAJOR:
+    if is_too_old(cluster.release):
         raise ToptalkersError(
-            f"the cluster {cluster_id} has {cluster.release}, and the scripts need the Python of"
-            f" emr-{OLDEST_MAJOR} or later",
+            f"the cluster {cluster_id} has {cluster.release}, and the steps need emr-{OLDEST_MAJOR}.0.0 or later",
             hint=others,
         )
     try:
@@ -72,6 +71,12 @@ def find_running(account: Account, cluster_id: str) -> RunningCluster:
         if error.is_silent:
             raise
         return RunningCluster(cluster, unknown=error.message)
+
+
+def is_too_old(release: str) -> bool:
+    """Whether a release of EMR, like `emr-6.15.0`, lacks what the steps need."""
+    major = re.match(r"emr-([0-9]+)\.", release)
+    return major is not None and int(major[1]) < OLDEST_MAJOR
 
 
 def size_running(

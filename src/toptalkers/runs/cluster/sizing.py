@@ -12,9 +12,9 @@ DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
 BYTES_PER_VCPU_SECOND = 14 << 20
 """Bytes of compressed flow logs that one vCPU counts per second, with all that Hadoop does: cautious.
 
-Measured with the embedded Hadoop: 42 ms of one core for a MB, which are 23 MiB per second (docs/benchmarks.md). The
-rest is for what was not measured: reading from S3 with TLS instead of from a disk, starting a JVM for each map, and a
-vCPU that is slower than that core, or is half a core, as on Intel.
+Measured: 42 ms of one core for a MB with the embedded Hadoop, 5 more to read it from S3 over TLS, and 3 for the JVM of
+its map, which are 19 MiB per second (docs/benchmarks.md). The rest is for what was not measured: a vCPU that is slower
+than that core, or is half a core, as on Intel, and nodes that wait for the last maps.
 """
 
 WORK_OF_CONVERSATIONS = 50
