@@ -51,8 +51,9 @@ fewer sums leave it. A map that fails and starts again loses about a minute."""
 LARGEST_SPLIT_BYTES_OF_RECORDS = 128 * MIB
 """The same where every record leaves the map: ten million, about 1 GB on the node's disk."""
 
-SMALLEST_SPLIT_BYTES = 64 * MIB
-"""Starting a map takes about as long as counting this."""
+SMALLEST_SPLIT_BYTES = 16 * MIB
+"""The split of a small input, which all slots share: a slot that gets nothing is idle. Starting a map takes longer
+than counting this."""
 
 REDUCER_BYTES = 1024 * MIB
 """Compressed input per reducer. Mappers add up records, so there are far fewer sums than records."""
