@@ -1,7 +1,6 @@
 """The kernel on a cluster's nodes (`job/node_kernel.py`): the same lines and tally as `job/count_flows.py`."""
 
 import argparse
-import io
 import os
 import platform
 import shutil
@@ -63,8 +62,8 @@ def in_python(query: Query, files: Iterable[bytes]) -> tuple[list[bytes], dict[s
     """The lines of `count_flows.py` over whole files, added up, and its tally."""
     counter = count_flows.FlowCounter(options_of(query))
     for content in files:
-        for block in count_flows.blocks_of_lines(io.BytesIO(content)):
-            counter.count_block(block)
+        counter.feed(content)
+        counter.end_lines()
         counter.end_file()
     tally = count_flows.counters_of(counter.records_read, counter.counted, counter.skipped, counter.totals)
     return sorted(count_flows.printed(counter, counter.tables)), tally
@@ -72,8 +71,8 @@ def in_python(query: Query, files: Iterable[bytes]) -> tuple[list[bytes], dict[s
 
 def is_misfit(query: Query, content: bytes) -> bool:
     counter = count_flows.FlowCounter(options_of(query))
-    for block in count_flows.blocks_of_lines(io.BytesIO(content)):
-        counter.count_block(block)
+    counter.feed(content)
+    counter.end_lines()
     counter.end_file()
     return counter.misfit_files > 0
 
