@@ -82,7 +82,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 def load(folder: str = ".") -> ctypes.CDLL:
-    """Load the kernel for this machine's processor from a folder.
+    """Load the kernel for this machine's processor from a folder, and prepare this process for pieces of files.
 
     Raises:
         NoKernelError: there is none, or it is not for this machine, or of another version.
@@ -99,7 +99,18 @@ def load(folder: str = ".") -> ctypes.CDLL:
             of_library.restype, of_library.argtypes = result, arguments
     except (OSError, AttributeError) as error:  # AttributeError: it lacks a function
         raise NoKernelError(f"{name} cannot be loaded: {error}") from error
+    keep_freed_memory()
     return library
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what a piece of a file took for the next one: a few MB, which saves a twentieth of the time."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD (malloc.h): larger room still goes back to the system at once
+    mallopt(-1, 16 << 20)  # M_TRIM_THRESHOLD
 
 
 def question_of(options: argparse.Namespace) -> Question:
