@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import samples
 from bench.distinct import write_distinct
 from bench.jobs import Arguments, has_before, our_steps, steps_before
-from bench.measure import say
+from bench.measure import RunFailedError, say
 from bench.part import Context, Section, same, table
 from tests.hadoop.pseudo_distributed import Hadoop, pseudo_distributed
 from toptalkers.hadoop.logs import Counters
@@ -36,6 +36,8 @@ CONTAINERS_MIB = (1024, 3072)
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize"
 
 FRAMEWORK = "Map-Reduce Framework"
+
+LAST_CONTAINER_S = 120
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -159,9 +161,18 @@ def _run(hadoop: Hadoop, step: Sequence[str], work: Path) -> Run:
     begin, (tasks, daemons) = time.perf_counter(), _cpu_s(hadoop)
     counters = hadoop.run_streaming(step, work)
     wall = time.perf_counter() - begin
-    time.sleep(2)  # until the NodeManager has seen the end of the last container
+    _wait_for_containers(hadoop.daemons["nodemanager"])
     tasks_after, daemons_after = _cpu_s(hadoop)
     return Run(wall, tasks_after - tasks, daemons_after - daemons, counters)
+
+
+def _wait_for_containers(node_manager: int) -> None:
+    """Wait until the last container, that of the application master, has ended, some seconds after its job."""
+    deadline = time.monotonic() + LAST_CONTAINER_S
+    while any(children.read_text() for children in Path(f"/proc/{node_manager}/task").glob("*/children")):
+        if time.monotonic() > deadline:
+            raise RunFailedError(f"containers still run {LAST_CONTAINER_S} seconds after the job")
+        time.sleep(0.2)
 
 
 def _cpu_s(hadoop: Hadoop) -> tuple[float, float]:

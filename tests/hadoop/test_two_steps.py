@@ -4,28 +4,33 @@ import gzip
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.hadoop.conftest import Embedded
-from tests.hadoop.pseudo_distributed import Hadoop
+from tests.hadoop.pseudo_distributed import QUICK_TASKS, Hadoop
+from toptalkers.engines import local
 from toptalkers.job import count_flows
+from toptalkers.job.bundle import installed_kernels
 from toptalkers.job.steps import plan_steps
 from toptalkers.question.query import Query
+from toptalkers.records.files import find_inputs
 
 pytestmark = pytest.mark.hadoop
 
 STREAMING = Path(count_flows.__file__).parent
 
 
-def planned(source: str, between: str, target: str) -> list[list[str]]:
+def planned(source: str, between: str, target: str, kernels: Sequence[str] = ()) -> list[list[str]]:
     """Return the arguments of the two steps, as `run-emr` renders them, for the recipe's question."""
     steps = plan_steps(
         Query(),
         inputs=[source],
         is_gzip=True,
         bundle=f"file://{STREAMING}/",
+        kernels=kernels,
         output=target,
         between=between,
         input_bytes=100_000,
@@ -83,12 +88,22 @@ def test_embedded(embedded: Embedded, flow_logs: Path, piped: bytes) -> None:
 
 
 def test_daemons(hadoop: Hadoop, flow_logs: Path, piped: bytes, tmp_path: Path) -> None:
-    """The same steps that are rendered for EMR, on real HDFS and YARN daemons."""
-    hadoop.run("fs", "-put", str(flow_logs), "flowlogs")
-    for arguments in planned("flowlogs", "sums/", "sorted/"):
-        hadoop.run("jar", str(hadoop.streaming_jar), *arguments)
-    hadoop.run("fs", "-get", "sorted/part-00000.gz", str(tmp_path))
-    assert gzip.decompress((tmp_path / "part-00000.gz").read_bytes()) == piped
+    """The same steps, with the kernels of nodes, on real HDFS and YARN daemons: these bytes, and run-local's tally."""
+    hadoop.put(flow_logs, "flowlogs")
+    aggregate, sort = planned("flowlogs", "sums/", "sorted/", kernels=installed_kernels())
+    counters = hadoop.run_streaming(aggregate)
+    hadoop.run_streaming(sort)
+    (part,) = hadoop.parts("sorted", tmp_path / "sorted")
+    assert gzip.decompress(part) == piped
+    answer = local.count_files(Query(), find_inputs([str(flow_logs)]).files)
+    assert b"".join(answer.chunks) == piped
+    found = counters["toptalkers"]
+    assert {name: found.get(name, 0) for name in answer.tally.skipped} == answer.tally.skipped
+    assert (found["records_read"], found["counted"]) == (answer.tally.records_read, answer.tally.counted)
+    assert found["files_read"] == answer.tally.files_read == 6
+    assert (found.get("maps_by_kernel", 0) > 0) == bool(installed_kernels())
+    container = QUICK_TASKS["mapreduce.map.memory.mb"]
+    assert counters["Map-Reduce Framework"]["Peak Map Physical memory (bytes)"] < int(container) << 20
 
 
 def test_mrjob_runs_on_the_daemons(hadoop: Hadoop, flow_logs: Path, piped: bytes) -> None:

@@ -272,7 +272,7 @@ def test_sizes_follow_the_input() -> None:
             int(found["mapreduce.job.reduces"]),
         )
 
-    assert numbers(0) == (64, 1)
+    assert numbers(0) == (16, 1)
     assert numbers(1600 * MIB) == (100, 2)
     assert numbers(10 * 1024 * MIB) == (640, 11)
     assert numbers(10**15) == (1024, 99)

@@ -51,8 +51,9 @@ fewer sums leave it. A map that fails and starts again loses about a minute."""
 LARGEST_SPLIT_BYTES_OF_RECORDS = 128 * MIB
 """The same where every record leaves the map: ten million, about 1 GB on the node's disk."""
 
-SMALLEST_SPLIT_BYTES = 64 * MIB
-"""Starting a map takes about as long as counting this."""
+SMALLEST_SPLIT_BYTES = 16 * MIB
+"""The split of a small input, which all slots share: a slot that gets nothing is idle. Starting a map takes longer
+than counting this."""
 
 REDUCER_BYTES = 1024 * MIB
 """Compressed input per reducer. Mappers add up records, so there are far fewer sums than records."""
@@ -102,8 +103,7 @@ UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
 
 GZIP_DELIMITER = "KK"
-"""Where packed files are cut into records: these two bytes stand every 64 KiB on average. They are equal, because
-Hadoop's LineReader loses the first of two different ones where it stands twice across the end of its buffer."""
+"""Where packed files are cut into records: any two bytes stand every 64 KiB on average."""
 
 MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
 """The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""
