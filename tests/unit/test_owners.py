@@ -157,7 +157,7 @@ def test_a_later_owner_in_the_vpc_of_the_logger_beats_another_vpc() -> None:
 
 
 def test_labels_that_the_logger_may_change_are_told() -> None:
-    """A zone that an interface lacks is of the logger's VPC if networks of several contain the address; a name is not."""
+    """A zone that an interface lacks is the logger's, if networks of several VPCs have the address; a name is not."""
     found = names(
         scope(
             eni("web", "10.0.0.5"),
