@@ -15,7 +15,7 @@ from bench import samples
 from bench.jobs import Arguments, Spent, our_steps, run_steps
 from bench.measure import say
 from bench.part import Context, Section, table
-from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES
+from toptalkers.job.steps import LARGEST_SPLIT_BYTES, MOST_REDUCERS, REDUCER_BYTES, SORTER_BYTES
 from toptalkers.runs.cluster.one_instance import PLAIN_TYPE, choose_instance
 from toptalkers.runs.cluster.prices import dollars
 from toptalkers.runs.cluster.sizing import (
@@ -196,7 +196,7 @@ def format_plan(rates: Rates) -> str:
     cores = vcpus(DEFAULT_INSTANCE_TYPE)
     records = INPUT_BYTES / rates.compressed_record_bytes
     maps = math.ceil(INPUT_BYTES / LARGEST_SPLIT_BYTES)
-    reducers = min(MOST_REDUCERS, 1 + INPUT_BYTES // REDUCER_BYTES)
+    reducers, sorters = (min(MOST_REDUCERS, 1 + INPUT_BYTES // each) for each in (REDUCER_BYTES, SORTER_BYTES))
     shuffled = maps * rates.sums * rates.sum_bytes
     objects = math.ceil(INPUT_BYTES / OBJECT_BYTES)
     map_s = LARGEST_SPLIT_BYTES * (rates.step_cpu_s_per_byte + S3_CPU_S_PER_BYTE) + rates.start_cpu_s
@@ -204,8 +204,8 @@ def format_plan(rates: Rates) -> str:
         "step 1": (f"10^12 x {_per_mb(rates.step_cpu_s_per_byte)} per MB", INPUT_BYTES * rates.step_cpu_s_per_byte),
         "reading from S3": (f"10^12 x {_per_mb(S3_CPU_S_PER_BYTE)} per MB", INPUT_BYTES * S3_CPU_S_PER_BYTE),
         "starting the JVMs": (
-            f"{maps + reducers:,} maps and reducers x {rates.start_cpu_s:.1f} s",
-            (maps + reducers) * rates.start_cpu_s,
+            f"{maps + reducers + sorters:,} maps and reducers x {rates.start_cpu_s:.1f} s",
+            (maps + reducers + sorters) * rates.start_cpu_s,
         ),
         "step 2": (
             f"{PLANNED_TALKERS / 1e6:.0f} M talkers x {rates.rank_cpu_s * 1e6:.1f} us",
@@ -266,7 +266,12 @@ def format_plan(rates: Rates) -> str:
         "reading from S3", "shuffle",
     )  # fmt: skip
     ranked = [
-        [f"{talkers / 1e6:,.0f} M", f"{talkers * rates.sum_bytes / 1e9:.1f} GB", _time(talkers / rates.ranked_per_s)]
+        [
+            f"{talkers / 1e6:,.0f} M",
+            f"{talkers * rates.sum_bytes / 1e9:.1f} GB",
+            _time(talkers / rates.ranked_per_s),
+            _time(talkers / rates.ranked_per_s / sorters),
+        ]
         for talkers in TALKERS
     ]
     return "\n\n".join(
@@ -277,7 +282,7 @@ def format_plan(rates: Rates) -> str:
                 f"`run-emr` assumes {BYTES_PER_VCPU_SECOND / 2**20:.0f} MiB ({BYTES_PER_VCPU_SECOND / 1e6:.1f} MB) per"
                 f" vCPU second; measured, with all of the work above: {INPUT_BYTES / cpu_s / 1e6:.1f} MB."
             ),
-            table(("talkers in total", "input of the one reducer", "ranked in"), ranked),
+            table(("talkers in total", "input of step 2", "ranked by one reducer", f"by {sorters} reducers"), ranked),
         )
     )
 
