@@ -82,7 +82,7 @@ def learned_prefix(run_id: str) -> str:
 
 
 def renamed_prefix(run_id: str) -> str:
-    """Copies of a run's input, with names that tell Hadoop how they are compressed; removed after the run."""
+    """Copies of what a step cannot name of a run's input; removed after the run."""
     return f"{RUNS}{run_id}/input/"
 
 

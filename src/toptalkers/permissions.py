@@ -214,7 +214,7 @@ def look_ahead(names: Names) -> list[Statement]:
 
 
 def remove_copies(names: Names) -> list[Statement]:
-    """Remove the copies with better names that a run had of its input."""
+    """Remove the copies that a run had of its input."""
     return [allow(["s3:DeleteObject"], f"{names.bucket_arn}/{locations.RUNS}*/input/*")]
 
 

@@ -121,6 +121,30 @@ def test_files_of_all_kinds_count_as_they_do_alone(
     assert answer.count(b"\n") == 15
 
 
+def test_files_of_all_kinds_on_daemons(hadoop: Hadoop, tmp_path: Path) -> None:
+    """On YARN and HDFS, too, with the settings alone that EMR gets: the line feed reaches the nodes as a word."""
+    for name, content in OF_ALL_KINDS.items():
+        path = tmp_path / "kinds" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    hadoop.run("fs", "-put", str(tmp_path / "kinds"), "kinds")
+    query = Query.parse(metric="bytes")
+    for step in plan_steps(
+        query,
+        inputs=["kinds"],
+        is_gzip=False,
+        largest_bytes=max(map(len, OF_ALL_KINDS.values())),
+        bundle=f"file://{BUNDLE}",
+        kernels=installed_kernels(),
+        output="kinds-out/",
+        between="kinds-between/",
+    ):
+        hadoop.run("jar", str(hadoop.streaming_jar), *step.arguments)
+    hadoop.run("fs", "-get", "kinds-out/part-00000.gz", str(tmp_path))
+    expected = local.count_files(query, find_inputs([str(tmp_path / "kinds")]).files).chunks
+    assert gzip.decompress((tmp_path / "part-00000.gz").read_bytes()) == b"".join(expected) != b""
+
+
 def test_ports_looked_at_in_the_second_step(embedded: Embedded) -> None:
     """With all ports kept the aggregate has them, compressed, and the answer is the same."""
     other = default_record(1).replace(" 443 ", " 8443 ")

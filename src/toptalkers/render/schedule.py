@@ -108,7 +108,7 @@ def trees_of(storage: StorageGateway, plan: RunPlan) -> tuple[Tree, ...]:
     """
     if plan.input.copies:
         raise ToptalkersError(
-            "some objects must be copied to other names before a cluster can read them, which a schedule cannot do",
+            "a step cannot name some of the objects, so that they must be copied first, which a schedule cannot do",
             hint="'toptalkers run-emr' can",
         )
     trees: dict[tuple[str, str], Tree] = {}
