@@ -69,8 +69,8 @@ What has to be sorted is known only when the first step is done. A reducer takes
 holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
 
 SORT_SPLIT_BYTES = 128 * MIB
-"""Sums per map of the sort, about three million. Each reducer before it wrote a file, most of them small: with a map for
-each, and two or three for a single file, most of the time would go into starting them."""
+"""Sums per map of the sort, about three million. Each reducer before it wrote a file, and most are small: a map for
+each, and two or three for a single one, would take longer to start than to work."""
 
 MOST_REDUCERS = 99
 
