@@ -15,6 +15,7 @@ from tests.fake_account import BUCKET, FakeAccount, refusal
 from tests.fake_emr import EXISTS, SYSLOG, TRACEBACK
 from toptalkers.aws.failures import AwsError
 from toptalkers.errors import JobFailedError, ToptalkersError, UsageError
+from toptalkers.job import bundle
 from toptalkers.job.bundle import NODE_KERNELS, SCRIPTS
 from toptalkers.question.query import Query
 from toptalkers.runs.cluster.request import ClusterOptions, render_request
@@ -137,6 +138,20 @@ def test_a_second_run_finds_the_bundle(account: FakeAccount) -> None:
     second = command(account, "run-emr", "--yes")
     assert second.exit_code == 0
     assert "uploaded" not in second.stderr
+
+
+@pytest.mark.parametrize("kernels", [(), NODE_KERNELS])
+def test_without_kernels_for_nodes_a_note_says_so(
+    account: FakeAccount, kernels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step brings the kernels that this installation has; if it has none, the plan says what that costs."""
+    monkeypatch.setattr(bundle, "NODE_KERNELS", kernels)
+    ran = command(account, "run-emr", "--yes")
+    assert ran.exit_code == 0
+    assert ("this installation has no kernels for nodes: they count in Python" in ran.stderr) == (not kernels)
+    arguments = account.fake_emr.requests[0]["Steps"][0]["HadoopJarStep"]["Args"]
+    sent = [path.rpartition("/")[2] for path in arguments[arguments.index("-files") + 1].split(",")]
+    assert [name for name in sent if name.endswith(".so")] == list(kernels)
 
 
 def test_dry_run_prints_what_is_sent(account: FakeAccount) -> None:

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import pipeline
+from tests import node_kernels, pipeline
 from tests.frames import MARK, frame, frames_of, records_of
 from tests.strategies import cases
 from tests.unit.test_scripts import PYTHONS
 from toptalkers.engines import local
-from toptalkers.job import bundle, count_files, count_flows, node_kernel
+from toptalkers.job import count_files, count_flows, node_kernel
 from toptalkers.question.query import Query
 from toptalkers.records import kinds
 from toptalkers.records.files import find_inputs
@@ -39,8 +39,8 @@ Making = Callable[[argparse.Namespace], count_files.FileCounter]
 """Makes a counter for a question."""
 
 COUNTERS: dict[str, Making] = {"python": count_files.PythonCounter}
-if bundle.installed_kernels():
-    COUNTERS["kernel"] = lambda question: node_kernel.KernelCounter(question, node_kernel.load(str(pipeline.STREAMING)))
+if node_kernels.FILES:
+    COUNTERS["kernel"] = lambda question: node_kernel.KernelCounter(question, node_kernels.load())
 by_each_counter = pytest.mark.parametrize("make", COUNTERS.values(), ids=COUNTERS.keys())
 
 
@@ -473,11 +473,12 @@ def test_a_bomb_is_unpacked_in_pieces() -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("delimiter", ["KK", "LF"])
-@pytest.mark.parametrize("kernels", [(), bundle.installed_kernels()], ids=["python", "kernel"])
-def test_program_among_links(python: str, delimiter: str, kernels: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernels", [{}, node_kernels.FILES], ids=["python", "kernel"])
+def test_program_among_links(python: str, delimiter: str, kernels: dict[str, Path], tmp_path: Path) -> None:
     """As on a node, scripts and kernels are links in the working directory; the answer is the same."""
-    for name in ("count_files.py", "count_flows.py", "node_kernel.py", *kernels):
-        (tmp_path / name).symlink_to(shutil.copy(pipeline.STREAMING / name, tmp_path / f"of-{name}"))
+    scripts = {name: pipeline.STREAMING / name for name in ("count_files.py", "count_flows.py", "node_kernel.py")}
+    for name, path in (scripts | kernels).items():
+        (tmp_path / name).symlink_to(shutil.copy(path, tmp_path / f"of-{name}"))
     files = [PACKED, PACKED[:-5], members(LOG, 9), b"" if delimiter == "KK" else LOG]
     done = subprocess.run(
         [python, "-I", "-S", "count_files.py", "--delimiter", delimiter, "--metric", "records"],

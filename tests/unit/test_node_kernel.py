@@ -1,7 +1,6 @@
 """The kernel on a cluster's nodes (`job/node_kernel.py`): the same lines and tally as `job/count_flows.py`."""
 
 import argparse
-import io
 import os
 import platform
 import shutil
@@ -16,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hatch_build
-from tests import pipeline
+from tests import node_kernels, pipeline
 from tests.sanitized import LESS
 from tests.strategies import cases, joined_cases, joined_queries, queries
 from tests.unit.test_scripts import PYTHONS
@@ -25,7 +24,6 @@ from toptalkers.kernel.door import Counter
 from toptalkers.question.conversations import record_question
 from toptalkers.question.query import Query
 
-JOB = Path(node_kernel.__file__).parent
 LOGS = Path(__file__).parents[1] / "flowlogs"
 
 DRIVER = """
@@ -40,18 +38,12 @@ count_flows.report(counter.tally, sys.stderr)
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kernels() -> None:
-    """The kernels for nodes are those of the sources, or in a copy of the package its own (`tests/sanitized.py`)."""
-    hatch_build.update_node_kernels()
-
-
 def options_of(query: Query) -> argparse.Namespace:
     return count_flows.parse_arguments(query.mapper_arguments())
 
 
 def counter_of(query: Query) -> node_kernel.KernelCounter:
-    return node_kernel.KernelCounter(options_of(query), node_kernel.load(str(JOB)))
+    return node_kernel.KernelCounter(options_of(query), node_kernels.load())
 
 
 def count(counter: node_kernel.KernelCounter, content: bytes) -> bool:
@@ -70,8 +62,8 @@ def in_python(query: Query, files: Iterable[bytes]) -> tuple[list[bytes], dict[s
     """The lines of `count_flows.py` over whole files, added up, and its tally."""
     counter = count_flows.FlowCounter(options_of(query))
     for content in files:
-        for block in count_flows.blocks_of_lines(io.BytesIO(content)):
-            counter.count_block(block)
+        counter.feed(content)
+        counter.end_lines()
         counter.end_file()
     tally = count_flows.counters_of(counter.records_read, counter.counted, counter.skipped, counter.totals)
     return sorted(count_flows.printed(counter, counter.tables)), tally
@@ -79,8 +71,8 @@ def in_python(query: Query, files: Iterable[bytes]) -> tuple[list[bytes], dict[s
 
 def is_misfit(query: Query, content: bytes) -> bool:
     counter = count_flows.FlowCounter(options_of(query))
-    for block in count_flows.blocks_of_lines(io.BytesIO(content)):
-        counter.count_block(block)
+    counter.feed(content)
+    counter.end_lines()
     counter.end_file()
     return counter.misfit_files > 0
 
@@ -172,7 +164,7 @@ def test_lines_are_those_of_the_mapper(name: str, arguments: list[str]) -> None:
     done = pipeline.run_script("count_flows.py", *arguments, stdin=content)
     options = count_flows.parse_arguments(arguments)
     for spills in (False, True):
-        counter = node_kernel.KernelCounter(options, node_kernel.load(str(JOB)))
+        counter = node_kernel.KernelCounter(options, node_kernels.load())
         assert count(counter, content)
         if spills:
             counter.spill()
@@ -214,7 +206,7 @@ def test_a_question_that_the_kernel_cannot_answer_is_refused() -> None:
     options = options_of(Query())
     options.where = "srcport:n:9-9+1-1"  # not ascending
     with pytest.raises(node_kernel.NoKernelError, match="cannot answer"):
-        node_kernel.KernelCounter(options, node_kernel.load(str(JOB)))
+        node_kernel.KernelCounter(options, node_kernels.load())
 
 
 def test_says_why_there_is_no_kernel(tmp_path: Path) -> None:
@@ -222,7 +214,7 @@ def test_says_why_there_is_no_kernel(tmp_path: Path) -> None:
     name = f"kernel-{platform.machine()}.so"
     with pytest.raises(node_kernel.NoKernelError, match=f"there is no {name} in {tmp_path}"):
         node_kernel.load(str(tmp_path))
-    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
+    other = "x86_64" if platform.machine() == "aarch64" else "aarch64"
     shutil.copy(hatch_build.JOB / hatch_build.node_library(other), tmp_path / name)
     with pytest.raises(node_kernel.NoKernelError, match=f"{name} cannot be loaded: "):
         node_kernel.load(str(tmp_path))
@@ -237,8 +229,9 @@ def test_says_why_there_is_no_kernel(tmp_path: Path) -> None:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_runs_without_the_package(python: str, tmp_path: Path) -> None:
     """Beside count_flows.py and the kernel alone, it counts on the oldest Python of a node, through the disk."""
-    for name in ("count_flows.py", "node_kernel.py", *(hatch_build.node_library(one) for one in hatch_build.NODES)):
-        (tmp_path / name).symlink_to(JOB / name)
+    files = {name: node_kernels.JOB / name for name in ("count_flows.py", "node_kernel.py")} | node_kernels.FILES
+    for name, path in files.items():
+        (tmp_path / name).symlink_to(path)
     content = (LOGS / "default.log").read_bytes()
     arguments = ["--metric", "bytes,last", "--by", "srcaddr,day"]
     code = f"import sys; sys.path.insert(0, {os.curdir!r})" + DRIVER

@@ -156,6 +156,23 @@ def test_a_later_owner_in_the_vpc_of_the_logger_beats_another_vpc() -> None:
     assert label(names(before, later), "10.0.0.5", window=hour(2), interface="eni-blue") == "blue"
 
 
+def test_labels_that_the_logger_may_change_are_told() -> None:
+    """A zone that an interface lacks is of the logger's VPC if networks of several contain the address; a name is not."""
+    found = names(
+        scope(
+            eni("web", "10.0.0.5"),
+            eni("other", "10.0.9.9", vpc="vpc-b"),
+            subnets=(Subnet("a", "vpc-a", "az1", ("10.0.0.0/24",)), Subnet("b", "vpc-b", "az2", ("10.0.0.0/24",))),
+        )
+    )
+    zone, name = parse_named("src.zone"), parse_named("src.name")
+    assert zone
+    assert name
+    assert found.labels([zone], "10.0.0.5", hour(0), "eni-web") == (["az1"], 0, True)
+    assert found.labels([zone], "10.0.0.5", hour(0), "eni-other") == (["az2"], 0, True)
+    assert found.labels([name], "10.0.0.5", hour(0), "eni-other") == (["web"], 0, False)
+
+
 def test_shared_addresses_are_noticed() -> None:
     """It is known whether VPCs share addresses or networks; a public address that moved is not shared."""
     assert names(TWO_VPCS).shares_addresses

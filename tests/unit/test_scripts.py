@@ -247,18 +247,3 @@ def test_first_lines_by_a_time() -> None:
     done = pipeline.run_script("port_filter.py", *arguments, stdin=lines + junk)
     assert done.stdout == b"a\t443\t2026-11-01T01:00:00Z\t1\nb\t443\t2026-11-01T01:00:00Z\t9\n"
     assert done.stderr == b"reporter:counter:toptalkers,malformed_talkers,2\n"
-
-
-def test_offsets_say_where_a_file_begins() -> None:
-    """After a file with a header, one without is read in the question's layout again, for any ends of blocks."""
-    with_header = "action dstport dstaddr srcaddr\nACCEPT 443 10.0.0.2 10.0.0.1\n\nACCEPT 443 10.0.0.2 10.0.0.1\n"
-    without = "2 123456789012 eni-1 10.0.0.1 10.0.0.2 49152 443 6 1 1 1 61 ACCEPT OK\n" * 20_000
-    lines = []
-    for text in (with_header, without, with_header, without):
-        offset = 0
-        for line in text.splitlines(keepends=True):
-            lines.append(b"%d\t%s" % (offset, line.encode()))
-            offset += len(line)
-    counted = pipeline.run_script("count_flows.py", "--offsets", stdin=b"".join(lines))
-    assert counted.stdout == b"LongValueSum:10.0.0.1:10.0.0.2:443\t40004\n"
-    assert b"counter:toptalkers,records_read,40004\n" in counted.stderr

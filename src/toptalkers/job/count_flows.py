@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Mapper of step 1: flow-log lines in, a line with the sum of each key out.
+"""Mapper of lines: flow-log lines in, a line with the sum of each key out. The rules that all engines obey are here.
 
-Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes by itself.
+For pipes and for mrjob; on a cluster, `count_files.py` counts whole files by these rules, or has the kernel count them.
+Self-contained, for Python 3.9 and only its standard library: it travels to cluster nodes.
+
 One sum that adds up is printed as `LongValueSum:<key>` TAB `<sum>`, for Hadoop's `aggregate` reducer
 (ValueAggregatorReducer) or `sum_counts.py`. Otherwise a line is `<key>` TAB `<sum>` TAB `<sum>` ..., for
 `sum_counts.py`, with times in seconds since 1970. Skipped records are reported on standard error as Hadoop counters,
@@ -73,9 +75,6 @@ BLOCK_BYTES = 128 << 10
 
 LONGEST_LINE_BYTES = 1 << 20
 """A longer line is malformed."""
-
-LONGEST_OFFSET_BYTES = 32
-"""More than the offset and the tab before a line take."""
 
 FEW_BYTES = 4 << 10
 """A piece as short as this is counted line by line if any line is not sound."""
@@ -196,7 +195,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 STAMP = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z(?: |$)"
 TIME_STAMP = re.compile(STAMP)
 TIME_STAMPS = re.compile(b"^" + STAMP, re.MULTILINE)
-OFFSETS = re.compile(rb"^[0-9]+\t", re.MULTILINE)
 FIELD_NAME = re.compile(rb"[a-z][a-z0-9_-]*")
 NUMBER = re.compile(rb"[0-9]{1,15}")
 OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -567,44 +565,6 @@ def parse_metrics(text: str) -> list[bytes]:
     return metrics
 
 
-def blocks_of_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Read a stream in blocks of whole lines, without the last line end. Of a line that is too long, part is cut."""
-    most = LONGEST_LINE_BYTES + LONGEST_OFFSET_BYTES
-    rest = b""
-    while True:
-        data = stream.read(BLOCK_BYTES)
-        if not data:
-            break
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if len(rest) > most:
-            start = data.find(b"\n")
-            if start < 0:
-                continue
-            data = data[start:]
-        end = data.rfind(b"\n")
-        if end < 0:
-            rest += data
-        else:
-            yield rest + data[:end]
-            rest = data[end + 1 :]
-    if rest:
-        yield rest
-
-
-def files_of_block(block: bytes) -> Iterator[tuple[bool, bytes]]:
-    """Split a block of `<offset>` TAB `<line>` lines by files. Yields whether a file begins, and its lines.
-
-    The offset is that of the line in its file, by Hadoop's LineRecordReader: at 0, a new file begins.
-    """
-    start = 0
-    while start <= len(block):
-        end = block.find(b"\n0\t", start)
-        end = len(block) if end < 0 else end
-        yield block.startswith(b"0\t", start), OFFSETS.sub(b"", block[start:end])
-        start = end + 1
-
-
 def names_columns(line: bytes) -> bool:
     """Whether a malformed line names columns without being a header: the columns behind it may be in any order."""
     letters = line[:TELLING_BYTES].lower().translate(None, b"\0 -_")
@@ -867,7 +827,7 @@ class FlowCounter:
         """Count a block of whole lines, separated by line feeds (and no carriage returns)."""
         start = 0
         while start < len(block):
-            # `blocks_of_lines` adds the rest of the last block; a block that is only a little longer is not cut.
+            # `feed` adds the rest of the last block; a block that is only a little longer is not cut.
             end = block.find(b"\n", start + BLOCK_BYTES) if len(block) - start > 2 * BLOCK_BYTES else -1
             end = len(block) if end < 0 else end
             self._count_piece(block[start:end])
@@ -1235,7 +1195,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--since", help="record start at or after, 2026-11-23T18:00:00Z")
     parser.add_argument("--until", help="record start before, 2026-11-23T18:00:00Z")
     parser.add_argument("--log-format", help="fields of lines without a header, separated by commas")
-    parser.add_argument("--offsets", action="store_true", help="lines come behind their offset in their file and a tab")
     question = parser.parse_args(arguments)
     for option, parse in (
         ("by", parse_key),
@@ -1295,14 +1254,9 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     gc.disable()  # nothing here makes cycles, and searching a block's many lists for them takes long
     question = parse_arguments(arguments)
     counter = FlowCounter(question, flush)
-    for block in blocks_of_lines(stdin):
-        if not question.offsets:
-            counter.count_block(block)
-            continue
-        for begins, lines in files_of_block(block):
-            if begins:
-                counter.end_file()
-            counter.count_block(lines)
+    while piece := stdin.read(BLOCK_BYTES):
+        counter.feed(piece)
+    counter.end_lines()
     counter.end_file()
     flush(counter)
     stdout.flush()

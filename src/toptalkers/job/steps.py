@@ -103,8 +103,7 @@ UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
 
 GZIP_DELIMITER = "KK"
-"""Where packed files are cut into records: these two bytes stand every 64 KiB on average. They are equal, because
-Hadoop's LineReader loses the first of two different ones where it stands twice across the end of its buffer."""
+"""Where packed files are cut into records: any two bytes stand every 64 KiB on average."""
 
 MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
 """The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""
