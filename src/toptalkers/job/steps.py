@@ -61,16 +61,16 @@ REDUCER_BYTES = 1024 * MIB
 REDUCER_BYTES_OF_RECORDS = 128 * MIB
 """Compressed input per reducer that gets every record, about ten million."""
 
-SORTER_BYTES = 256 * 1024 * MIB
+SORTER_BYTES = 128 * 1024 * MIB
 """Compressed input per reducer of the sort, so that an answer of less is in one part, as the recipe's.
 
-What has to be sorted is known only when the first step is done. A reducer takes about five minutes for 100 million keys
+What has to be sorted is known only when the first step is done. A reducer takes about ten minutes for 100 million keys
 (docs/benchmarks.md, yarn), and more than so many come only from more input. Each part is in the answer's order, and
 holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
 
 SORT_SPLIT_BYTES = 128 * MIB
-"""Sums per map of the sort, about three million. Each reducer before it wrote a file, most of them small: with a map
-for each, and two or three for a single file, most of the time would go into starting them."""
+"""Sums per map of the sort, about three million. Each reducer before it wrote a file, and most are small: a map for
+each, and two or three for a single one, would take longer to start than to work."""
 
 MOST_REDUCERS = 99
 
