@@ -63,7 +63,8 @@ def test_files_without_a_name_are_counted(account: FakeAccount) -> None:
     assert names(account, MINE, counters=shared)[1:] == [f"2 files more that the cluster left out: {how}"]
     assert names(account, MINE, counters=left_out(999)) == [f"1 file that the cluster left out: {how}"]
     assert names(account, MINE, counters=left_out(103)) != []
-    assert names(account, MINE, counters={"records_read": 1, "misfit_files": 0}) == []
+    assert names(account, MINE, counters=left_out()) == []
+    assert names(account, MINE, counters={"records_read": 1, "misfit_files": 1}) == []  # of lines, not of whole files
 
 
 def test_only_the_input_is_searched(account: FakeAccount) -> None:
