@@ -12,13 +12,11 @@ from itertools import islice
 from toptalkers.answer.answer import maps_of
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.storage import StorageGateway
+from toptalkers.job.count_files import LEFT_OUT
 from toptalkers.records.stored import Search
 from toptalkers.runs.input.patterns import matcher
 
 SLOT = re.compile("left_out_[0-9]+")
-
-LEFT_OUT = 1 << 40
-"""What each file adds to its counter beside its size."""
 
 MOST_LISTED = 200_000
 """How many objects are searched for one of a size; each thousand takes a request."""
@@ -57,10 +55,10 @@ def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapp
     lines = [_line(*one, why) for one in found]
     if unnamed := left_out - len(lines):
         places = list(dict.fromkeys(matcher(uri)[0] for uri in inputs))
-        files = "1 file" if unnamed == 1 else f"{unnamed:,} files"
+        files, them = ("1 file", "it") if unnamed == 1 else (f"{unnamed:,} files", "them")
         lines.append(
             f"{files} {'that' if not lines else 'more that'} the cluster left out:"
-            f" 'toptalkers run-local {' '.join(places[:2])}{' ...' if len(places) > 2 else ''}' names them"
+            f" 'toptalkers run-local {' '.join(places[:2])}{' ...' if len(places) > 2 else ''}' names {them}"
         )
     return lines
 
