@@ -199,8 +199,16 @@ def _tell_better(
         if any(uri.startswith(f"s3://{plan.bucket}/{root}") for uri in plan.input.uris)
     )
     options = LocalOptions(
-        paths, None, "local", None, None, region=plan.region, profile=None, strict=(), origin=origin
-    )  # fmt: skip
+        paths,
+        output=None,
+        engine="local",
+        manifest=None,
+        cache=None,
+        region=plan.region,
+        profile=None,
+        strict=(),
+        origin=origin,
+    )
     package, output = "toptalkers", "talkers.tsv.gz"
     if is_digest(query):
         package, output = "'toptalkers[parquet]'", "digest.parquet"
@@ -215,7 +223,6 @@ def _tell_better(
 
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
-    from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, quality_of
     from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer
