@@ -249,7 +249,7 @@ def test_says_why_there_is_no_kernel(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_runs_without_the_package(python: str, tmp_path: Path) -> None:
-    """Beside count_flows.py and the kernel alone, it counts on the oldest Python of a node, through the disk."""
+    """With only count_flows.py and the kernel beside it, it counts on the oldest Python of a node, through the disk."""
     files = {name: node_kernels.JOB / name for name in ("count_flows.py", "node_kernel.py")} | node_kernels.FILES
     for name, path in files.items():
         (tmp_path / name).symlink_to(path)
