@@ -99,9 +99,10 @@ def _spark(context: Context, api: str, script: str) -> Peer | None:
     if not context.tools.has("pyspark") or not java:
         return None
     words = [str(context.tools.python), str(PEERS / script)]
+    environment = {"PYSPARK_PYTHON": str(context.tools.python)}
     return Peer(
         f"Spark {context.tools.versions['pyspark']}{api} local, {version_of(java)}",
-        lambda folder, output: Command([*words, str(folder), str(output)]),
+        lambda folder, output: Command([*words, str(folder), str(output)], environment=environment),
         _read_parts,
     )
 

@@ -97,7 +97,7 @@ def run(context: Context) -> Section:
             rows += _rows(name, of_sizes, [samples.stored_bytes(source) for source in sources])
         memory = _many_talkers(context, hadoop, folder)
     sizes = " and ".join(f"{samples.stored_bytes(source) / 1e6:.0f}" for source in sources)
-    head = ("step", "maps", "CPU of containers", "a MB more", "CPU of daemons", "time")
+    head = ("step", "maps", "CPU of containers", "per MB more", "CPU of daemons", "time")
     return Section(
         f"{context.records:,} and {4 * context.records:,} records, {sizes} MB compressed. {same(answers)}\n\n"
         f"{table(head, rows)}\n\n{memory}"
@@ -158,18 +158,28 @@ def _from_hdfs(step: Arguments, source: Path) -> list[str]:
 
 
 def _run(hadoop: Hadoop, step: Sequence[str], work: Path) -> Run:
+    node_manager = hadoop.daemons["nodemanager"]
+    others = _children(node_manager)
     begin, (tasks, daemons) = time.perf_counter(), _cpu_s(hadoop)
     counters = hadoop.run_streaming(step, work)
     wall = time.perf_counter() - begin
-    _wait_for_containers(hadoop.daemons["nodemanager"])
+    _wait_for_containers(node_manager, others)
     tasks_after, daemons_after = _cpu_s(hadoop)
     return Run(wall, tasks_after - tasks, daemons_after - daemons, counters)
 
 
-def _wait_for_containers(node_manager: int) -> None:
-    """Wait until the last container, that of the application master, has ended, some seconds after its job."""
+def _children(pid: int) -> set[str]:
+    """The process ids of a process's children."""
+    return {one for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()}
+
+
+def _wait_for_containers(node_manager: int, others: set[str]) -> None:
+    """Wait until the last container, that of the application master, has ended, some seconds after its job.
+
+    `others` are the children of the NodeManager that are no containers.
+    """
     deadline = time.monotonic() + LAST_CONTAINER_S
-    while any(children.read_text() for children in Path(f"/proc/{node_manager}/task").glob("*/children")):
+    while _children(node_manager) - others:
         if time.monotonic() > deadline:
             raise RunFailedError(f"containers still run {LAST_CONTAINER_S} seconds after the job")
         time.sleep(0.2)

@@ -72,7 +72,7 @@ FIREHOSE = "flows-1-2026-11-23-17-00-00-0a1b"
     ids=["alone", "mixed"],
 )
 def test_names_that_say_nothing_of_the_packing(aws: Aws, objects: dict[str, bytes]) -> None:
-    """Objects that Hadoop would take for text count on a cluster, too; their copies are deleted."""
+    """Objects whose names tell nothing count on a cluster as they are, without copies; so does a mixture of kinds."""
     folder = f"given-{len(objects)}/"
     for name, content in objects.items():
         aws.put(folder + name, content)

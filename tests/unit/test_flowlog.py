@@ -24,7 +24,7 @@ from toptalkers.flowlog.layout import (
 from toptalkers.flowlog.reasons import REASONS
 from toptalkers.job import count_flows, port_filter, sum_counts
 from toptalkers.question.clauses import METRICS, SUMMED_FIELDS
-from toptalkers.question.conversations import RECORD_NEEDS
+from toptalkers.question.conversations import RECORD_KEY, RECORD_NEEDS
 from toptalkers.question.key import (
     ADDRESS,
     HIGHEST_KNOWN_PORT,
@@ -71,6 +71,7 @@ def test_mapper_knows_the_same_fields_and_reasons() -> None:
     assert re.findall(r"\w+", tallies[1].lower()) == ["records_read", "counted", *REASONS, "tallies"]
     assert tuple(name.decode() for name in count_flows.KEY) == Query().by
     assert port_filter.KEY == count_flows.KEY
+    assert tuple(name.decode() for name in count_flows.RECORD_KEY) == RECORD_KEY
     assert tuple(name.decode() for name in count_flows.RECORD_NEEDS) == RECORD_NEEDS
     assert sum_counts.RECIPE_KEY.encode() == b",".join(count_flows.KEY)
     assert tuple(not column.kind.is_number for column in LINES.columns) == count_flows.KEY_ADDRESSES

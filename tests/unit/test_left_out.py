@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.outcome import describe_outcome, exit_code
+from toptalkers.job.count_files import LEFT_OUT, SLOTS
 from toptalkers.runs.input.patterns import group_addresses, matcher
-from toptalkers.runs.left_out import LEFT_OUT, name_left_out
+from toptalkers.runs.left_out import name_left_out
 
-SLOTS = 8
 MINE = f"s3://{BUCKET}/mine/"
 
 
@@ -58,12 +58,13 @@ def test_the_delimiter_at_the_end_is_missing(account: FakeAccount) -> None:
 
 def test_files_without_a_name_are_counted(account: FakeAccount) -> None:
     """Files that share a counter, have no object, or lie where nothing may be listed: run-local names them."""
-    how = f"'toptalkers run-local {MINE}' names them"
+    how = f"that the cluster left out: 'toptalkers run-local {MINE}' names"
     shared = left_out(60, 68, 102)
-    assert names(account, MINE, counters=shared)[1:] == [f"2 files more that the cluster left out: {how}"]
-    assert names(account, MINE, counters=left_out(999)) == [f"1 file that the cluster left out: {how}"]
+    assert names(account, MINE, counters=shared)[1:] == [f"2 files more {how} them"]
+    assert names(account, MINE, counters=left_out(999)) == [f"1 file {how} it"]
     assert names(account, MINE, counters=left_out(103)) != []
-    assert names(account, MINE, counters={"records_read": 1, "misfit_files": 0}) == []
+    assert names(account, MINE, counters=left_out()) == []
+    assert names(account, MINE, counters={"records_read": 1, "misfit_files": 1}) == []  # of lines, not of whole files
 
 
 def test_only_the_input_is_searched(account: FakeAccount) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import hatch_build
@@ -22,7 +22,7 @@ from tests.strategies import cases, joined_cases, joined_queries, queries
 from tests.unit.test_scripts import PYTHONS
 from toptalkers.job import count_flows, node_kernel
 from toptalkers.kernel.door import Counter
-from toptalkers.question.conversations import record_question
+from toptalkers.question.conversations import RECORD_NEEDS, record_question
 from toptalkers.question.query import Query
 
 LOGS = Path(__file__).parents[1] / "flowlogs"
@@ -97,6 +97,7 @@ def summed(query: Query, lines: list[bytes]) -> list[bytes]:
 
 @settings(max_examples=300 // LESS, deadline=None)
 @given(st.one_of(queries(), joined_queries().map(record_question)))
+@example(Query.parse(by=",".join(RECORD_NEEDS)))
 def test_the_kernel_gets_the_question_that_the_laptop_gives_it(query: Query) -> None:
     """From the options of the mapper comes the same question as from the query, field by field."""
     own, other = node_kernel.question_of(options_of(query)), Counter._question(query)
@@ -172,6 +173,17 @@ def test_lines_are_those_of_the_mapper(name: str, arguments: list[str]) -> None:
         assert lines_of(counter) == sorted(done.stdout.splitlines(keepends=True))
 
 
+def test_a_key_that_begins_like_that_of_records_needs_no_field() -> None:
+    """A field that the layout lacks is `-` in a key of one's own, also of the fields that joining records needs."""
+    query = Query.parse(by=",".join(RECORD_NEEDS))
+    content = b"start interface-id srcaddr dstaddr srcport dstport protocol packets bytes action\n"
+    content += b"1793491200 eni-1 10.0.0.1 10.0.0.2 5000 443 6 1 40 ACCEPT\n"
+    counter = counter_of(query)
+    assert count(counter, content)
+    lines = [b"LongValueSum:1793491200\t-\teni-1\t10.0.0.1\t10.0.0.2\t5000\t443\t6\t1\t40\t1\n"]
+    assert lines_of(counter) == in_python(query, [content])[0] == lines
+
+
 def test_many_keys_are_printed_in_chunks_of_whole_lines() -> None:
     """More lines than a chunk holds are all printed, each once, and what counters hold is told."""
     counter = counter_of(Query.parse(ports="all"))
@@ -212,7 +224,7 @@ def test_values_that_just_add_up_are_printed_from_the_disk() -> None:
 
 
 def test_a_question_that_the_kernel_cannot_answer_is_refused() -> None:
-    """Then the rules in Python can take over; the message says so."""
+    """A question that the kernel refuses is a NoKernelError that says so, and no crash."""
     options = options_of(Query())
     options.where = "srcport:n:9-9+1-1"  # not ascending
     with pytest.raises(node_kernel.NoKernelError, match="cannot answer"):
@@ -249,7 +261,7 @@ def test_a_library_that_is_cut_off_is_not_loaded(percent: int) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_runs_without_the_package(python: str, tmp_path: Path) -> None:
-    """Beside count_flows.py and the kernel alone, it counts on the oldest Python of a node, through the disk."""
+    """With only count_flows.py and the kernel beside it, it counts on the oldest Python of a node, through the disk."""
     files = {name: node_kernels.JOB / name for name in ("count_flows.py", "node_kernel.py")} | node_kernels.FILES
     for name, path in files.items():
         (tmp_path / name).symlink_to(path)

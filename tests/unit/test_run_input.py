@@ -35,7 +35,7 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.open().storage, account.site, query, given=given, renamed="runs/r/input/")
+    return pick_input(account.open().storage, account.site, query, given=given, copy_folder="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:
@@ -127,7 +127,7 @@ def test_what_hadoop_could_split(account: FakeAccount, sizes: dict[str, int], la
 
 
 def noise(records: int) -> bytes:
-    """Records that differ, so that packed they are larger if they are more."""
+    """Records that differ, so that more of them are larger when compressed."""
     return b"".join(LINE.replace(b" 100 ", b" %d " % (number * 7919 % 99_991)) for number in range(200 * records))
 
 

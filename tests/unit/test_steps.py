@@ -278,9 +278,9 @@ def test_sizes_follow_the_input() -> None:
     assert numbers(10**15) == (1024, 99)
 
 
-@pytest.mark.parametrize(("input_bytes", "top", "parts"), [(SORTER_BYTES - 1, 0, 1), (10**12, 0, 4), (10**12, 9, 1)])
+@pytest.mark.parametrize(("input_bytes", "top", "parts"), [(SORTER_BYTES - 1, 0, 1), (10**12, 0, 8), (10**12, 9, 1)])
 def test_only_the_answer_of_a_large_input_has_several_parts(input_bytes: int, top: int, parts: int) -> None:
-    """One reducer sorts what 256 GiB may hold, and whatever `--top` leaves."""
+    """One reducer sorts what 128 GiB may hold, and whatever `--top` leaves."""
     for query in (Query.parse(), Query.parse(count="once", pairs="yes")):
         sort = plan_steps(query, **PLACES, top=top, input_bytes=input_bytes)[-1]
         assert settings(sort)["mapreduce.job.reduces"] == str(parts)

@@ -100,7 +100,7 @@ def run_emr(
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
     If one instance with 'toptalkers run-local' is cheaper than the cluster and not slower, the plan says so, with the
-    commands for it; --dry-run shows the plan alone.
+    commands for it; --dry-run only shows the plan.
 
     Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
     --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket
@@ -199,8 +199,16 @@ def _tell_better(
         if any(uri.startswith(f"s3://{plan.bucket}/{root}") for uri in plan.input.uris)
     )
     options = LocalOptions(
-        paths, None, "local", None, None, region=plan.region, profile=None, strict=(), origin=origin
-    )  # fmt: skip
+        paths,
+        output=None,
+        engine="local",
+        manifest=None,
+        cache=None,
+        region=plan.region,
+        profile=None,
+        strict=(),
+        origin=origin,
+    )
     package, output = "toptalkers", "talkers.tsv.gz"
     if is_digest(query):
         package, output = "'toptalkers[parquet]'", "digest.parquet"
@@ -215,7 +223,6 @@ def _tell_better(
 
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
-    from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, quality_of
     from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer

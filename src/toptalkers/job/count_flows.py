@@ -112,8 +112,14 @@ KEY = (b"srcaddr", b"dstaddr", b"dstport")
 KEY_ADDRESSES = tuple(field.endswith(b"addr") for field in KEY)
 """Which of them are addresses."""
 
-RECORD_NEEDS = b"start,end,interface-id,srcaddr,dstaddr,srcport,dstport,protocol,packets,bytes".split(b",")
-"""The first parts of the key of whole records, without which these cannot be joined to conversations."""
+RECORD_KEY = (
+    b"start", b"end", b"interface-id", b"srcaddr", b"dstaddr", b"srcport", b"dstport", b"protocol", b"packets",
+    b"bytes", b"action", b"tcp-flags", b"pkt-srcaddr", b"pkt-dstaddr",
+)  # fmt: skip
+"""The key of whole records."""
+
+RECORD_NEEDS = RECORD_KEY[:10]
+"""Those of its parts without which records cannot be joined to conversations."""
 
 NO_KEY = [b"-"] * len(KEY)
 """The values of these fields in a record without data."""
@@ -710,7 +716,7 @@ class FlowCounter:
         by = question.by or ",".join(field.decode() for field in KEY)
         self.is_recipe = by.encode() == b",".join(KEY)
         self.parts = [] if self.is_recipe else parse_key(by)
-        is_of_records = by.encode().split(b",")[: len(RECORD_NEEDS)] == RECORD_NEEDS
+        is_of_records = by.encode() == b",".join(RECORD_KEY)
         self.metrics = parse_metrics(question.metric)
         self.where = parse_where(question.where) if question.where else []
         self.ports = parse_ports(question.ports)

@@ -138,7 +138,7 @@ def question_of(options: argparse.Namespace) -> Question:
     for port in count_flows.parse_ports(options.ports):
         wanted[int(port)] = 1
     by = (options.by or b",".join(count_flows.KEY).decode()).encode().split(b",")
-    is_of_records = by[: len(count_flows.RECORD_NEEDS)] == count_flows.RECORD_NEEDS
+    is_of_records = by == list(count_flows.RECORD_KEY)
     metrics = count_flows.parse_metrics(options.metric)
     tests = count_flows.parse_where(options.where) if options.where else []
     sources = dict.fromkeys(test.source for test in tests if isinstance(test, count_flows.Test))

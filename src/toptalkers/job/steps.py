@@ -61,16 +61,16 @@ REDUCER_BYTES = 1024 * MIB
 REDUCER_BYTES_OF_RECORDS = 128 * MIB
 """Compressed input per reducer that gets every record, about ten million."""
 
-SORTER_BYTES = 256 * 1024 * MIB
+SORTER_BYTES = 128 * 1024 * MIB
 """Compressed input per reducer of the sort, so that an answer of less is in one part, as the recipe's.
 
-What has to be sorted is known only when the first step is done. A reducer takes about five minutes for 100 million keys
+What has to be sorted is known only when the first step is done. A reducer takes about ten minutes for 100 million keys
 (docs/benchmarks.md, yarn), and more than so many come only from more input. Each part is in the answer's order, and
 holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
 
 SORT_SPLIT_BYTES = 128 * MIB
-"""Sums per map of the sort, about three million. Each reducer before it wrote a file, most of them small: with a map
-for each, and two or three for a single file, most of the time would go into starting them."""
+"""Sums per map of the sort, about three million. Each reducer before it wrote a file, and most are small: a map for
+each, and two or three for a single one, would take longer to start than to work."""
 
 MOST_REDUCERS = 99
 
@@ -79,13 +79,13 @@ LISTED_AT_A_TIME = "16"
 organization has thousands."""
 
 MAP_JVM = "-Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-"""The JVM of a map that counts. It hands over packed bytes and sorts sums, in a buffer of 100 to 200 MiB
+"""The JVM of a map that counts. It hands over compressed bytes and sorts sums, in a buffer of 100 to 200 MiB
 (`mapreduce.task.io.sort.mb`): a large heap would take memory from the sums, and the second compiler and the parallel
 collector cost more time in so short a life than they save (docs/benchmarks.md, yarn)."""
 
 ADDING = "org.apache.hadoop.mapred.lib.aggregate.ValueAggregatorReducer"
 """What streaming means by the reducer `aggregate`, without the combiner that the word brings along: a map that counts
-prints each key once, so that there is nothing to combine."""
+prints each key once, unless its sums need more memory than it has, so that a combiner finds next to nothing."""
 
 SLOW_START = "0.9"
 """The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""
@@ -103,7 +103,7 @@ UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
 
 GZIP_DELIMITER = "KK"
-"""Where packed files are cut into records: any two bytes stand every 64 KiB on average."""
+"""Where compressed files are cut into records: any two bytes follow each other every 64 KiB on average."""
 
 MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
 """The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""

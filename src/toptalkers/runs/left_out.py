@@ -9,15 +9,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from toptalkers.answer.answer import maps_of
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.storage import StorageGateway
+from toptalkers.job.count_files import LEFT_OUT
 from toptalkers.records.stored import Search
 from toptalkers.runs.input.patterns import matcher
 
 SLOT = re.compile("left_out_[0-9]+")
-
-LEFT_OUT = 1 << 40
-"""What each file adds to its counter beside its size."""
 
 MOST_LISTED = 200_000
 """How many objects are searched for one of a size; each thousand takes a request."""
@@ -39,8 +38,7 @@ def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapp
 
     """
     left_out = counters.get("files_unreadable", 0) + counters.get("misfit_files", 0)
-    sizes = list(_sizes(counters))
-    if not left_out:
+    if not left_out or not maps_of(counters):  # maps of earlier versions counted what fits of a file
         return []
     why = " or ".join(
         words
@@ -50,17 +48,18 @@ def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapp
         )
         if counters.get(name)
     )
-    inputs = list(inputs)
+    inputs = [uri for uri in inputs if uri.startswith("s3://")]
     try:
-        found = _find(storage, inputs, sizes)
+        found = _find(storage, inputs, list(_sizes(counters)))
     except AwsError:
         found = []
     lines = [_line(*one, why) for one in found]
     if unnamed := left_out - len(lines):
-        files = "1 file" if unnamed == 1 else f"{unnamed:,} files"
+        places = list(dict.fromkeys(matcher(uri)[0] for uri in inputs))
+        files, them = ("1 file", "it") if unnamed == 1 else (f"{unnamed:,} files", "them")
         lines.append(
             f"{files} {'that' if not lines else 'more that'} the cluster left out:"
-            f" 'toptalkers run-local {' '.join(inputs[:2])}{' ...' if len(inputs) > 2 else ''}' names them"
+            f" 'toptalkers run-local {' '.join(places[:2])}{' ...' if len(places) > 2 else ''}' names {them}"
         )
     return lines
 
