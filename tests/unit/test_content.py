@@ -129,7 +129,7 @@ def test_flow_logs_are_read_by_any_name_that_is_true(
 
 @pytest.mark.parametrize("ending", [".bz2", ".deflate", ".lz4", ".snappy", ".zst"])
 def test_what_hadoop_would_unpack_itself(ending: str) -> None:
-    """Plain flow logs are refused under each name at which Hadoop's codecs would fail (`CompressionCodec` in its jar)."""
+    """Plain flow logs are refused under each name at which one of Hadoop's own codecs would fail."""
     key, content = f"a.log{ending}", f"{HEADER}\n".encode()
     assert "unreadable" in {judge_name(key).kind, judge(key, content).kind}
 
