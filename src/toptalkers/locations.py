@@ -81,7 +81,7 @@ def learned_prefix(run_id: str) -> str:
     return f"{RUNS}{run_id}/learned/"
 
 
-def renamed_prefix(run_id: str) -> str:
+def copies_prefix(run_id: str) -> str:
     """Copies of what a step cannot name of a run's input; removed after the run."""
     return f"{RUNS}{run_id}/input/"
 

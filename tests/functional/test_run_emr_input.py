@@ -312,7 +312,7 @@ def test_several_buckets_in_one_question(account: FakeAccount) -> None:
     site = replace(account.site, read_buckets=frozenset(account.fake_s3.others))
     given = [STRANGE, "s3://more-logs/", MINE]
     read = pick_input(
-        account.open().storage, site, Query(), given=given, region=account.region, renamed="runs/r/input/"
+        account.open().storage, site, Query(), given=given, region=account.region, copy_folder="runs/r/input/"
     )
     assert read.uris == (STRANGE, "s3://more-logs/", MINE)
     assert read.objects == 4

@@ -4,7 +4,7 @@ import pytest
 
 from bench.emr import ATHENA_DOLLARS_PER_BYTE, EGRESS_DOLLARS_PER_BYTE, LINE_BYTES_PER_SECOND, format_ways
 from tests.render import ROOT
-from toptalkers.runs.cluster.one_instance import BYTES_PER_SECOND, STARTING_MINUTES, choose_instance
+from toptalkers.runs.cluster.one_instance import BY_HAND_MINUTES, BYTES_PER_SECOND, choose_instance
 from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, dollars
 from toptalkers.runs.cluster.sizing import BYTES_PER_VCPU_SECOND, WORK_OF_CONVERSATIONS, size_cluster
 
@@ -35,7 +35,7 @@ def test_the_text_names_the_numbers() -> None:
     assert one.instance_type == "c7g.4xlarge"
     assert EC2_PER_VCPU_HOUR["c7g"] * 16 == pytest.approx(0.58)
     assert f"{BYTES_PER_SECOND / 1e9} GB/s from S3" in TEXT
-    assert f"{STARTING_MINUTES} minutes to start" in TEXT
+    assert f"{BY_HAND_MINUTES} minutes to start" in TEXT
     assert f"{BYTES_PER_VCPU_SECOND >> 20} MiB/s per vCPU" in TEXT
     assert f"{LINE_BYTES_PER_SECOND / 1e6:.0f} MB/s" in TEXT
     assert f"${EGRESS_DOLLARS_PER_BYTE * 1e9:.2f} per GB" in TEXT

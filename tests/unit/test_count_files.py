@@ -162,7 +162,7 @@ def test_many_lines_at_once(files: list[list[bytes]], cuts: random.Random) -> No
 
 
 def test_known_cuts() -> None:
-    """Hadoop's own frames of a small file, written by hand."""
+    """Frames that were written by hand, byte by byte, are read as the file."""
     assert list(records_of(b"aaKKbKKKKc", b"KK")) == [(0, b"aa"), (4, b"b"), (7, b""), (9, b"c")]
     assert list(records_of(b"abKKK", b"KK")) == [(0, b"ab"), (4, b"K")]
     assert list(records_of(b"abKK", b"KK")) == [(0, b"ab")]

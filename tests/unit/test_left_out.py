@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.answer.answer import Tally
 from toptalkers.answer.outcome import describe_outcome, exit_code
+from toptalkers.job.count_files import LEFT_OUT, SLOTS
 from toptalkers.runs.input.patterns import group_addresses, matcher
-from toptalkers.runs.left_out import LEFT_OUT, name_left_out
+from toptalkers.runs.left_out import name_left_out
 
-SLOTS = 8
 MINE = f"s3://{BUCKET}/mine/"
 
 

@@ -223,7 +223,7 @@ def test_values_that_just_add_up_are_printed_from_the_disk() -> None:
 
 
 def test_a_question_that_the_kernel_cannot_answer_is_refused() -> None:
-    """Then the rules in Python can take over; the message says so."""
+    """A question that the kernel refuses is a NoKernelError that says so, and no crash."""
     options = options_of(Query())
     options.where = "srcport:n:9-9+1-1"  # not ascending
     with pytest.raises(node_kernel.NoKernelError, match="cannot answer"):

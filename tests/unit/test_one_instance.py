@@ -61,7 +61,7 @@ def test_memory_decides_for_conversations() -> None:
 
 
 def test_a_cluster_without_a_known_price_is_not_compared() -> None:
-    """Nobody knows whether it is dearer."""
+    """No instance is suggested instead of a cluster whose price is not known."""
     assert find_better(GB, size_cluster(GB, instance_type="x2idn.16xlarge")) is None
 
 
@@ -123,5 +123,5 @@ def test_inputs_and_accounts_are_kept(account: FakeAccount) -> None:
 
 
 def test_nothing_is_said_of_a_cluster_that_stays(account: FakeAccount) -> None:
-    """With --keep-alive one more question costs next to nothing."""
+    """With --keep-alive no instance is suggested."""
     assert advised(command(account, "run-emr", "--dry-run", "--keep-alive", "60")) == []

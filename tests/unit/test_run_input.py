@@ -35,7 +35,7 @@ def account() -> FakeAccount:
 
 def pick(account: FakeAccount, *given: str, since: str | None = None, until: str | None = None) -> RunInput:
     query = Query.parse(since=since, until=until)
-    return pick_input(account.open().storage, account.site, query, given=given, renamed="runs/r/input/")
+    return pick_input(account.open().storage, account.site, query, given=given, copy_folder="runs/r/input/")
 
 
 def keys(read: RunInput) -> list[str]:

@@ -61,7 +61,7 @@ def on_a_cluster(account: FakeAccount, *uris: str, origin: Origin = ANYWHERE, **
     query = Query(**times)  # type: ignore[arg-type]
     try:
         read = pick_input(
-            account.open().storage, account.site, query, given=uris, origin=origin, renamed="runs/r/input/"
+            account.open().storage, account.site, query, given=uris, origin=origin, copy_folder="runs/r/input/"
         )
     except ToptalkersError:
         return set()
@@ -196,7 +196,7 @@ def test_what_is_there_instead() -> None:
         inputs = find_stored(account.open().storage, [f"s3://{BUCKET}/"], origin=origin)
         assert [one.reason for one in inputs.problems] == [line]
         with pytest.raises(ToptalkersError, match=re.escape(line)):
-            pick_input(account.open().storage, account.site, Query(), origin=origin, renamed="runs/r/input/")
+            pick_input(account.open().storage, account.site, Query(), origin=origin, copy_folder="runs/r/input/")
 
 
 def expand(pattern: str) -> re.Pattern[str]:
@@ -229,7 +229,7 @@ def test_patterns_match_the_same_as_the_addresses(
                 query,
                 given=[f"s3://{BUCKET}/"],
                 origin=origin,
-                renamed="runs/r/input/",
+                copy_folder="runs/r/input/",
                 skips=skips,
             )
         except ToptalkersError:
@@ -259,7 +259,7 @@ def test_c2_an_hour_of_an_organization_fits_into_a_step(tree: str, origin: Origi
         Query(since=NOON + timedelta(hours=2), until=until),
         given=[f"s3://{BUCKET}/AWSLogs/"],
         origin=origin,
-        renamed="runs/r/input/",
+        copy_folder="runs/r/input/",
     )
     assert read.objects > 1000
     assert sum(map(len, read.patterns)) < (8_000 if origin.accounts else 400)

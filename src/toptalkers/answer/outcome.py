@@ -37,7 +37,7 @@ def _describe_slow_maps(counters: Mapping[str, int]) -> str:
         return ""
     return (
         f"{in_python:,} of {maps:,} maps counted in Python, which takes several times as long: their nodes had no"
-        " kernel that they could load; install toptalkers from a wheel of this system, or see the logs of the maps"
+        " kernel that they could load; install toptalkers from a wheel, or see the logs of the maps"
     )
 
 

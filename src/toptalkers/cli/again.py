@@ -60,8 +60,16 @@ def local_command(
     from toptalkers.cli.run_local import LocalOptions
 
     options = LocalOptions(
-        tuple(paths), None, "local", None, None, region=region, profile=None, strict=(), origin=origin
-    )  # fmt: skip
+        tuple(paths),
+        output=None,
+        engine="local",
+        manifest=None,
+        cache=None,
+        region=region,
+        profile=None,
+        strict=(),
+        origin=origin,
+    )
     return command_again(query, options, top=top, output=output)
 
 

@@ -75,8 +75,8 @@ def fetch_results(
     from toptalkers.answer.parts import fetch_answer, fetch_in_any_order
     from toptalkers.answer.statement import format_quality, measured
     from toptalkers.cli.again import reason_command
+    from toptalkers.runs.input.copies import remove_copies
     from toptalkers.runs.input.quarantine import quarantine_note
-    from toptalkers.runs.input.renamed import remove_renamed
     from toptalkers.runs.left_out import name_left_out
     from toptalkers.runs.listing import answer_folder, choose_answer
     from toptalkers.runs.outcome import tally_of
@@ -139,8 +139,8 @@ def fetch_results(
     say_lines(describe_outcome(counters, tally, is_empty=not first))
     if statement := format_quality(answer):
         say_lines(statement)
-    if any(locations.renamed_prefix(record.run_id) in uri for uri in record.inputs):
-        remove_renamed(account.storage, bucket, record.run_id, say)
+    if any(locations.copies_prefix(record.run_id) in uri for uri in record.inputs):
+        remove_copies(account.storage, bucket, record.run_id, say)
     doubts = find_doubts(record.query, tally, answer.quality, strict)
     for one in doubts:
         say(f"Error: --strict: {one}")

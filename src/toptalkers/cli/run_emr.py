@@ -215,7 +215,6 @@ def _tell_better(
 
 def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, strict: "Collection[Doubt]") -> int:
     """Show what a run counted and left out. Returns the exit code."""
-    from toptalkers import locations
     from toptalkers.answer.answer import Answer, Tally, quality_of
     from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer

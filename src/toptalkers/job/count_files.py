@@ -89,7 +89,6 @@ HEADER = struct.Struct(">iqi")
 LENGTHS = ((128, 1), (257, 2), (65_538, 3), (16_777_219, 4))
 """How long Hadoop's length is in a frame of up to so many bytes; in any longer one it is 5 bytes."""
 
-
 FRAME_BEGINS = struct.pack(">ih", 8, 0)
 FILE_BEGINS = struct.pack(">iq", 8, 0)
 SHORT_FRAME = re.compile(FRAME_BEGINS + rb".{6}\0\0..(?:[\0-\x7f]|\x8f.|\x8e..)", re.DOTALL)
@@ -645,7 +644,7 @@ def main(
     """Run the mapper.
 
     Args:
-        arguments: `--delimiter Kq` or `LF`, and the question's options of `count_flows.py`.
+        arguments: `--delimiter KK` or `LF`, and the question's options of `count_flows.py`.
         read: reads at most so many bytes of the frames; no bytes at the end.
         stdout: for the lines.
         stderr: for counters, and for a line per file that is left out.

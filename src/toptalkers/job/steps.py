@@ -85,7 +85,7 @@ collector cost more time in so short a life than they save (docs/benchmarks.md, 
 
 ADDING = "org.apache.hadoop.mapred.lib.aggregate.ValueAggregatorReducer"
 """What streaming means by the reducer `aggregate`, without the combiner that the word brings along: a map that counts
-prints each key once, so that there is nothing to combine."""
+prints each key once, unless its sums need more memory than it has, so that a combiner finds next to nothing."""
 
 SLOW_START = "0.9"
 """The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""

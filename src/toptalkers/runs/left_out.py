@@ -12,13 +12,11 @@ from itertools import islice
 from toptalkers.answer.answer import maps_of
 from toptalkers.aws.failures import AwsError
 from toptalkers.aws.storage import StorageGateway
+from toptalkers.job.count_files import LEFT_OUT
 from toptalkers.records.stored import Search
 from toptalkers.runs.input.patterns import matcher
 
 SLOT = re.compile("left_out_[0-9]+")
-
-LEFT_OUT = 1 << 40
-"""What each file adds to its counter beside its size."""
 
 MOST_LISTED = 200_000
 """How many objects are searched for one of a size; each thousand takes a request."""

@@ -107,7 +107,7 @@ def plan_run(
         given=inputs,
         origin=origin,
         region=account.region,
-        renamed=locations.renamed_prefix(run_id),
+        copy_folder=locations.copies_prefix(run_id),
         skips=skips,
         on_look=on_look,
     )

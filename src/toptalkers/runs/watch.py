@@ -17,7 +17,7 @@ from toptalkers.aws.failures import AwsError, may_be_done
 from toptalkers.aws.storage import StorageGateway
 from toptalkers.errors import ToptalkersError
 from toptalkers.job.bundle import read_bundle
-from toptalkers.runs.input.renamed import copy_renamed, remove_renamed
+from toptalkers.runs.input.copies import make_copies, remove_copies
 from toptalkers.runs.outcome import Watched, failure_of, find_outcome, own_steps, refusal_of
 from toptalkers.runs.plan import RunPlan
 from toptalkers.runs.record import RunRecord, cluster_name, store_record
@@ -56,11 +56,11 @@ def execute_run(
     """
     say, look = _unfailing(say), _unfailing(look)
     try:
-        copy_renamed(account.storage, plan.bucket, plan.input.copies, say)
+        make_copies(account.storage, plan.bucket, plan.input.copies, say)
         record = launch(account, plan, say)
     except BaseException:
         if plan.input.copies:
-            remove_renamed(account.storage, plan.bucket, plan.record.run_id, say)
+            remove_copies(account.storage, plan.bucket, plan.record.run_id, say)
         raise
     if not wait:
         return record
@@ -97,7 +97,7 @@ def execute_run(
     except AwsError as error:
         say(f"run.json is not brought up to date: {error.message}")
     if plan.input.copies:
-        remove_renamed(account.storage, plan.bucket, record.run_id, say)
+        remove_copies(account.storage, plan.bucket, record.run_id, say)
     if record.state == "COMPLETED":
         return record
     if is_ending:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from toptalkers.runs.cluster.prices import EC2_PER_VCPU_HOUR, dollars
 from toptalkers.runs.cluster.sizing import Sizing, vcpus
 
-STARTING_MINUTES = 3
+BY_HAND_MINUTES = 3
 """How long it takes to start an instance, to log in, and to install toptalkers: assumed."""
 
 BYTES_PER_SECOND = 500_000_000
@@ -65,7 +65,7 @@ def choose_instance(input_bytes: int, *, is_joined: bool = False) -> OneInstance
     if chosen is None:
         return None
     counting_s = input_bytes / (JOINED_BYTES_PER_SECOND if is_joined else BYTES_PER_SECOND)
-    minutes = STARTING_MINUTES + math.ceil(counting_s / 60)
+    minutes = BY_HAND_MINUTES + math.ceil(counting_s / 60)
     an_hour = EC2_PER_VCPU_HOUR[chosen.partition(".")[0]] * vcpus(chosen)
     return OneInstance(chosen, minutes, an_hour * minutes / 60)
 

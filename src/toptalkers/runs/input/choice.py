@@ -11,7 +11,7 @@ from toptalkers.question.query import Query
 from toptalkers.records.stored import Search, describe_missing
 from toptalkers.records.wanted import ANYWHERE, EVERYTHING, Origin, Wanted
 from toptalkers.runs.input.access import check_access, describe_transfer, explain_refusal
-from toptalkers.runs.input.renamed import Copy, plan_copies
+from toptalkers.runs.input.copies import Copy, plan_copies
 from toptalkers.runs.input.survey import GIVEN, Survey, format_reasons
 from toptalkers.runs.site import Site
 
@@ -52,7 +52,7 @@ def pick_input(
     given: Sequence[str] = (),
     origin: Origin = ANYWHERE,
     region: str = "",
-    renamed: str,
+    copy_folder: str,
     skips: bool = False,
     on_look: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> RunInput:
@@ -62,9 +62,9 @@ def pick_input(
     with the number of objects inspected, and the number to inspect.
 
     `given` are addresses of folders, `s3://bucket/folder/`, or of objects; without them, the flow logs in the site's
-    bucket are read. The question's time and `origin` choose among the objects there, as `run-local` does. `renamed` is
-    the folder in the site's bucket for copies with shorter names. With `skips`, objects that a cluster cannot read are
-    left out. `region` is the cluster's Region, for a note about buckets in others.
+    bucket are read. The question's time and `origin` choose among the objects there, as `run-local` does. `copy_folder`
+    is the folder in the site's bucket for copies that a step can name. With `skips`, objects that a cluster cannot read
+    are left out. `region` is the cluster's Region, for a note about buckets in others.
 
     Raises:
         UsageError: an address is not one in S3, or has characters that Hadoop would interpret.
@@ -104,14 +104,14 @@ def pick_input(
     if not taken:
         raise _nothing_to_read(site, query, given, own, missing, survey)
     uris, patterns, copied = survey.places()
-    copies = plan_copies(copied, renamed)
+    copies = plan_copies(copied, copy_folder)
     if copies:
-        uris.append(f"s3://{bucket}/{renamed}")
+        uris.append(f"s3://{bucket}/{copy_folder}")
         if patterns:
             patterns.append(uris[-1])
         number = "1 object is" if len(copies) == 1 else f"{len(copies):,} objects are"
-        why = "among objects left out, a step cannot name so many, or such names"
-        notes.append(f"{number} copied to s3://{bucket}/{renamed} until the run is over: {why}")
+        why = "they are too many for a step to name, or have names that a step cannot have"
+        notes.append(f"{number} copied to s3://{bucket}/{copy_folder} until the run is over: {why}")
     notes += missing
     if named := {uri: what for uri, what in survey.neighbours.items() if not has_sample_name(uri)}:
         notes.append(f"passed over, as they are not flow logs: {format_reasons(named)}")

@@ -36,7 +36,7 @@ def plan_copies(places: Iterable[Place], folder: str) -> tuple[Copy, ...]:
     return tuple(copies)
 
 
-def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], say: Say) -> None:
+def make_copies(storage: StorageGateway, bucket: str, copies: Sequence[Copy], say: Say) -> None:
     """Copy objects into the stack's bucket, some at a time.
 
     Raises:
@@ -55,9 +55,9 @@ def copy_renamed(storage: StorageGateway, bucket: str, copies: Sequence[Copy], s
     say(f"copied {len(copies):,} objects to s3://{bucket}/{copies[0].to_key.rpartition('/')[0]}/")
 
 
-def remove_renamed(storage: StorageGateway, bucket: str, run_id: str, say: Say) -> None:
+def remove_copies(storage: StorageGateway, bucket: str, run_id: str, say: Say) -> None:
     """Delete a run's copies; if that fails, tell the user."""
-    folder = locations.renamed_prefix(run_id)
+    folder = locations.copies_prefix(run_id)
     try:
         keys = [one.key for one in storage.list(bucket, folder)]
         if keys:
