@@ -81,7 +81,7 @@ def _whole_file_mappers(context: Context, python: list[str]) -> dict[str, Comman
 def _whole_files(
     context: Context, found: _Found, mappers: Mapping[str, Command], lines_mapper: list[str], gawk: str
 ) -> None:
-    """Measure the mappers of packed files beside what unpacks with zcat."""
+    """Measure the mappers of compressed files beside what unpacks with zcat."""
     files = context.records // 80_000
     folder = samples.recompressed(
         context.work, samples.some_files(context.work, samples.sample(context.work, context.records), files)

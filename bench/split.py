@@ -73,7 +73,7 @@ def run(context: Context) -> tuple[list[str], dict[str, float]]:
         name: 1000 * (statistics.median(more) - statistics.median(less)) / megabytes
         for name, (less, more) in seconds.items()
     }
-    what = f"CPU for a MB of gzip, of {megabytes:,.0f} MB more; {'once' if runs == 1 else f'median of {runs} runs'}"
+    what = f"CPU per MB of gzip, of {megabytes:,.0f} MB more; {'once' if runs == 1 else f'median of {runs} runs'}"
     ratios = {RATIO: costs[OURS] / costs[BEFORE]} if BEFORE in costs else {}
     return [*_startup(context), table((what, "CPU", "this version / it"), _rows(costs))], ratios
 

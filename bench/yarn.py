@@ -97,7 +97,7 @@ def run(context: Context) -> Section:
             rows += _rows(name, of_sizes, [samples.stored_bytes(source) for source in sources])
         memory = _many_talkers(context, hadoop, folder)
     sizes = " and ".join(f"{samples.stored_bytes(source) / 1e6:.0f}" for source in sources)
-    head = ("step", "maps", "CPU of containers", "a MB more", "CPU of daemons", "time")
+    head = ("step", "maps", "CPU of containers", "per MB more", "CPU of daemons", "time")
     return Section(
         f"{context.records:,} and {4 * context.records:,} records, {sizes} MB compressed. {same(answers)}\n\n"
         f"{table(head, rows)}\n\n{memory}"

@@ -108,7 +108,7 @@ def counted_here(embedded: Embedded, query: Query, top: int = 0) -> bytes:
     return b"".join(local.count_files(query, find_inputs([str(embedded.directory / "in")]).files, top=top).chunks)
 
 
-@pytest.mark.parametrize("largest_bytes", [0, steps.SHARED_BYTES + 1], ids=["sharing maps", "a map a file"])
+@pytest.mark.parametrize("largest_bytes", [0, steps.SHARED_BYTES + 1], ids=["sharing maps", "a map per file"])
 @pytest.mark.parametrize("files", [WITH_HEADERS, MIXED, PLAIN, OF_ALL_KINDS])
 def test_files_of_all_kinds_count_as_they_do_alone(
     embedded: Embedded, files: dict[str, bytes], largest_bytes: int
@@ -122,7 +122,7 @@ def test_files_of_all_kinds_count_as_they_do_alone(
 
 
 def test_files_of_all_kinds_on_daemons(hadoop: Hadoop, tmp_path: Path) -> None:
-    """On YARN and HDFS, too, with the settings alone that EMR gets: the line feed reaches the nodes as a word."""
+    """On YARN and HDFS, too, with only the settings that EMR gets: the line feed reaches the nodes as a word."""
     for name, content in OF_ALL_KINDS.items():
         path = tmp_path / "kinds" / name
         path.parent.mkdir(parents=True, exist_ok=True)

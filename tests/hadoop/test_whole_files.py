@@ -82,7 +82,7 @@ def counted_here(embedded: Embedded, query: Query, watch: Watch = QUIET) -> tupl
     ids=["recipe", "by", "once", "pairs", "digest"],
 )
 def test_every_kind_of_question(embedded: Embedded, asked: dict[str, str | None]) -> None:
-    """Over dirty, plain and packed files, two of them misfits: the lines and the tally of the local engine."""
+    """Over dirty, plain and compressed files, two of them misfits: the lines and the tally of the local engine."""
     (embedded.directory / "in").mkdir()
     write_dirty(embedded.directory / "in")
     cut = gzip.compress(RECORDS)[:-9]

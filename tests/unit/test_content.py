@@ -110,7 +110,7 @@ WRAPPED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_flow_logs_are_read_by_any_name_that_is_true(
     *, records: list[str], header: bool, stamped: bool, ends: bool
 ) -> None:
-    """Plain or compressed, once or more, with a header or stamps; but what is named .gz or .bz2 must be packed."""
+    """Plain or compressed, once or more, with a header or stamps; but what is named .gz or .bz2 must be compressed."""
     lines = [*([HEADER] if header else []), *records]
     if stamped:
         lines = [f"2026-11-23T18:00:00.000Z {line}" for line in lines]

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
@@ -247,9 +248,20 @@ def test_says_why_there_is_no_kernel(tmp_path: Path) -> None:
         node_kernel.load(str(tmp_path))
 
 
+@given(st.integers(0, 99))
+def test_a_library_that_is_cut_off_is_not_loaded(percent: int) -> None:
+    """A part of a library is an error that says so: to load it would end the process."""
+    name = f"kernel-{platform.machine()}.so"
+    whole = node_kernels.FILES[name].read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, name).write_bytes(whole[: len(whole) * percent // 100])
+        with pytest.raises(node_kernel.NoKernelError, match=r"is cut off|cannot be loaded"):
+            node_kernel.load(folder)
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_runs_without_the_package(python: str, tmp_path: Path) -> None:
-    """Beside count_flows.py and the kernel alone, it counts on the oldest Python of a node, through the disk."""
+    """With only count_flows.py and the kernel beside it, it counts on the oldest Python of a node, through the disk."""
     files = {name: node_kernels.JOB / name for name in ("count_flows.py", "node_kernel.py")} | node_kernels.FILES
     for name, path in files.items():
         (tmp_path / name).symlink_to(path)

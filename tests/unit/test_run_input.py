@@ -127,7 +127,7 @@ def test_what_hadoop_could_split(account: FakeAccount, sizes: dict[str, int], la
 
 
 def noise(records: int) -> bytes:
-    """Records that differ, so that packed they are larger if they are more."""
+    """Records that differ, so that more of them are larger when compressed."""
     return b"".join(LINE.replace(b" 100 ", b" %d " % (number * 7919 % 99_991)) for number in range(200 * records))
 
 

@@ -1,24 +1,19 @@
 """The scripts that travel, as programs: self-contained, for the oldest python3 of a cluster node."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests import pipeline
+from toptalkers.job.bundle import SCRIPTS
 from toptalkers.question.query import Query
 
-NAMES = [
-    "conversations.py",
-    "count_files.py",
-    "count_flows.py",
-    "node_kernel.py",
-    "port_filter.py",
-    "sum_counts.py",
-]
 ROOT = Path(__file__).parents[2]
 LOG = (ROOT / "tests/flowlogs/default.log").read_bytes()
 ANSWER = (ROOT / "tests/flowlogs/default.tsv").read_bytes()
@@ -75,7 +70,16 @@ def test_shell_pipe_of_any_key(tmp_path: Path, by: str, metric: str) -> None:
     assert done.stdout.count(b"\n") > 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_each_is_checked_for_the_oldest_python() -> None:
+    """vermin, in scripts/test, and ruff know of exactly the scripts that travel that they are for Python 3.9."""
+    listed = re.search(r"src/toptalkers/job/\{([\w,]+)\}\.py", (ROOT / "scripts/test").read_text())
+    assert listed is not None
+    assert tuple(f"{name}.py" for name in listed[1].split(",")) == SCRIPTS
+    versions = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["per-file-target-version"]
+    assert versions == {f"src/toptalkers/job/{name}": "py39" for name in SCRIPTS}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_imports_the_standard_library_of_39_alone(name: str) -> None:
     """Scripts import only old, standard modules; the syntax is that of Python 3.9."""
     source = (pipeline.STREAMING / name).read_text()

@@ -128,7 +128,7 @@ def split(piece: bytes, width: int, texts: Mapping[int, Texts], sums: Collection
     for column in sums:
         if not all(map(bytes.isdigit, values[column::width])):
             raise ValueError("it has a sum that is no number")
-        found[column] = array("Q", (min(int(value), LARGEST) for value in values[column::width]))
+        found[column] = array("Q", map(_sum, values[column::width]))
     return found
 
 
@@ -143,6 +143,13 @@ def keep_largest(to: Column, rows: Column, numbers: Column, of: Column) -> None:
     for row, value in zip(rows, map(of.__getitem__, numbers), strict=True):
         if value > to[row]:
             to[row] = value
+
+
+def _sum(digits: bytes) -> int:
+    """Read a sum; one that is too large becomes `LARGEST`. Python itself reads at most 4,300 digits."""
+    if len(digits) > 20:
+        digits = digits.lstrip(b"0")[:21] or b"0"
+    return min(int(digits), LARGEST)
 
 
 class _Numbers(dict[Hashable, int]):

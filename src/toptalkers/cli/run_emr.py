@@ -100,7 +100,7 @@ def run_emr(
     whether to leave the cluster running. The exit code is 3 if the job failed, and 1 if something was left out.
 
     If one instance with 'toptalkers run-local' is cheaper than the cluster and not slower, the plan says so, with the
-    commands for it; --dry-run shows the plan alone.
+    commands for it; --dry-run only shows the plan.
 
     Bucket and roles are those of the stack. Without a stack, give them with --bucket, --service-role and
     --instance-profile: you and the nodes must be allowed to write code/, logs/ and runs/ in the bucket

@@ -53,8 +53,8 @@ SHUFFLE_SHARE = 0.6
 """Share of the heap that reducers may fill. Each would take 0.7 of all of it, as if it had its own JVM."""
 
 PASSTHROUGH = {"org.apache.hadoop.shaded.io.compress.passthrough.extension": ".gz"}
-"""Which files PassthroughCodec leaves packed. The shaded jar knows the setting only by this name; a cluster knows it as
-`io.compress.passthrough.extension`, which the steps give."""
+"""Which files PassthroughCodec leaves compressed. The shaded jar knows the setting only by this name; a cluster knows
+it as `io.compress.passthrough.extension`, which the steps give."""
 
 LOG4J = """\
 log4j.rootLogger=INFO, console

@@ -394,7 +394,7 @@ OTHER_KINDS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     )),
     ("markup", (b"<?xml", b"<!doctype html", b"<html")),
 )  # fmt: skip
-"""The first bytes of files that are no flow logs, or that `run-local` alone reads: `records/kinds.py` has the words."""
+"""The first bytes of files that are no flow logs, or that only `run-local` reads: `records/kinds.py` has the words."""
 
 OTHER_KIND = re.compile(
     b"(?![0-9]+ )(?:" + b"|".join(b"(%b)" % b"|".join(map(re.escape, magics)) for _, magics in OTHER_KINDS) + b")"

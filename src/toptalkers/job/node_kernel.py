@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import platform
+import struct
 import tempfile
 from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ there three times, and a quarter of the slots is free."""
 
 LINES_BYTES = 1 << 20
 """How many bytes of lines are printed at a time."""
+
+ELF_HEADER = struct.Struct("<40xQ10xHH2x")
+"""Of a 64-bit library, where its table of sections is, at its end: the offset, and the size and number of entries."""
 
 MOST_SUMS = 10
 MISFIT_BYTES = 16 + 1024 + 2048
@@ -92,6 +96,8 @@ def load(folder: str = ".") -> ctypes.CDLL:
     path = os.path.join(os.path.abspath(folder), name)  # noqa: PTH100, PTH118 - scripts for nodes start without pathlib
     if not os.path.exists(path):  # noqa: PTH110
         raise NoKernelError(f"there is no {name} in {os.path.dirname(path)}")  # noqa: PTH120
+    if is_cut(path):
+        raise NoKernelError(f"{name} is cut off")
     try:
         library = ctypes.CDLL(path, use_errno=True)
         for function, (result, arguments) in FUNCTIONS.items():
@@ -101,6 +107,19 @@ def load(folder: str = ".") -> ctypes.CDLL:
         raise NoKernelError(f"{name} cannot be loaded: {error}") from error
     keep_freed_memory()
     return library
+
+
+def is_cut(path: str) -> bool:
+    """Whether a library for Linux ends before its last table does: to load it would end this process."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head = file.read(ELF_HEADER.size)
+            if len(head) < ELF_HEADER.size or not head.startswith(b"\x7fELF"):
+                return False  # the system says what it is
+            table, entry_bytes, entries = ELF_HEADER.unpack(head)
+            return file.seek(0, os.SEEK_END) < table + entry_bytes * entries
+    except OSError:
+        return False
 
 
 def keep_freed_memory() -> None:

@@ -79,7 +79,7 @@ LISTED_AT_A_TIME = "16"
 organization has thousands."""
 
 MAP_JVM = "-Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-"""The JVM of a map that counts. It hands over packed bytes and sorts sums, in a buffer of 100 to 200 MiB
+"""The JVM of a map that counts. It hands over compressed bytes and sorts sums, in a buffer of 100 to 200 MiB
 (`mapreduce.task.io.sort.mb`): a large heap would take memory from the sums, and the second compiler and the parallel
 collector cost more time in so short a life than they save (docs/benchmarks.md, yarn)."""
 
@@ -103,7 +103,7 @@ UNSPLIT_BYTES = (1 << 63) - 1
 """Java's Long.MAX_VALUE: as the least size of a split, it keeps every file whole."""
 
 GZIP_DELIMITER = "KK"
-"""Where packed files are cut into records: any two bytes stand every 64 KiB on average."""
+"""Where compressed files are cut into records: any two bytes follow each other every 64 KiB on average."""
 
 MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
 """The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""

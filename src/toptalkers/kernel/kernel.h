@@ -476,7 +476,8 @@ enum { MOST_SPLIT = LONGEST_KEY + MOST_SUMS + 1 };
 
 enum split { ALL_SPLIT, NO_MEMORY, WRONG_COLUMNS, WRONG_SUM };
 
-/* Split whole lines at their tabs, into MOST_SPLIT columns at most. There is room for as many values as lines. After an error, all is to be given up. */
+/* Split whole lines at their tabs, into MOST_SPLIT columns at most. There is room for as many values as lines. After an
+ * error, all is to be given up. */
 enum split columns_split(const uint8_t *piece, size_t length, const split_column *columns, size_t width);
 
 /* Numbers, or what a table has for them: `of`, or NULL. */
@@ -487,16 +488,16 @@ typedef struct {
 /* Number the rows of some columns, MOST_SPLIT at most. -1 without memory. */
 int distinct_rows(distinct *d, size_t lines, const row_column *columns, size_t width, int32_t *numbers);
 
-/* What may change the name of an address: by address, when it was attached, and whether it depends on the logger; by hour, its
- * end and its epoch; by interface, its VPC. Without hours or interfaces all lines have the number 0. */
+/* What may change the name of an address: by address, when it was attached, and whether it depends on the logger; by hour,
+ * its end and its epoch; by interface, its VPC. Without hours or interfaces all lines have the number 0. */
 typedef struct {
     const int32_t *addresses, *hours, *interfaces;
     const int64_t *attached, *until;
     const int32_t *depends, *epochs, *vpcs;
 } case_columns;
 
-/* Number the cases of some lines: the epoch, or -1 - the hour if that ends before the address was attached; the VPC, or 0 if the
- * address does not depend on it; and the address. -1 without memory. */
+/* Number the cases of some lines: the epoch, or -1 - the hour if that ends before the address was attached; the VPC, or 0 if
+ * the address does not depend on it; and the address. -1 without memory. */
 int distinct_cases(distinct *d, size_t lines, const case_columns *c, int32_t *numbers);
 
 /* Add values to the sums of rows, which end at UINT64_MAX; or keep the largest of what `of` has for some numbers. */

@@ -46,7 +46,8 @@ int64_t counter_print(counter *c, size_t *at, uint8_t *room, size_t length) {
     uint8_t *to = room;
     if (!*at && !sums_merge_log(table))
         return -1;
-    for (row *one; (one = next_used(table, table->slots + *at)); *at = (size_t)((uint8_t *)one - table->slots) + table->row_bytes) {
+    for (row *one; (one = next_used(table, table->slots + *at));
+         *at = (size_t)((uint8_t *)one - table->slots) + table->row_bytes) {
         if (!settle(table, one))
             continue;
         if (length - (size_t)(to - room) < sizeof ONE_SUM + LONGEST_TALKER_LINE)

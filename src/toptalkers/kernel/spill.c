@@ -121,7 +121,7 @@ int counter_spill(counter *c, spill *s) {
     bool fits = spill_rows(c, s, out, false) && spill_rows(c, s, out, true);
     free(out);
     sums_clear(&c->table);
-    return fits ? 0 : -1;
+    return fits && !c->failed ? 0 : -1;
 }
 
 void spill_settle(counter *c, bool counts) {

@@ -5,6 +5,7 @@ gzip is decompressed with ISA-L, several times faster than zlib, and outside the
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple, Protocol, cast
 
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
@@ -18,6 +19,9 @@ HEAD_BYTES = 10
 """How many first bytes identify a compression."""
 
 _XZ_MEMORY_BYTES = 256 << 20
+_LONGEST_HEADER_BYTES = 1 << 20
+"""More than a gzip header has, unless it is a trap."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BZIP2_MAGIC = b"BZh"
@@ -122,6 +126,12 @@ def _members(packing: _Packing, pieces: Iterator[bytes], piece_bytes: int) -> It
             continue
         if not data.startswith(packing.magic[: len(data)]):
             raise UnreadableError("damaged: more data after its end")
+        if packing.magic == _GZIP_MAGIC:
+            # ISA-L calls a header of several parts damaged if it comes in pieces.
+            while not _has_gzip_header(data) and len(data) < _LONGEST_HEADER_BYTES and fill(len(data) + 1):
+                pass
+            if any(flags & 0xE0 for flags in data[3:4]):  # zlib, and so a cluster, refuses them as well
+                raise UnreadableError("damaged: unknown flags in its header")
         member = packing.new_member()
         while not member.eof:
             try:
@@ -135,9 +145,21 @@ def _members(packing: _Packing, pieces: Iterator[bytes], piece_bytes: int) -> It
                 data = next(pieces, b"")
                 if not data:
                     raise UnreadableError(cut_off)
-        data = member.unused_data
-        while not data.strip(b"\0"):  # zeros may pad the last block, as on tapes and in tar files
-            data = next(pieces, b"")
-            if not data:
-                return
+        data = member.unused_data or next(pieces, b"")
+        if data.startswith(b"\0"):  # zeros may pad the last block, as on tapes and in tar files
+            if any(piece.strip(b"\0") for piece in chain((data,), pieces)):
+                raise UnreadableError("damaged: more data after its end")
+            return
         fill(HEAD_BYTES)
+
+
+def _has_gzip_header(data: bytes) -> bool:
+    """Whether data begins with a whole gzip header (RFC 1952)."""
+    end = 10
+    flags = data[3] if len(data) >= end else 0
+    if flags & 4:
+        end = 12 + int.from_bytes(data[10:12], "little")
+    for text in (8, 16):
+        if flags & text:
+            end = data.find(b"\0", end) + 1 or len(data) + 1
+    return end + (flags & 2) <= len(data)

@@ -21,8 +21,9 @@ SLOT = re.compile("left_out_[0-9]+")
 MOST_LISTED = 200_000
 """How many objects are searched for one of a size; each thousand takes a request."""
 
-NEARLY = (0, 2, 1, -1)
-"""By how many bytes an object may be larger than the map saw: Hadoop leaves out the delimiter at a file's end."""
+NEARLY = (0, 2, 1, -1, 3)
+"""By how many bytes an object may be larger than the map saw: Hadoop leaves out the delimiter at a file's end, and a
+byte order mark."""
 
 NAMES_SHOWN = 3
 

@@ -17,7 +17,7 @@ BYTES_PER_SECOND = 500_000_000
 """Compressed bytes per second from S3, counted: assumed, see docs/choosing.md.
 
 It is half of the baseline of a c7g.4xlarge's network, 7.5 Gbit/s (EC2 instance types, "Network specifications"). Its
-processors could count twice as much: a core takes 13 ms for a MB, and 5 ms to read it from S3 (measured on an EPYC).
+processors could count twice as much: a core takes 13 ms per MB, and 5 ms to read it from S3 (measured on an EPYC).
 """
 
 JOINED_BYTES_PER_SECOND = 25_000_000

@@ -13,7 +13,7 @@ DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
 BYTES_PER_VCPU_SECOND = 14 << 20
 """Bytes of compressed flow logs that one vCPU counts per second, with all that Hadoop does: cautious.
 
-Measured: 42 ms of one core for a MB with the embedded Hadoop, 5 more to read it from S3 over TLS, and 3 for the JVM of
+Measured: 42 ms of one core per MB with the embedded Hadoop, 5 more to read it from S3 over TLS, and 3 for the JVM of
 its map, which are 19 MiB per second (docs/benchmarks.md). The rest is for what was not measured: a vCPU that is slower
 than that core, or is half a core, as on Intel, and nodes that wait for the last maps.
 """
@@ -21,12 +21,12 @@ than that core, or is half a core, as on Intel, and nodes that wait for the last
 WORK_OF_CONVERSATIONS = 40
 """How many times the work it is to find conversations, or to make a digest: all records are sorted, and read often.
 
-Measured with the embedded Hadoop on a busy machine: 2.1 s of one core for a MB in five steps, beside 54 ms for a plain
+Measured with the embedded Hadoop on a busy machine: 2.1 s of one core per MB in five steps, beside 54 ms for a plain
 count. The kernel has a part only in the first of the five.
 """
 
 WORK_WITHOUT_KERNEL = 4
-"""How many times the work a plain count is if nodes count in Python: 150 ms of one core for a MB instead of 42."""
+"""How many times the work a plain count is if nodes count in Python: 150 ms of one core per MB instead of 42."""
 
 WANTED_MINUTES = 15
 """How long the first step should take at most."""
