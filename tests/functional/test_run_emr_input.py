@@ -375,3 +375,14 @@ def test_f2_a_step_that_s3_refuses_is_explained(words: str, expected: str | None
     assert f"on {expected}" in said
     assert "the role of the instance profile nodes must be allowed" in said
     assert ('"Action":["s3:GetObject","s3:ListBucket"]' in said) == (expected == "strange")
+
+
+@pytest.mark.parametrize("name", ["a.bz2", "a.gz"])
+def test_a_step_that_damaged_bzip2_fails_is_explained(account: FakeAccount, name: str) -> None:
+    """Hadoop names no object: run-emr says that run-local does, if one may be bzip2, and nothing of gzip alone."""
+    account.fake_s3.objects[f"mine/{name}"] = (bz2 if name.endswith("bz2") else gzip).compress(LINE)
+    account.fake_emr.failing = ("flowlogs-aggregate", {"steps/s-1/stderr": "java.io.IOException: bad block header\n"})
+    ran = command(account, "run-emr", "--yes", "--input", MINE)
+    assert ran.exit_code == 3
+    assert "bad block header" in ran.stderr
+    assert ("an object named .bz2 is damaged" in ran.stderr) == name.endswith("bz2")

@@ -128,7 +128,7 @@ def test_what_is_left_out_can_be_named(embedded: Embedded) -> None:
     assert (counters["files_unreadable"], counters["misfit_files"]) == (3, 1)
     account = FakeAccount()
     account.fake_s3.objects |= {f"in/{name}": content for name, content in stored.items()}
-    named = name_left_out(account.open().storage, [f"s3://{BUCKET}/in/"], counters)
+    named = name_left_out(account.open().storage, [f"s3://{BUCKET}/in/"], counters, " ".join)
     assert sorted(line.split(" (")[0].removeprefix(f"s3://{BUCKET}/") for line in named) == sorted(
         one.name.removeprefix(f"{embedded.directory}/") for one in problems
     )

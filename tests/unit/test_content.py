@@ -127,6 +127,13 @@ def test_flow_logs_are_read_by_any_name_that_is_true(
         assert judge(f"a{ending}", other) == Content("unreadable", f"named {ending}, but not compressed so")
 
 
+@pytest.mark.parametrize("ending", [".bz2", ".deflate", ".lz4", ".snappy", ".zst"])
+def test_what_hadoop_would_unpack_itself(ending: str) -> None:
+    """Plain flow logs are refused under each name at which one of Hadoop's own codecs would fail."""
+    key, content = f"a.log{ending}", f"{HEADER}\n".encode()
+    assert "unreadable" in {judge_name(key).kind, judge(key, content).kind}
+
+
 @pytest.mark.parametrize("kind", WRAPPED)
 @given(records=RECORDS.filter(lambda records: any("NODATA" not in record for record in records)))
 def test_what_a_cluster_would_misread_is_named(kind: str, records: list[str]) -> None:

@@ -244,7 +244,7 @@ def test_s7_vpc_nodes_as_the_recipe_meant_it() -> None:
     assert size_cluster(0, vpc_nodes=1).task == 1
     by_bytes = size_cluster(1 << 40, vpc_nodes=10)
     assert (by_bytes.core, by_bytes.task) == (1, 19)
-    assert "GiB to read" in by_bytes.reason
+    assert "to read, 56.0 MiB per second and node" in by_bytes.reason
     limited = size_cluster(0, vpc_nodes=1000, max_nodes=11)
     assert limited.task == 10
     assert "the limit is 11 nodes (--max-nodes)" in limited.reason

@@ -1,14 +1,14 @@
 """The command that gives the figures of a picture or a report again, to be pasted into a shell."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from toptalkers.question.clauses import PAIRS_DEFAULTS
 from toptalkers.question.digest import digest_texts, is_digest
 from toptalkers.question.key import RECIPE_KEY
-from toptalkers.records.wanted import Origin
+from toptalkers.records.wanted import ANYWHERE, Origin
 
 if TYPE_CHECKING:
     from toptalkers.cli.run_local import LocalOptions
@@ -51,6 +51,33 @@ def command_again(query: "Query", options: "LocalOptions", *, top: int = 0, outp
     if top or not output:
         words += ["--top", str(top)]
     return shlex.join(words)
+
+
+def local_command(
+    query: "Query", paths: Sequence[str], region: str, *, origin: Origin = ANYWHERE, top: int = 0, output: str = ""
+) -> str:
+    """The command that asks objects in S3, on one machine, what a cluster was asked; `top` and `output` as above."""
+    from toptalkers.cli.run_local import LocalOptions
+
+    options = LocalOptions(
+        tuple(paths),
+        output=None,
+        engine="local",
+        manifest=None,
+        cache=None,
+        region=region,
+        profile=None,
+        strict=(),
+        origin=origin,
+    )
+    return command_again(query, options, top=top, output=output)
+
+
+def reason_command(query: "Query", paths: Sequence[str], region: str) -> str:
+    """The command that says why a cluster left out objects: it asks the same question of them."""
+    if is_digest(query):
+        return local_command(query, paths, region, output="digest.parquet")
+    return local_command(query, paths, region, top=1)
 
 
 def commands_of_view(query: "Query", options: "LocalOptions", by: str, *, top: int = 0) -> str:

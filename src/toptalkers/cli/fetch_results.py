@@ -74,6 +74,7 @@ def fetch_results(
     from toptalkers.answer.output import write_output
     from toptalkers.answer.parts import fetch_answer, fetch_in_any_order
     from toptalkers.answer.statement import format_quality, measured
+    from toptalkers.cli.again import reason_command
     from toptalkers.runs.input.copies import remove_copies
     from toptalkers.runs.input.quarantine import quarantine_note
     from toptalkers.runs.left_out import name_left_out
@@ -125,7 +126,10 @@ def fetch_results(
         else format_answer(answer, presentation.format, presentation.show)
     )
     write_output(formatted, output)
-    for one in (*record.left_out, *name_left_out(account.storage, record.inputs, counters)):
+    named_out = name_left_out(
+        account.storage, record.inputs, counters, lambda uris: reason_command(record.query, uris, account.region)
+    )
+    for one in (*record.left_out, *named_out):
         say(f"left out: {one}")
     if held_back := quarantine_note(account.storage, bucket, record.inputs, record.query):
         say(f"Note: {held_back}")

@@ -188,8 +188,7 @@ def _tell_better(
     plan: "RunPlan", one: "OneInstance", query: Query, top: int, inputs: tuple[str, ...], origin: "Origin"
 ) -> str:
     """Write that one instance is the better way, and the commands for it."""
-    from toptalkers.cli.again import command_again
-    from toptalkers.cli.run_local import LocalOptions
+    from toptalkers.cli.again import local_command
     from toptalkers.question.digest import is_digest
     from toptalkers.visible import visible
 
@@ -198,26 +197,19 @@ def _tell_better(
         for root in (locations.CAPTURED, locations.DIRECT)
         if any(uri.startswith(f"s3://{plan.bucket}/{root}") for uri in plan.input.uris)
     )
-    options = LocalOptions(
-        paths,
-        output=None,
-        engine="local",
-        manifest=None,
-        cache=None,
-        region=plan.region,
-        profile=None,
-        strict=(),
-        origin=origin,
-    )
     package, output = "toptalkers", "talkers.tsv.gz"
     if is_digest(query):
         package, output = "'toptalkers[parquet]'", "digest.parquet"
-    command = command_again(query, options, top=top, output=output)
+    command = local_command(query, paths, plan.region, origin=origin, top=top, output=output)
     profile = plan.site.instance_profile.rpartition("/")[2]
     return (
         f"One instance is the better way: {one.instance_type} takes about {one.minutes} minutes and ${one.dollars:.2f}"
-        f" for the same answer. Start it in {plan.region} with the instance profile {visible(profile)}, and on it:\n"
-        f"  python3.11 -m pip install {package}\n  {visible(command)}"
+        f" for the same answer. Start it in {plan.region} with Amazon Linux 2023 and the instance profile"
+        f" {visible(profile)}, and on it:\n"
+        "  cd && sudo dnf install -y python3.11-pip\n"
+        f"  python3.11 -m pip install {package}\n"
+        f"  python3.11 -m {visible(command)}\n"
+        f"  aws s3 cp {output} s3://{plan.bucket}/{locations.RUNS}"
     )
 
 
@@ -226,6 +218,7 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     from toptalkers.answer.answer import Answer, Tally, quality_of
     from toptalkers.answer.outcome import describe_outcome, notes_of_format
     from toptalkers.answer.parts import fetch_answer
+    from toptalkers.cli.again import reason_command
     from toptalkers.runs.left_out import name_left_out
     from toptalkers.runs.outcome import tally_of
 
@@ -234,7 +227,9 @@ def _tell_outcome(account: "Account", bucket: str, record: "RunRecord", *, stric
     prefix, lines = locations.answer_prefix(record.run_id), record.query.lines
     first = next(fetch_answer(account.storage, bucket, prefix, top=1, lines=lines), b"")
     answer = Answer(record.query, (), tally, quality=quality_of(record.query, counters))
-    for one in name_left_out(account.storage, record.inputs, counters):
+    for one in name_left_out(
+        account.storage, record.inputs, counters, lambda uris: reason_command(record.query, uris, account.region)
+    ):
         say(f"left out: {one}")
     for note in notes_of_format(record.query, answer.quality):
         say(f"Note: {note}")

@@ -16,7 +16,10 @@ SCRIPTS = (
 NODE_KERNELS = ("kernel-aarch64.so", "kernel-x86_64.so")
 """The kernel for each processor that nodes can have. `hatch_build.py` builds both, on any machine."""
 
-NO_KERNELS = "this installation has no kernels for nodes: they count in Python, which takes several times as long"
+NO_KERNELS = (
+    "this installation has no kernels for nodes: they count in Python, which takes several times as long;"
+    " a wheel of toptalkers has them"
+)
 """What a run says in its notes if `installed_kernels` finds none."""
 
 

@@ -6,7 +6,7 @@ stored size of each file that it leaves out to one of eight counters, with a num
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from toptalkers.answer.answer import maps_of
@@ -28,13 +28,18 @@ byte order mark."""
 NAMES_SHOWN = 3
 
 
-def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapping[str, int]) -> list[str]:
+def name_left_out(
+    storage: StorageGateway, inputs: Iterable[str], counters: Mapping[str, int], command: Callable[[Sequence[str]], str]
+) -> list[str]:
     """Name the files that the maps of a run left out, in a line each, and say in one how many have no known name.
+
+    Each line ends with the command that says why, since the maps only count.
 
     Args:
         storage: S3; what it refuses to list has no names.
         inputs: the input of the run's first step: addresses and patterns.
         counters: the scripts' counters of the run.
+        command: writes the `run-local` that asks the run's question of some addresses.
 
     """
     left_out = counters.get("files_unreadable", 0) + counters.get("misfit_files", 0)
@@ -44,7 +49,7 @@ def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapp
         words
         for name, words in (
             ("files_unreadable", "could not be read on the cluster"),
-            ("misfit_files", "has lines that do not fit its layout"),
+            ("misfit_files", "does not fit its layout"),
         )
         if counters.get(name)
     )
@@ -53,14 +58,12 @@ def name_left_out(storage: StorageGateway, inputs: Iterable[str], counters: Mapp
         found = _find(storage, inputs, list(_sizes(counters)))
     except AwsError:
         found = []
-    lines = [_line(*one, why) for one in found]
+    lines = [f"{_name(*one)}: {why}; to see why: {command(one[2][:NAMES_SHOWN])}" for one in found]
     if unnamed := left_out - len(lines):
         places = list(dict.fromkeys(matcher(uri)[0] for uri in inputs))
-        files, them = ("1 file", "it") if unnamed == 1 else (f"{unnamed:,} files", "them")
-        lines.append(
-            f"{files} {'that' if not lines else 'more that'} the cluster left out:"
-            f" 'toptalkers run-local {' '.join(places[:2])}{' ...' if len(places) > 2 else ''}' names {them}"
-        )
+        number = f"{unnamed:,}{' more' if lines else ''} {'file' if unnamed == 1 else 'files'}"
+        how = "ask 'toptalkers run-local' the same question" if len(places) > NAMES_SHOWN else command(places)
+        lines.append(f"{number} without a known name; to see which: {how}")
     return lines
 
 
@@ -92,7 +95,7 @@ def _objects(storage: StorageGateway, uri: str) -> Iterator[tuple[str, int]]:
             yield address, one.size_bytes
 
 
-def _line(size: int, actual: int, uris: Sequence[str], why: str) -> str:
+def _name(size: int, actual: int, uris: Sequence[str]) -> str:
     more = f" and {len(uris) - NAMES_SHOWN:,} more" if len(uris) > NAMES_SHOWN else ""
     which = "probably " * (actual != size) + "one of " * (len(uris) > 1)
-    return f"{which}{', '.join(uris[:NAMES_SHOWN])}{more} ({actual:,} bytes): {why}; left out"
+    return f"{which}{', '.join(uris[:NAMES_SHOWN])}{more} ({actual:,} bytes)"

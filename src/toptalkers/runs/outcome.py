@@ -1,5 +1,6 @@
 """The outcome of a run, from its cluster, its steps and their logs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from toptalkers.runs.record import RunRecord, cluster_name, has_answer, step_nam
 MOST_UNHEARD = timedelta(minutes=10)
 """A run that has no cluster by then is no longer being started."""
 
+BZIP2_FAILURE = re.compile("unexpected end of stream|bad block header|crc error|block overrun|bzip2", re.IGNORECASE)
+"""What Hadoop says of bzip2 that is damaged: it unpacks what is named `.bz2` itself, and then fails the step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -32,7 +36,7 @@ class Watched:
 def failure_of(plan: RunPlan, record: RunRecord, watched: Watched) -> JobFailedError:
     """Make the error for a run that did not complete, with what mends the cause if it is known.
 
-    Known are causes why a cluster does not start, and steps that S3 refused.
+    Known are causes why a cluster does not start, steps that S3 refused, and damaged bzip2.
     """
     verb = "was terminated" if record.state == "CANCELLED" else "failed"
     cluster, hint = watched.cluster, None
@@ -42,6 +46,8 @@ def failure_of(plan: RunPlan, record: RunRecord, watched: Watched) -> JobFailedE
         hint = cause[1] if cause else None
     else:
         hint = explain_denied(plan.site, plan.input.uris, record.reason)
+        if not plan.input.is_gzip and BZIP2_FAILURE.search(record.reason):
+            hint = "an object named .bz2 is damaged: ask 'toptalkers run-local' the same question, it names it"
     return JobFailedError(f"the run {record.run_id} {verb}: {record.reason}", hint=hint)
 
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from toptalkers.errors import UsageError
+from toptalkers.runs.units import format_size
 
 DEFAULT_INSTANCE_TYPE = "m7g.xlarge"
 """The smallest Graviton that EMR has; counting wants processors, not memory (docs/benchmarks.md)."""
@@ -183,7 +184,7 @@ def size_cluster(
     needed = max(1, math.ceil(input_bytes / (a_node * WANTED_MINUTES * 60)))
     nodes = min(most, needed)
     by_bytes = (
-        f"{input_bytes / (1 << 30):.1f} GiB to read, {a_node >> 20} MiB per second and node,"
+        f"{format_size(input_bytes)} to read, {format_size(a_node)} per second and node,"
         f" within {WANTED_MINUTES} minutes"
     )
     if needed > nodes:

@@ -31,6 +31,7 @@ PARQUET = "Parquet"
 
 NOT_FOR_HADOOP = {
     ".7z": "7z",
+    ".deflate": "deflate",
     ".lz4": "LZ4",
     ".lzo": "LZO",
     ".orc": "ORC",
