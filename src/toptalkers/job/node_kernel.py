@@ -117,7 +117,7 @@ def is_cut(path: str) -> bool:
             if len(head) < ELF_HEADER.size or not head.startswith(b"\x7fELF"):
                 return False  # the system says what it is
             table, entry_bytes, entries = ELF_HEADER.unpack(head)
-            return file.seek(0, os.SEEK_END) < int(table + entry_bytes * entries)
+            return bool(file.seek(0, os.SEEK_END) < table + entry_bytes * entries)
     except OSError:
         return False
 
