@@ -41,15 +41,13 @@ def run(context: Context) -> Section:
     work, records = context.work, context.records
     jobs = [OURS, *([BEFORE] if has_before() else [])]
     sparks = [] if context.is_quick else [peer for peer in (spark(context), spark_rdd(context)) if peer]
-    peers = [*sparks[:1], run_local()]  # RDDs take several times as long: only beside the recipe's steps
+    peers = [*sparks, run_local()]
     some = samples.sample(work, records)
     inputs = [("", samples.recompressed(work, some))]
     text = []
     if not context.is_quick:
         named = " (ACCEPT, OK, IPv4: all that the recipe's scripts can read)"
-        text = _compare(
-            context, named, samples.accepted_ipv4(work, some, FILES), [*jobs, RECIPE], [*sparks, run_local()]
-        )
+        text = _compare(context, named, samples.accepted_ipv4(work, some, FILES), [*jobs, RECIPE], peers)
         inputs = [("", samples.recompressed(work, samples.sample(work, more))) for more in (4 * records, 16 * records)]
         inputs.append((", many talkers", _many_talkers(work, 4 * records, records)))
     for note, source in inputs:
