@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests import node_kernels, pipeline
@@ -152,6 +152,9 @@ ODD_LINES = st.sampled_from([
     st.lists(st.lists(st.binary(max_size=9) | ODD_LINES, min_size=1, max_size=12), max_size=4),
     st.randoms(use_true_random=False),
 )
+@example([[b"\0", frame(3, b"\1"), b""]], random.Random(0))  # as if a frame began within the line, at its very place
+@example([[b"\0", frame(3, b"a"), b""]], random.Random(0))
+@example([[b"\0", frame(3, b"a") + frame(5, b"b"), b"", b"c"], [b"d"]], random.Random(0))
 def test_many_lines_at_once(files: list[list[bytes]], cuts: random.Random) -> None:
     """Lines of any length and content come as they were, however many are read at once."""
     contents = [b"".join(line.replace(b"\n", b"") + b"\n" for line in lines) for lines in files]

@@ -91,8 +91,8 @@ LENGTHS = ((128, 1), (257, 2), (65_538, 3), (16_777_219, 4))
 
 FRAME_BEGINS = struct.pack(">ih", 8, 0)
 FILE_BEGINS = struct.pack(">iq", 8, 0)
-SHORT_FRAME = re.compile(FRAME_BEGINS + rb".{6}\0\0..(?:[\0-\x7f]|\x8f.|\x8e..)", re.DOTALL)
-"""What is before a line of at most 65,532 bytes in its frame."""
+SHORT_FRAME = re.compile(FRAME_BEGINS + rb".{6}\0\0(..)(?:[\0-\x7f]|\x8f.|\x8e..)", re.DOTALL)
+"""What is before a line of at most 65,532 bytes in its frame. The group: how long the line is, with Hadoop's length."""
 
 
 class UnreadableError(Exception):
@@ -185,8 +185,8 @@ def short_lines(data: bytes, at: int, offset: int) -> tuple[bytes, int]:
     """Read many short lines of a file at once: a frame after the other takes ten times as long.
 
     They are those of all frames from `at`, which is behind a frame, to the last of this file that begins in the data.
-    `offset` is that of the first. There are none if the lines do not come to the offset of the last: one of them then
-    has bytes like those before a line, or is not short.
+    `offset` is that of the first. Bytes like those before a line may stand in a line, too. So each frame that is found
+    must be as long as it says: since the first is one, the next is one, and so on. If one is not, there are no lines.
 
     Returns:
         The lines, with a line feed before each, and where that last frame begins.
@@ -195,9 +195,13 @@ def short_lines(data: bytes, at: int, offset: int) -> tuple[bytes, int]:
     next_file = data.find(FILE_BEGINS, at)
     end = data.rfind(FRAME_BEGINS, at, len(data) - HEADER.size if next_file < 0 else next_file)
     if end > at:
-        lines = b"\n".join(SHORT_FRAME.split(data[at:end]))
-        if HEADER.unpack_from(data, end)[1] == offset + len(lines) and b"\0" not in lines:
-            return lines, end
+        before, *found = SHORT_FRAME.split(data[at:end])
+        lengths, lines = found[::2], found[1::2]
+        sizes = tuple([size + 1 + (size > 127) + (size > 255) for size in map(len, lines)])
+        joined = b"\n".join([b"", *lines])
+        is_whole = not before and struct.unpack(f">{len(lengths)}H", b"".join(lengths)) == sizes
+        if is_whole and HEADER.unpack_from(data, end)[1] == offset + len(joined):
+            return joined, end
     return b"", at
 
 
