@@ -75,7 +75,7 @@ def count(
     """Count files that share a map, divided at a delimiter."""
     counter = make(count_flows.parse_arguments((query or Query()).mapper_arguments()))
     out, err = io.BytesIO(), io.StringIO()
-    mapper = count_files.Mapper(counter, delimiter, bound, out, err)
+    mapper = count_files.Mapper(counter, count_files.Form(delimiter), bound, out, err)
     mapper.count_all(count_files.stored_pieces(reading(frames_of(files, delimiter), cuts), delimiter))
     counters = {name: number for name, number in {**counter.tally, **mapper.tally}.items() if number}
     return Counted(out.getvalue(), counters, err.getvalue().splitlines())

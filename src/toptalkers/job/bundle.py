@@ -4,11 +4,14 @@ import hashlib
 from importlib import resources
 
 SCRIPTS = (
+    "blocks.py",
     "conversations.py",
     "count_files.py",
     "count_flows.py",
     "node_kernel.py",
     "port_filter.py",
+    "sort_blocks.py",
+    "sum_blocks.py",
     "sum_counts.py",
 )
 """The scripts of the steps. For one sum that adds up, Hadoop's `aggregate` takes the place of `sum_counts.py`."""

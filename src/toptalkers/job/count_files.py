@@ -43,10 +43,11 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple, Protocol, TextIO
 
 if TYPE_CHECKING or __name__ != "__main__":
-    from toptalkers.job import count_flows
+    from toptalkers.job import blocks, count_flows
 else:
     # Hadoop's -files are links in the working directory: Python's own first entry is where this one leads to.
     sys.path.insert(0, os.curdir)
+    import blocks
     import count_flows
 
 READ_BYTES = 256 << 10
@@ -119,6 +120,9 @@ class FileCounter(Protocol):
 
     def take_lines(self) -> Iterator[bytes]:
         """Yield the lines of all files that count, in chunks. Afterwards there are none."""
+
+    def take_blocks(self, parts: int) -> Iterator[bytes]:
+        """Yield the same lines, without `LongValueSum:`, in blocks of so many parts. Afterwards there are none."""
 
     @property
     def tally(self) -> dict[str, int]:
@@ -504,13 +508,23 @@ class PythonCounter:
 
     def take_lines(self) -> Iterator[bytes]:
         """Yield the lines of all files that count, in chunks. Afterwards there are none."""
+        lines = self._taken()
+        while some := b"".join(islice(lines, LINES_PER_CHUNK)):
+            yield some
+
+    def take_blocks(self, parts: int) -> Iterator[bytes]:
+        """Yield the same lines, without `LongValueSum:`, in blocks of so many parts. Afterwards there are none."""
+        lines = self._taken()
+        if count_flows.is_long_value_sum(self._metrics):
+            skipped = len(count_flows.PREFIX)
+            lines = (line[skipped:] for line in lines)
+        return blocks.divide_lines(lines, len(self._metrics), parts)
+
+    def _taken(self) -> Iterator[bytes]:
         while self._spilled:
             with self._spilled.pop() as file:
-                while lines := file.read(PIECE_BYTES):
-                    yield lines
-        printed = count_flows.printed(self._file, self._tables)
-        while lines := b"".join(islice(printed, LINES_PER_CHUNK)):
-            yield lines
+                yield from file
+        yield from count_flows.printed(self._file, self._tables)
         self._clear()
 
     @property
@@ -543,13 +557,21 @@ def add_up(metric: bytes, table: Counter[bytes], more: Counter[bytes]) -> None:
         table[key] = keep(table.get(key, value), value)
 
 
+class Form(NamedTuple):
+    """What comes in and what goes out: what divides frames, and in how many parts of blocks, or 0 for lines."""
+
+    delimiter: bytes
+    parts: int = 0
+
+
 class Mapper:
     """Counts the files of one map, and keeps account of those that are left out."""
 
-    def __init__(self, counter: FileCounter, delimiter: bytes, bound: int, stdout: BinaryIO, stderr: TextIO) -> None:
-        """Take the counter, what divides frames, and how much memory sums may take."""
+    def __init__(self, counter: FileCounter, form: Form, bound: int, stdout: BinaryIO, stderr: TextIO) -> None:
+        """Take the counter, the form of input and output, and how much memory sums may take."""
         self._counter = counter
-        self._delimiter = delimiter
+        self._delimiter = form.delimiter
+        self._parts = form.parts
         self._bound = bound
         self._stdout = stdout
         self._stderr = stderr
@@ -569,7 +591,8 @@ class Mapper:
 
     def print_lines(self) -> None:
         """Print the sums of all files that count."""
-        self._stdout.writelines(self._counter.take_lines())
+        counter = self._counter
+        self._stdout.writelines(counter.take_blocks(self._parts) if self._parts else counter.take_lines())
 
     def _count(self, file: StoredFile) -> None:
         self._files += 1
@@ -627,15 +650,18 @@ def choose_counter(question: argparse.Namespace) -> tuple[FileCounter, str]:
         return PythonCounter(question), str(error)
 
 
-def parse_arguments(arguments: list[str]) -> tuple[bytes, argparse.Namespace]:
-    """Read the command line: the delimiter, and the question; a wrong value is a usage error, exit code 2."""
+def parse_arguments(arguments: list[str]) -> tuple[Form, argparse.Namespace]:
+    """Read the command line: the form, and the question; a wrong value is a usage error, exit code 2."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--delimiter", required=True)
+    parser.add_argument("--parts", type=int, default=0)
     own, others = parser.parse_known_args(arguments)
     if not own.delimiter:
         parser.error("--delimiter: it is empty")
+    if not 0 <= own.parts <= blocks.MOST_PARTS:
+        parser.error(f"--parts: {own.parts} is not from 0 to {blocks.MOST_PARTS}")
     delimiter = b"\n" if own.delimiter == "LF" else own.delimiter.encode()
-    return delimiter, count_flows.parse_arguments(others)
+    return Form(delimiter, own.parts), count_flows.parse_arguments(others)
 
 
 def main(
@@ -648,21 +674,21 @@ def main(
     """Run the mapper.
 
     Args:
-        arguments: `--delimiter KK` or `LF`, and the question's options of `count_flows.py`.
+        arguments: `--delimiter KK` or `LF`, `--parts N`, and the question's options of `count_flows.py`.
         read: reads at most so many bytes of the frames; no bytes at the end.
-        stdout: for the lines.
+        stdout: for the lines, or blocks.
         stderr: for counters, and for a line per file that is left out.
         environ: the job's settings.
 
     """
     gc.disable()  # nothing here makes cycles, and searching for them takes long
-    delimiter, question = parse_arguments(arguments)
+    form, question = parse_arguments(arguments)
     counter, why_python = choose_counter(question)
     if why_python:
         stderr.write(f"count_files.py: counting in Python, about ten times as slow as the kernel: {why_python}\n")
-    mapper = Mapper(counter, delimiter, memory_bound(environ), stdout, stderr)
+    mapper = Mapper(counter, form, memory_bound(environ), stdout, stderr)
     try:
-        mapper.count_all(stored_pieces(read, delimiter))
+        mapper.count_all(stored_pieces(read, form.delimiter))
         stdout.flush()
     except MemoryError:
         sys.exit("count_files.py: not enough memory for the sums of a map: raise mapreduce.map.memory.mb")

@@ -54,7 +54,7 @@ import sys
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, filterfalse, islice, repeat
 from operator import and_, eq, itemgetter, not_, or_
 from typing import Any, BinaryIO, Callable, NamedTuple, TextIO, TypeVar
@@ -78,6 +78,9 @@ LONGEST_LINE_BYTES = 1 << 20
 
 FEW_BYTES = 4 << 10
 """A piece as short as this is counted line by line if any line is not sound."""
+
+PREFIX = b"LongValueSum:"
+"""What stands before a key that Hadoop's `aggregate` is to add up."""
 
 LARGEST_TOTAL = (1 << 63) - 1
 """The largest sum of Hadoop's LongValueSum and of the local engine."""
@@ -1222,11 +1225,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return question
 
 
+def is_long_value_sum(metrics: Sequence[bytes]) -> bool:
+    """Whether Hadoop's `aggregate` can make the sums: its name for them is then before each key."""
+    return len(metrics) == 1 and metrics[0] not in TIME_METRICS
+
+
 def printed(counter: FlowCounter, tables: list[Counter[bytes]]) -> Iterator[bytes]:
     """Print sums of a counter's question as lines. Not a list, which would take as much memory as the sums."""
     form = format_talker if counter.is_recipe else bytes
-    if len(tables) == 1 and counter.metrics[0] not in TIME_METRICS:
-        return (b"LongValueSum:%b\t%d\n" % (form(key), total) for key, total in tables[0].items())
+    if is_long_value_sum(counter.metrics):
+        return (b"%b%b\t%d\n" % (PREFIX, form(key), total) for key, total in tables[0].items())
     return (b"%b\t%b\n" % (form(key), b"\t".join([b"%d" % table[key] for table in tables])) for key in tables[0])
 
 

@@ -30,16 +30,17 @@ from toptalkers.job.steps import (
     KEY_FIELDS,
     LEARNED,
     PARTITIONER,
-    sort_reducer,
-    sort_settings,
 )
 from toptalkers.question.clauses import CLAUSES
 from toptalkers.question.conversations import CORE_COLUMNS, needs_records, record_question
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
 __all__ = ["StepFailedException", "TopTalkersJob", "run_jobs"]
 
 BUNDLE = Path(__file__).parent
+
+COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
 
 
 class Finished(NamedTuple):
@@ -179,6 +180,25 @@ def run_jobs(query: Query, arguments: list[str], inputs: Sequence[str], folder: 
     with learned.open("wb") as file:
         file.writelines(run(LearningJob, records).cat_output())
     return Finished(run(ConversationsJob, "--files", f"{learned}#{LEARNED}", records), counters)
+
+
+def sort_settings(query: Query) -> dict[str, str]:
+    """Settings with which Hadoop sorts lines by their first sum, descending, then by the key, ascending."""
+    first = query.rank_column
+    order = "r" if query.metric[0] in TIME_METRICS else "nr"  # times compare as texts
+    return {
+        KEY_FIELDS: str(query.line_columns),
+        "mapreduce.job.output.key.comparator.class": COMPARATOR,
+        "mapreduce.partition.keycomparator.options": f"-k{first},{first}{order} -k1,{query.key_columns}",
+    }
+
+
+def sort_reducer(query: Query) -> str:
+    """The reducer of the sort.
+
+    Not `cat`: if all of a line is its key, streaming ends it with a tab, which `cat` would keep.
+    """
+    return "cut -f1,2" if query.line_columns == 2 else f"cut -f1-{query.line_columns}"
 
 
 def _sorted_by(columns: int) -> dict[str, str]:

@@ -12,12 +12,13 @@ import os
 import platform
 import struct
 import tempfile
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
-    from toptalkers.job import count_flows
+    from toptalkers.job import blocks, count_flows
 else:  # on a node, the scripts are beside each other
+    import blocks
     import count_flows
 
 if TYPE_CHECKING:
@@ -33,6 +34,20 @@ there three times, and a quarter of the slots is free."""
 
 LINES_BYTES = 1 << 20
 """How many bytes of lines are printed at a time."""
+
+FRAME_BYTES = 12
+"""How many bytes a block has beside its lines."""
+
+SHORTEST_LINE_BYTES = 4
+"""A key of one byte, a tab, a sum of one digit, a line feed."""
+
+SUM_WORDS = {"records": 0, "packets": 0, "bytes": 0, "first": 1, "last": 2}
+"""How the kernel makes a sum of a metric (`kernel.h`, enum sum)."""
+
+NO_ROOM, WRONG_LINE = 1, 2
+"""Results of `adder_add` (`kernel.h`, enum added)."""
+
+TOO_LARGE = "values add up to more than 2^63 - 1, or are too late"
 
 ELF_HEADER = struct.Struct("<40xQ10xHH2x")
 """Of a 64-bit library, where its table of sections is, at its end: the offset, and the size and number of entries."""
@@ -82,6 +97,12 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "spill_new": (c_void_p, (c_int,)),
     "spill_free": (None, (c_void_p,)),
     "spill_fetch": (c_int, (c_void_p, c_int, c_void_p)),
+    "blocks_divide": (c_int64, (c_char_p, c_size_t, c_size_t, c_size_t, c_uint32, c_char_p)),
+    "adder_new": (c_void_p, (c_char_p, c_size_t, c_uint64)),
+    "adder_free": (None, (c_void_p,)),
+    "adder_add": (c_int, (c_void_p, c_char_p, c_size_t)),
+    "adder_print": (c_int64, (c_void_p, c_char_p, c_size_t)),
+    "adder_clear": (c_int, (c_void_p,)),
 }
 
 
@@ -270,21 +291,36 @@ class KernelCounter:
 
     def take_lines(self) -> Iterator[bytes]:
         """Yield the lines of all sums in chunks, in no order; then there are none. Not within a file."""
+        return self._taken(LINES_BYTES)
+
+    def take_blocks(self, parts: int) -> Iterator[bytes]:
+        """Yield the same lines in blocks, divided into so many parts, as `blocks.divide_lines` does it."""
+        skipped = len(count_flows.PREFIX) if count_flows.is_long_value_sum(self._metrics) else 0
+        width = len(self._metrics)
+        for lines in self._taken(blocks.GROUPED_BYTES):
+            room = ctypes.create_string_buffer(len(lines) + FRAME_BYTES * (len(lines) // SHORTEST_LINE_BYTES))
+            length = self._kernel.blocks_divide(lines, len(lines), skipped, width, parts, room)
+            if length < 0:
+                raise MemoryError
+            yield ctypes.string_at(room, length)
+
+    def _taken(self, room_bytes: int) -> Iterator[bytes]:
+        room = ctypes.create_string_buffer(room_bytes)
         if self._spilled is None:
-            yield from self._printed()
+            yield from self._printed(room)
         else:
             self.spill()
             self._begin()  # a part is small, and to read and to clear all of a large table for each would take long
             for part in range(PARTS):
                 if self._kernel.spill_fetch(self._spilled, part, self._handle):
                     raise self._error()
-                yield from self._printed()
+                yield from self._printed(room)
         self._forget_spilled()
         self._totals_of_printed = self._totals
 
-    def _printed(self) -> Iterator[bytes]:
-        room, at = ctypes.create_string_buffer(LINES_BYTES), c_size_t(0)
-        while (length := self._kernel.counter_print(self._handle, byref(at), room, LINES_BYTES)) > 0:
+    def _printed(self, room: ctypes.Array[ctypes.c_char]) -> Iterator[bytes]:
+        at = c_size_t(0)
+        while (length := self._kernel.counter_print(self._handle, byref(at), room, len(room))) > 0:
             yield ctypes.string_at(room, length)
         if length < 0:
             raise MemoryError
@@ -307,3 +343,40 @@ class KernelCounter:
         totals = {metric: 0 if metric == b"records" else total for metric, total in zip(self._metrics, self._totals)}
         read, counted, *skipped = self._numbers
         return count_flows.counters_of(read, counted, dict(zip(count_flows.REASONS, skipped)), totals)
+
+
+class KernelAdder:
+    """Adds up the lines of one part after the other; see `sum_blocks.Adder`. MemoryError when memory is used up."""
+
+    _handle: int | None = None
+
+    def __init__(self, metrics: list[str], library: ctypes.CDLL) -> None:
+        """Take the metrics of a line's sums, and what `load` returned."""
+        self._kernel = library
+        seed = int.from_bytes(os.urandom(8), "little")
+        self._handle = library.adder_new(bytes([SUM_WORDS[metric] for metric in metrics]), len(metrics), seed)
+        if not self._handle:
+            raise MemoryError
+        self._room = ctypes.create_string_buffer(LINES_BYTES)
+
+    def __del__(self) -> None:
+        """Free the memory."""
+        if self._handle:
+            self._kernel.adder_free(self._handle)
+
+    def add(self, lines: bytes) -> None:
+        """Add whole lines; `blocks.BadLineError` if one is none, or a sum is too large."""
+        result = self._kernel.adder_add(self._handle, lines, len(lines))
+        if result == NO_ROOM:
+            raise MemoryError
+        if result:
+            raise blocks.BadLineError("a line without its sums" if result == WRONG_LINE else TOO_LARGE)
+
+    def take_lines(self) -> Iterator[bytes]:
+        """Yield the lines of all sums in chunks; `blocks.BadLineError` if a time is too late. Then there are none."""
+        while (length := self._kernel.adder_print(self._handle, self._room, LINES_BYTES)) > 0:
+            yield ctypes.string_at(self._room, length)
+        if length < 0:
+            raise blocks.BadLineError(TOO_LARGE)
+        if self._kernel.adder_clear(self._handle):
+            raise MemoryError

@@ -97,51 +97,74 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+class Filter:
+    """Keeps the lines of an answer that have a wanted port.
+
+    Attributes:
+        malformed: how many lines were no key and its sums.
+        key_columns: how many columns, separated by tabs, the key of a line has.
+
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Take the options as `parse_arguments` returns them."""
+        parts = options.by.split(",")
+        is_recipe = options.by.encode() == b",".join(KEY) and not options.pairs
+        pattern = (
+            pattern_of_pairs(options.metric) if options.pairs else pattern_of(options.by, options.metric.split(","))
+        )
+        self._line_pattern = re.compile(pattern + rb"\n?")
+        self._all_lines = re.compile(b"^" + pattern + b"$", re.MULTILINE)
+        self._ports = options.ports if is_recipe else frozenset((b"",))
+        self._number = number_of if options.metric.startswith(TIME_METRICS) else int
+        self.key_columns = PAIR_COLUMNS if options.pairs else 1 if is_recipe else len(parts) + parts.count("pair")
+        self.malformed = 0
+
+    def wanted_lines(self, stdin: BinaryIO) -> Iterator[tuple[list[bytes], list[int]]]:
+        """Yield the lines to keep, block by block, and the numbers by which they rank."""
+        ports, number = self._ports, self._number
+        while lines := stdin.readlines(BLOCK_BYTES):
+            found = self._all_lines.findall(b"".join(lines))
+            if len(found) != len(lines):
+                # A line has at most one match, so some have none.
+                talkers = [line for line in lines if self._line_pattern.fullmatch(line)]
+                self.malformed += len(lines) - len(talkers)
+                lines = talkers
+            fine = [port in ports for port, _ in found]
+            yield list(compress(lines, fine)), [number(total) for _, total in compress(found, fine)]
+
+    def first_lines(self, stdin: BinaryIO, top: int) -> list[tuple[int, bytes]]:
+        """The first lines to keep, in the order of the answer, each after the negative of its number.
+
+        Lines of equal numbers compare as their talkers do, because a tab sorts before every character of a talker.
+        """
+        first: list[tuple[int, bytes]] = []
+        least = 0  # lines with a smaller number than the last of the first N are dropped
+        for lines, numbers in self.wanted_lines(stdin):
+            first += [(-number, line) for number, line in zip(numbers, lines) if number >= least]
+            if len(first) >= 2 * top + LINES_HELD:
+                first.sort()
+                del first[top:]
+                least = -first[-1][0]
+        return sorted(first)[:top]
+
+    def report(self, stderr: TextIO) -> None:
+        """Report what was left out to Hadoop."""
+        if self.malformed:
+            stderr.write(f"reporter:counter:toptalkers,malformed_talkers,{self.malformed}\n")
+
+
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> None:
     """Run the mapper over binary streams."""
     options = parse_arguments(arguments)
-    pattern = pattern_of_pairs(options.metric) if options.pairs else pattern_of(options.by, options.metric.split(","))
-    line_pattern = re.compile(pattern + rb"\n?")
-    all_lines = re.compile(b"^" + pattern + b"$", re.MULTILINE)
-    has_port = options.by.encode() == b",".join(KEY) and not options.pairs
-    ports = options.ports if has_port else frozenset((b"",))
-    number = number_of if options.metric.startswith(TIME_METRICS) else int
-    malformed = 0
-
-    def wanted_lines() -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Yield the lines to keep, block by block, and their sums."""
-        nonlocal malformed
-        while True:
-            lines = stdin.readlines(BLOCK_BYTES)
-            if not lines:
-                return
-            found = all_lines.findall(b"".join(lines))
-            if len(found) != len(lines):
-                # A line has at most one match, so some have none.
-                talkers = [line for line in lines if line_pattern.fullmatch(line)]
-                malformed += len(lines) - len(talkers)
-                lines = talkers
-            fine = [port in ports for port, _ in found]
-            yield list(compress(lines, fine)), [total for _, total in compress(found, fine)]
-
+    keep = Filter(options)
     if options.top:
-        # Lines of equal sums compare as their talkers do, because a tab sorts before every character of a talker.
-        # Lines with a smaller sum than the last of the first N are dropped.
-        first: list[tuple[int, bytes]] = []
-        least = 0
-        for lines, totals in wanted_lines():
-            first += [(-total, line) for total, line in zip(map(number, totals), lines) if total >= least]
-            if len(first) >= 2 * options.top + LINES_HELD:
-                first.sort()
-                del first[options.top :]
-                least = -first[-1][0]
-        stdout.writelines(line for _, line in sorted(first)[: options.top])
+        stdout.writelines(line for _, line in keep.first_lines(stdin, options.top))
     else:
-        for lines, _ in wanted_lines():
+        for lines, _ in keep.wanted_lines(stdin):
             stdout.writelines(lines)
     stdout.flush()
-    if malformed:
-        stderr.write(f"reporter:counter:toptalkers,malformed_talkers,{malformed}\n")
+    keep.report(stderr)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The steps of the job as data: what Hadoop Streaming is given on EMR, in the sandbox, and in one JVM.
 
-    flowlogs-aggregate   count_files.py | ADDING    <key> TAB <sum>, in no order
-    flowlogs-sort        port_filter.py | cut       the same lines, in the answer's order, gzipped
+    flowlogs-aggregate   count_files.py | sum_blocks.py                <key> TAB <sum> ..., in no order
+    flowlogs-sort        sort_blocks.py map | sort_blocks.py merge     the same lines, in the answer's order, gzipped
 
-Hadoop's own reducer adds up one sum. For several, or for times, the reducer of the first step is `sum_counts.py`.
+Between a mapper and its reducer there are blocks of lines (docs/decisions/0027-blocks-of-lines.md).
 
 A question about conversations (`--count once`, `--pairs`), and that of a digest, has other steps before the sort. Its
 records are kept whole, and what is learned from all of them is a table that travels with the script:
@@ -13,7 +13,8 @@ records are kept whole, and what is learned from all of them is a table that tra
     flowlogs-conversations  conversations.py fold | conversations.py once             <key> TAB <sum>, several of a key
     flowlogs-aggregate      cat | aggregate                                           <key> TAB <sum>, in no order
 
-Without `--count once` the third step adds up, with `sum_counts.py`, and there is no fourth.
+Without `--count once` the third step adds up, and there is no fourth. Hadoop's own reducer adds up one sum; for others,
+it is `sum_counts.py`.
 
 The step that reads flow logs gets whole files, as they are stored (docs/decisions/0026-whole-files-on-a-cluster.md).
 
@@ -83,9 +84,11 @@ MAP_JVM = "-Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 (`mapreduce.task.io.sort.mb`): a large heap would take memory from the sums, and the second compiler and the parallel
 collector cost more time in so short a life than they save (docs/benchmarks.md, yarn)."""
 
-ADDING = "org.apache.hadoop.mapred.lib.aggregate.ValueAggregatorReducer"
-"""What streaming means by the reducer `aggregate`, without the combiner that the word brings along: a map that counts
-prints each key once, unless its sums need more memory than it has, so that a combiner finds next to nothing."""
+PARTS_PER_REDUCER = 256
+"""A reducer holds the sums of one part at a time: of 75 million talkers, about 300,000 in 30 MB."""
+
+IN_BLOCKS = {"stream.map.output": "rawbytes", "stream.reduce.input": "rawbytes"}
+"""A shuffle of blocks (`job/blocks.py`), not of lines."""
 
 SLOW_START = "0.9"
 """The share of maps that is done before reducers start. With Hadoop's 0.05, waiting reducers hold memory."""
@@ -105,7 +108,7 @@ UNSPLIT_BYTES = (1 << 63) - 1
 GZIP_DELIMITER = "KK"
 """Where compressed files are cut into records: any two bytes follow each other every 64 KiB on average."""
 
-MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py")
+MAPPER_FILES = ("count_files.py", "count_flows.py", "node_kernel.py", "blocks.py")
 """The mapper that reads flow logs, and what it imports; the kernels of nodes travel with them."""
 
 LINE_FEED = "${line.separator}"
@@ -113,7 +116,16 @@ LINE_FEED = "${line.separator}"
 
 COMBINED = "org.apache.hadoop.mapred.lib.CombineTextInputFormat"
 
-COMPARATOR = "org.apache.hadoop.mapreduce.lib.partition.KeyFieldBasedComparator"
+BINARY_PARTITIONER = "org.apache.hadoop.mapred.lib.BinaryPartitioner"
+
+_FIRST_BYTE = {
+    "mapreduce.partition.binarypartitioner.left.offset": "0",
+    "mapreduce.partition.binarypartitioner.right.offset": "0",
+}
+"""The part of a key that tells a block's reducer (`job/sort_blocks.py`)."""
+
+SORTER_FILES = ("sort_blocks.py", "port_filter.py", "blocks.py")
+"""The mapper and reducer of the sort, and what they import."""
 
 PARTITIONER = "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"
 
@@ -153,30 +165,6 @@ class Step:
 
     name: str
     arguments: tuple[str, ...]
-
-
-def is_aggregate(query: Query) -> bool:
-    """Whether Hadoop's `aggregate` can make the sums of a question."""
-    return not query.pairs and len(query.metric) == 1 and query.metric[0] not in TIME_METRICS
-
-
-def sort_settings(query: Query) -> dict[str, str]:
-    """Settings with which Hadoop sorts lines by their first sum, descending, then by the key, ascending."""
-    first = query.rank_column
-    order = "r" if query.metric[0] in TIME_METRICS else "nr"  # times compare as texts
-    return {
-        KEY_FIELDS: str(query.line_columns),
-        "mapreduce.job.output.key.comparator.class": COMPARATOR,
-        "mapreduce.partition.keycomparator.options": f"-k{first},{first}{order} -k1,{query.key_columns}",
-    }
-
-
-def sort_reducer(query: Query) -> str:
-    """The reducer of the sort.
-
-    Not `cat`: if all of a line is its key, streaming ends it with a tab, which `cat` would keep.
-    """
-    return "cut -f1,2" if query.line_columns == 2 else f"cut -f1-{query.line_columns}"
 
 
 def learned_path(folder: str) -> str:
@@ -257,7 +245,7 @@ def plan_steps(
             query if keep_all_ports else of_all_ports,
             top,
             source=before[-1].arguments[before[-1].arguments.index("-output") + 1],
-            script=bundle + "port_filter.py",
+            bundle=bundle,
             output=output,
             python=python,
             reducers=1 if top else job.reducers(SORTER_BYTES),
@@ -419,25 +407,23 @@ class _Job:
 
     def summing(self, query: Query) -> tuple[list[str], str]:
         """The script that adds up an answer, if there is one, and its command, or Hadoop's own reducer."""
-        if is_aggregate(query):
+        if not query.pairs and len(query.metric) == 1 and query.metric[0] not in TIME_METRICS:
             return [], "aggregate"
         return ["sum_counts.py"], self.command("sum_counts.py", *query.reducer_arguments())
 
 
 def _aggregate(query: Query, job: _Job, reading: _Reading, output: str) -> Step:
-    scripts, reducer = job.summing(query)
-    if is_aggregate(query):
-        reducer = ADDING
+    reducers = job.reducers(REDUCER_BYTES)
+    parts = str(PARTS_PER_REDUCER * reducers)
     return job.step(
         "flowlogs-aggregate",
-        files=[*reading.files, *scripts],
+        files=[*reading.files, "sum_blocks.py"],
         source=reading.options,
         output=output,
-        mapper=job.command(*reading.mapper, *query.mapper_arguments()),
-        reducer=reducer,
-        reducers=job.reducers(REDUCER_BYTES),
-        settings={**reading.settings, "mapreduce.map.java.opts": MAP_JVM},
-        keys=query.key_columns,
+        mapper=job.command(*reading.mapper, "--parts", parts, *query.mapper_arguments()),
+        reducer=job.command("sum_blocks.py", "--metric", ",".join(query.metric)),
+        reducers=reducers,
+        settings={**reading.settings, **IN_BLOCKS, "mapreduce.map.java.opts": MAP_JVM},
     )
 
 
@@ -504,28 +490,30 @@ def _conversations(query: Query, job: _Job, reading: _Reading, between: str, lea
     return steps
 
 
-def _sort(query: Query, top: int, *, source: str, script: str, output: str, python: str, reducers: int) -> Step:
+def _sort(query: Query, top: int, *, source: str, bundle: str, output: str, python: str, reducers: int) -> Step:
     settings = {
         "mapreduce.job.name": "flowlogs-sort",
         "mapreduce.job.reduces": str(reducers),
         "mapreduce.reduce.speculative": "false",
         "mapreduce.input.fileinputformat.split.maxsize": str(SORT_SPLIT_BYTES),
         "stream.map.input.ignoreKey": "true",
-        **sort_settings(query),
+        "mapreduce.map.java.opts": MAP_JVM,
+        **IN_BLOCKS,
+        **_FIRST_BYTE,
         **_GZIPPED,
+        "zlib.compress.level": "BEST_SPEED",  # by default, compressing takes a single reducer longer than all the rest
     }
-    mapper = "cat"
-    if top or (query.is_recipe and query.ports != ALL_PORTS):
-        mapper = _command(python, "port_filter.py", *query.filter_arguments(), "--top", str(top))
+    words = ["--reducers", str(reducers), *query.filter_arguments(), "--top", str(top)]
     return Step(
         "flowlogs-sort",
         (
-            *_generic_options(settings, script),
+            *_generic_options(settings, ",".join(bundle + name for name in SORTER_FILES)),
             *("-inputformat", COMBINED),
             *("-input", source),
             *("-output", output),
-            *("-mapper", mapper),
-            *("-reducer", sort_reducer(query)),
+            *("-mapper", _command(python, "sort_blocks.py", "map", *words)),
+            *("-partitioner", BINARY_PARTITIONER),
+            *("-reducer", _command(python, "sort_blocks.py", "merge")),
         ),
     )
 

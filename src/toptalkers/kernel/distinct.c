@@ -8,7 +8,7 @@
 
 #include "kernel.h"
 
-enum { FIRST_SLOTS = 1 << 11, FIRST_WORDS = 1 << 12, TOGETHER = 16 };
+enum { FIRST_SLOTS = 1 << 11, FIRST_WORDS = 1 << 12, TOGETHER = KEYS_TOGETHER };
 
 /* A key that is kept. */
 typedef struct {
@@ -25,12 +25,6 @@ struct distinct {
     size_t taken; /* the words of those that were taken */
     uint64_t seed;
 };
-
-/* A key that is looked up. */
-typedef struct {
-    const uint8_t *bytes;
-    size_t length;
-} key;
 
 distinct *distinct_new(uint64_t seed) {
     distinct *d = calloc(1, sizeof *d);
@@ -63,17 +57,25 @@ size_t distinct_keys(const distinct *d) { return d->keys; }
 
 size_t distinct_untaken(const distinct *d) { return (d->words - d->taken) * sizeof *d->entries; }
 
+bool distinct_peek(const distinct *d, text_key *next) {
+    if (d->taken == d->words)
+        return false;
+    const entry *one = entry_at(d, d->taken);
+    *next = (text_key){one->bytes, one->length};
+    return true;
+}
+
+void distinct_skip(distinct *d) { d->taken += entry_words(entry_at(d, d->taken)->length); }
+
 void distinct_take(distinct *d, uint8_t *bytes, uint64_t *ends) {
     uint64_t length = 0;
-    while (d->taken < d->words) {
-        const entry *one = entry_at(d, d->taken);
-        memcpy(bytes + length, one->bytes, one->length);
-        *ends++ = length += one->length;
-        d->taken += entry_words(one->length);
+    for (text_key one; distinct_peek(d, &one); distinct_skip(d)) {
+        memcpy(bytes + length, one.bytes, one.length);
+        *ends++ = length += one.length;
     }
 }
 
-static inline uint64_t *slot_of(const distinct *d, key what, uint64_t hash) {
+static inline uint64_t *slot_of(const distinct *d, text_key what, uint64_t hash) {
     for (size_t at = hash >> 32 & d->mask;; at = (at + 1) & d->mask) {
         uint64_t *slot = &d->slots[at];
         if (!*slot)
@@ -120,7 +122,7 @@ static bool grow(distinct *d, size_t words) {
 }
 
 /* The number of a key, which gets the next one if it is new; -1 without memory. */
-static int32_t number_key(distinct *d, key what, uint64_t hash) {
+static int32_t number_key(distinct *d, text_key what, uint64_t hash) {
     uint64_t *slot = slot_of(d, what, hash);
     if (*slot)
         return (int32_t)entry_of(d, *slot)->number;
@@ -136,8 +138,7 @@ static int32_t number_key(distinct *d, key what, uint64_t hash) {
     return (int32_t)added->number;
 }
 
-/* The numbers of TOGETHER keys at most; false without memory. */
-static bool number_keys(distinct *d, const key *keys, size_t number, int32_t *numbers) {
+bool distinct_number(distinct *d, const text_key *keys, size_t number, int32_t *numbers) {
     uint64_t hashes[TOGETHER];
     for (size_t i = 0; i < number; i++) {
         hashes[i] = hash_bytes(keys[i].bytes, keys[i].length, d->seed);
@@ -157,7 +158,7 @@ static bool number_keys(distinct *d, const key *keys, size_t number, int32_t *nu
 }
 
 /* Read a sum; one that is too large becomes the largest number. False if it is none. */
-static bool read_sum(key text, uint64_t *sum) {
+static bool read_sum(text_key text, uint64_t *sum) {
     uint64_t value = 0;
     bool is_too_large = false;
     for (size_t i = 0; i < text.length; i++) {
@@ -172,7 +173,7 @@ static bool read_sum(key text, uint64_t *sum) {
 
 enum split columns_split(const uint8_t *piece, size_t length, const split_column *columns, size_t width) {
     const uint8_t *at = piece, *end = piece + length;
-    key keys[MOST_SPLIT][TOGETHER];
+    text_key keys[MOST_SPLIT][TOGETHER];
     if (width > MOST_SPLIT || (length && end[-1] != '\n'))
         return WRONG_COLUMNS;
     for (size_t line = 0, number; at < end; line += number) {
@@ -183,11 +184,11 @@ enum split columns_split(const uint8_t *piece, size_t length, const split_column
                     at++;
                 if ((*at == '\n') != (i + 1 == width))
                     return WRONG_COLUMNS;
-                keys[i][number] = (key){from, (size_t)(at++ - from)};
+                keys[i][number] = (text_key){from, (size_t)(at++ - from)};
             }
         }
         for (size_t i = 0; i < width; i++) {
-            if (columns[i].keys && !number_keys(columns[i].keys, keys[i], number, columns[i].numbers + line))
+            if (columns[i].keys && !distinct_number(columns[i].keys, keys[i], number, columns[i].numbers + line))
                 return NO_MEMORY;
             for (size_t j = 0; columns[i].sums && j < number; j++) {
                 if (!read_sum(keys[i][j], columns[i].sums + line + j))
@@ -200,16 +201,16 @@ enum split columns_split(const uint8_t *piece, size_t length, const split_column
 
 int distinct_rows(distinct *d, size_t lines, const row_column *columns, size_t width, int32_t *numbers) {
     int32_t rows[TOGETHER][MOST_SPLIT];
-    key keys[TOGETHER];
+    text_key keys[TOGETHER];
     for (size_t line = 0, number; line < lines; line += number) {
         for (number = 0; number < TOGETHER && line + number < lines; number++) {
             for (size_t i = 0; i < width; i++) {
                 int32_t one = columns[i].numbers[line + number];
                 rows[number][i] = columns[i].of ? columns[i].of[one] : one;
             }
-            keys[number] = (key){(uint8_t *)rows[number], width * sizeof **rows};
+            keys[number] = (text_key){(uint8_t *)rows[number], width * sizeof **rows};
         }
-        if (!number_keys(d, keys, number, numbers + line))
+        if (!distinct_number(d, keys, number, numbers + line))
             return -1;
     }
     return 0;
@@ -217,7 +218,7 @@ int distinct_rows(distinct *d, size_t lines, const row_column *columns, size_t w
 
 int distinct_cases(distinct *d, size_t lines, const case_columns *c, int32_t *numbers) {
     int32_t rows[TOGETHER][3];
-    key keys[TOGETHER];
+    text_key keys[TOGETHER];
     for (size_t line = 0, number; line < lines; line += number) {
         for (number = 0; number < TOGETHER && line + number < lines; number++) {
             size_t at = line + number;
@@ -225,9 +226,9 @@ int distinct_cases(distinct *d, size_t lines, const case_columns *c, int32_t *nu
             rows[number][0] = c->until[hour] > c->attached[address] ? c->epochs[hour] : -1 - hour;
             rows[number][1] = c->depends[address] ? c->vpcs[c->interfaces ? c->interfaces[at] : 0] : 0;
             rows[number][2] = address;
-            keys[number] = (key){(uint8_t *)rows[number], sizeof *rows};
+            keys[number] = (text_key){(uint8_t *)rows[number], sizeof *rows};
         }
-        if (!number_keys(d, keys, number, numbers + line))
+        if (!distinct_number(d, keys, number, numbers + line))
             return -1;
     }
     return 0;

@@ -7,7 +7,7 @@
  * for a cluster to add up. where.c evaluates `--where`, service.c finds the port of the service, and columns.c reads
  * records that come in columns. conversations.c has the stages from records to conversations, endpoints.c finds servers,
  * and flows.c counts once what was seen twice. notes.c keeps what is noted of a file beside its sums. distinct.c adds up
- * the lines of an answer by names.
+ * the lines of an answer by names, and blocks.c the lines of a cluster's shuffle.
  * Python (kernel/door.py, answer/compiled_columns.py, and job/node_kernel.py on a cluster's nodes) calls the functions
  * that are declared last in this file, and keeps the files, threads and bounds.
  *
@@ -504,9 +504,45 @@ int distinct_cases(distinct *d, size_t lines, const case_columns *c, int32_t *nu
 void sums_of_rows(uint64_t *to, size_t lines, const int32_t *rows, const uint64_t *values);
 void largest_of_rows(uint64_t *to, size_t lines, const int32_t *rows, const int32_t *numbers, const uint64_t *of);
 
+/* The lines of a shuffle, in blocks: blocks.c. */
+
+/* Divide whole lines into parts, by a hash of their keys. `skipped` bytes at the beginning of each are left out; so many sums
+ * follow a key. Writes blocks as job/blocks.py has them, the key of each the number of its part; there is room for `length`
+ * bytes, and 12 more for each line. Returns how many bytes that takes; -1 without memory, or, with EINVAL in errno, if a line
+ * has no key. */
+int64_t blocks_divide(const uint8_t *lines, size_t length, size_t skipped, size_t width, uint32_t parts, uint8_t *room);
+
+/* Adds up lines of a key and its sums: enum sum, without HOW. NULL without memory. */
+typedef struct adder adder;
+adder *adder_new(const uint8_t *sum, size_t width, uint64_t seed);
+void adder_free(adder *a);
+enum added { ADDED_UP, NO_ROOM, WRONG_LINE, TOO_LARGE };
+/* Add whole lines. After anything but ADDED_UP, all is to be given up. */
+enum added adder_add(adder *a, const uint8_t *lines, size_t length);
+/* Print the next lines, whole ones only, times as `2026-11-23T18:00:00Z`. Returns how many bytes were printed: 0 at the end,
+ * -1 if a time is too late. There must be room for 32 KiB. */
+int64_t adder_print(adder *a, uint8_t *room, size_t length);
+/* Forget all keys. -1 without memory. */
+int adder_clear(adder *a);
+
 /* --- within the kernel --- */
 
 #pragma GCC visibility push(hidden)
+
+/* A key that is looked up. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t length;
+} text_key;
+
+enum { KEYS_TOGETHER = 16 };
+
+/* The numbers of KEYS_TOGETHER keys at most; false without memory. */
+bool distinct_number(distinct *d, const text_key *keys, size_t number, int32_t *numbers);
+/* The first key that was not taken yet; false if there is none. */
+bool distinct_peek(const distinct *d, text_key *next);
+/* Take it. */
+void distinct_skip(distinct *d);
 
 /* A piece of the file of spilled sums. */
 typedef struct {
