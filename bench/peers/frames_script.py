@@ -20,7 +20,8 @@ def main():
         with Path(os.devnull).open("wb") as sink:
             count_files.main(words, read, sink, sys.stderr, os.environ)
         return
-    delimiter, _ = count_files.parse_arguments(words)
+    form, _ = count_files.parse_arguments(words)
+    delimiter = form.delimiter
     pieces = count_files.stored_pieces(read, delimiter)
     if how == "drop":
         for _ in pieces:

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toptalkers.errors import UsageError
-from toptalkers.job import count_flows, port_filter
+from toptalkers.job import count_files, port_filter, sort_blocks
 from toptalkers.job.steps import (
-    ADDING,
     LONGEST_ARGUMENT,
     MIB,
     SHARED_BYTES,
@@ -51,7 +50,9 @@ def settings(step: Step) -> dict[str, str]:
     return dict(one.split("=", 1) for one in option(step, "-D"))
 
 
-MAPPER = ("count_files.py", "count_flows.py", "node_kernel.py")
+MAPPER = ("count_files.py", "count_flows.py", "node_kernel.py", "blocks.py")
+SORTER = ["sort_blocks.py", "port_filter.py", "blocks.py"]
+MERGE = "python3 sort_blocks.py merge"
 
 
 def names(step: Step) -> list[str]:
@@ -64,54 +65,53 @@ def test_the_two_steps() -> None:
     first, second = plan(Query.parse(metric="bytes", ports="22,443"))
     assert (first.name, second.name) == ("flowlogs-aggregate", "flowlogs-sort")
     assert option(first, "-mapper") == [
-        "python3 count_files.py --delimiter KK --metric bytes --ports 22,443 --action ACCEPT"
+        "python3 count_files.py --delimiter KK --parts 256 --metric bytes --ports 22,443 --action ACCEPT"
     ]
-    assert option(first, "-reducer") == [ADDING]
-    assert names(first) == [*MAPPER]
+    assert option(first, "-reducer") == ["python3 sum_blocks.py --metric bytes"]
+    assert names(first) == [*MAPPER, "sum_blocks.py"]
     assert option(first, "-output") == option(second, "-input") == ["toptalkers/1/aggregate/"]
-    assert option(second, "-mapper") == ["cat"]
+    assert option(second, "-mapper") == ["python3 sort_blocks.py map --reducers 1 --metric bytes --ports all --top 0"]
+    assert option(second, "-reducer") == [MERGE]
+    assert names(second) == SORTER
     assert option(second, "-output") == ["s3://bucket/runs/1/toptalkers/"]
     assert settings(second)["mapreduce.job.reduces"] == "1"
 
 
 @pytest.mark.parametrize(
-    ("question", "key_fields", "reducer", "sorting", "mapper", "cut"),
+    ("question", "metric", "asked"),
     [
-        ({"by": "srcaddr"}, None, ADDING, "-k2,2nr -k1,1", "cat", "cut -f1,2"),
-        ({"by": "srcaddr,dstport", "metric": "bytes"}, "2", ADDING, "-k3,3nr -k1,2", "cat", "cut -f1-3"),
-        ({"by": "hour,pair,srcport"}, "4", ADDING, "-k5,5nr -k1,4", "cat", "cut -f1-5"),
-        (
-            {"metric": "bytes,packets"},
-            None,
-            "python3 sum_counts.py --metric bytes,packets",
-            "-k2,2nr -k1,1",
-            "cat",
-            "cut -f1-3",
-        ),
+        ({"by": "srcaddr"}, "records", "--by srcaddr"),
+        ({"by": "srcaddr,dstport", "metric": "bytes"}, "bytes", "--by srcaddr,dstport --metric bytes"),
+        ({"metric": "bytes,packets"}, "bytes,packets", "--metric bytes,packets"),
         (
             {"by": "srcaddr/24,protocol", "metric": "last,bytes"},
-            "2",
-            "python3 sum_counts.py --by srcaddr/24/64,protocol --metric last,bytes",
-            "-k3,3r -k1,2",
-            "cat",
-            "cut -f1-4",
+            "last,bytes",
+            "--by srcaddr/24/64,protocol --metric last,bytes",
         ),
     ],
 )
-def test_keys_of_several_columns_and_several_sums(
-    question: dict[str, str], key_fields: str | None, reducer: str, sorting: str, mapper: str, cut: str
-) -> None:
-    """Hadoop groups by all columns of the key, and sorts by the first sum behind them; times sort as texts."""
+def test_keys_of_several_columns_and_several_sums(question: dict[str, str], metric: str, asked: str) -> None:
+    """Whatever the key, blocks have one of their own for Hadoop; the scripts know the columns and the sums."""
     first, second = plan(Query.parse(ports="all", **question))
-    assert settings(first).get("stream.num.map.output.key.fields") == key_fields
-    assert option(first, "-reducer") == [reducer]
-    assert names(first) == [*MAPPER, "sum_counts.py"][: 3 + (" " in reducer)]
-    assert settings(second)["mapreduce.partition.keycomparator.options"] == sorting
-    assert option(second, "-mapper") == [mapper]
-    assert option(second, "-reducer") == [cut]
+    assert "stream.num.map.output.key.fields" not in settings(first) | settings(second)
+    assert option(first, "-reducer") == [f"python3 sum_blocks.py --metric {metric}"]
+    assert option(second, "-mapper") == [f"python3 sort_blocks.py map --reducers 1 {asked} --ports all --top 0"]
+    assert option(second, "-reducer") == [MERGE]
+
+
+def test_both_steps_shuffle_blocks() -> None:
+    """Hadoop takes blocks from mappers and gives them to reducers; the first byte of a key tells the sort's reducer."""
+    for step in plan(input_bytes=10**12):
+        found = settings(step)
+        assert found["stream.map.output"] == found["stream.reduce.input"] == "rawbytes"
+    assert found["mapreduce.job.reduces"] == option(step, "-mapper")[0].split()[4] == "8"
+    assert option(step, "-partitioner") == ["org.apache.hadoop.mapred.lib.BinaryPartitioner"]
+    offsets = [found[f"mapreduce.partition.binarypartitioner.{side}.offset"] for side in ("left", "right")]
+    assert offsets == ["0", "0"]
 
 
 CONVERSATIONS = "python3 conversations.py"
+SORTING = "python3 sort_blocks.py map --reducers 1"
 RECORDS = ",".join(RECORD_KEY)
 
 
@@ -136,40 +136,39 @@ def test_the_steps_of_conversations() -> None:
             *(f"{CONVERSATIONS} fold --learned learned.tsv {asked}", f"{CONVERSATIONS} once {asked}"),
         ),
         ("flowlogs-aggregate", f"{folder}flows/", f"{folder}sums/", "cat", "aggregate"),
-        ("flowlogs-sort", f"{folder}sums/", PLACES["output"], "cat", "cut -f1-3"),
+        (
+            *("flowlogs-sort", f"{folder}sums/", PLACES["output"]),
+            *(f"{SORTING} --by srcaddr,dstaddr --metric bytes --ports all --top 0", MERGE),
+        ),
     ]
     assert option(flows, "-files")[0].endswith("/conversations.py,s3://bucket/runs/1/learned/part-00000#learned.tsv")
     assert option(records, "-partitioner") == ["org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner"]
     assert settings(records)["mapreduce.partition.keypartitioner.options"] == "-k1,11"
     assert [settings(step).get("stream.num.map.output.key.fields") for step in (records, learn, flows, sums, sort)] == [
-        *("14", "16", "7", "2", "3")
+        *("14", "16", "7", "2", None)
     ]
     assert settings(learn)["mapreduce.job.reduces"] == "1"
 
 
 @pytest.mark.parametrize(
-    ("query", "keys", "reducer", "sorting", "cut"),
+    ("query", "keys", "reducer", "sorting"),
     [
-        (Query.parse(pairs="yes"), "4", "--metric bytes --pairs yes", "-k5,5nr -k1,4", "cut -f1-14"),
+        (Query.parse(pairs="yes"), "4", "--metric bytes --pairs yes", "--metric bytes --ports all --pairs yes"),
         (
             Query.parse(pairs="yes", metric="packets"),
             "4",
             "--metric packets --pairs yes",
-            "-k6,6nr -k1,4",
-            "cut -f1-14",
+            "--metric packets --ports all --pairs yes",
         ),
         (
             Query.parse(**digest_texts()),
             str(len(DIGEST_KEY)),
             f"--by {','.join(DIGEST_KEY)} --metric bytes,packets,records,first,last",
-            f"-k{len(DIGEST_KEY) + 1},{len(DIGEST_KEY) + 1}nr -k1,{len(DIGEST_KEY)}",
-            f"cut -f1-{len(DIGEST_KEY) + 5}",
+            f"--by {','.join(DIGEST_KEY)} --metric bytes,packets,records,first,last --ports all",
         ),
     ],
 )
-def test_without_count_once_the_third_step_adds_up(
-    query: Query, keys: str, reducer: str, sorting: str, cut: str
-) -> None:
+def test_without_count_once_the_third_step_adds_up(query: Query, keys: str, reducer: str, sorting: str) -> None:
     """Pairs and digests have no flows to choose from, so one step less; pairs rank by any of their sums."""
     records, learn, sums, sort = plan_steps(query, **PLACES)
     assert [step.name for step in (records, learn, sums, sort)] == [
@@ -177,8 +176,8 @@ def test_without_count_once_the_third_step_adds_up(
     ]
     assert settings(sums)["stream.num.map.output.key.fields"] == keys
     assert option(sums, "-reducer") == [f"python3 sum_counts.py {reducer}"]
-    assert settings(sort)["mapreduce.partition.keycomparator.options"] == sorting
-    assert option(sort, "-reducer") == [cut]
+    assert option(sort, "-mapper") == [f"{SORTING} {sorting} --top 0"]
+    assert option(sort, "-reducer") == [MERGE]
 
 
 def test_the_learned_table_is_one_plain_file() -> None:
@@ -211,19 +210,19 @@ def test_generic_options_stand_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top", "keep_all_ports", "ports", "mapper"),
+    ("top", "keep_all_ports", "ports", "asked"),
     [
-        (0, False, "0-1024", "cat"),
-        (0, True, "all", "cat"),
-        (7, False, "0-1024", "python3 port_filter.py --ports all --top 7"),
-        (0, True, "22,443", "python3 port_filter.py --ports 22,443 --top 0"),
-        (7, True, "22,443", "python3 port_filter.py --ports 22,443 --top 7"),
+        (0, False, "0-1024", "--ports all --top 0"),
+        (0, True, "all", "--ports all --top 0"),
+        (7, False, "0-1024", "--ports all --top 7"),
+        (0, True, "22,443", "--ports 22,443 --top 0"),
+        (7, True, "22,443", "--ports 22,443 --top 7"),
     ],
 )
-def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: bool, ports: str, mapper: str) -> None:
-    """It filters the ports that the first step kept, and keeps the first N; otherwise it is `cat`."""
+def test_the_second_mapper_does_what_is_left_to_do(top: int, keep_all_ports: bool, ports: str, asked: str) -> None:
+    """It filters the ports that the first step kept, and keeps the first N."""
     first, second = plan(Query.parse(ports=ports), top=top, keep_all_ports=keep_all_ports)
-    assert option(second, "-mapper") == [mapper]
+    assert option(second, "-mapper") == [f"{SORTING} {asked}"]
     wanted = "all" if keep_all_ports else ports
     assert f"--ports {wanted} " in option(first, "-mapper")[0]
 
@@ -258,7 +257,7 @@ def test_the_kernels_of_nodes_travel_with_the_mapper() -> None:
     kernels = ("kernel-aarch64.so", "kernel-x86_64.so")
     for query in (Query.parse(), Query.parse(pairs="yes")):
         first, *others = plan_steps(query, **PLACES, kernels=kernels)
-        assert names(first)[:5] == [*MAPPER, *kernels]
+        assert names(first)[:6] == [*MAPPER, *kernels]
         assert not any(".so" in name for step in others for name in names(step))
 
 
@@ -345,15 +344,16 @@ def test_what_is_asked_is_what_the_scripts_understand(data: st.DataObject) -> No
     first, second = plan(query, top=top, keep_all_ports=data.draw(st.booleans()))
     words = option(first, "-mapper")[0].split(" ")
     assert shlex.split(" ".join(words)) == words
-    counting = count_flows.parse_arguments(words[4:])
+    form, counting = count_files.parse_arguments(words[2:])
+    assert form == (b"KK", 256)
     assert (counting.metric, counting.action, counting.since) == (
         ",".join(query.metric),
         query.action,
         query.mapper_arguments()[7] if query.since else None,
     )
     words = option(second, "-mapper")[0].split(" ")
-    if words != ["cat"]:
-        assert port_filter.parse_arguments(words[2:]).top == top
+    is_merge, reducers, others = sort_blocks.parse_arguments(words[2:])
+    assert (is_merge, reducers, port_filter.parse_arguments(others).top) == (False, 1, top)
 
 
 def test_a_failed_step_ends_the_cluster() -> None:
