@@ -9,7 +9,7 @@ from tests.commands import command
 from tests.fake_account import BUCKET, FakeAccount
 from toptalkers.runs.cluster.one_instance import MEMORY, MEMORY_PER_BYTE, USABLE, choose_instance, find_better
 from toptalkers.runs.cluster.prices import dollars
-from toptalkers.runs.cluster.sizing import size_cluster
+from toptalkers.runs.cluster.sizing import format_minutes, size_cluster
 
 GB = 10**9
 
@@ -29,6 +29,22 @@ def advised(ran: Result) -> list[str]:
     if not any(line.startswith("One instance is the better way") for line in lines):
         return []
     return shlex.split(lines[-2])[2:]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [
+        (0, "0 minutes"),
+        (119, "119 minutes"),
+        (120, "2 hours"),
+        (2850, "48 hours"),
+        (2880, "2.0 days"),
+        (14_203, "9.9 days"),
+    ],
+)
+def test_long_durations_are_hours_and_days(minutes: int, text: str) -> None:
+    """Nobody has to divide by 60 in the head to see how long a run takes."""
+    assert format_minutes(minutes) == text
 
 
 @pytest.mark.parametrize("size", [0, GB, 100 * GB, 1000 * GB, 10_000 * GB])

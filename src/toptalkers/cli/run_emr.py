@@ -190,6 +190,7 @@ def _tell_better(
     """Write that one instance is the better way, and the commands for it."""
     from toptalkers.cli.again import local_command
     from toptalkers.question.digest import is_digest
+    from toptalkers.runs.cluster.sizing import format_minutes
     from toptalkers.visible import visible
 
     paths = inputs or tuple(
@@ -203,8 +204,8 @@ def _tell_better(
     command = local_command(query, paths, plan.region, origin=origin, top=top, output=output)
     profile = plan.site.instance_profile.rpartition("/")[2]
     return (
-        f"One instance is the better way: {one.instance_type} takes about {one.minutes} minutes and ${one.dollars:.2f}"
-        f" for the same answer. Start it in {plan.region} with Amazon Linux 2023 and the instance profile"
+        f"One instance is the better way: {one.instance_type} takes about {format_minutes(one.minutes)}"
+        f" and ${one.dollars:,.2f} for the same answer. Start it in {plan.region} with Amazon Linux 2023 and the instance profile"
         f" {visible(profile)}, and on it:\n"
         "  cd && sudo dnf install -y python3.11-pip\n"
         f"  python3.11 -m pip install {package}\n"

@@ -27,7 +27,7 @@ from toptalkers.runs.cluster.one_instance import OneInstance, find_better
 from toptalkers.runs.cluster.prices import describe_cost
 from toptalkers.runs.cluster.request import RELEASE, ClusterOptions, plan_request
 from toptalkers.runs.cluster.shared import OLDEST_MAJOR, RunningCluster, is_too_old, share_steps, size_running
-from toptalkers.runs.cluster.sizing import Sizing, objects_notes, size_cluster
+from toptalkers.runs.cluster.sizing import Sizing, format_minutes, objects_notes, size_cluster
 from toptalkers.runs.input.choice import RunInput, pick_input
 from toptalkers.runs.input.quarantine import quarantine_note
 from toptalkers.runs.record import RunRecord, question_of
@@ -240,7 +240,8 @@ def format_plan(plan: RunPlan) -> str:
                 f"  roles     {roles}",
             )
         ),
-        f"  expected  {sizing.minutes} minutes, {sizing.instance_hours} instance-hours; {_end_of_cluster(plan)}",
+        f"  expected  {format_minutes(sizing.minutes)}, {sizing.instance_hours:,} instance-hours;"
+        f" {_end_of_cluster(plan)}",
         f"  cost      {describe_cost(sizing, plan.region)}",
         f"  answer    {record.answer}",
     ]

@@ -63,6 +63,14 @@ _ALIKE = (("m7g", "m6g", "r7g", "r6g"), ("m7i", "m6i", "r7i", "r6i"))
 """Families of one architecture that can replace each other when Spot instances are scarce."""
 
 
+def format_minutes(minutes: int) -> str:
+    """Write a guessed duration: `90 minutes`, `26 hours`, `9.9 days`."""
+    if minutes < 120:
+        return f"{minutes} minutes"
+    hours = minutes / 60
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+
+
 @dataclass(frozen=True, slots=True)
 class Sizing:
     """How many instances of which type.
