@@ -205,8 +205,8 @@ def _tell_better(
     profile = plan.site.instance_profile.rpartition("/")[2]
     return (
         f"One instance is the better way: {one.instance_type} takes about {format_minutes(one.minutes)}"
-        f" and ${one.dollars:,.2f} for the same answer. Start it in {plan.region} with Amazon Linux 2023 and the instance profile"
-        f" {visible(profile)}, and on it:\n"
+        f" and ${one.dollars:,.2f} for the same answer. Start it in {plan.region} with Amazon Linux 2023 and the"
+        f" instance profile {visible(profile)}, and on it:\n"
         "  cd && sudo dnf install -y python3.11-pip\n"
         f"  python3.11 -m pip install {package}\n"
         f"  python3.11 -m {visible(command)}\n"

@@ -240,8 +240,7 @@ def format_plan(plan: RunPlan) -> str:
                 f"  roles     {roles}",
             )
         ),
-        f"  expected  {format_minutes(sizing.minutes)}, {sizing.instance_hours:,} instance-hours;"
-        f" {_end_of_cluster(plan)}",
+        f"  expected  {_expected(sizing)}; {_end_of_cluster(plan)}",
         f"  cost      {describe_cost(sizing, plan.region)}",
         f"  answer    {record.answer}",
     ]
@@ -249,6 +248,10 @@ def format_plan(plan: RunPlan) -> str:
         lines.append(f"  aggregate {record.aggregate}")
     lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(map(visible, lines))
+
+
+def _expected(sizing: Sizing) -> str:
+    return f"{format_minutes(sizing.minutes)}, {sizing.instance_hours:,} instance-hours"
 
 
 def _end_of_cluster(plan: RunPlan) -> str:
