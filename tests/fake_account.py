@@ -206,7 +206,7 @@ class FakeAccount(Opener):
         self, *, region: str | None = None, profile: str | None = None, role: RoleToAssume | None = None
     ) -> Account:
         assert region is None
-        assert profile is None
+        assert profile in (None, "payer")
         assert role is None
         return Account(
             self.client,

@@ -171,6 +171,8 @@ def test_what_the_maps_leave_out_is_named_and_ends_with_1(
         assert "10 records read from 1 file: 7 counted" in result.stderr
         assert "2 left out (see above)" in result.stderr
     assert fetched.stdout.encode() == ANSWER
+    told = command(account, "fetch-results", "--profile", "payer").stderr
+    assert sum("run-local" in line and "--profile payer " in line for line in told.splitlines()) == 2
 
 
 def test_nothing_counted_is_said_at_the_end(account: FakeAccount) -> None:

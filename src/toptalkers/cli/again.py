@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import click
+
 from toptalkers.question.clauses import PAIRS_DEFAULTS
 from toptalkers.question.digest import digest_texts, is_digest
 from toptalkers.question.key import RECIPE_KEY
@@ -54,7 +56,14 @@ def command_again(query: "Query", options: "LocalOptions", *, top: int = 0, outp
 
 
 def local_command(
-    query: "Query", paths: Sequence[str], region: str, *, origin: Origin = ANYWHERE, top: int = 0, output: str = ""
+    query: "Query",
+    paths: Sequence[str],
+    region: str,
+    *,
+    profile: str | None = None,
+    origin: Origin = ANYWHERE,
+    top: int = 0,
+    output: str = "",
 ) -> str:
     """The command that asks objects in S3, on one machine, what a cluster was asked; `top` and `output` as above."""
     from toptalkers.cli.run_local import LocalOptions
@@ -66,7 +75,7 @@ def local_command(
         manifest=None,
         cache=None,
         region=region,
-        profile=None,
+        profile=profile,
         strict=(),
         origin=origin,
     )
@@ -74,10 +83,12 @@ def local_command(
 
 
 def reason_command(query: "Query", paths: Sequence[str], region: str) -> str:
-    """The command that says why a cluster left out objects: it asks the same question of them."""
+    """The command that says why a cluster left out objects: it asks the same question, with this command's profile."""
+    context = click.get_current_context(silent=True)
+    profile = context.params.get("profile") if context else None
     if is_digest(query):
-        return local_command(query, paths, region, output="digest.parquet")
-    return local_command(query, paths, region, top=1)
+        return local_command(query, paths, region, profile=profile, output="digest.parquet")
+    return local_command(query, paths, region, profile=profile, top=1)
 
 
 def commands_of_view(query: "Query", options: "LocalOptions", by: str, *, top: int = 0) -> str:
