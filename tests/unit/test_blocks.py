@@ -514,6 +514,16 @@ def test_the_longest_keys(make: Adding) -> None:
         assert sorted(b"".join(adder.take_lines()).splitlines()) == [key + b"\t%d" % LARGEST_SUM for key in keys]
 
 
+@with_the_kernel
+def test_more_sums_than_the_kernel_has_room_for() -> None:
+    """An adder of more sums than a line can have is not made."""
+    kernel = node_kernels.load()
+    assert kernel.adder_new(bytes(node_kernel.MOST_SUMS + 1), node_kernel.MOST_SUMS + 1, 0) is None
+    most = kernel.adder_new(bytes(node_kernel.MOST_SUMS), node_kernel.MOST_SUMS, 0)
+    assert most is not None
+    kernel.adder_free(most)
+
+
 def in_parts(*parts: tuple[int, bytes]) -> bytes:
     """The blocks of parts."""
     return b"".join(record(number.to_bytes(4, "big"), lines) for number, lines in parts)
