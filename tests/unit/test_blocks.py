@@ -23,6 +23,9 @@ from tests.shuffle import pairs_of, record
 from tests.strategies import cases
 from tests.unit.test_count_files import COUNTERS, LOG, Making, reading
 from toptalkers.job import blocks, count_files, count_flows, node_kernel, port_filter, sort_blocks, steps, sum_blocks
+from toptalkers.question.clauses import METRICS as METRIC_NAMES
+from toptalkers.question.key import LONGEST_TEXT_BYTES, MOST_COLUMNS
+from toptalkers.question.lines import TIME_METRICS
 from toptalkers.question.query import Query
 
 PREFIX = b"LongValueSum:"
@@ -306,14 +309,22 @@ def test_what_cannot_be_divided(texts: list[bytes], skipped: int, width: int) ->
         assert sorted(found) == sorted(line[skipped:] for line in lines.split(b"\n")[:-1])
 
 
+def test_the_scripts_have_the_limits_of_the_package() -> None:
+    """The metrics, how long a key is, the largest sum and the parts of a map are those that the package has."""
+    assert set(sum_blocks.SUMS) == set(node_kernel.SUM_WORDS) == set(METRIC_NAMES)
+    assert set(sum_blocks.TIME_METRICS) == set(TIME_METRICS)
+    assert sum_blocks.MOST_KEY_BYTES == MOST_COLUMNS * (LONGEST_TEXT_BYTES + 1)
+    assert sum_blocks.LARGEST_SUM == sort_blocks.LARGEST == count_flows.LARGEST_TOTAL
+    assert steps.PARTS_PER_REDUCER * steps.MOST_REDUCERS <= blocks.MOST_PARTS
+    assert steps.MOST_REDUCERS <= sort_blocks.MOST_REDUCERS
+
+
 @with_the_kernel
 def test_the_kernel_has_the_limits_of_the_scripts() -> None:
-    """The size of a block, that of a key, the parts of a map and the last time are the same in C and in Python."""
+    """The size of a block and the last time are the same in C and in Python."""
     source = (Path(node_kernels.JOB).parent / "kernel/blocks.c").read_text()
     assert f"BLOCK_BYTES = {blocks.BLOCK_BYTES >> 10} << 10" in source
     assert f"LATEST_TIME = {sum_blocks.LARGEST_TIME};" in source
-    assert steps.PARTS_PER_REDUCER * steps.MOST_REDUCERS <= blocks.MOST_PARTS
-    assert steps.MOST_REDUCERS <= sort_blocks.MOST_REDUCERS
 
 
 # --- adding up ---

@@ -35,14 +35,26 @@ def _collected() -> Iterator[None]:
     gc.enable()
 
 
-COLUMN = st.sampled_from(
-    [b"a", b"ab", b"b", b"a!", b"-", b"10.0.0.1", b"10.0.0.10", b"\xff", b"\xc3\xa9", b"~" * 1024]
-) | (st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=3).map(str.encode))
-TALKER_ADDRESS = st.sampled_from([b"10.0.0.1", b"10.0.0.10", b"192.0.2.1", b"[::1]", b"[2001:db8::1]", b"[2001:db8::]"])
-TALKER = st.tuples(TALKER_ADDRESS, TALKER_ADDRESS, st.sampled_from([b"22", b"443", b"1024", b"1025", b"8080"]))
-SUM = st.sampled_from([0, 1, 1, 2, 9, 10, 1 << 32, LARGEST_SUM]).map(lambda number: b"%d" % number)
-TIME = st.sampled_from([0, 1793491199, 1793491200, 1793491200, 1793494800, LATEST_TIME]).map(sum_blocks.format_time)
-JUNK = st.sampled_from([b"junk\n", b"\n", b"a\tx\n", b"a b\t1\n", b"\0\t1\n", b"10.0.0.1:10.0.0.2:443:1\t1\n"])
+COLUMNS = [
+    b"a",
+    b"ab",
+    b"b",
+    b"a!",
+    b"-",
+    b"10.0.0.1",
+    b"10.0.0.10",
+    b"\xff",
+    b"\xc3\xa9",
+    b"~" * 1024,
+    b"!",
+    b"~",
+    b"\x80",
+]
+ADDRESSES = [b"10.0.0.1", b"10.0.0.10", b"192.0.2.1", b"[::1]", b"[2001:db8::1]", b"[2001:db8::]"]
+PORTS = [b"22", b"443", b"1024", b"1025", b"8080", b"40000"]
+SUMS = [b"%d" % number for number in (0, 1, 1, 2, 9, 10, 1 << 32, LARGEST_SUM)]
+TIMES = [sum_blocks.format_time(seconds) for seconds in (0, 1793491199, 1793491200, 1793494800, LATEST_TIME)]
+JUNK = [b"junk\n", b"\n", b"a\tx\n", b"a b\t1\n", b"\0\t1\n", b"10.0.0.1:10.0.0.2:443:1\t1\n"]
 
 
 class Sorting(NamedTuple):
@@ -64,19 +76,22 @@ def sortings(draw: st.DrawFn) -> Sorting:
     kind = draw(st.sampled_from(["recipe", "recipe", "pairs", "srcaddr", "hour,pair", "vpc-id,dstport,protocol"]))
     if kind == "pairs":
         query = replace(Query.parse(metric=draw(st.sampled_from(["records", "packets", "bytes"]))), pairs=True)
-        sums = [SUM] * 9 + [st.just(b"port")]
+        sums = [SUMS] * 9 + [[b"port"]]
     else:
         metrics = draw(METRICS)
         ports = draw(st.sampled_from(["all", "0-1024", "22,8080"]))
         query = Query.parse(by=None if kind == "recipe" else kind, metric=",".join(metrics), ports=ports)
-        sums = [TIME if metric in ("first", "last") else SUM for metric in metrics]
-    key = TALKER.map(b":".join) if kind == "recipe" else st.tuples(*[COLUMN] * query.key_columns).map(b"\t".join)
-    rows = draw(st.dictionaries(key, st.tuples(*sums), max_size=60))
-    lines = [b"\t".join([one, *row]) + b"\n" for one, row in rows.items()] + draw(st.lists(JUNK, max_size=2))
-    lines = draw(st.permutations(lines))
-    splits: list[bytes] = [b""] * draw(st.integers(1, 4))
+        sums = [TIMES if metric in ("first", "last") else SUMS for metric in metrics]
+    chance = random.Random(draw(st.integers(0, 1 << 32)))
+    columns = [ADDRESSES, ADDRESSES, PORTS] if kind == "recipe" else [COLUMNS] * query.key_columns
+    between = b":" if kind == "recipe" else b"\t"
+    keys = {between.join(map(chance.choice, columns)) for _ in range(draw(st.sampled_from([0, 1, 5, 30, 100])))}
+    lines = [b"\t".join([key, *map(chance.choice, sums)]) + b"\n" for key in sorted(keys)]
+    lines += chance.choices(JUNK, k=draw(st.sampled_from([0, 0, 2])))
+    chance.shuffle(lines)
+    splits = [b""] * draw(st.integers(1, 4))
     for line in lines:
-        splits[draw(st.integers(0, len(splits) - 1))] += line
+        splits[chance.randrange(len(splits))] += line
     if draw(st.booleans()):
         splits = [split.removesuffix(b"\n") for split in splits]
     return Sorting(query, draw(st.sampled_from([0, 0, 0, 1, 5])), splits)
