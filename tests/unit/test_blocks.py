@@ -280,6 +280,7 @@ NO_LINE_FEED = NO_LINE_FEED.map(lambda text: text.replace(b"\n", b"?"))
     st.sampled_from([b"", PREFIX]),
 )
 @example([(b"k%03d" % number + b"\0" * 900, number) for number in range(400)], 1, 2, PREFIX)  # several blocks of a part
+@example([(b"k" * 16_381, 1)] * 5, 1, 1, b"")  # four lines that are just a block
 def test_both_divide_alike(keys: list[tuple[bytes, int]], width: int, parts: int, prefix: bytes) -> None:
     """Of any keys, the kernel makes the same blocks as Python, in the order of their parts."""
     lines = [key + b"\t%d" % number * width + b"\n" for key, number in keys]
