@@ -43,14 +43,29 @@ by_each_adder = pytest.mark.parametrize("make", ADDERS.values(), ids=ADDERS.keys
 with_the_kernel = pytest.mark.skipif(not node_kernels.FILES, reason="there is no kernel")
 
 
+class Limits(NamedTuple):
+    """The limits of the scripts."""
+
+    block_bytes: int = blocks.BLOCK_BYTES
+    grouped_bytes: int = blocks.GROUPED_BYTES
+    piece_bytes: int = count_files.PIECE_BYTES
+    filtered_bytes: int = port_filter.BLOCK_BYTES
+    lines_held: int = port_filter.LINES_HELD
+    run_bytes: int = sort_blocks.RUN_BYTES
+    fewest_lines: int = sort_blocks.FEWEST_LINES
+
+
 @contextlib.contextmanager
-def lowered(limits: dict[str, int]) -> Iterator[None]:
-    """Lower limits, by the names of their script and constant."""
-    scripts = {"blocks": blocks, "port_filter": port_filter, "sort_blocks": sort_blocks, "count_files": count_files}
+def lowered(limits: Limits) -> Iterator[None]:
+    """Lower limits for a while."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in limits.items():
-            script, constant = name.split(".")
-            patch.setattr(scripts[script], constant, value)
+        patch.setattr(blocks, "BLOCK_BYTES", limits.block_bytes)
+        patch.setattr(blocks, "GROUPED_BYTES", limits.grouped_bytes)
+        patch.setattr(count_files, "PIECE_BYTES", limits.piece_bytes)
+        patch.setattr(port_filter, "BLOCK_BYTES", limits.filtered_bytes)
+        patch.setattr(port_filter, "LINES_HELD", limits.lines_held)
+        patch.setattr(sort_blocks, "RUN_BYTES", limits.run_bytes)
+        patch.setattr(sort_blocks, "FEWEST_LINES", limits.fewest_lines)
         yield
 
 
@@ -135,7 +150,7 @@ def test_any_bytes_are_blocks_or_refused(stdin: bytes) -> None:
 @given(st.lists(st.binary(max_size=30).map(lambda line: line + b"\n"), max_size=20), st.integers(1, 90))
 def test_joined_lines(lines: list[bytes], size: int) -> None:
     """Joined lines are the lines in their order, in pieces that are as large as asked for by their last line alone."""
-    with lowered({"blocks.BLOCK_BYTES": size}):
+    with lowered(Limits(block_bytes=size)):
         pieces = list(blocks.join_lines(lines))
     assert b"".join(pieces) == b"".join(lines)
     assert all(len(piece) >= size for piece in pieces[:-1])
@@ -223,7 +238,7 @@ def test_dividing_keeps_the_lines(
     query, contents = case
     width, sums = len(query.metric), []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        limits = {"blocks.BLOCK_BYTES": block, "blocks.GROUPED_BYTES": grouped, "count_files.PIECE_BYTES": 500}
+        limits = Limits(block_bytes=block, grouped_bytes=grouped, piece_bytes=500)
         with lowered(limits):
             for name, make in COUNTERS.items():
                 lines = counted(make, query, contents, bound, 0).splitlines(keepends=True)
@@ -239,7 +254,7 @@ def test_divided_lines_by_hand() -> None:
     """Of two parts and blocks of about ten bytes, three lines of one part make two blocks."""
     assert (crc32(b"a\tx") % 2, crc32(b"c\tx") % 2, crc32(b"d\tx") % 2) == (0, 0, 1)
     lines = [b"a\tx\t1\t7\n", b"d\tx\t5\t7\n", b"c\tx\t22\t7\n", b"a\tx\t3\t7\n"]
-    with lowered({"blocks.BLOCK_BYTES": 10}):
+    with lowered(Limits(block_bytes=10)):
         divided = [*blocks.divide_lines(lines, 2, 2)]
     assert divided == [
         b"\0\0\0\4\0\0\0\0" + b"\0\0\0\x11a\tx\t1\t7\nc\tx\t22\t7\n",
@@ -252,7 +267,7 @@ def test_divided_lines_by_hand() -> None:
 def test_groups_of_lines(lines: list[bytes]) -> None:
     """However few lines are held, all are divided, and few lines are in each block."""
     for grouped in (1, 30):
-        with lowered({"blocks.GROUPED_BYTES": grouped}):
+        with lowered(Limits(grouped_bytes=grouped)):
             output = b"".join(blocks.divide_lines(lines, 1, 3))
         assert sorted(lines_of(output, grouped)) == sorted(Line(crc32(one[:-3]) % 3, one) for one in lines)
 

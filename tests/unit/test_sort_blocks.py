@@ -20,7 +20,7 @@ from tests import node_kernels, pipeline
 from tests.frames import frames_of
 from tests.shuffle import pairs_of, partition, record, shuffled
 from tests.strategies import cases
-from tests.unit.test_blocks import LARGEST_SUM, LATEST_TIME, METRICS, lowered, with_kernels
+from tests.unit.test_blocks import LARGEST_SUM, LATEST_TIME, METRICS, Limits, lowered, with_kernels
 from tests.unit.test_count_files import LOG, PACKED, asked_locally, reading
 from tests.unit.test_scripts import PYTHONS
 from toptalkers.job import blocks, count_files, port_filter, sort_blocks, sum_blocks
@@ -97,14 +97,13 @@ def sortings(draw: st.DrawFn) -> Sorting:
     return Sorting(query, draw(st.sampled_from([0, 0, 0, 1, 5])), splits)
 
 
-LIMITS = st.fixed_dictionaries(
-    {
-        "sort_blocks.RUN_BYTES": st.sampled_from([1, 100, 1000, 32 << 20]),
-        "sort_blocks.FEWEST_LINES": st.sampled_from([1, 2, 5, 100_000]),
-        "blocks.BLOCK_BYTES": st.sampled_from([1, 40, 200, 64 << 10]),
-        "port_filter.BLOCK_BYTES": st.sampled_from([1, 100, 1 << 16]),
-        "port_filter.LINES_HELD": st.sampled_from([0, 3, 1000]),
-    }
+LIMITS = st.builds(
+    Limits,
+    block_bytes=st.sampled_from([1, 40, 200, 64 << 10]),
+    filtered_bytes=st.sampled_from([1, 100, 1 << 16]),
+    lines_held=st.sampled_from([0, 3, 1000]),
+    run_bytes=st.sampled_from([1, 100, 1000, 32 << 20]),
+    fewest_lines=st.sampled_from([1, 2, 5, 100_000]),
 )
 
 
@@ -132,7 +131,7 @@ def wanted(sorting: Sorting, split: bytes) -> tuple[bytes, str]:
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(sortings(), st.integers(1, 5), LIMITS)
-def test_the_sort(sorting: Sorting, reducers: int, limits: dict[str, int]) -> None:
+def test_the_sort(sorting: Sorting, reducers: int, limits: Limits) -> None:
     """However lines are split, blocked and reduced, all wanted ones come, and each reducer has the answer's order."""
     query = sorting.query
     expected = [wanted(sorting, split) for split in sorting.splits]
@@ -141,7 +140,7 @@ def test_the_sort(sorting: Sorting, reducers: int, limits: dict[str, int]) -> No
         outputs = [mapped(sorting, split, reducers) for split in sorting.splits]
         assert [said for _, said in outputs] == [said for _, said in expected]
         for output, _ in outputs:
-            check_sorted_blocks(output, query.key_columns, reducers, limits["blocks.BLOCK_BYTES"])
+            check_sorted_blocks(output, query.key_columns, reducers, limits.block_bytes)
         given_reducers = shuffled((output for output, _ in outputs), reducers, first_bytes=1)
         parts = [merged(stdin) for stdin in given_reducers]
     assert parts == [pipeline.rank(part, query) for part in parts]
@@ -229,7 +228,7 @@ def test_a_merge_holds_few_lines() -> None:
             yield block
 
     found = []
-    with lowered({"sort_blocks.FEWEST_LINES": 100}):
+    with lowered(Limits(fewest_lines=100)):
         for some in sort_blocks.merge(watched()):
             came += len(some)
             found += some
@@ -241,7 +240,7 @@ def test_a_run_is_no_larger_than_said() -> None:
     """A mapper sorts about as many bytes together as it may, and prints every run."""
     lines = [b"10.0.0.%d:10.0.0.1:22\t%d\n" % (number % 250, number) for number in range(1000)]
     keep = port_filter.Filter(port_filter.parse_arguments([]))
-    with lowered({"sort_blocks.RUN_BYTES": 3000, "port_filter.BLOCK_BYTES": 500}):
+    with lowered(Limits(run_bytes=3000, filtered_bytes=500)):
         runs = list(sort_blocks.ranked_runs(io.BytesIO(b"".join(lines)), keep))
     assert max(sum(map(len, run)) - 16 * len(run) for run in runs) < 3000 + 600
     assert len(runs) > 5
