@@ -112,6 +112,6 @@ def _shuffle(lines: bytes, columns: int) -> list[bytes]:
 def run_script(
     name: str, *arguments: str, stdin: bytes, python: str = sys.executable
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run one script as a program, without site packages and without the environment."""
-    command = [python, "-I", "-S", str(STREAMING / name), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, check=False)
+    """Run one script as a program, beside the others, without site packages and without the environment."""
+    command = [python, "-I", "-S", name, *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, cwd=STREAMING)

@@ -327,6 +327,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
         "tests/unit/test_kernel_export.py",
         "tests/unit/test_kernel_conversations.py",
         "tests/unit/test_node_kernel.py",
+        "tests/unit/test_blocks.py",
     ]
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), *tests],

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 import hatch_build
+from tests import pipeline
 from tests.render import ROOT
 from toptalkers.flowlog.fields import FIELDS
 from toptalkers.flowlog.reasons import REASONS
+from toptalkers.job import blocks, sum_blocks
 from toptalkers.kernel.door import Counter
 from toptalkers.question.query import Query
 from toptalkers.sample.writer import write_sample
@@ -52,10 +54,10 @@ def _needed(found: str | None, what: str) -> str:
 
 
 def _build(program: Path, target: str, *more: str) -> None:
-    """Compile tests/count_stdin.c for a platform of `hatch_build.TARGETS`."""
+    """Compile the program of that name in tests/ for a platform of `hatch_build.TARGETS`."""
     flags = [flag for flag in hatch_build.FLAGS if flag not in ("-shared", "-fPIC")]
     options = ["-target", hatch_build.TARGETS[target], f"-I{hatch_build.KERNEL}", *flags, *hatch_build.WARNINGS]
-    source = str(ROOT / "tests/count_stdin.c")
+    source = str(ROOT / f"tests/{program.name}.c")
     subprocess.run([*hatch_build.ZIG, *options, "-o", str(program), source, *more], check=True)
 
 
@@ -69,12 +71,14 @@ def test_kernel_counts_the_same_on_arm(flow_log: bytes, emulator: str, tmp_path:
 
 @pytest.mark.emulated
 def test_kernel_of_arm_nodes_counts_the_same(flow_log: bytes, emulator: str, arm_root: str, tmp_path: Path) -> None:
-    """The very library that travels to nodes of 64-bit ARM gives the same tally and the same bytes."""
+    """The very library that travels to nodes of 64-bit ARM gives the same tally, bytes, blocks and sums."""
     hatch_build.update_node_kernels()
     library = hatch_build.JOB / hatch_build.node_library("aarch64")
-    program = tmp_path / "count_stdin"
-    _build(program, "manylinux2014_aarch64", str(library), f"-Wl,-rpath,{library.parent}")
-    _check_counts([emulator, "-L", arm_root, str(program)], flow_log)
+    counting, dividing = tmp_path / "count_stdin", tmp_path / "divide_stdin"
+    for program in (counting, dividing):
+        _build(program, "manylinux2014_aarch64", str(library), f"-Wl,-rpath,{library.parent}")
+    _check_counts([emulator, "-L", arm_root, str(counting)], flow_log)
+    _check_blocks([emulator, "-L", arm_root, str(dividing)], flow_log)
 
 
 def _check_counts(command: list[str], flow_log: bytes) -> None:
@@ -94,6 +98,20 @@ def _check_counts(command: list[str], flow_log: bytes) -> None:
     assert given[: len(numbers)] == [b"%d\n" % number for number in numbers]
     assert given[len(numbers) : -len(ranked)] == ranked
     assert sorted(given[-len(ranked) :]) == sorted(of_mapper)
+
+
+def _check_blocks(command: list[str], flow_log: bytes) -> None:
+    query = Query.parse(by="srcaddr,dstport", metric="bytes,first,last", ports="all", action="ALL")
+    lines, _ = pipeline.count(query, flow_log)
+    done = subprocess.run([*command, "0", "2", "012"], input=lines, capture_output=True, check=True)
+    divided = sorted(blocks.divide_lines(lines.splitlines(keepends=True), 3, 2), key=lambda block: block[4:8])
+    adder = sum_blocks.PythonAdder(list(query.metric))
+    adder.add(lines * 2)
+    summed = b"".join(adder.take_lines()).splitlines()
+    given = done.stdout.removeprefix(b"".join(divided))
+    assert len(given) < len(done.stdout)
+    assert len(divided) > 2
+    assert sorted(given.splitlines()) == sorted(summed)
 
 
 @pytest.mark.parametrize("target", ["musllinux_1_2_aarch64", "macosx_11_0_arm64"])

@@ -25,6 +25,7 @@ from tests.strategies import cases
 from tests.unit.test_scripts import PYTHONS
 from toptalkers.engines import local
 from toptalkers.job import count_files, count_flows, node_kernel
+from toptalkers.job.steps import MAPPER_FILES
 from toptalkers.question.query import Query
 from toptalkers.records import kinds
 from toptalkers.records.files import find_inputs
@@ -480,7 +481,7 @@ def test_a_bomb_is_unpacked_in_pieces() -> None:
 @pytest.mark.parametrize("kernels", [{}, node_kernels.FILES], ids=["python", "kernel"])
 def test_program_among_links(python: str, delimiter: str, kernels: dict[str, Path], tmp_path: Path) -> None:
     """As on a node, scripts and kernels are links in the working directory; the answer is the same."""
-    scripts = {name: pipeline.STREAMING / name for name in ("count_files.py", "count_flows.py", "node_kernel.py")}
+    scripts = {name: pipeline.STREAMING / name for name in MAPPER_FILES}
     for name, path in (scripts | kernels).items():
         (tmp_path / name).symlink_to(shutil.copy(path, tmp_path / f"of-{name}"))
     files = [PACKED, PACKED[:-5], members(LOG, 9), b"" if delimiter == "KK" else LOG]
@@ -499,7 +500,13 @@ def test_program_among_links(python: str, delimiter: str, kernels: dict[str, Pat
     assert sorted(done.stdout.splitlines()) == sorted(expected.splitlines())
 
 
-@pytest.mark.parametrize("arguments", [[], ["--delimiter"], ["--delimiter", "KK", "--ports", "x"], ["--delimiter", ""]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([], ["--delimiter"], ["--delimiter", "KK", "--ports", "x"], ["--delimiter", ""]),
+        *(["--delimiter", "KK", "--parts", "-1"], ["--delimiter", "KK", "--parts", "1048577"]),
+    ],
+)
 def test_wrong_usage(arguments: list[str]) -> None:
     """A wrong command line ends with exit code 2."""
     with pytest.raises(SystemExit) as caught:
@@ -519,7 +526,7 @@ def test_values_too_large_for_hadoop(make: Making) -> None:
 
 def test_a_reader_that_has_gone_is_said(tmp_path: Path) -> None:
     """When the lines cannot be written, the mapper says so in one line, and fails."""
-    for name in ("count_files.py", "count_flows.py", "node_kernel.py"):
+    for name in MAPPER_FILES:
         shutil.copy(pipeline.STREAMING / name, tmp_path)
     reader, writer = os.pipe()
     os.close(reader)

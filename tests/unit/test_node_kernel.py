@@ -261,8 +261,9 @@ def test_a_library_that_is_cut_off_is_not_loaded(percent: int) -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_runs_without_the_package(python: str, tmp_path: Path) -> None:
-    """With only count_flows.py and the kernel beside it, it counts on the oldest Python of a node, through the disk."""
-    files = {name: node_kernels.JOB / name for name in ("count_flows.py", "node_kernel.py")} | node_kernels.FILES
+    """With only what it imports and the kernel, it counts on the oldest Python of a node, through the disk."""
+    names = ("blocks.py", "count_flows.py", "node_kernel.py")
+    files = {name: node_kernels.JOB / name for name in names} | node_kernels.FILES
     for name, path in files.items():
         (tmp_path / name).symlink_to(path)
     content = (LOGS / "default.log").read_bytes()

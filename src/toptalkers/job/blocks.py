@@ -23,6 +23,9 @@ BLOCK_BYTES = 64 << 10
 GROUPED_BYTES = 8 << 20
 """How many bytes of lines are divided into parts together."""
 
+MOST_BYTES = 16 << 20
+"""No key and no value is as long as this. What is no block would often be one of gigabytes."""
+
 MOST_PARTS = 1 << 20
 """Each has room of its own while lines are divided."""
 
@@ -61,11 +64,11 @@ def parse_blocks(stream: BinaryIO) -> Iterator[Block]:
 
     while head := stream.read(LENGTH.size):
         key_bytes = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else -1
-        if key_bytes < 0:
+        if not 0 <= key_bytes <= MOST_BYTES:
             raise BadBlocksError("the input is not made of blocks: stream.reduce.input=rawbytes is missing")
         key = read(key_bytes)
         (size,) = LENGTH.unpack(read(LENGTH.size))
-        if size < 0:
+        if not 0 <= size <= MOST_BYTES:
             raise BadBlocksError("the input is not made of blocks")
         yield Block(key, read(size))
 

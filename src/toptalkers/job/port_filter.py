@@ -124,6 +124,8 @@ class Filter:
         """Yield the lines to keep, block by block, and the numbers by which they rank."""
         ports, number = self._ports, self._number
         while lines := stdin.readlines(BLOCK_BYTES):
+            if not lines[-1].endswith(b"\n"):  # the last one, behind which others are printed
+                lines[-1] += b"\n"
             found = self._all_lines.findall(b"".join(lines))
             if len(found) != len(lines):
                 # A line has at most one match, so some have none.

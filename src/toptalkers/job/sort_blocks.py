@@ -15,7 +15,7 @@ sorts before every character of a key. Before the key of a block there is a byte
 lines, which `BinaryPartitioner` reads.
 
 For Python 3.9 and only its standard library. Exit code 1, with a line that says why: the input of `merge` is not made
-of such blocks, or they are not sorted.
+of such blocks, or they are not sorted, or not those of one reducer.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ FEWEST_LINES = 100_000
 RANK_DIGITS = 16
 LARGEST = (1 << 63) - 1
 
-MOST_REDUCERS = 256
-"""Their numbers are a byte."""
+MOST_REDUCERS = 128
+"""Their numbers are a byte, which Java takes for negative from 128 on: two of them would come to one reducer."""
 
 
 def ranked(number: int, line: bytes) -> bytes:
@@ -88,7 +88,7 @@ def divided(run: list[bytes], reducers: int, key_columns: int) -> list[list[byte
 
 
 def merge(parts: Iterator[blocks.Block]) -> Iterator[list[bytes]]:
-    """Merge the blocks of sorted runs, and yield their lines in order, in pieces; BadBlocksError if they are unsorted.
+    """Merge the blocks of sorted runs, and yield their lines in order, in pieces; BadBlocksError if they are others.
 
     Lines that may still be behind others wait: no more than the last blocks of each run. They are sorted again with at
     least as many new ones, so each line is sorted about twice; and what consists of a few sorted runs sorts fast.
@@ -99,6 +99,10 @@ def merge(parts: Iterator[blocks.Block]) -> Iterator[list[bytes]]:
     for key, lines in parts:
         if key < last:
             raise blocks.BadBlocksError("the blocks are not sorted by their keys")
+        if last and key[:1] != last[:1]:
+            raise blocks.BadBlocksError("the blocks are those of several reducers: BinaryPartitioner is missing")
+        if not lines.startswith(key[1:] + b"\n"):
+            raise blocks.BadBlocksError("the key of a block is not its first line")
         last = key
         if len(new) >= max(FEWEST_LINES, len(waiting)):
             waiting += new

@@ -39,6 +39,9 @@ LARGEST_TIME = 253_402_300_799
 
 MOST_DIGITS = 19
 
+MOST_KEY_BYTES = 16 * 1025
+"""A key has at most 16 columns of 1024 bytes. `kernel/blocks.c` has the same rule."""
+
 SUMS: dict[str, Callable[[int, int], int]] = {"records": add, "packets": add, "bytes": add, "first": min, "last": max}
 """How two values of a metric become one."""
 
@@ -73,7 +76,7 @@ class PythonAdder:
             raise blocks.BadLineError(f"not whole lines: {lines[-200:]!r}")
         for line in lines[:-1].split(b"\n"):
             key, *numbers = line.rsplit(b"\t", width)
-            if not key or len(numbers) != width:
+            if not 0 < len(key) <= MOST_KEY_BYTES or len(numbers) != width:
                 raise blocks.BadLineError(f"not a line of {width} sums: {line[:200]!r}")
             values = [number_of(number, line) for number in numbers]
             known = self._sums.get(key)
@@ -140,7 +143,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--metric", default="records", help="records, packets, bytes, first, last, with commas")
     options = parser.parse_args(arguments)
     options.metric = options.metric.split(",")
-    if not all(metric in SUMS for metric in options.metric):
+    if len(set(options.metric)) < len(options.metric) or not all(metric in SUMS for metric in options.metric):
         parser.error(f"--metric: {','.join(options.metric)!r} is not understood")
     return options
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { BLOCK_BYTES = 64 << 10, BYTE_VALUES = 256, LENGTH_BYTES = 4 };
+enum { BLOCK_BYTES = 64 << 10, BYTE_VALUES = 256, LENGTH_BYTES = 4, MOST_KEY_BYTES = LONGEST_KEY * (LONGEST_TEXT + 1) };
 
 /* CRC-32 as zlib computes it, a byte at a time. */
 static void fill_crc_table(uint32_t table[BYTE_VALUES]) {
@@ -71,11 +71,12 @@ static uint8_t *print_part(uint8_t *to, const divided_line *all, const uint32_t 
 int64_t blocks_divide(const uint8_t *lines, size_t length, size_t skipped, size_t width, uint32_t parts, uint8_t *room) {
     size_t number = 0, known = 0;
     const uint8_t *end = lines + length;
-    for (const uint8_t *at = lines; at < end; at++) {
-        if (!(at = memchr(at, '\n', (size_t)(end - at))))
-            break;
-        number++;
+    if (length && end[-1] != '\n') {
+        errno = EINVAL;
+        return -1;
     }
+    for (const uint8_t *at = lines; at < end; at++, number++)
+        at = memchr(at, '\n', (size_t)(end - at));
     divided_line *all = malloc((number + 1) * sizeof *all);
     uint32_t *order = malloc((number + 1) * sizeof *order);
     uint32_t *starts = calloc((size_t)parts + 2, sizeof *starts);
@@ -127,7 +128,7 @@ struct adder {
 static const int64_t LATEST_TIME = 253402300799; /* the last second of the year 9999 */
 
 adder *adder_new(const uint8_t *sum, size_t width, uint64_t seed) {
-    adder *a = calloc(1, sizeof *a);
+    adder *a = width <= MOST_SUMS ? calloc(1, sizeof *a) : NULL;
     if (!a)
         return NULL;
     a->sums = (uint32_t)width;
@@ -200,7 +201,7 @@ enum added adder_add(adder *a, const uint8_t *lines, size_t length) {
         for (; together < KEYS_TOGETHER && at < end; together++) {
             const uint8_t *line_end = memchr(at, '\n', (size_t)(end - at));
             const uint8_t *key_end = end_of_key(at, line_end, a->sums);
-            if (!key_end || key_end == at)
+            if (!key_end || key_end == at || key_end - at > MOST_KEY_BYTES)
                 return WRONG_LINE;
             keys[together] = (text_key){at, (size_t)(key_end - at)};
             const uint8_t *from = key_end + 1;
