@@ -298,7 +298,9 @@ class KernelCounter:
         skipped = len(count_flows.PREFIX) if count_flows.is_long_value_sum(self._metrics) else 0
         width = len(self._metrics)
         for lines in self._taken(blocks.GROUPED_BYTES):
-            room = ctypes.create_string_buffer(len(lines) + FRAME_BYTES * (len(lines) // SHORTEST_LINE_BYTES))
+            # A part has one block that is not full.
+            most = min(parts, len(lines) // SHORTEST_LINE_BYTES) + len(lines) // blocks.BLOCK_BYTES
+            room = ctypes.create_string_buffer(len(lines) + FRAME_BYTES * most)
             length = self._kernel.blocks_divide(lines, len(lines), skipped, width, parts, room)
             if length < 0:
                 raise MemoryError

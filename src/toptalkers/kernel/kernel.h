@@ -507,9 +507,9 @@ void largest_of_rows(uint64_t *to, size_t lines, const int32_t *rows, const int3
 /* The lines of a shuffle, in blocks: blocks.c. */
 
 /* Divide whole lines into parts, by a hash of their keys. `skipped` bytes at the beginning of each are left out; so many sums
- * follow a key. Writes blocks as job/blocks.py has them, the key of each the number of its part; there is room for `length`
- * bytes, and 12 more for each line. Returns how many bytes that takes; -1 without memory, or, with EINVAL in errno, if a line
- * has no key, or the last one no line feed. */
+ * follow a key. Writes blocks as job/blocks.py has them, the key of each the number of its part. There is room for `length`
+ * bytes, and 12 more for each block: one for each part that has lines, and one for each 64 KiB. Returns how many bytes that
+ * takes; -1 without memory, or, with EINVAL in errno, if a line has no key, or the last one no line feed. */
 int64_t blocks_divide(const uint8_t *lines, size_t length, size_t skipped, size_t width, uint32_t parts, uint8_t *room);
 
 /* Adds up lines of a key and at most MOST_SUMS sums: enum sum, without HOW. NULL without memory. */
