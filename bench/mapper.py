@@ -13,7 +13,7 @@ from bench.distinct import write_distinct
 from bench.measure import Command, alternate, cpu_ratio, run_once, say
 from bench.part import BESIDE_HEAD, Context, Section, beside, same, table
 from bench.tools import PEERS, STREAMING, find_python39, version_of
-from toptalkers.job.steps import GZIP_DELIMITER
+from toptalkers.job.steps import GZIP_DELIMITER, MAPPER_FILES
 
 TALKERS, MAPS = 500_000, 4
 """The input of `sum_counts.py`: how many talkers, and from how many maps each comes."""
@@ -28,7 +28,6 @@ HEAP_MIB, OTHER_MIB = 1024, 160
 """The rest of a map's container: the JVM's heap, and what `count_files.py` sets aside for itself."""
 
 IN_C, IN_PYTHON = "count_files.py with the kernel", "count_files.py in Python"
-SCRIPTS = ("count_files.py", "count_flows.py", "node_kernel.py")
 KERNEL = f"kernel-{platform.machine()}.so"
 
 
@@ -72,7 +71,7 @@ def _whole_file_mappers(context: Context, python: list[str]) -> dict[str, Comman
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         if all((STREAMING / one).exists() for one in kernels):
-            for one in (*SCRIPTS, *kernels):
+            for one in (*MAPPER_FILES, *kernels):
                 shutil.copy(STREAMING / one, folder)
             mappers[name] = Command([*python, "count_files.py", "--delimiter", GZIP_DELIMITER], folder=folder)
     return mappers
