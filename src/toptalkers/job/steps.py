@@ -65,9 +65,10 @@ REDUCER_BYTES_OF_RECORDS = 128 * MIB
 SORTER_BYTES = 128 * 1024 * MIB
 """Compressed input per reducer of the sort, so that an answer of less is in one part, as the recipe's.
 
-What has to be sorted is known only when the first step is done. A reducer takes about five minutes for 100 million keys,
-half of what the second step does (docs/benchmarks.md, emr), and more than so many come only from more input. Each part is in the answer's order, and
-holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
+What has to be sorted is known only when the first step is done. For 100 million keys the whole step takes six minutes
+of CPU time (docs/benchmarks.md, emr), and more than so many come only from more input. Each part is in the answer's
+order, and holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that
+samples."""
 
 SORT_SPLIT_BYTES = 128 * MIB
 """Sums per map of the sort, about three million. Each reducer before it wrote a file, and most are small: a map for
