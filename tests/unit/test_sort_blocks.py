@@ -3,9 +3,11 @@
 import contextlib
 import gc
 import io
+import os
 import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +113,8 @@ def mapped(sorting: Sorting, split: bytes, reducers: int) -> tuple[bytes, str]:
     """What the sort's mapper prints and says."""
     out, err = io.BytesIO(), io.StringIO()
     arguments = ["map", "--reducers", str(reducers), *sorting.arguments]
-    assert sort_blocks.main(arguments, io.BytesIO(split), out, err) == 0
+    code = sort_blocks.main(arguments, io.BytesIO(split), out, err)
+    assert code == bool(err.getvalue())
     return out.getvalue(), err.getvalue()
 
 
@@ -123,16 +126,17 @@ def merged(stdin: bytes) -> bytes:
 
 
 def wanted(sorting: Sorting, split: bytes) -> tuple[bytes, str]:
-    """What port_filter.py prints and says of a split."""
+    """What port_filter.py prints of a split, and what the sort says of its malformed lines."""
     out, err = io.BytesIO(), io.StringIO()
     port_filter.main(sorting.arguments, io.BytesIO(split), out, err)
-    return out.getvalue(), err.getvalue()
+    malformed = err.getvalue().strip().rpartition(",")[2]
+    return out.getvalue(), f"sort_blocks.py: {malformed} lines that the first step did not write\n" if malformed else ""
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(sortings(), st.integers(1, 5), LIMITS)
 def test_the_sort(sorting: Sorting, reducers: int, limits: Limits) -> None:
-    """However lines are split, blocked and reduced, all wanted ones come, and each reducer has the answer's order."""
+    """However lines are split, blocked and reduced, all wanted ones come in order, and a mapper refuses any others."""
     query = sorting.query
     expected = [wanted(sorting, split) for split in sorting.splits]
     lines = b"".join(own for own, _ in expected)
@@ -343,3 +347,29 @@ def test_each_program_refuses_what_is_no_blocks() -> None:
         assert (done.returncode, done.stdout) == (1, b"")
         assert done.stderr.splitlines()[-1].startswith(name.encode() + b": the input is not made of blocks")
         assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "stdin"),
+    [
+        ("sum_blocks.py", [], blocks.format_block(b"\0\0\0\0", b"a\t1\n")),
+        ("sort_blocks.py", ["map"], b"10.0.0.1:10.0.0.2:443\t1\n"),
+        ("sort_blocks.py", ["merge"], blocks.format_block(b"\0" + b"0" * 16 + b"a\t1", b"0" * 16 + b"a\t1\n")),
+    ],
+)
+def test_a_reader_that_has_gone_is_said(name: str, arguments: list[str], stdin: bytes) -> None:
+    """When the output cannot be written, each program says so in one line, and fails."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, name, *arguments],
+        input=stdin,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+        cwd=pipeline.STREAMING,
+    )
+    os.close(writer)
+    assert done.returncode
+    assert f"{name}: Broken pipe\n".encode() in done.stderr
+    assert b"Traceback" not in done.stderr

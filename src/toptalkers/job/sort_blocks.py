@@ -14,8 +14,8 @@ Bytes then compare as the answer is ordered: by the first sum, descending, and b
 sorts before every character of a key. Before the key of a block there is a byte with the number of the reducer for its
 lines, which `BinaryPartitioner` reads.
 
-For Python 3.9 and only its standard library. Exit code 1, with a line that says why: the input of `merge` is not made
-of such blocks, or they are not sorted, or not those of one reducer.
+For Python 3.9 and only its standard library. Exit code 1, with a line that says why: the input of `map` has other
+lines; that of `merge` is not made of such blocks, or they are not sorted, or not those of one reducer; memory is full.
 """
 
 from __future__ import annotations
@@ -127,29 +127,43 @@ def parse_arguments(arguments: list[str]) -> tuple[bool, int, list[str]]:
     return own.role == "merge", own.reducers, others
 
 
+def rank_lines(stdin: BinaryIO, stdout: BinaryIO, reducers: int, options: argparse.Namespace) -> int:
+    """Print the lines to keep as blocks of sorted runs. Returns how many lines were malformed."""
+    keep = port_filter.Filter(options)
+    if options.top:
+        runs = iter([[ranked(-number, line) for number, line in keep.first_lines(stdin, options.top)]])
+    else:
+        runs = ranked_runs(stdin, keep)
+    for run in runs:
+        stdout.writelines(blocks_of(run, reducers, keep.key_columns))
+    return keep.malformed
+
+
 def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO) -> int:
     """Run the mapper or the reducer over binary streams. Returns the exit code."""
     gc.disable()  # nothing here makes cycles, and searching millions of lines for them takes long
     is_merge, reducers, others = parse_arguments(arguments)
-    if is_merge:
-        try:
+    malformed = 0
+    try:
+        if is_merge:
             for lines in merge(blocks.parse_blocks(stdin)):
                 stdout.writelines([line[RANK_DIGITS:] for line in lines])
-        except blocks.BadBlocksError as error:
-            stderr.write(f"sort_blocks.py: {error}\n")
-            return 1
-    else:
-        options = port_filter.parse_arguments(others)
-        keep = port_filter.Filter(options)
-        if options.top:
-            runs = iter([[ranked(-number, line) for number, line in keep.first_lines(stdin, options.top)]])
         else:
-            runs = ranked_runs(stdin, keep)
-        for run in runs:
-            stdout.writelines(blocks_of(run, reducers, keep.key_columns))
-        keep.report(stderr)
-    stdout.flush()
-    return 0
+            malformed = rank_lines(stdin, stdout, reducers, port_filter.parse_arguments(others))
+        stdout.flush()
+    except blocks.BadBlocksError as error:
+        stderr.write(f"sort_blocks.py: {error}\n")
+        return 1
+    except MemoryError:
+        task = "reduce" if is_merge else "map"
+        stderr.write(f"sort_blocks.py: not enough memory for the lines: raise mapreduce.{task}.memory.mb\n")
+        return 1
+    except OSError as error:  # Hadoop has gone
+        stderr.write(f"sort_blocks.py: {error.strerror}\n")
+        return 1
+    if malformed:
+        stderr.write(f"sort_blocks.py: {malformed:,} lines that the first step did not write\n")
+    return int(malformed > 0)
 
 
 if __name__ == "__main__":

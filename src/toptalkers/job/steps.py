@@ -65,9 +65,10 @@ REDUCER_BYTES_OF_RECORDS = 128 * MIB
 SORTER_BYTES = 128 * 1024 * MIB
 """Compressed input per reducer of the sort, so that an answer of less is in one part, as the recipe's.
 
-What has to be sorted is known only when the first step is done. A reducer takes about ten minutes for 100 million keys
-(docs/benchmarks.md, yarn), and more than so many come only from more input. Each part is in the answer's order, and
-holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that samples."""
+What has to be sorted is known only when the first step is done. For 100 million keys the whole step takes six minutes
+of CPU time (docs/benchmarks.md, emr), and more than so many come only from more input. Each part is in the answer's
+order, and holds the keys of one hash; `fetch-results` merges them. Parts in a total order would need a step that
+samples."""
 
 SORT_SPLIT_BYTES = 128 * MIB
 """Sums per map of the sort, about three million. Each reducer before it wrote a file, and most are small: a map for
@@ -80,7 +81,7 @@ LISTED_AT_A_TIME = "16"
 organization has thousands."""
 
 MAP_JVM = "-Xmx768m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
-"""The JVM of a map that counts. It hands over compressed bytes and sorts sums, in a buffer of 100 to 200 MiB
+"""The JVM of a map that counts. It hands over compressed bytes and sorts blocks of sums, in a buffer of 100 to 200 MiB
 (`mapreduce.task.io.sort.mb`): a large heap would take memory from the sums, and the second compiler and the parallel
 collector cost more time in so short a life than they save (docs/benchmarks.md, yarn)."""
 

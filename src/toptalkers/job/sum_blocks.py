@@ -163,6 +163,9 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
     except MemoryError:
         stderr.write("sum_blocks.py: not enough memory for the sums of a part: raise mapreduce.reduce.memory.mb\n")
         return 1
+    except OSError as error:  # Hadoop has gone
+        stderr.write(f"sum_blocks.py: {error.strerror}\n")
+        return 1
     return 0
 
 
