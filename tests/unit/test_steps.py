@@ -262,10 +262,12 @@ def test_the_kernels_of_nodes_travel_with_the_mapper() -> None:
 
 
 def test_sizes_follow_the_input() -> None:
-    """A small input is divided among the available maps; a large one gets more reducers, within limits."""
+    """A small input is divided among the available maps; a large one gets more reducers and parts, within limits."""
 
     def numbers(input_bytes: int) -> tuple[int, int]:
-        found = settings(plan(input_bytes=input_bytes, map_slots=8)[0])
+        step = plan(input_bytes=input_bytes, map_slots=8)[0]
+        found, words = settings(step), option(step, "-mapper")[0].split()
+        assert int(words[words.index("--parts") + 1]) == 256 * int(found["mapreduce.job.reduces"])
         return (
             int(found["mapreduce.input.fileinputformat.split.maxsize"]) // MIB,
             int(found["mapreduce.job.reduces"]),

@@ -14,7 +14,7 @@ SCRIPTS = (
     "sum_blocks.py",
     "sum_counts.py",
 )
-"""The scripts of the steps. For one sum that adds up, Hadoop's `aggregate` takes the place of `sum_counts.py`."""
+"""The scripts of the steps. `sum_counts.py` adds up conversations, or for one sum of them Hadoop's `aggregate`."""
 
 NODE_KERNELS = ("kernel-aarch64.so", "kernel-x86_64.so")
 """The kernel for each processor that nodes can have. `hatch_build.py` builds both, on any machine."""

@@ -2,8 +2,8 @@
 """Mapper of step 1: whole files of flow logs in, as they are stored; a line with the sum of each key out.
 
 For Python 3.9 and only its standard library. It travels to cluster nodes beside `count_flows.py`, which has the rules
-and the form of the lines, and `node_kernel.py`, which counts with the compiled kernel. A node without a kernel for its
-machine counts by the rules in Python.
+and the form of the lines, `blocks.py`, in whose blocks the lines come with `--parts N`, and `node_kernel.py`, which
+counts with the compiled kernel. A node without a kernel for its machine counts by the rules in Python.
 
 Hadoop cuts files at each delimiter, leaves it out, and hands over frames (`stream.map.input=rawbytes`), big-endian:
 
