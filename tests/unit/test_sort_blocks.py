@@ -130,7 +130,9 @@ def wanted(sorting: Sorting, split: bytes) -> tuple[bytes, str]:
     out, err = io.BytesIO(), io.StringIO()
     port_filter.main(sorting.arguments, io.BytesIO(split), out, err)
     malformed = err.getvalue().strip().rpartition(",")[2]
-    return out.getvalue(), f"sort_blocks.py: {malformed} lines that the first step did not write\n" if malformed else ""
+    noun = "line" if malformed == "1" else "lines"
+    said = f"sort_blocks.py: {malformed} {noun} that the first step did not write\n" if malformed else ""
+    return out.getvalue(), said
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])

@@ -162,7 +162,8 @@ def main(arguments: list[str], stdin: BinaryIO, stdout: BinaryIO, stderr: TextIO
         stderr.write(f"sort_blocks.py: {error.strerror}\n")
         return 1
     if malformed:
-        stderr.write(f"sort_blocks.py: {malformed:,} lines that the first step did not write\n")
+        noun = "line" if malformed == 1 else "lines"
+        stderr.write(f"sort_blocks.py: {malformed:,} {noun} that the first step did not write\n")
     return int(malformed > 0)
 
 
